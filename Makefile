@@ -1,0 +1,45 @@
+# Each target sets up .venv first; that takes seconds when nothing changed.
+# PYTHON=/path/to/python3 and PIP_ARGS="..." are passed to the set-up.
+export PYTHON PIP_ARGS
+GQA := .venv/bin/gqa
+PYTEST := .venv/bin/python -m pytest
+
+.PHONY: help lab test test-all demo bench build course tests lint
+
+help:
+	@echo "make lab       open the course in JupyterLab"
+	@echo "make test      lint, build check and the test suite"
+	@echo "make test-all  the same with the slow tests"
+	@echo "make demo      a learner's round and two benchmarks in the terminal"
+	@echo "make bench     the benchmark notebooks at their defaults"
+	@echo "make build     make notebooks/ from solutions/"
+
+course:
+	@scripts/setup.sh course
+
+tests:
+	@scripts/setup.sh test
+
+lab: course
+	@$(GQA) lab
+
+demo: course
+	@$(GQA) demo
+
+bench: course
+	@$(GQA) bench
+
+build: course
+	@$(GQA) build
+
+lint: tests
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+
+test: lint
+	@$(GQA) build --check
+	@$(PYTEST) -m "not slow"
+
+test-all: lint
+	@$(GQA) build --check
+	@$(PYTEST)

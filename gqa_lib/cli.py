@@ -1,0 +1,120 @@
+"""The `gqa` command: thin doors to the course; each loads only what it needs."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    # nbgrader calls its helpers (alembic) by bare name: let it find those of this environment
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    arguments = _parser().parse_args(argv)
+    for name in ("home", "work"):
+        if chosen := getattr(arguments, name, None):
+            os.environ[f"GQA_{name.upper()}"] = chosen
+    try:
+        return arguments.run(arguments) or 0
+    except ValueError as error:
+        print(f"gqa: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="gqa", description="Learn, measure and decide on grouped-query attention."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name, run, help, *, places=True):
+        added = commands.add_parser(name, help=help, description=help)
+        added.set_defaults(run=run)
+        if places:
+            added.add_argument("--home", help="folder of your records (else $GQA_HOME)")
+            added.add_argument("--work", help="folder of your notebooks (else $GQA_WORK)")
+        return added
+
+    lab = command("lab", _lab, "open the course in JupyterLab")
+    lab.add_argument("lesson", nargs="?", default="00", help="number or name (default: 00)")
+    lab.add_argument("--port", type=int, help="port on 127.0.0.1 (default: first free from 8888)")
+    lab.add_argument("--no-browser", action="store_true", help="only print the address")
+
+    submit = command("submit", _submit, "submit a lesson, have it graded, see score and feedback")
+    submit.add_argument("lesson", help="number or name, for example 01")
+
+    command("map", _map, "show the lessons and where you stand")
+
+    bench = command("bench", _bench, "run benchmark notebooks", places=False)
+    bench.add_argument("name", nargs="*", help="benchmark (default: all)")
+    bench.add_argument("-p", "--param", action="append", default=[], metavar="NAME=VALUE")
+    bench.add_argument("--out", default="runs", help="folder for the results (default: runs)")
+    bench.add_argument("--timeout", type=float, help="seconds before a run is stopped")
+
+    build = command("build", _build, "make notebooks/ from solutions/", places=False)
+    build.add_argument("--check", action="store_true", help="change nothing; fail on a difference")
+
+    command("demo", _demo, "a learner's round and two benchmarks, start to end", places=False)
+    return parser
+
+
+def _lab(arguments) -> None:
+    from gqa_lib.learn.manifest import find_lesson
+    from grading.lab import open_lab
+
+    open_lab(
+        find_lesson(arguments.lesson),
+        browser=False if arguments.no_browser else None,
+        port=arguments.port,
+    )
+
+
+def _submit(arguments) -> int:
+    from gqa_lib.learn.manifest import find_lesson
+
+    lesson = find_lesson(arguments.lesson)
+    print(f"Submitting {lesson.number} {lesson.title} ...", flush=True)
+    from grading.submit import SubmitError, report, submit
+
+    try:
+        marks = submit(lesson)
+    except SubmitError as error:
+        print(f"gqa submit: {error}", file=sys.stderr)
+        return 1
+    print(report(lesson, marks))
+    return 0
+
+
+def _map(arguments) -> None:
+    from gqa_lib.learn.map import lesson_map
+
+    print(lesson_map())
+
+
+def _bench(arguments) -> int:
+    from gqa_lib.bench import main
+
+    return main(arguments.name, arguments.param, Path(arguments.out), arguments.timeout)
+
+
+def _build(arguments) -> int:
+    from grading.build import build
+
+    problems = build(check=arguments.check)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if not problems:
+        print("notebooks/ is what solutions/ gives." if arguments.check else "Built.")
+    return len(problems) > 0
+
+
+def _demo(arguments) -> int:
+    from grading.demo import demo
+
+    return demo()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

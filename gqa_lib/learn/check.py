@@ -1,0 +1,154 @@
+"""`check`: runs a learner's code on an exercise's cases and says what is probably wrong."""
+
+import os
+import secrets
+import traceback
+
+import torch
+
+from . import progress
+from .compare import difference, same
+from .exercise import Complaint, Exercise, NotYet, describe
+from .exercises import find_exercise
+
+
+def check(name: str, yours, *, cases: list[dict] | None = None, seed: int | None = 0) -> None:
+    """Compare your function or class with an independent float64 reference.
+
+    Args:
+        name: the exercise, as its heading calls it.
+        yours: your function or class.
+        cases: shapes to try; those of the exercise unless given.
+        seed: seed of the random inputs; None draws a fresh one.
+
+    Raises:
+        NotYet: the results differ; the message says how, and what that usually means.
+    """
+    exercise = find_exercise(name)
+    seed = secrets.randbits(32) if seed is None else seed
+    cases = list(exercise.cases if cases is None else cases)
+    try:
+        for case in cases:
+            _try_case(exercise, yours, case, seed, "cpu")
+        if torch.cuda.is_available():
+            _try_case(exercise, yours, cases[0], seed, "cuda")
+    except NotYet as failed:
+        record(exercise, "check", passed=False, detail=str(failed))
+        raise
+    record(exercise, "check", passed=True)
+    print(f"✓ {name}: all {len(cases)} cases agree with the reference.")
+
+
+def record(exercise: Exercise, kind: str, *, passed: bool | None = None, detail: str = "") -> None:
+    """Append to the learner's record, except while grading; never get in the learner's way."""
+    if "NBGRADER_EXECUTION" in os.environ:
+        return
+    score, max_score = (None, None) if passed is None else (float(passed), 1.0)
+    try:
+        progress.add(exercise.lesson, exercise.name, kind, score, max_score, detail)
+    except Exception as trouble:  # a full disk or a locked file must not fail a right answer
+        print(f"(Progress was not saved: {trouble})")
+
+
+def run(exercise: Exercise, yours, arguments: tuple):
+    """Return what the learner's code returns, or its ValueError.
+
+    Raises:
+        NotYet: it is still a stub, or stopped with another error; the learner's line is named.
+    """
+    try:
+        return exercise.call(yours, *arguments)
+    except ValueError as error:
+        if isinstance(_outcome(exercise.oracle, arguments), ValueError):
+            return error
+        raise _stopped(exercise, error, arguments) from None
+    except NotImplementedError as error:
+        raise not_yet(
+            exercise,
+            "it is still a stub. Write your code where it says YOUR CODE HERE, and delete the "
+            "line that raises NotImplementedError.",
+        ) from error
+    except Complaint as complaint:
+        raise not_yet(exercise, str(complaint)) from None
+    except Exception as error:
+        raise _stopped(exercise, error, arguments) from None
+
+
+def not_yet(exercise: Exercise, *lines: str) -> NotYet:
+    """Return the exception whose text a learner reads."""
+    text = "\n  ".join(line for line in lines if line)
+    return NotYet(f"{exercise.name}: not yet.\n  {text}\n  Stuck? hint({exercise.name!r})")
+
+
+def _try_case(exercise: Exercise, yours, case: dict, seed: int, device: str) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    arguments = _to(exercise.make(generator, **case), device)
+    expected = _outcome(exercise.oracle, _copy(arguments))
+    before = _copy(arguments)
+    got = run(exercise, yours, arguments)
+    called = "Called with " + ", ".join(describe(a) for a in before) + "."
+    if isinstance(expected, ValueError):
+        if not isinstance(got, ValueError):
+            raise not_yet(exercise, f"It returned {got!r}; a ValueError is expected.", called)
+        return
+    for place, (now, then) in enumerate(zip(arguments, before, strict=True), 1):
+        if isinstance(then, torch.Tensor) and not torch.equal(now, then):
+            raise not_yet(
+                exercise,
+                f"It changed its argument number {place} in place. The caller still needs it: "
+                "make a new tensor instead.",
+                called,
+            )
+    found = difference(got, expected, _dtype(before))
+    if found:
+        raise not_yet(exercise, found, _diagnosis(exercise, got, expected, before), called)
+    if _dtype(before) and isinstance(got, torch.Tensor) and got.device.type != device:
+        raise not_yet(
+            exercise, f"Its inputs are on {device!r}, its result on {got.device.type!r}.", called
+        )
+
+
+def _diagnosis(exercise: Exercise, got, expected, arguments: tuple) -> str:
+    """Return the sentence of the first known mistake that gives what the learner got."""
+    for mistake in exercise.mistakes:
+        wrong = _outcome(mistake.wrong, _copy(arguments))
+        if not isinstance(wrong, Exception) and same(got, wrong) and not same(wrong, expected):
+            return f"That is what you get when {mistake.says}"
+    return ""
+
+
+def _outcome(function, arguments: tuple):
+    try:
+        return function(*arguments)
+    except Exception as error:
+        return error
+
+
+def _stopped(exercise: Exercise, error: Exception, arguments: tuple) -> NotYet:
+    """Return NotYet naming the learner's own line and error, not this module's frames."""
+    here = os.path.dirname(__file__)
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith(here) and f"{os.sep}torch{os.sep}" not in frame.filename
+    ]
+    where = f"in {frames[-1].name}, line {frames[-1].lineno}: {frames[-1].line}" if frames else ""
+    return not_yet(
+        exercise,
+        f"it stopped with {type(error).__name__}: {error}",
+        where,
+        "Called with " + ", ".join(describe(a) for a in arguments) + ".",
+    )
+
+
+def _copy(arguments: tuple) -> tuple:
+    return tuple(a.clone() if isinstance(a, torch.Tensor) else a for a in arguments)
+
+
+def _to(arguments: tuple, device: str) -> tuple:
+    return tuple(a.to(device) if isinstance(a, torch.Tensor) else a for a in arguments)
+
+
+def _dtype(arguments: tuple) -> torch.dtype | None:
+    floats = [a for a in arguments if isinstance(a, torch.Tensor) and a.is_floating_point()]
+    return floats[0].dtype if floats else None

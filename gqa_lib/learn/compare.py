@@ -1,0 +1,99 @@
+"""Compares what a learner's code returned with the oracle, and says how they differ."""
+
+import math
+
+import torch
+
+# absolute and relative, against a float64 oracle on inputs of order one
+TOLERANCE = {
+    torch.float64: 1e-9,
+    torch.float32: 2e-5,
+    torch.float16: 1e-2,
+    torch.bfloat16: 6e-2,
+}
+
+
+def difference(got, expected, dtype: torch.dtype | None = None) -> str | None:
+    """Return one sentence on how `got` differs from `expected`, or None if it does not.
+
+    Args:
+        got: what the learner's code returned.
+        expected: a tensor (compared with the tolerance of `got`'s dtype), or a plain value.
+        dtype: the dtype `got` must have, if it is a floating-point tensor.
+    """
+    if isinstance(expected, tuple):
+        return _tuple_difference(got, expected, dtype)
+    if not isinstance(expected, torch.Tensor):
+        return _plain_difference(got, expected)
+    if not isinstance(got, torch.Tensor):
+        return f"It returned {_article(got)}; a tensor is expected."
+    if got.shape != expected.shape:
+        return f"It returned shape {tuple(got.shape)}; expected {tuple(expected.shape)}."
+    wanted = dtype if expected.is_floating_point() else expected.dtype
+    if wanted is not None and got.dtype != wanted:
+        return f"The shape is right, but the dtype is {got.dtype}; expected {wanted}."
+    return _value_difference(got, expected)
+
+
+def same(got, expected) -> bool:
+    """Return whether two results agree in shape and value, whatever their dtypes."""
+    if isinstance(expected, torch.Tensor) and isinstance(got, torch.Tensor):
+        return got.shape == expected.shape and _value_difference(got, expected) is None
+    return difference(got, expected) is None
+
+
+def _value_difference(got: torch.Tensor, expected: torch.Tensor) -> str | None:
+    if not expected.is_floating_point():
+        wrong = got.cpu() != expected.cpu()
+        if not wrong.any():
+            return None
+        place = tuple(wrong.nonzero()[0].tolist())
+        return (
+            f"The shape is right, but {int(wrong.sum())} of {wrong.numel()} entries differ; "
+            f"the first, at {list(place)}, is {got[place].item()} for {expected[place].item()}."
+        )
+    values, right = got.detach().cpu().double(), expected.cpu().double()
+    if not torch.isfinite(values).all() and torch.isfinite(right).all():
+        kind = "NaN" if values.isnan().any() else "infinity"
+        return f"The result contains {kind}; every expected value is finite."
+    tolerance = TOLERANCE.get(got.dtype, TOLERANCE[torch.float32])
+    gap = (values - right).abs()
+    wrong = gap > tolerance * (1 + right.abs())
+    if not wrong.any():
+        return None
+    place = tuple(wrong.nonzero()[0].tolist())
+    return (
+        f"The shape is right, but {int(wrong.sum())} of {wrong.numel()} values differ; the first, "
+        f"at {list(place)}, is {values[place].item():.4f} for {right[place].item():.4f}."
+    )
+
+
+def _plain_difference(got, expected) -> str | None:
+    if isinstance(expected, int) and not isinstance(expected, bool):
+        if isinstance(got, bool) or not isinstance(got, int):
+            return f"It returned {_article(got)}; a whole number (int) is expected."
+    elif isinstance(expected, float) and isinstance(got, int | float):
+        return None if math.isclose(got, expected, rel_tol=1e-9) else _unequal(got, expected)
+    if type(got) is type(expected) and got == expected:
+        return None
+    return _unequal(got, expected)
+
+
+def _unequal(got, expected) -> str:
+    return f"It returned {got!r}; expected {expected!r}."
+
+
+def _tuple_difference(got, expected: tuple, dtype) -> str | None:
+    if not isinstance(got, tuple | list) or len(got) != len(expected):
+        return f"It returned {_article(got)}; expected {len(expected)} results."
+    for place, (one, right) in enumerate(zip(got, expected, strict=True)):
+        if found := difference(one, right, dtype):
+            return f"Result {place + 1} of {len(expected)}: {found}"
+    return None
+
+
+def _article(value) -> str:
+    if value is None:
+        return "None (is a `return` missing?)"
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"

@@ -1,0 +1,52 @@
+"""What an exercise is, and the message a learner sees when it is not solved yet."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+class NotYet(AssertionError):
+    """A check that did not pass; notebooks show its message without a traceback."""
+
+    def _render_traceback_(self) -> list[str]:  # the name IPython looks for
+        return [str(self)]
+
+
+class Complaint(Exception):
+    """Raised while calling a learner's code, for what only the exercise can name."""
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A wrong implementation, and the sentence for the learner whose results match it."""
+
+    says: str
+    wrong: Callable
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One graded exercise.
+
+    `make(generator, **case)` draws the arguments of one case; `oracle(*arguments)` gives
+    the right result, in float64 where it is a tensor, or raises what is to be raised;
+    `call(yours, *arguments)` runs the learner's function or class. Rectangular cases
+    (T != S, several query heads per KV head) come first: square ones hide mistakes.
+    """
+
+    name: str
+    lesson: str
+    make: Callable[..., tuple]
+    oracle: Callable
+    cases: tuple[dict, ...]
+    call: Callable = lambda yours, *arguments: yours(*arguments)
+    mistakes: tuple[Mistake, ...] = ()
+
+
+def describe(value: Any) -> str:
+    """Return a short description of an argument: shapes rather than numbers."""
+    if hasattr(value, "shape"):
+        return str(tuple(value.shape))
+    if isinstance(value, dict):
+        return "{...}"
+    return repr(value)

@@ -1,0 +1,217 @@
+"""Lesson 04: grouped-query attention."""
+
+from functools import partial
+
+import torch
+
+from gqa_lib.kernels.reference import attention_reference
+
+from ..exercise import Exercise, Mistake
+from .modules import module_attention, run_module, weights
+from .variants import draw, plain_attention, shared
+
+_LESSON = "04-grouped-query-attention"
+
+
+def _tiled(head, num_heads, num_kv_heads):
+    return head % num_kv_heads
+
+
+def _wrong_divisor(head, num_heads, num_kv_heads):
+    return min(head // num_kv_heads, num_kv_heads - 1)
+
+
+def _first(head, num_heads, num_kv_heads):
+    return 0
+
+
+def _reversed(head, num_heads, num_kv_heads):
+    return num_kv_heads - 1 - shared(head, num_heads, num_kv_heads)
+
+
+# Which KV head a query head reads: the mistakes of the whole lesson.
+_MAPS = (
+    (
+        "KV heads are tiled (0 1 0 1 ...) instead of interleaved (0 0 1 1 ...). Neighbouring "
+        "query heads share a KV head: h // q_per_kv.",
+        _tiled,
+    ),
+    (
+        "the query head is divided by the number of KV heads. Divide by the number of query "
+        "heads that share one, q_per_kv = num_heads // num_kv_heads.",
+        _wrong_divisor,
+    ),
+    ("every query head reads KV head 0. That is multi-query attention.", _first),
+    ("the KV heads are assigned in reverse order.", _reversed),
+)
+
+
+def _one_head(generator, head, Hq, Hkv):
+    return head, Hq, Hkv
+
+
+def _kv(generator, B, Hkv, S, D, R):
+    return draw(generator, B, Hkv, S, D), R
+
+
+def _qkv(generator, B, Hq, Hkv, T, S, D, causal=True, dtype="float32"):
+    q = draw(generator, B, Hq, T, D, dtype=dtype)
+    k, v = (draw(generator, B, Hkv, S, D, dtype=dtype) for _ in range(2))
+    return q, k, v, causal
+
+
+def _module(generator, B, T, d_model, Hq, Hkv, causal=True):
+    state = weights(generator, d_model, Hq, Hkv)
+    return draw(generator, B, T, d_model), state, Hq, Hkv, causal
+
+
+def _expand(kv, R):
+    return torch.stack([kv[:, h // R] for h in range(kv.shape[1] * R)], 1)
+
+
+KV_HEAD_OF = Exercise(
+    name="kv_head_of",
+    lesson=_LESSON,
+    make=_one_head,
+    oracle=shared,
+    cases=tuple(
+        {"head": head, "Hq": Hq, "Hkv": Hkv}
+        for Hq, Hkv in ((6, 2), (12, 3), (28, 4), (5, 5), (7, 1))
+        for head in range(1, Hq)
+    ),
+    mistakes=tuple(Mistake(says, wrong) for says, wrong in _MAPS),
+)
+
+EXPAND_KV = Exercise(
+    name="expand_kv",
+    lesson=_LESSON,
+    make=_kv,
+    oracle=_expand,
+    cases=(
+        {"B": 2, "Hkv": 2, "S": 7, "D": 5, "R": 3},
+        {"B": 2, "Hkv": 3, "S": 4, "D": 2, "R": 2},
+        {"B": 1, "Hkv": 4, "S": 3, "D": 8, "R": 1},
+    ),
+    mistakes=(
+        Mistake(
+            "the heads are tiled (K0 K1 K0 K1 ...). Each KV head must be repeated in place "
+            "(K0 K0 K1 K1 ...): repeat_interleave, not repeat.",
+            lambda kv, R: kv.repeat(1, R, 1, 1),
+        ),
+        Mistake(
+            "the sequence is repeated instead of the heads: heads are dimension 1.",
+            lambda kv, R: kv.repeat_interleave(R, 2),
+        ),
+        Mistake(
+            "the batch is repeated instead of the heads: heads are dimension 1.",
+            lambda kv, R: kv.repeat_interleave(R, 0),
+        ),
+    ),
+)
+
+GROUPED_QUERY_ATTENTION = Exercise(
+    name="grouped_query_attention",
+    lesson=_LESSON,
+    make=_qkv,
+    oracle=attention_reference,
+    cases=(
+        {"B": 2, "Hq": 6, "Hkv": 2, "T": 3, "S": 7, "D": 5},
+        {"B": 2, "Hq": 6, "Hkv": 3, "T": 3, "S": 7, "D": 5, "causal": False},
+        {"B": 2, "Hq": 6, "Hkv": 1, "T": 4, "S": 4, "D": 5, "dtype": "float64"},
+        {"B": 2, "Hq": 6, "Hkv": 6, "T": 3, "S": 7, "D": 5},
+        {"B": 1, "Hq": 12, "Hkv": 3, "T": 1, "S": 9, "D": 8},
+        {"B": 2, "Hq": 8, "Hkv": 2, "T": 2, "S": 6, "D": 16, "dtype": "bfloat16"},
+    ),
+    mistakes=(
+        *(Mistake(says, partial(plain_attention, kv_head=wrong)) for says, wrong in _MAPS),
+        Mistake(
+            "the causal mask is laid over the folded rows as if they were one sequence. Row "
+            "r * T + i is query i of head r: every head needs its own copy of the (T, S) mask.",
+            lambda q, k, v, causal: _folded_mask(q, k, v, causal),
+        ),
+        Mistake(
+            "the folded rows are taken as (T, R) although q is folded as (R, T): unfold in the "
+            "same order.",
+            lambda q, k, v, causal: _unfolded_wrongly(q, k, v, causal),
+        ),
+        Mistake(
+            "no mask is applied: with causal=True a query must not see later keys.",
+            lambda q, k, v, causal: plain_attention(q, k, v, False),
+        ),
+        Mistake(
+            "the causal mask is aligned to the top left (as SDPA's is_causal=True does). With "
+            "more keys than queries, the last query must see every key.",
+            partial(plain_attention, mask=lambda T, S: torch.ones(T, S, dtype=torch.bool).tril()),
+        ),
+        Mistake(
+            "the scores are not scaled by the square root of head_dim.",
+            partial(plain_attention, scale=1.0),
+        ),
+        Mistake(
+            "k and v are swapped.",
+            lambda q, k, v, causal: plain_attention(q, v, k, causal),
+        ),
+    ),
+)
+
+
+def _folded_mask(q, k, v, causal):
+    """Return attention with the R * T folded rows masked as if they were one sequence."""
+    B, Hq, T, D = q.shape
+    folded = q.reshape(B, k.shape[1], -1, D)
+    rows, S = folded.shape[2], k.shape[2]
+
+    def mask(rows, S):
+        return torch.ones(rows, S, dtype=torch.bool).tril(S - rows)
+
+    if rows > S:  # the first rows would see nothing at all
+        return torch.full(q.shape, torch.nan, dtype=torch.float64)
+    return plain_attention(folded, k, v, causal, mask=mask).reshape(B, Hq, T, D)
+
+
+def _unfolded_wrongly(q, k, v, causal):
+    B, Hq, T, D = q.shape
+    right = plain_attention(q, k, v, causal)
+    folded = right.reshape(B, k.shape[1], -1, D)
+    return folded.unflatten(2, (T, -1)).transpose(2, 3).reshape(B, Hq, T, D)
+
+
+def _gqa(x, state, Hq, Hkv, causal, **decisions):
+    return module_attention(x, state, Hq, Hkv, causal, **decisions)
+
+
+GROUPED_QUERY_ATTENTION_MODULE = Exercise(
+    name="GroupedQueryAttention",
+    lesson=_LESSON,
+    make=_module,
+    oracle=_gqa,
+    call=lambda yours, x, state, Hq, Hkv, causal: run_module(
+        yours(x.shape[-1], Hq, Hkv), x, state, causal
+    ),
+    cases=(
+        {"B": 2, "T": 7, "d_model": 30, "Hq": 6, "Hkv": 2},
+        {"B": 2, "T": 7, "d_model": 30, "Hq": 6, "Hkv": 2, "causal": False},
+        {"B": 2, "T": 4, "d_model": 24, "Hq": 6, "Hkv": 1},
+        {"B": 1, "T": 5, "d_model": 24, "Hq": 6, "Hkv": 6},
+        {"B": 3, "T": 1, "d_model": 36, "Hq": 12, "Hkv": 3},
+    ),
+    mistakes=(
+        *(Mistake(says, partial(_gqa, kv_head=wrong)) for says, wrong in _MAPS),
+        Mistake(
+            "the output projection o_proj is left out.",
+            lambda x, state, Hq, Hkv, causal: _gqa(
+                x, state | {"o_proj.weight": torch.eye(x.shape[-1])}, Hq, Hkv, causal
+            ),
+        ),
+        Mistake(
+            "causal is not passed on to attention.",
+            lambda x, state, Hq, Hkv, causal: _gqa(x, state, Hq, Hkv, True),
+        ),
+        Mistake(
+            "every position sees the whole sequence: pass causal on to attention.",
+            lambda x, state, Hq, Hkv, causal: _gqa(x, state, Hq, Hkv, False),
+        ),
+    ),
+)
+
+EXERCISES = [KV_HEAD_OF, EXPAND_KV, GROUPED_QUERY_ATTENTION, GROUPED_QUERY_ATTENTION_MODULE]

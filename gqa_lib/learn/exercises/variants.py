@@ -1,0 +1,48 @@
+"""Plain attention in float64 with each of its decisions open, to take one wrongly.
+
+The right choices are the defaults; `partial(plain_attention, scale=1.0)` is a mistake.
+"""
+
+from collections.abc import Callable
+
+import torch
+
+
+def bottom_right(num_queries: int, num_keys: int) -> torch.Tensor:
+    """Return the causal mask: query i sees the keys up to S - T + i."""
+    return torch.ones(num_queries, num_keys, dtype=torch.bool).tril(num_keys - num_queries)
+
+
+def shared(head: int, num_heads: int, num_kv_heads: int) -> int:
+    """Return the KV head that a query head reads."""
+    return head // (num_heads // num_kv_heads)
+
+
+def plain_attention(
+    q,
+    k,
+    v,
+    causal=True,
+    *,
+    kv_head: Callable[[int, int, int], int] = shared,
+    scale: float | None = None,
+    mask: Callable[[int, int], torch.Tensor] = bottom_right,
+    masked_score: float = -torch.inf,
+    softmax_dim: int = -1,
+):
+    """Return attention of q (B, Hq, T, D) over k, v (B, Hkv, S, D), as (B, Hq, T, D)."""
+    q, k, v = q.double().cpu(), k.double().cpu(), v.double().cpu()
+    scale = q.shape[-1] ** -0.5 if scale is None else scale
+    heads = []
+    for head in range(q.shape[1]):
+        one = kv_head(head, q.shape[1], k.shape[1])
+        scores = q[:, head] @ k[:, one].mT * scale
+        if causal:
+            scores = scores.masked_fill(~mask(*scores.shape[-2:]), masked_score)
+        heads.append(scores.softmax(softmax_dim) @ v[:, one])
+    return torch.stack(heads, 1)
+
+
+def draw(generator: torch.Generator, *shape: int, dtype: str = "float32") -> torch.Tensor:
+    """Return normal random numbers of a shape."""
+    return torch.randn(shape, generator=generator, dtype=torch.float64).to(getattr(torch, dtype))

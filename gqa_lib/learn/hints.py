@@ -1,0 +1,46 @@
+"""`hint`: shows the next hint of an exercise, from a first nudge to a worked step."""
+
+import json
+from functools import cache
+from importlib.resources import files
+
+from . import progress
+from .check import record
+from .exercises import find_exercise
+
+
+@cache
+def all_hints() -> dict[str, list[list[str]]]:
+    """Return exercise -> [[title, text], ...]; `gqa build` takes them from the lessons."""
+    return json.loads((files("gqa_lib") / "data" / "hints.json").read_text(encoding="utf-8"))
+
+
+def hint(name: str) -> None:
+    """Show the next hint of an exercise; the ones already seen stay in view.
+
+    Args:
+        name: the exercise, as its heading calls it.
+    """
+    exercise = find_exercise(name)
+    ladder = all_hints()[name]
+    seen = sum(e["exercise"] == name for e in progress.events(exercise.lesson, "hint"))
+    shown = ladder[: seen + 1]
+    if seen < len(ladder):
+        record(exercise, "hint", detail=str(seen + 1))
+    for title, text in shown:
+        _display(f"**{title}**\n\n{text}")
+    rest = len(ladder) - len(shown)
+    _display(f"*{rest} more: run it again.*" if rest else "*That was the last one.*")
+
+
+def _display(markdown: str) -> None:
+    try:
+        from IPython import get_ipython
+        from IPython.display import Markdown, display
+    except ImportError:
+        print(markdown)
+        return
+    if get_ipython() is None:
+        print(markdown)
+    else:
+        display(Markdown(markdown))

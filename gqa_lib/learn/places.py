@@ -1,0 +1,27 @@
+"""Where the course, a learner's work and a learner's records live."""
+
+import os
+from pathlib import Path
+
+
+def course_root() -> Path:
+    """Return the folder with `course.toml` and `notebooks/`: the clone, or its copy in a wheel."""
+    package = Path(__file__).resolve().parents[1]
+    clone = package.parent
+    return clone if (clone / "course.toml").exists() else package / "course"
+
+
+def home() -> Path:
+    """Return the folder for records: progress, gradebook, exchange. `GQA_HOME` overrides it."""
+    if chosen := os.environ.get("GQA_HOME"):
+        return Path(chosen).expanduser().resolve()
+    from platformdirs import user_data_path
+
+    return user_data_path("gqa-course")
+
+
+def work() -> Path:
+    """Return the learner's own folder of notebooks. `GQA_WORK` overrides it."""
+    if chosen := os.environ.get("GQA_WORK"):
+        return Path(chosen).expanduser().resolve()
+    return course_root() / "work"

@@ -1,0 +1,69 @@
+"""The one place where a submission is graded: nbgrader's autograde with our steps in it.
+
+`settings.nbgrader_config` names these steps, so `gqa submit`, `nbgrader autograde` and
+Formgrader's button all grade the same way.
+"""
+
+import logging
+
+from nbconvert.preprocessors import ClearMetadataPreprocessor
+from nbgrader.converters import Autograde
+from nbgrader.coursedir import CourseDirectory
+from nbgrader.preprocessors import (
+    AssignLatePenalties,
+    CheckCellMetadata,
+    ClearOutput,
+    DeduplicateIds,
+    Execute,
+    IgnorePattern,
+    LimitOutput,
+    NbGraderPreprocessor,
+    OverwriteCells,
+    OverwriteKernelspec,
+    SaveAutoGrades,
+)
+
+from .rebuild import Rebuild
+
+
+class ForgiveWarnings(NbGraderPreprocessor):
+    """Shows what a cell wrote to stderr as ordinary output: nbgrader gives 0 for a warning."""
+
+    def preprocess_cell(self, cell, resources, cell_index):
+        """Return the cell with its stderr streams renamed."""
+        for output in cell.get("outputs", []):
+            if output.output_type == "stream":
+                output.name = "stdout"
+        return cell, resources
+
+
+SANITIZE = [
+    Rebuild,
+    ClearOutput,
+    DeduplicateIds,
+    OverwriteKernelspec,
+    OverwriteCells,
+    CheckCellMetadata,
+]
+GRADE = [
+    Execute,
+    ForgiveWarnings,
+    IgnorePattern,
+    ClearMetadataPreprocessor,
+    LimitOutput,
+    SaveAutoGrades,
+    AssignLatePenalties,
+    CheckCellMetadata,
+]
+
+
+def autograde(course: CourseDirectory, log: logging.Logger) -> None:
+    """Grade what was collected for `course.assignment_id` and `course.student_id`.
+
+    Raises:
+        nbgrader.converters.base.NbGraderException: a submission could not be graded.
+    """
+    converter = Autograde(coursedir=course, config=course.config)
+    converter.log = log
+    converter.force = True
+    converter.start()

@@ -1,0 +1,154 @@
+"""Builds everything generated from `solutions/`: the only thing that writes `notebooks/`.
+
+solutions/NN-slug.py          -> grading/source/NN-slug/NN-slug.ipynb  (instructor's, not in git)
+                              -> notebooks/NN-slug/NN-slug.ipynb       (student's, by nbgrader)
+                              -> gqa_lib/data/hints.json               (the ladders of hints)
+solutions/benchmarks/NAME.py  -> notebooks/benchmarks/NAME.ipynb
+course.toml                   -> the map of lessons in README.md
+"""
+
+import json
+import logging
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+import nbformat
+from nbgrader.converters import GenerateAssignment
+from nbgrader.coursedir import CourseDirectory
+from traitlets.config import Config
+
+from gqa_lib.learn.manifest import Lesson, lessons
+from gqa_lib.learn.places import course_root
+
+from .lint import lint_benchmark, lint_lesson
+from .settings import nbgrader_config, source_directory
+from .source import read_source
+
+_HINT = re.compile(r"<details>\s*<summary>(.*?)</summary>\s*(.*?)\s*</details>", re.DOTALL)
+
+
+def build(*, check: bool = False) -> list[str]:
+    """Write everything generated, or with `check` only compare; return what is wrong.
+
+    Problems are lint findings and, with `check`, each file that differs from its source.
+    Nothing is written when a lint finding stands.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        made, problems = _generate(Path(scratch))
+        if problems:
+            return problems
+        if check:
+            return [
+                f"{path} is not what its source gives: run `gqa build`" for path in _stale(made)
+            ]
+        for path, text in made.items():
+            _write(course_root() / path, text)
+        for lesson in lessons():
+            build_instructor_notebook(lesson)
+        _remove_unknown_lessons()
+    return []
+
+
+def build_instructor_notebook(lesson: Lesson) -> None:
+    """Write a lesson's notebook with solutions and hidden tests into nbgrader's source folder."""
+    folder = source_directory() / lesson.slug
+    _write(folder / f"{lesson.slug}.ipynb", _dump(read_source(source_of(lesson))))
+
+
+def source_of(lesson: Lesson) -> Path:
+    """Return the percent-format source of a lesson."""
+    return course_root() / "solutions" / f"{lesson.slug}.py"
+
+
+def student_notebook(lesson: Lesson, scratch: Path) -> str:
+    """Return the student notebook nbgrader makes of a lesson, in a course tree of its own."""
+    config = Config(nbgrader_config(scratch))
+    config.CourseDirectory.source_directory = str(scratch / "source")
+    _write(
+        scratch / "source" / lesson.slug / f"{lesson.slug}.ipynb",
+        _dump(read_source(source_of(lesson))),
+    )
+    course = CourseDirectory(config=config)
+    course.assignment_id = lesson.slug
+    converter = GenerateAssignment(coursedir=course, config=config)
+    converter.log = _quiet_log()
+    converter.force = True
+    converter.start()
+    made = Path(course.format_path(course.release_directory, ".", lesson.slug))
+    return (made / f"{lesson.slug}.ipynb").read_text(encoding="utf-8")
+
+
+def _generate(scratch: Path) -> tuple[dict[str, str], list[str]]:
+    """Return the generated texts by path, and the lint findings."""
+    made, problems, hints = {}, [], {}
+    for lesson in lessons():
+        text = student_notebook(lesson, scratch)
+        instructor, student = read_source(source_of(lesson)), nbformat.reads(text, as_version=4)
+        made[f"notebooks/{lesson.slug}/{lesson.slug}.ipynb"] = text
+        problems += lint_lesson(lesson, instructor, student)
+        hints |= _hints(instructor)
+    for path in sorted((course_root() / "solutions" / "benchmarks").glob("*.py")):
+        notebook = read_source(path)
+        made[f"notebooks/benchmarks/{path.stem}.ipynb"] = _dump(notebook)
+        problems += lint_benchmark(path.stem, notebook)
+    made["gqa_lib/data/hints.json"] = json.dumps(hints, indent=1, ensure_ascii=False) + "\n"
+    made["README.md"] = _readme()
+    return made, problems
+
+
+def _hints(notebook) -> dict[str, list[list[str]]]:
+    """Return exercise -> [[summary, text], ...] from the cells marked with `hints`."""
+    return {
+        cell.metadata["hints"]: [list(found) for found in _HINT.findall(cell.source)]
+        for cell in notebook.cells
+        if "hints" in cell.metadata
+    }
+
+
+def _readme() -> str:
+    """Return README.md with its map of lessons made from course.toml."""
+    rows = ["| | lesson | minutes | what it tests |", "|---|---|---|---|"]
+    for lesson in lessons():
+        link = f"[{lesson.title}](notebooks/{lesson.slug}/{lesson.slug}.ipynb)"
+        rows.append(f"| {lesson.number} | {link} | {lesson.minutes} | {lesson.claim} |")
+    text = (course_root() / "README.md").read_text(encoding="utf-8")
+    table = "<!-- map -->\n" + "\n".join(rows) + "\n<!-- end of map -->"
+    return re.sub(r"<!-- map -->.*<!-- end of map -->", lambda _: table, text, flags=re.DOTALL)
+
+
+def _stale(made: dict[str, str]) -> list[str]:
+    root = course_root()
+    different = [
+        path
+        for path, text in made.items()
+        if not (root / path).exists() or (root / path).read_text(encoding="utf-8") != text
+    ]
+    tracked = {str(p.relative_to(root)) for p in (root / "notebooks").glob("*/*.ipynb")}
+    return different + sorted(tracked - made.keys())
+
+
+def _remove_unknown_lessons() -> None:
+    known = {lesson.slug for lesson in lessons()} | {"benchmarks"}
+    for base in (course_root() / "notebooks", source_directory()):
+        for folder in base.iterdir():
+            if folder.is_dir() and folder.name not in known:
+                shutil.rmtree(folder)
+
+
+def _dump(notebook) -> str:
+    return nbformat.writes(notebook) + "\n"
+
+
+def _write(path: Path, text: str) -> None:
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def _quiet_log() -> logging.Logger:
+    log = logging.getLogger("gqa.build")
+    log.setLevel(logging.ERROR)
+    return log

@@ -1,0 +1,70 @@
+"""Reads a lesson's percent-format source as a notebook that is the same on every run."""
+
+import hashlib
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbformat import NotebookNode
+
+KERNEL = {
+    "kernelspec": {
+        "display_name": "Python 3 (ipykernel)",
+        "language": "python",
+        "name": "python3",
+    },
+    "language_info": {"name": "python"},
+}
+
+
+def read_source(path: Path) -> NotebookNode:
+    """Return the notebook of a percent-format file, with cell ids drawn from its content.
+
+    jupytext draws random ids and keeps its own version in the metadata; either would make
+    every build different. An id is the cell's nbgrader id, else a hash of its place and text.
+    """
+    notebook = jupytext.read(path)
+    notebook.metadata = NotebookNode(KERNEL)
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    for place, cell in enumerate(notebook.cells):
+        cell.metadata.pop("lines_to_next_cell", None)
+        key = grade_id(cell) or f"{place}:{cell.cell_type}:{cell.source}"
+        cell.id = hashlib.sha256(f"{path.stem}:{key}".encode()).hexdigest()[:12]
+    nbformat.validate(notebook)
+    return notebook
+
+
+def grade_id(cell: NotebookNode) -> str | None:
+    """Return the cell's nbgrader id, or None."""
+    return cell.metadata.get("nbgrader", {}).get("grade_id")
+
+
+def is_solution(cell: NotebookNode) -> bool:
+    """Return whether the learner answers in this cell."""
+    return bool(cell.metadata.get("nbgrader", {}).get("solution"))
+
+
+def is_graded(cell: NotebookNode) -> bool:
+    """Return whether this cell gives points."""
+    return bool(cell.metadata.get("nbgrader", {}).get("grade"))
+
+
+def read_notebook(path: Path) -> NotebookNode:
+    """Return a notebook file in the current format.
+
+    Raises:
+        ValueError: the file is not a notebook; the message says why.
+    """
+    try:
+        notebook = nbformat.read(path, as_version=4)
+        cells = notebook.cells
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"it cannot be read ({error})") from error
+    except Exception as error:  # nbformat raises many kinds, one per way to be broken
+        reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else error
+        raise ValueError(f"it is not a readable notebook ({reason})") from error
+    for cell in cells:
+        cell.setdefault("metadata", NotebookNode())
+        if not isinstance(cell.metadata.get("nbgrader", {}), dict):
+            del cell.metadata["nbgrader"]
+    return notebook

@@ -1,0 +1,270 @@
+"""A learner's whole round in one process: submit, collect, grade, feedback, progress.
+
+It goes through nbgrader's exchange and gradebook, as a class does. The gradebook is worked
+on as a copy that replaces it at the end, so a round that is killed leaves it as it was.
+"""
+
+import fcntl
+import logging
+import os
+import shutil
+import time
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nbgrader.api import Gradebook
+from nbgrader.auth import Authenticator
+from nbgrader.converters import GenerateAssignment, GenerateFeedback
+from nbgrader.coursedir import CourseDirectory
+from nbgrader.exchange import ExchangeFactory
+from nbgrader.utils import get_username
+
+from gqa_lib.learn import places, progress
+from gqa_lib.learn.manifest import Lesson
+
+from .autograde import autograde
+from .build import build_instructor_notebook
+from .rebuild import own_cells, rebuild, unanswered
+from .settings import nbgrader_config
+from .source import read_notebook
+
+
+class SubmitError(Exception):
+    """A submission that cannot go on; the message tells the learner what to do."""
+
+
+@dataclass
+class Marks:
+    """What came of a submission: score by graded cell, where the feedback is, what to know."""
+
+    scores: list[tuple[str, float, float]] = field(default_factory=list)
+    feedback: Path | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def score(self) -> float:
+        """The points reached."""
+        return sum(score for _, score, _ in self.scores)
+
+    @property
+    def max_score(self) -> float:
+        """The points there are."""
+        return sum(points for _, _, points in self.scores)
+
+
+def work_notebook(lesson: Lesson) -> Path:
+    """Return the learner's copy of a lesson."""
+    return places.work() / lesson.slug / f"{lesson.slug}.ipynb"
+
+
+def examine(lesson: Lesson) -> list[str]:
+    """Return what a learner should know about the notebook they are about to submit.
+
+    Raises:
+        SubmitError: there is no readable notebook to submit.
+    """
+    path = work_notebook(lesson)
+    if not path.exists():
+        others = sorted(p.name for p in path.parent.glob("*.ipynb")) if path.parent.exists() else []
+        there = f" There is {', '.join(others)}: if that is it, rename it back." if others else ""
+        raise SubmitError(
+            f"{path} is not there.{there} `gqa lab {lesson.number}` puts a fresh copy in place "
+            "without touching anything else."
+        )
+    try:
+        submitted = read_notebook(path)
+    except ValueError as error:
+        raise SubmitError(
+            f"{path} was not submitted: {error}. An older copy may be in "
+            f"{path.parent / '.ipynb_checkpoints'}; earlier submissions are kept."
+        ) from None
+    released = read_notebook(lesson.pristine)
+    rebuilt, notes = rebuild(submitted, released)
+    if empty := unanswered(rebuilt):
+        notes.append(f"Not answered yet: {', '.join(empty)}.")
+    if count := own_cells(submitted, released):
+        notes.append(
+            f"You added {count} code cell{'s' if count > 1 else ''}. Grading runs the exercise "
+            "cells only, so an exercise must not need them."
+        )
+    return notes
+
+
+def submit(lesson: Lesson) -> Marks:
+    """Submit the learner's copy of a lesson; alone, grade it at once.
+
+    With `GQA_EXCHANGE` set the submission goes to the class and is graded by its instructor.
+
+    Raises:
+        SubmitError: it was not submitted or not graded; nothing was changed or lost.
+    """
+    notes = examine(lesson)
+    in_class = bool(os.environ.get("GQA_EXCHANGE"))
+    with _one_at_a_time(), warnings.catch_warnings(), _kept_directory():
+        warnings.simplefilter("ignore")
+        try:
+            if in_class:
+                _Round(lesson, places.home() / "gradebook.db").submit()
+                return Marks(notes=notes)
+            with _staged_gradebook() as gradebook:
+                marks = _Round(lesson, gradebook).grade()
+        except SubmitError:
+            raise
+        except Exception as error:
+            raise SubmitError(
+                f"grading stopped: {str(error).strip() or type(error).__name__}. Your notebook "
+                "and your earlier marks are as they were."
+            ) from error
+        _save(lesson, marks)
+    marks.notes = notes
+    return marks
+
+
+class _Round:
+    """nbgrader's steps for one lesson and this learner."""
+
+    def __init__(self, lesson: Lesson, gradebook: Path):
+        self.lesson = lesson
+        self.config = nbgrader_config(gradebook=gradebook)
+        self.config.Exchange.assignment_dir = str(places.work())
+        self.log = logging.getLogger("gqa.submit")
+        self.log.propagate = False
+        self.log.handlers = [logging.FileHandler(places.home() / "submit.log", mode="w")]
+        self.course = CourseDirectory(config=self.config)
+        self.course.assignment_id = lesson.slug
+
+    def grade(self) -> Marks:
+        """Go the whole round."""
+        self.release()
+        self.submit()
+        self.course.student_id = get_username()
+        self.exchange("Collect", update=True)
+        autograde(self.course, self.log)
+        marks = Marks(scores=self.scores())
+        feedback = GenerateFeedback(coursedir=self.course, config=self.config)
+        feedback.log, feedback.force = self.log, True
+        feedback.start()
+        self.exchange("ReleaseFeedback")
+        self.exchange("FetchFeedback")
+        pages = work_notebook(self.lesson).parent.glob("feedback/*/*.html")
+        marks.feedback = max(pages, key=lambda page: page.stat().st_mtime, default=None)
+        return marks
+
+    def release(self) -> None:
+        """Make nbgrader's release of the lesson, unless the one there is the current one."""
+        build_instructor_notebook(self.lesson)
+        folder = Path(self.course.format_path(self.course.release_directory, ".", self.lesson.slug))
+        there = folder / f"{self.lesson.slug}.ipynb"
+        released = self.lesson.pristine.read_bytes()
+        if self.known() and there.exists() and there.read_bytes() == released:
+            return
+        try:
+            self.generate()
+        except RuntimeError:  # graded cells came or went: nbgrader refuses to change those
+            with Gradebook(self.course.db_url) as gradebook:
+                gradebook.remove_assignment(self.lesson.slug)  # progress keeps the marks
+            self.generate()
+        self.exchange("ReleaseAssignment", force=True)
+
+    def generate(self) -> None:
+        """Make the release and enter the lesson into the gradebook."""
+        converter = GenerateAssignment(coursedir=self.course, config=self.config)
+        converter.log, converter.force = self.log, True
+        converter.start()
+
+    def known(self) -> bool:
+        """Return whether the gradebook has the lesson."""
+        with Gradebook(self.course.db_url) as gradebook:
+            return any(a.name == self.lesson.slug for a in gradebook.assignments)
+
+    def submit(self) -> None:
+        """Hand the learner's folder to the exchange."""
+        self.exchange("Submit")
+
+    def exchange(self, step: str, **traits) -> None:
+        """Run one step of nbgrader's exchange."""
+        make = getattr(ExchangeFactory(config=self.config), step)
+        app = make(
+            coursedir=self.course,
+            authenticator=Authenticator(config=self.config),
+            config=self.config,
+        )
+        app.log = self.log
+        for name, value in traits.items():
+            setattr(app, name, value)
+        app.start()
+
+    def scores(self) -> list[tuple[str, float, float]]:
+        """Return (graded cell, score, points) in the order of the lesson."""
+        with Gradebook(self.course.db_url) as gradebook:
+            notebook = gradebook.find_submission_notebook(
+                self.lesson.slug, self.lesson.slug, self.course.student_id
+            )
+            order = {cell.name: place for place, cell in enumerate(notebook.notebook.source_cells)}
+            found = [(g.name, float(g.score), float(g.max_score)) for g in notebook.grades]
+        return sorted(found, key=lambda row: order.get(row[0], 0))
+
+
+def _save(lesson: Lesson, marks: Marks) -> None:
+    rows = [(lesson.slug, name, "mark", score, points, "") for name, score, points in marks.scores]
+    progress.add_all([*rows, (lesson.slug, "", "mark", marks.score, marks.max_score, "")])
+
+
+@contextmanager
+def _one_at_a_time():
+    places.home().mkdir(parents=True, exist_ok=True)
+    with (places.home() / "submit.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise SubmitError(
+                "another submission is being graded; try again in a minute."
+            ) from None
+        yield
+
+
+@contextmanager
+def _staged_gradebook():
+    """Yield a copy of the gradebook; what was done to it becomes the gradebook at the end."""
+    real = places.home() / "gradebook.db"
+    staged = real.with_name(f"gradebook.{os.getpid()}-{time.time_ns()}.db")
+    for left in real.parent.glob("gradebook.*-*.db"):  # of a round that was killed
+        left.unlink()
+    if real.exists():
+        shutil.copy2(real, staged)
+    try:
+        yield staged
+        os.replace(staged, real)
+    finally:
+        staged.unlink(missing_ok=True)
+
+
+@contextmanager
+def _kept_directory():
+    """nbgrader changes the working directory."""
+    here = os.getcwd()
+    try:
+        yield
+    finally:
+        os.chdir(here)
+
+
+def report(lesson: Lesson, marks: Marks) -> str:
+    """Return the outcome of a submission as text for the terminal."""
+    lines = [f"  note: {note}" for note in marks.notes]
+    if not marks.scores:
+        return "\n".join([*lines, "Submitted. Feedback comes from your instructor."])
+    lines.append("")
+    for cell, score, points in marks.scores:
+        mark = "✓" if score == points else ("~" if score else "✗")
+        lines.append(f"  {mark} {cell.removesuffix('-check'):<36} {score:g} of {points:g}")
+    lines += ["", f"  {lesson.title}: {marks.score:g} of {marks.max_score:g} points"]
+    earlier = progress.marks(lesson.slug)[:-1]
+    if earlier:
+        best = max(earlier)
+        lines.append(f"  submission {len(earlier) + 1}; best so far {max(best[0], marks.score):g}")
+    if marks.feedback:
+        lines.append(f"  feedback: {marks.feedback.as_uri()}")
+    return "\n".join(lines)

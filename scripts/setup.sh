@@ -1,0 +1,60 @@
+#!/bin/sh
+# Makes .venv and installs the course into it. Does nothing when nothing changed.
+#   scripts/setup.sh course|test        PYTHON and PIP_ARGS are passed through
+set -eu
+cd "$(dirname "$0")/.."
+extra=${1:-course}
+log=.venv/setup.log
+
+stop() {
+    printf '\nSet-up stopped: %s\n' "$1" >&2
+    exit 1
+}
+
+recent() { # recent PYTHON: is it 3.11 or newer?
+    "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+}
+
+find_python() {
+    for candidate in "${PYTHON:-}" python3 python3.13 python3.12 python3.11; do
+        [ -n "$candidate" ] && recent "$candidate" && { echo "$candidate"; return; }
+    done
+    if command -v "${PYTHON:-python3}" >/dev/null 2>&1; then
+        stop "the course needs Python 3.11 or newer, and $(command -v "${PYTHON:-python3}") is $("${PYTHON:-python3}" --version 2>&1). Install a newer one (Debian, Ubuntu: sudo apt install python3.11 python3.11-venv) or name it: make lab PYTHON=/path/to/python3.11"
+    fi
+    stop "no Python was found. Install it (Debian, Ubuntu: sudo apt install python3 python3-venv) and run the same command again."
+}
+
+wanted=$(cat pyproject.toml constraints.txt | cksum)" ${PIP_ARGS:-}"
+for done_extra in "$extra" test; do # what the tests need contains what the course needs
+    if [ "$(cat ".venv/installed-$done_extra" 2>/dev/null)" = "$wanted" ]; then exit 0; fi
+done
+
+python=$(find_python) || exit 1
+free_mb=$(df -Pm . | awk 'NR == 2 { print $4 }')
+[ "$free_mb" -ge "${GQA_MIN_FREE_MB:-3000}" ] || stop "only $free_mb MB are free on this disk. The course needs about 3 GB with a CPU build of torch and about 9 GB with a GPU build. Free some space and run the same command again."
+
+if [ ! -x .venv/bin/python ] || ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
+    echo "Making .venv with $("$python" --version) ..."
+    "$python" -m venv --clear .venv >/dev/null 2>&1 || stop "Python's venv module does not work here. Debian and Ubuntu keep it in a package of its own: sudo apt install python3-venv. Then run the same command again."
+fi
+
+cat <<'SAY'
+Installing the course into .venv ...
+  torch is the large part: about 200 MB to download as a CPU build, 2-3 GB where pip takes the
+  GPU build (on Linux that is the default). To choose, pass options on to pip, for example
+  make lab PIP_ARGS="--index-url ADDRESS" with the CPU address from PyTorch's install page.
+SAY
+# shellcheck disable=SC2086  # PIP_ARGS is several words on purpose
+if ! .venv/bin/python -m pip install --disable-pip-version-check ${PIP_ARGS:-} \
+    -c constraints.txt -e ".[$extra]" >"$log" 2>&1; then
+    tail -n 5 "$log" >&2
+    if grep -qi 'no space left' "$log"; then
+        stop "the disk filled up. Free some space and run the same command again; it goes on where it stopped."
+    elif grep -qiE 'connection|timed out|name resolution|unreachable|proxy|ssl' "$log"; then
+        stop "pip could not reach its package index. Check the network (or the proxy) and run the same command again; what was downloaded is kept. Details: $log"
+    fi
+    stop "pip could not install the packages; its last lines are above and all of them in $log."
+fi
+echo "$wanted" >".venv/installed-$extra"
+echo "Installed."
