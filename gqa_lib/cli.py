@@ -8,8 +8,6 @@ from pathlib import Path
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    # nbgrader calls its helpers (alembic) by bare name: let it find those of this environment
-    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     arguments = _parser().parse_args(argv)
     for name in ("home", "work"):
         if chosen := getattr(arguments, name, None):

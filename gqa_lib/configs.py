@@ -276,7 +276,7 @@ def from_hf_config(source: str | Path | Mapping) -> ModelConfig:
         wanted = "; ".join(f"{field} (as {' or '.join(_HF_KEYS[field])})" for field in missing)
         raise ValueError(
             f"{origin} lacks {wanted}: without them this is not the config of a decoder (its keys "
-            f"are {', '.join(sorted(hf)[:8]) or 'none'}, ...). Give the config.json of a text "
+            f"are {', '.join(sorted(outer)[:8]) or 'none'}). Give the config.json of a text "
             "generation model, or build a ModelConfig by hand."
         )
     _refuse_unequal_layers(hf, origin)

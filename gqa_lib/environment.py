@@ -75,20 +75,27 @@ def _gpu(device: Any) -> dict[str, Any]:
     properties = torch.cuda.get_device_properties(device)
     query = ",".join(_NVIDIA_SMI.values())
     uuid = getattr(properties, "uuid", None)
-    answer = _output(
-        "nvidia-smi",
-        f"--query-gpu={query}",
-        "--format=csv,noheader,nounits",
-        *(("-i", f"GPU-{uuid}") if uuid else ()),
-    )
+    which = ("-i", f"GPU-{uuid}") if uuid else ()
+    command = ("nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader,nounits", *which)
+    answer = _output(*command)
     values = answer.splitlines()[0].split(", ") if answer else [None] * len(_NVIDIA_SMI)
+    told = dict(zip(_NVIDIA_SMI, values, strict=True))
     return {
         "name": properties.name,
         "memory_bytes": properties.total_memory,
         "compute_capability": f"{properties.major}.{properties.minor}",
         "cuda": torch.version.cuda,
-        **dict(zip(_NVIDIA_SMI, values, strict=True)),
+        "driver": told.pop("driver"),
+        **{field: _number(value) for field, value in told.items()},
     }
+
+
+def _number(text: str | None) -> float | None:
+    """A number that nvidia-smi printed, None for its '[N/A]'."""
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        return None
 
 
 def _version(package: str) -> str | None:

@@ -11,10 +11,13 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import product
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from gqa_lib.environment import cpu_model, ram_bytes
-from gqa_lib.measure import last_level_cache_bytes, summarise, time_arms
+from gqa_lib.measure import MIN_ROUNDS, last_level_cache_bytes, time_arms
 
 if TYPE_CHECKING:
     import torch
@@ -143,8 +146,8 @@ def measure_hardware(
     """The ceilings of this device, measured now.
 
     Bandwidth is the best of a few passes that only read, over buffers that no cache can hold;
-    FLOP/s the best of a few square matrix products. Best means best median: which pass a
-    machine is quickest at differs, and a ceiling that is too low would let a kernel exceed it.
+    FLOP/s the best of a few square matrix products: which of them a machine is quickest at
+    differs, and a ceiling that is too low would let a kernel exceed it.
 
     Args:
         device: what to measure, with the threads that torch has now.
@@ -159,7 +162,7 @@ def measure_hardware(
 
     device = torch.device(device)
     passes, pass_bytes = _read_passes(device)
-    products, product_flops = _matrix_products(device, dtype, seconds / 2)
+    products, product_flops = _matrix_products(device, dtype)
     bandwidth, read_how = _best_rate(passes, pass_bytes, device, seconds / 2)
     flops, product_how = _best_rate(products, product_flops, device, seconds / 2)
     place = f"{torch.get_num_threads()} threads" if device.type == "cpu" else str(device)
@@ -173,14 +176,29 @@ def measure_hardware(
 
 
 def _best_rate(
-    arms: dict[str, Callable], work: dict[str, float], device, seconds: float, rounds: int = 200
+    arms: dict[str, Callable], work: dict[str, float], device, seconds: float
 ) -> tuple[float, str]:
-    """(work per second, how it was found) of the arm that is quickest by its median."""
-    summary = summarise(time_arms(arms, rounds=rounds, device=device, budget_s=seconds))
-    rates = {arm: work[arm] / summary[arm]["median"] for arm in arms}
-    best = max(rates, key=rates.get)
-    used = summary[best]
-    return rates[best], f"{best} (median of {used['n']} samples, {used['n_quiet']} quiet)"
+    """(work per second, how it was found) of the arm that is quickest."""
+    rows = time_arms(arms, rounds=200, device=device, budget_s=seconds)
+    rates = {}
+    for arm in arms:
+        time_s, how = _undisturbed_time([row for row in rows if row["arm"] == arm])
+        rates[work[arm] / time_s] = f"{arm} ({how})"
+    return max(rates), rates[max(rates)]
+
+
+def _undisturbed_time(rows: list[dict]) -> tuple[float, str]:
+    """(seconds, which statistic) of a call that had the machine to itself, as far as can be told.
+
+    On a shared CPU the median may be a neighbour's doing: without quiet samples the tenth
+    percentile stands in. A GPU's samples are taken as they are.
+    """
+    rows = [row for row in rows if row["phase"] == "measure"]
+    quiet = [row["value"] for row in rows if row["quiet"] is not False]
+    if len(quiet) >= MIN_ROUNDS:
+        return float(np.median(quiet)), f"median of {len(quiet)} undisturbed samples"
+    times = [row["value"] for row in rows]
+    return float(np.quantile(times, 0.1)), f"tenth percentile of {len(times)} disturbed samples"
 
 
 def _read_passes(device) -> tuple[dict[str, Callable], dict[str, float]]:
@@ -211,26 +229,47 @@ def _read_passes(device) -> tuple[dict[str, Callable], dict[str, float]]:
     return arms, nbytes
 
 
-def _matrix_products(device, dtype, seconds) -> tuple[dict[str, Callable], dict[str, float]]:
+def _matrix_products(device, dtype) -> tuple[dict[str, Callable], dict[str, float]]:
     """Square matrix products, and the FLOPs of each.
 
-    A CPU without instructions for dtype may multiply it a hundred times slower than float32, to
-    which a kernel can convert: so float32 is tried there too, and sizes too slow are left out.
+    A CPU without instructions for dtype multiplies it a hundred times slower than float32, to
+    which a kernel can convert: so on a CPU float32 is tried too, and dtype only if it keeps up.
     """
     import torch
 
+    kinds = [dtype]
+    if device.type == "cpu" and dtype != torch.float32:
+        kinds = [dtype, torch.float32] if _keeps_up(dtype) else [torch.float32]
+    return _products(kinds, (1024, 2048) if device.type == "cpu" else (4096, 8192), device)
+
+
+def _keeps_up(dtype) -> bool:
+    """Whether one thread multiplies dtype at a quarter of float32's speed or more.
+
+    One thread, and its fastest sample: a busy neighbour hardly touches those.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        arms, _ = _products((dtype, torch.float32), (256,), "cpu")
+        rows = time_arms(arms, rounds=MIN_ROUNDS)
+    finally:
+        torch.set_num_threads(threads)
+    fastest = [min(row["value"] for row in rows if row["arm"] == arm) for arm in arms]
+    return fastest[0] <= 4 * fastest[1]
+
+
+def _products(kinds, sizes, device) -> tuple[dict[str, Callable], dict[str, float]]:
+    import torch
+
     arms, flops = {}, {}
-    on_cpu = device.type == "cpu"
-    for kind in {dtype, torch.float32} if on_cpu else (dtype,):
-        rate = None
-        for size in (256, 1024, 2048) if on_cpu else (1024, 4096, 8192):
-            if rate and 2.0 * size**3 / rate > seconds / 20:
-                break
-            a, b = (torch.randn(size, size, device=device).to(kind) for _ in range(2))
-            name = f"{size} x {size} product in {str(kind).removeprefix('torch.')}"
-            arms[name] = lambda call, a=a, b=b: a @ b
-            flops[name] = 2.0 * size**3
-            rate = _best_rate({name: arms[name]}, flops, device, 0, rounds=1)[0]
+    for kind, size in product(kinds, sizes):
+        a, b = (torch.randn(size, size, device=device).to(kind) for _ in range(2))
+        name = f"{size} x {size} product in {str(kind).removeprefix('torch.')}"
+        arms[name] = lambda call, a=a, b=b: a @ b
+        flops[name] = 2.0 * size**3
     return arms, flops
 
 

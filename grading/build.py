@@ -24,7 +24,7 @@ from gqa_lib.learn.places import course_root
 
 from .lint import lint_benchmark, lint_lesson
 from .settings import nbgrader_config, source_directory
-from .source import read_source
+from .source import as_text, read_source, source_of, write_if_changed, write_instructor_notebook
 
 _HINT = re.compile(r"<details>\s*<summary>(.*?)</summary>\s*(.*?)\s*</details>", re.DOTALL)
 
@@ -44,32 +44,18 @@ def build(*, check: bool = False) -> list[str]:
                 f"{path} is not what its source gives: run `gqa build`" for path in _stale(made)
             ]
         for path, text in made.items():
-            _write(course_root() / path, text)
+            write_if_changed(course_root() / path, text)
         for lesson in lessons():
-            build_instructor_notebook(lesson)
+            write_instructor_notebook(lesson, source_directory())
         _remove_unknown_lessons()
     return []
-
-
-def build_instructor_notebook(lesson: Lesson) -> None:
-    """Write a lesson's notebook with solutions and hidden tests into nbgrader's source folder."""
-    folder = source_directory() / lesson.slug
-    _write(folder / f"{lesson.slug}.ipynb", _dump(read_source(source_of(lesson))))
-
-
-def source_of(lesson: Lesson) -> Path:
-    """Return the percent-format source of a lesson."""
-    return course_root() / "solutions" / f"{lesson.slug}.py"
 
 
 def student_notebook(lesson: Lesson, scratch: Path) -> str:
     """Return the student notebook nbgrader makes of a lesson, in a course tree of its own."""
     config = Config(nbgrader_config(scratch))
     config.CourseDirectory.source_directory = str(scratch / "source")
-    _write(
-        scratch / "source" / lesson.slug / f"{lesson.slug}.ipynb",
-        _dump(read_source(source_of(lesson))),
-    )
+    write_instructor_notebook(lesson, scratch / "source")
     course = CourseDirectory(config=config)
     course.assignment_id = lesson.slug
     converter = GenerateAssignment(coursedir=course, config=config)
@@ -91,7 +77,7 @@ def _generate(scratch: Path) -> tuple[dict[str, str], list[str]]:
         hints |= _hints(instructor)
     for path in sorted((course_root() / "solutions" / "benchmarks").glob("*.py")):
         notebook = read_source(path)
-        made[f"notebooks/benchmarks/{path.stem}.ipynb"] = _dump(notebook)
+        made[f"notebooks/benchmarks/{path.stem}.ipynb"] = as_text(notebook)
         problems += lint_benchmark(path.stem, notebook)
     made["gqa_lib/data/hints.json"] = json.dumps(hints, indent=1, ensure_ascii=False) + "\n"
     made["README.md"] = _readme()
@@ -135,17 +121,6 @@ def _remove_unknown_lessons() -> None:
         for folder in base.iterdir():
             if folder.is_dir() and folder.name not in known:
                 shutil.rmtree(folder)
-
-
-def _dump(notebook) -> str:
-    return nbformat.writes(notebook) + "\n"
-
-
-def _write(path: Path, text: str) -> None:
-    if path.exists() and path.read_text(encoding="utf-8") == text:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
 
 
 def _quiet_log() -> logging.Logger:

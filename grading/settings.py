@@ -12,6 +12,8 @@ from traitlets.config import Config
 
 from gqa_lib.learn import places
 
+from .autograde import GRADE, SANITIZE
+
 COURSE_ID = "gqa"
 CELL_TIMEOUT_S = 300  # a cell may import torch and measure on two busy cores
 
@@ -53,5 +55,7 @@ def nbgrader_config(home: Path | None = None, gradebook: Path | None = None) -> 
     config.ExecutePreprocessor.timeout = CELL_TIMEOUT_S
     config.Execute.timeout = CELL_TIMEOUT_S
     config.Execute.shutdown_kernel = "immediate"
-    config.ClearSolutions.code_stub = {"python": "# YOUR CODE HERE\nraise NotImplementedError()"}
+    config.Execute.extra_arguments = ["--HistoryManager.hist_file=:memory:", "--log-level=ERROR"]
+    config.Autograde.sanitize_preprocessors = SANITIZE
+    config.Autograde.autograde_preprocessors = GRADE
     return config

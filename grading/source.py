@@ -7,6 +7,9 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 
+from gqa_lib.learn.manifest import Lesson
+from gqa_lib.learn.places import course_root
+
 KERNEL = {
     "kernelspec": {
         "display_name": "Python 3 (ipykernel)",
@@ -32,6 +35,30 @@ def read_source(path: Path) -> NotebookNode:
         cell.id = hashlib.sha256(f"{path.stem}:{key}".encode()).hexdigest()[:12]
     nbformat.validate(notebook)
     return notebook
+
+
+def source_of(lesson: Lesson) -> Path:
+    """Return the percent-format source of a lesson."""
+    return course_root() / "solutions" / f"{lesson.slug}.py"
+
+
+def write_instructor_notebook(lesson: Lesson, folder: Path) -> None:
+    """Write a lesson with its solutions and hidden tests into an nbgrader source folder."""
+    path = folder / lesson.slug / f"{lesson.slug}.ipynb"
+    write_if_changed(path, as_text(read_source(source_of(lesson))))
+
+
+def write_if_changed(path: Path, text: str) -> None:
+    """Write a text file and the folders it needs, unless it says that already."""
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def as_text(notebook: NotebookNode) -> str:
+    """Return a notebook as the text of its file."""
+    return nbformat.writes(notebook) + "\n"
 
 
 def grade_id(cell: NotebookNode) -> str | None:

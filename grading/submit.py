@@ -25,10 +25,9 @@ from gqa_lib.learn import places, progress
 from gqa_lib.learn.manifest import Lesson
 
 from .autograde import autograde
-from .build import build_instructor_notebook
 from .rebuild import own_cells, rebuild, unanswered
-from .settings import nbgrader_config
-from .source import read_notebook
+from .settings import nbgrader_config, source_directory
+from .source import read_notebook, write_instructor_notebook
 
 
 class SubmitError(Exception):
@@ -149,12 +148,12 @@ class _Round:
         self.exchange("ReleaseFeedback")
         self.exchange("FetchFeedback")
         pages = work_notebook(self.lesson).parent.glob("feedback/*/*.html")
-        marks.feedback = max(pages, key=lambda page: page.stat().st_mtime, default=None)
+        marks.feedback = max(pages, default=None)  # folders are named by time
         return marks
 
     def release(self) -> None:
         """Make nbgrader's release of the lesson, unless the one there is the current one."""
-        build_instructor_notebook(self.lesson)
+        write_instructor_notebook(self.lesson, source_directory())
         folder = Path(self.course.format_path(self.course.release_directory, ".", self.lesson.slug))
         there = folder / f"{self.lesson.slug}.ipynb"
         released = self.lesson.pristine.read_bytes()

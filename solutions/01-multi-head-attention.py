@@ -356,10 +356,10 @@ from gqa_lib.measure import summarise, time_arms
 
 models = {h: MultiHeadAttention(512, h) for h in (1, 4, 16, 32)}
 with torch.inference_mode():
-    rows = time_arms({f"{h} heads": lambda i, m=m: m(x) for h, m in models.items()}, rounds=15)
+    rows = time_arms({h: lambda i, m=m: m(x) for h, m in models.items()}, rounds=15)
 timing = summarise(rows)
-for arm in timing:
-    print(f"{arm['arm']:>8}: {arm['median'] * 1e3:6.2f} ms (median of {arm['n']})")
+for num_heads, t in timing.items():
+    print(f"{num_heads:2} heads: {t['median'] * 1e3:6.2f} ms (median of {t['n']})")
 
 # %%
 import matplotlib.pyplot as plt
@@ -368,7 +368,7 @@ from gqa_lib import plots
 
 plots.use_style()
 fig, ax = plt.subplots(figsize=(6, 3))
-ax.plot(list(models), [arm["median"] * 1e3 for arm in timing], "o-")
+ax.plot(list(timing), [t["median"] * 1e3 for t in timing.values()], "o-")
 ax.set(xlabel="number of heads, d_model = 512", ylabel="time (ms)", ylim=0)
 ax.set_title("The same arithmetic takes longer in more heads")
 plots.show(fig, alt="Measured time of one attention layer against its number of heads, 1 to 32.")

@@ -4,15 +4,29 @@ import torch
 
 
 def attention_reference(q, k, v, causal=True):
-    """Return attention of q (B, Hq, T, D) over k, v (B, Hkv, S, D), float64."""
+    """Return attention of q over k and v in float64, one query head at a time.
+
+    Shares no code with the backends, so that none of their mistakes can hide in it.
+
+    Args:
+        q: queries, (B, Hq, T, D).
+        k, v: keys and values, (B, Hkv, S, D); query head h reads KV head h // (Hq // Hkv).
+        causal: query i of T sees keys up to S - T + i.
+
+    Returns:
+        (B, Hq, T, D) in float64.
+
+    Source: Vaswani et al. 2017 (arXiv 1706.03762), equation 1.
+    """
     q_per_kv = q.shape[1] // k.shape[1]
     T, S = q.shape[2], k.shape[2]
     heads = []
     for h in range(q.shape[1]):
         key, value = k[:, h // q_per_kv].double(), v[:, h // q_per_kv].double()
-        scores = q[:, h].double() @ key.transpose(1, 2) / q.shape[3] ** 0.5
+        scores = q[:, h].double() @ key.transpose(1, 2) / q.shape[3] ** 0.5  # (B, T, S)
         if causal:
             for i in range(T):
                 scores[:, i, S - T + i + 1 :] = -torch.inf
-        heads.append(torch.softmax(scores, -1) @ value)
+        weights = torch.exp(scores - scores.amax(-1, keepdim=True))
+        heads.append(weights / weights.sum(-1, keepdim=True) @ value)
     return torch.stack(heads, 1)

@@ -3,6 +3,7 @@
 import os
 import secrets
 import traceback
+from functools import partial
 
 import torch
 
@@ -32,6 +33,10 @@ def check(name: str, yours, *, cases: list[dict] | None = None, seed: int | None
             _try_case(exercise, yours, case, seed, "cpu")
         if torch.cuda.is_available():
             _try_case(exercise, yours, cases[0], seed, "cuda")
+    except _Differs as differs:
+        message = _explained(exercise, yours, differs, seed)
+        record(exercise, "check", passed=False, detail=str(message))
+        raise message from None
     except NotYet as failed:
         record(exercise, "check", passed=False, detail=str(failed))
         raise
@@ -80,6 +85,14 @@ def not_yet(exercise: Exercise, *lines: str) -> NotYet:
     return NotYet(f"{exercise.name}: not yet.\n  {text}\n  Stuck? hint({exercise.name!r})")
 
 
+class _Differs(Exception):
+    """A result that differs from the oracle's: how, and what the call was."""
+
+    def __init__(self, found: str, called: str):
+        super().__init__(found)
+        self.found, self.called = found, called
+
+
 def _try_case(exercise: Exercise, yours, case: dict, seed: int, device: str) -> None:
     generator = torch.Generator().manual_seed(seed)
     arguments = _to(exercise.make(generator, **case), device)
@@ -99,22 +112,28 @@ def _try_case(exercise: Exercise, yours, case: dict, seed: int, device: str) -> 
                 "make a new tensor instead.",
                 called,
             )
-    found = difference(got, expected, _dtype(before))
-    if found:
-        raise not_yet(exercise, found, _diagnosis(exercise, got, expected, before), called)
+    if found := difference(got, expected, _dtype(before)):
+        raise _Differs(found, called)
     if _dtype(before) and isinstance(got, torch.Tensor) and got.device.type != device:
         raise not_yet(
             exercise, f"Its inputs are on {device!r}, its result on {got.device.type!r}.", called
         )
 
 
-def _diagnosis(exercise: Exercise, got, expected, arguments: tuple) -> str:
-    """Return the sentence of the first known mistake that gives what the learner got."""
-    for mistake in exercise.mistakes:
-        wrong = _outcome(mistake.wrong, _copy(arguments))
-        if not isinstance(wrong, Exception) and same(got, wrong) and not same(wrong, expected):
-            return f"That is what you get when {mistake.says}"
-    return ""
+def _explained(exercise: Exercise, yours, differs: _Differs, seed: int) -> NotYet:
+    """Return the learner's message, naming the known mistake that fits the most cases, if any."""
+    fits = dict.fromkeys(exercise.mistakes, 0)
+    for case in exercise.cases:
+        arguments = exercise.make(torch.Generator().manual_seed(seed), **case)
+        got = _outcome(partial(exercise.call, yours), _copy(arguments))
+        expected = _outcome(exercise.oracle, _copy(arguments))
+        for mistake in fits:
+            wrong = _outcome(mistake.wrong, _copy(arguments))
+            if not isinstance(wrong, Exception) and not same(wrong, expected):
+                fits[mistake] += 1 if same(got, wrong) else -len(exercise.cases)
+    best = max(fits, key=fits.get, default=None)
+    named = f"That is what you get when {best.says}" if best and fits[best] > 0 else ""
+    return not_yet(exercise, differs.found, named, differs.called)
 
 
 def _outcome(function, arguments: tuple):

@@ -57,8 +57,7 @@ def _value_difference(got: torch.Tensor, expected: torch.Tensor) -> str | None:
         kind = "NaN" if values.isnan().any() else "infinity"
         return f"The result contains {kind}; every expected value is finite."
     tolerance = TOLERANCE.get(got.dtype, TOLERANCE[torch.float32])
-    gap = (values - right).abs()
-    wrong = gap > tolerance * (1 + right.abs())
+    wrong = ~torch.isclose(values, right, rtol=tolerance, atol=tolerance, equal_nan=True)
     if not wrong.any():
         return None
     place = tuple(wrong.nonzero()[0].tolist())

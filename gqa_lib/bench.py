@@ -1,0 +1,223 @@
+"""Runs benchmark notebooks: one run, one child process, one folder, one record written last.
+
+papermill executes the notebook; what it leaves to others is here: parameters are checked before
+anything runs, a run can time out with all its processes, and how it ended is read from our own
+record, never from the notebook (after a kernel was killed papermill calls every cell completed).
+"""
+
+import ast
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from gqa_lib.learn.places import course_root
+
+
+def benchmarks() -> dict[str, Path]:
+    """Return the benchmark notebooks by name."""
+    folder = course_root() / "notebooks" / "benchmarks"
+    return {path.stem: path for path in sorted(folder.glob("*.ipynb"))}
+
+
+def main(names: list[str], assignments: list[str], out: Path, timeout_s: float | None) -> int:
+    """Run the named benchmarks, or all, and report where the results are; for `gqa bench`.
+
+    Raises:
+        ValueError: a benchmark or parameter does not exist, or a value has the wrong type.
+    """
+    known = benchmarks()
+    for name in names:
+        if name not in known:
+            raise ValueError(f"there is no benchmark {name!r}. There are {', '.join(known)}.")
+    params = dict(_parse_assignment(text) for text in assignments)
+    chosen = [known[name] for name in names or known]
+    for notebook in chosen:
+        check_params(notebook, params)
+    failures = 0
+    for notebook in chosen:
+        print(f"{notebook.stem}: running ...", flush=True)
+        record = run_one(notebook, params, out, timeout_s=timeout_s)
+        failures += record["status"] != "ok"
+        print(f"{notebook.stem}: {_report(record)}", flush=True)
+    return min(failures, 1)
+
+
+def run_one(notebook: Path, params: dict, out: Path, *, timeout_s: float | None = None) -> dict:
+    """Run one notebook in a process of its own and return its record.
+
+    A notebook that fails is a record with status "error", "timeout" or "killed", not an
+    exception. The folder `out/NAME-HASH` holds record.json, samples.jsonl and the executed
+    notebook; the hash is of the notebook and its parameters.
+
+    Args:
+        notebook: the benchmark notebook.
+        params: values for its parameters.
+        out: where the run's folder goes.
+        timeout_s: seconds after which the run and all it started is ended.
+
+    Raises:
+        ValueError: a parameter does not exist or has the wrong type.
+    """
+    check_params(notebook, params)
+    folder = out.resolve() / f"{notebook.stem}-{_digest(notebook, params)}"
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in ("record.json", "result.json", "samples.jsonl"):
+        (folder / stale).unlink(missing_ok=True)
+    started = time.time()
+    status, error = _run_child(notebook, params, folder, timeout_s)
+    result = folder / "result.json"
+    if status == "ok" and not result.exists():
+        status, error = "error", "the notebook ended without writing its result"
+    record = {
+        "benchmark": notebook.stem,
+        "params": params,
+        "status": status,
+        "error": error,
+        "started_at": started,
+        "wall_s": round(time.time() - started, 3),
+        "folder": str(folder),
+        "result": json.loads(result.read_text()) if status == "ok" else None,
+    }
+    commit(folder / "record.json", record)
+    return record
+
+
+def as_list(value) -> list:
+    """Return a sweep's values: a list as it is, one value as a list of it."""
+    return value if isinstance(value, list) else [value]
+
+
+def commit(path: Path, content: dict) -> None:
+    """Write JSON so that the file is either the old one or the whole new one."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    os.replace(part, path)
+
+
+def parameters(notebook: Path) -> dict[str, object]:
+    """Return the parameters of a notebook with their defaults."""
+    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+        if "parameters" in cell["metadata"].get("tags", []):
+            tree = ast.parse("".join(cell["source"]))
+            return {
+                node.target.id: ast.literal_eval(node.value)
+                for node in tree.body
+                if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+            }
+    raise ValueError(f"{notebook} has no cell tagged `parameters`")
+
+
+def check_params(notebook: Path, params: dict) -> None:
+    """Check parameters against the notebook's defaults: papermill only warns of a typo.
+
+    A parameter whose default is a list takes one such value too.
+
+    Raises:
+        ValueError: one does not exist or has another type.
+    """
+    defaults = parameters(notebook)
+    for name, value in params.items():
+        if name not in defaults:
+            known = ", ".join(f"{k}={v!r}" for k, v in defaults.items() if k != "out_dir")
+            raise ValueError(f"{notebook.stem} has no parameter {name!r}. It has {known}.")
+        default = defaults[name]
+        wanted = [default, *default] if isinstance(default, list) else [default]
+        if not any(type(value) is type(one) for one in wanted):
+            raise ValueError(f"{name}={value!r} does not fit: its default is {default!r}.")
+
+
+def _parse_assignment(text: str) -> tuple[str, object]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"-p {text}: write it as name=value, for example -p context=16384.")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
+
+
+def _digest(notebook: Path, params: dict) -> str:
+    content = notebook.read_bytes() + json.dumps(params, sort_keys=True).encode()
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
+def _run_child(notebook, params, folder, timeout_s) -> tuple[str, str | None]:
+    """Run the notebook in a child process; return its status and error."""
+    request = json.dumps([str(notebook), params, str(folder)])
+    with (folder / "log.txt").open("w") as log:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "gqa_lib.bench", request],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            code = child.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            _kill_tree(child.pid)
+            child.wait()
+            return "timeout", f"not done after {timeout_s:g} s"
+        except BaseException:
+            _kill_tree(child.pid)
+            raise
+    if code == 0:
+        return "ok", None
+    if code < 0:
+        return "killed", f"ended by signal {-code}"
+    return "error", (folder / "error.txt").read_text() if (folder / "error.txt").exists() else None
+
+
+def _kill_tree(pid: int) -> None:
+    """End a process and all it started: a kernel runs in a session of its own."""
+    import psutil
+
+    for process in [*psutil.Process(pid).children(recursive=True), psutil.Process(pid)]:
+        try:
+            process.kill()
+        except psutil.Error:
+            continue
+
+
+def _child(notebook: str, params: dict, folder: str) -> None:
+    """Execute the notebook with papermill; any failure ends this process with code 1."""
+    import papermill
+    from jupyter_client import AsyncKernelManager
+
+    executed = Path(folder) / "executed.ipynb"
+    with tempfile.TemporaryDirectory(prefix="gqa-") as sockets:
+
+        class OwnSockets(AsyncKernelManager):  # no TCP port to race for
+            def __init__(self, **kwargs):
+                super().__init__(transport="ipc", ip=f"{sockets}/k", **kwargs)
+
+        try:
+            papermill.execute_notebook(
+                notebook,
+                str(executed),
+                parameters={**params, "out_dir": folder},
+                kernel_name="python3",
+                kernel_manager_class=OwnSockets,
+                progress_bar=False,
+                cwd=folder,
+            )
+        except Exception as error:  # papermill raises several unrelated kinds
+            (Path(folder) / "error.txt").write_text(str(error).strip()[-2000:])
+            raise SystemExit(1) from error
+
+
+def _report(record: dict) -> str:
+    if record["status"] != "ok":
+        reason = (record["error"] or "").strip().splitlines()
+        return f"{record['status']}: {reason[-1] if reason else ''}\n  see {record['folder']}"
+    lines = [f"done in {record['wall_s']:.0f} s. {record['result'].get('finding', '')}"]
+    lines += [f"  {record['folder']}/{name}" for name in ("executed.ipynb", "samples.jsonl")]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    _child(*json.loads(sys.argv[1]))

@@ -1,0 +1,127 @@
+"""Attention in plain PyTorch: several ways to share K and V among query heads, none expands them.
+
+Every function takes q (B, Hq, T, D) and k, v (B, Hkv, S, D) and returns (B, Hq, T, D). The
+`*_unsupported` functions beside them return why a backend must not run, or None.
+"""
+
+import torch
+from torch.backends.cuda import SDPAParams, can_use_flash_attention
+from torch.nn.attention.bias import causal_lower_right
+from torch.nn.functional import scaled_dot_product_attention
+
+from .mask import causal_mask
+
+
+def sdpa_gqa(q, k, v, causal=True):
+    """Attention by PyTorch's operator with its own `enable_gqa`."""
+    T, S = q.shape[2], k.shape[2]
+    mask = None
+    # is_causal aligns top-left: with T < S the last query would not see the last keys.
+    if causal and 1 < T < S:
+        # Flash takes this one as a flag; any other mask would send CUDA to the math path.
+        mask = causal_lower_right(T, S) if q.is_cuda else causal_mask(T, S, q.device)
+    return scaled_dot_product_attention(
+        q, k, v, attn_mask=mask, is_causal=causal and T == S, enable_gqa=q.shape[1] != k.shape[1]
+    )
+
+
+def sdpa_gqa_unsupported(q, k, v, causal):
+    if q.shape[1] == k.shape[1] or flash_takes(q, k, v, causal):
+        return None
+    return "PyTorch would take its math path here, which expands K and V to every query head"
+
+
+def flash_takes(q, k, v, causal):
+    """Return whether PyTorch's flash kernel of q's device takes these heads as they are."""
+    if q.device.type == "cpu":
+        return q.stride(-1) == k.stride(-1) == v.stride(-1) == 1
+    # For 1 < T < S the causal flag is sdpa_gqa's bias, which asks PyTorch with is_causal=False.
+    square = causal and q.shape[2] == k.shape[2]
+    return q.is_cuda and can_use_flash_attention(SDPAParams(q, k, v, None, 0.0, square, True))
+
+
+def fold_sdpa(q, k, v, causal=True):
+    """Attention with the R query heads of a KV head as R*T rows of one head: K is read once."""
+    T, S = q.shape[2], k.shape[2]
+    rows = fold(q, k)
+    R = rows.shape[2] // T
+    mask = causal_mask(T, S, q.device).repeat(R, 1) if causal and T > 1 else None  # (R*T, S)
+    if R * T == 1 and q.device.type == "cpu" and q.dtype.itemsize == 2:
+        # One row of half precision misses PyTorch's fast product: two rows take half the time.
+        rows = rows.expand(-1, -1, 2, -1)
+    out = scaled_dot_product_attention(rows, k, v, attn_mask=mask)[:, :, : R * T]
+    return out.reshape(q.shape)  # (B, Hkv, R*T, D) -> (B, Hq, T, D)
+
+
+def fold(q, k):
+    """Return q as (B, Hkv, R*T, D): the rows that share a KV head, head after head."""
+    return q.reshape(q.shape[0], k.shape[1], -1, q.shape[3])
+
+
+def fold_matmul(q, k, v, causal=True):
+    """Attention by two matrix products over folded rows, softmax in fp32 or better."""
+    T, S = q.shape[2], k.shape[2]
+    # Scaled before the product: scores of large keys would overflow fp16.
+    scores = (fold(q, k) * q.shape[3] ** -0.5) @ k.mT  # (B, Hkv, R*T, S)
+    if causal and T > 1:
+        hidden = ~causal_mask(T, S, q.device)
+        scores = scores.unflatten(2, (-1, T)).masked_fill(hidden, -torch.inf).flatten(2, 3)
+    wide = torch.float64 if q.dtype == torch.float64 else torch.float32
+    return (scores.softmax(-1, dtype=wide).to(q.dtype) @ v).view(q.shape)
+
+
+def loop_sdpa(q, k, v, causal=True):
+    """Attention by R plain SDPA calls, each for one query head of every KV head."""
+    T, S = q.shape[2], k.shape[2]
+    mask = causal_mask(T, S, q.device) if causal and 1 < T < S else None
+    members = q.unflatten(1, (k.shape[1], -1)).unbind(2)  # (B, Hq, T, D) -> R x (B, Hkv, T, D)
+    outs = [
+        scaled_dot_product_attention(member, k, v, attn_mask=mask, is_causal=causal and T == S)
+        for member in members
+    ]
+    return torch.stack(outs, 2).flatten(1, 2)  # (B, Hkv, R, T, D) -> (B, Hq, T, D)
+
+
+def split_kv(q, k, v, causal=True):
+    """Attention of one new token, keys split so that every thread has some (flash-decoding).
+
+    Each part gives its own softmax-weighted output and log-sum-exp; the whole is their average
+    weighted by softmax(log-sum-exp).
+
+    Source: Dao et al. 2023, "Flash-Decoding for long-context inference".
+    """
+    attend_part = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    S = k.shape[2]
+    rows = fold(q, k).flatten(0, 1).unsqueeze(1)  # (B, Hkv, R, D) -> (B*Hkv, 1, R, D)
+    k, v = (t.view(-1, 1, S, t.shape[3]) for t in (k, v))  # (B*Hkv, 1, S, D)
+    num_parts = min(num_splits(rows.shape[0]), S)
+    even = S - S % num_parts
+    parts = [t[:, 0, :even].unflatten(1, (num_parts, -1)) for t in (k, v)]  # (.., parts, keys, D)
+    out, lse = attend_part(rows.expand(-1, num_parts, -1, -1), *parts)
+    if even < S:
+        out_rest, lse_rest = attend_part(rows, k[:, :, even:], v[:, :, even:])
+        out, lse = torch.cat((out, out_rest), 1), torch.cat((lse, lse_rest), 1)
+    weights = lse.softmax(1).unsqueeze(-1)  # (B*Hkv, parts, R, 1), fp32 or better
+    return (out * weights).sum(1).to(q.dtype).view(q.shape)
+
+
+def num_splits(num_tasks):
+    """Return in how many parts to cut the keys of each of `num_tasks` KV heads.
+
+    Two parts for each thread, so that a late thread costs half its share.
+    """
+    return -(-2 * torch.get_num_threads() // num_tasks)
+
+
+def split_kv_unsupported(q, k, v, causal):
+    if q.device.type != "cpu":
+        return "it runs on the CPU only; GPU kernels split the keys themselves"
+    if q.shape[2] != 1:
+        return f"it is for one new token, not {q.shape[2]}"
+    if torch.is_grad_enabled() and any(t.requires_grad for t in (q, k, v)):
+        return "PyTorch has no gradient of the log-sum-exp it merges by"
+    if any(t.stride(-1) != 1 for t in (q, k, v)):
+        return "PyTorch's CPU kernel needs the elements of a head next to each other"
+    if any(min(t.shape[:2]) > 1 and t.stride(0) != t.shape[1] * t.stride(1) for t in (k, v)):
+        return "batch and heads of K and V do not merge into one dimension without a copy"
+    return None

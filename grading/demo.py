@@ -1,0 +1,38 @@
+"""`make demo`: what a learner and an engineer do, start to end, with no browser."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import nbformat
+
+from gqa_lib import bench
+from gqa_lib.learn.manifest import find_lesson
+from gqa_lib.learn.map import lesson_map
+from gqa_lib.learn.work import put_lessons
+
+from .samples import sample_notebook
+from .submit import report, submit, work_notebook
+
+
+def demo() -> int:
+    """Go a sample learner's round and run two benchmarks; return an exit code."""
+    place = Path(tempfile.mkdtemp(prefix="gqa-demo-"))
+    os.environ |= {"GQA_HOME": str(place / "records"), "GQA_WORK": str(place / "work")}
+    put_lessons()
+    lesson = find_lesson("01")
+    for sample, said in (
+        ("01-half", "A learner half-way through lesson 01 submits"),
+        ("01-right", "The same learner, an hour later"),
+    ):
+        print(f"\n== {said}: gqa submit 01", flush=True)
+        with work_notebook(lesson).open("w", encoding="utf-8") as file:
+            nbformat.write(sample_notebook(lesson, sample), file)
+        marks = submit(lesson)
+        print(report(lesson, marks))
+    print("\n== Where the learner stands: gqa map\n")
+    print(lesson_map())
+    print("\n== An engineer measures: gqa bench decode-latency kv-footprint\n", flush=True)
+    failed = bench.main(["decode-latency", "kv-footprint"], [], place / "runs", timeout_s=240)
+    print(f"\nEverything is in {place}. `make lab` opens the course itself.")
+    return failed

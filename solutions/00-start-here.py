@@ -1,0 +1,201 @@
+# %% [markdown]
+# # Start here
+#
+# | time | before this | claim tested |
+# |---|---|---|
+# | 20 minutes | some Python; you have seen a PyTorch tensor | decoding gets faster when query heads share K and V, on this machine, today |
+#
+# You begin with a measurement, not with theory. Then you learn how the course works: exercises,
+# checks, hints, submitting. Run each cell with **Shift+Enter**.
+#
+# **Key terms:** query head, KV head, KV cache, decode, memory bandwidth
+
+# %% [markdown]
+# ## One minute to the point
+#
+# A language model writes one token at a time. For each, its attention layers read the **keys and
+# values** of everything written so far: the *KV cache*. Llama-3-8B has 32 query heads but only 8
+# KV heads; four query heads share each. That is grouped-query attention (GQA).
+# **What does sharing buy, on the machine in front of you?**
+
+# %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
+import torch
+
+from gqa_lib.learn import check
+
+# %% [markdown]
+# We time one layer of that shape at 16,384 tokens, with 32 KV heads (multi-head, **MHA**), with
+# 8 (**GQA**) and with 1 (multi-query, **MQA**). First, the machine: how fast can it read memory,
+# and how fast can it multiply?
+
+# %%
+from gqa_lib.hardware import measure_hardware, pick_device
+
+device = pick_device()
+dtype = torch.float32 if device.type == "cpu" else torch.float16
+machine = measure_hardware(device, dtype)
+print(machine.name)
+print(f"reads {machine.bandwidth_bytes_per_s / 1e9:.0f} GB/s, "
+      f"multiplies {machine.flops_per_s / 1e9:,.0f} GFLOP/s, measured just now")
+
+# %% [markdown]
+# **Predict before you measure.** Each step reads every key and value once. Bytes divided by bytes
+# per second is the least time it can take.
+
+# %%
+from gqa_lib.cost import attention_bytes, attention_time
+
+HEADS, HEAD_DIM, TOKENS = 32, 128, 16_384
+KV_HEADS = {"MHA": 32, "GQA": 8, "MQA": 1}
+predicted = {}
+for name, n in KV_HEADS.items():
+    mib = attention_bytes(1, HEADS, n, HEAD_DIM, 1, TOKENS, dtype.itemsize) / 2**20
+    predicted[n] = attention_time(machine, 1, HEADS, n, HEAD_DIM, 1, TOKENS, dtype.itemsize)
+    print(f"{name}: {n:2} KV heads, {mib:4.0f} MiB to read, at least {predicted[n] * 1e3:6.2f} ms")
+
+# %% [markdown]
+# **Now measure.** The three take turns, and each call reads another copy of its cache.
+
+# %%
+from gqa_lib.attention import grouped_query_attention
+from gqa_lib.measure import rotating_buffers, summarise, time_arms
+
+def make_kv(num_kv_heads):
+    return torch.randn(2, 1, num_kv_heads, TOKENS, HEAD_DIM, device=device, dtype=dtype)
+
+q = torch.randn(1, HEADS, 1, HEAD_DIM, device=device, dtype=dtype)
+caches = {n: rotating_buffers(lambda n=n: make_kv(n), make_kv(n).nbytes, device=device)
+          for n in KV_HEADS.values()}
+rows = time_arms({
+    n: lambda i, kv=kv: grouped_query_attention(q, *kv[i % len(kv)]) for n, kv in caches.items()
+}, rounds=15, device=device)
+
+# %%
+from gqa_lib import plots
+
+plots.use_style()
+timing = summarise(rows)
+speedup = timing[32]["median"] / timing[8]["median"]
+fig = plots.decode_time_plot(timing, predicted, num_heads=HEADS,
+                             title=f"GQA decodes {speedup:.1f} times as fast as MHA here")
+plots.show(fig, alt="Time of one decoding step of one attention layer with 32, 8 and 1 KV heads: "
+           "measured, beside the time predicted from bytes and bandwidth.")
+
+# %% [markdown]
+# That is the subject of this course in one picture. Sharing keys and values leaves less to read,
+# and reading is what decoding spends its time on. Where measured and predicted part, there is
+# something to learn; you will find out what.
+
+# %% [markdown]
+# ## What this course can tell you, and what it cannot
+#
+# - It **can** show you what grouped-query attention computes, what it saves and where the saving
+#   is lost, and give you the tools to measure your own case.
+# - It **cannot** tell you what GQA will do to your model's quality, your latency or your bill.
+#   Nobody can, without measuring. The last lessons plan that measurement with you.
+# - Every number here is **measured** in that run, **derived** before your eyes, or has its
+#   **source** beside it.
+
+# %% [markdown]
+# ## Words we use, and what others say
+#
+# | here | also seen as |
+# |---|---|
+# | `num_heads`: query heads | `num_attention_heads`, `n_head`, `n_heads` |
+# | `num_kv_heads` | `num_key_value_heads`, `n_local_heads`, `n_query_groups`, "GQA-8" |
+# | `q_per_kv`: query heads per KV head | `num_key_value_groups`, `n_rep`, `group_size` |
+#
+# "Groups" means KV heads to some and heads per KV head to others, so we never use it.
+
+# %% [markdown]
+# ## How an exercise works
+#
+# You write where it says `YOUR CODE HERE` and delete the line that raises. The cell below it
+# **checks** your work at once against an independent reference, and says what is probably wrong.
+# Run it as it is first, to see what that looks like.
+
+# %% [markdown]
+# ## Exercise 1 · `queries_per_kv_head`
+#
+# *3 minutes · difficulty 1 of 5*
+#
+# How many query heads share each KV head? For Llama-3-8B, 32 and 8, it is 4. Where the heads
+# cannot be shared evenly, raise a `ValueError` that says so.
+
+# %% nbgrader={"grade": false, "grade_id": "queries_per_kv_head", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def queries_per_kv_head(num_heads, num_kv_heads):
+    """Return how many query heads read each KV head; ValueError if they do not divide evenly."""
+    ### BEGIN SOLUTION
+    if num_heads % num_kv_heads != 0:
+        raise ValueError(f"{num_heads} query heads cannot be shared evenly by {num_kv_heads}")
+    return num_heads // num_kv_heads
+    ### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "queries_per_kv_head-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+check("queries_per_kv_head", queries_per_kv_head)
+### BEGIN HIDDEN TESTS
+check("queries_per_kv_head", queries_per_kv_head, cases=[
+    {"num_heads": 64, "num_kv_heads": 8}, {"num_heads": 9, "num_kv_heads": 3},
+    {"num_heads": 40, "num_kv_heads": 40}, {"num_heads": 10, "num_kv_heads": 4},
+])
+### END HIDDEN TESTS
+
+# %% [markdown] hints="queries_per_kv_head"
+# <details><summary>Hint: it is a division</summary>
+#
+# A whole number of heads: use `//`, which divides without a fraction.
+# </details>
+# <details><summary>If the check complains about a ValueError</summary>
+#
+# 12 query heads cannot be shared evenly by 5 KV heads. The remainder `num_heads % num_kv_heads`
+# tells: when it is not 0, `raise ValueError("...")`.
+# </details>
+# <details><summary>A worked step</summary>
+#
+# `if num_heads % num_kv_heads != 0: raise ValueError("they do not divide evenly")`, and then
+# `return num_heads // num_kv_heads`.
+# </details>
+
+# %% [markdown]
+# Each exercise has a ladder of hints like the three above: a nudge, a symptom, a worked step.
+# `hint("queries_per_kv_head")` in a cell shows them one at a time.
+
+# %% [markdown]
+# ## Submit, and see where you stand
+#
+# 1. **Save** (Ctrl+S). Grading reads the saved file.
+# 2. In a terminal (File → New → Terminal) run `gqa submit 00`.
+# 3. You see your score, exercise by exercise, and a link to the feedback page.
+#
+# Submit as often as you like: every submission is kept. Grading runs the exercise cells only, so
+# feel free to add cells and try things. The lessons you see are your own copies; updates never
+# touch them.
+
+# %%
+from gqa_lib.learn.map import lesson_map
+
+print(lesson_map())
+
+# %% [markdown]
+# ## Your set-up
+#
+# If something misbehaves, this is what to look at first, or to send along with a question.
+
+# %%
+from gqa_lib.environment import environment
+
+about = environment(device)
+for key in ("python", "torch", "cpu_model", "num_threads", "gpu_name"):
+    if about.get(key) is not None:
+        print(f"{key:12} {about[key]}")
+print(f"{'device':12} {device} (set the environment variable GQA_DEVICE to choose another)")
+
+# %% [markdown]
+# ## In three lines
+#
+# - Decoding reads the whole KV cache for every token; fewer KV heads, less to read.
+# - Predict, then measure; believe neither alone.
+# - Check at once, hint when stuck, submit when done.
+#
+# **Next:** [1 · Multi-head attention](../01-multi-head-attention/01-multi-head-attention.ipynb),
+# where you build what GQA starts from.

@@ -1,0 +1,492 @@
+# %% [markdown]
+# # 4 · Grouped-query attention
+#
+# | time | before this | claim tested |
+# |---|---|---|
+# | 90 minutes | lesson 01 | sharing K and V across query heads; MHA and MQA are its two ends |
+#
+# When you are done you can write grouped-query attention that never copies a key, say why the
+# obvious version is *slower* than what it replaces, and tell on any machine which one you have.
+#
+# **Key terms:** KV head, `q_per_kv`, multi-query attention, expanding, folding, backend
+
+# %% [markdown]
+# ## A question worth measuring
+#
+# A model that writes text re-reads the keys and values of *every* earlier token for each new one.
+# With 32 query heads and only 8 KV heads there is 4 times less to read.
+# **Does one step then take a quarter of the time?** Keep your guess; two surprises are ahead.
+
+# %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
+import torch
+from torch import nn
+
+from gqa_lib.learn import check, check_no_copy
+
+# %% [markdown]
+# ## Three ways to share
+#
+# In multi-head attention (**MHA**) every query head has a KV head of its own. In multi-query
+# attention (**MQA**, [Shazeer 2019](https://arxiv.org/abs/1911.02150)) all of them read one.
+# Grouped-query attention (**GQA**, [Ainslie et al. 2023](https://arxiv.org/abs/2305.13245)) is
+# everything between, and both ends.
+
+# %%
+import matplotlib.pyplot as plt
+
+from gqa_lib import plots
+
+plots.use_style()
+fig, axes = plt.subplots(1, 3, figsize=(10, 2.4))
+for ax, num_kv_heads in zip(axes, (8, 2, 1)):
+    plots.head_map(ax, num_heads=8, num_kv_heads=num_kv_heads)
+plots.show(fig, alt="Eight query heads joined to the KV head each reads. MHA: eight KV heads, one "
+           "each. GQA: two KV heads, read by heads 0-3 and 4-7. MQA: one KV head, read by all.")
+
+# %% [markdown]
+# **Mind the word "group".** In the paper "GQA-8" means 8 KV heads; in Hugging Face's code
+# `num_key_value_groups` counts the query heads *per* KV head. This course says `num_kv_heads` and
+# `q_per_kv` and never "groups".
+
+# %% [markdown]
+# ## Exercise 1 · `kv_head_of`
+#
+# *5 minutes · difficulty 2 of 5*
+#
+# Which KV head does a query head read? Neighbours share: with 6 query heads and 2 KV heads, the
+# heads 0, 1, 2 read KV head 0, and 3, 4, 5 read KV head 1.
+
+# %% nbgrader={"grade": false, "grade_id": "kv_head_of", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def kv_head_of(query_head, num_heads, num_kv_heads):
+    """Return the index of the KV head that a query head reads."""
+    ### BEGIN SOLUTION
+    q_per_kv = num_heads // num_kv_heads
+    return query_head // q_per_kv
+    ### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "kv_head_of-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+check("kv_head_of", kv_head_of)
+### BEGIN HIDDEN TESTS
+check("kv_head_of", kv_head_of, cases=[
+    {"head": head, "Hq": Hq, "Hkv": Hkv}
+    for Hq, Hkv in ((24, 8), (40, 8), (71, 1), (16, 16)) for head in range(Hq)
+])
+### END HIDDEN TESTS
+
+# %% [markdown] hints="kv_head_of"
+# <details><summary>Hint: how many share one?</summary>
+#
+# First work out `q_per_kv`, the number of query heads that read one KV head.
+# </details>
+# <details><summary>If it works for some head counts only</summary>
+#
+# Dividing by `num_kv_heads` happens to be right when `q_per_kv` equals it, as with 4 and 2.
+# </details>
+# <details><summary>A worked step</summary>
+#
+# 6 heads, 2 KV heads: `q_per_kv` is 3. Head 4 reads KV head 4 // 3 = 1.
+# </details>
+
+# %% [markdown]
+# ## Exercise 2 · `expand_kv`, the obvious way
+#
+# *5 minutes · difficulty 2 of 5*
+#
+# You have attention for equal head counts already. So repeat each KV head until there are as many
+# as query heads, in the order of exercise 1: K0 K0 K0 K1 K1 K1.
+
+# %% nbgrader={"grade": false, "grade_id": "expand_kv", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def expand_kv(kv, q_per_kv):
+    """Return kv (B, Hkv, S, D) with every head repeated in place, (B, Hkv * q_per_kv, S, D)."""
+    ### BEGIN SOLUTION
+    return kv.repeat_interleave(q_per_kv, dim=1)
+    ### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "expand_kv-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+check("expand_kv", expand_kv)
+### BEGIN HIDDEN TESTS
+check("expand_kv", expand_kv, seed=None, cases=[
+    {"B": 3, "Hkv": 2, "S": 5, "D": 4, "R": 4}, {"B": 1, "Hkv": 1, "S": 6, "D": 3, "R": 5},
+])
+### END HIDDEN TESTS
+
+# %% [markdown] hints="expand_kv"
+# <details><summary>Hint: torch has it</summary>
+#
+# Two functions repeat: `repeat` lays whole copies one after the other, `repeat_interleave`
+# repeats element by element. Which gives K0 K0 K1 K1?
+# </details>
+# <details><summary>If the check says "tiled"</summary>
+#
+# `repeat(1, q_per_kv, 1, 1)` gives K0 K1 K0 K1: query head 1 would read KV head 1.
+# </details>
+# <details><summary>A worked step</summary>
+#
+# `kv.repeat_interleave(q_per_kv, dim=1)`: heads are dimension 1 of (B, Hkv, S, D).
+# </details>
+
+# %% [markdown]
+# ### Spot the bug
+#
+# This line was in several published models. All shapes are right, and training even works, since
+# the model learns around it. Until someone loads the weights elsewhere. What does it do?
+
+# %%
+kv = torch.arange(2.0).view(1, 2, 1, 1)  # KV head h holds the number h
+print("this line:", kv.repeat(1, 3, 1, 1).flatten().tolist())
+print("yours:    ", expand_kv(kv, 3).flatten().tolist())
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# It tiles: query head 1 reads KV head 1 instead of 0. With `num_kv_heads` equal to 1 or to
+# `num_heads` both lines agree, so tests on MHA and MQA alone never find it. Filling each head with
+# its own number does.
+# </details>
+
+# %% [markdown]
+# ## Predict, then measure: does the obvious way pay?
+#
+# One decoding step, 8,192 tokens in the cache, 32 query heads. MHA keeps 32 KV heads; GQA keeps 8
+# and expands them when needed. **Write down your guess: GQA's time, as a fraction of MHA's.**
+
+# %%
+from torch.nn.functional import scaled_dot_product_attention as sdpa
+
+from gqa_lib.hardware import pick_device
+from gqa_lib.measure import rotating_buffers, summarise, time_arms
+
+device = pick_device()
+dtype = torch.float32 if device.type == "cpu" else torch.float16
+NUM_HEADS, TOKENS, HEAD_DIM = 32, 8192, 64
+q = torch.randn(1, NUM_HEADS, 1, HEAD_DIM, device=device, dtype=dtype)
+
+# %% [markdown]
+# Each call reads another copy of the cache, so that the processor's own small caches cannot help.
+
+# %%
+def make_kv(num_kv_heads):
+    """Return copies of (k, v), enough that no call finds its own still in a cache."""
+    shape = (2, 1, num_kv_heads, TOKENS, HEAD_DIM)
+    make = lambda: torch.randn(shape, device=device, dtype=dtype)
+    return rotating_buffers(make, make().nbytes, device=device)
+
+mha, gqa = make_kv(32), make_kv(8)
+print(f"K and V: MHA {mha[0].nbytes / 2**20:.0f} MiB, GQA {gqa[0].nbytes / 2**20:.0f} MiB")
+
+# %%
+def expanded(q, k, v):
+    q_per_kv = q.shape[1] // k.shape[1]
+    return sdpa(q, expand_kv(k, q_per_kv), expand_kv(v, q_per_kv))
+
+rows = time_arms({
+    "MHA": lambda i: sdpa(q, *mha[i % len(mha)]),
+    "GQA, expanded": lambda i: expanded(q, *gqa[i % len(gqa)]),
+}, rounds=8, device=device)
+first = summarise(rows)
+for arm, s in first.items():
+    print(f"{arm:14} {s['median'] * 1e3:7.2f} ms per step")
+
+# %%
+slowdown = first["GQA, expanded"]["median"] / first["MHA"]["median"]
+print(f"Expanded GQA takes {slowdown:.1f} times as long as MHA.")
+
+# %% [markdown]
+# <details><summary>Why? Count the bytes before you open this.</summary>
+#
+# Call GQA's cache 1 unit; MHA's is 4. MHA reads 4. Expanding reads 1, *writes* 4, and attention
+# then reads those 4: 9 units instead of 4. Fresh memory costs extra on top, since the system
+# must hand it over page by page. The cache got smaller; the traffic grew.
+# </details>
+
+# %% [markdown]
+# ## Fold the queries instead
+#
+# The copies exist only so that each query head finds "its" keys. Turn it around: leave K and V
+# where they are and let the queries come to them. The `q_per_kv` query heads of one KV head (R for
+# short) become R · T **rows** of one matrix:
+#
+# $$(B,\ H_{kv} R,\ T,\ D)\;\longrightarrow\;(B,\ H_{kv},\ R\,T,\ D)$$
+
+# %%
+queries = torch.arange(4).view(1, 4, 1, 1)  # 4 query heads, 1 token; head h holds h
+folded = queries.reshape(1, 2, 2, 1)  # 2 KV heads, each with 2 rows
+print("rows that meet KV head 0:", folded[0, 0].flatten().tolist())
+print("rows that meet KV head 1:", folded[0, 1].flatten().tolist())
+
+# %% [markdown]
+# Heads 0 and 1 are neighbours, so a plain reshape puts them together: the order of exercise 1 is
+# exactly what makes folding free. Each KV head is now read once, for all R heads that need it.
+
+# %% [markdown]
+# ## Exercise 3 · `grouped_query_attention` without a copy
+#
+# *25 minutes · difficulty 4 of 5*
+#
+# Scores, mask, softmax, values as in lesson 01, on folded queries; unfold at the end. `k` and `v`
+# stay (B, Hkv, S, D). The mask needs thought: row r · T + i is query i of head r, so each head
+# brings its own copy of the (T, S) mask. (`causal_mask` is given.)
+
+# %% nbgrader={"grade": false, "grade_id": "causal_mask", "locked": true, "schema_version": 3, "solution": false, "task": false}
+def causal_mask(num_queries, num_keys):
+    """Return the causal mask of lesson 01, True where a query may attend."""
+    allowed = torch.ones(num_queries, num_keys, dtype=torch.bool)
+    return allowed.tril(diagonal=num_keys - num_queries)
+
+# %% nbgrader={"grade": false, "grade_id": "grouped_query_attention", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def grouped_query_attention(q, k, v, causal=True):
+    """Return attention of q (B, Hq, T, D) over k, v (B, Hkv, S, D), shape (B, Hq, T, D).
+
+    Query head h reads KV head h // (Hq // Hkv). No copy of k or v is made.
+    """
+    ### BEGIN SOLUTION
+    B, Hq, T, D = q.shape
+    R = Hq // k.shape[1]
+    folded = q.reshape(B, k.shape[1], R * T, D)
+    scores = folded @ k.transpose(-2, -1) / D**0.5  # (B, Hkv, R * T, S)
+    if causal:
+        mask = causal_mask(T, k.shape[2]).repeat(R, 1).to(q.device)  # (R * T, S)
+        scores = scores.masked_fill(~mask, float("-inf"))
+    return (scores.softmax(dim=-1) @ v).reshape(B, Hq, T, D)
+    ### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "grouped_query_attention-check", "locked": true, "points": 5, "schema_version": 3, "solution": false, "task": false}
+check("grouped_query_attention", grouped_query_attention)
+### BEGIN HIDDEN TESTS
+check("grouped_query_attention", grouped_query_attention, seed=None, cases=[
+    {"B": 2, "Hq": 12, "Hkv": 4, "T": 3, "S": 8, "D": 7},
+    {"B": 1, "Hq": 10, "Hkv": 2, "T": 4, "S": 9, "D": 3, "causal": False},
+    {"B": 3, "Hq": 7, "Hkv": 1, "T": 2, "S": 5, "D": 6, "dtype": "float64"},
+])
+### END HIDDEN TESTS
+
+# %% nbgrader={"grade": true, "grade_id": "grouped_query_attention-copies", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+check_no_copy("grouped_query_attention", grouped_query_attention)
+
+# %% [markdown] hints="grouped_query_attention"
+# <details><summary>Hint: one reshape in, one reshape out</summary>
+#
+# `q.reshape(B, Hkv, R * T, D)` folds. After that the code of lesson 01 works as it stands, with
+# Hkv heads and R · T rows. The result unfolds with `reshape(B, Hq, T, D)`.
+# </details>
+# <details><summary>If it is right with causal=False only</summary>
+#
+# The mask is (T, S) and the scores have R · T rows. The rows are ordered head after head: T rows
+# of the first head, then T of the next. So the mask is stacked R times: `mask.repeat(R, 1)`.
+# </details>
+# <details><summary>If the values are right and the copy check fails</summary>
+#
+# `q.view(B, Hkv, R, T, D) @ k.unsqueeze(2).mT` looks free of copies. It is not: matmul first
+# expands k to R heads. Fold R into the rows, so that both sides have Hkv heads.
+# </details>
+# <details><summary>A worked step</summary>
+#
+# ```python
+# R = q.shape[1] // k.shape[1]
+# folded = q.reshape(B, k.shape[1], R * T, D)
+# scores = folded @ k.transpose(-2, -1) / D**0.5
+# ```
+# </details>
+
+# %% [markdown]
+# ## Measure again
+#
+# Now four ways to do the same step: MHA, GQA expanded, GQA folded (yours), and PyTorch's own
+# switch `enable_gqa=True`. Bytes say a quarter of MHA's time. Which of them get there?
+
+# %%
+rows = time_arms({
+    "MHA": lambda i: sdpa(q, *mha[i % len(mha)]),
+    "GQA, expanded": lambda i: expanded(q, *gqa[i % len(gqa)]),
+    "GQA, enable_gqa": lambda i: sdpa(q, *gqa[i % len(gqa)], enable_gqa=True),
+    "GQA, yours": lambda i: grouped_query_attention(q, *gqa[i % len(gqa)], causal=False),
+}, rounds=10, device=device)
+second = summarise(rows)
+for arm, s in second.items():
+    print(f"{arm:16} {s['median'] * 1e3:7.2f} ms")
+
+# %%
+names, times = list(second), [s["median"] * 1e3 for s in second.values()]
+fig, ax = plt.subplots(figsize=(7, 2.6))
+bars = ax.barh(names[::-1], times[::-1], color=plots.COLOURS["GQA"])
+ax.bar_label(bars, fmt="%.1f", padding=3)
+ax.axvline(times[0] / 4, color=plots.COLOURS["prediction"], linestyle="--")
+ax.set(xlabel="time per step (ms); dashed: a quarter of MHA", xmargin=0.15)
+ax.set_title("The same GQA, four times to run it")
+plots.show(fig, alt="Measured time per decoding step of MHA and of three ways to compute GQA, "
+           "with the quarter of MHA's time that the bytes promise.")
+
+# %% [markdown]
+# **The second surprise: what did `enable_gqa` do?** It accepts the smaller K and V, and what
+# happens then is the *backend's* choice. PyTorch does not say which one it took unless you ask.
+
+# %%
+from gqa_lib.kernels import sdpa_operator
+
+k, v = gqa[0]
+print("this step runs", sdpa_operator(q, k, v, enable_gqa=True))
+print("with a mask   ", sdpa_operator(q, k, v, enable_gqa=True,
+                                      attn_mask=torch.ones(1, TOKENS, dtype=torch.bool, device=device)))
+
+# %% [markdown]
+# <details><summary>What the backends do with shared heads</summary>
+#
+# - On a CPU the flash operator takes the small K and V but walks them once per *query head*:
+#   nothing is copied, and nothing is saved when the cache does not fit the processor's.
+# - On a GPU the flash and cuDNN kernels fold the heads as you did (half precision, recent cards).
+# - In fp32, with a mask, or on older GPUs such as the T4, it falls back to the math operator,
+#   which expands K and V first. The switch is the same; the cost is not.
+#
+# So a benchmark without the name of its backend says little. Ours print it.
+# </details>
+
+# %% [markdown]
+# ### Spot the bug
+#
+# A decoding step with one query. Someone passes `is_causal=True`, "to be safe". The output has the
+# right shape and no warning appears. What did the new token look at?
+
+# %%
+k, v = torch.randn(2, 1, 1, 6, 4)
+out = sdpa(torch.randn(1, 1, 1, 4), k, v, is_causal=True)
+print("output equals the value of token 0:", torch.equal(out[0, 0, 0], v[0, 0, 0]))
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# Only at token 0. PyTorch aligns `is_causal` to the top left: query 0 sees key 0, as in a square
+# mask. With one query and a cache the mask must be aligned to the bottom right, and then it hides
+# nothing: leave it off. (FlashAttention aligns to the bottom right. Check, always.)
+# </details>
+
+# %% [markdown]
+# ## Exercise 4 · `GroupedQueryAttention`
+#
+# *15 minutes · difficulty 3 of 5*
+#
+# The module of lesson 01 with one change: `k_proj` and `v_proj` make `num_kv_heads` heads, so
+# they are smaller. Linear layers without bias, named `q_proj`, `k_proj`, `v_proj`, `o_proj`.
+# (`cache` stays None here, too.)
+
+# %% nbgrader={"grade": false, "grade_id": "GroupedQueryAttention", "locked": false, "schema_version": 3, "solution": true, "task": false}
+class GroupedQueryAttention(nn.Module):
+    """Attention over x (B, T, d_model) whose num_heads query heads share num_kv_heads KV heads."""
+
+    def __init__(self, d_model, num_heads, num_kv_heads):
+        super().__init__()
+        self.num_heads, self.num_kv_heads = num_heads, num_kv_heads
+        ### BEGIN SOLUTION
+        kv_dim = d_model // num_heads * num_kv_heads
+        self.q_proj = nn.Linear(d_model, d_model, bias=False)
+        self.k_proj = nn.Linear(d_model, kv_dim, bias=False)
+        self.v_proj = nn.Linear(d_model, kv_dim, bias=False)
+        self.o_proj = nn.Linear(d_model, d_model, bias=False)
+        ### END SOLUTION
+
+    def forward(self, x, cache=None, causal=True):
+        ### BEGIN SOLUTION
+        def heads(y, count):  # (B, T, count * D) -> (B, count, T, D)
+            return y.unflatten(-1, (count, -1)).transpose(1, 2)
+
+        q = heads(self.q_proj(x), self.num_heads)
+        k, v = heads(self.k_proj(x), self.num_kv_heads), heads(self.v_proj(x), self.num_kv_heads)
+        out = grouped_query_attention(q, k, v, causal)
+        return self.o_proj(out.transpose(1, 2).flatten(2))
+        ### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "GroupedQueryAttention-check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
+check("GroupedQueryAttention", GroupedQueryAttention)
+### BEGIN HIDDEN TESTS
+check("GroupedQueryAttention", GroupedQueryAttention, seed=None, cases=[
+    {"B": 2, "T": 5, "d_model": 32, "Hq": 8, "Hkv": 2},
+    {"B": 1, "T": 3, "d_model": 42, "Hq": 7, "Hkv": 1, "causal": False},
+    {"B": 2, "T": 4, "d_model": 20, "Hq": 5, "Hkv": 5},
+])
+### END HIDDEN TESTS
+
+# %% [markdown] hints="GroupedQueryAttention"
+# <details><summary>Hint: how wide is k_proj?</summary>
+#
+# One head is `d_model // num_heads` channels wide, for queries and keys alike. There are
+# `num_kv_heads` of them in k and v.
+# </details>
+# <details><summary>If a weight has the wrong shape</summary>
+#
+# `nn.Linear(d_model, num_kv_heads * head_dim, bias=False)`: the second number is the width of what
+# comes out. `q_proj` and `o_proj` stay d_model to d_model.
+# </details>
+# <details><summary>A worked step</summary>
+#
+# `self.k_proj(x).unflatten(-1, (self.num_kv_heads, -1)).transpose(1, 2)` gives
+# (B, Hkv, T, D). The same for v; q has `num_heads`.
+# </details>
+
+# %% [markdown]
+# One class, three architectures: set `num_kv_heads` to `num_heads` and it is MHA, to 1 and it is
+# MQA. What changes is the size of `k_proj` and `v_proj`, and of everything you cache.
+
+# %%
+def size(num_kv_heads):
+    return sum(p.numel() for p in GroupedQueryAttention(512, 32, num_kv_heads).parameters())
+
+for num_kv_heads in (32, 8, 1):
+    per_token = 2 * num_kv_heads * 512 // 32 * 2  # K and V, 16 channels a head, 2 bytes each
+    print(f"{num_kv_heads:2} KV heads: {size(num_kv_heads):7,} weights, {per_token:5} B cached per token")
+
+# %% [markdown]
+# ## The whole range, predicted and measured
+#
+# The prediction reads every byte of K and V once, at the best bandwidth this machine shows right
+# now. Measured is the library's `grouped_query_attention`, which folds as you do and picks the
+# best way for the device.
+
+# %%
+from gqa_lib import kernels
+from gqa_lib.attention import grouped_query_attention as library_gqa
+from gqa_lib.cost import attention_time
+from gqa_lib.hardware import measure_hardware
+
+machine = measure_hardware(device, dtype)
+caches = {n: make_kv(n) for n in (32, 16, 8, 4, 2, 1)}
+predicted = {
+    n: attention_time(machine, 1, NUM_HEADS, n, HEAD_DIM, 1, TOKENS, dtype.itemsize) for n in caches
+}
+print(f"reads {machine.bandwidth_bytes_per_s / 1e9:.0f} GB/s at best; backends:",
+      {n: kernels.choose_backend(q, *kv[0], causal=True) for n, kv in caches.items()})
+
+# %%
+rows = time_arms({
+    n: lambda i, kv=kv: library_gqa(q, *kv[i % len(kv)]) for n, kv in caches.items()
+}, rounds=10, device=device)
+fig = plots.decode_time_plot(summarise(rows), predicted, num_heads=NUM_HEADS,
+                             title="Fewer KV heads, less to read")
+plots.show(fig, alt="Time per decoding step against the number of KV heads, 32 down to 1: "
+           "measured, and predicted from bytes and bandwidth.")
+
+# %% [markdown]
+# <details><summary>Why measured time leaves the prediction at the right end</summary>
+#
+# The arithmetic does not shrink: all 32 query heads still meet all 8,192 keys. As the bytes go
+# down, each byte gets more work. On a CPU, MQA with 32 query heads per KV head is limited by
+# arithmetic; on a GPU, whose ratio of arithmetic to bandwidth is far higher, it rarely is. A later
+# lesson measures where your machine tips over.
+# </details>
+
+# %% [markdown]
+# ## What this does not tell you
+#
+# - Nothing about **quality**: fewer KV heads mean fewer parameters and less to tell tokens apart.
+#   What that costs can only be measured by training.
+# - Nothing about a **whole model**: each step also reads all weights. With a short context and one
+#   user they are most of the bytes, and sharing heads changes little.
+# - Long prompts are processed many tokens at a time; arithmetic decides there, and GQA saves
+#   almost none of it.
+
+# %% [markdown]
+# ## In three lines
+#
+# - GQA shares each KV head among `q_per_kv` neighbouring query heads; MHA and MQA are its ends.
+# - The saving is in bytes read. Expanding K and V first spends it twice over; folding keeps it.
+# - The architecture makes the saving possible; the backend decides whether you get it. Ask it.
+#
+# Submit with `gqa submit 04` in a terminal, and see `gqa map` for where you stand.

@@ -1,0 +1,189 @@
+import re
+
+import pytest
+import torch
+
+from gqa_lib.attention import GroupedQueryAttention, grouped_query_attention
+from gqa_lib.cache import KVCache
+from gqa_lib.kernels import attention_reference
+
+
+def draw(Hkv, T, dtype=torch.float32):
+    q = torch.randn(2, 6, T, 5, dtype=dtype)
+    k, v = torch.randn(2, 2, Hkv, 7, 5, dtype=dtype)
+    return q, k, v
+
+
+def assert_close(out, expected):
+    torch.testing.assert_close(out.double(), expected, rtol=1e-5, atol=1e-5)
+
+
+# ---- function
+
+
+@pytest.mark.parametrize("T", [1, 3, 7])
+@pytest.mark.parametrize("Hkv", [1, 2, 3, 6])
+@pytest.mark.parametrize("causal", [True, False])
+def test_function_equals_the_oracle(device, Hkv, T, causal):
+    q, k, v = (t.to(device) for t in draw(Hkv, T))
+    assert_close(grouped_query_attention(q, k, v, causal), attention_reference(q, k, v, causal))
+
+
+@pytest.mark.parametrize("backend", ["auto", "sdpa_gqa", "fold_sdpa", "fold_matmul", "loop_sdpa"])
+@pytest.mark.parametrize("T", [1, 3, 7])
+@pytest.mark.parametrize("Hkv", [1, 2, 6])
+def test_gradients_equal_the_oracles(Hkv, T, backend):
+    inputs = [t.requires_grad_() for t in draw(Hkv, T, torch.float64)]
+    weight = torch.randn(2, 6, T, 5, dtype=torch.float64)
+    out = grouped_query_attention(*inputs, backend=backend)
+    grads = torch.autograd.grad((out * weight).sum(), inputs)
+    expected = torch.autograd.grad((attention_reference(*inputs) * weight).sum(), inputs)
+    for grad, true_grad in zip(grads, expected, strict=True):
+        torch.testing.assert_close(grad, true_grad, rtol=1e-9, atol=1e-9)
+
+
+def test_more_keys_than_queries_is_required_only_when_causal():
+    q, k, v = draw(2, 7)
+    k, v = k[:, :, :4], v[:, :, :4]
+    out = grouped_query_attention(q, k, v, causal=False)
+    assert_close(out, attention_reference(q, k, v, causal=False))
+    with pytest.raises(ValueError, match="T=7 queries over S=4 keys"):
+        grouped_query_attention(q, k, v)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda q, k, v: (q[0], k, v), r"q \(6, 3, 5\)"),
+        (lambda q, k, v: (q, k, v[:, :, :4]), r"v \(2, 2, 4, 5\)"),
+        (lambda q, k, v: (q, k, v[..., :4]), r"v \(2, 2, 7, 4\)"),
+        (lambda q, k, v: (q[:1], k, v), r"q \(1, 6, 3, 5\).*same batch_size"),
+        (lambda q, k, v: (q[..., :4], k, v), r"q \(2, 6, 3, 4\).*head_dim"),
+        (lambda q, k, v: (q[:, :5], k, v), "num_heads=5 is not divisible by num_kv_heads=2"),
+        (lambda q, k, v: (q, k.double(), v), "k torch.float64"),
+        (lambda q, k, v: (q, k, v.to("meta")), "v torch.float32 on meta"),
+    ],
+)
+def test_inputs_that_do_not_fit_are_errors_with_the_numbers(change, message):
+    with pytest.raises(ValueError, match=message):
+        grouped_query_attention(*change(*draw(2, 3)))
+
+
+# ---- module
+
+
+def oracle(layer, x, causal=True):
+    """The layer in float64 from its weights: rows of head h, oracle's attention, o_proj."""
+    T, D, x = x.shape[1], layer.head_dim, x.double()
+
+    def heads(proj):
+        weight = proj.weight.double()
+        return torch.stack([x @ w.T for w in weight.split(D)], 1)  # (B, H, T, D)
+
+    q, k, v = heads(layer.q_proj), heads(layer.k_proj), heads(layer.v_proj)
+    if layer.rope:
+        frequency = layer.rope_base ** (-torch.arange(D // 2, dtype=torch.float64) / (D // 2))
+        angle = torch.outer(torch.arange(T, dtype=torch.float64), frequency).to(x.device)
+        turn = torch.polar(torch.ones_like(angle), angle)
+
+        def rotated(t):
+            pairs = torch.complex(t[..., : D // 2].contiguous(), t[..., D // 2 :].contiguous())
+            return torch.cat(((pairs * turn).real, (pairs * turn).imag), -1)
+
+        q, k = rotated(q), rotated(k)
+    out = attention_reference(q, k, v, causal)
+    return torch.cat(list(out.unbind(1)), -1) @ layer.o_proj.weight.double().T
+
+
+@pytest.mark.parametrize("rope", [True, False])
+@pytest.mark.parametrize("Hkv", [1, 2, 3, None])
+@pytest.mark.parametrize("causal", [True, False])
+@torch.no_grad()
+def test_layer_equals_the_oracle(device, Hkv, rope, causal):
+    layer = GroupedQueryAttention(18, 6, Hkv, head_dim=4, rope=rope, rope_base=500.0, device=device)
+    x = torch.randn(2, 7, 18, device=device)
+    assert_close(layer(x, causal=causal), oracle(layer, x, causal))
+
+
+@pytest.mark.parametrize("chunks", [[1] * 11, [11], [4, 1, 3, 3], [10, 1], [2, 9]])
+@pytest.mark.parametrize("rope", [True, False])
+@pytest.mark.parametrize("Hkv", [1, 2, 6])
+@torch.no_grad()
+def test_decode_and_chunks_equal_full_prefill(device, Hkv, rope, chunks):
+    layer = GroupedQueryAttention(24, 6, Hkv, rope=rope, device=device)
+    x = torch.randn(2, 11, 24, device=device)
+    cache = KVCache(2, Hkv, 12, 4, device=device)
+    out = torch.cat([layer(part, cache) for part in x.split(chunks, 1)], 1)
+    assert cache.length == 11
+    assert_close(out, oracle(layer, x))
+    assert_close(layer(x), oracle(layer, x))
+
+
+@torch.no_grad()
+def test_cache_is_used_again_after_reset():
+    layer = GroupedQueryAttention(24, 6, 2, rope=True)
+    cache = KVCache(2, 2, 8, 4)
+    for x in torch.randn(2, 2, 5, 24):
+        cache.reset()
+        assert_close(layer(x, cache), oracle(layer, x))
+
+
+def test_weights_are_as_nn_linear_stores_them():
+    layer = GroupedQueryAttention(18, 6, 2, head_dim=4, dtype=torch.bfloat16)
+    shapes = {name: tuple(p.shape) for name, p in layer.named_parameters()}
+    assert shapes == {
+        "q_proj.weight": (24, 18),
+        "k_proj.weight": (8, 18),
+        "v_proj.weight": (8, 18),
+        "o_proj.weight": (18, 24),
+    }
+    assert layer(torch.randn(1, 3, 18).bfloat16()).dtype == torch.bfloat16
+
+
+def test_multi_head_is_the_default():
+    layer = GroupedQueryAttention(24, 6)
+    assert (layer.num_kv_heads, layer.head_dim) == (6, 4)
+
+
+@torch.no_grad()
+def test_the_ends_agree_when_their_kv_heads_are_equal():
+    """MHA whose K and V heads are all one head is MQA."""
+    mqa, mha = GroupedQueryAttention(24, 6, 1, rope=True), GroupedQueryAttention(24, 6, rope=True)
+    state = mqa.state_dict()
+    for name in ("k_proj.weight", "v_proj.weight"):
+        state[name] = state[name].repeat(6, 1)
+    mha.load_state_dict(state)
+    x = torch.randn(2, 7, 24)
+    torch.testing.assert_close(mha(x), mqa(x), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("Hkv", [1, 2, 6])
+def test_training_gradients_reach_every_weight(device, Hkv):
+    layer = GroupedQueryAttention(24, 6, Hkv, rope=True, device=device)
+    x = torch.randn(2, 7, 24, device=device)
+    weights = list(layer.parameters())
+    grads = torch.autograd.grad(layer(x).square().sum(), weights)
+    expected = torch.autograd.grad(oracle(layer, x).square().sum(), weights)
+    for grad, true_grad in zip(grads, expected, strict=True):
+        torch.testing.assert_close(grad, true_grad, rtol=1e-4, atol=1e-4)
+
+
+def test_backend_of_the_layer_is_the_one_that_runs():
+    with pytest.raises(ValueError, match="'split_kv' cannot run"):
+        GroupedQueryAttention(24, 6, 2, backend="split_kv")(torch.randn(1, 3, 24))
+
+
+@pytest.mark.parametrize("Hkv", [0, 5, 8, 24])
+def test_kv_heads_that_do_not_divide_are_an_error_with_the_choices(Hkv):
+    message = (
+        f"num_heads=12 is not divisible by num_kv_heads={Hkv}: each KV head must serve the same "
+        "number of query heads. Choose num_kv_heads from 1, 2, 3, 4, 6, 12."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        GroupedQueryAttention(24, 12, Hkv)
+
+
+def test_d_model_that_heads_do_not_divide_needs_head_dim():
+    with pytest.raises(ValueError, match="d_model=20 is not divisible by num_heads=6"):
+        GroupedQueryAttention(20, 6)
+    assert GroupedQueryAttention(20, 6, head_dim=4).head_dim == 4

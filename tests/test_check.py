@@ -1,0 +1,190 @@
+"""The instant checks: what they accept, what they refuse, and what they say."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from gqa_lib.learn import check as check_function
+from gqa_lib.learn import check_no_copy, progress
+from gqa_lib.learn.exercise import NotYet
+from gqa_lib.learn.exercises import all_exercises
+from gqa_lib.learn.exercises.variants import plain_attention
+from gqa_lib.learn.hints import all_hints, hint
+
+MISTAKES = [
+    pytest.param(exercise, mistake, id=f"{exercise.name}-{place}")
+    for exercise in all_exercises().values()
+    for place, mistake in enumerate(exercise.mistakes)
+]
+
+
+@pytest.fixture(autouse=True)
+def own_records(tmp_path, monkeypatch):
+    monkeypatch.setenv("GQA_HOME", str(tmp_path))
+
+
+def in_learners_dtype(function):
+    """Return the function with its result in the dtype of its first tensor argument."""
+
+    def wrapped(*arguments):
+        result = function(*arguments)
+        if isinstance(result, torch.Tensor) and result.is_floating_point():
+            result = result.to(arguments[0].dtype)
+        return result
+
+    return wrapped
+
+
+def attention(q, k, v, causal=True):
+    return plain_attention(q, k, v, causal).to(q.dtype)
+
+
+@pytest.mark.parametrize(("exercise", "mistake"), MISTAKES)
+def test_each_known_mistake_is_refused_and_named(exercise, mistake, monkeypatch):
+    called = replace(exercise, call=lambda yours, *arguments: yours(*arguments))
+    monkeypatch.setitem(all_exercises(), exercise.name, called)
+    with pytest.raises(NotYet) as refused:
+        check_function(exercise.name, in_learners_dtype(mistake.wrong))
+    assert mistake.says in str(refused.value)
+
+
+@pytest.mark.parametrize("exercise", all_exercises().values(), ids=lambda e: e.name)
+def test_the_oracle_itself_passes_with_any_seed(exercise, monkeypatch, capsys):
+    called = replace(exercise, call=lambda yours, *arguments: yours(*arguments))
+    monkeypatch.setitem(all_exercises(), exercise.name, called)
+    check_function(exercise.name, in_learners_dtype(exercise.oracle), seed=None)
+    assert "✓" in capsys.readouterr().out
+
+
+def test_a_stub_is_told_to_delete_its_raise():
+    def stub(q, k, v, causal=True):
+        raise NotImplementedError()
+
+    with pytest.raises(NotYet, match="still a stub"):
+        check_function("attention", stub)
+
+
+def test_an_error_names_the_learners_own_line():
+    def broken(q, k, v, causal=True):
+        return q @ k
+
+    with pytest.raises(NotYet, match=r"RuntimeError.*\n.*in broken, line \d+: return q @ k"):
+        check_function("attention", broken)
+
+
+def test_changing_an_argument_in_place_is_refused():
+    def greedy(q, k, v, causal=True):
+        result = attention(q, k, v, causal)
+        q.zero_()
+        return result
+
+    with pytest.raises(NotYet, match="changed its argument number 1 in place"):
+        check_function("attention", greedy)
+
+
+def test_zeroed_inputs_and_a_zero_answer_do_not_pass():
+    def forger(q, k, v, causal=True):
+        for tensor in (q, k, v):
+            tensor.zero_()
+        return torch.zeros_like(q)
+
+    with pytest.raises(NotYet):
+        check_function("attention", forger)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (lambda q, k, v, causal=True: None, "is a `return` missing"),
+        (lambda q, k, v, causal=True: attention(q, k, v, causal).double(), "dtype"),
+        (lambda q, k, v, causal=True: attention(q, k, v, causal)[:, :, :1], "shape"),
+        (lambda q, k, v, causal=True: attention(q, k, v, causal) * torch.nan, "NaN"),
+        (lambda q, k, v, causal=True: attention(q, k, v, causal).tolist(), "tensor is expected"),
+    ],
+)
+def test_what_is_wrong_is_said(wrong, said):
+    with pytest.raises(NotYet, match=said):
+        check_function("attention", wrong)
+
+
+def test_a_right_answer_that_works_for_one_seed_only_is_refused():
+    seen = {}
+
+    def memorised(q, k, v, causal=True):
+        return seen.setdefault((q.shape, causal), attention(q, k, v, causal))
+
+    check_function("attention", memorised)
+    with pytest.raises(NotYet):
+        check_function("attention", memorised, seed=1)
+
+
+def test_a_notebook_shows_the_message_without_a_traceback():
+    with pytest.raises(NotYet) as refused:
+        check_function("attention", lambda q, k, v, causal=True: q)
+    assert refused.value._render_traceback_() == [str(refused.value)]
+    assert "hint('attention')" in str(refused.value)
+
+
+def test_an_unknown_exercise_suggests_the_closest():
+    with pytest.raises(ValueError, match="Did you mean 'attention'"):
+        check_function("atention", None)
+
+
+def expanding(q, k, v, causal=True):
+    k, v = (t.repeat_interleave(q.shape[1] // k.shape[1], 1) for t in (k, v))
+    return attention(q, k, v, causal)
+
+
+def broadcasting(q, k, v, causal=True):
+    B, Hq, T, D = q.shape
+    scores = q.view(B, k.shape[1], -1, T, D) @ k.unsqueeze(2).mT
+    return (scores.softmax(-1) @ v.unsqueeze(2)).view(B, Hq, T, D)
+
+
+def folding(q, k, v, causal=True):
+    B, Hq, T, D = q.shape
+    scores = q.reshape(B, k.shape[1], -1, D) @ k.mT
+    return (scores.softmax(-1) @ v).reshape(B, Hq, T, D)
+
+
+@pytest.mark.parametrize("copying", [expanding, broadcasting])
+def test_a_copy_of_k_per_query_head_is_seen(copying):
+    with pytest.raises(NotYet, match="made a tensor of"):
+        check_no_copy("grouped_query_attention", copying)
+
+
+def test_folding_is_no_copy(capsys):
+    check_no_copy("grouped_query_attention", folding)
+    assert "never copied" in capsys.readouterr().out
+
+
+def test_checks_are_recorded_but_not_while_grading(monkeypatch):
+    check_function("attention", attention)
+    with pytest.raises(NotYet):
+        check_function("attention", lambda q, k, v, causal=True: q)
+    monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
+    check_function("attention", attention)
+    assert [e["score"] for e in progress.events(kind="check")] == [1.0, 0.0]
+
+
+def test_a_record_that_cannot_be_written_does_not_fail_a_right_answer(monkeypatch, capsys):
+    monkeypatch.setenv("GQA_HOME", "/dev/null/nowhere")
+    check_function("attention", attention)
+    assert "Progress was not saved" in capsys.readouterr().out
+
+
+def test_hints_are_a_ladder(capsys):
+    ladder = all_hints()["attention"]
+    assert len(ladder) >= 3
+    hint("attention")
+    first = capsys.readouterr().out
+    hint("attention")
+    second = capsys.readouterr().out
+    assert ladder[0][0] in first
+    assert ladder[1][0] not in first
+    assert ladder[0][0] in second
+    assert ladder[1][0] in second
+    for _ in ladder:
+        hint("attention")
+    assert "the last one" in capsys.readouterr().out

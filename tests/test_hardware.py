@@ -1,0 +1,146 @@
+"""Data sheets, the choice of a device, and how ceilings are taken from samples."""
+
+import pytest
+import torch
+
+from gqa_lib import hardware
+from gqa_lib.hardware import DATASHEET, Hardware, datasheet, measure_hardware, pick_device
+
+
+def test_every_data_sheet_says_how_it_was_read():
+    for name, figures in DATASHEET.items():
+        assert figures.name == name
+        assert "not read from the vendor's own sheet" in figures.provenance
+        assert "dense" in figures.provenance
+
+
+def test_data_sheets_hold_dense_figures_in_plain_units():
+    """989 TFLOP/s is dense; the sheet's headline of 1979 counts 2:4 sparsity."""
+    h100 = datasheet("h100 sxm")
+    assert h100.flops_per_s == 989e12
+    assert h100.bandwidth_bytes_per_s == 3.35e12
+    assert h100.memory_bytes == 80e9
+    assert datasheet("H200 SXM").memory_bytes == 141e9
+    assert "fp16" in datasheet("T4").provenance
+
+
+def test_an_unknown_data_sheet_names_close_ones():
+    with pytest.raises(ValueError, match="H100 SXM or H100 PCIe"):
+        datasheet("H100")
+    with pytest.raises(ValueError, match=r"V100 SXM or .*MI300X"):
+        datasheet("???")
+
+
+def test_ceilings_must_be_positive():
+    with pytest.raises(ValueError, match="bandwidth_bytes_per_s=0 is not positive"):
+        Hardware("none", 1, 0, 1, "")
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Sets which devices torch sees."""
+    monkeypatch.delenv("GQA_DEVICE", raising=False)
+
+    def set_devices(cuda=0, mps=False):
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: cuda)
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+
+    return set_devices
+
+
+def test_best_device_first(machine):
+    machine(cuda=2, mps=True)
+    assert pick_device() == torch.device("cuda")
+    machine(mps=True)
+    assert pick_device() == torch.device("mps")
+    machine()
+    assert pick_device() == torch.device("cpu")
+
+
+def test_argument_before_environment_before_best(machine, monkeypatch):
+    machine(cuda=2)
+    monkeypatch.setenv("GQA_DEVICE", "cuda:1")
+    assert pick_device() == torch.device("cuda:1")
+    assert pick_device("cpu") == torch.device("cpu")
+    monkeypatch.setenv("GQA_DEVICE", "")
+    assert pick_device() == torch.device("cuda")
+
+
+def test_a_device_that_is_not_there(machine, monkeypatch):
+    machine(cuda=1)
+    with pytest.raises(ValueError, match=r"'cuda:1' \(from the argument\).*cuda:0, cpu"):
+        pick_device("cuda:1")
+    machine()
+    monkeypatch.setenv("GQA_DEVICE", "cuda")
+    with pytest.raises(ValueError, match=r"'cuda' \(from GQA_DEVICE\) is not there.*sees cpu"):
+        pick_device()
+    with pytest.raises(ValueError, match="'gpu'"):
+        pick_device("gpu")
+
+
+def rows(arm, times, quiet=True, phase="measure"):
+    return [{"arm": arm, "value": t, "quiet": quiet, "phase": phase} for t in times]
+
+
+def test_undisturbed_time_is_the_median_of_quiet_samples():
+    samples = rows("a", [1, 2, 3, 4, 5]) + rows("a", [90] * 9, quiet=False)
+    assert hardware._undisturbed_time(samples)[0] == 3
+    assert hardware._undisturbed_time(rows("a", [1, 2, 9, 9, 9], quiet=None))[0] == 9
+
+
+def test_disturbed_samples_give_their_tenth_percentile_and_say_so():
+    samples = rows("a", range(11), quiet=False) + rows("a", [0.5] * 4)
+    time_s, how = hardware._undisturbed_time(samples + rows("a", [0], phase="warmup"))
+    assert time_s == pytest.approx(0.5)
+    assert how == "tenth percentile of 15 disturbed samples"
+
+
+def test_the_ceiling_is_the_arm_that_does_most_per_second(monkeypatch):
+    """The longer call may be the faster one: what counts is work over time."""
+    samples = rows("short", [1.0] * 5) + rows("long", [3.0] * 5)
+    monkeypatch.setattr(hardware, "time_arms", lambda arms, **_: samples)
+    arms = dict.fromkeys(("short", "long"))
+    rate, how = hardware._best_rate(arms, {"short": 10.0, "long": 60.0}, "cpu", 0)
+    assert rate == 20.0
+    assert how.startswith("long (median of 5 ")
+
+
+def test_read_passes_read_what_they_say(monkeypatch):
+    monkeypatch.setattr(hardware, "last_level_cache_bytes", lambda device: 2**20)
+    arms, nbytes = hardware._read_passes(torch.device("cpu"))
+    assert [nbytes[arm] for arm in arms] == [2**27, 2**27, 2**28]
+    for arm, call in arms.items():
+        assert float(call(0).sum()) == 2**25, arm
+
+
+def test_buffers_outgrow_a_large_cache(monkeypatch):
+    monkeypatch.setattr(hardware, "last_level_cache_bytes", lambda device: 2**26)
+    _, nbytes = hardware._read_passes(torch.device("cpu"))
+    assert min(nbytes.values()) == 4 * 2**26
+
+
+@pytest.mark.parametrize(("bfloat16_s", "tried"), [(3e-3, 4), (40e-3, 2)])
+def test_a_dtype_the_cpu_has_no_instructions_for_is_not_its_ceiling(monkeypatch, bfloat16_s, tried):
+    def timed(arms, **_):
+        return [r for a in arms for r in rows(a, [bfloat16_s if "bfloat16" in a else 1e-3])]
+
+    monkeypatch.setattr(hardware, "time_arms", timed)
+    threads = torch.get_num_threads()
+    arms, flops = hardware._matrix_products(torch.device("cpu"), torch.bfloat16)
+    assert len(arms) == tried
+    assert sum("float32" in arm for arm in arms) == 2
+    assert sorted(flops.values())[0] == 2 * 1024**3
+    assert torch.get_num_threads() == threads
+
+
+def test_measured_hardware_says_how_it_was_measured(monkeypatch):
+    def timed(arms, **_):
+        return [row for arm in arms for row in rows(arm, [0.5] * 5)]
+
+    monkeypatch.setattr(hardware, "time_arms", timed)
+    measured = measure_hardware("cpu", torch.float32)
+    assert measured.flops_per_s == 2 * 2048**3 / 0.5
+    assert measured.bandwidth_bytes_per_s >= 2 * 2**27 / 0.5
+    assert measured.memory_bytes > 2**28
+    for word in ("measured on", "threads", "MiB", "float32", "5 undisturbed samples"):
+        assert word in measured.provenance

@@ -1,0 +1,243 @@
+"""The learner's round: right, half-right, empty and broken submissions, and what may go wrong."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbgrader.api import Gradebook
+
+import grading.submit
+from gqa_lib.learn import places, progress
+from gqa_lib.learn.manifest import find_lesson
+from gqa_lib.learn.work import put_lessons
+from grading.rebuild import rebuild, unanswered
+from grading.samples import sample_notebook
+from grading.source import grade_id, read_notebook
+from grading.submit import SubmitError, report, submit, work_notebook
+
+LESSON = find_lesson("01")
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture(autouse=True)
+def learner(tmp_path, monkeypatch):
+    """A learner with fresh copies of the lessons and no records."""
+    monkeypatch.setenv("GQA_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("GQA_WORK", str(tmp_path / "work"))
+    monkeypatch.delenv("GQA_EXCHANGE", raising=False)
+    put_lessons()
+    return tmp_path
+
+
+def write(notebook):
+    nbformat.write(notebook, str(work_notebook(LESSON)))
+
+
+def edited(change):
+    """Write the right sample after `change(cells)` and return the notebook."""
+    notebook = sample_notebook(LESSON, "01-right")
+    change(notebook.cells)
+    write(notebook)
+    return notebook
+
+
+def place_of(cells, name):
+    return next(i for i, cell in enumerate(cells) if grade_id(cell) == name)
+
+
+def test_a_right_submission_gets_every_point_and_is_kept(learner):
+    write(sample_notebook(LESSON, "01-right"))
+    before = work_notebook(LESSON).read_bytes()
+    marks = submit(LESSON)
+    assert (marks.score, marks.max_score) == (13, 13)
+    assert work_notebook(LESSON).read_bytes() == before
+    assert "causal_mask" in marks.feedback.read_text(encoding="utf-8")
+    assert progress.marks(LESSON.slug) == [(13, 13)]
+    assert "13 of 13 points" in report(LESSON, marks)
+    with Gradebook(f"sqlite:///{places.home()}/gradebook.db") as gradebook:
+        submission = gradebook.assignment_submissions(LESSON.slug)[0]
+        assert submission.score == 13
+
+    write(sample_notebook(LESSON, "01-half"))
+    again = submit(LESSON)
+    assert {name: score for name, score, _ in again.scores} == {
+        "causal_mask-check": 0,
+        "attention-check": 4,
+        "split_heads-check": 0,
+        "merge_heads-check": 1,
+        "MultiHeadAttention-check": 0,
+    }
+    assert again.feedback != marks.feedback
+    assert "aligned to the top left" in again.feedback.read_text(encoding="utf-8")
+    assert any("MultiHeadAttention" in note for note in again.notes)
+    assert "best so far 13" in report(LESSON, again)
+    kept = list((places.home() / "exchange" / "gqa" / "inbound").iterdir())
+    assert len(kept) == 2
+
+
+def test_an_untouched_notebook_gets_nothing_and_is_told_what_is_missing():
+    marks = submit(LESSON)
+    assert marks.score == 0
+    assert "Not answered yet: causal_mask, attention" in marks.notes[0]
+
+
+def test_one_broken_cell_costs_only_what_depends_on_it():
+    def break_merge(cells):
+        cells[place_of(cells, "merge_heads")].source = "def merge_heads(x:\n    return"
+
+    edited(break_merge)
+    scores = {name: score for name, score, _ in submit(LESSON).scores}
+    assert scores["merge_heads-check"] == scores["MultiHeadAttention-check"] == 0
+    assert scores["attention-check"] == 4
+
+
+def test_a_warning_costs_nothing_and_cells_of_ones_own_are_not_run(learner):
+    def change(cells):
+        at = place_of(cells, "merge_heads")
+        cells[at].source = "import warnings; warnings.warn('careful')\n" + cells[at].source
+        cells.insert(0, nbformat.v4.new_code_cell("import time; time.sleep(3600)"))
+
+    edited(change)
+    marks = submit(LESSON)
+    assert marks.score == 13
+    assert any("You added 1 code cell." in note for note in marks.notes)
+
+
+def test_gqa_submit_works_with_nothing_of_ours_on_the_path(learner):
+    write(sample_notebook(LESSON, "01-right"))
+    done = subprocess.run(
+        [BIN / "gqa", "submit", "01"],
+        env=os.environ | {"PATH": "/usr/bin"},
+        capture_output=True,
+        text=True,
+        cwd=learner,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "13 of 13 points" in done.stdout
+    assert done.stderr == ""
+
+
+def test_a_round_that_stops_half_way_changes_nothing(monkeypatch):
+    submit(LESSON)
+    gradebook = places.home() / "gradebook.db"
+    before = gradebook.read_bytes()
+    write(sample_notebook(LESSON, "01-right"))
+    mine = work_notebook(LESSON).read_bytes()
+
+    def die(**_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(grading.submit, "GenerateFeedback", die)
+    with pytest.raises(KeyboardInterrupt):
+        submit(LESSON)
+    assert gradebook.read_bytes() == before
+    assert work_notebook(LESSON).read_bytes() == mine
+    assert len(progress.marks(LESSON.slug)) == 1
+    monkeypatch.undo()
+
+
+def test_a_class_submission_is_handed_in_and_not_graded_here(learner, monkeypatch):
+    submit(LESSON)
+    monkeypatch.setenv("GQA_EXCHANGE", str(places.home() / "exchange"))
+    marks = submit(LESSON)
+    assert marks.scores == []
+    assert "Feedback comes from your instructor" in report(LESSON, marks)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "not a readable notebook"),
+        ("{", "not a readable notebook"),
+        ("[1, 2]", "not a readable notebook"),
+        ('{"nbformat": 99, "nbformat_minor": 0, "metadata": {}, "cells": []}', "not a readable"),
+    ],
+)
+def test_an_unreadable_notebook_is_refused_with_a_sentence(content, said):
+    work_notebook(LESSON).write_text(content)
+    with pytest.raises(SubmitError, match=said):
+        submit(LESSON)
+    assert not (places.home() / "gradebook.db").exists()
+
+
+def test_a_missing_or_renamed_notebook_is_named(learner):
+    path = work_notebook(LESSON)
+    path.rename(path.with_name("my attention.ipynb"))
+    with pytest.raises(SubmitError, match=r"There is my attention.ipynb: .*rename it back"):
+        submit(LESSON)
+    shutil.rmtree(path.parent)
+    with pytest.raises(SubmitError, match=r"is not there.*gqa lab 01"):
+        submit(LESSON)
+
+
+def test_the_command_reports_without_a_traceback(learner):
+    work_notebook(LESSON).write_text("{")
+    done = subprocess.run([BIN / "gqa", "submit", "1"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "not a readable notebook" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_nbgraders_own_commands_use_the_same_course(learner):
+    submit(LESSON)
+    listed = subprocess.run(
+        [BIN / "nbgrader", "list"], capture_output=True, text=True, cwd=places.work()
+    )
+    assert f"gqa {LESSON.slug} (already downloaded)" in listed.stderr
+    write(sample_notebook(LESSON, "01-right"))
+    valid = subprocess.run(
+        [BIN / "nbgrader", "validate", work_notebook(LESSON)], capture_output=True, text=True
+    )
+    assert "Your notebook passes all the tests" in valid.stdout, valid.stderr
+
+
+# Rebuilding a submission
+
+
+def rebuilt_from(change):
+    notebook = edited(change)
+    return rebuild(notebook, read_notebook(LESSON.pristine))
+
+
+def test_a_deleted_exercise_comes_back_empty_and_is_noted():
+    rebuilt, notes = rebuilt_from(lambda cells: cells.pop(place_of(cells, "attention")))
+    assert unanswered(rebuilt) == ["attention"]
+    assert any("attention is gone" in note for note in notes)
+
+
+def test_a_deleted_or_edited_check_is_the_released_one():
+    def change(cells):
+        cells.pop(place_of(cells, "attention-check"))
+        at = cells[place_of(cells, "causal_mask-check")]
+        at.source, at.metadata["nbgrader"]["points"] = "pass", 99
+
+    rebuilt, notes = rebuilt_from(change)
+    released = read_notebook(LESSON.pristine)
+    for name in ("attention-check", "causal_mask-check"):
+        one, other = (n.cells[place_of(n.cells, name)] for n in (rebuilt, released))
+        assert one == other
+    assert any("attention-check was deleted" in note for note in notes)
+
+
+def test_of_copied_exercises_the_last_edited_one_counts():
+    def change(cells):
+        at = place_of(cells, "attention")
+        stub = read_notebook(LESSON.pristine).cells[at]
+        cells.insert(at, nbformat.from_dict({**cells[at], "source": "first = 1"}))
+        cells.insert(at + 2, stub)
+
+    rebuilt, notes = rebuilt_from(change)
+    assert "einsum" in rebuilt.cells[place_of(rebuilt.cells, "attention")].source
+    assert any("is there 3 times" in note for note in notes)
+
+
+def test_cells_that_skip_execution_do_not_skip_a_check():
+    def change(cells):
+        cells[place_of(cells, "attention-check")].metadata["tags"] = ["skip-execution"]
+
+    rebuilt, _ = rebuilt_from(change)
+    assert "tags" not in rebuilt.cells[place_of(rebuilt.cells, "attention-check")].metadata
