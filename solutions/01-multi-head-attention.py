@@ -21,7 +21,7 @@
 import torch
 from torch import nn
 
-from gqa_lib.learn import check
+from gqa_lib.learn import check, hint
 
 # %% [markdown]
 # ## Attention by hand, with three tokens
@@ -345,7 +345,7 @@ x = torch.randn(1, 512, 512)
 for num_heads in (1, 4, 16, 32):
     with FlopCounterMode(display=False) as counter:
         MultiHeadAttention(512, num_heads)(x)
-    print(f"{num_heads:2} heads: {counter.get_total_flops() / 1e9:.2f} GFLOP")
+    print(f"heads {num_heads:2}: {counter.get_total_flops() / 1e9:.2f} GFLOP")
 
 # %% [markdown]
 # The arithmetic is the same to the last operation, whatever the number of heads. Now the clock.
@@ -359,7 +359,7 @@ with torch.inference_mode():
     rows = time_arms({h: lambda i, m=m: m(x) for h, m in models.items()}, rounds=15)
 timing = summarise(rows)
 for num_heads, t in timing.items():
-    print(f"{num_heads:2} heads: {t['median'] * 1e3:6.2f} ms (median of {t['n']})")
+    print(f"heads {num_heads:2}: {t['median'] * 1e3:6.2f} ms (median of {t['n']})")
 
 # %%
 import matplotlib.pyplot as plt
@@ -370,8 +370,10 @@ plots.use_style()
 fig, ax = plt.subplots(figsize=(6, 3))
 ax.plot(list(timing), [t["median"] * 1e3 for t in timing.values()], "o-")
 ax.set(xlabel="number of heads, d_model = 512", ylabel="time (ms)", ylim=0)
-ax.set_title("The same arithmetic takes longer in more heads")
-plots.show(fig, alt="Measured time of one attention layer against its number of heads, 1 to 32.")
+ratio = timing[32]["median"] / timing[1]["median"]
+ax.set_title(f"Same arithmetic: 32 heads take {ratio:.1f} times as long as 1")
+plots.show(fig, alt="Time of one layer in ms by number of heads: " + ", ".join(
+    f"{h}: {t['median'] * 1e3:.1f}" for h, t in timing.items()))
 
 # %% [markdown]
 # <details><summary>Why does time grow when arithmetic does not?</summary>

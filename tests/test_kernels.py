@@ -187,8 +187,8 @@ class Allocations(TorchDispatchMode):
                 self.made.append(t)
         return result
 
-    def count(self, elements):
-        return sum(t.untyped_storage().nbytes() // t.itemsize >= elements for t in self.made)
+    def count(self, at_least):
+        return sum(t.untyped_storage().nbytes() // t.itemsize >= at_least for t in self.made)
 
 
 def tensors_made(fn, q, k, v, at_least):
@@ -315,12 +315,13 @@ def test_cpu_prefill_skips_hidden_keys_and_short_chunks_fold():
     assert chosen(8, 2, 64, 64) == "sdpa_gqa"
     assert chosen(8, 2, 64, 128) == "fold_sdpa"  # 256 rows
     assert chosen(8, 2, 65, 128) == "sdpa_gqa"
+    assert chosen(8, 8, 64, 128) == "sdpa_gqa"  # nothing to share
     assert chosen(8, 2, 64, 64, causal=False) == "fold_sdpa"
 
 
 def test_gpu_takes_flash_or_a_way_that_does_not_expand(monkeypatch):
     def on_gpu(T, causal=True):
-        return kernels._choose_on_gpu(*draw(1, 8, 2, T, 16, 8), causal)
+        return kernels._fastest_known(*draw(1, 8, 2, T, 16, 8, device="meta"), causal)
 
     monkeypatch.setattr(kernels, "flash_takes", lambda *_: True)
     assert {on_gpu(T) for T in (1, 3, 16)} == {"sdpa_gqa"}

@@ -110,42 +110,41 @@ def available_backends(q, k, v, causal=True):
 def choose_backend(q, k, v, causal=True):
     """Return the backend that "auto" runs: the environment's GQA_BACKEND, or the fastest known."""
     name = os.environ.get("GQA_BACKEND", "auto")
-    if name != "auto":
-        return name
-    return (_choose_on_cpu if q.device.type == "cpu" else _choose_on_gpu)(q, k, v, causal)
+    return _fastest_known(q, k, v, causal) if name == "auto" else name
 
 
-def _choose_on_cpu(q, k, v, causal):
-    """The fastest in measurements with and without AVX-512; the numbers are where curves cross."""
+def _fastest_known(q, k, v, causal):
+    """The rules, none of which expands K and V; those for the CPU are measured."""
     T, S = q.shape[2], k.shape[2]
-    tasks = k.shape[0] * k.shape[1]  # what folded SDPA spreads over threads when T is 1
-    rows = q.shape[1] // k.shape[1] * T
-    if T == 1:
-        worth_splitting = tasks < torch.get_num_threads() and k.nbytes + v.nbytes >= 2 * 2**20
-        if worth_splitting and not split_kv_unsupported(q, k, v, causal):
-            return "split_kv"
-        return "fold_matmul" if rows <= 16 and _onednn_multiplies(q.dtype) else "fold_sdpa"
-    # sdpa_gqa re-reads K per query head but skips hidden keys: right once reading is not the limit.
-    compute_bound = (causal and T == S) or rows > 256
-    return "sdpa_gqa" if compute_bound and flash_takes(q, k, v, causal) else "fold_sdpa"
-
-
-def _choose_on_gpu(q, k, v, causal):
-    """Flash where it runs; elsewhere a way whose K and V stay as they are."""
+    square = causal and T == S
+    if q.device.type == "cpu":
+        if T == 1:
+            return _fastest_cpu_decode(q, k, v)
+        # sdpa_gqa re-reads K for each query head, which many rows hide, but skips hidden keys.
+        rows = q.shape[1] // k.shape[1] * T
+        if T < rows <= 256 and not square:
+            return "fold_sdpa"
     if flash_takes(q, k, v, causal):
         return "sdpa_gqa"
-    if q.shape[2] == 1:
-        return "fold_matmul"  # without flash, SDPA gives each KV head to a single multiprocessor
-    # Causal SDPA skips hidden keys, but folded rows need a mask, which skips nothing.
-    return "loop_sdpa" if causal and q.shape[2] == k.shape[2] else "fold_sdpa"
+    if T == 1:
+        return "fold_matmul"  # SDPA without flash leaves each KV head to one GPU multiprocessor
+    # Only the causal flag skips hidden keys: folded rows need a mask, which hides them too late.
+    return "loop_sdpa" if square else "fold_sdpa"
+
+
+def _fastest_cpu_decode(q, k, v):
+    num_kv_heads_in_all = k.shape[0] * k.shape[1]  # what folding spreads over threads
+    if num_kv_heads_in_all < torch.get_num_threads() and k.nbytes + v.nbytes >= 2 * 2**20:
+        if not split_kv_unsupported(q, k, v, True):
+            return "split_kv"
+    q_per_kv = q.shape[1] // k.shape[1]
+    return "fold_matmul" if q_per_kv <= 16 and _onednn_multiplies(q.dtype) else "fold_sdpa"
 
 
 def _onednn_multiplies(dtype):
     """Return whether oneDNN multiplies this half type here; PyTorch's own loop is 10x slower."""
     if dtype not in (torch.bfloat16, torch.float16) or not torch.backends.mkldnn.is_available():
         return False
-    ops = torch.ops.mkldnn
-    known = (
-        ops._is_mkldnn_bf16_supported if dtype == torch.bfloat16 else ops._is_mkldnn_fp16_supported
-    )
-    return known()
+    if dtype == torch.bfloat16:
+        return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.ops.mkldnn._is_mkldnn_fp16_supported()

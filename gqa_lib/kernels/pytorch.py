@@ -6,6 +6,7 @@ Every function takes q (B, Hq, T, D) and k, v (B, Hkv, S, D) and returns (B, Hq,
 
 import torch
 from torch.backends.cuda import SDPAParams, can_use_flash_attention
+from torch.nn.attention import SDPBackend
 from torch.nn.attention.bias import causal_lower_right
 from torch.nn.functional import scaled_dot_product_attention
 
@@ -34,7 +35,7 @@ def sdpa_gqa_unsupported(q, k, v, causal):
 def flash_takes(q, k, v, causal):
     """Return whether PyTorch's flash kernel of q's device takes these heads as they are."""
     if q.device.type == "cpu":
-        return q.stride(-1) == k.stride(-1) == v.stride(-1) == 1
+        return torch._fused_sdp_choice(q, k, v, enable_gqa=True) == SDPBackend.FLASH_ATTENTION.value
     # For 1 < T < S the causal flag is sdpa_gqa's bias, which asks PyTorch with is_causal=False.
     square = causal and q.shape[2] == k.shape[2]
     return q.is_cuda and can_use_flash_attention(SDPAParams(q, k, v, None, 0.0, square, True))

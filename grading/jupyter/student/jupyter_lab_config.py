@@ -1,7 +1,12 @@
 # ruff: noqa: F821  (traitlets puts get_config here)
+from jupyter_core.paths import jupyter_runtime_dir
+
 c = get_config()
 c.ServerApp.ip = "127.0.0.1"
 c.ServerApp.log_level = "ERROR"
+c.LabApp.log_level = "ERROR"
 c.LabApp.news_url = None
 c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
 c.LabApp.extension_manager = "readonly"
+if len(jupyter_runtime_dir()) < 50:  # a socket's path may have 107 bytes
+    c.KernelManager.transport = "ipc"  # kernels open no TCP port

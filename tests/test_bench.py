@@ -1,0 +1,99 @@
+"""The runner of benchmark notebooks: what it refuses, and what it says of each kind of end."""
+
+import json
+import time
+
+import nbformat
+import psutil
+import pytest
+
+from gqa_lib import bench
+from grading.source import KERNEL
+
+
+@pytest.fixture
+def notebook(tmp_path):
+    """Return a function that makes a benchmark of the given code."""
+
+    def make(code, parameters='size: int = 1  # help\nout_dir: str = "runs"'):
+        cells = [
+            nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}),
+            nbformat.v4.new_code_cell(code),
+        ]
+        path = tmp_path / "toy.ipynb"
+        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=KERNEL), str(path))
+        return path
+
+    return make
+
+
+WRITE = (
+    "import json, pathlib\n"
+    "pathlib.Path(out_dir, 'result.json').write_text(json.dumps({'finding': size}))"
+)
+
+
+def test_a_run_has_a_record_with_its_result(notebook, tmp_path):
+    record = bench.run_one(notebook(WRITE), {"size": 7}, tmp_path)
+    assert (record["status"], record["result"]) == ("ok", {"finding": 7})
+    assert json.loads((tmp_path / record["folder"] / "record.json").read_text()) == record
+
+
+def test_other_parameters_are_another_run(notebook, tmp_path):
+    path = notebook(WRITE)
+    folders = {bench.run_one(path, {"size": n}, tmp_path)["folder"] for n in (1, 2)}
+    assert len(folders) == 2
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "said"),
+    [
+        ("1 / 0", "error", "ZeroDivisionError"),
+        ("raise SystemExit(0)", "error", ""),
+        ("import os; os.kill(os.getpid(), 9)", "error", "died"),
+        ("pass", "error", "without writing its result"),
+    ],
+)
+def test_a_bad_end_is_a_record(code, status, said, notebook, tmp_path):
+    record = bench.run_one(notebook(code), {}, tmp_path)
+    assert record["status"] == status
+    assert said in (record["error"] or "")
+    assert record["result"] is None
+
+
+def test_a_timeout_ends_everything_the_run_started(notebook, tmp_path):
+    code = "import subprocess; subprocess.Popen(['sleep', '4321']); import time; time.sleep(4321)"
+    record = bench.run_one(notebook(code), {}, tmp_path, timeout_s=8)
+    assert record["status"] == "timeout"
+    time.sleep(0.5)
+    left = [p for p in psutil.process_iter(["cmdline"]) if "4321" in (p.info["cmdline"] or [])]
+    assert left == []
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"sise": 2}, "has no parameter 'sise'. It has size=1"),
+        ({"size": "two"}, "does not fit: its default is 1"),
+        ({"size": True}, "does not fit"),
+    ],
+)
+def test_wrong_parameters_are_refused_before_anything_runs(params, said, notebook, tmp_path):
+    with pytest.raises(ValueError, match=said):
+        bench.run_one(notebook("1 / 0"), params, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_list_parameter_takes_a_single_value(notebook):
+    path = notebook("pass", "context: list = [4096]")
+    bench.check_params(path, {"context": 16384})
+    bench.check_params(path, {"context": [1, 2]})
+    with pytest.raises(ValueError, match="does not fit"):
+        bench.check_params(path, {"context": "long"})
+
+
+def test_the_command_names_the_benchmarks_there_are(tmp_path):
+    with pytest.raises(ValueError, match="decode-latency, kv-footprint"):
+        bench.main(["decode"], [], tmp_path, None)
+    with pytest.raises(ValueError, match="name=value"):
+        bench.main(["decode-latency"], ["context"], tmp_path, None)
