@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import textwrap
 import traceback
 from functools import partial
 
@@ -81,8 +82,10 @@ def run(exercise: Exercise, yours, arguments: tuple):
 
 def not_yet(exercise: Exercise, *lines: str) -> NotYet:
     """Return the exception whose text a learner reads."""
-    text = "\n  ".join(line for line in lines if line)
-    return NotYet(f"{exercise.name}: not yet.\n  {text}\n  Stuck? hint({exercise.name!r})")
+    indent = {"initial_indent": "  ", "subsequent_indent": "  "}
+    told = [*filter(None, lines), f"Stuck? hint({exercise.name!r})"]
+    wrapped = [textwrap.fill(line, 92, break_long_words=False, **indent) for line in told]
+    return NotYet("\n".join([f"{exercise.name}: not yet.", *wrapped]))
 
 
 class _Differs(Exception):

@@ -50,7 +50,7 @@ def _value_difference(got: torch.Tensor, expected: torch.Tensor) -> str | None:
         place = tuple(wrong.nonzero()[0].tolist())
         return (
             f"The shape is right, but {int(wrong.sum())} of {wrong.numel()} entries differ; "
-            f"the first, at {list(place)}, is {got[place].item()} for {expected[place].item()}."
+            f"the first, at {list(place)}, is {got[place].item()}, expected {expected[place].item()}."
         )
     values, right = got.detach().cpu().double(), expected.cpu().double()
     if not torch.isfinite(values).all() and torch.isfinite(right).all():
@@ -63,7 +63,7 @@ def _value_difference(got: torch.Tensor, expected: torch.Tensor) -> str | None:
     place = tuple(wrong.nonzero()[0].tolist())
     return (
         f"The shape is right, but {int(wrong.sum())} of {wrong.numel()} values differ; the first, "
-        f"at {list(place)}, is {values[place].item():.4f} for {right[place].item():.4f}."
+        f"at {list(place)}, is {values[place].item():.4f}, expected {right[place].item():.4f}."
     )
 
 
