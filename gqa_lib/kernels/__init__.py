@@ -133,10 +133,10 @@ def _fastest_known(q, k, v, causal):
 
 
 def _fastest_cpu_decode(q, k, v):
-    num_kv_heads_in_all = k.shape[0] * k.shape[1]  # what folding spreads over threads
-    if num_kv_heads_in_all < torch.get_num_threads() and k.nbytes + v.nbytes >= 2 * 2**20:
-        if not split_kv_unsupported(q, k, v, True):
-            return "split_kv"
+    idle_threads = k.shape[0] * k.shape[1] < torch.get_num_threads()  # folding gives one a head
+    worth_it = idle_threads and k.nbytes + v.nbytes >= 2 * 2**20
+    if worth_it and not split_kv_unsupported(q, k, v, True):
+        return "split_kv"
     q_per_kv = q.shape[1] // k.shape[1]
     return "fold_matmul" if q_per_kv <= 16 and _onednn_multiplies(q.dtype) else "fold_sdpa"
 

@@ -50,7 +50,8 @@ def _value_difference(got: torch.Tensor, expected: torch.Tensor) -> str | None:
         place = tuple(wrong.nonzero()[0].tolist())
         return (
             f"The shape is right, but {int(wrong.sum())} of {wrong.numel()} entries differ; "
-            f"the first, at {list(place)}, is {got[place].item()}, expected {expected[place].item()}."
+            f"the first, at {list(place)}, is {got[place].item()}, expected "
+            f"{expected[place].item()}."
         )
     values, right = got.detach().cpu().double(), expected.cpu().double()
     if not torch.isfinite(values).all() and torch.isfinite(right).all():
