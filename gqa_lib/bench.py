@@ -203,7 +203,6 @@ def _child(notebook: str, params: dict, folder: str) -> None:
                 kernel_name="python3",
                 kernel_manager_class=OwnSockets,
                 progress_bar=False,
-                cwd=folder,
             )
         except Exception as error:  # papermill raises several unrelated kinds
             (Path(folder) / "error.txt").write_text(str(error).strip()[-2000:])

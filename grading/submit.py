@@ -22,7 +22,7 @@ from nbgrader.exchange import ExchangeFactory
 from nbgrader.utils import get_username
 
 from gqa_lib.learn import places, progress
-from gqa_lib.learn.manifest import Lesson
+from gqa_lib.learn.manifest import Lesson, lessons
 
 from .autograde import autograde
 from .rebuild import own_cells, rebuild, unanswered
@@ -121,6 +121,15 @@ def submit(lesson: Lesson) -> Marks:
     return marks
 
 
+def release_all() -> None:
+    """Release every lesson to the local exchange, so that JupyterLab's Assignment List has them."""
+    with _one_at_a_time(), warnings.catch_warnings(), _kept_directory():
+        warnings.simplefilter("ignore")
+        with _staged_gradebook() as gradebook:
+            for lesson in lessons():
+                _Round(lesson, gradebook).release()
+
+
 class _Round:
     """nbgrader's steps for one lesson and this learner."""
 
@@ -212,16 +221,23 @@ def _save(lesson: Lesson, marks: Marks) -> None:
 
 
 @contextmanager
-def _one_at_a_time():
+def _one_at_a_time(patience_s: float = 60):
     places.home().mkdir(parents=True, exist_ok=True)
+    give_up = time.monotonic() + patience_s
     with (places.home() / "submit.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise SubmitError(
-                "another submission is being graded; try again in a minute."
-            ) from None
+        while not _locked(lock) and time.monotonic() < give_up:
+            time.sleep(0.1)
+        if not _locked(lock):
+            raise SubmitError("another submission is being graded; try again in a minute.")
         yield
+
+
+def _locked(lock) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager

@@ -84,7 +84,8 @@ plots.show(fig, alt="Time of one step by KV heads, measured and predicted, in ms
 # %% [markdown]
 # That is the subject of this course in one picture. Sharing keys and values leaves less to read,
 # and reading is what decoding spends its time on. Where measured and predicted part, there is
-# something to learn; you will find out what.
+# something to learn; you will find out what. (On a busy machine the two threads or more of this
+# measurement wait for other work. If yours was busy, close what you can and run it again.)
 
 # %% [markdown]
 # ## What this course can tell you, and what it cannot

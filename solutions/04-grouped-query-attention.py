@@ -187,7 +187,7 @@ rows = time_arms({
 }, rounds=8, device=device)
 first = summarise(rows)
 for arm, s in first.items():
-    print(f"{arm:14} {s['median'] * 1e3:7.2f} ms per step")
+    print(f"{arm:14} {s['median'] * 1e3:7.2f} ms", "(noisy)" if s["noisy"] else "")
 
 # %%
 slowdown = first["GQA, expanded"]["median"] / first["MHA"]["median"]
@@ -295,6 +295,7 @@ check_no_copy("grouped_query_attention", grouped_query_attention)
 #
 # Now four ways to do the same step: MHA, GQA expanded, GQA folded (yours), and PyTorch's own
 # switch `enable_gqa=True`. Bytes say a quarter of MHA's time. Which of them get there?
+# (A row marked *noisy* was disturbed by other work on the machine: run the cell again.)
 
 # %%
 rows = time_arms({
@@ -305,7 +306,7 @@ rows = time_arms({
 }, rounds=10, device=device)
 second = summarise(rows)
 for arm, s in second.items():
-    print(f"{arm:16} {s['median'] * 1e3:7.2f} ms")
+    print(f"{arm:16} {s['median'] * 1e3:7.2f} ms", "(noisy)" if s["noisy"] else "")
 
 # %%
 times = {arm: s["median"] * 1e3 for arm, s in second.items()}

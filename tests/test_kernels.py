@@ -182,7 +182,7 @@ class Allocations(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         result = func(*args, **(kwargs or {}))
         for t in result if isinstance(result, (tuple, list)) else [result]:
-            if t.untyped_storage().data_ptr() not in self.known:
+            if isinstance(t, torch.Tensor) and t.untyped_storage().data_ptr() not in self.known:
                 self.known.add(t.untyped_storage().data_ptr())
                 self.made.append(t)
         return result

@@ -12,12 +12,12 @@ from nbgrader.api import Gradebook
 
 import grading.submit
 from gqa_lib.learn import places, progress
-from gqa_lib.learn.manifest import find_lesson
+from gqa_lib.learn.manifest import find_lesson, lessons
 from gqa_lib.learn.work import put_lessons
 from grading.rebuild import rebuild, unanswered
 from grading.samples import sample_notebook
 from grading.source import grade_id, read_notebook
-from grading.submit import SubmitError, report, submit, work_notebook
+from grading.submit import SubmitError, release_all, report, submit, work_notebook
 
 LESSON = find_lesson("01")
 BIN = Path(sys.executable).parent
@@ -183,11 +183,12 @@ def test_the_command_reports_without_a_traceback(learner):
 
 
 def test_nbgraders_own_commands_use_the_same_course(learner):
-    submit(LESSON)
+    release_all()
     listed = subprocess.run(
         [BIN / "nbgrader", "list"], capture_output=True, text=True, cwd=places.work()
     )
-    assert f"gqa {LESSON.slug} (already downloaded)" in listed.stderr
+    for lesson in lessons():
+        assert f"gqa {lesson.slug} (already downloaded)" in listed.stderr
     write(sample_notebook(LESSON, "01-right"))
     valid = subprocess.run(
         [BIN / "nbgrader", "validate", work_notebook(LESSON)], capture_output=True, text=True

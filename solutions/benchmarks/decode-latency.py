@@ -20,7 +20,7 @@ head_dim: int = 128  # channels per head
 dtype: str = "float32"  # float32, bfloat16 or float16
 backends: list = []  # backends to time; empty: all that can run here
 device: str = ""  # cpu, cuda, ...; empty: the best there is
-rounds: int = 15  # measured rounds per setting, all arms in each
+rounds: int = 10  # measured rounds per setting, all arms in each
 seed: int = 0  # of the random K and V
 out_dir: str = "runs/decode-latency"  # folder for samples and result
 
