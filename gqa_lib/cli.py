@@ -8,6 +8,8 @@ from pathlib import Path
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    # jsonschema would compile the grammar of a format that no notebook uses: two seconds
+    sys.modules.setdefault("rfc3987_syntax", None)
     arguments = _parser().parse_args(argv)
     for name in ("home", "work"):
         if chosen := getattr(arguments, name, None):

@@ -32,6 +32,12 @@ def test_imports_without_torch_or_matplotlib(module):
     assert not HEAVY & {name.partition(".")[0] for name in done.stdout.split()}
 
 
+def test_the_first_check_is_not_slowed_by_importing_the_compiler():
+    code = "import sys, gqa_lib.attention, gqa_lib.learn.check; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "torch._dynamo.convert_frame" not in done.stdout.split()
+
+
 @pytest.mark.parametrize("name", ["configs", "cost"])
 def test_arithmetic_needs_nothing_but_the_standard_library(name):
     code = f"import sys, gqa_lib.{name}; print('numpy' in sys.modules)"

@@ -7,7 +7,6 @@ Every function takes q (B, Hq, T, D) and k, v (B, Hkv, S, D) and returns (B, Hq,
 import torch
 from torch.backends.cuda import SDPAParams, can_use_flash_attention
 from torch.nn.attention import SDPBackend
-from torch.nn.attention.bias import causal_lower_right
 from torch.nn.functional import scaled_dot_product_attention
 
 from .mask import causal_mask
@@ -19,11 +18,17 @@ def sdpa_gqa(q, k, v, causal=True):
     mask = None
     # is_causal aligns top-left: with T < S the last query would not see the last keys.
     if causal and 1 < T < S:
-        # Flash takes this one as a flag; any other mask would send CUDA to the math path.
-        mask = causal_lower_right(T, S) if q.is_cuda else causal_mask(T, S, q.device)
+        mask = _lower_right(T, S) if q.is_cuda else causal_mask(T, S, q.device)
     return scaled_dot_product_attention(
         q, k, v, attn_mask=mask, is_causal=causal and T == S, enable_gqa=q.shape[1] != k.shape[1]
     )
+
+
+def _lower_right(T, S):
+    """The mask that flash takes as a flag; any other would send CUDA to the math path."""
+    from torch.nn.attention.bias import causal_lower_right  # imports torch.compile: two seconds
+
+    return causal_lower_right(T, S)
 
 
 def sdpa_gqa_unsupported(q, k, v, causal):
