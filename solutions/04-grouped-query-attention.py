@@ -317,8 +317,8 @@ ax.bar_label(bars, fmt="%.1f", padding=3)
 ax.axvline(times["MHA"] / 4, color=plots.COLOURS["prediction"], linestyle="--")
 ax.set(xlabel="time per step (ms); dashed: a quarter of MHA", xmargin=0.15)
 ax.invert_yaxis()
-ax.set_title(f"One GQA: {gain['GQA, yours']:.1f}x MHA's speed folded, "
-             f"{gain['GQA, expanded']:.1f}x expanded")
+ax.set_title(f"GQA against MHA: folded {gain['GQA, yours']:.1f}x as fast, "
+             f"expanded {gain['GQA, expanded']:.2f}x")
 plots.show(fig, alt="Time per step in ms: " + ", ".join(f"{a} {t:.1f}" for a, t in times.items()))
 
 # %% [markdown]

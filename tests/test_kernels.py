@@ -242,8 +242,8 @@ def test_sdpa_gqa_is_refused_where_it_would_expand(device):
 
 
 def test_sdpa_operator_names_what_runs():
-    q, k, v = draw(2, 6, 2, 1, 7, 8)
-    assert sdpa_operator(q, k, v, enable_gqa=True) == "_scaled_dot_product_flash_attention_for_cpu"
+    q, k, v = draw(2, 6, 6, 1, 7, 8)
+    assert sdpa_operator(q, k, v) == "_scaled_dot_product_flash_attention_for_cpu"
 
 
 # ---- mask
@@ -311,12 +311,16 @@ def test_decode_that_needs_gradients_is_never_split(threads):
         assert choose_backend(q, k, v) == "split_kv"
 
 
-def test_cpu_prefill_skips_hidden_keys_and_short_chunks_fold():
+def test_cpu_prefill_skips_hidden_keys_and_short_chunks_fold(monkeypatch):
+    monkeypatch.setattr(kernels, "flash_takes", lambda *_: True)  # old torch: False
     assert chosen(8, 2, 64, 64) == "sdpa_gqa"
     assert chosen(8, 2, 64, 128) == "fold_sdpa"  # 256 rows
     assert chosen(8, 2, 65, 128) == "sdpa_gqa"
     assert chosen(8, 8, 64, 128) == "sdpa_gqa"  # nothing to share
     assert chosen(8, 2, 64, 64, causal=False) == "fold_sdpa"
+    monkeypatch.setattr(kernels, "flash_takes", lambda *_: False)
+    assert chosen(8, 2, 64, 64) == "loop_sdpa"
+    assert chosen(8, 2, 65, 128) == "fold_sdpa"
 
 
 def test_gpu_takes_flash_or_a_way_that_does_not_expand(monkeypatch):

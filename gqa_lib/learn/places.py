@@ -4,11 +4,16 @@ import os
 from pathlib import Path
 
 
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
 def course_root() -> Path:
     """Return the folder with `course.toml` and `notebooks/`: the clone, or its copy in a wheel."""
-    package = Path(__file__).resolve().parents[1]
-    clone = package.parent
-    return clone if (clone / "course.toml").exists() else package / "course"
+    return _PACKAGE.parent if _in_a_clone() else _PACKAGE / "course"
+
+
+def _in_a_clone() -> bool:
+    return (_PACKAGE.parent / "course.toml").exists()
 
 
 def home() -> Path:
@@ -24,4 +29,4 @@ def work() -> Path:
     """Return the learner's own folder of notebooks. `GQA_WORK` overrides it."""
     if chosen := os.environ.get("GQA_WORK"):
         return Path(chosen).expanduser().resolve()
-    return course_root() / "work"
+    return (course_root() if _in_a_clone() else Path.cwd()) / "work"
