@@ -50,9 +50,9 @@ def main(names: list[str], assignments: list[str], out: Path, timeout_s: float |
 def run_one(notebook: Path, params: dict, out: Path, *, timeout_s: float | None = None) -> dict:
     """Run one notebook in a process of its own and return its record.
 
-    A notebook that fails is a record with status "error", "timeout" or "killed", not an
-    exception. The folder `out/NAME-HASH` holds record.json, samples.jsonl and the executed
-    notebook; the hash is of the notebook and its parameters.
+    A run that fails is a record with status "error", "timeout" or "killed" (its process), not an
+    exception. Each run has a folder of its own, `out/NAME-HASH-TIME`, with record.json,
+    samples.jsonl and the executed notebook; the hash is of the notebook and its parameters.
 
     Args:
         notebook: the benchmark notebook.
@@ -64,11 +64,10 @@ def run_one(notebook: Path, params: dict, out: Path, *, timeout_s: float | None 
         ValueError: a parameter does not exist or has the wrong type.
     """
     check_params(notebook, params)
-    folder = out.resolve() / f"{notebook.stem}-{_digest(notebook, params)}"
-    folder.mkdir(parents=True, exist_ok=True)
-    for stale in ("record.json", "result.json", "samples.jsonl"):
-        (folder / stale).unlink(missing_ok=True)
     started = time.time()
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(started)) + f".{started % 1:.6f}"[2:]
+    folder = out.resolve() / f"{notebook.stem}-{_digest(notebook, params)}-{stamp}"
+    folder.mkdir(parents=True)
     status, error = _run_child(notebook, params, folder, timeout_s)
     result = folder / "result.json"
     if status == "ok" and not result.exists():
@@ -125,10 +124,16 @@ def check_params(notebook: Path, params: dict) -> None:
         if name not in defaults:
             known = ", ".join(f"{k}={v!r}" for k, v in defaults.items() if k != "out_dir")
             raise ValueError(f"{notebook.stem} has no parameter {name!r}. It has {known}.")
-        default = defaults[name]
-        wanted = [default, *default] if isinstance(default, list) else [default]
-        if not any(type(value) is type(one) for one in wanted):
-            raise ValueError(f"{name}={value!r} does not fit: its default is {default!r}.")
+        if not _fits(value, defaults[name]):
+            raise ValueError(f"{name}={value!r} does not fit: its default is {defaults[name]!r}.")
+
+
+def _fits(value, default) -> bool:
+    if isinstance(default, list):  # an empty default says nothing about its elements
+        return not default or all(_fits(one, default[0]) for one in as_list(value))
+    if isinstance(default, float):
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return type(value) is type(default)
 
 
 def _parse_assignment(text: str) -> tuple[str, object]:

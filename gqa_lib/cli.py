@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sqlite3
 import sys
 from pathlib import Path
 
@@ -16,7 +17,13 @@ def main(argv: list[str] | None = None) -> int:
             os.environ[f"GQA_{name.upper()}"] = chosen
     try:
         return arguments.run(arguments) or 0
-    except ValueError as error:
+    except ModuleNotFoundError as error:
+        print(
+            f"gqa: this needs {error.name}, which comes with the course: "
+            "pip install -e '.[course]'",
+            file=sys.stderr,
+        )
+    except (ValueError, OSError, sqlite3.Error) as error:
         print(f"gqa: {error}", file=sys.stderr)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

@@ -117,10 +117,9 @@ def _stale(made: dict[str, str]) -> list[str]:
 
 def _remove_unknown_lessons() -> None:
     known = {lesson.slug for lesson in lessons()} | {"benchmarks"}
-    for base in (course_root() / "notebooks", source_directory()):
-        for folder in base.iterdir():
-            if folder.is_dir() and folder.name not in known:
-                shutil.rmtree(folder)
+    for folder in (course_root() / "notebooks").iterdir():
+        if folder.is_dir() and folder.name not in known:
+            shutil.rmtree(folder)
 
 
 def _quiet_log() -> logging.Logger:

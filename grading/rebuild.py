@@ -25,7 +25,7 @@ def rebuild(submitted: NotebookNode, released: NotebookNode) -> tuple[NotebookNo
     known = {grade_id(cell) for cell in released.cells if grade_id(cell)}
     answers: dict[str, list[str]] = {name: [] for name in known}
     for cell in submitted.cells:
-        if grade_id(cell) in known and isinstance(cell.source, str):
+        if grade_id(cell) in known:
             answers[grade_id(cell)].append(cell.source)
     for cell in rebuilt.cells:
         name = grade_id(cell)

@@ -49,8 +49,9 @@ def nbgrader_config(home: Path | None = None, gradebook: Path | None = None) -> 
     config.Exchange.cache = str(home / "cache")
     if not os.environ.get("GQA_EXCHANGE"):  # a local exchange is made on first use
         for folder in (exchange_root(), exchange_root() / COURSE_ID / "inbound"):
-            folder.mkdir(parents=True, exist_ok=True)
-            folder.chmod(0o777)
+            if not folder.exists():
+                folder.mkdir(parents=True)
+                folder.chmod(0o777)  # nbgrader refuses an exchange that others cannot write to
 
     config.ExecutePreprocessor.timeout = CELL_TIMEOUT_S
     config.Execute.timeout = CELL_TIMEOUT_S

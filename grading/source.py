@@ -90,8 +90,10 @@ def read_notebook(path: Path) -> NotebookNode:
     except Exception as error:  # nbformat raises many kinds, one per way to be broken
         reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else error
         raise ValueError(f"it is not a readable notebook ({reason})") from error
-    for cell in cells:
-        cell.setdefault("metadata", NotebookNode())
-        if not isinstance(cell.metadata.get("nbgrader", {}), dict):
+    for place, cell in enumerate(cells, 1):
+        if not isinstance(cell.get("source"), str) or not isinstance(cell.get("metadata"), dict):
+            raise ValueError(f"it is not a readable notebook (cell {place} lacks its text)")
+        ours = cell.metadata.get("nbgrader", {})
+        if not isinstance(ours, dict) or not isinstance(ours.get("grade_id", ""), str):
             del cell.metadata["nbgrader"]
     return notebook

@@ -113,12 +113,21 @@ def submit(lesson: Lesson) -> Marks:
             raise
         except Exception as error:
             raise SubmitError(
-                f"grading stopped: {str(error).strip() or type(error).__name__}. Your notebook "
-                "and your earlier marks are as they were."
+                f"{'it was not handed in' if in_class else 'grading stopped'}: {_reason(error)} "
+                "Your notebook and your earlier marks are as they were."
             ) from error
         _save(lesson, marks)
     marks.notes = notes
     return marks
+
+
+def _reason(error: Exception) -> str:
+    """Return why a round failed, in words; nbgrader keeps the reason in its log."""
+    log = places.home() / "submit.log"
+    text = log.read_text(encoding="utf-8") if log.exists() else ""
+    if "DeadKernelError" in text:
+        return "Python itself ended while it ran your cells (os._exit, or out of memory)."
+    return f"{str(error).strip() or type(error).__name__}. Details: {log}."
 
 
 def release_all() -> None:

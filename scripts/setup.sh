@@ -16,6 +16,9 @@ recent() { # recent PYTHON: is it 3.11 or newer?
 }
 
 find_python() {
+    if [ -n "${PYTHON:-}" ] && ! command -v "$PYTHON" >/dev/null 2>&1; then
+        stop "PYTHON=$PYTHON is not there. Name a Python 3.11 or newer, or leave PYTHON out."
+    fi
     for candidate in "${PYTHON:-}" python3 python3.13 python3.12 python3.11; do
         [ -n "$candidate" ] && recent "$candidate" && { echo "$candidate"; return; }
     done
@@ -25,25 +28,28 @@ find_python() {
     stop "no Python was found. Install it (Debian, Ubuntu: sudo apt install python3 python3-venv) and run the same command again."
 }
 
-wanted=$(cat pyproject.toml constraints.txt | cksum)" ${PIP_ARGS:-}"
+wanted="$(cat pyproject.toml constraints.txt | cksum) $(pwd) ${PIP_ARGS:-}"
 for done_extra in "$extra" test; do # what the tests need contains what the course needs
-    if [ "$(cat ".venv/installed-$done_extra" 2>/dev/null)" = "$wanted" ]; then exit 0; fi
+    if [ "$(cat ".venv/installed-$done_extra" 2>/dev/null)" = "$wanted" ] &&
+        .venv/bin/python -c 'import gqa_lib' 2>/dev/null; then exit 0; fi
 done
 
 python=$(find_python) || exit 1
 free_mb=$(df -Pm . | awk 'NR == 2 { print $4 }')
 [ "$free_mb" -ge "${GQA_MIN_FREE_MB:-3000}" ] || stop "only $free_mb MB are free on this disk. The course needs about 3 GB with a CPU build of torch and about 9 GB with a GPU build. Free some space and run the same command again."
 
-if [ ! -x .venv/bin/python ] || ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
+if [ "$(cat .venv/made-in 2>/dev/null)" != "$(pwd)" ] ||
+    ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
     echo "Making .venv with $("$python" --version) ..."
     "$python" -m venv --clear .venv >/dev/null 2>&1 || stop "Python's venv module does not work here. Debian and Ubuntu keep it in a package of its own: sudo apt install python3-venv. Then run the same command again."
+    pwd >.venv/made-in
 fi
 
 cat <<'SAY'
 Installing the course into .venv ...
   torch is the large part: about 200 MB to download as a CPU build, 2-3 GB where pip takes the
   GPU build (on Linux that is the default). To choose, pass options on to pip, for example
-  make lab PIP_ARGS="--index-url ADDRESS" with the CPU address from PyTorch's install page.
+  make lab PIP_ARGS="--extra-index-url ADDRESS" with the CPU address from PyTorch's install page.
 SAY
 # shellcheck disable=SC2086  # PIP_ARGS is several words on purpose
 if ! .venv/bin/python -m pip install --disable-pip-version-check ${PIP_ARGS:-} \

@@ -39,9 +39,9 @@ def test_a_run_has_a_record_with_its_result(notebook, tmp_path):
     assert json.loads((tmp_path / record["folder"] / "record.json").read_text()) == record
 
 
-def test_other_parameters_are_another_run(notebook, tmp_path):
+def test_every_run_keeps_its_own_folder(notebook, tmp_path):
     path = notebook(WRITE)
-    folders = {bench.run_one(path, {"size": n}, tmp_path)["folder"] for n in (1, 2)}
+    folders = {bench.run_one(path, {"size": n}, tmp_path)["folder"] for n in (1, 1)}
     assert len(folders) == 2
 
 
@@ -89,7 +89,11 @@ def test_a_list_parameter_takes_a_single_value(notebook):
     bench.check_params(path, {"context": 16384})
     bench.check_params(path, {"context": [1, 2]})
     with pytest.raises(ValueError, match="does not fit"):
-        bench.check_params(path, {"context": "long"})
+        bench.check_params(path, {"context": ["long"]})
+
+
+def test_a_float_parameter_takes_a_whole_number(notebook):
+    bench.check_params(notebook("pass", "memory_gib: float = 40.0"), {"memory_gib": 24})
 
 
 def test_the_command_names_the_benchmarks_there_are(tmp_path):

@@ -65,6 +65,14 @@ def test_a_stub_is_told_to_delete_its_raise():
         check_function("attention", stub)
 
 
+def test_torchs_own_not_implemented_is_not_taken_for_a_stub():
+    def on_booleans(q, k, v, causal=True):
+        return (q > 0) @ (k > 0).mT
+
+    with pytest.raises(NotYet, match=r"stopped with (NotImplemented|Runtime)Error"):
+        check_function("attention", on_booleans)
+
+
 def test_an_error_names_the_learners_own_line():
     def broken(q, k, v, causal=True):
         return q @ k
@@ -136,16 +144,28 @@ def expanding(q, k, v, causal=True):
     return attention(q, k, v, causal)
 
 
+def hidden(T, S):
+    return ~torch.ones(T, S, dtype=torch.bool).tril(S - T)
+
+
 def broadcasting(q, k, v, causal=True):
     B, Hq, T, D = q.shape
-    scores = q.view(B, k.shape[1], -1, T, D) @ k.unsqueeze(2).mT
+    scores = q.view(B, k.shape[1], -1, T, D) @ k.unsqueeze(2).mT / D**0.5
+    scores = scores.masked_fill(hidden(T, k.shape[2]), -torch.inf)
     return (scores.softmax(-1) @ v.unsqueeze(2)).view(B, Hq, T, D)
 
 
 def folding(q, k, v, causal=True):
     B, Hq, T, D = q.shape
-    scores = q.reshape(B, k.shape[1], -1, D) @ k.mT
+    scores = q.reshape(B, k.shape[1], -1, D) @ k.mT / D**0.5
+    scores = scores.masked_fill(hidden(T, k.shape[2]).repeat(Hq // k.shape[1], 1), -torch.inf)
     return (scores.softmax(-1) @ v).reshape(B, Hq, T, D)
+
+
+@pytest.mark.parametrize("idle", [lambda *_: None, lambda q, k, v, causal: q])
+def test_doing_nothing_copies_nothing_and_does_not_pass(idle):
+    with pytest.raises(NotYet, match="not right yet"):
+        check_no_copy("grouped_query_attention", idle)
 
 
 @pytest.mark.parametrize("copying", [expanding, broadcasting])

@@ -20,7 +20,8 @@ def test_a_solved_lesson_runs_without_error_or_warning(lesson, tmp_path, monkeyp
     outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
     assert [o.text for o in outputs if o.output_type == "stream" and o.name == "stderr"] == []
     figures = [o for o in outputs if "image/png" in o.get("data", {})]
-    assert all('alt="' in o.data["text/html"] for o in figures)
+    assert figures
+    assert all(o.metadata["image/png"]["alt"] for o in figures)
 
 
 @pytest.mark.parametrize("name", bench.benchmarks())

@@ -44,6 +44,16 @@ def test_a_damaged_file_is_set_aside_and_work_goes_on():
     assert kept[0].read_bytes().startswith(b"not a database")
 
 
+def test_a_file_damaged_behind_its_first_page_is_set_aside_too():
+    for _ in range(200):
+        progress.add("01", "attention", "check", 1.0, 1.0, "x" * 100)
+    content = progress.path().read_bytes()
+    progress.path().write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+    assert progress.events() == []
+    progress.add("01", "attention", "check", 1.0, 1.0)
+    assert len(progress.events()) == 1
+
+
 def test_several_events_are_written_all_or_none():
     with pytest.raises(Exception, match="CHECK"):
         progress.add_all([("01", "a", "mark", 1.0, 1.0, ""), ("01", "b", "nonsense", 1.0, 1.0, "")])
@@ -91,7 +101,12 @@ def test_an_updated_lesson_is_put_beside_work_and_replaces_an_untouched_copy(own
     assert edited.read_text() == "my own work"
     assert len(told) == 1
     assert lessons()[0].number in told[0]
-    beside = edited.with_name(f"{lessons()[0].slug}.updated.ipynb")
+    (beside,) = edited.parent.glob("*.updated-*.ipynb")
     assert beside.read_bytes() == lessons()[0].pristine.read_bytes()
     assert untouched.read_bytes() == lessons()[1].pristine.read_bytes()
     assert put_lessons() == []
+    beside.write_text("worked on here, too")
+    record.write_text("damaged")
+    put_lessons()
+    assert beside.read_text() == "worked on here, too"
+    assert edited.read_text() == "my own work"

@@ -141,11 +141,23 @@ def test_a_round_that_stops_half_way_changes_nothing(monkeypatch):
 
 
 def test_a_class_submission_is_handed_in_and_not_graded_here(learner, monkeypatch):
-    submit(LESSON)
+    release_all()
     monkeypatch.setenv("GQA_EXCHANGE", str(places.home() / "exchange"))
     marks = submit(LESSON)
+    (handed_in,) = (places.home() / "exchange" / "gqa" / "inbound").iterdir()
+    assert (handed_in / f"{LESSON.slug}.ipynb").read_bytes() == work_notebook(LESSON).read_bytes()
     assert marks.scores == []
     assert "Feedback comes from your instructor" in report(LESSON, marks)
+
+
+def test_a_kernel_that_ends_is_said_and_loses_nothing():
+    def end(cells):
+        cells[place_of(cells, "attention")].source = "import os; os._exit(3)"
+
+    edited(end)
+    with pytest.raises(SubmitError, match="Python itself ended"):
+        submit(LESSON)
+    assert progress.marks(LESSON.slug) == []
 
 
 @pytest.mark.parametrize(
@@ -154,6 +166,7 @@ def test_a_class_submission_is_handed_in_and_not_graded_here(learner, monkeypatc
         ("", "not a readable notebook"),
         ("{", "not a readable notebook"),
         ("[1, 2]", "not a readable notebook"),
+        ('{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [{}]}', "not a readable"),
         ('{"nbformat": 99, "nbformat_minor": 0, "metadata": {}, "cells": []}', "not a readable"),
     ],
 )

@@ -4,6 +4,7 @@ Rows are only ever added, so two kernels may write at once and nothing is lost;
 "best" and "latest" are queries. A damaged file is set aside and work goes on.
 """
 
+import fcntl
 import os
 import sqlite3
 from contextlib import closing
@@ -40,13 +41,32 @@ def _connect() -> sqlite3.Connection:
     except sqlite3.OperationalError:
         connection.close()
         raise
-    except sqlite3.DatabaseError:  # not a database: keep it, start a new one
+    except sqlite3.DatabaseError:
+        pass  # not a database at all: found unsound below
+    if not _sound(connection):
         connection.close()
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-        os.replace(path(), path().with_name(f"{path().name}.broken-{stamp}"))
+        _set_aside()
         return _connect()
     connection.row_factory = sqlite3.Row
     return connection
+
+
+def _sound(connection: sqlite3.Connection) -> bool:
+    try:
+        return connection.execute("PRAGMA quick_check").fetchone()[0] == "ok"
+    except sqlite3.DatabaseError:
+        return False
+
+
+def _set_aside() -> None:
+    """Rename a damaged file, unless another process has done it already."""
+    with path().with_name("progress.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with closing(sqlite3.connect(path(), timeout=30)) as connection:
+            if _sound(connection):
+                return
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+        os.replace(path(), path().with_name(f"{path().name}.broken-{stamp}"))
 
 
 def add(

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-import shutil
+import os
 from pathlib import Path
 
 from .manifest import lessons
@@ -13,11 +13,11 @@ def put_lessons() -> list[str]:
     """Copy each lesson the learner does not have yet; return what they should know.
 
     A lesson that changed since it was copied replaces a copy nobody edited; beside an edited
-    one the new version is put as `NN-slug.updated.ipynb`.
+    one the new version is put under a name of its own.
     """
     told = []
     record = work() / ".lessons.json"
-    copied = json.loads(record.read_text()) if record.exists() else {}
+    copied = _read(record)
     for lesson in lessons():
         mine = work() / lesson.slug / lesson.pristine.name
         now = _digest(lesson.pristine)
@@ -26,20 +26,34 @@ def put_lessons() -> list[str]:
         if not mine.exists() or _digest(mine) == copied.get(lesson.slug):
             _copy(lesson.pristine, mine)
         elif _digest(mine) != now:
-            beside = mine.with_name(f"{lesson.slug}.updated.ipynb")
-            _copy(lesson.pristine, beside)
+            beside = mine.with_name(f"{lesson.slug}.updated-{now[:6]}.ipynb")
+            if not beside.exists():
+                _copy(lesson.pristine, beside)
             told.append(
                 f"Lesson {lesson.number} has a new version: {beside}. Your own work is as it was."
             )
         copied[lesson.slug] = now
-    record.parent.mkdir(parents=True, exist_ok=True)
-    record.write_text(json.dumps(copied, indent=1))
+    _replace(record, json.dumps(copied, indent=1).encode())
     return told
 
 
+def _read(record: Path) -> dict[str, str]:
+    try:
+        return dict(json.loads(record.read_text()))
+    except (OSError, ValueError):  # none yet, or damaged: every copy counts as edited
+        return {}
+
+
 def _copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
+    _replace(target, source.read_bytes())
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file so that it is never there in part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(content)
+    os.replace(part, path)
 
 
 def _digest(path: Path) -> str:
