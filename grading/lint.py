@@ -56,16 +56,16 @@ def _lint_exercises(lesson: Lesson, notebook: NotebookNode):
             yield f"exercise {name} has no ladder of three hints"
     for cell in filter(is_graded, notebook.cells):
         visible = re.sub(_REGION.format("HIDDEN TESTS"), "", cell.source, flags=re.DOTALL)
-        if not any(_runs_something(node) for node in ast.parse(visible).body):
+        if not any(_runs_a_check(node) for node in ast.parse(visible).body):
             yield f"the graded cell {grade_id(cell)} runs no check where a learner can see it"
         if "BEGIN HIDDEN TESTS" not in cell.source and grade_id(cell).endswith("-check"):
             yield f"the graded cell {grade_id(cell)} has no hidden test"
 
 
-def _runs_something(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Assert) or (
-        isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
-    )
+def _runs_a_check(node: ast.stmt) -> bool:
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        return ast.unparse(node.value.func) in ("check", "check_no_copy")
+    return isinstance(node, ast.Assert)
 
 
 def _lint_leaks(instructor: NotebookNode, student: NotebookNode):

@@ -21,6 +21,15 @@ ALLOWED = {
     "hardware": {"environment", "measure"},
     "plots": {"configs", "cost", "hardware"},
 }
+# The same for what needs torch: packages and their modules count as one.
+ALLOWED_WITH_TORCH = {
+    "rope": set(),
+    "cache": set(),
+    "kernels": set(),
+    "attention": {"kernels", "rope"},
+    "learn": {"kernels"},
+    "bench": {"learn"},
+}
 
 
 @pytest.mark.parametrize(
@@ -53,6 +62,8 @@ def imported(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gqa_lib"):
             path = node.module.split(".")[1:]
             yield from path[:1] or [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("grading"):
+            yield "grading"
         elif isinstance(node, ast.Import):
             yield from (a.name.split(".")[1] for a in node.names if a.name.startswith("gqa_lib."))
         yield from imported(node)
@@ -62,6 +73,27 @@ def imported(tree):
 def test_imports_flow_one_way(name):
     tree = ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8"))
     assert set(imported(tree)) <= ALLOWED[name]
+
+
+def files_of(name):
+    """Return the files of a module or package of gqa_lib."""
+    folder = PACKAGE / name
+    return sorted(folder.rglob("*.py")) if folder.is_dir() else [PACKAGE / f"{name}.py"]
+
+
+@pytest.mark.parametrize("name", ALLOWED_WITH_TORCH)
+def test_imports_flow_one_way_where_torch_is_needed(name):
+    for path in files_of(name):
+        text = path.read_text(encoding="utf-8")
+        if path.parent == PACKAGE:  # `from .kernels import` there names another module
+            text = text.replace("from .", "from gqa_lib.")
+        assert set(imported(ast.parse(text))) <= ALLOWED_WITH_TORCH[name] | {name}, path
+
+
+def test_only_the_command_line_knows_grading():
+    files = PACKAGE.rglob("*.py")
+    knowing = [p.name for p in files if "grading" in imported(ast.parse(p.read_text("utf-8")))]
+    assert knowing == ["cli.py"]
 
 
 def test_only_the_config_loader_knows_hugging_face_keys():

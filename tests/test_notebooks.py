@@ -7,6 +7,7 @@ import pytest
 from nbclient import NotebookClient
 
 from gqa_lib import bench
+from gqa_lib.configs import list_models
 from gqa_lib.learn.manifest import lessons
 from gqa_lib.measure import read_jsonl
 from grading.source import read_source, source_of
@@ -35,6 +36,25 @@ def test_a_benchmark_runs_at_its_defaults(name, tmp_path):
     assert environment[0]["torch"]
     executed = nbformat.read(tmp_path / record["folder"] / "executed.ipynb", as_version=4)
     assert json.loads(executed.cells[-1].outputs[0].text)["finding"] == record["result"]["finding"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_decode_latency_over_several_contexts_and_batches(dtype, tmp_path):
+    sweep = {"context": [1024, 16384], "batch_size": [1, 4], "num_kv_heads": [32, 8], "rounds": 5}
+    notebook = bench.benchmarks()["decode-latency"]
+    record = bench.run_one(notebook, sweep | {"dtype": dtype}, tmp_path, timeout_s=600)
+    assert record["status"] == "ok", record["error"]
+    rows = record["result"]["rows"]
+    assert len(rows) == 2 * 2 * 2
+    assert all(row["backend"] in row["all_backends_s"] for row in rows)
+
+
+@pytest.mark.slow
+def test_kv_footprint_of_every_model_in_the_table(tmp_path):
+    everything = {"models": list_models()}
+    record = bench.run_one(bench.benchmarks()["kv-footprint"], everything, tmp_path, timeout_s=600)
+    assert record["status"] == "ok", record["error"]
 
 
 def test_papermill_runs_a_benchmark_directly(tmp_path):
