@@ -35,6 +35,7 @@ build: course
 lint: tests
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
 
 test: lint
 	@$(GQA) build --check

@@ -13,6 +13,7 @@ from functools import cache
 from importlib import resources
 from itertools import cycle, islice
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -116,13 +117,14 @@ def _require_positive_int(name: str, field: str, value) -> None:
 
 
 def _require_windows(config: ModelConfig) -> None:
-    if len(config.windows) != config.num_layers:
+    windows = config.windows or ()
+    if len(windows) != config.num_layers:
         raise ValueError(
-            f"{config.name}: windows has {len(config.windows)} entries for "
+            f"{config.name}: windows has {len(windows)} entries for "
             f"num_layers={config.num_layers}: each layer keeps its own number of tokens. "
             "Give one entry per layer, None where a layer keeps them all."
         )
-    for window in config.windows:
+    for window in windows:
         if window is not None:
             _require_positive_int(config.name, "windows entry", window)
 
@@ -169,7 +171,7 @@ _TEXT_COLUMNS = ("name", "family", "source", "notes")
 
 def _from_row(row: dict[str, str]) -> ModelConfig:
     """A ModelConfig from one line of the table; an empty cell means the field's default."""
-    fields = {key: row[key] for key in _TEXT_COLUMNS}
+    fields: dict[str, Any] = {key: row[key] for key in _TEXT_COLUMNS}
     windows = row["windows"]
     fields |= {
         key: int(cell)

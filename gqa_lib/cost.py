@@ -251,7 +251,7 @@ def decode_step_time(
 
 def _kv_elements_per_layer(config: ModelConfig) -> int:
     """Numbers that one token keeps in one layer's cache."""
-    if config.kv_lora_rank is not None:
+    if config.kv_lora_rank is not None and config.rope_head_dim is not None:
         return config.kv_lora_rank + config.rope_head_dim
     return 2 * config.num_kv_heads * config.head_dim
 
@@ -262,7 +262,7 @@ def _decode_flops_per_token(config: ModelConfig) -> int:
     MLA decodes in absorbed form, where every head scores against latent and RoPE key and sums
     latents.
     """
-    if config.kv_lora_rank is not None:
+    if config.kv_lora_rank is not None and config.rope_head_dim is not None:
         return config.num_heads * 2 * (2 * config.kv_lora_rank + config.rope_head_dim)
     return attention_flops(1, config.num_heads, config.head_dim, 1, 1)
 

@@ -93,8 +93,8 @@ def _gpu(device: Any) -> dict[str, Any]:
 def _number(text: str | None) -> float | None:
     """A number that nvidia-smi printed, None for its '[N/A]'."""
     try:
-        return float(text)
-    except (TypeError, ValueError):
+        return None if text is None else float(text)
+    except ValueError:
         return None
 
 

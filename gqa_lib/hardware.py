@@ -8,7 +8,7 @@ that are not at hand. Importing this needs no torch.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import product
@@ -176,7 +176,7 @@ def measure_hardware(
 
 
 def _best_rate(
-    arms: dict[str, Callable], work: dict[str, float], device, seconds: float
+    arms: dict[str, Callable], work: Mapping[str, float], device, seconds: float
 ) -> tuple[float, str]:
     """(work per second, how it was found) of the arm that is quickest."""
     rows = time_arms(arms, rounds=200, device=device, budget_s=seconds)
@@ -201,7 +201,7 @@ def _undisturbed_time(rows: list[dict]) -> tuple[float, str]:
     return float(np.quantile(times, 0.1)), f"tenth percentile of {len(times)} disturbed samples"
 
 
-def _read_passes(device) -> tuple[dict[str, Callable], dict[str, float]]:
+def _read_passes(device) -> tuple[dict[str, Callable], dict[str, int]]:
     """Functions that read memory and write next to nothing, and the bytes each reads.
 
     A plain sum is the ceiling on most CPUs, a sum of many rows where threads share out better,
