@@ -13,9 +13,10 @@
 # %% [markdown]
 # ## One minute to the point
 #
-# A language model writes one token at a time. For each, its attention layers read the **keys and
-# values** of everything written so far: the *KV cache*. Llama-3-8B has 32 query heads but only 8
-# KV heads; four query heads share each. That is grouped-query attention (GQA).
+# A language model writes one token at a time; each is a *decode* step. For each, its attention
+# layers read the **keys** (what a token is found by) and **values** (what it passes on) of
+# everything so far: the *KV cache*. [Llama-3-8B](https://github.com/Lightning-AI/litgpt) has 32
+# query heads but 8 KV heads; four query heads share each: grouped-query attention (GQA).
 # **What does sharing buy, on the machine in front of you?**
 
 # %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
@@ -25,8 +26,8 @@ from gqa_lib.learn import check, hint
 
 # %% [markdown]
 # We time one layer of that shape at 16,384 tokens, with 32 KV heads (multi-head, **MHA**), with
-# 8 (**GQA**) and with 1 (multi-query, **MQA**). First, the machine: how fast can it read memory,
-# and how fast can it multiply?
+# 8 (**GQA**) and with 1 (multi-query, **MQA**). First, the machine: how fast can it read memory
+# (its *memory bandwidth*), and how fast can it multiply?
 
 # %%
 from gqa_lib.hardware import measure_hardware, pick_device
@@ -39,8 +40,8 @@ print(f"reads {machine.bandwidth_bytes_per_s / 1e9:.0f} GB/s, "
       f"multiplies {machine.flops_per_s / 1e9:,.0f} GFLOP/s, measured just now")
 
 # %% [markdown]
-# **Predict before you measure.** Each step reads every key and value once. Bytes divided by bytes
-# per second is the least time it can take.
+# **Predict before you measure.** A step must read every key and value once and do its
+# multiply-adds. Bytes over bandwidth, FLOPs over peak: the **longer** is the least time it takes.
 
 # %%
 from gqa_lib.cost import attention_bytes, attention_time
@@ -51,7 +52,7 @@ predicted = {}
 for name, n in KV_HEADS.items():
     mib = attention_bytes(1, HEADS, n, HEAD_DIM, 1, TOKENS, dtype.itemsize) / 2**20
     predicted[n] = attention_time(machine, 1, HEADS, n, HEAD_DIM, 1, TOKENS, dtype.itemsize)
-    print(f"{name}: {n:2} KV heads, {mib:4.0f} MiB to read, at least {predicted[n] * 1e3:6.2f} ms")
+    print(f"{name}: {n:2} KV heads, {mib:4.0f} MiB to read, at least {predicted[n] * 1e3:6.3g} ms")
 
 # %% [markdown]
 # **Now measure.** The three take turns, and each call reads another copy of its cache.
@@ -77,15 +78,16 @@ plots.use_style()
 timing = summarise(rows)
 speedup = timing[32]["median"] / timing[8]["median"]
 fig = plots.decode_time_plot(timing, predicted, num_heads=HEADS,
-                             title=f"GQA decodes {speedup:.1f} times as fast as MHA here")
+                             title=f"One attention step: GQA is {speedup:.1f} times as fast as MHA")
 plots.show(fig, alt="Time of one step by KV heads, measured and predicted, in ms: " + ", ".join(
-    f"{n}: {timing[n]['median'] * 1e3:.1f} and {predicted[n] * 1e3:.1f}" for n in timing))
+    f"{n}: {timing[n]['median'] * 1e3:.3g} and {predicted[n] * 1e3:.3g}" for n in timing))
 
 # %% [markdown]
-# That is the subject of this course in one picture. Sharing keys and values leaves less to read,
-# and reading is what decoding spends its time on. Where measured and predicted part, there is
-# something to learn; you will find out what. (On a busy machine the two threads or more of this
-# measurement wait for other work. If yours was busy, close what you can and run it again.)
+# That is the subject of this course in one picture: sharing keys and values leaves less to read.
+# (A whole model also reads its weights, so with a short context the gain all but disappears.)
+# Where measured and predicted part, there is
+# something to learn; you will find out what. (Other programs slow it:
+# close what you can and run the cells again.)
 
 # %% [markdown]
 # ## What this course can tell you, and what it cannot

@@ -27,7 +27,8 @@ from gqa_lib.learn import check, hint
 # ## Attention by hand, with three tokens
 #
 # Each token asks a question (its **query** $q$), carries a label others can match (its **key**
-# $k$) and something to pass on (its **value** $v$). Here head_dim is 2, so you can do it on paper.
+# $k$) and something to pass on (its **value** $v$). Here head_dim is 2, so you can do it on paper:
+# token 0 scores $q_0 k_0 = 1$, $q_0 k_1 = 0$, $q_0 k_2 = 2$; divided by $\sqrt 2$: 0.71, 0, 1.41.
 
 # %%
 q = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])  # (T, D)
@@ -73,7 +74,7 @@ weights.round(decimals=2)
 #
 # | | key 0 | 1 | 2 | 3 | 4 |
 # |---|---|---|---|---|---|
-# | query 0 (token 3) | True | True | True | True | |
+# | query 0 (token 3) | True | True | True | True | False |
 # | query 1 (token 4) | True | True | True | True | True |
 
 # %% nbgrader={"grade": false, "grade_id": "causal_mask", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -115,7 +116,7 @@ check("causal_mask", causal_mask, cases=[{"T": 5, "S": 11}, {"T": 6, "S": 6}, {"
 # *15 minutes · difficulty 3 of 5*
 #
 # Now for real tensors: B sequences, H heads, T queries, S keys, D channels per head. The same
-# four steps, on the last two axes; PyTorch carries B and H along.
+# steps, on the last two axes; PyTorch carries B and H along. The check calls it in bfloat16, too.
 #
 # | | shape |
 # |---|---|
@@ -148,7 +149,7 @@ check("attention", attention, seed=None, cases=[
 ### END HIDDEN TESTS
 
 # %% [markdown] hints="attention"
-# <details><summary>Hint: the four steps, in order</summary>
+# <details><summary>Hint: the steps, in order</summary>
 #
 # Scores `(B, H, T, S)`, scaling, mask, softmax over the keys, then mix the values. To turn `k`
 # from `(..., S, D)` to `(..., D, S)`, swap its last two axes: `k.transpose(-2, -1)`.
@@ -168,8 +169,8 @@ check("attention", attention, seed=None, cases=[
 # </details>
 
 # %% [markdown]
-# Does a masked token really have no say? Change the last token and watch the outputs of the
-# others. This little experiment finds causality bugs that no shape check will.
+# Does a masked token really have no say? Change the last token and watch the outputs. Which of
+# the four should change? (Only the last.) This finds causality bugs that no shape check will.
 
 # %%
 q, k, v = torch.randn(3, 1, 1, 4, 8)
@@ -181,9 +182,9 @@ print("outputs that changed:", changed.tolist())
 # %% [markdown]
 # ## What is a head?
 #
-# One softmax gives each token **one** way to look around. A head is a slice of the channels with
-# a softmax of its own: 4 heads, 4 places to look at once. Nothing else about it is special. Head
-# $h$ owns the channels $hD$ to $(h+1)D$.
+# One softmax gives each token **one** way to look around. A head is a slice of the *projected*
+# queries, keys and values with a softmax of its own: 4 heads, 4 ways to look at once. Head $h$ owns
+# the channels $hD$ up to, not including, $(h+1)D$.
 
 # %% [markdown]
 # ## Exercise 3 · `split_heads` and `merge_heads`
@@ -228,8 +229,8 @@ check("merge_heads", merge_heads, seed=None, cases=[{"B": 3, "H": 2, "T": 5, "D"
 # </details>
 # <details><summary>If the shape is right and the numbers are not</summary>
 #
-# `x.reshape(B, H, T, D)` reads the numbers in memory order, so a "head" becomes a run of whole
-# tokens. A reshape may only cut or join neighbouring axes; moving one takes a `transpose`.
+# `x.reshape(B, H, T, D)` reads the numbers in memory order, so a "head" becomes a stretch of the
+# sequence instead of a slice of the channels. A reshape may only cut or join neighbouring axes; moving one takes a `transpose`.
 # </details>
 # <details><summary>A worked step</summary>
 #
@@ -269,9 +270,9 @@ print(colleague_split(x, 2)[0, 0])
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Row t of a head should hold token t only. Rows here mix tokens: the reshape cut the sequence, not
-# the channels. Marking every number with the token it came from shows that at once, and this trick
-# works for any reshaping code.
+# Row t of a head should hold token t. Rows 1 and 2 hold tokens 0 and 1, and this head never sees
+# tokens 2 and 3: the reshape cut the sequence, not the channels. Marking every number with the
+# token it came from shows that at once, and this trick works for any reshaping code.
 # </details>
 
 # %% [markdown]
@@ -348,7 +349,8 @@ for num_heads in (1, 4, 16, 32):
     print(f"heads {num_heads:2}: {counter.get_total_flops() / 1e9:.2f} GFLOP")
 
 # %% [markdown]
-# The arithmetic is the same to the last operation, whatever the number of heads. Now the clock.
+# The matrix products cost the same, whatever the number of heads (the counter leaves out the
+# softmax). Does the clock agree?
 # The arms take turns, so that a busy moment of the machine hits all of them.
 
 # %%
@@ -371,17 +373,18 @@ fig, ax = plt.subplots(figsize=(6, 3))
 ax.plot(list(timing), [t["median"] * 1e3 for t in timing.values()], "o-")
 ax.set(xlabel="number of heads, d_model = 512", ylabel="time (ms)", ylim=0)
 ratio = timing[32]["median"] / timing[1]["median"]
-ax.set_title(f"Same arithmetic: 32 heads take {ratio:.1f} times as long as 1")
+ax.set_title(f"Same multiply-adds: 32 heads take {ratio:.1f} times as long as 1")
 plots.show(fig, alt="Time of one layer in ms by number of heads: " + ", ".join(
     f"{h}: {t['median'] * 1e3:.1f}" for h, t in timing.items()))
 
 # %% [markdown]
 # <details><summary>Why does time grow when arithmetic does not?</summary>
 #
-# Look at what is *written*: the score matrix has H · T · S entries. Sixteen heads make sixteen
-# such matrices, each masked, exponentiated and read back. Time went into moving numbers, not into
-# multiplying them. Keep that thought; this course is about it. (Fused kernels such as
-# FlashAttention never write the scores, and for them heads are nearly free.)
+# Each head writes its own T · S scores: 1 MiB with one head here, 32 MiB with 32, and each is
+# scaled, masked, exponentiated and read back. That work grows with H although the products do
+# not; short dot products also run less efficiently. Which part dominates here you have not
+# measured. ([FlashAttention](https://arxiv.org/abs/2205.14135) never writes the scores to main
+# memory.) What is moved, not only what is multiplied, costs time: keep that thought.
 # </details>
 
 # %% [markdown]
@@ -396,7 +399,7 @@ plots.show(fig, alt="Time of one layer in ms by number of heads: " + ", ".join(
 # %% [markdown]
 # ## In three lines
 #
-# - A head is a slice of channels with a softmax of its own.
+# - A head is a slice of the projected channels with a softmax of its own.
 # - Splitting into heads changes no multiply-add; it changes how much is written and read.
 # - Right shapes prove little: mark the numbers, rewrite the future, compare with a reference.
 #

@@ -5,8 +5,8 @@
 # |---|---|---|
 # | 90 minutes | lesson 01 | sharing K and V across query heads; MHA and MQA are its two ends |
 #
-# When you are done you can write grouped-query attention that never copies a key, say why the
-# obvious version is *slower* than what it replaces, and tell on any machine which one you have.
+# When you are done you can write grouped-query attention that never copies a key, say what the
+# obvious version costs, and find out on any machine which version runs.
 #
 # **Key terms:** KV head, `q_per_kv`, multi-query attention, expanding, folding, backend
 
@@ -128,7 +128,7 @@ check("expand_kv", expand_kv, seed=None, cases=[
 # %% [markdown]
 # ### Spot the bug
 #
-# This line had to be fixed in more than one public library ([onnx
+# This mistake was made in more than one public library ([onnx
 # #7274](https://github.com/onnx/onnx/pull/7274), [axlearn
 # #842](https://github.com/apple/axlearn/pull/842)). All shapes are right and nothing crashes. What
 # does it do?
@@ -168,7 +168,7 @@ q = torch.randn(1, NUM_HEADS, 1, HEAD_DIM, device=device, dtype=dtype)
 
 # %%
 def make_kv(num_kv_heads):
-    """Return copies of (k, v), enough that no call finds its own still in a cache."""
+    """Return copies of (k, v), enough that no call finds its own in the processor's caches."""
     shape = (2, 1, num_kv_heads, TOKENS, HEAD_DIM)
     make = lambda: torch.randn(shape, device=device, dtype=dtype)
     return rotating_buffers(make, make().nbytes, device=device)
@@ -187,7 +187,7 @@ rows = time_arms({
 }, rounds=8, device=device)
 first = summarise(rows)
 for arm, s in first.items():
-    print(f"{arm:14} {s['median'] * 1e3:7.2f} ms", "(noisy)" if s["noisy"] else "")
+    print(f"{arm:14} {s['median'] * 1e3:7.3g} ms", "(noisy)" if s["noisy"] else "")
 
 # %%
 slowdown = first["GQA, expanded"]["median"] / first["MHA"]["median"]
@@ -227,7 +227,8 @@ print("rows that meet KV head 1:", folded[0, 1].flatten().tolist())
 #
 # Scores, mask, softmax, values as in lesson 01, on folded queries; unfold at the end. `k` and `v`
 # stay (B, Hkv, S, D). The mask needs thought: row r · T + i is query i of head r, so each head
-# brings its own copy of the (T, S) mask. (`causal_mask` is given.)
+# brings its own copy of the (T, S) mask. (`causal_mask` is given; it is made on the CPU, so move
+# it with `.to(q.device)`.) Return the dtype of q.
 
 # %% nbgrader={"grade": false, "grade_id": "causal_mask", "locked": true, "schema_version": 3, "solution": false, "task": false}
 def causal_mask(num_queries, num_keys):
@@ -295,7 +296,8 @@ check_no_copy("grouped_query_attention", grouped_query_attention)
 #
 # Now four ways to do the same step: MHA, GQA expanded, GQA folded (yours), and PyTorch's own
 # switch `enable_gqa=True`. Bytes say a quarter of MHA's time. Which of them get there?
-# (A row marked *noisy* was disturbed by other work on the machine: run the cell again.)
+# (A row marked *noisy* was disturbed by other work on the machine: run the cell again. On a fast
+# GPU starting kernels costs more than reading this little: try 16 times the tokens.)
 
 # %%
 rows = time_arms({
@@ -306,24 +308,25 @@ rows = time_arms({
 }, rounds=10, device=device)
 second = summarise(rows)
 for arm, s in second.items():
-    print(f"{arm:16} {s['median'] * 1e3:7.2f} ms", "(noisy)" if s["noisy"] else "")
+    print(f"{arm:16} {s['median'] * 1e3:7.3g} ms", "(noisy)" if s["noisy"] else "")
 
 # %%
 times = {arm: s["median"] * 1e3 for arm, s in second.items()}
 gain = {arm: times["MHA"] / t for arm, t in times.items()}
 fig, ax = plt.subplots(figsize=(7.2, 2.8))
 bars = ax.barh(list(times), times.values(), color=[plots.COLOURS[arm[:3]] for arm in times])
-ax.bar_label(bars, fmt="%.1f", padding=3)
+ax.bar_label(bars, fmt="%.3g", padding=3)
 ax.axvline(times["MHA"] / 4, color=plots.COLOURS["prediction"], linestyle="--")
 ax.set(xlabel="time per step (ms); dashed: a quarter of MHA", xmargin=0.15)
 ax.invert_yaxis()
 ax.set_title(f"GQA against MHA: folded {gain['GQA, yours']:.1f}x as fast, "
              f"expanded {gain['GQA, expanded']:.2f}x")
-plots.show(fig, alt="Time per step in ms: " + ", ".join(f"{a} {t:.1f}" for a, t in times.items()))
+plots.show(fig, alt="Time per step in ms: " + ", ".join(f"{a} {t:.3g}" for a, t in times.items()))
 
 # %% [markdown]
-# **The second surprise: what did `enable_gqa` do?** It accepts the smaller K and V, and what
-# happens then is the *backend's* choice. PyTorch does not say which one it took unless you ask.
+# **The second surprise: what did `enable_gqa` do?** It accepts the smaller K and V; what happens
+# then depends on the *backend*, one of several routines that can compute the call. PyTorch does not
+# say which one it took unless you ask.
 
 # %%
 from gqa_lib.kernels import sdpa_operator
@@ -337,11 +340,12 @@ print("with a mask:", sdpa_operator(q, k, v, enable_gqa=True, attn_mask=everythi
 # <details><summary>What the backends do with shared heads</summary>
 #
 # - On a CPU the flash operator takes the small K and V but walks them once per *query head*:
-#   nothing is copied, and nothing is saved when the cache does not fit the processor's.
+#   nothing is copied, and less is saved than the bytes promise.
 # - On a GPU the flash and cuDNN kernels fold the heads as you did (half precision, recent cards).
-# - In fp32, with a mask, or on older GPUs such as the T4, it falls back to the math operator,
-#   which expands K and V first ([up to 28 % slower decoding on a
-#   T4](https://github.com/huggingface/transformers/issues/48633)). Same switch, other cost.
+# - On a GPU in fp32, with a mask, or before Ampere (a T4), only the math operator is left, which
+#   expands K and V itself: on a T4 decoding was [up to 28 %
+#   slower](https://github.com/huggingface/transformers/issues/48633) than when K and V were
+#   expanded first for a memory-efficient kernel. Same switch, other cost.
 #
 # So a benchmark without the name of its backend says little. Ours print it.
 # </details>
@@ -362,7 +366,7 @@ print("output equals the value of token 0:", torch.equal(out[0, 0, 0], v[0, 0, 0
 #
 # Only at token 0. PyTorch aligns `is_causal` to the top left: query 0 sees key 0, as in a square
 # mask. With one query and a cache the mask must be aligned to the bottom right, and then it hides
-# nothing: leave it off. (FlashAttention aligns to the bottom right. Check, always.)
+# nothing: leave it off. (FlashAttention 2.1 and later align to the bottom right. Check, always.)
 # </details>
 
 # %% [markdown]
@@ -372,7 +376,8 @@ print("output equals the value of token 0:", torch.equal(out[0, 0, 0], v[0, 0, 0
 #
 # The module of lesson 01 with one change: `k_proj` and `v_proj` make `num_kv_heads` heads, so
 # they are smaller. Linear layers without bias, named `q_proj`, `k_proj`, `v_proj`, `o_proj`.
-# (`cache` stays None here, too.)
+# (`cache` stays None.) `split_heads` and `merge_heads` of lesson 01 are not in this notebook:
+# `y.unflatten(-1, (heads, -1)).transpose(1, 2)` splits, `out.transpose(1, 2).flatten(2)` merges.
 
 # %% nbgrader={"grade": false, "grade_id": "GroupedQueryAttention", "locked": false, "schema_version": 3, "solution": true, "task": false}
 class GroupedQueryAttention(nn.Module):
@@ -437,14 +442,15 @@ def size(num_kv_heads):
 
 for num_kv_heads in (32, 8, 1):
     per_token = 2 * num_kv_heads * 512 // 32 * 2  # K and V, 16 channels a head, 2 bytes each
-    print(f"{num_kv_heads:2} KV heads: {size(num_kv_heads):7,} weights, {per_token:5} B cached per token")
+    print(f"{num_kv_heads:2} KV heads: {size(num_kv_heads):7,} weights, {per_token:5} B cached per token and layer")
 
 # %% [markdown]
 # ## The whole range, predicted and measured
 #
-# The prediction reads every byte of K and V once, at the best bandwidth this machine shows right
-# now. Measured is the library's `grouped_query_attention`, which folds as you do and picks the
-# best way for the device.
+# The prediction is the longer of two times: reading K and V once at the best bandwidth measured
+# just now, and doing the arithmetic at the best speed. Measured is the library's version, which
+# never expands K and V and picks a way for the device: `fold_...` folds as you do, `split_kv` also
+# splits the keys over threads, `sdpa_gqa` is PyTorch's switch.
 
 # %%
 from gqa_lib import kernels
@@ -470,22 +476,21 @@ gains = {n: sweep[32]["median"] / sweep[n]["median"] for n in (8, 1)}
 fig = plots.decode_time_plot(sweep, predicted, num_heads=NUM_HEADS,
                              title=f"8 KV heads {gains[8]:.1f}x, 1 KV head {gains[1]:.1f}x as fast")
 plots.show(fig, alt="Time per step by KV heads, measured and predicted, in ms: " + ", ".join(
-    f"{n}: {sweep[n]['median'] * 1e3:.1f} and {predicted[n] * 1e3:.1f}" for n in caches))
+    f"{n}: {sweep[n]['median'] * 1e3:.3g} and {predicted[n] * 1e3:.3g}" for n in caches))
 
 # %% [markdown]
 # <details><summary>Why the last KV heads you remove save less and less</summary>
 #
 # The arithmetic does not shrink: all 32 query heads still meet all 8,192 keys. As the bytes go
-# down, each byte gets more work. On a CPU, MQA with 32 query heads per KV head is limited by
-# arithmetic; on a GPU, whose ratio of arithmetic to bandwidth is far higher, it rarely is. A later
-# lesson measures where your machine tips over.
+# down, each byte gets more work, until FLOPs over peak takes longer than bytes over bandwidth:
+# likely for MQA on a CPU, rarely on a GPU. The prediction turns flat where that happens.
 # </details>
 
 # %% [markdown]
 # ## What this does not tell you
 #
-# - Nothing about **quality**: fewer KV heads mean fewer parameters and less to tell tokens apart.
-#   What that costs can only be measured by training.
+# - Nothing about **quality**: fewer KV heads usually mean fewer parameters, unless they are spent
+#   elsewhere. What that costs can only be measured by training.
 # - Nothing about a **whole model**: each step also reads all weights. With a short context and one
 #   user they are most of the bytes, and sharing heads changes little.
 # - Long prompts are processed many tokens at a time; arithmetic decides there, and GQA saves
@@ -495,7 +500,8 @@ plots.show(fig, alt="Time per step by KV heads, measured and predicted, in ms: "
 # ## In three lines
 #
 # - GQA shares each KV head among `q_per_kv` neighbouring query heads; MHA and MQA are its ends.
-# - The saving is in bytes read. Expanding K and V first spends it twice over; folding keeps it.
+# - The saving is in bytes. Expanding moves 9 units where MHA moves 4 and folding 1.
 # - The architecture makes the saving possible; the backend decides whether you get it. Ask it.
 #
-# Submit with `gqa submit 04` in a terminal, and see `gqa map` for where you stand.
+# Submit with `gqa submit 04` in a terminal. **Next:** `gqa bench decode-latency -p context=16384`
+# measures your own shapes the same way; `gqa map` shows where you stand.

@@ -73,6 +73,14 @@ def test_torchs_own_not_implemented_is_not_taken_for_a_stub():
         check_function("attention", on_booleans)
 
 
+def test_an_error_that_is_returned_was_not_raised():
+    def returns(num_heads, num_kv_heads):
+        return num_heads // num_kv_heads if num_heads % num_kv_heads == 0 else ValueError("no")
+
+    with pytest.raises(NotYet, match="raise a ValueError instead"):
+        check_function("queries_per_kv_head", returns)
+
+
 def test_an_error_names_the_learners_own_line():
     def broken(q, k, v, causal=True):
         return q @ k
@@ -168,9 +176,24 @@ def test_doing_nothing_copies_nothing_and_does_not_pass(idle):
         check_no_copy("grouped_query_attention", idle)
 
 
-@pytest.mark.parametrize("copying", [expanding, broadcasting])
+def expanding_one_sequence_at_a_time(q, k, v, causal=True):
+    return torch.cat([expanding(*(t[b : b + 1] for t in (q, k, v))) for b in range(len(q))])
+
+
+def cloning_per_query_head(q, k, v, causal=True):
+    R = q.shape[1] // k.shape[1]
+    heads = [
+        attention(q[:, h : h + 1], *(t[:, h // R].clone().unsqueeze(1) for t in (k, v)))
+        for h in range(q.shape[1])
+    ]
+    return torch.cat(heads, 1)
+
+
+@pytest.mark.parametrize(
+    "copying", [expanding, broadcasting, expanding_one_sequence_at_a_time, cloning_per_query_head]
+)
 def test_a_copy_of_k_per_query_head_is_seen(copying):
-    with pytest.raises(NotYet, match="made a tensor of"):
+    with pytest.raises(NotYet, match="elements of keys and values in all"):
         check_no_copy("grouped_query_attention", copying)
 
 

@@ -63,7 +63,8 @@ def run(exercise: Exercise, yours, arguments: tuple):
         NotYet: it is still a stub, or stopped with another error; the learner's line is named.
     """
     try:
-        return exercise.call(yours, *arguments)
+        result = exercise.call(yours, *arguments)
+        return repr(result) if isinstance(result, Exception) else result  # returned, not raised
     except ValueError as error:
         if isinstance(_outcome(exercise.oracle, arguments), ValueError):
             return error
@@ -107,7 +108,7 @@ def _try_case(exercise: Exercise, yours, case: dict, seed: int, device: str) -> 
     called = "Called with " + ", ".join(describe(a) for a in before) + "."
     if isinstance(expected, ValueError):
         if not isinstance(got, ValueError):
-            raise not_yet(exercise, f"It returned {got!r}; a ValueError is expected.", called)
+            raise not_yet(exercise, f"It returned {got!r}; raise a ValueError instead.", called)
         return
     for place, (now, then) in enumerate(zip(arguments, before, strict=True), 1):
         if isinstance(then, torch.Tensor) and not torch.equal(now, then):

@@ -9,28 +9,35 @@ from .exercise import NotYet
 from .exercises import find_exercise
 from .exercises.variants import draw
 
-_SHAPES = (  # T < D, so that a tensor as large as the expanded K cannot be the scores
+_SHAPES = (  # no other size equals S or D, so that scores are not taken for keys
     {"B": 2, "Hq": 6, "Hkv": 2, "T": 3, "S": 40, "D": 16},
     {"B": 2, "Hq": 8, "Hkv": 1, "T": 1, "S": 64, "D": 32},
 )
 
 
-class _Allocations(TorchDispatchMode):
-    """Notes the largest tensor made, in elements, and the operation that made it."""
+class _Copies(TorchDispatchMode):
+    """Adds up the tensors made that hold keys or values: those with both S and D in their shape.
 
-    def __init__(self, known: list[torch.Tensor]):
+    They are kept, so that no memory is used twice; a copy made piece by piece counts in all.
+    """
+
+    def __init__(self, known: list[torch.Tensor], S: int, D: int):
         super().__init__()
         self.known = {t.untyped_storage().data_ptr() for t in known}
-        self.largest, self.operation = 0, ""
+        self.S, self.D = S, D
+        self.kept: list[torch.Tensor] = []
+        self.elements, self.operation = 0, ""
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         result = function(*args, **(kwargs or {}))
         for tensor in result if isinstance(result, tuple | list) else (result,):
-            if isinstance(tensor, torch.Tensor):
+            if isinstance(tensor, torch.Tensor) and {self.S, self.D} <= set(tensor.shape):
                 storage = tensor.untyped_storage()
-                elements = storage.nbytes() // tensor.element_size()
-                if storage.data_ptr() not in self.known and elements > self.largest:
-                    self.largest, self.operation = elements, function.name()
+                if storage.data_ptr() not in self.known:
+                    self.known.add(storage.data_ptr())
+                    self.kept.append(tensor)
+                    self.elements += storage.nbytes() // tensor.element_size()
+                    self.operation = function.name()
         return result
 
 
@@ -50,11 +57,11 @@ def check_no_copy(name: str, yours) -> None:
         B, Hq, Hkv, T, S, D = shape.values()
         q = draw(generator, B, Hq, T, D)
         k, v = draw(generator, B, Hkv, S, D), draw(generator, B, Hkv, S, D)
-        with _Allocations([q, k, v]) as made:
+        with _Copies([q, k, v], S, D) as made:
             result = run(exercise, yours, (q, k, v, True))
         if difference(result, exercise.oracle(q, k, v, True), q.dtype):
             raise not_yet(exercise, "Its result is not right yet, so there is nothing to look at.")
-        if made.largest >= B * Hq * S * D:
+        if made.elements >= B * Hq * S * D:
             failed = _copied(exercise, made, (B, Hkv, S, D), (B, Hq, S, D))
             record(exercise, "check", passed=False, detail=str(failed))
             raise failed
@@ -65,8 +72,8 @@ def check_no_copy(name: str, yours) -> None:
 def _copied(exercise, made, stored: tuple, expanded: tuple) -> NotYet:
     return not_yet(
         exercise,
-        f"{made.operation} made a tensor of {made.largest} elements. K has shape {stored}; "
-        f"expanded to every query head it would have {expanded}, and that is what was written.",
+        f"{made.operation} copied: {made.elements} elements of keys and values in all. K has shape "
+        f"{stored}; expanded to every query head it would have {expanded}.",
         "Broadcasting k.unsqueeze(2) in a matmul copies too. Fold the query heads of a KV head "
         "into the rows of q instead, and leave k and v as they are.",
     )

@@ -63,8 +63,8 @@ print(f"torch {about['torch']}, {about['num_threads']} threads, load before {abo
 # %% [markdown]
 # ## Prediction, before measuring
 #
-# The least time is the larger of bytes / bandwidth and FLOPs / peak. Dividing by the first row
-# gives the speed-up to expect.
+# The least time is the larger of bytes / bandwidth and FLOPs / peak. The speed-up to expect is
+# against the first KV head count of the same batch and context.
 
 # %%
 def step(kv, B, S):

@@ -160,8 +160,9 @@ SPLIT_HEADS = Exercise(
     cases=({"B": 2, "T": 7, "H": 3, "D": 5}, {"B": 1, "T": 4, "H": 4, "D": 2}),
     mistakes=(
         Mistake(
-            "the tensor is reshaped straight to (B, H, T, D). The shape fits, but the numbers of "
-            "different tokens are mixed: split the last dimension first, then move the heads.",
+            "the tensor is reshaped straight to (B, H, T, D). The shape fits, but each head gets a "
+            "stretch of the sequence instead of its own channels of every token: split the last "
+            "dimension first, then move the heads.",
             lambda x, H: x.reshape(x.shape[0], H, x.shape[1], -1),
         ),
         Mistake(

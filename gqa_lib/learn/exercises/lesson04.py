@@ -8,7 +8,7 @@ from gqa_lib.kernels.reference import attention_reference
 
 from ..exercise import Exercise, Mistake
 from .modules import module_attention, run_module, weights
-from .variants import draw, plain_attention, shared
+from .variants import bottom_right, draw, plain_attention, shared
 
 _LESSON = "04-grouped-query-attention"
 
@@ -79,7 +79,10 @@ KV_HEAD_OF = Exercise(
         for Hq, Hkv in ((6, 2), (12, 3), (28, 4), (5, 5), (7, 1))
         for head in range(1, Hq)
     ),
-    mistakes=tuple(Mistake(says, wrong) for says, wrong in _MAPS),
+    mistakes=(
+        *(Mistake(says, wrong) for says, wrong in _MAPS if wrong is not _wrong_divisor),
+        Mistake(_MAPS[1][0], lambda head, Hq, Hkv: head // Hkv),
+    ),
 )
 
 EXPAND_KV = Exercise(
@@ -130,6 +133,11 @@ GROUPED_QUERY_ATTENTION = Exercise(
             lambda q, k, v, causal: _folded_mask(q, k, v, causal),
         ),
         Mistake(
+            "the mask's rows are repeated one by one (query 0 R times, then query 1 ...). Folded "
+            "rows run head after head: stack the whole mask, mask.repeat(R, 1).",
+            lambda q, k, v, causal: _interleaved_mask(q, k, v, causal),
+        ),
+        Mistake(
             "the folded rows are taken as (T, R) although q is folded as (R, T): unfold in the "
             "same order.",
             lambda q, k, v, causal: _unfolded_wrongly(q, k, v, causal),
@@ -159,6 +167,17 @@ def _folded_mask(q, k, v, causal):
     """Return attention with the R * T folded rows masked as if they were one sequence."""
     folded = q.reshape(q.shape[0], k.shape[1], -1, q.shape[3])
     return plain_attention(folded, k, v, causal).reshape(q.shape)
+
+
+def _interleaved_mask(q, k, v, causal):
+    """Return attention whose folded row r sees what query r // R may see."""
+    T, R = q.shape[2], q.shape[1] // k.shape[1]
+
+    def mask(rows, S):
+        return bottom_right(T, S).repeat_interleave(R, 0)
+
+    folded = q.reshape(q.shape[0], k.shape[1], -1, q.shape[3])
+    return plain_attention(folded, k, v, causal, mask=mask).reshape(q.shape)
 
 
 def _unfolded_wrongly(q, k, v, causal):
