@@ -8,7 +8,7 @@ from gqa_lib.kernels.reference import attention_reference
 
 from ..exercise import Exercise, Mistake
 from .modules import module_attention, run_module, weights
-from .variants import bottom_right, draw, plain_attention
+from .variants import NO_MASK, TOP_LEFT_MASK, bottom_right, draw, plain_attention
 
 _LESSON = "01-multi-head-attention"
 
@@ -118,19 +118,12 @@ ATTENTION = Exercise(
             "the scores are multiplied by the square root of head_dim instead of divided.",
             lambda q, k, v, causal: plain_attention(q, k, v, causal, scale=q.shape[-1] ** 0.5),
         ),
-        Mistake(
-            "no mask is applied: with causal=True a query must not see later keys.",
-            lambda q, k, v, causal: plain_attention(q, k, v, False),
-        ),
+        NO_MASK,
         Mistake(
             "a mask is applied although causal=False.",
             lambda q, k, v, causal: plain_attention(q, k, v, True),
         ),
-        Mistake(
-            "the causal mask is aligned to the top left (as SDPA's is_causal=True does). With "
-            "more keys than queries, the last query must see every key.",
-            partial(plain_attention, mask=lambda T, S: torch.ones(T, S, dtype=torch.bool).tril()),
-        ),
+        TOP_LEFT_MASK,
         Mistake(
             "masked scores are set to 0. exp(0) is 1, so hidden keys still get weight: set them "
             "to -inf before the softmax.",

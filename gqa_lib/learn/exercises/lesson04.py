@@ -8,7 +8,7 @@ from gqa_lib.kernels.reference import attention_reference
 
 from ..exercise import Exercise, Mistake
 from .modules import module_attention, run_module, weights
-from .variants import bottom_right, draw, plain_attention, shared
+from .variants import NO_MASK, TOP_LEFT_MASK, bottom_right, draw, plain_attention, shared
 
 _LESSON = "04-grouped-query-attention"
 
@@ -142,15 +142,8 @@ GROUPED_QUERY_ATTENTION = Exercise(
             "same order.",
             lambda q, k, v, causal: _unfolded_wrongly(q, k, v, causal),
         ),
-        Mistake(
-            "no mask is applied: with causal=True a query must not see later keys.",
-            lambda q, k, v, causal: plain_attention(q, k, v, False),
-        ),
-        Mistake(
-            "the causal mask is aligned to the top left (as SDPA's is_causal=True does). With "
-            "more keys than queries, the last query must see every key.",
-            partial(plain_attention, mask=lambda T, S: torch.ones(T, S, dtype=torch.bool).tril()),
-        ),
+        NO_MASK,
+        TOP_LEFT_MASK,
         Mistake(
             "the scores are not scaled by the square root of head_dim.",
             partial(plain_attention, scale=1.0),
@@ -187,15 +180,11 @@ def _unfolded_wrongly(q, k, v, causal):
     return folded.unflatten(2, (T, -1)).transpose(2, 3).reshape(B, Hq, T, D)
 
 
-def _gqa(x, state, Hq, Hkv, causal, **decisions):
-    return module_attention(x, state, Hq, Hkv, causal, **decisions)
-
-
 GROUPED_QUERY_ATTENTION_MODULE = Exercise(
     name="GroupedQueryAttention",
     lesson=_LESSON,
     make=_module,
-    oracle=_gqa,
+    oracle=module_attention,
     call=lambda yours, x, state, Hq, Hkv, causal: run_module(
         yours(x.shape[-1], Hq, Hkv), x, state, causal
     ),
@@ -207,20 +196,20 @@ GROUPED_QUERY_ATTENTION_MODULE = Exercise(
         {"B": 3, "T": 1, "d_model": 36, "Hq": 12, "Hkv": 3},
     ),
     mistakes=(
-        *(Mistake(says, partial(_gqa, kv_head=wrong)) for says, wrong in _MAPS),
+        *(Mistake(says, partial(module_attention, kv_head=wrong)) for says, wrong in _MAPS),
         Mistake(
             "the output projection o_proj is left out.",
-            lambda x, state, Hq, Hkv, causal: _gqa(
+            lambda x, state, Hq, Hkv, causal: module_attention(
                 x, state | {"o_proj.weight": torch.eye(x.shape[-1])}, Hq, Hkv, causal
             ),
         ),
         Mistake(
             "causal is not passed on to attention.",
-            lambda x, state, Hq, Hkv, causal: _gqa(x, state, Hq, Hkv, True),
+            lambda x, state, Hq, Hkv, causal: module_attention(x, state, Hq, Hkv, True),
         ),
         Mistake(
             "every position sees the whole sequence: pass causal on to attention.",
-            lambda x, state, Hq, Hkv, causal: _gqa(x, state, Hq, Hkv, False),
+            lambda x, state, Hq, Hkv, causal: module_attention(x, state, Hq, Hkv, False),
         ),
     ),
 )

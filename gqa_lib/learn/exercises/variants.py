@@ -4,8 +4,11 @@ The right choices are the defaults; `partial(plain_attention, scale=1.0)` is a m
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
+
+from ..exercise import Mistake
 
 
 def bottom_right(num_queries: int, num_keys: int) -> torch.Tensor:
@@ -46,3 +49,15 @@ def plain_attention(
 def draw(generator: torch.Generator, *shape: int, dtype: str = "float32") -> torch.Tensor:
     """Return normal random numbers of a shape."""
     return torch.randn(shape, generator=generator, dtype=torch.float64).to(getattr(torch, dtype))
+
+
+# Mistakes with the mask that any attention of (q, k, v, causal) can make.
+NO_MASK = Mistake(
+    "no mask is applied: with causal=True a query must not see later keys.",
+    lambda q, k, v, causal: plain_attention(q, k, v, False),
+)
+TOP_LEFT_MASK = Mistake(
+    "the causal mask is aligned to the top left (as SDPA's is_causal=True does). With "
+    "more keys than queries, the last query must see every key.",
+    partial(plain_attention, mask=lambda T, S: torch.ones(T, S, dtype=torch.bool).tril()),
+)
