@@ -63,6 +63,12 @@ def _parser() -> argparse.ArgumentParser:
     build = command("build", _build, "make notebooks/ from solutions/", places=False)
     build.add_argument("--check", action="store_true", help="change nothing; fail on a difference")
 
+    verify = command(
+        "verify", _verify, "grade the planted bugs: the checks must refuse them all", places=False
+    )
+    verify.add_argument("lesson", nargs="*", help="numbers or names (default: all)")
+    verify.add_argument("--show", action="store_true", help="print what a learner would read")
+
     command("demo", _demo, "a learner's round and two benchmarks, start to end", places=False)
     return parser
 
@@ -114,6 +120,17 @@ def _build(arguments) -> int:
         print(problem, file=sys.stderr)
     if not problems:
         print("notebooks/ is what solutions/ gives." if arguments.check else "Built.")
+    return len(problems) > 0
+
+
+def _verify(arguments) -> int:
+    from gqa_lib.learn.manifest import find_lesson, lessons
+    from grading.verify import verify
+
+    chosen = [find_lesson(name) for name in arguments.lesson] or lessons()
+    problems = verify(chosen, show_all=arguments.show)
+    for problem in problems:
+        print(f"\n{problem}", file=sys.stderr)
     return len(problems) > 0
 
 

@@ -124,15 +124,36 @@ def test_what_is_wrong_is_said(wrong, said):
         check_function("attention", wrong)
 
 
-def test_a_right_answer_that_works_for_one_seed_only_is_refused():
+def test_an_answer_remembered_from_an_earlier_call_is_refused():
     seen = {}
 
     def memorised(q, k, v, causal=True):
         return seen.setdefault((q.shape, causal), attention(q, k, v, causal))
 
-    check_function("attention", memorised)
-    with pytest.raises(NotYet):
-        check_function("attention", memorised, seed=1)
+    with pytest.raises(NotYet, match=r"keep\s+something from one call"):
+        check_function("attention", memorised)
+
+
+def test_changing_a_setting_of_torch_is_refused_and_set_back():
+    def global_dtype(q, k, v, causal=True):
+        torch.set_default_dtype(torch.float64)
+        return attention(q, k, v, causal)
+
+    with pytest.raises(NotYet, match="set_default_dtype, which changes everything"):
+        check_function("attention", global_dtype)
+    assert torch.get_default_dtype() == torch.float32
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the real device is tried instead")
+def test_a_tensor_left_on_the_cpu_is_found_without_a_gpu():
+    def cpu_mask(q, k, v, causal=True):
+        scores = q @ k.mT / q.shape[-1] ** 0.5
+        if causal:
+            scores = scores.masked_fill(hidden(q.shape[2], k.shape[2]), -torch.inf)
+        return scores.softmax(-1) @ v
+
+    with pytest.raises(NotYet, match="would fail on a GPU"):
+        check_function("attention", cpu_mask)
 
 
 def test_a_notebook_shows_the_message_without_a_traceback():

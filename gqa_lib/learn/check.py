@@ -1,6 +1,8 @@
 """`check`: runs a learner's code on an exercise's cases and says what is probably wrong."""
 
+import copy
 import os
+import re
 import secrets
 import textwrap
 import traceback
@@ -12,6 +14,9 @@ from . import progress
 from .compare import difference, same
 from .exercise import Complaint, Exercise, NotYet, describe
 from .exercises import find_exercise
+from .settings import restore, settings
+
+_MIXED_DEVICES = re.compile(r"not on the expected device|to be on the same device")
 
 
 def check(name: str, yours, *, cases: list[dict] | None = None, seed: int | None = 0) -> None:
@@ -32,8 +37,11 @@ def check(name: str, yours, *, cases: list[dict] | None = None, seed: int | None
     try:
         for case in cases:
             _try_case(exercise, yours, case, seed, "cpu")
+        _try_again(exercise, yours, cases[0], seed + 1)
         if torch.cuda.is_available():
             _try_case(exercise, yours, cases[0], seed, "cuda")
+        else:
+            _try_without_data(exercise, yours, cases[0], seed)
     except _Differs as differs:
         message = _explained(exercise, yours, differs, seed)
         record(exercise, "check", passed=False, detail=str(message))
@@ -102,20 +110,30 @@ class _Differs(Exception):
 def _try_case(exercise: Exercise, yours, case: dict, seed: int, device: str) -> None:
     generator = torch.Generator().manual_seed(seed)
     arguments = _to(exercise.make(generator, **case), device)
-    expected = _outcome(exercise.oracle, _copy(arguments))
-    before = _copy(arguments)
-    got = run(exercise, yours, arguments)
+    expected = _outcome(exercise.oracle, copy.deepcopy(arguments))
+    before = copy.deepcopy(arguments)
     called = "Called with " + ", ".join(describe(a) for a in before) + "."
+    torch_settings = settings()
+    try:
+        got = run(exercise, yours, arguments)
+    finally:
+        changed = restore(torch_settings)
+    if changed:
+        raise not_yet(
+            exercise,
+            f"It calls {changed[0]}, which changes everything that runs after it. Say the dtype or "
+            "the device where a tensor is made instead.",
+        )
     if isinstance(expected, ValueError):
         if not isinstance(got, ValueError):
             raise not_yet(exercise, f"It returned {got!r}; raise a ValueError instead.", called)
         return
     for place, (now, then) in enumerate(zip(arguments, before, strict=True), 1):
-        if isinstance(then, torch.Tensor) and not torch.equal(now, then):
+        if not _unchanged(now, then):
             raise not_yet(
                 exercise,
                 f"It changed its argument number {place} in place. The caller still needs it: "
-                "make a new tensor instead.",
+                "work on a new one instead.",
                 called,
             )
     if found := difference(got, expected, _dtype(before)):
@@ -126,15 +144,61 @@ def _try_case(exercise: Exercise, yours, case: dict, seed: int, device: str) -> 
         )
 
 
+def _try_again(exercise: Exercise, yours, case: dict, seed: int) -> None:
+    """Try a case that was right once more, with other numbers in it."""
+    try:
+        _try_case(exercise, yours, case, seed, "cpu")
+    except _Differs as differs:
+        raise not_yet(
+            exercise,
+            "It was right on its first call and wrong when called again with other values: does "
+            "it keep something from one call to the next?",
+            differs.found,
+            differs.called,
+        ) from None
+
+
+def _try_without_data(exercise: Exercise, yours, case: dict, seed: int) -> None:
+    """See without a GPU whether the code would mix devices there: torch's meta device tells.
+
+    Only that is judged: what needs numbers (`item()`, a branch on a value) cannot run there.
+    """
+    arguments = _to(exercise.make(torch.Generator().manual_seed(seed), **case), "meta")
+    if not _dtype(arguments):
+        return
+    got = _outcome(partial(exercise.call, yours), arguments)
+    if isinstance(got, Exception) and _MIXED_DEVICES.search(str(got)):
+        where = "a tensor made inside stays on the CPU"
+    elif isinstance(got, torch.Tensor) and got.device.type != "meta":
+        where = f"its result is on {got.device.type!r}"
+    else:
+        return
+    raise not_yet(
+        exercise,
+        f"Its values are right here, but it would fail on a GPU: with its inputs there, {where}. "
+        "Make new tensors with device=x.device, or move them with .to(x.device), x being an input.",
+    )
+
+
+def _unchanged(now, then) -> bool:
+    if isinstance(then, torch.Tensor):
+        return now.dtype == then.dtype and torch.equal(now, then)
+    if isinstance(then, dict):
+        return now.keys() == then.keys() and all(_unchanged(now[key], then[key]) for key in then)
+    if isinstance(then, list | tuple):
+        return len(now) == len(then) and all(map(_unchanged, now, then))
+    return now == then
+
+
 def _explained(exercise: Exercise, yours, differs: _Differs, seed: int) -> NotYet:
     """Return the learner's message, naming the known mistake that fits the most cases, if any."""
     fits = dict.fromkeys(exercise.mistakes, 0)
     for case in exercise.cases:
         arguments = exercise.make(torch.Generator().manual_seed(seed), **case)
-        got = _outcome(partial(exercise.call, yours), _copy(arguments))
-        expected = _outcome(exercise.oracle, _copy(arguments))
+        got = _outcome(partial(exercise.call, yours), copy.deepcopy(arguments))
+        expected = _outcome(exercise.oracle, copy.deepcopy(arguments))
         for mistake in fits:
-            wrong = _outcome(mistake.wrong, _copy(arguments))
+            wrong = _outcome(mistake.wrong, copy.deepcopy(arguments))
             if not isinstance(wrong, Exception) and not same(wrong, expected):
                 fits[mistake] += 1 if same(got, wrong) else -len(exercise.cases)
     best = max(fits, key=fits.get, default=None)
@@ -164,10 +228,6 @@ def _stopped(exercise: Exercise, error: Exception, arguments: tuple) -> NotYet:
         where,
         "Called with " + ", ".join(describe(a) for a in arguments) + ".",
     )
-
-
-def _copy(arguments: tuple) -> tuple:
-    return tuple(a.clone() if isinstance(a, torch.Tensor) else a for a in arguments)
 
 
 def _to(arguments: tuple, device: str) -> tuple:

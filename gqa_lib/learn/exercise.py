@@ -1,7 +1,7 @@
 """What an exercise is, and the message a learner sees when it is not solved yet."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from typing import Any
 
 
@@ -49,4 +49,6 @@ def describe(value: Any) -> str:
         return str(tuple(value.shape))
     if isinstance(value, dict):
         return "{...}"
+    if is_dataclass(value):  # a ModelConfig or a Hardware
+        return getattr(value, "name", type(value).__name__)
     return repr(value)
