@@ -215,6 +215,53 @@ def attention_time(
     return roofline_time(flops, moved, hardware)
 
 
+def decode_intensity(config: ModelConfig, bytes_per_element: float) -> float:
+    """FLOPs that decoding attention does per byte of cache it reads: 2 x q_per_kv / bytes.
+
+    It depends on neither context nor batch: every sequence brings its own cache. MLA is counted in
+    its absorbed form.
+
+    Args:
+        config: the model's shape.
+        bytes_per_element: bytes of one cached number.
+
+    Returns:
+        FLOP per byte, to be held against `ridge_point`.
+    """
+    cached_bytes = _kv_elements_per_layer(config) * bytes_per_element
+    return arithmetic_intensity(_decode_flops_per_token(config), cached_bytes)
+
+
+def decode_step_work(
+    config: ModelConfig,
+    batch_size: int,
+    context_length: int,
+    bytes_per_element: float,
+    weight_bytes: float,
+) -> tuple[float, float]:
+    """(FLOPs, bytes) of decoding one token for every sequence of a batch.
+
+    A step reads the weights once for the whole batch and every sequence's cache once per layer
+    that attends to it (a layer that shares another's KV still reads it). It does 2 FLOP per
+    parameter and sequence, and the attention FLOPs.
+
+    Args:
+        config: the model's shape.
+        batch_size: sequences decoded together.
+        context_length: tokens each of them has cached.
+        bytes_per_element: bytes of one cached number, and of one parameter.
+        weight_bytes: bytes of all the weights that a step reads; 0 for attention alone.
+
+    Returns:
+        FLOPs and bytes of one step.
+    """
+    _require_positive(batch_size=batch_size, bytes_per_element=bytes_per_element)
+    tokens = batch_size * _tokens_over_layers(config, context_length, config.num_layers)
+    kv_bytes = tokens * _kv_elements_per_layer(config) * bytes_per_element
+    linear_flops = 2 * batch_size * weight_bytes / bytes_per_element
+    return linear_flops + tokens * _decode_flops_per_token(config), weight_bytes + kv_bytes
+
+
 def decode_step_time(
     config: ModelConfig,
     hardware: Hardware,
@@ -225,10 +272,8 @@ def decode_step_time(
 ) -> float:
     """The least seconds in which a model can decode one token for every sequence of a batch.
 
-    A step reads the weights once for the whole batch and every sequence's cache once per layer
-    that attends to it (a layer that shares another's KV still reads it). It does 2 FLOP per
-    parameter and sequence, and the attention FLOPs. Whichever of bytes and FLOPs takes longer is
-    the answer: a bound, without kernels' losses or launches.
+    Whichever of the FLOPs and bytes of `decode_step_work` takes longer: a bound, without kernels'
+    losses or launches.
 
     Args:
         config: the model's shape.
@@ -241,12 +286,10 @@ def decode_step_time(
     Returns:
         Seconds per step.
     """
-    _require_positive(batch_size=batch_size, bytes_per_element=bytes_per_element)
-    tokens = batch_size * _tokens_over_layers(config, context_length, config.num_layers)
-    kv_bytes = tokens * _kv_elements_per_layer(config) * bytes_per_element
-    linear_flops = 2 * batch_size * weight_bytes / bytes_per_element
-    attention = tokens * _decode_flops_per_token(config)
-    return roofline_time(linear_flops + attention, weight_bytes + kv_bytes, hardware)
+    flops, moved = decode_step_work(
+        config, batch_size, context_length, bytes_per_element, weight_bytes
+    )
+    return roofline_time(flops, moved, hardware)
 
 
 def _kv_elements_per_layer(config: ModelConfig) -> int:

@@ -175,6 +175,7 @@ def roofline(
     title: str,
     datasheet: Hardware | None = None,
     note: str = "",
+    ax: Axes | None = None,
 ) -> Figure:
     """A log-log roofline: this hardware's two ceilings, their ridge, and kernels placed under it.
 
@@ -185,11 +186,13 @@ def roofline(
         title: the finding.
         datasheet: further ceilings, drawn dashed.
         note: small print.
+        ax: where to draw; a new figure unless given.
 
     Returns:
         The figure.
     """
-    fig, ax = plt.subplots()
+    if ax is None:
+        _, ax = plt.subplots()
     ridge = ridge_point(hardware)
     intensities = [*(intensity for intensity, _ in points.values()), ridge]
     left, right = min(intensities) / 4, max(intensities) * 6
@@ -216,7 +219,7 @@ def roofline(
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _with_prefix(value)))
     ax.legend(loc="upper left")
-    return _finish(fig, ax, title, note)
+    return _finish(ax.get_figure(), ax, title, note)
 
 
 def kv_bytes_bar(

@@ -27,7 +27,9 @@ ALLOWED_WITH_TORCH = {
     "cache": set(),
     "kernels": set(),
     "attention": {"kernels", "rope"},
-    "learn": {"kernels"},
+    "explore": {"configs", "cost", "explore_panel", "hardware", "plots"},
+    "explore_panel": {"configs", "explore", "hardware", "plots"},
+    "learn": {"cache", "configs", "cost", "hardware", "kernels", "rope"},
     "bench": {"learn"},
 }
 
