@@ -1,43 +1,22 @@
 """The planted-bug gate: every wrong answer must fail a check, every right one must pass them all.
 
-`grading/planted/NN-slug.py` holds the answers, one cell each, in percent format:
-
-    # %% wrong expand_kv: tiles the heads
-    # says: the heads are tiled
-    def expand_kv(kv, q_per_kv):
-        return kv.repeat(1, q_per_kv, 1, 1)
-
-A cell stands in for the learner's cell of that exercise, in the solved lesson, and is judged by the
-lesson's own graded cells, hidden tests included. A wrong answer may say a phrase that the learner
-must read.
+Each answer of the catalogue stands in for the learner's cell in the solved lesson, in this process,
+and is judged by the lesson's own graded cells, hidden tests included.
 """
 
-import re
 import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from gqa_lib.learn.manifest import Lesson
 from gqa_lib.learn.settings import restore, settings
 
+from .catalogue import Answer, catalogue
 from .cells import as_grader, known_cells, new_namespace, run_cell
 from .source import grade_id, is_graded, is_solution, read_source, source_of
 
 LEAST_WRONG, LEAST_RIGHT, LEAST_NAMED = 8, 2, 3
-_CELL = re.compile(r"^# %% (wrong|right) (\w+): (.+)\n((?:# says: .+\n)?)", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One answer of the catalogue."""
-
-    exercise: str
-    right: bool
-    title: str
-    says: str
-    source: str
 
 
 @dataclass(frozen=True)
@@ -70,33 +49,6 @@ class Verdict:
         if self.answer.says and not self.is_named:
             return f"{what} is not told {self.answer.says!r} but: {self.messages[0]}"
         return ""
-
-
-def catalogue(lesson: Lesson) -> list[Answer]:
-    """Return the answers planted for a lesson.
-
-    Raises:
-        ValueError: the file has a cell that is none.
-    """
-    path = Path(__file__).parent / "planted" / f"{lesson.slug}.py"
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    found = list(_CELL.finditer(text))
-    if len(found) != text.count("\n# %%"):
-        raise ValueError(
-            f"{path.name}: of {text.count(chr(10) + '# %%')} cells {len(found)} can be read. Begin "
-            "each with `# %% wrong EXERCISE: what is wrong`, or `right`."
-        )
-    ends = [*(match.start() for match in found), len(text)][1:]
-    return [
-        Answer(
-            exercise=match[2],
-            right=match[1] == "right",
-            title=match[3].strip(),
-            says=match[4].removeprefix("# says:").strip(),
-            source=text[match.end() : end],
-        )
-        for match, end in zip(found, ends, strict=True)
-    ]
 
 
 def solved(lesson: Lesson) -> tuple[dict, dict[str, str], list[str]]:

@@ -403,5 +403,5 @@ plots.show(fig, alt="Time of one layer in ms by number of heads: " + ", ".join(
 # - Splitting into heads changes no multiply-add; it changes how much is written and read.
 # - Right shapes prove little: mark the numbers, rewrite the future, compare with a reference.
 #
-# Submit with `gqa submit 01` in a terminal. **Next:** [4 · Grouped-query
-# attention](../04-grouped-query-attention/04-grouped-query-attention.ipynb), where heads share.
+# Submit with `gqa submit 01` in a terminal. **Next:** [2 · The KV
+# cache](../02-kv-cache/02-kv-cache.ipynb), where you stop computing the same thing twice.

@@ -3,7 +3,7 @@
 #
 # | time | before this | claim tested |
 # |---|---|---|
-# | 90 minutes | lesson 01 | sharing K and V across query heads; MHA and MQA are its two ends |
+# | 100 minutes | lessons 01 to 03 | sharing K and V across query heads; MHA and MQA are its two ends |
 #
 # When you are done you can write grouped-query attention that never copies a key, say what the
 # obvious version costs, and find out on any machine which version runs.
@@ -376,7 +376,7 @@ print("output equals the value of token 0:", torch.equal(out[0, 0, 0], v[0, 0, 0
 #
 # The module of lesson 01 with one change: `k_proj` and `v_proj` make `num_kv_heads` heads, so
 # they are smaller. Linear layers without bias, named `q_proj`, `k_proj`, `v_proj`, `o_proj`.
-# (`cache` stays None.) `split_heads` and `merge_heads` of lesson 01 are not in this notebook:
+# (Leave `cache` until exercise 5.) `split_heads` and `merge_heads` of lesson 01 are not in this notebook:
 # `y.unflatten(-1, (heads, -1)).transpose(1, 2)` splits, `out.transpose(1, 2).flatten(2)` merges.
 
 # %% nbgrader={"grade": false, "grade_id": "GroupedQueryAttention", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -401,6 +401,8 @@ class GroupedQueryAttention(nn.Module):
 
         q = heads(self.q_proj(x), self.num_heads)
         k, v = heads(self.k_proj(x), self.num_kv_heads), heads(self.v_proj(x), self.num_kv_heads)
+        if cache is not None:
+            k, v = cache.append(k, v)  # (B, Hkv, S, D): the shared heads, as they are
         out = grouped_query_attention(q, k, v, causal)
         return self.o_proj(out.transpose(1, 2).flatten(2))
         ### END SOLUTION
@@ -433,16 +435,92 @@ check("GroupedQueryAttention", GroupedQueryAttention, seed=None, cases=[
 # </details>
 
 # %% [markdown]
+# ## Exercise 5 · the same with a cache
+#
+# *10 minutes · difficulty 3 of 5*
+#
+# Go back to your class: when `forward` gets a `cache` (lesson 02: `append(k, v)` returns all keys
+# and values so far), append the new tokens' k and v and attend over what comes back. One question
+# decides what the cache costs: **which k and v do you append?**
+
+# %% nbgrader={"grade": true, "grade_id": "GroupedQueryAttention-cache", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+check("GroupedQueryAttention-cache", GroupedQueryAttention)
+### BEGIN HIDDEN TESTS
+check("GroupedQueryAttention-cache", GroupedQueryAttention, seed=None, cases=[
+    {"B": 2, "d_model": 32, "Hq": 8, "Hkv": 2, "chunks": (2, 3, 1)},
+    {"B": 1, "d_model": 42, "Hq": 7, "Hkv": 1, "chunks": (1, 1, 4)},
+])
+### END HIDDEN TESTS
+
+# %% [markdown] hints="GroupedQueryAttention-cache"
+# <details><summary>Hint: two lines</summary>
+#
+# Between projecting and attending: if there is a cache, k and v become what `cache.append(k, v)`
+# returns. Nothing else changes, since `grouped_query_attention` takes S > T.
+# </details>
+# <details><summary>If the check speaks of expanded heads</summary>
+#
+# Append k and v of shape (B, Hkv, T, D), fresh from `k_proj` and `v_proj`. Sharing them among the
+# query heads is the business of `grouped_query_attention`, on every call anew.
+# </details>
+# <details><summary>A worked step</summary>
+#
+# ```python
+# if cache is not None:
+#     k, v = cache.append(k, v)  # (B, Hkv, S, D)
+# ```
+# </details>
+
+# %% [markdown]
 # One class, three architectures: set `num_kv_heads` to `num_heads` and it is MHA, to 1 and it is
 # MQA. What changes is the size of `k_proj` and `v_proj`, and of everything you cache.
 
 # %%
-def size(num_kv_heads):
-    return sum(p.numel() for p in GroupedQueryAttention(512, 32, num_kv_heads).parameters())
+from gqa_lib.cache import KVCache
 
+x = torch.randn(1, 100, 512)
 for num_kv_heads in (32, 8, 1):
-    per_token = 2 * num_kv_heads * 512 // 32 * 2  # K and V, 16 channels a head, 2 bytes each
-    print(f"{num_kv_heads:2} KV heads: {size(num_kv_heads):7,} weights, {per_token:5} B cached per token and layer")
+    layer = GroupedQueryAttention(512, 32, num_kv_heads)
+    cache = KVCache(1, num_kv_heads, 100, 512 // 32)
+    with torch.inference_mode():
+        layer(x, cache)
+    weights = sum(p.numel() for p in layer.parameters())
+    print(f"{num_kv_heads:2} KV heads: {weights:7,} weights, {cache.nbytes // 2**10:3} KiB for {cache.length} cached tokens")
+
+# %% [markdown]
+# ### Spot the bug
+#
+# A widely used library cached this way for a year ([torchtune
+# #38](https://github.com/meta-pytorch/torchtune/issues/38), until
+# [#1961](https://github.com/pytorch/torchtune/pull/1961)). Two lines of a forward pass, after the
+# projections. Every output is right. What do they cost?
+#
+# ```python
+# k, v = expand_kv(k, q_per_kv), expand_kv(v, q_per_kv)
+# k, v = cache.append(k, v)
+# ```
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# The outputs are right, and the cache holds `q_per_kv` copies of every head: all that grouped
+# queries save in memory is gone, and every step reads the copies. Append first, share afterwards.
+# </details>
+
+# %% [markdown]
+# The library's class takes your weights and your cache, and gives the same result.
+
+# %%
+from gqa_lib.attention import GroupedQueryAttention as LibraryGQA
+
+yours, library = GroupedQueryAttention(64, 8, 2), LibraryGQA(64, 8, 2)
+library.load_state_dict(yours.state_dict())
+x = torch.randn(1, 6, 64)
+caches = KVCache(1, 2, 6, 8), KVCache(1, 2, 6, 8)
+with torch.inference_mode():
+    for part in (x[:, :4], x[:, 4:]):  # a prompt of four tokens, then two more
+        one, other = yours(part, caches[0]), library(part, caches[1])
+print(f"largest difference: {(one - other).abs().max():.1e}")
 
 # %% [markdown]
 # ## The whole range, predicted and measured
@@ -503,5 +581,5 @@ plots.show(fig, alt="Time per step by KV heads, measured and predicted, in ms: "
 # - The saving is in bytes. Expanding moves 9 units where MHA moves 4 and folding 1.
 # - The architecture makes the saving possible; the backend decides whether you get it. Ask it.
 #
-# Submit with `gqa submit 04` in a terminal. **Next:** `gqa bench decode-latency -p context=16384`
-# measures your own shapes the same way; `gqa map` shows where you stand.
+# Submit with `gqa submit 04` in a terminal. **Next:** [5 · The KV cache in
+# bytes](../05-kv-footprint/05-kv-footprint.ipynb), for real models and real memory.

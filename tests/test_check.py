@@ -30,14 +30,14 @@ def in_learners_dtype(function):
     def wrapped(*arguments):
         result = function(*arguments)
         if isinstance(result, torch.Tensor) and result.is_floating_point():
-            result = result.to(arguments[0].dtype)
+            result = result.to(arguments[0].device, arguments[0].dtype)
         return result
 
     return wrapped
 
 
 def attention(q, k, v, causal=True):
-    return plain_attention(q, k, v, causal).to(q.dtype)
+    return plain_attention(q, k, v, causal).to(q.device, q.dtype)
 
 
 @pytest.mark.parametrize(("exercise", "mistake"), MISTAKES)

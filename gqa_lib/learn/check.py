@@ -2,7 +2,6 @@
 
 import copy
 import os
-import re
 import secrets
 import textwrap
 import traceback
@@ -12,11 +11,10 @@ import torch
 
 from . import progress
 from .compare import difference, same
+from .devices import StaysBehind
 from .exercise import Complaint, Exercise, NotYet, describe
 from .exercises import find_exercise
 from .settings import restore, settings
-
-_MIXED_DEVICES = re.compile(r"not on the expected device|to be on the same device")
 
 
 def check(name: str, yours, *, cases: list[dict] | None = None, seed: int | None = 0) -> None:
@@ -41,7 +39,7 @@ def check(name: str, yours, *, cases: list[dict] | None = None, seed: int | None
         if torch.cuda.is_available():
             _try_case(exercise, yours, cases[0], seed, "cuda")
         else:
-            _try_without_data(exercise, yours, cases[0], seed)
+            _try_devices(exercise, yours, cases[0], seed)
     except _Differs as differs:
         message = _explained(exercise, yours, differs, seed)
         record(exercise, "check", passed=False, detail=str(message))
@@ -158,26 +156,19 @@ def _try_again(exercise: Exercise, yours, case: dict, seed: int) -> None:
         ) from None
 
 
-def _try_without_data(exercise: Exercise, yours, case: dict, seed: int) -> None:
-    """See without a GPU whether the code would mix devices there: torch's meta device tells.
-
-    Only that is judged: what needs numbers (`item()`, a branch on a value) cannot run there.
-    """
-    arguments = _to(exercise.make(torch.Generator().manual_seed(seed), **case), "meta")
-    if not _dtype(arguments):
-        return
-    got = _outcome(partial(exercise.call, yours), arguments)
-    if isinstance(got, Exception) and _MIXED_DEVICES.search(str(got)):
-        where = "a tensor made inside stays on the CPU"
-    elif isinstance(got, torch.Tensor) and got.device.type != "meta":
-        where = f"its result is on {got.device.type!r}"
-    else:
-        return
-    raise not_yet(
-        exercise,
-        f"Its values are right here, but it would fail on a GPU: with its inputs there, {where}. "
-        "Make new tensors with device=x.device, or move them with .to(x.device), x being an input.",
-    )
+def _try_devices(exercise: Exercise, yours, case: dict, seed: int) -> None:
+    """See without a GPU whether the code would fail on one."""
+    arguments = exercise.make(torch.Generator().manual_seed(seed), **case)
+    with StaysBehind() as mode:
+        got = run(exercise, yours, arguments)
+    if _dtype(arguments) and (mode.mixed or mode.left_behind(got)):
+        where = f"{mode.mixed} gets another one on the CPU" if mode.mixed else "its result is not"
+        raise not_yet(
+            exercise,
+            f"Its values are right here, but it would fail on a GPU: with its inputs there, {where}"
+            ". Make new tensors with device=x.device or move them with .to(x.device), where x is "
+            "one of the inputs.",
+        )
 
 
 def _unchanged(now, then) -> bool:

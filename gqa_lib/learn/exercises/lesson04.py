@@ -1,13 +1,14 @@
 """Lesson 04: grouped-query attention."""
 
 from functools import partial
+from itertools import accumulate
 
 import torch
 
 from gqa_lib.kernels.reference import attention_reference
 
 from ..exercise import Exercise, Mistake
-from .modules import module_attention, run_module, weights
+from .modules import SharedHeadsCache, module_attention, run_module, run_module_in_chunks, weights
 from .variants import NO_MASK, TOP_LEFT_MASK, bottom_right, draw, plain_attention, shared
 
 _LESSON = "04-grouped-query-attention"
@@ -214,4 +215,77 @@ GROUPED_QUERY_ATTENTION_MODULE = Exercise(
     ),
 )
 
-EXERCISES = [KV_HEAD_OF, EXPAND_KV, GROUPED_QUERY_ATTENTION, GROUPED_QUERY_ATTENTION_MODULE]
+
+def _in_chunks(generator, B, d_model, Hq, Hkv, chunks):
+    state = weights(generator, d_model, Hq, Hkv)
+    return draw(generator, B, sum(chunks), d_model), state, Hq, Hkv, list(chunks)
+
+
+def _forgets(x, state, Hq, Hkv, chunks):
+    parts = x.split(chunks, dim=1)
+    return torch.cat([module_attention(part, state, Hq, Hkv, True) for part in parts], 1)
+
+
+def _masked(mask):
+    """Return the module whose chunk of T tokens over S cached ones is masked by mask(T, S)."""
+
+    def wrong(x, state, Hq, Hkv, chunks):
+        done = []
+        for end, T in zip(accumulate(chunks), chunks, strict=True):
+            rows = torch.ones(end, end, dtype=torch.bool)
+            rows[end - T :] = mask(T, end)
+            y = module_attention(x[:, :end], state, Hq, Hkv, True, mask=lambda *_, rows=rows: rows)
+            done.append(y[:, end - T :])
+        return torch.cat(done, 1)
+
+    return wrong
+
+
+GROUPED_QUERY_ATTENTION_CACHE = Exercise(
+    name="GroupedQueryAttention-cache",
+    lesson=_LESSON,
+    make=_in_chunks,
+    oracle=lambda x, state, Hq, Hkv, chunks: module_attention(x, state, Hq, Hkv, True),
+    call=lambda yours, x, state, Hq, Hkv, chunks: run_module_in_chunks(
+        yours(x.shape[-1], Hq, Hkv), x, state, SharedHeadsCache(x, Hq, Hkv), chunks
+    ),
+    cases=(
+        {"B": 2, "d_model": 30, "Hq": 6, "Hkv": 2, "chunks": (4, 1, 1, 1)},
+        {"B": 2, "d_model": 24, "Hq": 6, "Hkv": 3, "chunks": (3, 4)},
+        {"B": 1, "d_model": 24, "Hq": 6, "Hkv": 1, "chunks": (5,)},
+        {"B": 3, "d_model": 20, "Hq": 4, "Hkv": 4, "chunks": (1, 1, 1)},
+    ),
+    mistakes=(
+        Mistake(
+            "each call sees only its own tokens: attend over the keys and values that append "
+            "returns, not over the new ones.",
+            _forgets,
+        ),
+        Mistake(
+            "the causal mask is aligned to the top left: new token i sees the first i + 1 cached "
+            "tokens. Align it to the bottom right, S - T + i.",
+            _masked(lambda T, S: torch.ones(T, S, dtype=torch.bool).tril()),
+        ),
+        Mistake(
+            "the tokens of one call see each other's future: the mask is needed with a cache, too.",
+            _masked(lambda T, S: torch.ones(T, S, dtype=torch.bool)),
+        ),
+        *(
+            Mistake(
+                says,
+                lambda x, state, Hq, Hkv, chunks, wrong=wrong: module_attention(
+                    x, state, Hq, Hkv, True, kv_head=wrong
+                ),
+            )
+            for says, wrong in _MAPS
+        ),
+    ),
+)
+
+EXERCISES = [
+    KV_HEAD_OF,
+    EXPAND_KV,
+    GROUPED_QUERY_ATTENTION,
+    GROUPED_QUERY_ATTENTION_MODULE,
+    GROUPED_QUERY_ATTENTION_CACHE,
+]

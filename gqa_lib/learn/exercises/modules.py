@@ -2,6 +2,8 @@
 
 import torch
 
+from gqa_lib.cache import KVCache
+
 from ..exercise import Complaint
 from .variants import draw, plain_attention
 
@@ -24,24 +26,67 @@ def module_attention(x, state, num_heads, num_kv_heads, causal, **decisions):
     head_dim = x.shape[-1] // num_heads
 
     def project(name: str, heads: int):  # (B, T, heads * D) -> (B, heads, T, D)
-        y = x @ state[f"{name}.weight"].double().T
+        y = x @ state[f"{name}.weight"].double().cpu().T
         return y.unflatten(-1, (heads, head_dim)).transpose(1, 2)
 
     q = project("q_proj", num_heads)
     k, v = project("k_proj", num_kv_heads), project("v_proj", num_kv_heads)
     y = plain_attention(q, k, v, causal, **decisions)
-    return y.transpose(1, 2).flatten(2) @ state["o_proj.weight"].double().T
+    return y.transpose(1, 2).flatten(2) @ state["o_proj.weight"].double().cpu().T
 
 
 def run_module(module, x, state, causal):
     """Return the learner's module's result after giving it our weights."""
+    give_weights(module, state, x.device)
+    return module(x) if causal else module(x, causal=False)
+
+
+def run_module_in_chunks(module, x, state, cache, chunks):
+    """Return the learner's module's result when x comes in chunks of so many tokens, cached.
+
+    Raises:
+        Complaint: the cache does not hold the tokens afterwards.
+    """
+    give_weights(module, state, x.device)
+    y = torch.cat([module(part, cache) for part in x.split(chunks, dim=1)], dim=1)
+    if cache.length != x.shape[1]:
+        raise Complaint(
+            f"After {x.shape[1]} tokens the cache holds {cache.length}. In each call append the k "
+            "and v of the new tokens, once: k, v = cache.append(k, v)."
+        )
+    return y
+
+
+class SharedHeadsCache(KVCache):
+    """A cache that says what is wrong when it is given one copy of K and V per query head."""
+
+    def __init__(self, x, Hq, Hkv):
+        B, T, d_model = x.shape
+        super().__init__(B, Hkv, T, d_model // Hq, x.dtype, x.device)
+        self.num_heads, self.num_kv_heads = Hq, Hkv
+
+    def append(self, k, v):
+        if k.dim() == 4 and k.shape[1] == self.num_heads != self.num_kv_heads:
+            raise Complaint(
+                f"It caches K and V expanded to all {self.num_heads} query heads. That makes the "
+                f"cache {self.num_heads // self.num_kv_heads} times as large, as large as MHA's: "
+                f"append the {self.num_kv_heads} KV heads as they are, share them when attending."
+            )
+        return super().append(k, v)
+
+
+def give_weights(module, state, device):
+    """Load our weights into the learner's module.
+
+    Raises:
+        Complaint: its parameters have other names or shapes.
+    """
     mine = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
     wanted = {name: tuple(tensor.shape) for name, tensor in state.items()}
     if mine != wanted:
         raise Complaint(_weights_differ(mine, wanted))
     module.load_state_dict(state)
-    module.to(x.device)
-    return module(x) if causal else module(x, causal=False)
+    module.to(device)
 
 
 def _weights_differ(mine: dict, wanted: dict) -> str:
