@@ -388,6 +388,22 @@ plots.show(fig, alt="Time of one layer in ms by number of heads: " + ", ".join(
 # </details>
 
 # %% [markdown]
+# ## Yours and the library's
+#
+# `gqa_lib` has the same mask and the same module (multi-head attention is what it does when no
+# heads are shared). Given your weights, it must give your numbers.
+
+# %%
+from gqa_lib.attention import GroupedQueryAttention
+from gqa_lib.kernels import causal_mask as library_mask
+
+yours, library = MultiHeadAttention(64, 8), GroupedQueryAttention(64, num_heads=8)
+library.load_state_dict(yours.state_dict())
+x = torch.randn(2, 10, 64)
+print("same mask:", torch.equal(causal_mask(3, 7), library_mask(3, 7)))
+print(f"largest difference: {(yours(x) - library(x)).abs().max():.1e}")
+
+# %% [markdown]
 # ## What this does not tell you
 #
 # - It says nothing about **quality**: that several heads learn better than one is an empirical

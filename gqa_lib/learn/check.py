@@ -48,7 +48,8 @@ def check(name: str, yours, *, cases: list[dict] | None = None, seed: int | None
         record(exercise, "check", passed=False, detail=str(failed))
         raise
     record(exercise, "check", passed=True)
-    print(f"✓ {name}: all {len(cases)} cases agree with the reference.")
+    tried = f"all {len(cases)} cases agree" if len(cases) > 1 else "it agrees"
+    print(f"✓ {name}: {tried} with the reference.")
 
 
 def record(exercise: Exercise, kind: str, *, passed: bool | None = None, detail: str = "") -> None:

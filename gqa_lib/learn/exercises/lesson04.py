@@ -47,7 +47,12 @@ _MAPS = (
 )
 
 
-def _one_head(generator, head, Hq, Hkv):
+def _one_head(generator, head=0, Hq=0, Hkv=0, draw=0):
+    """Return the sizes given, or the `draw`-th that the generator draws."""
+    for _ in range(draw):
+        Hkv, R, part = (int(n) for n in torch.randint(2, 10**6, (3,), generator=generator))
+        Hkv, R = 1 + Hkv % 16, 2 + R % 30
+        head, Hq = part % (Hkv * R), Hkv * R
     return head, Hq, Hkv
 
 
