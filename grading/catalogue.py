@@ -62,6 +62,21 @@ def catalogue(lesson: Lesson) -> list[Answer]:
     ]
 
 
+def picked(lesson: Lesson, titles: dict[str, str]) -> dict[str, str]:
+    """Return exercise -> source of the answers that have these titles in the catalogue."""
+    by_title = {(one.exercise, one.title): one.source for one in catalogue(lesson)}
+    return {exercise: by_title[exercise, title] for exercise, title in titles.items()}
+
+
+def first_right(lesson: Lesson) -> dict[str, str]:
+    """Return exercise -> source of the first right answer to each."""
+    right = {}
+    for answer in catalogue(lesson):
+        if answer.right:
+            right.setdefault(answer.exercise, answer.source)
+    return right
+
+
 def filled(notebook: NotebookNode, answers: dict[str, str]) -> NotebookNode:
     """Return the notebook with sources of answers in the exercises that are named."""
     for cell in notebook.cells:

@@ -137,9 +137,10 @@ def queries_per_kv_head(num_heads, num_kv_heads):
 # %% nbgrader={"grade": true, "grade_id": "queries_per_kv_head-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 check("queries_per_kv_head", queries_per_kv_head)
 ### BEGIN HIDDEN TESTS
-check("queries_per_kv_head", queries_per_kv_head, cases=[
-    {"num_heads": 64, "num_kv_heads": 8}, {"num_heads": 9, "num_kv_heads": 3},
-    {"num_heads": 40, "num_kv_heads": 40}, {"num_heads": 10, "num_kv_heads": 4},
+check("queries_per_kv_head", queries_per_kv_head, seed=None, cases=[
+    {"num_heads": 9, "num_kv_heads": 3}, {"num_heads": 40, "num_kv_heads": 40},
+    {"num_heads": 10, "num_kv_heads": 4}, *({"draw": n} for n in range(1, 9)),
+    *({"draw": n, "even": False} for n in range(1, 4)),
 ])
 ### END HIDDEN TESTS
 

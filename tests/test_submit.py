@@ -14,8 +14,9 @@ import grading.submit
 from gqa_lib.learn import places, progress
 from gqa_lib.learn.manifest import find_lesson, lessons
 from gqa_lib.learn.work import put_lessons
+from grading.catalogue import filled, first_right, picked
+from grading.demo import HALF_WAY
 from grading.rebuild import rebuild, unanswered
-from grading.samples import sample_notebook
 from grading.source import grade_id, read_notebook
 from grading.submit import SubmitError, release_all, report, submit, work_notebook
 
@@ -37,9 +38,18 @@ def write(notebook):
     nbformat.write(notebook, str(work_notebook(LESSON)))
 
 
+def right():
+    on_the_others = picked(LESSON, {"MultiHeadAttention": "weights used directly"})
+    return filled(read_notebook(LESSON.pristine), first_right(LESSON) | on_the_others)
+
+
+def half_way():
+    return filled(read_notebook(LESSON.pristine), picked(LESSON, HALF_WAY))
+
+
 def edited(change):
     """Write the right sample after `change(cells)` and return the notebook."""
-    notebook = sample_notebook(LESSON, "01-right")
+    notebook = right()
     change(notebook.cells)
     write(notebook)
     return notebook
@@ -50,7 +60,7 @@ def place_of(cells, name):
 
 
 def test_a_right_submission_gets_every_point_and_is_kept(learner):
-    write(sample_notebook(LESSON, "01-right"))
+    write(right())
     before = work_notebook(LESSON).read_bytes()
     marks = submit(LESSON)
     assert (marks.score, marks.max_score) == (13, 13)
@@ -62,7 +72,7 @@ def test_a_right_submission_gets_every_point_and_is_kept(learner):
         submission = gradebook.assignment_submissions(LESSON.slug)[0]
         assert submission.score == 13
 
-    write(sample_notebook(LESSON, "01-half"))
+    write(half_way())
     again = submit(LESSON)
     assert {name: score for name, score, _ in again.scores} == {
         "causal_mask-check": 0,
@@ -108,7 +118,7 @@ def test_a_warning_costs_nothing_and_cells_of_ones_own_are_not_run(learner):
 
 
 def test_gqa_submit_works_with_nothing_of_ours_on_the_path(learner):
-    write(sample_notebook(LESSON, "01-right"))
+    write(right())
     done = subprocess.run(
         [BIN / "gqa", "submit", "01"],
         env=os.environ | {"PATH": "/usr/bin"},
@@ -125,7 +135,7 @@ def test_a_round_that_stops_half_way_changes_nothing(monkeypatch):
     submit(LESSON)
     gradebook = places.home() / "gradebook.db"
     before = gradebook.read_bytes()
-    write(sample_notebook(LESSON, "01-right"))
+    write(right())
     mine = work_notebook(LESSON).read_bytes()
 
     def die(**_):
@@ -202,7 +212,7 @@ def test_nbgraders_own_commands_use_the_same_course(learner):
     )
     for lesson in lessons():
         assert f"gqa {lesson.slug} (already downloaded)" in listed.stderr
-    write(sample_notebook(LESSON, "01-right"))
+    write(right())
     valid = subprocess.run(
         [BIN / "nbgrader", "validate", work_notebook(LESSON)], capture_output=True, text=True
     )

@@ -1,5 +1,7 @@
 """Lesson 00: the warm-up."""
 
+import torch
+
 from ..exercise import Exercise, Mistake
 
 _LESSON = "00-start-here"
@@ -11,7 +13,11 @@ def _queries_per_kv_head(num_heads: int, num_kv_heads: int) -> int:
     return num_heads // num_kv_heads
 
 
-def _make(generator, num_heads, num_kv_heads):
+def _make(generator, num_heads=0, num_kv_heads=0, even=True, draw=0):
+    """Return the head counts given, or the `draw`-th that the generator draws."""
+    for _ in range(draw):
+        num_kv_heads, shared = (int(n) for n in torch.randint(2, 40, (2,), generator=generator))
+        num_heads = num_kv_heads * shared + (0 if even else 1)
     return num_heads, num_kv_heads
 
 
