@@ -47,8 +47,8 @@ for N in (4, 100, 2000):
     print(f"{N:5,} tokens: {rows:9,} keys made when every step starts over, {N:5,} when they are kept")
 
 # %% [markdown]
-# Keeping them has a name: the **KV cache**. It is right *because* attention is causal. In a model
-# whose old tokens may look at new ones, every key would change at every step.
+# Kept, they are the **KV cache**. It is right *because* attention is causal: if old tokens could look
+# at new ones, their keys would change with every token, in every layer but the first.
 
 # %% [markdown]
 # ## Exercise 1 · `KVCache`
@@ -276,8 +276,8 @@ print("is_causal=False:", who_has_a_say())
 # `is_causal=True` aligns its mask to the top left ([PyTorch's
 # documentation](https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.scaled_dot_product_attention.html)
 # shows `tril(diagonal=0)`): query 0 sees key 0 and nothing else, whoever query 0 is. A single newest
-# token may see everything, so it needs no mask at all. Prefill without a cache is square, and there
-# the switch is right: that is why tests of prefill alone do not find this.
+# token may see everything, so it needs no mask at all. A whole prompt into an empty cache is square,
+# and there the switch is right: tests of prefill alone do not find this.
 # </details>
 
 # %% [markdown]
@@ -453,7 +453,7 @@ for name, starts in (("yours", None), ("a", colleague_a(chunks)), ("b", colleagu
 #   ([mlx-vlm #1983](https://github.com/Blaizzy/mlx-vlm/issues/1983)).
 # - **b** counts the prompt twice: the new tokens stand 4 too far away
 #   ([tiny-llm #46](https://github.com/skyzh/tiny-llm/pull/46), where 6 became 12). Among themselves
-#   their distances are right, so the text drifts instead of breaking.
+#   their distances are right; only the way back to the prompt is too long.
 #
 # The cure is one source of truth: take the start from `cache.length`, and keep no second counter.
 # </details>
@@ -547,16 +547,18 @@ import matplotlib.pyplot as plt
 from gqa_lib import plots
 
 plots.use_style()
-fig, ax = plt.subplots(figsize=(6.6, 3.6))
+fig, ax = plt.subplots(figsize=(7.6, 3.6))
 for name, arm, colour in (("without a cache", without, "GQA"), ("with a cache", cached, "MHA")):
     ms = [arm[n]["median"] * 1e3 for n in LENGTHS]
     ax.plot(LENGTHS, ms, "o-", color=plots.COLOURS[colour])
-    ax.annotate(name, (LENGTHS[2], ms[2]), (0, 9), textcoords="offset points", ha="right")
-ax.set_xscale("log", base=2)
-ax.set_yscale("log")
+    ax.annotate(f"{name}\n{ms[-1]:.3g} ms", (LENGTHS[-1], ms[-1]), (9, 0),
+                textcoords="offset points", va="center", color=plots.COLOURS[colour])
+ax.set(xscale="log", yscale="log", xlabel="tokens already there", ylabel="time for one new token (ms)")
 ax.set_xticks(LENGTHS, [f"{n:,}" for n in LENGTHS])
-ax.set(xlabel="tokens already there", ylabel="time for one new token (ms)")
-ax.set_title("8x the tokens: " + ", ".join(f"{g:.1f}x as long {n}" for n, g in growth.items()))
+ax.minorticks_off()
+ax.yaxis.set_major_formatter("{x:g}")
+longer = [f"{g:.2g}x the time {name}" for name, g in growth.items()]
+ax.set_title("8x the tokens: " + ", ".join(longer))
 plots.show(fig, alt="Time for one new token in ms, without and with a cache: " + ", ".join(
     f"{n} tokens {without[n]['median'] * 1e3:.3g} and {cached[n]['median'] * 1e3:.3g}" for n in LENGTHS))
 
@@ -577,12 +579,15 @@ plots.show(fig, alt="Time for one new token in ms, without and with a cache: " +
 weight_bytes = sum(p.nbytes for layer in layers for p in layer.parameters())
 per_token = len(layers) * 2 * D_MODEL * dtype.itemsize  # K and V, all heads together
 print(f"weights {weight_bytes / 2**20:.0f} MiB, cache {per_token / 2**10:.0f} KiB per token")
-for n in (256, 2048):
-    print(f"{n:5,} tokens: one step reads {(weight_bytes + n * per_token) / 2**20:6.1f} MiB")
+reads = {n: weight_bytes + n * per_token for n in (256, 2048)}
+for n, nbytes in reads.items():
+    print(f"{n:5,} tokens: one step reads {nbytes / 2**20:6.1f} MiB")
+print(f"by bytes alone {reads[2048] / reads[256]:.1f} times as long; measured {growth['with a cache']:.1f}")
 
 # %% [markdown]
-# Does time follow the bytes? Predict first: the time at 128 tokens, plus the time to read the rest of
-# the cache at the best bandwidth of this machine, measured now. Then go on to 16,384 tokens.
+# A step this small also pays for starting its operations, whatever they read, so look further: up to
+# 16,384 tokens. The prediction is the time at 128 tokens, plus the time to read the rest of the cache
+# at the best bandwidth of this machine, measured now. **Will the measured line be above it or below?**
 
 # %%
 from gqa_lib.hardware import measure_hardware
@@ -600,19 +605,21 @@ for n in FURTHER:
 
 # %%
 fig, ax = plt.subplots(figsize=(6.6, 3.4))
-ax.plot(FURTHER, predicted.values(), "o--", markerfacecolor="white", color=plots.COLOURS["prediction"])
-ax.plot(FURTHER, measured.values(), "o-", color=plots.COLOURS["MHA"])
-for name, times, place in (("predicted", predicted, "top"), ("measured", measured, "bottom")):
-    ax.annotate(name, (FURTHER[-1], times[FURTHER[-1]]), (8, 0), textcoords="offset points", va="center")
-ax.set_xticks(FURTHER[2:], [f"{n:,}" for n in FURTHER[2:]])
+styles = {"predicted": ("o--", "prediction", predicted), "measured": ("o-", "MHA", measured)}
+for name, (line, colour, times) in styles.items():
+    face = "white" if name == "predicted" else None
+    ax.plot(FURTHER, times.values(), line, color=plots.COLOURS[colour], markerfacecolor=face)
+    ax.annotate(name, (FURTHER[-1], times[FURTHER[-1]]), (8, 0), textcoords="offset points",
+                va="center", color=plots.COLOURS[colour])
+ax.set_xticks(FURTHER, [f"{n:,}" for n in FURTHER])
 ax.set(xlabel="tokens in the cache", ylabel="time for one new token (ms)", ylim=0)
 ax.set_title(f"At 16,384 tokens a step takes {measured[16384] / measured[128]:.1f}x as long as at 128")
 plots.show(fig, alt="Time for one new token in ms, predicted and measured: " + ", ".join(
     f"{n} tokens {predicted[n]:.3g} and {measured[n]:.3g}" for n in FURTHER))
 
 # %% [markdown]
-# The cache saves the arithmetic, not the reading. Every step still reads every key and value: step
-# after a prompt of P tokens the first reads P + 1, the next P + 2, and so on. For N new tokens:
+# The cache saves arithmetic, not reading: every step reads every key and value there is. After a
+# prompt of P tokens the first step reads P + 1 of them, the next P + 2, and so on. For N new tokens:
 #
 # $$\underbrace{N P + \tfrac{N (N + 1)}{2}}_{\text{tokens read}} \times \text{bytes per token}$$
 
@@ -620,18 +627,19 @@ plots.show(fig, alt="Time for one new token in ms, predicted and measured: " + "
 from gqa_lib.configs import load_model
 
 llama = load_model("Llama-2-7B")
-bytes_per_token = 2 * llama.num_layers * llama.num_kv_heads * llama.head_dim * 2  # K and V, 2 bytes each
+bytes_per_token = 2 * llama.num_layers * llama.num_kv_heads * llama.head_dim * 2  # K, V; 2 bytes
 P, N = 1000, 1000
 tokens_read = N * P + N * (N + 1) // 2
 assert tokens_read == sum(P + n for n in range(1, N + 1))
-print(f"{bytes_per_token / 2**10:.0f} KiB per token; at the end the cache is {(P + N) * bytes_per_token / 2**30:.2f} GiB")
-print(f"to write {N:,} tokens it is read {tokens_read / (P + N):.0f} times over: {tokens_read * bytes_per_token / 2**30:.0f} GiB")
+GiB = bytes_per_token / 2**30
+print(f"{bytes_per_token / 2**10:.0f} KiB per token, so {(P + N) * GiB:.2f} GiB of cache at the end")
+print(f"read while writing {N:,} tokens: {tokens_read:,} tokens, {tokens_read * GiB:.0f} GiB")
 
 # %% [markdown]
 # (The shape is Llama 2 7B's: 32 layers, 32 KV heads of 128, as
-# [litgpt lists it](https://github.com/Lightning-AI/litgpt/blob/main/litgpt/config.py).) A thousand
-# tokens are about a page and a half of text. This is what *decoding re-reads everything it ever saw*
-# means, and two of these factors can be made smaller: the heads, from the next lesson on.
+# [litgpt lists it](https://github.com/Lightning-AI/litgpt/blob/main/litgpt/config.py).) This is what
+# *decoding re-reads everything it ever saw* means. The bytes per token are a product; the number of
+# KV heads is the factor that the next two lessons make smaller.
 
 # %% [markdown]
 # ## Yours and the library's
@@ -660,8 +668,8 @@ print(f"largest difference: {(yours - library).abs().max():.1e}")
 # - Nothing about **many users**. The weights are read once for all of them, each cache for its own
 #   user alone; and memory for full caches is what runs out first.
 # - Nothing about a **whole model**: feed-forward layers add weights to read, but no cache.
-# - Room for `max_seq_len` tokens is taken for each sequence, used or not. Servers hand it out in
-#   small blocks instead.
+# - Your cache takes room for `max_seq_len` tokens for each sequence, used or not. Servers hand it out
+#   in small blocks ([PagedAttention](https://arxiv.org/abs/2309.06180)).
 
 # %% [markdown]
 # ## In three lines

@@ -265,9 +265,12 @@ class _FromTheStart(_Zeroed):
 
 class _NewestFirst(_Zeroed):
     def append(self, k, v):
-        T = k.shape[2]
-        k_all, v_all = super().append(k, v)
-        return k_all.roll(T, 2), v_all.roll(T, 2)
+        held, T = self.length, k.shape[2]
+        super().append(k, v)
+        for memory, new in ((self._k, k), (self._v, v)):
+            memory[:, :, T : T + held] = memory[:, :, :held].clone()
+            memory[:, :, :T] = new
+        return self._k[:, :, : held + T], self._v[:, :, : held + T]
 
 
 class _NeverForgets(_Zeroed):

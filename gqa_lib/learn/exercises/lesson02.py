@@ -219,11 +219,35 @@ def _turned(x, positions, *, base=10000.0, exponent=2.0, sign=1.0, neighbours=Fa
     first, second = (wide[..., ::2], wide[..., 1::2]) if neighbours else wide.chunk(2, -1)
     pairs = torch.arange(D // 2, dtype=torch.float64)
     angles = positions.cpu().double()[:, None] * base ** (-exponent * pairs / D)
-    angles = angles if angle is None else angle(angles, x.dtype)
+    angles = angles if angle is None else angle(angles)
     turned = torch.complex(first, second) * torch.exp(1j * sign * angles)
     if neighbours:
         return torch.view_as_real(turned).flatten(-2)
     return torch.cat((turned.real, turned.imag), -1)
+
+
+def _rotated(yours, x, positions):
+    """Return the learner's result.
+
+    Raises:
+        Complaint: it is right in float32 and far from that in bfloat16.
+    """
+    got = yours(x, positions)
+    if x.dtype == torch.bfloat16 and isinstance(got, torch.Tensor) and got.dtype == x.dtype:
+        wide, right = yours(x.float(), positions), _turned(x, positions)
+        if _near(wide, right) and not _near(got, right):
+            raise Complaint(
+                "It is right for float32 and wrong for bfloat16: the angles are computed in the "
+                "dtype of x. bfloat16 has 8 significant bits, so position "
+                f"{positions[0].item()} becomes {positions[0].bfloat16().item():.0f}. Compute "
+                "positions, speeds and angles in float32, and convert the result."
+            )
+    return got
+
+
+def _near(got, right) -> bool:
+    """Return whether they agree as far as bfloat16 can tell."""
+    return got.shape == right.shape and torch.allclose(got.double().cpu(), right, rtol=0, atol=0.1)
 
 
 ROTATE = Exercise(
@@ -231,6 +255,7 @@ ROTATE = Exercise(
     lesson=_LESSON,
     make=_any_tokens,
     oracle=lambda x, positions: _turned(x, positions),
+    call=_rotated,
     cases=(
         {"shape": (2, 3, 7, 10), "start": 5},
         {"shape": (2, 3, 4, 6), "start": 0},
@@ -264,11 +289,6 @@ ROTATE = Exercise(
             partial(_turned, exponent=0.0),
         ),
         Mistake(
-            "the angles are computed in the dtype of x. bfloat16 has 8 significant bits and cannot "
-            "tell position 3001 from 3002: compute them in float32.",
-            partial(_turned, angle=lambda angles, dtype: angles.to(dtype).double()),
-        ),
-        Mistake(
             "every token is turned by the first position: each token has its own.",
             lambda x, positions: _turned(x, positions[:1].expand(x.shape[-2])),
         ),
@@ -278,7 +298,7 @@ ROTATE = Exercise(
         ),
         Mistake(
             "the angles are in degrees; torch.cos and torch.sin take radians.",
-            partial(_turned, angle=lambda angles, dtype: torch.deg2rad(angles)),
+            partial(_turned, angle=torch.deg2rad),
         ),
     ),
 )
