@@ -424,7 +424,7 @@ class KVCache:
     def reset(self):
         self.end = 0
 
-# %% wrong KVCache: length and nbytes are methods
+# %% wrong KVCache: nbytes is a method
 # says: nbytes is a method
 class KVCache:
     def __init__(self, batch_size, num_kv_heads, max_seq_len, head_dim, dtype, device):
@@ -1217,7 +1217,7 @@ class KVCache:
         self.values.clear()
 
 # %% wrong KVCache: memory kept per shape, outside
-# says: a second cache
+# says: two caches share
 class KVCache:
     def __init__(self, batch_size, num_kv_heads, max_seq_len, head_dim, dtype, device):
         shape = (batch_size, num_kv_heads, max_seq_len, head_dim)

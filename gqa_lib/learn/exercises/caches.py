@@ -14,7 +14,7 @@ from ..exercise import Complaint
 
 def expected_of_cache(k, v, max_seq_len, steps) -> dict:
     """Return what `observe_cache` sees of a right cache, from a plain list of token numbers."""
-    seen, held, before = {"length of a new cache": 0}, [], None
+    seen, held, before = {"Length of a new cache": 0}, [], None
     for told, step, first in _walk(steps):
         if step == "reset":
             held, before = [], None
@@ -33,8 +33,8 @@ def expected_of_cache(k, v, max_seq_len, steps) -> dict:
     }
 
 
-_SECOND = "a second cache, after append 2, append 1"
-_FIRST = "the first cache, after reset, append 2 in between"
+_SECOND = "A second cache, after append 2, append 1"
+_FIRST = "The first cache, after reset, append 2 in between"
 
 
 def _walk(steps):
@@ -42,7 +42,7 @@ def _walk(steps):
     told, first = [], 0
     for step in steps:
         told.append(step if step == "reset" else f"append {step}")
-        yield f"after {', '.join(told)}", step, first
+        yield f"After {', '.join(told)}", step, first
         first += 0 if step == "reset" else step
 
 
@@ -57,7 +57,7 @@ def observe_cache(yours, k, v, max_seq_len, steps) -> dict:
         Complaint: something that no comparison of values would name.
     """
     cache = _new(yours, k, max_seq_len)
-    seen, held, before = {"length of a new cache": _number(cache, "length")}, 0, None
+    seen, held, before = {"Length of a new cache": _number(cache, "length")}, 0, None
     for told, step, first in _walk(steps):
         if step == "reset":
             cache.reset()
@@ -105,7 +105,7 @@ def memory_of(yours, k, v, max_seq_len, steps) -> dict:
         held += step
         kept.append(_append(cache, k, v, first, first + step))
         if kept[-1][0].shape[2:3] != (held,):
-            raise Complaint("What it returns is not right yet, so there is nothing to look at.")
+            raise Complaint("What append returns is not right yet: see the check above.")
         for name, first_time, now in zip(("k_all", "v_all"), kept[0], kept[-1], strict=True):
             if _place(first_time) != _place(now):
                 raise Complaint(
@@ -115,7 +115,7 @@ def memory_of(yours, k, v, max_seq_len, steps) -> dict:
                     "return a slice of it, which copies nothing."
                 )
     seen["nbytes after the appends"] = _number(cache, "nbytes")
-    _check_device(yours)
+    _check_device(yours, k, max_seq_len)
     return seen
 
 
@@ -123,11 +123,11 @@ def _place(tensor) -> int:
     return tensor.untyped_storage().data_ptr()
 
 
-def _check_device(yours) -> None:
+def _check_device(yours, k, max_seq_len) -> None:
     """See without a GPU whether the device asked for is used: every torch has a "meta" one."""
-    new = torch.zeros(1, 1, 1, 2, device="meta")
+    new = k[:, :, :1].to("meta")
     try:
-        k_all, v_all = yours(1, 1, 2, 2, torch.float32, torch.device("meta")).append(new, new)
+        k_all, v_all = _new(yours, new, max_seq_len).append(new, new)
         right = k_all.device.type == v_all.device.type == "meta"
     except Exception:
         right = False
@@ -168,7 +168,11 @@ def _copied(tensor, held):
 
 
 def _kind(value) -> str:
-    return "None (is a `return` missing?)" if value is None else type(value).__name__
+    return (
+        "None (is a `return` missing?)"
+        if value is None
+        else f"something of type {type(value).__name__}"
+    )
 
 
 def _number(cache, name):
