@@ -64,9 +64,7 @@ ATTENTION_FLOPS = Exercise(
         Mistake(
             "causal takes half of all pairs. Query i sees S - T + i + 1 keys: the mask hides only "
             "T * (T - 1) / 2 of the T * S pairs.",
-            lambda B, H, D, T, S, causal: (
-                _count_flops(B, H, D, T, S, False) // (2 if causal else 1)
-            ),
+            _wrong_pairs(lambda T, S: T * S // 2),
         ),
         Mistake(
             "the mask is aligned to the top left: query 0 sees S - T + 1 keys, not 1.",
