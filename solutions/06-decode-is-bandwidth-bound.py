@@ -14,8 +14,8 @@
 # ## A question worth measuring
 #
 # To write one token, attention over 8,192 cached tokens does 67 million multiplies and adds a layer
-# (32 heads of 64 channels). A laptop does that in about a millisecond. **Why does it take
-# longer, and why does removing KV heads help, when the multiplies stay the same?**
+# (32 heads of 64 channels): a millisecond's work at 67 GFLOP/s, which a small CPU can do. **Why
+# does it take longer, and why does removing KV heads help, when the multiplies stay the same?**
 
 # %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
 import torch
@@ -123,8 +123,9 @@ for num_kv_heads in (32, 8, 1):
 # %% [markdown]
 # (Shapes from [litgpt](https://github.com/Lightning-AI/litgpt/blob/main/litgpt/config.py); norms
 # left out.) From 8 KV heads to 1, some 3 % of a model's multiplies can still go. That is MQA's
-# whole lead in *compute*, and designers often spend it on wider layers. What GQA gives up is
-# **bytes**: MQA's cache is 8 times smaller still.
+# whole lead in *compute*, and it may be spent on wider layers, as in [Llama 2's
+# comparison](https://arxiv.org/abs/2307.09288) (its appendix A.2.1). What GQA gives up is **bytes**:
+# MQA's cache is 8 times smaller still.
 
 # %% [markdown]
 # ## Exercise 2 · `attention_bytes`
@@ -313,9 +314,9 @@ else:
     print("MQA with 32 heads per KV head is compute-bound here: its last bytes buy nothing.")
 
 # %% [markdown]
-# On a GPU the ridge lies in the hundreds and decoding never gets there. A CPU's is near 10: 32 query
-# heads that share one KV head give 16 FLOP per byte in float32, and arithmetic takes over. **Now you
-# know which of the two you have.**
+# On a GPU the ridge lies in the hundreds, and query heads that share K and V stay far below it. A CPU's
+# is often near 10: 32 query heads on one KV head give 16 FLOP per byte in float32, and arithmetic
+# takes over. **Now you know which of the two you have.**
 
 # %% [markdown]
 # ## The roofline, measured
@@ -548,9 +549,9 @@ for batch, context in ((1, 1024), (1, 131_072), (32, 8192), (128, 1024)):
     print(f"{batch:5} {context:8,} " + " ".join(f"{s * 1e3:7.2f} ms" for s in t.values()) + f"   {t[32] / t[8]:5.2f}x")
 
 # %% [markdown]
-# One user, a thousand tokens: 512 MiB of cache at most beside 15 GiB of weights. GQA cuts a thirtieth of what
-# is read, and the gain is 2 %. Four times less cache is four times faster only where there is nothing
-# *but* cache. "GQA makes decoding 4 times faster" leaves out the batch, the context and the weights.
+# One user, a thousand tokens: MHA's 512 MiB of cache lie beside 15 GiB of weights. GQA spares 384 MiB of
+# all that, and the gain is 2 %. Four times less cache is four times faster only where there is
+# nothing *but* cache. "GQA makes decoding 4 times faster" leaves out batch, context and weights.
 
 # %% [markdown]
 # ## Measure it: weights or cache?
@@ -594,6 +595,11 @@ for name in TRAFFIC:
     gain, said = (t[name, 32] / t[name, 8] for t in (measured, expected))
     print(f"{name:26} MHA {measured[name, 32] * 1e3:6.1f} ms, GQA-8 {measured[name, 8] * 1e3:6.1f} ms: "
           f"{gain:.2f} times as fast, predicted {said:.2f}")
+
+# %% [markdown]
+# One short sequence: next to nothing, as predicted. Sixteen long ones: a real gain. If it falls short of
+# the prediction, the reason is the one you met above: the prediction takes the ceilings, and a kernel
+# that reaches less of them with 8 KV heads than with 32 gives part of the gain away.
 
 # %% [markdown]
 # ## Prefill: nothing to gain
@@ -654,9 +660,8 @@ print("same:", [yours == library for yours, library in pairs])
 #
 # - A ceiling is a **bound**. How near a kernel comes must be measured, for your kernel, dtype and
 #   shapes; the ratio plot is how.
-# - Data-sheet ceilings are rarely reached: a served model on an L4 fitted this formula at about 82 %
-#   of the sheet's bandwidth ([vLLM's
-#   figures](https://docs.vllm.ai/en/latest/features/quantization/quantized_kvcache.html), our fit).
+# - Data-sheet ceilings are rarely reached. Before you predict a server from a sheet, fit the two
+#   rates to a few steps measured on it, as you did here.
 # - Time is not money, and a step is not a service: queues, prompts and the mix of lengths come later.
 
 # %% [markdown]
