@@ -147,8 +147,8 @@ for c in map(load_model, ("Llama-2-7B", "Llama-3-8B", "Qwen3-0.6B", "gpt-oss-120
 # <details><summary>Answer</summary>
 #
 # The first counts query heads: right for MHA alone. The second derives `head_dim` as `d_model //
-# num_heads`: right where a designer chose it so, half or 0.7 of the truth for the last two. Try it
-# on the whole table: it is wrong for 18 of the 92 models without MLA.
+# num_heads`: right where a designer chose it so, too small for the last two. How often is that? The
+# next cell asks the whole table.
 # </details>
 
 # %%
@@ -209,6 +209,7 @@ bars = ax.bar([str(v) for v in values], [factors.count(v) for v in values], colo
 ax.bar_label(bars, padding=2)
 ax.set(xlabel="query heads per KV head = times smaller than as MHA", ylabel="models")
 ax.grid(axis="x", visible=False)
+ax.margins(y=0.12)
 ax.set_title(f"{within} of {len(factors)} GQA models save 4 to 8 times")
 plots.show(fig, alt="Number of GQA models by how many times smaller their cache is than as MHA: "
            + ", ".join(f"{v} times: {factors.count(v)}" for v in values))
@@ -222,16 +223,18 @@ kib = [kv_bytes_per_token(c, 2) / KIB for c in shared]
 fig, ax = plt.subplots(figsize=(7.2, 3.8))
 ax.scatter(factors, kib, color=plots.COLOURS["GQA"], alpha=0.6)
 for c, x, y in zip(shared, factors, kib):
-    if c.name in ("Qwen2.5-7B", "Qwen3-0.6B", "Falcon-180B", "Gemma-3-27B", "GLM-4-9B"):
-        ax.annotate(c.name, (x, y), (7, 3), textcoords="offset points")
+    if c.name in ("Falcon-180B", "Gemma-3-27B", "GLM-4-9B"):
+        ax.annotate(c.name, (x, y), (7, -4), textcoords="offset points")
+    if c.name in ("Qwen2.5-7B", "Qwen3-0.6B"):
+        ax.annotate(c.name, (x, y), (-7, -4), textcoords="offset points", ha="right")
 ax.set(xscale="log", yscale="log", xlabel="query heads per KV head",
-       ylabel="KiB of cache per token (bf16)", xlim=(1.8, 60))
+       ylabel="KiB per token (bf16)", xlim=(1.2, 50))
 ax.set_xticks([2, 4, 8, 16, 29], ["2", "4", "8", "16", "29"], minor=False)
 ax.minorticks_off()
 ax.set_yticks([10, 30, 100, 300], ["10", "30", "100", "300"])
 in_band = [y for x, y in zip(factors, kib) if 4 <= x <= 8]
 spread = max(in_band) / min(in_band)
-ax.set_title(f"From 4 to 8 heads per KV head, caches still differ {spread:.0f} times")
+ax.set_title(f"From 4 to 8 heads per KV head, bytes still differ {spread:.0f}-fold")
 plots.show(fig, alt=f"KiB per token against query heads per KV head for {len(shared)} GQA models: no "
            f"clear trend; within 4 to 8 the caches span a factor of {spread:.0f}.")
 
@@ -327,8 +330,8 @@ configs = [c for name in ("Gemma-3-27B", "gpt-oss-120b") for c in
            (replace(load_model(name), windows=None, name=f"{name}, all full"), load_model(name))]
 lengths = [2**n for n in range(9, 18)]
 ends = [kv_cache_bytes(c, [lengths[-1]], 2) / GIB for c in configs]
-fig = plots.kv_cache_lines(configs, lengths, 2, title=f"Windows save Gemma 3 27B {ends[0] / ends[1]:.1f} "
-                           f"times at 128k tokens, gpt-oss-120b {ends[2] / ends[3]:.1f} times")
+title = f"At 128k tokens windows save {ends[0] / ends[1]:.1f} and {ends[2] / ends[3]:.1f} times"
+fig = plots.kv_cache_lines(configs, lengths, 2, title=title)
 plots.show(fig, alt="Cache in GiB at 128k tokens: " + ", ".join(
     f"{c.name} {e:.1f}" for c, e in zip(configs, ends)))
 
@@ -420,7 +423,8 @@ print(f"naive keeps {naive:,} numbers per token and layer, absorb {absorb}: {nai
 # %% [markdown]
 # Shared layers are newer. A config says so with `num_kv_shared_layers`: the defaults of [mlx-lm's
 # Gemma 4](https://github.com/ml-explore/mlx-lm/blob/main/mlx_lm/models/gemma4_text.py) share 20 of
-# 35 layers. Whatever the heads, 35 layers' cache becomes that of 15: 2.3 times smaller.
+# 35 layers. Were the layers alike, the cache of 35 would become that of 15: 35 / 15 = 2.3 times
+# smaller.
 
 # %% [markdown]
 # ## Exercise 4 · `max_concurrent_sequences`
@@ -542,8 +546,8 @@ for name, mib in printed.items():
           f"({c.num_kv_heads} KV heads)")
 
 # %% [markdown]
-# To the MiB, and the answer to the question is in the last column. The formula is all there is to
-# a contiguous cache. What can go wrong is what you put into it.
+# To the MiB; and what puzzled the user is in the last column. The formula leaves nothing out. What
+# can go wrong is what you put into it.
 
 # %% [markdown]
 # ## Do not believe the config
@@ -772,8 +776,9 @@ def line(cells, tag):
     return "<tr>" + "".join(f"<{tag}>{cell}</{tag}>" for cell in cells) + "</tr>"
 
 body = "".join(line([tell(c) for tell in columns.values()], "td") for c in picked)
-HTML("<div style='max-height: 30em; overflow: auto'><table><caption>KV cache of real models, bf16, "
-     f"derived from their configs</caption>{line(columns, 'th')}{body}</table></div>")
+HTML("<style>.kv th {position: sticky; top: 0; background: var(--jp-layout-color0, white)}</style>"
+     "<div class='kv' style='max-height: 30em; overflow: auto'><table><caption>KV cache of real models"
+     f" in bf16, derived from their configs</caption>{line(columns, 'th')}{body}</table></div>")
 
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(11, 7.6), sharex=True)
@@ -788,17 +793,20 @@ for ax, part in zip(axes, (picked[:half], picked[half:])):
 for kind in ("MHA", "GQA", "MQA", "MLA"):
     axes[1].plot([], [], plots.MARKERS[kind], color=plots.COLOURS[kind], label=kind)
 axes[1].legend(loc="lower right")
-ends = [f"{c.name} {kib_per_token(c):,.0f}" for c in (picked[0], picked[-1])]
-fig.suptitle(f"KiB per token: {ends[0]}, {ends[1]}", x=0.01, ha="left", fontweight="bold")
+times = kib_per_token(picked[0]) / kib_per_token(picked[-1])
+fig.suptitle(f"{picked[0].name} keeps {times:.0f} times the bytes per token of {picked[-1].name}",
+             x=0.01, ha="left", fontweight="bold")
 plots.show(fig, alt=f"KiB of cache per token of {len(picked)} models, most first: " + ", ".join(
     f"{c.name} {kib_per_token(c):,.4g} ({c.attention_type})" for c in picked))
 
 # %% [markdown]
-# Look for the surprises: a family that went from MHA to GQA and back with size (SmolLM2, OLMo 2), a
-# GQA model above many MHA ones, an MLA giant beside models a hundredth of its size.
+# Look for the surprises. SmolLM2's smallest model shares heads and its largest does not; in OLMo 2 it
+# is the other way round. Gemma 3 27B, with GQA, stands among MHA models (until its windows count). And
+# DeepSeek-V3, with 671 billion parameters, keeps less per token than SmolLM3 with 3 billion.
 
 # %% [markdown]
-# The library's functions are yours with error messages. All 99 models, three sets of lengths:
+# The library's functions are yours plus error messages. Every model of the table, three sets of
+# lengths, three element sizes:
 
 # %%
 from gqa_lib import cost
@@ -826,8 +834,8 @@ explorer()
 #
 # - Nothing about **speed**: fewer bytes kept means fewer bytes read per step, but a step also reads
 #   the weights. That is lesson 06.
-# - Nothing about **quality**: why did one maker choose 2 KV heads and another 16? They measured, or
-#   they guessed. Lesson 09 trains.
+# - Nothing about **quality**: why one maker chose 2 KV heads and another 16, bytes do not say.
+#   Lesson 09 trains models to find out.
 # - Capacity here is arithmetic. A server also needs memory for activations, loses some to blocks
 #   half full, and its users' lengths vary: lessons 08 and 11.
 
