@@ -847,6 +847,6 @@ explorer()
 # - "4 to 8 times" is `q_per_kv`, against the same model as MHA; between models it says nothing.
 # - Configs mislead. Read `head_dim`, mind the flags, and ask the weights when files disagree.
 #
-# Submit with `gqa submit 05` in a terminal. **Next:** [6 · Decode is
-# bandwidth-bound](../06-decode-is-bandwidth-bound/06-decode-is-bandwidth-bound.ipynb), where these
+# Submit with `gqa submit 05` in a terminal. **Next:** [6 · Decoding is bound by
+# bandwidth](../06-decode-is-bandwidth-bound/06-decode-is-bandwidth-bound.ipynb), where these
 # bytes become time.
