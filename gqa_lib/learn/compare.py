@@ -72,9 +72,7 @@ def _plain_difference(got, expected) -> str | None:
     if isinstance(expected, int) and not isinstance(expected, bool):
         if isinstance(got, bool) or not isinstance(got, int):
             return f"It returned {_article(got)}; a whole number (int) is expected."
-    elif isinstance(expected, float):
-        if not isinstance(got, int | float):
-            return f"It returned {_article(got)}; a number is expected."
+    elif isinstance(expected, float) and isinstance(got, int | float):
         return None if math.isclose(got, expected, rel_tol=1e-9) else _unequal(got, expected)
     if type(got) is type(expected) and got == expected:
         return None

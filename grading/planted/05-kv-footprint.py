@@ -95,7 +95,7 @@ def kv_bytes_per_token(config, bytes_per_element):
     print(2 * config.num_layers * config.num_kv_heads * config.head_dim * bytes_per_element)
 
 # %% wrong kv_bytes_per_token: text with a unit
-# says: a number is expected
+# says: expected 120.0
 def kv_bytes_per_token(config, bytes_per_element):
     kept = 2 * config.num_layers * config.num_kv_heads * config.head_dim * bytes_per_element
     return f"{kept} B"
