@@ -337,7 +337,7 @@ plots.show(fig, alt="Cache in GiB at 128k tokens: " + ", ".join(
 
 # %% [markdown]
 # Sharing heads saves Gemma 3 27B a factor of 2 (its `q_per_kv`); windows save three times that. And
-# where every sequence is shorter than the window, they save nothing: the lines begin together.
+# where every sequence is shorter than the window, they save nothing: Gemma's lines begin together.
 
 # %% [markdown]
 # ## Exercise 3 · layers that share, and latents

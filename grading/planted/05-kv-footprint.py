@@ -625,7 +625,7 @@ def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes,
     return max(0, math.ceil((memory_bytes - weight_bytes) / each))
 
 # %% wrong max_concurrent_sequences: below zero
-# says: the result goes below zero
+# says: the result may go below zero. Where
 def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
     each = kv_cache_bytes(config, [context_length], bytes_per_element)
     return int((memory_bytes - weight_bytes) // each)
@@ -994,7 +994,6 @@ def kv_heads_in_weights(k_proj_weight, head_dim):
     return k_proj_weight[::head_dim].unique(dim=0).shape[0]
 
 # %% wrong kv_heads_in_weights: first elements compared
-# says: only the first row of each head is compared
 def kv_heads_in_weights(k_proj_weight, head_dim):
     firsts = k_proj_weight[::head_dim, 0].tolist()
     return 1 + sum(a != b for a, b in zip(firsts, firsts[1:]))

@@ -78,7 +78,7 @@ MAX_CONCURRENT_SEQUENCES = Exercise(
             lambda c, m, n, w, b: _how_many(c, m, n, w, b, whole=math.ceil),
         ),
         Mistake(
-            "the result goes below zero when the weights alone do not fit. No sequences fit: 0.",
+            "the result may go below zero. Where the weights do not fit, no sequence does: 0.",
             lambda c, m, n, w, b: _how_many(c, m, n, w, b, least=None),
         ),
         Mistake(
