@@ -127,9 +127,10 @@ del layers
 # %% [markdown]
 # ### Spot the bug
 #
-# Two formulas from the wild, each right for some models. Which models, and what is wrong with
-# each? (A public estimator was [8 times off](https://github.com/jranaraki/vllm-fit/issues/2) with
-# the first.)
+# Two formulas from public estimators ([the
+# first](https://github.com/vllm-project/vllm/pull/29736), [the
+# second](https://github.com/unslothai/unsloth/pull/4757)), each right for some models. Which models,
+# and what is wrong with each?
 
 # %%
 def first(c):
@@ -336,8 +337,9 @@ plots.show(fig, alt="Cache in GiB at 128k tokens: " + ", ".join(
     f"{c.name} {e:.1f}" for c, e in zip(configs, ends)))
 
 # %% [markdown]
-# Sharing heads saves Gemma 3 27B a factor of 2 (its `q_per_kv`); windows save three times that. And
-# where every sequence is shorter than the window, they save nothing: Gemma's lines begin together.
+# Sharing heads saves Gemma 3 27B a factor of 2 (its `q_per_kv`); windows save three times that. Where
+# every sequence is shorter than the window they save nothing: Gemma's lines begin together. (Another
+# project's [repaired estimator](https://github.com/unslothai/unsloth/pull/4757) also gives 10.41.)
 
 # %% [markdown]
 # ## Exercise 3 · layers that share, and latents
@@ -485,7 +487,7 @@ print(f"{weights / 1e9:.2f} GB")
 
 # %% [markdown]
 # **How many sequences of 8,192 tokens fit? And with as many KV heads as query heads, and with one?**
-# (Weights kept equal, so that only the cache changes. Derived, from the size on a data sheet.)
+# (Weights kept equal, so that only the cache changes. Derived from the size on a data sheet.)
 
 # %%
 memory = 0.9 * 80e9
@@ -501,22 +503,31 @@ for num_kv_heads in (32, 8, 1):
 # %% [markdown]
 # ### Spot the bug
 #
-# A colleague's sheet promises more sequences on the same GPU. One line differs from ours. Which unit
-# did the seller mean?
+# A colleague's sheet reads the same 80 GB as GiB and promises more users. Who is right? A cloud
+# provider [listed](https://github.com/modal-labs/modal-client/pull/2797) what GPUs really report, in
+# MiB.
 
 # %%
-sheet = 0.9 * 80 * GIB
-promised = max_concurrent_sequences(llama, sheet, 8192, weights, 2)
+promised = max_concurrent_sequences(llama, 0.9 * 80 * GIB, 8192, weights, 2)
 print(f"the sheet promises {promised}, ours {max_concurrent_sequences(llama, memory, 8192, weights, 2)}")
-print(f"80 GiB are {80 * GIB / 1e9:.1f} GB")
+for label, mib in {"H100, 80": 81_559, "A100, 80": 81_920, "L4, 24": 23_034, "T4, 16": 15_360}.items():
+    print(f"{label + ' GB':12} has {mib * MIB / 1e9:5.2f} GB = {mib * MIB / GIB:5.2f} GiB")
 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Sellers and data sheets count in GB = 10⁹ bytes; most tools that report memory count in GiB = 2³⁰,
-# 7.4 % more. The sheet reserves memory that is not there, and the last users to arrive run into an
-# out-of-memory error. Write the unit; never "G".
+# It depends on the card. GB = 10⁹ bytes, GiB = 2³⁰, 7.4 % more, and a label does not tell which: the
+# T4's 16 are GB, the A100's 80 are GiB, the H100's a little less. Here the difference is five users,
+# and a sheet that errs upwards runs out of memory under load. So always write the unit, never "G";
+# and ask the device, as below.
 # </details>
+
+# %%
+from gqa_lib.environment import ram_bytes
+
+on_gpu = device.type == "cuda"
+total = torch.cuda.mem_get_info(device)[1] if on_gpu else ram_bytes() or 0
+print(f"this machine's {'GPU' if on_gpu else 'main'} memory: {total / 1e9:.1f} GB = {total / GIB:.1f} GiB")
 
 # %% [markdown]
 # ## Against serving engines' own reports
@@ -625,7 +636,7 @@ check("read_kv_shape", read_kv_shape, seed=None, cases=[
 # </details>
 
 # %% [markdown]
-# The library's reader knows some twenty families' habits. On these three it must agree with yours:
+# The library's reader knows more families' habits. On these three it must agree with yours:
 
 # %%
 from gqa_lib.configs import from_hf_config
@@ -637,9 +648,10 @@ for name, hf in files.items():
 # %% [markdown]
 # ### Spot the bug
 #
-# A much-read page gave these sizes for 16-bit caches at "128k tokens"; readers [could not work them
-# out again](https://github.com/huggingface/blog/issues/2345). One bug is in the units of all three,
-# one in a single model. Find both.
+# A [post on Llama 3.1](https://huggingface.co/blog/llama31) gave these sizes of 16-bit caches at
+# "128k tokens", and a reader [could not work them
+# out](https://github.com/huggingface/blog/issues/2345). One bug is in the units of all three, one in
+# a single model. Find both.
 
 # %%
 page = {"Llama-3.1-8B": 15.62, "Llama-3.3-70B": 39.06, "Llama-3.1-405B": 123.05}
@@ -651,8 +663,9 @@ for name, listed in page.items():  # the page says 3.1-70B, which has the shape 
 # <details><summary>Answer</summary>
 #
 # "GB" are GiB, and "k" is 1,000. And the 405B is listed at exactly twice the truth, which fits 16 KV
-# heads where there are 8. That was the number in its files then (others [met
-# it](https://github.com/Lightning-AI/litgpt/issues/1942) too): Meta also shipped the model cut for
+# heads where there are 8. Others met that number too
+# ([litgpt](https://github.com/Lightning-AI/litgpt/issues/1942)), and an upload that had it was
+# [corrected](https://github.com/vllm-project/vllm/issues/6689). Meta also shipped the model cut for
 # 16 devices, with every KV head in it twice.
 # </details>
 
