@@ -836,11 +836,18 @@ print(f"{len(cases)} caches of {len(all_models())} models: equal to the byte")
 
 # %% [markdown]
 # ## Explore your own
+#
+# A model of the table or your own config.json, any number of heads, a batch, a device. What it shows
+# is *modelled*, with the formulas of this lesson and the next. Where sliders do not run, the second
+# cell prints and draws the same.
 
 # %%
-from gqa_lib.explore import explorer
+from gqa_lib.explore import explore, explorer
 
 explorer()
+
+# %%
+found = explore(llama, batch_size=8, context_length=8192, weight_bytes=weights)
 
 # %% [markdown]
 # ## What this does not tell you
