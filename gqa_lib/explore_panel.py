@@ -25,7 +25,7 @@ from gqa_lib.explore import (
 from gqa_lib.hardware import DATASHEET, Hardware
 
 _BYTES_PER_ELEMENT = {"float32": 4, "bfloat16": 2, "8-bit": 1, "4-bit": 0.5}
-_WIDE = {"style": {"description_width": "8em"}, "layout": {"width": "28em"}}
+_WIDE = {"style": {"description_width": "11em"}, "layout": {"width": "32em"}}
 _NO_WEIGHTS = "How many parameters it has is not known here: enter it, or read attention alone."
 
 
@@ -153,7 +153,7 @@ def _as_html(rows: list[list[str]]) -> str:
         return f"<tr>{scoped}{''.join(f'<{tag}>{html.escape(c)}</{tag}>' for c in cells[1:])}</tr>"
 
     body = "".join(row(cells, "td") for cells in rows[1:])
-    return f"<table>{row(rows[0], 'th')}{body}</table>"
+    return f"<table cellpadding='6'>{row(rows[0], 'th')}{body}</table>"
 
 
 def _image(found: list[Estimate], hardware: Hardware) -> str:

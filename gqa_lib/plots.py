@@ -212,9 +212,9 @@ def roofline(
         colour = COLOURS.get(label[:3], COLOURS["prediction"])
         marker = MARKERS.get(label[:3], "o")
         ax.plot(intensity, flops_per_s, color=colour, marker=marker, markersize=9)
-        ax.annotate(label, (intensity, flops_per_s), (10, -3), **_BESIDE, bbox=_CLEAR)
     highest = max(roof.flops_per_s for roof in (hardware, datasheet) if roof is not None)
     ax.set(xscale="log", yscale="log", xlim=(left, right), ylim=(foot / 2, highest * 6))
+    _label_points(ax, points)
     ax.set(xlabel="arithmetic intensity (FLOP per byte)", ylabel="FLOP/s")
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _with_prefix(value)))
@@ -297,8 +297,26 @@ _PREDICTION = {
     "markersize": 8,
     "linestyle": "none",
 }
-_CLEAR = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
 _DASHES = ("-", "--", "-.", ":")
+
+
+def _label_points(ax, points: Mapping[str, tuple[float, float]]) -> None:
+    """Writes each label beside its point, lower where an earlier label is in the way."""
+    width, height = 6.5, 15.0  # of a letter and of a line, in points
+    places = {
+        label: ax.transData.transform(p) * 72 / ax.get_figure().dpi for label, p in points.items()
+    }
+    taken = [(x - 6, x + 6, y - 3) for x, y in places.values()]  # the markers themselves
+    for label, point in sorted(points.items(), key=lambda item: -item[1][1]):
+        x, y = places[label][0] + 10, places[label][1]
+        drop = -3.0
+        while any(
+            abs(y + drop - other) < height and x < end and start < x + width * len(label)
+            for start, end, other in taken
+        ):
+            drop -= 3.0
+        taken.append((x, x + width * len(label), y + drop))
+        ax.annotate(label, point, (10, drop), **_BESIDE)
 
 
 def _label_ends(ax, x: float, ends: list[tuple[float, str, str]]) -> None:

@@ -26,20 +26,22 @@ def summarise(rows: Iterable[dict]) -> dict[str, dict]:
         rows: as from `time_arms`; warm-up is left out.
 
     Returns:
-        Arm to {median, low, high, iqr, n, n_quiet, used, noisy, unit}. `low` and `high` are order
-        statistics; below six samples they are the extremes, which cover less than 95 %.
+        Arm to {median, low, high, p10, iqr, n, n_quiet, used, noisy, unit}. `low` and `high` are
+        order statistics; below six samples they are the extremes, which cover less than 95 %. `p10`
+        is the tenth percentile, nearer to an undisturbed time on a busy machine.
         `noisy` is IQR over median above NOISY.
     """
     summary = {}
     for arm, samples in _by_arm(rows).items():
         kept, used = _prefer_quiet(samples)
         values = np.sort([row["value"] for row in kept])
-        q1, median, q3 = np.quantile(values, [0.25, 0.5, 0.75])
+        p10, q1, median, q3 = np.quantile(values, [0.1, 0.25, 0.5, 0.75])
         cut = _median_rank(len(values))
         summary[arm] = {
             "median": float(median),
             "low": float(values[cut]),
             "high": float(values[-1 - cut]),
+            "p10": float(p10),
             "iqr": float(q3 - q1),
             "n": len(values),
             "n_quiet": sum(row["quiet"] is True for row in samples),

@@ -80,7 +80,8 @@ def _plain_difference(got, expected) -> str | None:
 
 
 def _unequal(got, expected) -> str:
-    return f"It returned {got!r}; expected {expected!r}."
+    returned = _article(got) if got is None else repr(got)
+    return f"It returned {returned}; expected {expected!r}."
 
 
 def _tuple_difference(got, expected: tuple, dtype) -> str | None:

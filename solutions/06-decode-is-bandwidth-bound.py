@@ -1,0 +1,675 @@
+# %% [markdown]
+# # 6 · Decoding is bound by bandwidth
+#
+# | time | before this | claim tested |
+# |---|---|---|
+# | 90 minutes | lesson 05 | bandwidth decides how fast decoding is; sharing heads does not help where arithmetic decides; "cannot match MQA's compute savings" |
+#
+# When you are done you can predict a decode step from a model's shape and two numbers of the
+# machine, say when sharing heads will *not* pay, and check both on the machine in front of you.
+#
+# **Key terms:** arithmetic intensity, ridge point, roofline, memory-bound, compute-bound, prefill
+
+# %% [markdown]
+# ## A question worth measuring
+#
+# To write one token, attention over 8,192 cached tokens does 67 million multiplies and adds a layer
+# (32 heads of 64 channels): a millisecond's work at 67 GFLOP/s, which a small CPU can do. **Why
+# does it take longer, and why does removing KV heads help, when the multiplies stay the same?**
+
+# %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
+import torch
+
+from gqa_lib.learn import check, hint
+
+# %% [markdown]
+# ## By hand: one query, three keys
+#
+# One sequence, one head, `head_dim` 2, float32, three tokens in the cache.
+#
+# | | count | FLOP or bytes |
+# |---|---|---|
+# | scores: 3 dot products of length 2 | 3 · (2 multiplies + 2 adds) | 12 FLOP |
+# | values: 3 vectors of length 2, weighted and added | 3 · (2 + 2) | 12 FLOP |
+# | read q, K, V and write the output | (2 + 6 + 6 + 2) numbers of 4 bytes | 64 bytes |
+#
+# 24 FLOP for 64 bytes: 0.375 FLOP per byte. That ratio is the **arithmetic intensity**.
+
+# %% [markdown]
+# ## Exercise 1 · `attention_flops`
+#
+# *10 minutes · difficulty 2 of 5*
+#
+# FLOPs of one layer's scores and weighted values, a multiply-add being 2; the softmax is left out.
+# With `causal=True` count only the pairs a query may see: query i of T sees keys up to S - T + i.
+
+# %% nbgrader={"grade": false, "grade_id": "attention_flops", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def attention_flops(batch_size, num_heads, head_dim, num_queries, num_keys, causal=False):
+    """Return the FLOPs (a whole number) of q k^T and of the weighted sum of v."""
+    ### BEGIN SOLUTION
+    pairs = num_queries * num_keys
+    if causal:
+        pairs -= num_queries * (num_queries - 1) // 2  # the last query sees every key
+    return 4 * batch_size * num_heads * head_dim * pairs
+    ### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "attention_flops-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+check("attention_flops", attention_flops)
+### BEGIN HIDDEN TESTS
+check("attention_flops", attention_flops, seed=None, cases=[
+    *({"draw": n} for n in range(1, 4)), *({"draw": n, "causal": True} for n in range(1, 6)),
+])
+### END HIDDEN TESTS
+
+# %% [markdown] hints="attention_flops"
+# <details><summary>Hint: count pairs first</summary>
+#
+# How many (query, key) pairs are there in one head? Each costs the same for the score and for the
+# value: D multiplies and D adds.
+# </details>
+# <details><summary>If only the causal cases fail</summary>
+#
+# Half of all pairs is right for long square masks only. Here query 0 already sees S - T + 1 keys;
+# the mask hides 0 keys of the last query, 1 of the one before, T - 1 of the first.
+# </details>
+# <details><summary>A worked step</summary>
+#
+# `pairs = num_queries * num_keys`; causal takes away 0 + 1 + ... + (T - 1), which is
+# `num_queries * (num_queries - 1) // 2`. Then 4 · B · H · D · pairs.
+# </details>
+
+# %% [markdown]
+# Is that true of real code? PyTorch can count. It counts matrix products it can see, so we hand it
+# the folded form of lesson 04; a fused operator may hide its products and count as **zero**.
+
+# %%
+from torch.nn.functional import scaled_dot_product_attention as sdpa
+from torch.utils.flop_counter import FlopCounterMode
+
+def count(function):
+    with FlopCounterMode(display=False) as counter:
+        function()
+    return counter.get_total_flops()
+
+def folded(q, k, v):
+    rows = q.reshape(q.shape[0], k.shape[1], -1, q.shape[-1])
+    return ((rows @ k.mT).softmax(-1) @ v).reshape(q.shape)
+
+# %%
+for num_kv_heads in (32, 8, 1):
+    q, (k, v) = torch.randn(1, 32, 1, 64), torch.randn(2, 1, num_kv_heads, 8192, 64)
+    seen = count(lambda: folded(q, k, v))
+    assert seen > 0, "the counter saw no products: its number would mean nothing"
+    print(f"{num_kv_heads:2} KV heads: counted {seen / 1e6:.1f} MFLOP, yours "
+          f"{attention_flops(1, 32, 64, 1, 8192) / 1e6:.1f}, fused {count(lambda: sdpa(q, k, v, enable_gqa=True)) / 1e6:.1f}")
+
+# %% [markdown]
+# **The number of KV heads does not appear.** Every query head still meets every key, shared or not.
+# So what does "GQA cannot match MQA's compute savings" mean? What is left is the projections.
+
+# %%
+from gqa_lib.configs import load_model
+from gqa_lib.cost import kv_projection_params
+
+llama = load_model("Llama-3-8B")
+wide, vocabulary = 14_336, 128_256  # of its feed-forward layer, of its tokens (litgpt's config.py)
+per_layer = 2 * llama.d_model**2 + kv_projection_params(llama.d_model, 8, 128) + 3 * llama.d_model * wide
+parameters = llama.num_layers * per_layer + 2 * vocabulary * llama.d_model
+print(f"all: {parameters / 1e9:.2f} billion parameters")
+for num_kv_heads in (32, 8, 1):
+    share = llama.num_layers * kv_projection_params(llama.d_model, num_kv_heads, 128) / parameters
+    print(f"{num_kv_heads:2} KV heads: K and V projections are {share:5.1%} of that")
+
+# %% [markdown]
+# (Shapes from [litgpt](https://github.com/Lightning-AI/litgpt/blob/main/litgpt/config.py); norms
+# left out.) From 8 KV heads to 1, some 3 % of a model's multiplies can still go. That is MQA's
+# whole lead in *compute*, and it may be spent on wider layers, as in [Llama 2's
+# comparison](https://arxiv.org/abs/2307.09288) (its appendix A.2.1). What GQA gives up is **bytes**:
+# MQA's cache is 8 times smaller still.
+
+# %% [markdown]
+# ## Exercise 2 · `attention_bytes`
+#
+# *10 minutes · difficulty 2 of 5*
+#
+# The least one layer's attention must move: q, K and V read once, the output written once.
+
+# %% nbgrader={"grade": false, "grade_id": "attention_bytes", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def attention_bytes(
+    batch_size, num_heads, num_kv_heads, head_dim, num_queries, num_keys, bytes_per_element
+):
+    """Return the bytes of q and the output (num_heads) and of K and V (num_kv_heads)."""
+    ### BEGIN SOLUTION
+    rows = 2 * num_heads * num_queries + 2 * num_kv_heads * num_keys
+    return batch_size * rows * head_dim * bytes_per_element
+    ### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "attention_bytes-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+check("attention_bytes", attention_bytes)
+### BEGIN HIDDEN TESTS
+check("attention_bytes", attention_bytes, seed=None, cases=[{"draw": n} for n in range(1, 9)])
+### END HIDDEN TESTS
+
+# %% [markdown] hints="attention_bytes"
+# <details><summary>Hint: four tensors</summary>
+#
+# Write down the shapes of q, k, v and the output. Multiply each out, add, times the bytes of one
+# number.
+# </details>
+# <details><summary>If it is too large for few KV heads</summary>
+#
+# K and V have `num_kv_heads` heads and `num_keys` rows; q and the output have `num_heads` heads and
+# `num_queries` rows.
+# </details>
+# <details><summary>A worked step</summary>
+#
+# `2 * num_heads * num_queries` rows of q and output, `2 * num_kv_heads * num_keys` rows of K and V;
+# each row has `head_dim` numbers.
+# </details>
+
+# %% [markdown]
+# ## Exercise 3 · `arithmetic_intensity`
+#
+# *2 minutes · difficulty 1 of 5*
+#
+# FLOPs per byte moved. Watch which is on top; papers and blogs use both.
+
+# %% nbgrader={"grade": false, "grade_id": "arithmetic_intensity", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def arithmetic_intensity(flops, bytes_moved):
+    """Return FLOP per byte."""
+    ### BEGIN SOLUTION
+    return flops / bytes_moved
+    ### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "arithmetic_intensity-check", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
+check("arithmetic_intensity", arithmetic_intensity)
+### BEGIN HIDDEN TESTS
+check("arithmetic_intensity", arithmetic_intensity, seed=None, cases=[{"draw": n} for n in range(1, 5)])
+### END HIDDEN TESTS
+
+# %% [markdown] hints="arithmetic_intensity"
+# <details><summary>Hint: read the unit</summary>
+#
+# FLOP per byte: FLOPs divided by bytes.
+# </details>
+# <details><summary>If the check says cut off</summary>
+#
+# `//` keeps whole numbers only, and most decode intensities are small: 0.375 would become 0.
+# </details>
+# <details><summary>A worked step</summary>
+#
+# `return flops / bytes_moved`.
+# </details>
+
+# %% [markdown]
+# Now put the three together. What happens to the intensity as the context grows, and what as the
+# batch grows? **Guess before you run.**
+
+# %%
+def decode_intensity(num_kv_heads, batch_size, num_keys, bytes_per_element=2):
+    flops = attention_flops(batch_size, 32, 128, 1, num_keys)
+    moved = attention_bytes(batch_size, 32, num_kv_heads, 128, 1, num_keys, bytes_per_element)
+    return arithmetic_intensity(flops, moved)
+
+for num_kv_heads in (32, 8, 1):
+    row = [decode_intensity(num_kv_heads, b, s) for b, s in ((1, 128), (1, 8192), (64, 8192))]
+    print(f"{num_kv_heads:2} KV heads, bf16: " + ", ".join(f"{x:5.2f}" for x in row) + " FLOP/byte")
+
+# %% [markdown]
+# Neither. Each sequence brings its own cache and its own work, so more of them change nothing. Once
+# q and the output are negligible, $4 S H_q D$ FLOP meet $2 S H_{kv} D\,b$ bytes: the intensity is
+# **2 · q_per_kv / bytes per element**. In bf16 that is `q_per_kv` itself.
+
+# %% [markdown]
+# ## Two numbers of your machine
+#
+# How many FLOPs can it do in the time it takes to read one byte? That is its **ridge point**: FLOP/s
+# over bytes/s, both measured here, now.
+
+# %%
+from gqa_lib.hardware import DATASHEET, measure_hardware, pick_device
+
+device = pick_device()
+dtype = torch.float32 if device.type == "cpu" else torch.float16
+machine = measure_hardware(device, dtype)
+print(f"{machine.name}: reads {machine.bandwidth_bytes_per_s / 1e9:.0f} GB/s, multiplies "
+      f"{machine.flops_per_s / 1e9:,.0f} GFLOP/s")
+print(f"ridge: {machine.flops_per_s / machine.bandwidth_bytes_per_s:.1f} FLOP per byte")
+
+# %% [markdown]
+# For comparison, GPUs from their data sheets, *as transcribed on secondary pages*; we have not read
+# the vendors' own sheets. (`DATASHEET[name].provenance` says where each was found.)
+
+# %%
+for name in ("T4", "A100 80GB SXM", "H100 SXM", "H200 SXM", "L4", "MI300X"):
+    gpu = DATASHEET[name]
+    print(f"{name:14} {gpu.flops_per_s / 1e12:6.0f} TFLOP/s {gpu.bandwidth_bytes_per_s / 1e12:6.2f} TB/s"
+          f"   ridge {gpu.flops_per_s / gpu.bandwidth_bytes_per_s:4.0f}")
+
+# %% [markdown]
+# ### Spot the bug
+#
+# A colleague's slide says: "An H200 does 1,979 TFLOP/s in bf16 and reads 4.8 TB/s, so its ridge is
+# 412." The table above says 206. One of the two numbers has an asterisk on the sheet. Which?
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# The FLOP/s. Twice the dense rate is the rate *with 2:4 sparsity*, for weights in which two of every
+# four numbers are zero. Sheets like to headline it; attention gets nothing of it. Whenever a ridge
+# is off by exactly 2, look there.
+# </details>
+
+# %% [markdown]
+# ## Exercise 4 · `is_memory_bound`
+#
+# *5 minutes · difficulty 2 of 5*
+#
+# True when moving the bytes takes longer than doing the FLOPs. `hardware` has `flops_per_s`,
+# `bandwidth_bytes_per_s` and `memory_bytes`.
+
+# %% nbgrader={"grade": false, "grade_id": "is_memory_bound", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def is_memory_bound(intensity, hardware):
+    """Return whether work of this intensity (FLOP per byte) waits for memory on this hardware."""
+    ### BEGIN SOLUTION
+    return intensity < hardware.flops_per_s / hardware.bandwidth_bytes_per_s
+    ### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "is_memory_bound-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+check("is_memory_bound", is_memory_bound)
+### BEGIN HIDDEN TESTS
+check("is_memory_bound", is_memory_bound, seed=None, cases=[{"draw": n} for n in range(1, 25)])
+### END HIDDEN TESTS
+
+# %% [markdown] hints="is_memory_bound"
+# <details><summary>Hint: compare with the ridge</summary>
+#
+# The ridge point is the intensity at which both take equally long.
+# </details>
+# <details><summary>If it is exactly the wrong way round</summary>
+#
+# Few FLOPs per byte means little to do while waiting: below the ridge, memory decides.
+# </details>
+# <details><summary>A worked step</summary>
+#
+# `ridge = hardware.flops_per_s / hardware.bandwidth_bytes_per_s`, then `return intensity < ridge`.
+# </details>
+
+# %% [markdown]
+# So where does decoding stand, with 32 query heads, on your machine and on an H100?
+
+# %%
+element = dtype.itemsize
+for num_kv_heads in (32, 8, 1):
+    here, there = (decode_intensity(num_kv_heads, 1, 8192, b) for b in (element, 2))
+    print(f"{num_kv_heads:2} KV heads: here {here:5.2f} FLOP/byte, memory-bound "
+          f"{is_memory_bound(here, machine)}; H100 in bf16 {there:5.2f}, "
+          f"{is_memory_bound(there, DATASHEET['H100 SXM'])}")
+
+# %%
+mqa_waits = is_memory_bound(decode_intensity(1, 1, 8192, element), machine)
+if mqa_waits:
+    print("Even MQA waits for memory here: bytes decide all along.")
+else:
+    print("MQA with 32 heads per KV head is compute-bound here: its last bytes buy nothing.")
+
+# %% [markdown]
+# On a GPU the ridge lies in the hundreds, and query heads that share K and V stay far below it. A CPU's
+# is often near 10: 32 query heads on one KV head give 16 FLOP per byte in float32, and arithmetic
+# takes over. **Now you know which of the two you have.**
+
+# %% [markdown]
+# ## The roofline, measured
+#
+# No kernel can be faster than either ceiling: the lower of intensity × bandwidth and peak FLOP/s.
+# We time decoding with 32, 8 and 1 KV heads, a prompt of 1,024 tokens, and a linear layer fed
+# one token or 64. **Which touch the slope, which the flat roof?**
+
+# %%
+from gqa_lib.attention import grouped_query_attention
+from gqa_lib.measure import rotating_buffers, summarise, time_arms
+
+HEADS, HEAD_DIM, TOKENS, PROMPT, WIDTH = 32, 64, 8192, 1024, 4096
+
+def new(*shape):
+    return torch.randn(shape, device=device, dtype=dtype)
+
+def buffers(*shape):
+    return rotating_buffers(lambda: new(*shape), new(*shape).nbytes, device=device)
+
+q, prompt = new(1, HEADS, 1, HEAD_DIM), new(3, 1, HEADS, PROMPT, HEAD_DIM)
+caches = {n: buffers(2, 1, n, TOKENS, HEAD_DIM) for n in (32, 8, 1)}
+weights = buffers(WIDTH, WIDTH)
+tokens = {n: new(n, WIDTH) for n in (1, 64)}
+
+# %%
+arms = {
+    "MHA decode": lambda i: grouped_query_attention(q, *caches[32][i % len(caches[32])]),
+    "GQA decode": lambda i: grouped_query_attention(q, *caches[8][i % len(caches[8])]),
+    "MQA decode": lambda i: grouped_query_attention(q, *caches[1][i % len(caches[1])]),
+    "prefill": lambda i: grouped_query_attention(*prompt),
+    "weights, 1 token": lambda i: tokens[1] @ weights[i % len(weights)],
+    "weights, 64 tokens": lambda i: tokens[64] @ weights[i % len(weights)],
+}
+timing = summarise(time_arms(arms, rounds=15, device=device, budget_s=12))
+
+# %%
+def linear(n):  # FLOPs and bytes of n tokens through the linear layer
+    return 2 * n * WIDTH**2, (WIDTH**2 + 2 * n * WIDTH) * element
+
+work = {f"{arm} decode": (attention_flops(1, HEADS, HEAD_DIM, 1, TOKENS),
+                          attention_bytes(1, HEADS, n, HEAD_DIM, 1, TOKENS, element))
+        for arm, n in (("MHA", 32), ("GQA", 8), ("MQA", 1))}
+work["prefill"] = (attention_flops(1, HEADS, HEAD_DIM, PROMPT, PROMPT, causal=True),
+                   attention_bytes(1, HEADS, HEADS, HEAD_DIM, PROMPT, PROMPT, element))
+work |= {"weights, 1 token": linear(1), "weights, 64 tokens": linear(64)}
+for arm, (flops, moved) in work.items():
+    t = timing[arm]
+    print(f"{arm:18} {arithmetic_intensity(flops, moved):7.2f} FLOP/byte {t['median'] * 1e3:7.3g} ms "
+          f"{moved / t['median'] / 1e9:6.1f} GB/s {flops / t['median'] / 1e9:7.1f} GFLOP/s",
+          "(noisy)" if t["noisy"] else "")
+
+# %%
+from gqa_lib import plots
+
+plots.use_style()
+points = {arm: (arithmetic_intensity(*work[arm]), work[arm][0] / timing[arm]["median"]) for arm in work}
+waiting = [arm for arm in work if is_memory_bound(points[arm][0], machine)]
+fig = plots.roofline(machine, points, title=f"{len(waiting)} of {len(work)} kinds of work wait for memory here")
+plots.show(fig, alt="Roofline of this machine. " + "; ".join(
+    f"{arm}: {x:.3g} FLOP per byte, {y / 1e9:.3g} GFLOP/s" for arm, (x, y) in points.items()))
+
+# %% [markdown]
+# The three decode points climb the slope: sharing heads moves them **right**, by cutting bytes, and
+# the slope carries them up. Prefill sits under the flat roof with nothing to gain there. And note the
+# weights: with one token they are as starved as MHA; with 64 tokens each byte read serves 64 times.
+# **Batching rescues the weights, never the cache.**
+
+# %% [markdown]
+# ### Spot the bug
+#
+# "Our kernel has a ratio of 0.25. The ridge is 10. Far below the ridge: memory-bound, so let us share
+# heads." The number 0.25 came from a README that defines the ratio as *bytes per FLOP*. What is wrong?
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# 0.25 bytes per FLOP are 4 FLOP per byte: still below 10 here, by luck. But 0.01 bytes per FLOP is
+# 100 FLOP per byte, far *above* the ridge, and the reading turns over. Shazeer's paper uses
+# memory over compute, rooflines the inverse. Write the unit next to the number.
+# </details>
+
+# %% [markdown]
+# ## Predict a decode step, then check the prediction
+#
+# The prediction for attention is the longer of bytes over bandwidth and FLOPs over peak. How good is
+# it? We divide **predicted by measured** time over 18 shapes: 1 is perfect, below 1 means time was
+# lost to something the two ceilings leave out.
+
+# %%
+KV_HEADS, CONTEXTS = (32, 16, 8, 4, 2, 1), (4096, 8192, 16_384)
+
+def work_of(num_kv_heads, num_keys):
+    return (attention_flops(1, HEADS, HEAD_DIM, 1, num_keys),
+            attention_bytes(1, HEADS, num_kv_heads, HEAD_DIM, 1, num_keys, element))
+
+shapes = [(n, context) for context in CONTEXTS for n in KV_HEADS]
+kv = {(n, context): buffers(2, 1, n, context, HEAD_DIM) for n, context in shapes}
+rows = time_arms({shape: lambda i, kv=kv[shape]: grouped_query_attention(q, *kv[i % len(kv)])
+                  for shape in shapes}, rounds=30, device=device, budget_s=12)
+step_timing = summarise(rows)
+time_of = {shape: t["p10"] for shape, t in step_timing.items()}  # others on the machine only add time
+
+# %%
+bound_s = {}
+for shape in shapes:
+    flops, moved = work_of(*shape)
+    bound_s[shape] = max(moved / machine.bandwidth_bytes_per_s, flops / machine.flops_per_s)
+ratio = {shape: bound_s[shape] / time_of[shape] for shape in shapes}
+print(f"predicted / measured from {min(ratio.values()):.2f} to {max(ratio.values()):.2f}")
+
+# %% [markdown]
+# The ceilings are a **bound**: what the memory and the multipliers could do. How much of them *this
+# kernel* reaches is a fact about the kernel, and two measurements tell it. Let its time be bytes
+# over its own bandwidth plus FLOPs over its own speed, and solve for the two from MHA and MQA at 8,192
+# tokens. The other 16 shapes were not used: do they come out right?
+
+# %%
+from numpy.linalg import solve
+
+known = [(32, 8192), (1, 8192)]
+seconds_per_flop, seconds_per_byte = solve([work_of(*shape) for shape in known],
+                                           [time_of[shape] for shape in known])
+print(f"this kernel: {1e-9 / seconds_per_byte:.0f} of {machine.bandwidth_bytes_per_s / 1e9:.0f} GB/s, "
+      f"{1e-9 / seconds_per_flop:.0f} of {machine.flops_per_s / 1e9:.0f} GFLOP/s")
+fitted_s = {s: work_of(*s)[0] * seconds_per_flop + work_of(*s)[1] * seconds_per_byte for s in shapes}
+fitted = {s: fitted_s[s] / time_of[s] for s in shapes if s not in known}
+
+# %%
+import matplotlib.pyplot as plt
+
+fig, ax = plt.subplots(figsize=(7.2, 3.8))
+ax.axhspan(0.85, 1 / 0.85, color="#EEEEEE")
+ax.axhline(1, color=plots.COLOURS["ceiling"], linestyle="--")
+for kind, values, face in (("from the ceilings", ratio, "white"), ("from two measurements", fitted, plots.COLOURS["GQA"])):
+    x = [KV_HEADS.index(n) + 0.2 * (CONTEXTS.index(c) - 1) for n, c in values]
+    ax.plot(x, values.values(), "o", color=plots.COLOURS["GQA"], markerfacecolor=face, label=kind)
+ax.set(ylim=(0, 1.5), ylabel="predicted / measured time")
+ax.set_xlabel("KV heads; in each, from left to right, 4k, 8k and 16k tokens. Grey: within 15 %")
+ax.set_xticks(range(len(KV_HEADS)), KV_HEADS)
+ax.legend(loc="upper right", ncols=2)
+good = sum(0.85 <= r <= 1 / 0.85 for r in fitted.values())
+ax.set_title(f"Two measurements predict {good} of the other {len(fitted)} within 15 %")
+plots.show(fig, alt="Predicted over measured decode time, from the ceilings and from two measurements: " + "; ".join(
+    f"{n} KV heads, {c} tokens {ratio[n, c]:.2f} and {fitted.get((n, c), 1):.2f}" for n, c in shapes))
+
+# %%
+disturbed = [f"{n} KV heads at {c:,}" for (n, c), t in step_timing.items() if t["noisy"]]
+print("noisy, so run again before you believe them:", ", ".join(disturbed) or "none")
+
+# %% [markdown]
+# <details><summary>What the ceilings leave out</summary>
+#
+# - A CPU kernel's loops do not keep every memory channel busy, and thin products (a few rows
+#   against thousands of keys) run far below the speed of large square ones. A hand-written kernel
+#   comes closer: the library's benchmarks show by how much.
+# - Near the ridge bytes and FLOPs both take long, and a kernel overlaps them only in part. Adding
+#   the two times, as the fit does, says: not at all.
+# - Starting a call and sharing out threads costs microseconds that short reads cannot hide.
+# - A neighbour on the machine takes bandwidth.
+# </details>
+#
+# Either way the *shape* of the answer holds: fewer bytes, less time, until the FLOPs are what is left.
+
+# %% [markdown]
+# ## Exercise 5 · `decode_step_time`
+#
+# *15 minutes · difficulty 4 of 5*
+#
+# A whole model now. One step, for a batch of B sequences with `context_length` tokens each, reads all
+# weights **once** and every sequence's K and V in every layer. It does 2 FLOP per parameter and
+# sequence, and attention's 4 · S · H · D per layer and sequence. Bytes over bandwidth or FLOPs over peak: the
+# longer one is the answer. (Standard attention; `bytes_per_element` is that of cache and weights,
+# so there are `weight_bytes / bytes_per_element` parameters.)
+
+# %% nbgrader={"grade": false, "grade_id": "decode_step_time", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def decode_step_time(
+    config, hardware, batch_size, context_length, bytes_per_element, weight_bytes
+):
+    """Return the least seconds of one decode step; config has num_layers, num_heads,
+    num_kv_heads and head_dim, hardware has flops_per_s and bandwidth_bytes_per_s."""
+    ### BEGIN SOLUTION
+    tokens = batch_size * context_length * config.num_layers
+    kv_bytes = 2 * tokens * config.num_kv_heads * config.head_dim * bytes_per_element
+    linear_flops = 2 * batch_size * weight_bytes / bytes_per_element
+    attention = 4 * tokens * config.num_heads * config.head_dim
+    return max(
+        (weight_bytes + kv_bytes) / hardware.bandwidth_bytes_per_s,
+        (linear_flops + attention) / hardware.flops_per_s,
+    )
+    ### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "decode_step_time-check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
+check("decode_step_time", decode_step_time)
+### BEGIN HIDDEN TESTS
+check("decode_step_time", decode_step_time, seed=None, cases=[{"draw": n} for n in range(1, 13)])
+### END HIDDEN TESTS
+
+# %% [markdown] hints="decode_step_time"
+# <details><summary>Hint: two sums and a max</summary>
+#
+# Add up all bytes (weights once, caches of all sequences and layers). Add up all FLOPs. Divide each
+# by its rate; return the longer time.
+# </details>
+# <details><summary>If it is right for batch 1 only</summary>
+#
+# What grows with the batch? The caches, attention's FLOPs, and the weights' FLOPs. What does not: the
+# weights' bytes.
+# </details>
+# <details><summary>A worked step</summary>
+#
+# `kv_bytes = 2 * batch_size * config.num_layers * config.num_kv_heads * context_length *
+# config.head_dim * bytes_per_element`, and
+# `linear_flops = 2 * batch_size * weight_bytes / bytes_per_element`.
+# </details>
+
+# %% [markdown]
+# ## When sharing heads buys almost nothing
+#
+# Llama-3-8B's shape with 32, 8 or 1 KV heads on an H100's data sheet, weights held the same. Same
+# architecture, same hardware, four kinds of traffic. **Which row gains most? Which nothing?**
+
+# %%
+from dataclasses import replace
+
+H100, WEIGHTS = DATASHEET["H100 SXM"], 2 * parameters
+print("batch  context        MHA      GQA-8       MQA    GQA gains (modelled)")
+for batch, context in ((1, 1024), (1, 131_072), (32, 8192), (128, 1024)):
+    t = {n: decode_step_time(replace(llama, num_kv_heads=n), H100, batch, context, 2, WEIGHTS) for n in (32, 8, 1)}
+    print(f"{batch:5} {context:8,} " + " ".join(f"{s * 1e3:7.2f} ms" for s in t.values()) + f"   {t[32] / t[8]:5.2f}x")
+
+# %% [markdown]
+# One user, a thousand tokens: MHA's 512 MiB of cache lie beside 15 GiB of weights. GQA spares 384 MiB of
+# all that, and the gain is 2 %. Four times less cache is four times faster only where there is
+# nothing *but* cache. "GQA makes decoding 4 times faster" leaves out batch, context and weights.
+
+# %% [markdown]
+# ## Measure it: weights or cache?
+#
+# A model of two layers, small enough for any machine: 134 MB of weights in float32. Once with one short
+# sequence, once with 16 long ones. The prediction is yours.
+
+# %%
+from gqa_lib.configs import ModelConfig
+
+D_MODEL, LAYERS, D_FF = 1024, 2, 4096
+matrices = [new(D_MODEL, D_MODEL) for _ in range(4 * LAYERS)]
+wide_ones = [(new(D_MODEL, D_FF), new(D_FF, D_MODEL), new(D_MODEL, D_FF)) for _ in range(LAYERS)]
+model_bytes = sum(w.nbytes for w in matrices) + sum(w.nbytes for three in wide_ones for w in three)
+
+def step(x, layers_kv):
+    for layer, (k, v) in enumerate(layers_kv):
+        for w in matrices[4 * layer: 4 * layer + 3]:  # K and V projections held as large as q's
+            projected = x @ w
+        attended = grouped_query_attention(projected.view(len(x), HEADS, 1, -1), k, v)
+        x = x + attended.flatten(1) @ matrices[4 * layer + 3]
+        up, down, gate = wide_ones[layer]
+        x = x + ((x @ up) * (x @ gate)) @ down
+    return x
+
+# %%
+TRAFFIC = {"1 sequence of 256 tokens": (1, 256), "16 sequences of 4,096": (16, 4096)}
+measured, expected = {}, {}
+for name, (batch, context) in TRAFFIC.items():
+    x, arms = new(batch, D_MODEL) / D_MODEL, {}
+    for n in (32, 8):
+        kv = [new(2, batch, n, context, D_MODEL // HEADS) for _ in range(LAYERS)]
+        arms[n] = lambda i, x=x, kv=kv: step(x, kv)
+        config = ModelConfig("two layers", LAYERS, HEADS, n, D_MODEL // HEADS, D_MODEL)
+        expected[name, n] = decode_step_time(config, machine, batch, context, element, model_bytes)
+    timed = summarise(time_arms(arms, rounds=12, device=device, budget_s=8))
+    measured |= {(name, n): t["median"] for n, t in timed.items()}
+
+# %%
+for name in TRAFFIC:
+    gain, said = (t[name, 32] / t[name, 8] for t in (measured, expected))
+    print(f"{name:26} MHA {measured[name, 32] * 1e3:6.1f} ms, GQA-8 {measured[name, 8] * 1e3:6.1f} ms: "
+          f"{gain:.2f} times as fast, predicted {said:.2f}")
+
+# %% [markdown]
+# One short sequence: next to nothing, as predicted. Sixteen long ones: a real gain. If it falls short of
+# the prediction, the reason is the one you met above: the prediction takes the ceilings, and a kernel
+# that reaches less of them with 8 KV heads than with 32 gives part of the gain away.
+
+# %% [markdown]
+# ## Prefill: nothing to gain
+#
+# The same sharing, on a prompt: every key is read once and used by hundreds of queries.
+
+# %%
+q_prompt = new(1, HEADS, PROMPT, HEAD_DIM)
+prompts = {n: new(2, 1, n, PROMPT, HEAD_DIM) for n in (32, 8, 1)}
+prefill = summarise(time_arms({n: lambda i, kv=kv: grouped_query_attention(q_prompt, *kv)
+                               for n, kv in prompts.items()}, rounds=10, device=device, budget_s=6))
+for n, t in prefill.items():
+    ai = arithmetic_intensity(attention_flops(1, HEADS, HEAD_DIM, PROMPT, PROMPT, causal=True),
+                              attention_bytes(1, HEADS, n, HEAD_DIM, PROMPT, PROMPT, element))
+    print(f"{n:2} KV heads: {ai:6.0f} FLOP/byte, {t['median'] * 1e3:6.1f} ms, "
+          f"{prefill[32]['median'] / t['median']:.2f} times as fast as MHA", "(noisy)" if t["noisy"] else "")
+
+# %% [markdown]
+# Hundreds of FLOPs per byte, far right of the ridge of any machine above: arithmetic decides, and
+# there sharing heads has nothing to offer but the smaller projections and the smaller cache it
+# leaves behind.
+
+# %% [markdown]
+# ## Explore
+#
+# Any model, any of these machines or yours. Everything it shows is *modelled*, with the formulas you
+# just wrote. (Where sliders do not run, the cell below prints and draws the same.)
+
+# %%
+from gqa_lib.explore import explore, explorer
+
+explorer(replace(llama, weight_bytes=WEIGHTS), hardware=machine)
+
+# %%
+found = explore(llama, H100, batch_size=32, context_length=8192, weight_bytes=WEIGHTS)
+
+# %% [markdown]
+# ## Yours and the library's
+
+# %%
+from gqa_lib import cost
+
+pairs = [
+    (attention_flops(3, 32, 128, 7, 900, True), cost.attention_flops(3, 32, 128, 7, 900, True)),
+    (attention_bytes(3, 32, 8, 128, 7, 900, 2), cost.attention_bytes(3, 32, 8, 128, 7, 900, 2)),
+    (arithmetic_intensity(24, 64), cost.arithmetic_intensity(24, 64)),
+    (is_memory_bound(16, machine), cost.is_memory_bound(16, machine)),
+    (decode_step_time(llama, H100, 32, 8192, 2, WEIGHTS), cost.decode_step_time(llama, H100, 32, 8192, 2, WEIGHTS)),
+]
+print("same:", [yours == library for yours, library in pairs])
+
+# %% [markdown]
+# `cost.decode_step_time` also knows windows, MLA and shared layers; `cost.ridge_point` and
+# `cost.decode_intensity` have the two numbers you compared.
+
+# %% [markdown]
+# ## What this does not tell you
+#
+# - A ceiling is a **bound**. How near a kernel comes must be measured, for your kernel, dtype and
+#   shapes; the ratio plot is how.
+# - Data-sheet ceilings are rarely reached. Before you predict a server from a sheet, fit the two
+#   rates to a few steps measured on it, as you did here.
+# - Time is not money, and a step is not a service: queues, prompts and the mix of lengths come later.
+
+# %% [markdown]
+# ## In three lines
+#
+# - Decode attention does 2 · q_per_kv / bytes FLOPs per byte, whatever the batch or the context.
+# - Below the ridge time is bytes over bandwidth, so fewer KV heads are faster; above it they are not.
+# - The gain for a whole model is the cache's share of all bytes read: predict it before you promise it.
+#
+# Submit with `gqa submit 06` in a terminal. **Next:** `gqa bench decode-latency -p context=16384`
+# measures your own shapes the same way; `gqa map` shows where you stand.
