@@ -384,7 +384,7 @@ for ax, parts, unit in zip(axes, (read, flop), ("MB read", "MFLOP")):
         ax.barh(list(parts), widths, left=left, color=colour, label=kind)
         left = [a + b for a, b in zip(left, widths)]
     for row, (end, cache) in enumerate(zip(left, widths)):
-        text = f"{end:.0f}, of it cache {cache:.0f}"
+        text = f"{end:.0f} (cache {cache:.0f})"
         ax.annotate(text, (end, row), (4, 0), textcoords="offset points", va="center")
     ax.set(xlabel=f"{unit} per token, one attention layer", xlim=(0, 400))
     ax.grid(axis="y", visible=False)
@@ -475,7 +475,9 @@ plots.show(fig, alt="Time per step in ms, measured (and predicted at least): " +
 # Look at which bound the prediction named. Bound by *arithmetic* (likely on a CPU): the bytes fell
 # by 32, the FLOPs did not, and now they are what takes the time. Bound by *memory* (likely on a
 # GPU): little is left to read, so starting the kernels takes longer than their work; more tokens
-# or sequences come closer to the prediction. Lesson 06 draws this line for any machine.
+# or sequences come closer to the prediction. Lesson 06 draws this line for any machine. And if
+# yours is no faster than MHA, other programs hold the cores: a short step suffers most. Close
+# them and measure again.
 # </details>
 # <details><summary>And broadcasting?</summary>
 #

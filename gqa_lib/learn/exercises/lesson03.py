@@ -7,7 +7,7 @@ import torch
 from gqa_lib.kernels.reference import attention_reference
 
 from ..exercise import Exercise, Mistake
-from .variants import FOLDING, NO_MASK, TOP_LEFT_MASK, draw, plain_attention
+from .variants import FOLDING, NO_MASK, TOP_LEFT_MASK, bottom_right, draw, plain_attention
 
 _LESSON = "03-multi-query-attention"
 
@@ -78,6 +78,10 @@ MULTI_QUERY_ATTENTION = Exercise(
             "masked scores are set to 0. exp(0) is 1, so hidden keys still get weight: set them "
             "to -inf before the softmax.",
             partial(plain_attention, masked_score=0.0),
+        ),
+        Mistake(
+            "the mask is upside down: hide the keys where the mask is False.",
+            partial(plain_attention, mask=lambda T, S: ~bottom_right(T, S)),
         ),
         Mistake(
             "the scores are not scaled by the square root of head_dim.",
