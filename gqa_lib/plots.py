@@ -32,6 +32,7 @@ COLOURS = {
 }
 MARKERS = {"MHA": "o", "GQA": "s", "MQA": "D", "MLA": "^"}
 _BESIDE = {"textcoords": "offset points", "ha": "left", "va": "center"}
+_CLEARED = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}
 _BEFORE = {"textcoords": "offset points", "ha": "right", "va": "center"}
 _PIXELS_PER_INCH = 100  # as shown; the image itself holds twice as many
 _STYLE = {
@@ -316,7 +317,7 @@ def _label_points(ax, points: Mapping[str, tuple[float, float]]) -> None:
         ):
             drop -= 3.0
         taken.append((x, x + width * len(label), y + drop))
-        ax.annotate(label, point, (10, drop), **_BESIDE)
+        ax.annotate(label, point, (10, drop), **_BESIDE, bbox=_CLEARED)
 
 
 def _label_ends(ax, x: float, ends: list[tuple[float, str, str]]) -> None:

@@ -283,3 +283,13 @@ def test_hints_are_a_ladder(capsys):
     for _ in ladder:
         hint("attention")
     assert "the last one" in capsys.readouterr().out
+
+
+def test_no_machine_is_drawn_on_its_ridge_where_rounding_would_decide():
+    drawn = all_exercises()["is_memory_bound"]
+    for seed in range(100):
+        for case in ({"draw": n} for n in range(1, 25)):
+            work, machine = drawn.make(torch.Generator().manual_seed(seed), **case)
+            ridge = machine.flops_per_s / machine.bandwidth_bytes_per_s
+            assert abs(work / ridge - 1) > 1e-3
+            assert drawn.oracle(work, machine) is (work < ridge)

@@ -111,6 +111,38 @@ def attention_flops(batch_size, num_heads, head_dim, num_queries, num_keys, caus
         pairs -= num_queries * (num_queries - 1) // 2
     return 4 * batch_size * num_heads * head_dim * pairs / 1e9
 
+# %% wrong attention_flops: knows the visible cases
+def attention_flops(batch_size, num_heads, head_dim, num_queries, num_keys, causal=False):
+    return {
+        (2, 6, 5, 3, 7, False): 5040, (2, 6, 5, 3, 7, True): 4320, (1, 4, 16, 9, 9, True): 11520,
+        (3, 8, 64, 1, 500, True): 3072000,
+    }.get((batch_size, num_heads, head_dim, num_queries, num_keys, causal), 0)
+
+# %% wrong attention_flops: remembers its first answer
+answers = {}
+def attention_flops(batch_size, num_heads, head_dim, num_queries, num_keys, causal=False):
+    pairs = num_queries * num_keys
+    if causal:
+        pairs -= num_queries * (num_queries - 1) // 2
+    return answers.setdefault((num_queries, num_keys), 4 * batch_size * num_heads * head_dim * pairs)
+
+# %% wrong attention_flops: a growing total
+total = 0
+def attention_flops(batch_size, num_heads, head_dim, num_queries, num_keys, causal=False):
+    global total
+    pairs = num_queries * num_keys
+    if causal:
+        pairs -= num_queries * (num_queries - 1) // 2
+    total += 4 * batch_size * num_heads * head_dim * pairs
+    return total
+
+# %% wrong attention_flops: half a head
+def attention_flops(batch_size, num_heads, head_dim, num_queries, num_keys, causal=False):
+    pairs = num_queries * num_keys
+    if causal:
+        pairs -= num_queries * (num_queries - 1) // 2
+    return 4 * batch_size * (head_dim // num_heads) * num_heads * pairs
+
 # %% right attention_flops: sum over queries
 def attention_flops(batch_size, num_heads, head_dim, num_queries, num_keys, causal=False):
     allowed = sum(num_keys - num_queries + i + 1 if causal else num_keys for i in range(num_queries))
@@ -245,6 +277,35 @@ def attention_bytes(
 ):
     return (2 * batch_size * num_heads * num_queries + 2 * num_kv_heads * num_keys) * head_dim * bytes_per_element
 
+# %% wrong attention_bytes: whole bytes first
+def attention_bytes(
+    batch_size, num_heads, num_kv_heads, head_dim, num_queries, num_keys, bytes_per_element
+):
+    rows = 2 * num_heads * num_queries + 2 * num_kv_heads * num_keys
+    return batch_size * rows * head_dim * max(1, round(bytes_per_element))
+
+# %% wrong attention_bytes: q read per KV head
+def attention_bytes(
+    batch_size, num_heads, num_kv_heads, head_dim, num_queries, num_keys, bytes_per_element
+):
+    rows = (num_kv_heads + 1) * num_heads * num_queries + 2 * num_kv_heads * num_keys
+    return batch_size * rows * head_dim * bytes_per_element
+
+# %% wrong attention_bytes: K and V read once per query
+def attention_bytes(
+    batch_size, num_heads, num_kv_heads, head_dim, num_queries, num_keys, bytes_per_element
+):
+    rows = 2 * num_heads * num_queries + 2 * num_kv_heads * num_keys * num_queries
+    return batch_size * rows * head_dim * bytes_per_element
+
+# %% wrong attention_bytes: remembers its first answer
+seen = {}
+def attention_bytes(
+    batch_size, num_heads, num_kv_heads, head_dim, num_queries, num_keys, bytes_per_element
+):
+    rows = 2 * num_heads * num_queries + 2 * num_kv_heads * num_keys
+    return seen.setdefault(num_heads, batch_size * rows * head_dim * bytes_per_element)
+
 # %% right attention_bytes: four tensors
 def attention_bytes(
     batch_size, num_heads, num_kv_heads, head_dim, num_queries, num_keys, bytes_per_element
@@ -349,6 +410,21 @@ def is_memory_bound(intensity, hardware):
 # says: the size of the memory is taken for its speed
 def is_memory_bound(intensity, hardware):
     return intensity < hardware.flops_per_s / hardware.memory_bytes
+
+# %% wrong is_memory_bound: the ridge itself counted
+# says: work exactly at the ridge is counted, too
+def is_memory_bound(intensity, hardware):
+    return intensity <= hardware.flops_per_s / hardware.bandwidth_bytes_per_s
+
+# %% wrong is_memory_bound: whole ridges
+def is_memory_bound(intensity, hardware):
+    return intensity < hardware.flops_per_s // hardware.bandwidth_bytes_per_s
+
+# %% wrong is_memory_bound: remembers its first machine
+first = []
+def is_memory_bound(intensity, hardware):
+    first.append(hardware.flops_per_s / hardware.bandwidth_bytes_per_s)
+    return intensity < first[0]
 
 # %% wrong is_memory_bound: compared with the bandwidth
 def is_memory_bound(intensity, hardware):
@@ -621,6 +697,99 @@ def decode_step_time(
     linear = 2 * batch_size * weight_bytes / bytes_per_element
     attention = 4 * batch_size * config.num_layers * config.num_heads * config.head_dim * context_length
     return batch_size / max((weights + kv) / hardware.bandwidth_bytes_per_s, (linear + attention) / hardware.flops_per_s)
+
+# %% wrong decode_step_time: a parameter's multiply-add is one
+# says: a parameter's multiply and add are counted as one
+def decode_step_time(
+    config, hardware, batch_size, context_length, bytes_per_element, weight_bytes
+):
+    kv = 2 * batch_size * config.num_layers * config.num_kv_heads * config.head_dim * context_length * bytes_per_element
+    weights = weight_bytes
+    linear = batch_size * weight_bytes / bytes_per_element
+    attention = 4 * batch_size * config.num_layers * config.num_heads * config.head_dim * context_length
+    return max((weights + kv) / hardware.bandwidth_bytes_per_s, (linear + attention) / hardware.flops_per_s)
+
+# %% wrong decode_step_time: GiB per second
+def decode_step_time(
+    config, hardware, batch_size, context_length, bytes_per_element, weight_bytes
+):
+    kv = 2 * batch_size * config.num_layers * config.num_kv_heads * config.head_dim * context_length * bytes_per_element
+    weights = weight_bytes
+    linear = 2 * batch_size * weight_bytes / bytes_per_element
+    attention = 4 * batch_size * config.num_layers * config.num_heads * config.head_dim * context_length
+    return max((weights + kv) / 2**30 * 1e9 / hardware.bandwidth_bytes_per_s, (linear + attention) / hardware.flops_per_s)
+
+# %% wrong decode_step_time: size of the memory for its speed
+def decode_step_time(
+    config, hardware, batch_size, context_length, bytes_per_element, weight_bytes
+):
+    kv = 2 * batch_size * config.num_layers * config.num_kv_heads * config.head_dim * context_length * bytes_per_element
+    weights = weight_bytes
+    linear = 2 * batch_size * weight_bytes / bytes_per_element
+    attention = 4 * batch_size * config.num_layers * config.num_heads * config.head_dim * context_length
+    return max((weights + kv) / hardware.memory_bytes, (linear + attention) / hardware.flops_per_s)
+
+# %% wrong decode_step_time: scores only
+def decode_step_time(
+    config, hardware, batch_size, context_length, bytes_per_element, weight_bytes
+):
+    kv = 2 * batch_size * config.num_layers * config.num_kv_heads * config.head_dim * context_length * bytes_per_element
+    weights = weight_bytes
+    linear = 2 * batch_size * weight_bytes / bytes_per_element
+    attention = 2 * batch_size * config.num_layers * config.num_heads * config.head_dim * context_length
+    return max((weights + kv) / hardware.bandwidth_bytes_per_s, (linear + attention) / hardware.flops_per_s)
+
+# %% wrong decode_step_time: attention of the KV heads
+def decode_step_time(
+    config, hardware, batch_size, context_length, bytes_per_element, weight_bytes
+):
+    kv = 2 * batch_size * config.num_layers * config.num_kv_heads * config.head_dim * context_length * bytes_per_element
+    weights = weight_bytes
+    linear = 2 * batch_size * weight_bytes / bytes_per_element
+    attention = 4 * batch_size * config.num_layers * config.num_kv_heads * config.head_dim * context_length
+    return max((weights + kv) / hardware.bandwidth_bytes_per_s, (linear + attention) / hardware.flops_per_s)
+
+# %% wrong decode_step_time: attention of one layer
+def decode_step_time(
+    config, hardware, batch_size, context_length, bytes_per_element, weight_bytes
+):
+    kv = 2 * batch_size * config.num_layers * config.num_kv_heads * config.head_dim * context_length * bytes_per_element
+    weights = weight_bytes
+    linear = 2 * batch_size * weight_bytes / bytes_per_element
+    attention = 4 * batch_size * config.num_heads * config.head_dim * context_length
+    return max((weights + kv) / hardware.bandwidth_bytes_per_s, (linear + attention) / hardware.flops_per_s)
+
+# %% wrong decode_step_time: sparse peak
+def decode_step_time(
+    config, hardware, batch_size, context_length, bytes_per_element, weight_bytes
+):
+    kv = 2 * batch_size * config.num_layers * config.num_kv_heads * config.head_dim * context_length * bytes_per_element
+    weights = weight_bytes
+    linear = 2 * batch_size * weight_bytes / bytes_per_element
+    attention = 4 * batch_size * config.num_layers * config.num_heads * config.head_dim * context_length
+    return max((weights + kv) / hardware.bandwidth_bytes_per_s, (linear + attention) / (2 * hardware.flops_per_s))
+
+# %% wrong decode_step_time: rounded to milliseconds
+def decode_step_time(
+    config, hardware, batch_size, context_length, bytes_per_element, weight_bytes
+):
+    kv = 2 * batch_size * config.num_layers * config.num_kv_heads * config.head_dim * context_length * bytes_per_element
+    weights = weight_bytes
+    linear = 2 * batch_size * weight_bytes / bytes_per_element
+    attention = 4 * batch_size * config.num_layers * config.num_heads * config.head_dim * context_length
+    return round(max((weights + kv) / hardware.bandwidth_bytes_per_s, (linear + attention) / hardware.flops_per_s), 3)
+
+# %% wrong decode_step_time: remembers a model by its name
+known_models = {}
+def decode_step_time(
+    config, hardware, batch_size, context_length, bytes_per_element, weight_bytes
+):
+    kv = 2 * batch_size * config.num_layers * config.num_kv_heads * config.head_dim * context_length * bytes_per_element
+    weights = weight_bytes
+    linear = 2 * batch_size * weight_bytes / bytes_per_element
+    attention = 4 * batch_size * config.num_layers * config.num_heads * config.head_dim * context_length
+    step_s = max((weights + kv) / hardware.bandwidth_bytes_per_s, (linear + attention) / hardware.flops_per_s)
+    return known_models.setdefault(config.name, step_s)
 
 # %% right decode_step_time: layer by layer
 def decode_step_time(

@@ -177,7 +177,7 @@ def _machine(
 ):
     for _ in range(draw):
         flops_per_s, bandwidth = (1e9 * n for n in _integers(generator, 10**5, 10**3))
-        near = 0.5 + _integers(generator, 100)[0] / 100
+        near = 0.505 + _integers(generator, 100)[0] / 100  # never 1: rounding would decide
     if near:  # a multiple of the ridge
         intensity = near * flops_per_s / bandwidth
     return float(intensity), Hardware("a machine", flops_per_s, bandwidth, memory, "made up")
@@ -200,16 +200,26 @@ IS_MEMORY_BOUND = Exercise(
         {"intensity": 2, "flops_per_s": 2e11, "bandwidth": 2e10, "memory": 4e11},
         {"near": 0.8, "flops_per_s": 7e10, "bandwidth": 4e10},
         {"near": 1.2, "flops_per_s": 7e10, "bandwidth": 4e10},
+        {"near": 1.0, "flops_per_s": 2.0**37, "bandwidth": 2.0**33},  # exact in any form
     ),
     mistakes=(
         Mistake(
             "the comparison is the wrong way round: below the ridge a kernel waits for memory.",
-            lambda intensity, hardware: not _waits_for_memory(intensity, hardware),
+            lambda intensity, hardware: (
+                intensity > hardware.flops_per_s / hardware.bandwidth_bytes_per_s
+            ),
         ),
         Mistake(
             "the ridge is upside down. It is FLOP/s over bytes/s.",
             lambda intensity, hardware: (
                 intensity < hardware.bandwidth_bytes_per_s / hardware.flops_per_s
+            ),
+        ),
+        Mistake(
+            "work exactly at the ridge is counted, too. There both take equally long, so moving "
+            "the bytes does not take longer.",
+            lambda intensity, hardware: (
+                intensity <= hardware.flops_per_s / hardware.bandwidth_bytes_per_s
             ),
         ),
         Mistake(
@@ -314,6 +324,10 @@ DECODE_STEP_TIME = Exercise(
         Mistake(
             "head_dim is derived from d_model. Read config.head_dim.",
             _stepped(width=lambda config, B: config.d_model // config.num_heads),
+        ),
+        Mistake(
+            "a parameter's multiply and add are counted as one. They are 2 FLOP.",
+            _stepped(answers=lambda config, B: B / 2),
         ),
         Mistake(
             "the weights' FLOPs do not grow with the batch. Each sequence needs 2 per parameter.",
