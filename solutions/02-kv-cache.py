@@ -62,7 +62,7 @@ for N in (4, 100, 2000):
 # | | |
 # |---|---|
 # | `append(k, v)` | takes (B, Hkv, T, D), returns `k_all, v_all`, each (B, Hkv, length, D) |
-# | too many tokens | a `ValueError` that says how many there would be and `max_seq_len`; nothing changes |
+# | too many tokens | `ValueError` with both numbers: how many it would hold, `max_seq_len`; nothing changes |
 # | `length` | tokens cached so far, an int |
 # | `nbytes` | bytes allocated for K and V, whatever the length |
 # | `reset()` | forgets all tokens |
@@ -154,7 +154,7 @@ check("KVCache-memory", KVCache, seed=None, cases=[{"sizes": n} for n in range(1
 # </details>
 
 # %% [markdown]
-# Watch it fill. Each token is marked with its own number, and slots without a token hold 0.
+# Watch it fill. Each token is marked with its own number, so that a mix-up would show at once.
 
 # %%
 tokens = torch.arange(1.0, 6.0).view(1, 1, 5, 1)  # token n holds the number n
@@ -621,11 +621,10 @@ plots.show(fig, alt="Time for one new token in ms, predicted and measured: " + "
 # %% [markdown]
 # <details><summary>What the two lines say</summary>
 #
-# Every cached token adds the same bytes, so the prediction is a straight line, and it is a floor:
-# your attention walks over the cache and the scores in several operations, none of them reading at
-# the ceiling. Caches small enough for the processor's own memory can be quicker than the floor. On
-# a fast GPU both lines may look flat, because starting the operations takes longer than this little
-# reading.
+# Every cached token adds the same bytes, so the prediction is a straight line. If yours is steeper:
+# it takes several operations to attend, and none need read at the ceiling. If it is lower: small
+# caches may stay in the processor's own memory, which is quicker. On a fast GPU both lines may look
+# flat, because starting the operations takes longer than this little reading.
 # </details>
 
 # %% [markdown]

@@ -7,6 +7,7 @@ import torch
 
 from gqa_lib.learn import check as check_function
 from gqa_lib.learn import check_no_copy, progress
+from gqa_lib.learn.compare import difference
 from gqa_lib.learn.exercise import NotYet
 from gqa_lib.learn.exercises import all_exercises
 from gqa_lib.learn.exercises.variants import plain_attention
@@ -252,3 +253,12 @@ def test_hints_are_a_ladder(capsys):
     for _ in ladder:
         hint("attention")
     assert "the last one" in capsys.readouterr().out
+
+
+def test_of_several_named_results_the_wrong_one_is_named():
+    expected = {"length": 3, "k_all": torch.zeros(2, 3)}
+    assert difference({"length": 3, "k_all": torch.zeros(2, 3)}, expected) is None
+    assert difference({"length": 4, "k_all": torch.zeros(2, 3)}, expected) == "length: 4; expected 3."
+    found = difference({"length": 3, "k_all": torch.zeros(2, 4)}, expected)
+    assert found == "k_all: shape (2, 4); expected (2, 3)."
+    assert "expected length, k_all" in difference({"length": 3}, expected)
