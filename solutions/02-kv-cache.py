@@ -509,8 +509,8 @@ print(f"token 8 in both ways: largest difference {(kept - over_again[:, -1:]).ab
 
 # %% [markdown]
 # The caches are filled with random keys and values beforehand: what they hold does not change what
-# reading them costs. Each sample then adds one token. (A row marked *noisy* was disturbed by other
-# work on the machine: run the cell again.)
+# reading them costs. Each sample then adds one token. The fastest sample counts, since a busy
+# neighbour can only add to a time. (Arms called *noisy* were disturbed: if many are, run it again.)
 
 # %%
 from gqa_lib.measure import summarise, time_arms
@@ -525,21 +525,22 @@ def cached_step(tokens):
     caches = filled(tokens)
     return lambda i: run(text[:, :1], caches)
 
-LENGTHS = (128, 256, 512, 1024, 2048)
-with torch.inference_mode():
-    without = summarise(time_arms({
-        n: lambda i, n=n: run(text[:, :n], new_caches(n)) for n in LENGTHS
-    }, rounds=6, min_rounds=3, budget_s=8, warmup=1, device=device))
-    cached = summarise(time_arms({n: cached_step(n) for n in LENGTHS}, rounds=20, device=device))
+def fastest_ms(arms, **options):
+    rows = time_arms(arms, device=device, **options)
+    noisy = [n for n, summary in summarise(rows).items() if summary["noisy"]]
+    print("noisy:", ", ".join(map(str, noisy)) or "none")
+    return {n: min(row["value"] for row in rows if row["arm"] == n) * 1e3 for n in arms}
 
 # %%
+LENGTHS = (128, 256, 512, 1024, 2048)
+with torch.inference_mode():
+    without = fastest_ms({n: lambda i, n=n: run(text[:, :n], new_caches(n)) for n in LENGTHS},
+                         rounds=7, min_rounds=3, budget_s=8, warmup=1)
+    cached = fastest_ms({n: cached_step(n) for n in LENGTHS}, rounds=30)
 for n in LENGTHS:
-    noisy = "(noisy)" if without[n]["noisy"] or cached[n]["noisy"] else ""
-    print(f"{n:5,} tokens: {without[n]['median'] * 1e3:8.2f} ms without a cache, "
-          f"{cached[n]['median'] * 1e3:6.2f} ms with one {noisy}")
-growth = {name: arm[2048]["median"] / arm[256]["median"]
-          for name, arm in (("without a cache", without), ("with a cache", cached))}
-print("8 times the tokens:", ", ".join(f"{g:.1f} times as long {n}" for n, g in growth.items()))
+    print(f"{n:5,} tokens: {without[n]:8.2f} ms without a cache, {cached[n]:6.2f} ms with one")
+more, less = (times[2048] / times[256] for times in (without, cached))
+print(f"8 times the tokens: {more:.1f} times as long without a cache, {less:.1f} times with one")
 
 # %%
 import matplotlib.pyplot as plt
@@ -548,20 +549,18 @@ from gqa_lib import plots
 
 plots.use_style()
 fig, ax = plt.subplots(figsize=(7.6, 3.6))
-for name, arm, colour in (("without a cache", without, "GQA"), ("with a cache", cached, "MHA")):
-    ms = [arm[n]["median"] * 1e3 for n in LENGTHS]
-    ax.plot(LENGTHS, ms, "o-", color=plots.COLOURS[colour])
-    ax.annotate(f"{name}\n{ms[-1]:,.1f} ms", (LENGTHS[-1], ms[-1]), (9, 0),
+for name, times, colour in (("without a cache", without, "GQA"), ("with a cache", cached, "MHA")):
+    ax.plot(LENGTHS, times.values(), "o-", color=plots.COLOURS[colour])
+    ax.annotate(f"{name}\n{times[2048]:,.1f} ms", (2048, times[2048]), (9, 0),
                 textcoords="offset points", va="center", color=plots.COLOURS[colour])
 ax.set_xscale("log", base=2)
 ax.set_yscale("log")
 ax.set_xticks(LENGTHS, [f"{n:,}" for n in LENGTHS])
 ax.yaxis.set_major_formatter("{x:g}")
 ax.set(xlabel="tokens already there", ylabel="time for one new token (ms)")
-more, less = growth.values()
 ax.set_title(f"8x the tokens: {more:.1f}x the time without a cache, {less:.1f}x with")
 plots.show(fig, alt="Time for one new token in ms, without and with a cache: " + ", ".join(
-    f"{n} tokens {without[n]['median'] * 1e3:.3g} and {cached[n]['median'] * 1e3:.3g}" for n in LENGTHS))
+    f"{n} tokens {without[n]:.3g} and {cached[n]:.3g}" for n in LENGTHS))
 
 # %% [markdown]
 # <details><summary>Why does it grow that fast without a cache?</summary>
@@ -583,13 +582,12 @@ print(f"weights {weight_bytes / 2**20:.0f} MiB, cache {per_token / 2**10:.0f} Ki
 reads = {n: weight_bytes + n * per_token for n in (256, 2048)}
 for n, nbytes in reads.items():
     print(f"{n:5,} tokens: one step reads {nbytes / 2**20:6.1f} MiB")
-print(f"by bytes alone {reads[2048] / reads[256]:.1f} times as long; measured {growth['with a cache']:.1f}")
+print(f"by bytes alone {reads[2048] / reads[256]:.1f} times as long; measured {less:.1f}")
 
 # %% [markdown]
 # A step this small also pays for starting its operations, whatever they read, so look further: up to
 # 8,192 tokens. The prediction is the time at 128 tokens, plus the time to read the rest of the cache
-# at the best bandwidth of this machine, measured now. So the fastest of 30 samples stands against it:
-# a busy neighbour can only add to a time. **Will the measured line be straight, and how steep?**
+# at the best bandwidth of this machine, measured now. **Will the measured line be steeper, or not?**
 
 # %%
 from gqa_lib.hardware import measure_hardware
@@ -597,8 +595,7 @@ from gqa_lib.hardware import measure_hardware
 bandwidth = measure_hardware(device, dtype).bandwidth_bytes_per_s
 FURTHER = (128, 1024, 2048, 4096, 8192)
 with torch.inference_mode():
-    rows = time_arms({n: cached_step(n) for n in FURTHER}, rounds=30, device=device)
-measured = {n: min(row["value"] for row in rows if row["arm"] == n) * 1e3 for n in FURTHER}
+    measured = fastest_ms({n: cached_step(n) for n in FURTHER}, rounds=30)
 predicted = {n: measured[128] + (n - 128) * per_token / bandwidth * 1e3 for n in FURTHER}
 print(f"reads {bandwidth / 1e9:.0f} GB/s at best")
 for n in FURTHER:

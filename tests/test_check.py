@@ -258,7 +258,8 @@ def test_hints_are_a_ladder(capsys):
 def test_of_several_named_results_the_wrong_one_is_named():
     expected = {"length": 3, "k_all": torch.zeros(2, 3)}
     assert difference({"length": 3, "k_all": torch.zeros(2, 3)}, expected) is None
-    assert difference({"length": 4, "k_all": torch.zeros(2, 3)}, expected) == "length: 4; expected 3."
+    found = difference({"length": 4, "k_all": torch.zeros(2, 3)}, expected)
+    assert found == "length: 4; expected 3."
     found = difference({"length": 3, "k_all": torch.zeros(2, 4)}, expected)
     assert found == "k_all: shape (2, 4); expected (2, 3)."
     assert "expected length, k_all" in difference({"length": 3}, expected)
