@@ -509,8 +509,8 @@ print(f"token 8 in both ways: largest difference {(kept - over_again[:, -1:]).ab
 
 # %% [markdown]
 # The caches are filled with random keys and values beforehand: what they hold does not change what
-# reading them costs. Each sample then adds one token. The fastest sample counts, since a busy
-# neighbour can only add to a time. (Arms called *noisy* were disturbed: if many are, run it again.)
+# reading them costs. Each sample then adds one token. What counts is the tenth percentile of the
+# samples: a busy neighbour only ever adds time. (Lengths called *noisy* were disturbed all the same.)
 
 # %%
 from gqa_lib.measure import summarise, time_arms
@@ -525,18 +525,18 @@ def cached_step(tokens):
     caches = filled(tokens)
     return lambda i: run(text[:, :1], caches)
 
-def fastest_ms(arms, **options):
-    rows = time_arms(arms, device=device, **options)
-    noisy = [n for n, summary in summarise(rows).items() if summary["noisy"]]
-    print("noisy:", ", ".join(map(str, noisy)) or "none")
-    return {n: min(row["value"] for row in rows if row["arm"] == n) * 1e3 for n in arms}
+def undisturbed_ms(arms, **options):
+    times = summarise(time_arms(arms, device=device, **options))
+    print("noisy:", ", ".join(f"{n:,}" for n in times if times[n]["noisy"]) or "none")
+    return {n: t["p10"] * 1e3 for n, t in times.items()}
 
 # %%
 LENGTHS = (128, 256, 512, 1024, 2048)
 with torch.inference_mode():
-    without = fastest_ms({n: lambda i, n=n: run(text[:, :n], new_caches(n)) for n in LENGTHS},
-                         rounds=7, min_rounds=3, budget_s=8, warmup=1)
-    cached = fastest_ms({n: cached_step(n) for n in LENGTHS}, rounds=30, budget_s=4)
+    without = undisturbed_ms(
+        {n: lambda i, n=n: run(text[:, :n], new_caches(n)) for n in LENGTHS},
+        rounds=7, min_rounds=3, budget_s=8, warmup=1)
+    cached = undisturbed_ms({n: cached_step(n) for n in LENGTHS}, rounds=30, budget_s=4)
 for n in LENGTHS:
     print(f"{n:5,} tokens: {without[n]:8.2f} ms without a cache, {cached[n]:6.2f} ms with one")
 more, less = (times[2048] / times[256] for times in (without, cached))
@@ -595,7 +595,7 @@ from gqa_lib.hardware import measure_hardware
 bandwidth = measure_hardware(device, dtype).bandwidth_bytes_per_s
 FURTHER = (128, 1024, 2048, 4096, 8192)
 with torch.inference_mode():
-    measured = fastest_ms({n: cached_step(n) for n in FURTHER}, rounds=30, budget_s=4)
+    measured = undisturbed_ms({n: cached_step(n) for n in FURTHER}, rounds=30, budget_s=4)
 predicted = {n: measured[128] + (n - 128) * per_token / bandwidth * 1e3 for n in FURTHER}
 print(f"reads {bandwidth / 1e9:.0f} GB/s at best")
 for n in FURTHER:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gqa_lib.learn import check as check_function
-from gqa_lib.learn import check_no_copy, progress
+from gqa_lib.learn import check_no_copy, kv_copied, progress
 from gqa_lib.learn.compare import difference
 from gqa_lib.learn.exercise import NotYet
 from gqa_lib.learn.exercises import all_exercises
@@ -125,6 +125,16 @@ def test_what_is_wrong_is_said(wrong, said):
         check_function("attention", wrong)
 
 
+def test_a_mistake_that_fits_one_case_by_chance_is_not_named():
+    def differing_everywhere(weight, head_dim):  # .all for .any: right where nothing is alike
+        heads = weight.reshape(-1, head_dim * weight.shape[1])
+        return 1 + int((heads[1:] != heads[:-1]).all(dim=1).sum())
+
+    with pytest.raises(NotYet) as refused:
+        check_function("kv_heads_in_weights", differing_everywhere)
+    assert "That is what you get" not in str(refused.value)
+
+
 def test_an_answer_remembered_from_an_earlier_call_is_refused():
     seen = {}
 
@@ -222,6 +232,27 @@ def test_a_copy_of_k_per_query_head_is_seen(copying):
 def test_folding_is_no_copy(capsys):
     check_no_copy("grouped_query_attention", folding)
     assert "never copied" in capsys.readouterr().out
+
+
+def test_one_kv_head_broadcast_is_copied_from_the_second_sequence_on():
+    def broadcast(q, k, v, causal=True):
+        scores = q @ k.mT / q.shape[-1] ** 0.5
+        if causal:
+            scores = scores.masked_fill(hidden(q.shape[2], k.shape[2]), -torch.inf)
+        return scores.softmax(-1) @ v
+
+    def copied(B):
+        q, k, v = torch.randn(B, 8, 1, 32), *torch.randn(2, B, 1, 40, 32)
+        return kv_copied(broadcast, q, k, v)[0]
+
+    assert [copied(1), copied(2)] == [0, 2 * 2 * 8 * 40 * 32]
+    with pytest.raises(NotYet, match=r"as does q @ k\.mT"):
+        check_no_copy("multi_query_attention", broadcast)
+
+
+def test_copies_are_not_looked_for_where_there_are_no_cases():
+    with pytest.raises(ValueError, match="attention has no copy_cases"):
+        check_no_copy("attention", attention)
 
 
 def test_checks_are_recorded_but_not_while_grading(monkeypatch):

@@ -1,8 +1,8 @@
-"""What a learner touches from a notebook: `check`, `check_no_copy` and `hint`."""
+"""What a learner touches from a notebook: `check`, `check_no_copy`, `kv_copied` and `hint`."""
 
-_WHERE = {"check": "check", "check_no_copy": "copies", "hint": "hints"}
+_WHERE = {"check": "check", "check_no_copy": "copies", "kv_copied": "copies", "hint": "hints"}
 
-__all__ = ["check", "check_no_copy", "hint"]
+__all__ = ["check", "check_no_copy", "hint", "kv_copied"]
 
 
 def __getattr__(name):

@@ -1,4 +1,4 @@
-"""`check_no_copy`: sees whether K and V were expanded to one copy per query head."""
+"""`check_no_copy` and `kv_copied`: see whether K and V were expanded, a copy per query head."""
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -7,12 +7,6 @@ from .check import not_yet, record, run
 from .compare import difference
 from .exercise import NotYet
 from .exercises import find_exercise
-from .exercises.variants import draw
-
-_SHAPES = (  # no other size equals S or D, so that scores are not taken for keys
-    {"B": 2, "Hq": 6, "Hkv": 2, "T": 3, "S": 40, "D": 16},
-    {"B": 2, "Hq": 8, "Hkv": 1, "T": 1, "S": 64, "D": 32},
-)
 
 
 class _Copies(TorchDispatchMode):
@@ -41,6 +35,19 @@ class _Copies(TorchDispatchMode):
         return result
 
 
+def kv_copied(function, q, k, v) -> tuple[int, str]:
+    """Return how many elements of keys and values a call copies, and the last operation that did.
+
+    Args:
+        function: attention, called with q, k and v.
+        q: queries, (B, Hq, T, D).
+        k, v: keys and values, (B, Hkv, S, D); S and D unlike every other size, and unlike B x Hq.
+    """
+    with _Copies([q, k, v], *k.shape[2:]) as made:
+        function(q, k, v)
+    return made.elements, made.operation
+
+
 def check_no_copy(name: str, yours) -> None:
     """Check that your attention never makes a tensor as large as K expanded to all query heads.
 
@@ -52,11 +59,14 @@ def check_no_copy(name: str, yours) -> None:
         NotYet: it makes one; the message names the operation.
     """
     exercise = find_exercise(name)
+    if not exercise.copy_cases:
+        raise ValueError(
+            f"{name} has no cases to see copies in: check it with check({name!r}, ...)."
+        )
     generator = torch.Generator().manual_seed(0)
-    for shape in _SHAPES:
-        B, Hq, Hkv, T, S, D = shape.values()
-        q = draw(generator, B, Hq, T, D)
-        k, v = draw(generator, B, Hkv, S, D), draw(generator, B, Hkv, S, D)
+    for case in exercise.copy_cases:
+        q, k, v, _ = exercise.make(generator, **case)
+        (B, Hq, _, D), (_, Hkv, S, _) = q.shape, k.shape
         with _Copies([q, k, v], S, D) as made:
             result = run(exercise, yours, (q, k, v, True))
         if difference(result, exercise.oracle(q, k, v, True), q.dtype):
@@ -74,6 +84,7 @@ def _copied(exercise, made, stored: tuple, expanded: tuple) -> NotYet:
         exercise,
         f"{made.operation} copied: {made.elements} elements of keys and values in all. K has shape "
         f"{stored}; expanded to every query head it would have {expanded}.",
-        "Broadcasting k.unsqueeze(2) in a matmul copies too. Fold the query heads of a KV head "
-        "into the rows of q instead, and leave k and v as they are.",
+        "Broadcasting k.unsqueeze(2) in a matmul copies too, as does q @ k.mT with one KV head. "
+        "Fold the query heads of a KV head into the rows of q instead, and leave k and v as they "
+        "are.",
     )

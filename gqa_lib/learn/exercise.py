@@ -32,6 +32,8 @@ class Exercise:
     the right result, in float64 where it is a tensor, or raises what is to be raised;
     `call(yours, *arguments)` runs the learner's function or class. Rectangular cases
     (T != S, several query heads per KV head) come first: square ones hide mistakes.
+    `copy_cases` are those of `check_no_copy`, q, k, v and causal: no other size may equal S or D,
+    so that scores are not taken for keys.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Exercise:
     cases: tuple[dict, ...]
     call: Callable = lambda yours, *arguments: yours(*arguments)
     mistakes: tuple[Mistake, ...] = ()
+    copy_cases: tuple[dict, ...] = ()
 
 
 def describe(value: Any) -> str:
@@ -48,7 +51,7 @@ def describe(value: Any) -> str:
     if hasattr(value, "shape"):
         return str(tuple(value.shape))
     if isinstance(value, dict):
-        return "{...}"
+        return "{...}" if any(hasattr(v, "shape") for v in value.values()) else repr(value)
     if is_dataclass(value):  # a ModelConfig or a Hardware
         return getattr(value, "name", type(value).__name__)
     return repr(value)

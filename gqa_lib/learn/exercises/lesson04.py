@@ -9,7 +9,7 @@ from gqa_lib.kernels.reference import attention_reference
 
 from ..exercise import Exercise, Mistake
 from .modules import SharedHeadsCache, module_attention, run_module, run_module_in_chunks, weights
-from .variants import NO_MASK, TOP_LEFT_MASK, bottom_right, draw, plain_attention, shared
+from .variants import FOLDING, NO_MASK, TOP_LEFT_MASK, draw, plain_attention, shared
 
 _LESSON = "04-grouped-query-attention"
 
@@ -131,23 +131,13 @@ GROUPED_QUERY_ATTENTION = Exercise(
         {"B": 1, "Hq": 12, "Hkv": 3, "T": 1, "S": 9, "D": 8},
         {"B": 2, "Hq": 8, "Hkv": 2, "T": 2, "S": 6, "D": 16, "dtype": "bfloat16"},
     ),
+    copy_cases=(
+        {"B": 2, "Hq": 6, "Hkv": 2, "T": 3, "S": 40, "D": 16},
+        {"B": 2, "Hq": 8, "Hkv": 1, "T": 1, "S": 64, "D": 32},
+    ),
     mistakes=(
         *(Mistake(says, partial(plain_attention, kv_head=wrong)) for says, wrong in _MAPS),
-        Mistake(
-            "the causal mask is laid over the folded rows as if they were one sequence. Row "
-            "r * T + i is query i of head r: every head needs its own copy of the (T, S) mask.",
-            lambda q, k, v, causal: _folded_mask(q, k, v, causal),
-        ),
-        Mistake(
-            "the mask's rows are repeated one by one (query 0 R times, then query 1 ...). Folded "
-            "rows run head after head: stack the whole mask, mask.repeat(R, 1).",
-            lambda q, k, v, causal: _interleaved_mask(q, k, v, causal),
-        ),
-        Mistake(
-            "the folded rows are taken as (T, R) although q is folded as (R, T): unfold in the "
-            "same order.",
-            lambda q, k, v, causal: _unfolded_wrongly(q, k, v, causal),
-        ),
+        *FOLDING,
         NO_MASK,
         TOP_LEFT_MASK,
         Mistake(
@@ -160,30 +150,6 @@ GROUPED_QUERY_ATTENTION = Exercise(
         ),
     ),
 )
-
-
-def _folded_mask(q, k, v, causal):
-    """Return attention with the R * T folded rows masked as if they were one sequence."""
-    folded = q.reshape(q.shape[0], k.shape[1], -1, q.shape[3])
-    return plain_attention(folded, k, v, causal).reshape(q.shape)
-
-
-def _interleaved_mask(q, k, v, causal):
-    """Return attention whose folded row r sees what query r // R may see."""
-    T, R = q.shape[2], q.shape[1] // k.shape[1]
-
-    def mask(rows, S):
-        return bottom_right(T, S).repeat_interleave(R, 0)
-
-    folded = q.reshape(q.shape[0], k.shape[1], -1, q.shape[3])
-    return plain_attention(folded, k, v, causal, mask=mask).reshape(q.shape)
-
-
-def _unfolded_wrongly(q, k, v, causal):
-    B, Hq, T, D = q.shape
-    right = plain_attention(q, k, v, causal)
-    folded = right.reshape(B, k.shape[1], -1, D)
-    return folded.unflatten(2, (T, -1)).transpose(2, 3).reshape(B, Hq, T, D)
 
 
 GROUPED_QUERY_ATTENTION_MODULE = Exercise(

@@ -61,3 +61,46 @@ TOP_LEFT_MASK = Mistake(
     "more keys than queries, the last query must see every key.",
     partial(plain_attention, mask=lambda T, S: torch.ones(T, S, dtype=torch.bool).tril()),
 )
+
+
+# Mistakes with query heads folded into rows, head after head: (B, Hkv, R * T, D).
+def _folded_mask(q, k, v, causal):
+    """Return attention with the R * T folded rows masked as if they were one sequence."""
+    folded = q.reshape(q.shape[0], k.shape[1], -1, q.shape[3])
+    return plain_attention(folded, k, v, causal).reshape(q.shape)
+
+
+def _interleaved_mask(q, k, v, causal):
+    """Return attention whose folded row r sees what query r // R may see."""
+    T, R = q.shape[2], q.shape[1] // k.shape[1]
+
+    def mask(rows, S):
+        return bottom_right(T, S).repeat_interleave(R, 0)
+
+    folded = q.reshape(q.shape[0], k.shape[1], -1, q.shape[3])
+    return plain_attention(folded, k, v, causal, mask=mask).reshape(q.shape)
+
+
+def _unfolded_wrongly(q, k, v, causal):
+    B, Hq, T, D = q.shape
+    folded = plain_attention(q, k, v, causal).reshape(B, k.shape[1], -1, D)
+    return folded.unflatten(2, (T, -1)).transpose(2, 3).reshape(B, Hq, T, D)
+
+
+FOLDING = (
+    Mistake(
+        "the causal mask is laid over the folded rows as if they were one sequence. Row "
+        "r * T + i is query i of head r: every head needs its own copy of the (T, S) mask.",
+        _folded_mask,
+    ),
+    Mistake(
+        "the mask's rows are repeated one by one (query 0 for every head, then query 1 ...). "
+        "Folded rows run head after head: stack the whole mask, once for each head.",
+        _interleaved_mask,
+    ),
+    Mistake(
+        "the folded rows are taken as (T, R) although q is folded as (R, T), R heads of T queries "
+        "each: unfold in the same order.",
+        _unfolded_wrongly,
+    ),
+)

@@ -1,0 +1,570 @@
+# %% [markdown]
+# # 3 · Multi-query attention
+#
+# | time | before this | claim tested |
+# |---|---|---|
+# | 60 minutes | lessons 01 and 02 | one KV head |
+#
+# When you are done you can write multi-query attention that reads its one KV head where it lies,
+# say what that saves and what it does not, and catch the one-line versions that undo the saving.
+#
+# **Key terms:** multi-query attention, KV head, broadcasting, folding, FLOP
+
+# %% [markdown]
+# ## A question worth measuring
+#
+# In lesson 02 each new token read the keys and values of every head, for all that came before it.
+# Now a radical cut: keep 32 query heads and throw away 31 of the 32 **KV heads** (a head's keys and
+# values). **What becomes 32 times smaller: the cache, the weights, the arithmetic, the time of a
+# step?** Write four guesses down. Each gets its answer below.
+
+# %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
+import torch
+
+from gqa_lib.learn import check, check_no_copy, hint, kv_copied
+
+# %% [markdown]
+# ## Two heads, one set of keys
+#
+# One new token, two query heads, three cached tokens; K and V of one head only. head_dim is 4, so
+# scores are divided by 2. On paper: head 0 scores (2, 0, 0), head 1 scores (0, 0, 2), and
+# $e^2 / (e^2 + 2) = 0.79$ is the weight of the winner.
+
+# %%
+q = torch.tensor([[4.0, 0, 0, 0], [0, 0, 4.0, 0]])  # (Hq, D): what each head asks
+k = torch.tensor([[1.0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 1.0, 0]])  # (S, D)
+v = torch.tensor([[10.0, 0, 0, 0], [0, 10.0, 0, 0], [0, 0, 10.0, 0]])  # (S, D)
+
+# %%
+weights = (q @ k.T / 2).softmax(dim=-1)  # (Hq, S), one row per head
+weights.round(decimals=2)
+
+# %%
+(weights @ v).round(decimals=1)  # (Hq, D)
+
+# %% [markdown]
+# The same keys, the same values, and still two answers: the heads differ in what they **ask**.
+# That is multi-query attention (**MQA**, [Shazeer 2019](https://arxiv.org/abs/1911.02150)): all
+# query heads stay, and they share one head of K and V. No formula changes.
+
+# %%
+import matplotlib.pyplot as plt
+
+from gqa_lib import plots
+
+plots.use_style()
+fig, axes = plt.subplots(1, 2, figsize=(7.2, 2.4))
+for ax, num_kv_heads in zip(axes, (8, 1)):
+    plots.head_map(ax, num_heads=8, num_kv_heads=num_kv_heads)
+plots.show(fig, alt="Eight query heads joined to the KV head each reads. MHA: eight KV heads, one "
+           "each. MQA: a single KV head, read by all eight.")
+
+# %% [markdown]
+# ## First try: let it broadcast
+#
+# With q (B, Hq, T, D) and k (B, 1, S, D) the code of lesson 01 runs as it stands: PyTorch
+# *broadcasts*, it stretches an axis of size 1 to fit. The shapes come out right, and so do the
+# numbers.
+
+# %%
+def broadcasting(q, k, v):
+    scores = q @ k.transpose(-2, -1)  # (B, Hq, T, D) @ (B, 1, D, S)
+    return (scores / q.shape[-1] ** 0.5).softmax(dim=-1) @ v
+
+def random_qkv(batch_size, num_heads, num_keys, head_dim, num_kv_heads=1, **options):
+    kv_shape = (batch_size, num_kv_heads, num_keys, head_dim)
+    q = torch.randn(batch_size, num_heads, 1, head_dim, **options)
+    return q, torch.randn(kv_shape, **options), torch.randn(kv_shape, **options)
+
+# %% [markdown]
+# ### Spot the bug
+#
+# But is the one KV head read where it lies, or written out again for every query head?
+# `kv_copied` watches each operation that PyTorch really runs and adds up the new tensors of keys
+# and values. **Would you ship `broadcasting` after this test?**
+
+# %%
+q, k, v = random_qkv(batch_size=1, num_heads=8, num_keys=40, head_dim=32)
+elements, operation = kv_copied(broadcasting, q, k, v)
+print(f"one sequence: {elements} elements copied")
+
+# %% [markdown]
+# Now the same with two sequences, as on any server.
+
+# %%
+q, k, v = random_qkv(batch_size=2, num_heads=8, num_keys=40, head_dim=32)
+elements, operation = kv_copied(broadcasting, q, k, v)
+print(f"two sequences: {elements} elements copied by {operation}")
+print(f"that is all of K and V, {elements / (k.numel() + v.numel()):.0f} times")
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# The matrix product wants one batch axis, so it merges B and Hq. A stretched axis next to B = 1
+# merges for free. Next to B = 2 it does not, so PyTorch writes K and V out, once per query
+# head: MHA's whole cache, made anew at every step. A test with one sequence never sees it.
+# </details>
+
+# %% [markdown]
+# ## Fold the queries instead
+#
+# One set of keys for all heads means: for this K, a head is just more rows. So lay the heads'
+# queries below each other and multiply **once**. Nothing needs stretching:
+#
+# $$(B,\ H_q,\ T,\ D)\;\longrightarrow\;(B,\ H_q T,\ D)$$
+
+# %%
+queries = torch.tensor([[10, 11], [20, 21], [30, 31]]).view(3, 2, 1)  # 3 heads, 2 tokens, D = 1
+rows = queries.reshape(6, 1)
+print("rows:      ", rows.flatten().tolist())
+print("back again:", rows.reshape(3, 2, 1).flatten(1).tolist())
+
+# %% [markdown]
+# ## Exercise 1 · `multi_query_attention`
+#
+# *20 minutes · difficulty 3 of 5*
+#
+# Scores, mask, softmax, values as in lesson 01, with folded queries against one K. Every head's T
+# rows need the same (T, S) mask: unfold the scores to (B, Hq, T, S) before you mask, or stack the
+# mask. Two traps: q may come fresh from `split_heads`, so its heads are not in order in memory;
+# and `causal_mask` (given) lives on the CPU, so move it with `.to(q.device)`.
+
+# %% nbgrader={"grade": false, "grade_id": "causal_mask", "locked": true, "schema_version": 3, "solution": false, "task": false}
+def causal_mask(num_queries, num_keys):
+    """Return the causal mask of lesson 01, True where a query may attend."""
+    allowed = torch.ones(num_queries, num_keys, dtype=torch.bool)
+    return allowed.tril(diagonal=num_keys - num_queries)
+
+# %% nbgrader={"grade": false, "grade_id": "multi_query_attention", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def multi_query_attention(q, k, v, causal=True):
+    """Return attention of q (B, Hq, T, D) over k, v (B, 1, S, D), shape (B, Hq, T, D).
+
+    All query heads read the one KV head. No copy of k or v is made.
+    """
+    ### BEGIN SOLUTION
+    B, Hq, T, D = q.shape
+    rows = q.reshape(B, Hq * T, D)  # (B, Hq, T, D) -> (B, Hq * T, D)
+    scores = rows @ k.squeeze(1).transpose(-2, -1) / D**0.5  # (B, Hq * T, S)
+    if causal:
+        mask = causal_mask(T, k.shape[2]).repeat(Hq, 1).to(q.device)  # (Hq * T, S)
+        scores = scores.masked_fill(~mask, float("-inf"))
+    return (scores.softmax(dim=-1) @ v.squeeze(1)).reshape(B, Hq, T, D)
+    ### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "multi_query_attention-check", "locked": true, "points": 5, "schema_version": 3, "solution": false, "task": false}
+check("multi_query_attention", multi_query_attention)
+### BEGIN HIDDEN TESTS
+check("multi_query_attention", multi_query_attention, seed=None, cases=[
+    {"B": 3, "Hq": 7, "T": 4, "S": 9, "D": 6, "projected": True},
+    {"B": 2, "Hq": 10, "T": 2, "S": 11, "D": 3, "causal": False},
+    {"B": 1, "Hq": 5, "T": 5, "S": 5, "D": 8, "dtype": "float64"},
+    {"B": 4, "Hq": 9, "T": 1, "S": 13, "D": 2},
+])
+### END HIDDEN TESTS
+
+# %% nbgrader={"grade": true, "grade_id": "multi_query_attention-copies", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+check_no_copy("multi_query_attention", multi_query_attention)
+
+# %% [markdown] hints="multi_query_attention"
+# <details><summary>Hint: drop the axis of size 1</summary>
+#
+# `k.squeeze(1)` is (B, S, D) and `q.reshape(B, Hq * T, D)` has three axes as well. Their product
+# has nothing to stretch. At the end `reshape(B, Hq, T, D)` unfolds.
+# </details>
+# <details><summary>If it is right with causal=False only</summary>
+#
+# The scores have Hq · T rows, head after head: T rows of head 0, then T of head 1. So the (T, S)
+# mask is stacked Hq times, `mask.repeat(Hq, 1)`.
+# </details>
+# <details><summary>If it stops with "view size is not compatible"</summary>
+#
+# After lesson 01's `transpose` the heads are not in order in memory. `view` refuses, `reshape`
+# copies the queries: a few numbers, unlike K and V.
+# </details>
+# <details><summary>A worked step</summary>
+#
+# ```python
+# rows = q.reshape(B, Hq * T, D)
+# scores = rows @ k.squeeze(1).transpose(-2, -1) / D**0.5
+# ```
+# </details>
+
+# %% [markdown]
+# Is it the attention of lesson 01? Multi-head attention whose KV heads all hold the same numbers
+# must give the same result. Here PyTorch's own version gets eight equal heads.
+
+# %%
+from torch.nn.functional import scaled_dot_product_attention as sdpa
+
+q, k, v = random_qkv(batch_size=2, num_heads=8, num_keys=40, head_dim=32)
+equal_heads = sdpa(q, k.repeat(1, 8, 1, 1), v.repeat(1, 8, 1, 1))
+difference = (multi_query_attention(q, k, v) - equal_heads).abs().max()
+print(f"MQA against MHA with eight equal heads: largest difference {difference:.0e}")
+
+# %% [markdown]
+# ### Spot the bug
+#
+# `sdpa(q, k, v)` with 8 query heads: PyTorch asks for `enable_gqa=True` when there are fewer KV
+# heads. Someone forgets it. What happens with 8, 2 and 1 KV heads? Which case would you rather
+# have?
+
+# %%
+from gqa_lib.kernels import sdpa_operator
+
+for num_kv_heads in (8, 2, 1):
+    q, k, v = random_qkv(2, 8, 40, 32, num_kv_heads)
+    try:
+        ran = f"ran {sdpa_operator(q, k, v)}, copied {kv_copied(sdpa, q, k, v)[0]} elements"
+    except RuntimeError as error:
+        ran = f"refused: {error}"
+    print(f"num_kv_heads {num_kv_heads}: {ran}")
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# Two KV heads are refused, and that is the good case. One KV head is broadcast in silence: right
+# numbers, no warning, no fused operator (*fused*: all steps in one pass), and copies of K and V
+# as above. It also hides mistakes: `k[:, :1]`, a slice left in by accident, runs just as quietly.
+# With the flag it stays fused:
+# </details>
+
+# %%
+q, k, v = random_qkv(2, 8, 40, 32)
+elements, _ = kv_copied(lambda q, k, v: sdpa(q, k, v, enable_gqa=True), q, k, v)
+print(f"ran {sdpa_operator(q, k, v, enable_gqa=True)}, copied {elements} elements")
+
+# %% [markdown]
+# ## Guess 1: the cache
+#
+# A real shape: Llama-3-8B, which has 8 KV heads. We give it 32 or 1 and leave the rest as it is.
+# Each token keeps K and V in every layer; in bfloat16 a number takes 2 bytes.
+
+# %%
+from dataclasses import replace
+
+from gqa_lib.configs import load_model
+
+llama = load_model("Llama-3-8B")
+variants = {32: replace(llama, num_kv_heads=32), 8: llama, 1: replace(llama, num_kv_heads=1)}
+for num_kv_heads, m in variants.items():
+    kv_bytes = 2 * m.num_layers * m.num_kv_heads * m.head_dim * 2  # K and V, 2 bytes each
+    print(f"num_kv_heads {num_kv_heads:2}: {kv_bytes / 2**10:4.0f} KiB per token")
+
+# %% [markdown]
+# **Exactly 32 times smaller**: the number of KV heads is a factor of the product, and nothing else
+# moved.
+
+# %% [markdown]
+# ## Exercise 2 · `kv_projection_params`
+#
+# *5 minutes · difficulty 2 of 5*
+#
+# Guess 2, the weights. `k_proj` and `v_proj` turn d_model channels into `num_kv_heads` heads of
+# `head_dim`, without bias. How many parameters do the two have in one layer? (`head_dim` is an
+# argument: it need not be d_model / num_heads.)
+
+# %% nbgrader={"grade": false, "grade_id": "kv_projection_params", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def kv_projection_params(d_model, num_kv_heads, head_dim):
+    """Return the number of parameters of one layer's K and V projections, without bias."""
+    ### BEGIN SOLUTION
+    return 2 * d_model * num_kv_heads * head_dim
+    ### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "kv_projection_params-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+check("kv_projection_params", kv_projection_params)
+### BEGIN HIDDEN TESTS
+check("kv_projection_params", kv_projection_params, seed=None, cases=[
+    {"draw": n} for n in range(1, 9)
+])
+### END HIDDEN TESTS
+
+# %% [markdown] hints="kv_projection_params"
+# <details><summary>Hint: a linear layer is a matrix</summary>
+#
+# `nn.Linear(a, b, bias=False)` has a · b parameters. What goes in, and what comes out?
+# </details>
+# <details><summary>If it is right for 32 KV heads only</summary>
+#
+# With as many KV heads as query heads the output is often d_model wide. With fewer it is narrower:
+# `num_kv_heads * head_dim`.
+# </details>
+# <details><summary>A worked step</summary>
+#
+# d_model 4096, 8 KV heads of 128: `k_proj` is 4096 × 1024 = 4,194,304 parameters. `v_proj` has as
+# many.
+# </details>
+
+# %%
+for num_kv_heads in variants:
+    per_layer = kv_projection_params(llama.d_model, num_kv_heads, llama.head_dim)
+    print(f"num_kv_heads {num_kv_heads:2}: {per_layer / 1e6:5.2f} million in a layer, "
+          f"{llama.num_layers * per_layer / 1e6:5.0f} million in {llama.num_layers} layers")
+
+# %% [markdown]
+# A factor of 32 again, but of what? `q_proj`, `o_proj` and the feed-forward block stay. Two more
+# sizes are needed to add it all up: a feed-forward width of 14,336 and 128,256 tokens in the
+# vocabulary ([litgpt's config.py](https://github.com/Lightning-AI/litgpt/blob/main/litgpt/config.py)).
+
+# %%
+D_FF, VOCAB = 14_336, 128_256
+
+def parameters(m):
+    q_and_o = 2 * m.d_model * m.num_heads * m.head_dim
+    feed_forward, norms = 3 * m.d_model * D_FF, 2 * m.d_model
+    k_and_v = kv_projection_params(m.d_model, m.num_kv_heads, m.head_dim)
+    layers = m.num_layers * (q_and_o + k_and_v + feed_forward + norms)
+    return layers + 2 * VOCAB * m.d_model + m.d_model  # two embeddings and a last norm
+
+total = {n: parameters(m) for n, m in variants.items()}
+for n, count in total.items():
+    print(f"num_kv_heads {n:2}: {count / 1e9:.3f} billion, {count / total[8] - 1:+.1%} against the real one")
+
+# %% [markdown]
+# **Not 32 times: a few percent of the model.** The step from 32 KV heads to 8 saves most of it, the
+# step to 1 adds little. (Designers often spend the saved parameters on a wider feed-forward block,
+# as [Shazeer](https://arxiv.org/abs/1911.02150) did; then nothing is saved here.)
+
+# %% [markdown]
+# ## Guess 3: the arithmetic
+#
+# PyTorch's own counter adds up multiplications and additions (FLOPs) of matrix products. On the
+# device "meta" tensors have a shape and no numbers, so counting takes no time. Yours against
+# multi-head attention, for one new token and for a prompt of 2,048:
+
+# %%
+from torch.utils.flop_counter import FlopCounterMode
+
+def flops(attend, num_queries, num_keys, num_kv_heads):
+    q = torch.empty(1, 32, num_queries, 128, device="meta")
+    k = torch.empty(1, num_kv_heads, num_keys, 128, device="meta")
+    with FlopCounterMode(display=False) as counter:
+        attend(q, k, k)
+    return counter.get_total_flops()
+
+for num_queries, num_keys in ((1, 8192), (2048, 2048)):
+    mha = flops(broadcasting, num_queries, num_keys, 32)
+    mqa = flops(multi_query_attention, num_queries, num_keys, 1)
+    print(f"{num_queries:4} queries, {num_keys} keys: MHA {mha / 1e6:6,.0f} MFLOP, MQA {mqa / 1e6:6,.0f} MFLOP")
+
+# %% [markdown]
+# **Not one FLOP less.** Every query head still meets every key, whoever owns the keys. That is why
+# a prompt, where arithmetic decides, gains next to nothing. And mind the counter, which knows
+# matrix products and only some fused operators:
+
+# %%
+with FlopCounterMode(display=False) as counter:
+    sdpa(*random_qkv(2, 8, 40, 32, num_kv_heads=8))
+print("SDPA on the CPU:", counter.get_total_flops(), "FLOP counted,", 4 * 2 * 8 * 40 * 32, "done")
+
+# %% [markdown]
+# ## One attention layer, one new token
+#
+# What MQA saves and what it leaves, side by side: 8,192 cached tokens, one sequence, bfloat16. A
+# weight is read once and takes part in one multiply-add: 2 bytes, 2 FLOP. The scores and values
+# are the counter's. (Counted, not timed.)
+
+# %%
+CACHED = 8192
+flop, read = {}, {}
+for n, name in ((32, "MHA"), (8, "GQA"), (1, "MQA")):
+    q_and_o = 2 * llama.d_model * llama.num_heads * llama.head_dim
+    k_and_v = kv_projection_params(llama.d_model, n, llama.head_dim)
+    read[name] = [2 * q_and_o, 2 * k_and_v, 2 * 2 * n * CACHED * llama.head_dim]
+    flop[name] = [2 * q_and_o, 2 * k_and_v, flops(multi_query_attention, 1, CACHED, 1)]
+saved = {what: sum(one["MHA"]) / sum(one["MQA"]) for what, one in (("bytes", read), ("FLOPs", flop))}
+print(f"MHA over MQA: {saved['bytes']:.2f} times the bytes, {saved['FLOPs']:.2f} times the FLOPs")
+
+# %%
+fig, axes = plt.subplots(1, 2, figsize=(9.4, 3), sharey=True)
+kinds = (("q_proj, o_proj", "#BBBBBB"), ("k_proj, v_proj", "#E69F00"), ("cache: scores, values", "#56B4E9"))
+for ax, parts, unit in zip(axes, (read, flop), ("MB read", "MFLOP")):
+    left = [0.0] * 3
+    for place, (kind, colour) in enumerate(kinds):
+        widths = [one[place] / 1e6 for one in parts.values()]
+        ax.barh(list(parts), widths, left=left, color=colour, label=kind)
+        left = [a + b for a, b in zip(left, widths)]
+    for row, (end, cache) in enumerate(zip(left, widths)):
+        text = f"{end:.0f} (cache {cache:.0f})"
+        ax.annotate(text, (end, row), (4, 0), textcoords="offset points", va="center")
+    ax.set(xlabel=f"{unit} per token, one attention layer", xlim=(0, 400))
+    ax.grid(axis="y", visible=False)
+axes[0].invert_yaxis()
+fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+fig.suptitle(f"Against MHA, MQA reads {saved['bytes']:.1f}x less and computes {saved['FLOPs']:.1f}x less",
+             fontsize=13, fontweight="bold", x=0.01, ha="left")
+plots.show(fig, alt="; ".join(
+    f"{name}: {sum(read[name]) / 1e6:.0f} MB read ({read[name][2] / 1e6:.0f} of them the cache), "
+    f"{sum(flop[name]) / 1e6:.0f} MFLOP" for name in read))
+
+# %% [markdown]
+# That MHA has the same number on both sides is no accident: with 2-byte numbers it does one FLOP
+# for each byte of cache. MQA does 32 for each. Bytes you can save; the FLOPs remain.
+
+# %% [markdown]
+# ## Guess 4: predict the time, then measure
+#
+# One step of attention, two sequences with 8,192 tokens each. A step must read K and V once and do
+# its FLOPs; the **longer** of the two times is the least it can take. Which is it for each?
+
+# %%
+from gqa_lib.cost import attention_bytes, attention_flops, attention_time
+from gqa_lib.hardware import measure_hardware, pick_device
+
+device = pick_device()
+dtype = torch.float32 if device.type == "cpu" else torch.float16
+machine = measure_hardware(device, dtype)
+BATCH, HEADS, TOKENS, HEAD_DIM = 2, 32, 8192, 64
+predicted, compute = {}, attention_flops(BATCH, HEADS, HEAD_DIM, 1, TOKENS) / machine.flops_per_s
+for name, n in (("MHA", 32), ("MQA", 1)):
+    moved = attention_bytes(BATCH, HEADS, n, HEAD_DIM, 1, TOKENS, dtype.itemsize)
+    reading = moved / machine.bandwidth_bytes_per_s
+    predicted[name] = attention_time(machine, BATCH, HEADS, n, HEAD_DIM, 1, TOKENS, dtype.itemsize)
+    print(f"{name}: reading {reading * 1e3:.3g} ms, computing {compute * 1e3:.3g} ms: "
+          f"bound by {'memory' if reading > compute else 'arithmetic'}, {predicted[name] * 1e3:.3g} ms")
+
+# %% [markdown]
+# **Write down how many times as fast as MHA you expect `multi_query_attention` to be, and
+# `broadcasting`.** MHA runs the library's version, the fastest it knows for this device. Each call
+# reads another copy of its cache; one new token sees all of it, so no mask is needed. (Printed is
+# the tenth percentile, since other programs only add time. A row marked *noisy* was disturbed.)
+
+# %%
+from gqa_lib.attention import grouped_query_attention
+from gqa_lib.measure import rotating_buffers, summarise, time_arms
+
+def make_kv(num_kv_heads):
+    shape = (2, BATCH, num_kv_heads, TOKENS, HEAD_DIM)
+    make = lambda: torch.randn(shape, device=device, dtype=dtype)
+    return rotating_buffers(make, make().nbytes, device=device)
+
+q = torch.randn(BATCH, HEADS, 1, HEAD_DIM, device=device, dtype=dtype)
+mha, mqa = make_kv(32), make_kv(1)
+
+# %%
+rows = time_arms({
+    "MHA": lambda i: grouped_query_attention(q, *mha[i % len(mha)]),
+    "MQA, broadcasting": lambda i: broadcasting(q, *mqa[i % len(mqa)]),
+    "MQA, yours": lambda i: multi_query_attention(q, *mqa[i % len(mqa)], causal=False),
+}, rounds=8, samples=5, budget_s=6, device=device)
+timing = summarise(rows)
+for arm, s in timing.items():
+    print(f"{arm:18} {s['p10'] * 1e3:7.3g} ms", "(noisy)" if s["noisy"] else "")
+
+# %%
+ms = {arm: s["p10"] * 1e3 for arm, s in timing.items()}  # the tenth percentile of 40 samples
+least = [predicted[arm[:3]] * 1e3 for arm in ms]
+gain = {arm: ms["MHA"] / t for arm, t in ms.items()}
+fig, ax = plt.subplots(figsize=(7.2, 2.7))
+for row, (arm, t) in enumerate(ms.items()):
+    ax.plot(t, row, color=plots.COLOURS[arm[:3]], marker=plots.MARKERS[arm[:3]], markersize=9)
+    ax.annotate(f"{t:.3g}", (t, row), (0, 11), textcoords="offset points", ha="center", weight="bold")
+    ax.plot(least[row], row, "o", color="black", markerfacecolor="white", markersize=8)
+    ax.annotate(f"{least[row]:.3g}", (least[row], row), (0, 11), textcoords="offset points", ha="center")
+ax.set(xscale="log", xlabel="time per step (ms), measured; open: predicted, at least", xmargin=0.1)
+ax.xaxis.set_major_formatter("{x:g}")
+ax.set_yticks(range(3), list(ms))
+ax.set_ylim(2.5, -0.7)
+ax.set_title(f"Against MHA: folded {gain['MQA, yours']:.2g}x as fast, "
+             f"broadcast {gain['MQA, broadcasting']:.2g}x")
+plots.show(fig, alt="Time per step in ms, measured (and predicted at least): " + ", ".join(
+    f"{arm} {t:.3g} ({p:.3g})" for (arm, t), p in zip(ms.items(), least)))
+
+# %% [markdown]
+# <details><summary>Why not 32 times?</summary>
+#
+# Look at which bound the prediction named. Bound by *arithmetic* (likely on a CPU): the bytes fell
+# by 32, the FLOPs did not, and now they are what takes the time. Bound by *memory* (likely on a
+# GPU): little is left to read, so starting the kernels takes longer than their work; more tokens
+# or sequences come closer to the prediction. Lesson 06 draws this line for any machine. And if
+# yours is no faster than MHA, other programs hold the cores: a short step suffers most. Close
+# them and measure again.
+# </details>
+# <details><summary>And broadcasting?</summary>
+#
+# It reads the small cache, writes MHA's, and reads that: more traffic than MHA, in memory that is
+# new each time. Same results, same architecture. The saving is in how the product is written.
+# </details>
+
+# %% [markdown]
+# ## What was reported
+#
+# [Shazeer 2019](https://arxiv.org/abs/1911.02150) introduced MQA with a translation model: 8
+# heads, 128 tokens, batches of 1,024, on a TPUv2. Microseconds per token, and BLEU on the test set
+# (a translation score, higher is better), as reported in the paper's tables:
+#
+# | | MHA | MQA |
+# |---|---|---|
+# | training | 13.2 | 13.0 |
+# | generating: encoder + decoder | 1.7 + 46 | 1.5 + 3.8 |
+# | the same with beam search, 4 beams | 2.0 + 203 | 1.6 + 32 |
+# | BLEU, without and with 4 beams | 27.7 / 28.4 | 27.5 / 28.5 |
+
+# %%
+print(f"decoder: {46 / 3.8:.0f} times as fast; with 4 beams {203 / 32:.1f} times")
+print(f"training: {13.2 / 13.0:.3f} times as fast")
+
+# %% [markdown]
+# Training and the encoder see all tokens at once, so arithmetic decides and MQA saves almost none.
+# Only decoding, one token at a time, re-reads the cache. (Eight heads became one, and the decoder
+# gained more than 8 times: reported on another machine and program, not explained by bytes alone.)
+
+# %% [markdown]
+# ## What it may cost
+#
+# As reported in the papers, which disagree; only training can tell (lesson 09 trains):
+#
+# - [PaLM](https://arxiv.org/abs/2204.02311) was built with MQA: neutral for quality and training
+#   speed, a large saving in decoding, as reported there.
+# - [Ainslie et al. 2023](https://arxiv.org/abs/2305.13245), appendix A: MQA trained from scratch
+#   showed frequent loss spikes, and diverged when fine-tuned on long inputs.
+# - [DeepSeek-V2](https://arxiv.org/abs/2405.04434), appendix D.1, three 7B models: 45.2 (MHA), 41.2
+#   (8 KV heads) and 37.9 (MQA) on MMLU, a test of knowledge.
+
+# %% [markdown]
+# ## Who uses it
+#
+# The models with one KV head in the course's table, each with its source there. The last column is
+# the whole cache per token in bfloat16, had the model a KV head for every query head.
+
+# %%
+from gqa_lib.configs import all_models
+from gqa_lib.cost import kv_bytes_per_token
+
+print(f"{'model':12} query heads  KiB per token  as MHA")
+for m in all_models():
+    if m.attention_type == "MQA":
+        kib = kv_bytes_per_token(m, 2) / 2**10
+        print(f"{m.name:12} {m.num_heads:11} {kib:14.4g} {kib * m.num_heads:7,.0f}")
+
+# %% [markdown]
+# ## Now the library's
+#
+# `grouped_query_attention` is what you timed MHA with; given one KV head it is multi-query
+# attention, and picks a way for your device. `gqa_lib.cost` counts the parameters.
+
+# %%
+from gqa_lib import cost, kernels
+
+k, v = mqa[0]
+gap = (grouped_query_attention(q, k, v) - multi_query_attention(q, k, v)).abs().max()
+print(f"attention: largest difference {gap:.0e}, run as {kernels.choose_backend(q, k, v)}")
+print("parameters:", cost.kv_projection_params(4544, 1, 64), "and", kv_projection_params(4544, 1, 64))
+
+# %% [markdown]
+# ## What this does not tell you
+#
+# - Nothing about **quality**: no model was trained here, and the reports above disagree.
+# - Nothing about a **whole model**: a step also reads the feed-forward weights, and with a short
+#   context those are most of the bytes.
+# - Nothing about **several GPUs**: one KV head cannot be split among them (lesson 13).
+
+# %% [markdown]
+# ## In three lines
+#
+# - MQA keeps every query head and shares one KV head: the cache shrinks by `num_heads`.
+# - The arithmetic of scores and values stays; parameters shrink by a few percent of a model.
+# - Broadcasting undoes it in silence. Fold the heads into rows, and test with two sequences.
+#
+# Submit with `gqa submit 03` in a terminal. **Next:** [4 · Grouped-query
+# attention](../04-grouped-query-attention/04-grouped-query-attention.ipynb), everything between
+# one KV head and all of them.
