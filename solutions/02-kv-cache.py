@@ -62,7 +62,7 @@ for N in (4, 100, 2000):
 # | | |
 # |---|---|
 # | `append(k, v)` | takes (B, Hkv, T, D), returns `k_all, v_all`, each (B, Hkv, length, D) |
-# | too many tokens | a `ValueError` that says how many there would be and `max_seq_len`; nothing changes |
+# | too many tokens | `ValueError` with both numbers: how many it would hold, `max_seq_len`; nothing changes |
 # | `length` | tokens cached so far, an int |
 # | `nbytes` | bytes allocated for K and V, whatever the length |
 # | `reset()` | forgets all tokens |
@@ -154,7 +154,7 @@ check("KVCache-memory", KVCache, seed=None, cases=[{"sizes": n} for n in range(1
 # </details>
 
 # %% [markdown]
-# Watch it fill. Each token is marked with its own number, and slots without a token hold 0.
+# Watch it fill. Each token is marked with its own number, so that a mix-up would show at once.
 
 # %%
 tokens = torch.arange(1.0, 6.0).view(1, 1, 5, 1)  # token n holds the number n
@@ -509,8 +509,8 @@ print(f"token 8 in both ways: largest difference {(kept - over_again[:, -1:]).ab
 
 # %% [markdown]
 # The caches are filled with random keys and values beforehand: what they hold does not change what
-# reading them costs. Each sample then adds one token. What counts is the tenth percentile of the samples:
-# a busy neighbour only ever adds time. (A row marked *noisy* was disturbed all the same.)
+# reading them costs. Each sample then adds one token. What counts is the tenth percentile of the
+# samples: a busy neighbour only ever adds time. (Lengths called *noisy* were disturbed all the same.)
 
 # %%
 from gqa_lib.measure import summarise, time_arms
@@ -525,21 +525,22 @@ def cached_step(tokens):
     caches = filled(tokens)
     return lambda i: run(text[:, :1], caches)
 
-LENGTHS = (128, 256, 512, 1024, 2048)
-with torch.inference_mode():
-    without = summarise(time_arms({
-        n: lambda i, n=n: run(text[:, :n], new_caches(n)) for n in LENGTHS
-    }, rounds=6, min_rounds=3, budget_s=8, warmup=1, device=device))
-    cached = summarise(time_arms({n: cached_step(n) for n in LENGTHS}, rounds=20, device=device))
+def undisturbed_ms(arms, **options):
+    times = summarise(time_arms(arms, device=device, **options))
+    print("noisy:", ", ".join(f"{n:,}" for n in times if times[n]["noisy"]) or "none")
+    return {n: t["p10"] * 1e3 for n, t in times.items()}
 
 # %%
+LENGTHS = (128, 256, 512, 1024, 2048)
+with torch.inference_mode():
+    without = undisturbed_ms(
+        {n: lambda i, n=n: run(text[:, :n], new_caches(n)) for n in LENGTHS},
+        rounds=7, min_rounds=3, budget_s=8, warmup=1)
+    cached = undisturbed_ms({n: cached_step(n) for n in LENGTHS}, rounds=30, budget_s=4)
 for n in LENGTHS:
-    noisy = "(noisy)" if without[n]["noisy"] or cached[n]["noisy"] else ""
-    print(f"{n:5,} tokens: {without[n]['median'] * 1e3:8.2f} ms without a cache, "
-          f"{cached[n]['median'] * 1e3:6.2f} ms with one {noisy}")
-growth = {name: arm[2048]["p10"] / arm[256]["p10"]
-          for name, arm in (("without a cache", without), ("with a cache", cached))}
-print("8 times the tokens:", ", ".join(f"{g:.1f} times as long {n}" for n, g in growth.items()))
+    print(f"{n:5,} tokens: {without[n]:8.2f} ms without a cache, {cached[n]:6.2f} ms with one")
+more, less = (times[2048] / times[256] for times in (without, cached))
+print(f"8 times the tokens: {more:.1f} times as long without a cache, {less:.1f} times with one")
 
 # %%
 import matplotlib.pyplot as plt
@@ -548,20 +549,18 @@ from gqa_lib import plots
 
 plots.use_style()
 fig, ax = plt.subplots(figsize=(7.6, 3.6))
-for name, arm, colour in (("without a cache", without, "GQA"), ("with a cache", cached, "MHA")):
-    ms = [arm[n]["p10"] * 1e3 for n in LENGTHS]
-    ax.plot(LENGTHS, ms, "o-", color=plots.COLOURS[colour])
-    ax.annotate(f"{name}\n{ms[-1]:,.1f} ms", (LENGTHS[-1], ms[-1]), (9, 0),
+for name, times, colour in (("without a cache", without, "GQA"), ("with a cache", cached, "MHA")):
+    ax.plot(LENGTHS, times.values(), "o-", color=plots.COLOURS[colour])
+    ax.annotate(f"{name}\n{times[2048]:,.1f} ms", (2048, times[2048]), (9, 0),
                 textcoords="offset points", va="center", color=plots.COLOURS[colour])
 ax.set_xscale("log", base=2)
 ax.set_yscale("log")
 ax.set_xticks(LENGTHS, [f"{n:,}" for n in LENGTHS])
 ax.yaxis.set_major_formatter("{x:g}")
 ax.set(xlabel="tokens already there", ylabel="time for one new token (ms)")
-more, less = growth.values()
 ax.set_title(f"8x the tokens: {more:.1f}x the time without a cache, {less:.1f}x with")
 plots.show(fig, alt="Time for one new token in ms, without and with a cache: " + ", ".join(
-    f"{n} tokens {without[n]['median'] * 1e3:.3g} and {cached[n]['median'] * 1e3:.3g}" for n in LENGTHS))
+    f"{n} tokens {without[n]:.3g} and {cached[n]:.3g}" for n in LENGTHS))
 
 # %% [markdown]
 # <details><summary>Why does it grow that fast without a cache?</summary>
@@ -583,13 +582,12 @@ print(f"weights {weight_bytes / 2**20:.0f} MiB, cache {per_token / 2**10:.0f} Ki
 reads = {n: weight_bytes + n * per_token for n in (256, 2048)}
 for n, nbytes in reads.items():
     print(f"{n:5,} tokens: one step reads {nbytes / 2**20:6.1f} MiB")
-print(f"by bytes alone {reads[2048] / reads[256]:.1f} times as long; measured {growth['with a cache']:.1f}")
+print(f"by bytes alone {reads[2048] / reads[256]:.1f} times as long; measured {less:.1f}")
 
 # %% [markdown]
 # A step this small also pays for starting its operations, whatever they read, so look further: up to
 # 8,192 tokens. The prediction is the time at 128 tokens, plus the time to read the rest of the cache
-# at the best bandwidth of this machine, measured now. So the fastest of 30 samples stands against it:
-# a busy neighbour can only add to a time. **Will the measured line be straight, and how steep?**
+# at the best bandwidth of this machine, measured now. **Will the measured line be steeper, or not?**
 
 # %%
 from gqa_lib.hardware import measure_hardware
@@ -597,8 +595,7 @@ from gqa_lib.hardware import measure_hardware
 bandwidth = measure_hardware(device, dtype).bandwidth_bytes_per_s
 FURTHER = (128, 1024, 2048, 4096, 8192)
 with torch.inference_mode():
-    rows = time_arms({n: cached_step(n) for n in FURTHER}, rounds=30, device=device)
-measured = {n: min(row["value"] for row in rows if row["arm"] == n) * 1e3 for n in FURTHER}
+    measured = undisturbed_ms({n: cached_step(n) for n in FURTHER}, rounds=30, budget_s=4)
 predicted = {n: measured[128] + (n - 128) * per_token / bandwidth * 1e3 for n in FURTHER}
 print(f"reads {bandwidth / 1e9:.0f} GB/s at best")
 for n in FURTHER:
@@ -610,8 +607,9 @@ styles = {"predicted": ("o--", "prediction", predicted), "measured": ("o-", "MHA
 for name, (line, colour, times) in styles.items():
     face = "white" if name == "predicted" else None
     ax.plot(FURTHER, times.values(), line, color=plots.COLOURS[colour], markerfacecolor=face)
-    ax.annotate(name, (FURTHER[-1], times[FURTHER[-1]]), (8, 0), textcoords="offset points",
-                va="center", color=plots.COLOURS[colour])
+    side = 6 if times[8192] == max(predicted[8192], measured[8192]) else -6
+    ax.annotate(name, (8192, times[8192]), (8, side), textcoords="offset points", va="center",
+                color=plots.COLOURS[colour])
 ax.set_xticks(FURTHER, [f"{n:,}" for n in FURTHER])
 ax.set(xlabel="tokens in the cache", ylabel="time for one new token (ms)", ylim=0)
 ax.set_title(f"64x the tokens in the cache: a step takes {measured[8192] / measured[128]:.1f}x as long")
@@ -621,11 +619,10 @@ plots.show(fig, alt="Time for one new token in ms, predicted and measured: " + "
 # %% [markdown]
 # <details><summary>What the two lines say</summary>
 #
-# Every cached token adds the same bytes, so the prediction is a straight line, and it is a floor:
-# your attention walks over the cache and the scores in several operations, none of them reading at
-# the ceiling. Caches small enough for the processor's own memory can be quicker than the floor. On
-# a fast GPU both lines may look flat, because starting the operations takes longer than this little
-# reading.
+# Every cached token adds the same bytes, so the prediction is a straight line. If yours is steeper:
+# it takes several operations to attend, and none need read at the ceiling. If it is lower: small
+# caches may stay in the processor's own memory, which is quicker. On a fast GPU both lines may look
+# flat, because starting the operations takes longer than this little reading.
 # </details>
 
 # %% [markdown]

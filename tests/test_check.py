@@ -7,6 +7,7 @@ import torch
 
 from gqa_lib.learn import check as check_function
 from gqa_lib.learn import check_no_copy, kv_copied, progress
+from gqa_lib.learn.compare import difference
 from gqa_lib.learn.exercise import NotYet
 from gqa_lib.learn.exercises import all_exercises
 from gqa_lib.learn.exercises.variants import plain_attention
@@ -293,3 +294,13 @@ def test_no_machine_is_drawn_on_its_ridge_where_rounding_would_decide():
             ridge = machine.flops_per_s / machine.bandwidth_bytes_per_s
             assert abs(work / ridge - 1) > 1e-3
             assert drawn.oracle(work, machine) is (work < ridge)
+
+
+def test_of_several_named_results_the_wrong_one_is_named():
+    expected = {"length": 3, "k_all": torch.zeros(2, 3)}
+    assert difference({"length": 3, "k_all": torch.zeros(2, 3)}, expected) is None
+    found = difference({"length": 4, "k_all": torch.zeros(2, 3)}, expected)
+    assert found == "length: 4; expected 3."
+    found = difference({"length": 3, "k_all": torch.zeros(2, 4)}, expected)
+    assert found == "k_all: shape (2, 4); expected (2, 3)."
+    assert "expected length, k_all" in difference({"length": 3}, expected)

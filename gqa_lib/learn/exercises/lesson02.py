@@ -9,8 +9,9 @@ from gqa_lib.cache import KVCache
 from gqa_lib.kernels.reference import attention_reference
 
 from ..exercise import Complaint, Exercise, Mistake
-from .caches import WRONG_CACHES, WRONG_NBYTES, expected_of_cache, memory_of, observe_cache
+from .caches import expected_of_cache, memory_of, observe_cache
 from .variants import NO_MASK, TOP_LEFT_MASK, bottom_right, draw, plain_attention
+from .wrong_caches import WRONG_CACHES, WRONG_NBYTES
 
 _LESSON = "02-kv-cache"
 

@@ -1,0 +1,160 @@
+"""The likely mistakes in a KV cache, as caches, each with its sentence for the learner."""
+
+from gqa_lib.cache import KVCache
+
+
+class _Zeroed(KVCache):
+    """What the others begin with: memory that was never written holds zeros."""
+
+    def __init__(self, *sizes):
+        super().__init__(*sizes)
+        self._k.zero_()
+        self._v.zero_()
+
+
+class _WholeBuffer(_Zeroed):
+    def append(self, k, v):
+        super().append(k, v)
+        return self._k, self._v
+
+
+class _OnlyNew(_Zeroed):
+    def append(self, k, v):
+        super().append(k, v)
+        return k, v
+
+
+class _OnlyOld(_Zeroed):
+    def append(self, k, v):
+        length = self.length
+        super().append(k, v)
+        return self._k[:, :, :length], self._v[:, :, :length]
+
+
+class _Swapped(_Zeroed):
+    def append(self, k, v):
+        return super().append(k, v)[::-1]
+
+
+class _KeysTwice(_Zeroed):
+    def append(self, k, v):
+        return super().append(k, k)
+
+
+class _FromTheStart(_Zeroed):
+    def append(self, k, v):
+        length, self.length = self.length, 0
+        super().append(k, v)
+        self.length += length
+        return self._k[:, :, : self.length], self._v[:, :, : self.length]
+
+
+class _NewestFirst(_Zeroed):
+    def append(self, k, v):
+        held, T = self.length, k.shape[2]
+        super().append(k, v)
+        for memory, new in ((self._k, k), (self._v, v)):
+            memory[:, :, T : T + held] = memory[:, :, :held].clone()
+            memory[:, :, :T] = new
+        return self._k[:, :, : held + T], self._v[:, :, : held + T]
+
+
+class _NeverForgets(_Zeroed):
+    def reset(self):
+        pass
+
+
+class _AdvancesFirst(_Zeroed):
+    def append(self, k, v):
+        self.length += k.shape[2]
+        start, end = self.length, self.length + k.shape[2]
+        self._k[:, :, start:end] = k
+        self._v[:, :, start:end] = v
+        return self._k[:, :, :start], self._v[:, :, :start]
+
+
+class _OneMemory(_Zeroed):
+    memory = None
+
+    def __init__(self, *sizes):
+        super().__init__(*sizes)
+        type(self).memory = self._k, self._v
+
+    def append(self, k, v):
+        self._k, self._v = self.memory
+        return super().append(k, v)
+
+
+class _OneLength(_Zeroed):
+    shared = 0
+
+    @property
+    def length(self):
+        return type(self).shared
+
+    @length.setter
+    def length(self, tokens):
+        type(self).shared = tokens
+
+
+_SHARED = (
+    "two caches share what should be their own. A value set in the class body, or on the class, "
+    "belongs to every cache: set it on self, in __init__."
+)
+WRONG_CACHES = (
+    (
+        "append returns the whole memory. Slots that hold no token yet would take part in the "
+        "attention: return the first `length` tokens.",
+        _WholeBuffer,
+    ),
+    ("append returns only the new tokens: return all that are cached.", _OnlyNew),
+    ("append returns what was cached before, without the new tokens.", _OnlyOld),
+    ("k and v are swapped in what append returns.", _Swapped),
+    ("the keys are cached twice, once as values.", _KeysTwice),
+    (
+        "each append writes from slot 0 and overwrites the oldest tokens: write from `length` on.",
+        _FromTheStart,
+    ),
+    ("the new tokens come first. They are the newest: put them last.", _NewestFirst),
+    ("reset does not forget: the length must be 0 again.", _NeverForgets),
+    (
+        "the length is advanced before the new tokens are written, so that they land behind the "
+        "place where they are looked for: write from the old length on.",
+        _AdvancesFirst,
+    ),
+    (_SHARED, _OneMemory),
+    (_SHARED, _OneLength),
+)
+
+
+class _KeysOnly(_Zeroed):
+    nbytes = property(lambda self: self._k.nbytes)
+
+
+class _Elements(_Zeroed):
+    nbytes = property(lambda self: self._k.numel() + self._v.numel())
+
+
+class _Used(_Zeroed):
+    nbytes = property(lambda self: 2 * self._k[:, :, : self.length].nbytes)
+
+
+class _FourBytes(_Zeroed):
+    nbytes = property(lambda self: 4 * (self._k.numel() + self._v.numel()))
+
+
+class _OneSequence(_Zeroed):
+    nbytes = property(lambda self: 2 * self._k[0].nbytes)
+
+
+WRONG_NBYTES = (
+    ("only the keys are counted. The values take as much again.", _KeysOnly),
+    ("elements are counted, not bytes: each takes dtype.itemsize bytes.", _Elements),
+    (
+        "the tokens held are counted. nbytes is what was allocated, held or not: the memory is "
+        "taken all the same.",
+        _Used,
+    ),
+    ("every element is counted as 4 bytes, whatever the dtype.", _FourBytes),
+    ("one sequence is counted: there are batch_size of them.", _OneSequence),
+)
