@@ -235,12 +235,12 @@ def test_one_kv_head_broadcast_is_copied_from_the_second_sequence_on():
         return kv_copied(broadcast, q, k, v)[0]
 
     assert [copied(1), copied(2)] == [0, 2 * 2 * 8 * 40 * 32]
-    with pytest.raises(NotYet, match="as does q @ k.mT"):
+    with pytest.raises(NotYet, match=r"as does q @ k\.mT"):
         check_no_copy("multi_query_attention", broadcast)
 
 
 def test_copies_are_not_looked_for_where_there_are_no_cases():
-    with pytest.raises(ValueError, match="attention has no copy_cases"):
+    with pytest.raises(ValueError, match="attention has no cases to see copies in"):
         check_no_copy("attention", attention)
 
 
