@@ -124,6 +124,16 @@ def test_what_is_wrong_is_said(wrong, said):
         check_function("attention", wrong)
 
 
+def test_a_mistake_that_fits_one_case_by_chance_is_not_named():
+    def differing_everywhere(weight, head_dim):  # .all for .any: right where nothing is alike
+        heads = weight.reshape(-1, head_dim * weight.shape[1])
+        return 1 + int((heads[1:] != heads[:-1]).all(dim=1).sum())
+
+    with pytest.raises(NotYet) as refused:
+        check_function("kv_heads_in_weights", differing_everywhere)
+    assert "That is what you get" not in str(refused.value)
+
+
 def test_an_answer_remembered_from_an_earlier_call_is_refused():
     seen = {}
 

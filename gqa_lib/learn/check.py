@@ -193,7 +193,11 @@ def _explained(exercise: Exercise, yours, differs: _Differs, seed: int) -> NotYe
             continue
         for mistake in fits:
             wrong = _outcome(mistake.wrong, copy.deepcopy(arguments))
-            if not isinstance(wrong, Exception) and not same(wrong, expected):
+            if isinstance(wrong, Exception):
+                continue
+            if same(wrong, expected):  # what is wrong here, it does not explain
+                fits[mistake] -= not same(got, expected)
+            else:
                 fits[mistake] += 1 if same(got, wrong) else -len(exercise.cases)
     best = max(fits, key=fits.get, default=None)
     named = f"That is what you get when {best.says}" if best and fits[best] > 0 else ""

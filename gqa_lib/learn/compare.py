@@ -18,11 +18,14 @@ def difference(got, expected, dtype: torch.dtype | None = None) -> str | None:
 
     Args:
         got: what the learner's code returned.
-        expected: a tensor (compared with the tolerance of `got`'s dtype), or a plain value.
+        expected: a tensor (compared with the tolerance of `got`'s dtype), a plain value, or a tuple
+            or a dictionary of these.
         dtype: the dtype `got` must have, if it is a floating-point tensor.
     """
     if isinstance(expected, tuple):
         return _tuple_difference(got, expected, dtype)
+    if isinstance(expected, dict):
+        return _dict_difference(got, expected, dtype)
     if not isinstance(expected, torch.Tensor):
         return _plain_difference(got, expected)
     if not isinstance(got, torch.Tensor):
@@ -90,6 +93,15 @@ def _tuple_difference(got, expected: tuple, dtype) -> str | None:
     for place, (one, right) in enumerate(zip(got, expected, strict=True)):
         if found := difference(one, right, dtype):
             return f"Result {place + 1} of {len(expected)}: {found}"
+    return None
+
+
+def _dict_difference(got, expected: dict, dtype) -> str | None:
+    if not isinstance(got, dict) or got.keys() != expected.keys():
+        return f"It returned {_article(got)}; expected {', '.join(map(str, expected))}."
+    for key, right in expected.items():
+        if found := difference(got[key], right, dtype):
+            return f"{key}: {found.removeprefix('It returned ')}"
     return None
 
 

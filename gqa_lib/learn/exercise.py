@@ -51,7 +51,7 @@ def describe(value: Any) -> str:
     if hasattr(value, "shape"):
         return str(tuple(value.shape))
     if isinstance(value, dict):
-        return "{...}"
+        return "{...}" if any(hasattr(v, "shape") for v in value.values()) else repr(value)
     if is_dataclass(value):  # a ModelConfig or a Hardware
         return getattr(value, "name", type(value).__name__)
     return repr(value)

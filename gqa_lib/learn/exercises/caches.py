@@ -1,0 +1,378 @@
+"""How a cache is checked: a script of steps, and what can be seen of the cache after each.
+
+A step is a number of new tokens, which come from k and v in order, or "reset".
+"""
+
+import re
+
+import torch
+
+from gqa_lib.cache import KVCache
+
+from ..exercise import Complaint
+
+
+def expected_of_cache(k, v, max_seq_len, steps) -> dict:
+    """Return what `observe_cache` sees of a right cache, from a plain list of token numbers."""
+    seen, held, before = {"Length of a new cache": 0}, [], None
+    for told, step, first in _walk(steps):
+        if step == "reset":
+            held, before = [], None
+        elif len(held) + step <= max_seq_len:
+            held = held + list(range(first, first + step))
+            seen |= {f"{told}, k_all": _tokens(k, held), f"{told}, v_all": _tokens(v, held)}
+            if before is not None:
+                seen[f"{told}, the k_all of the append before"] = before
+            before = _tokens(k, held)
+        seen[f"{told}, length"] = len(held)
+    return seen | {
+        f"{_SECOND}, k_all": _tokens(k, [0, 1, 5]),
+        f"{_SECOND}, v_all": _tokens(v, [0, 1, 5]),
+        f"{_SECOND}, length": 3,
+        f"{_FIRST}, length": 2,
+    }
+
+
+_SECOND = "A second cache, after append 2, append 1"
+_FIRST = "The first cache, after reset, append 2 in between"
+
+
+def _walk(steps):
+    """Yield (the story so far, step, number of its first token)."""
+    told, first = [], 0
+    for step in steps:
+        told.append(step if step == "reset" else f"append {step}")
+        yield f"After {', '.join(told)}", step, first
+        first += 0 if step == "reset" else step
+
+
+def _tokens(x, held):
+    return torch.stack([x[:, :, token] for token in held], 2)
+
+
+def observe_cache(yours, k, v, max_seq_len, steps) -> dict:
+    """Return what can be seen of the learner's cache after each step.
+
+    Raises:
+        Complaint: something that no comparison of values would name.
+    """
+    cache = _new(yours, k, max_seq_len)
+    seen, held, before = {"Length of a new cache": _number(cache, "length")}, 0, None
+    for told, step, first in _walk(steps):
+        if step == "reset":
+            cache.reset()
+            held, before = 0, None
+        elif held + step > max_seq_len:
+            _overflow(cache, k, v, first, step, held, max_seq_len)
+        else:
+            held += step
+            k_all, v_all = _append(cache, k, v, first, first + step)
+            seen[f"{told}, k_all"] = _copied(k_all, held)
+            seen[f"{told}, v_all"] = _copied(v_all, held)
+            if before is not None:
+                seen[f"{told}, the k_all of the append before"] = _copied(*before)
+            before = k_all, held
+        seen[f"{told}, length"] = _number(cache, "length")
+    return seen | _observe_two(yours, cache, k, v, max_seq_len)
+
+
+def _observe_two(yours, cache, k, v, max_seq_len) -> dict:
+    second = _new(yours, k, max_seq_len)
+    cache.reset()
+    _append(second, k, v, 0, 2)
+    _append(cache, k, v, 2, 4)
+    k_all, v_all = _append(second, k, v, 5, 6)
+    return {
+        f"{_SECOND}, k_all": _copied(k_all, 3),
+        f"{_SECOND}, v_all": _copied(v_all, 3),
+        f"{_SECOND}, length": _number(second, "length"),
+        f"{_FIRST}, length": _number(cache, "length"),
+    }
+
+
+def memory_of(yours, k, v, max_seq_len, steps) -> dict:
+    """Return the learner's `nbytes`.
+
+    Raises:
+        Complaint: an append copies what was cached before, or the device is not the one asked for.
+    """
+    cache = _new(yours, k, max_seq_len)
+    seen = {"nbytes of a new cache": _number(cache, "nbytes")}
+    kept, held = [], 0
+    for _, step, first in _walk(steps):
+        if step == "reset" or held + step > max_seq_len:
+            break
+        held += step
+        kept.append(_append(cache, k, v, first, first + step))
+        if kept[-1][0].shape[2:3] != (held,):
+            raise Complaint("What append returns is not right yet: see the check above.")
+        for name, first_time, now in zip(("k_all", "v_all"), kept[0], kept[-1], strict=True):
+            if _place(first_time) != _place(now):
+                raise Complaint(
+                    f"The {name} for {held} tokens lies in other memory than the one before: "
+                    f"adding {step} copied the {held - step} old ones as well. Allocate room for "
+                    "max_seq_len tokens once, in __init__, write only the new tokens into it, and "
+                    "return a slice of it, which copies nothing."
+                )
+    seen["nbytes after the appends"] = _number(cache, "nbytes")
+    _check_device(yours, k, max_seq_len)
+    return seen
+
+
+def _place(tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
+def _check_device(yours, k, max_seq_len) -> None:
+    """See without a GPU whether the device asked for is used: every torch has a "meta" one."""
+    new = k[:, :, :1].to("meta")
+    try:
+        k_all, v_all = _new(yours, new, max_seq_len).append(new, new)
+        right = k_all.device.type == v_all.device.type == "meta"
+    except Exception:
+        right = False
+    if not right:
+        raise Complaint(
+            "Its memory is not on the device it was asked for, and would be on the CPU when the "
+            "model is on a GPU. Pass device=device where you allocate."
+        )
+
+
+def _new(yours, k, max_seq_len):
+    B, Hkv, _, D = k.shape
+    return yours(B, Hkv, max_seq_len, D, k.dtype, k.device)
+
+
+def _append(cache, k, v, start, end):
+    """Return what append returns for the tokens from start to end."""
+    given = k[:, :, start:end].clone(), v[:, :, start:end].clone()
+    got = cache.append(*given)
+    if not (isinstance(got, tuple | list) and len(got) == 2):
+        raise Complaint(f"append returned {_kind(got)}; return the pair k_all, v_all.")
+    for one in got:
+        if not isinstance(one, torch.Tensor):
+            raise Complaint(f"append returned a pair with {_kind(one)} in it; expected tensors.")
+    if not (
+        torch.equal(given[0], k[:, :, start:end]) and torch.equal(given[1], v[:, :, start:end])
+    ):
+        raise Complaint(
+            "append changed the k or v it was given. The caller still needs them: copy their "
+            "values into the cache and leave them as they are."
+        )
+    return got
+
+
+def _copied(tensor, held):
+    """Return a copy; with the wrong number of tokens only its shape counts, not what lies there."""
+    return tensor.clone() if tensor.shape[2:3] == (held,) else torch.zeros_like(tensor)
+
+
+def _kind(value) -> str:
+    return (
+        "None (is a `return` missing?)"
+        if value is None
+        else f"something of type {type(value).__name__}"
+    )
+
+
+def _number(cache, name):
+    value = getattr(cache, name)
+    if callable(value):
+        raise Complaint(
+            f"{name} is a method. It is read without parentheses, cache.{name}: put @property "
+            "above it, or set it as an attribute."
+        )
+    return value
+
+
+def _overflow(cache, k, v, first, step, held, max_seq_len) -> None:
+    """Append more tokens than fit.
+
+    Raises:
+        Complaint: this is not refused with a ValueError that names the numbers.
+    """
+    what = f"{held} tokens are cached, {step} more are appended, max_seq_len is {max_seq_len}"
+    wanted = "Raise a ValueError that says both numbers, before anything is written."
+    before = _number(cache, "length")
+    try:
+        _append(cache, k, v, first, first + step)
+    except ValueError as error:
+        numbers = set(re.findall(r"\d+", str(error)))
+        if str(max_seq_len) not in numbers or not {str(step), str(held + step)} & numbers:
+            raise Complaint(
+                f"{what}: the ValueError says {str(error)!r}. Whoever reads it needs both numbers: "
+                f"what there is room for, {max_seq_len}, and what was wanted, {held + step}."
+            ) from None
+        if (after := _number(cache, "length")) != before:
+            raise Complaint(
+                f"{what}: it was refused, and yet the length went from {before} to {after}. A "
+                "refused append must leave the cache as it was: check for room first."
+            ) from None
+    except (NotImplementedError, Complaint):
+        raise
+    except Exception as error:
+        raise Complaint(
+            f"{what}: it stopped with {type(error).__name__}: {error}. {wanted}"
+        ) from None
+    else:
+        raise Complaint(f"{what}, and nothing was raised. {wanted}")
+
+
+# The likely mistakes, as caches
+
+
+class _Zeroed(KVCache):
+    """What the others begin with: memory that was never written holds zeros."""
+
+    def __init__(self, *sizes):
+        super().__init__(*sizes)
+        self._k.zero_()
+        self._v.zero_()
+
+
+class _WholeBuffer(_Zeroed):
+    def append(self, k, v):
+        super().append(k, v)
+        return self._k, self._v
+
+
+class _OnlyNew(_Zeroed):
+    def append(self, k, v):
+        super().append(k, v)
+        return k, v
+
+
+class _OnlyOld(_Zeroed):
+    def append(self, k, v):
+        length = self.length
+        super().append(k, v)
+        return self._k[:, :, :length], self._v[:, :, :length]
+
+
+class _Swapped(_Zeroed):
+    def append(self, k, v):
+        return super().append(k, v)[::-1]
+
+
+class _KeysTwice(_Zeroed):
+    def append(self, k, v):
+        return super().append(k, k)
+
+
+class _FromTheStart(_Zeroed):
+    def append(self, k, v):
+        length, self.length = self.length, 0
+        super().append(k, v)
+        self.length += length
+        return self._k[:, :, : self.length], self._v[:, :, : self.length]
+
+
+class _NewestFirst(_Zeroed):
+    def append(self, k, v):
+        held, T = self.length, k.shape[2]
+        super().append(k, v)
+        for memory, new in ((self._k, k), (self._v, v)):
+            memory[:, :, T : T + held] = memory[:, :, :held].clone()
+            memory[:, :, :T] = new
+        return self._k[:, :, : held + T], self._v[:, :, : held + T]
+
+
+class _NeverForgets(_Zeroed):
+    def reset(self):
+        pass
+
+
+class _AdvancesFirst(_Zeroed):
+    def append(self, k, v):
+        self.length += k.shape[2]
+        start, end = self.length, self.length + k.shape[2]
+        self._k[:, :, start:end] = k
+        self._v[:, :, start:end] = v
+        return self._k[:, :, :start], self._v[:, :, :start]
+
+
+class _OneMemory(_Zeroed):
+    memory = None
+
+    def __init__(self, *sizes):
+        super().__init__(*sizes)
+        type(self).memory = self._k, self._v
+
+    def append(self, k, v):
+        self._k, self._v = self.memory
+        return super().append(k, v)
+
+
+class _OneLength(_Zeroed):
+    shared = 0
+
+    @property
+    def length(self):
+        return type(self).shared
+
+    @length.setter
+    def length(self, tokens):
+        type(self).shared = tokens
+
+
+_SHARED = (
+    "two caches share what should be their own. A value set in the class body, or on the class, "
+    "belongs to every cache: set it on self, in __init__."
+)
+WRONG_CACHES = (
+    (
+        "append returns the whole memory. Slots that hold no token yet would take part in the "
+        "attention: return the first `length` tokens.",
+        _WholeBuffer,
+    ),
+    ("append returns only the new tokens: return all that are cached.", _OnlyNew),
+    ("append returns what was cached before, without the new tokens.", _OnlyOld),
+    ("k and v are swapped in what append returns.", _Swapped),
+    ("the keys are cached twice, once as values.", _KeysTwice),
+    (
+        "each append writes from slot 0 and overwrites the oldest tokens: write from `length` on.",
+        _FromTheStart,
+    ),
+    ("the new tokens come first. They are the newest: put them last.", _NewestFirst),
+    ("reset does not forget: the length must be 0 again.", _NeverForgets),
+    (
+        "the length is advanced before the new tokens are written, so that they land behind the "
+        "place where they are looked for: write from the old length on.",
+        _AdvancesFirst,
+    ),
+    (_SHARED, _OneMemory),
+    (_SHARED, _OneLength),
+)
+
+
+class _KeysOnly(_Zeroed):
+    nbytes = property(lambda self: self._k.nbytes)
+
+
+class _Elements(_Zeroed):
+    nbytes = property(lambda self: self._k.numel() + self._v.numel())
+
+
+class _Used(_Zeroed):
+    nbytes = property(lambda self: 2 * self._k[:, :, : self.length].nbytes)
+
+
+class _FourBytes(_Zeroed):
+    nbytes = property(lambda self: 4 * (self._k.numel() + self._v.numel()))
+
+
+class _OneSequence(_Zeroed):
+    nbytes = property(lambda self: 2 * self._k[0].nbytes)
+
+
+WRONG_NBYTES = (
+    ("only the keys are counted. The values take as much again.", _KeysOnly),
+    ("elements are counted, not bytes: each takes dtype.itemsize bytes.", _Elements),
+    (
+        "the tokens held are counted. nbytes is what was allocated, held or not: the memory is "
+        "taken all the same.",
+        _Used,
+    ),
+    ("every element is counted as 4 bytes, whatever the dtype.", _FourBytes),
+    ("one sequence is counted: there are batch_size of them.", _OneSequence),
+)

@@ -1,0 +1,306 @@
+"""Lesson 02: the KV cache."""
+
+from functools import partial
+from itertools import accumulate
+
+import torch
+
+from gqa_lib.cache import KVCache
+from gqa_lib.kernels.reference import attention_reference
+
+from ..exercise import Complaint, Exercise, Mistake
+from .caches import WRONG_CACHES, WRONG_NBYTES, expected_of_cache, memory_of, observe_cache
+from .variants import NO_MASK, TOP_LEFT_MASK, bottom_right, draw, plain_attention
+
+_LESSON = "02-kv-cache"
+
+
+# KVCache
+
+
+def _script(generator, B, Hkv, D, max_seq_len, steps, dtype="float32"):
+    tokens = max(6, sum(step for step in steps if step != "reset"))
+    k, v = (draw(generator, B, Hkv, tokens, D, dtype=dtype) for _ in range(2))
+    return k, v, max_seq_len, list(steps)
+
+
+def _any_script(generator, sizes=None, **case):
+    """Return the arguments of a case, or of one drawn afresh: the `sizes`-th."""
+    if sizes is None:
+        return _script(generator, **case)
+
+    def pick(low, high):
+        return int(torch.randint(low, high + 1, (sizes,), generator=generator)[-1])
+
+    prompt, more = pick(2, 5), pick(1, 2)
+    room = pick(2, 4)
+    dtype = ("float32", "float64", "float16", "bfloat16")[pick(0, 3)]
+    return _script(
+        generator,
+        B=pick(1, 3),
+        Hkv=pick(1, 4),
+        D=pick(2, 9),
+        max_seq_len=prompt + more + room,
+        steps=(prompt, more, room + pick(1, 3), 1, room - 1, 1, "reset", more, prompt, "reset", 3),
+        dtype=dtype,
+    )
+
+
+KV_CACHE = Exercise(
+    name="KVCache",
+    lesson=_LESSON,
+    make=_any_script,
+    oracle=expected_of_cache,
+    call=observe_cache,
+    cases=(
+        {"B": 2, "Hkv": 3, "D": 5, "max_seq_len": 9, "steps": (3, 1, 2)},
+        {"B": 3, "Hkv": 2, "D": 4, "max_seq_len": 7, "steps": (7,)},
+        {"B": 2, "Hkv": 3, "D": 5, "max_seq_len": 8, "steps": (4, 1, 6, 3)},
+        {
+            "B": 3,
+            "Hkv": 1,
+            "D": 6,
+            "max_seq_len": 20,
+            "steps": (4, 2, "reset", 1, 3, "reset", 2),
+            "dtype": "bfloat16",
+        },
+    ),
+    mistakes=tuple(Mistake(says, partial(observe_cache, cache)) for says, cache in WRONG_CACHES),
+)
+
+
+def _expected_memory(k, v, max_seq_len, steps):
+    nbytes = 2 * k[:, :, 0].numel() * max_seq_len * k.element_size()
+    return {"nbytes of a new cache": nbytes, "nbytes after the appends": nbytes}
+
+
+KV_CACHE_MEMORY = Exercise(
+    name="KVCache-memory",
+    lesson=_LESSON,
+    make=_any_script,
+    oracle=_expected_memory,
+    call=memory_of,
+    cases=(
+        {"B": 2, "Hkv": 3, "D": 5, "max_seq_len": 9, "steps": (3, 1, 2)},
+        {"B": 3, "Hkv": 2, "D": 4, "max_seq_len": 7, "steps": (2, 5), "dtype": "bfloat16"},
+        {"B": 1, "Hkv": 4, "D": 6, "max_seq_len": 8, "steps": (1, 1, 3), "dtype": "float64"},
+    ),
+    mistakes=tuple(Mistake(says, partial(memory_of, cache)) for says, cache in WRONG_NBYTES),
+)
+
+
+# cached_attention
+
+
+def _chunks(generator, B, H, D, chunks, dtype="float32"):
+    q, k, v = (draw(generator, B, H, sum(chunks), D, dtype=dtype) for _ in range(3))
+    return q, k, v, list(chunks)
+
+
+def _any_chunks(generator, sizes=None, **case):
+    if sizes is None:
+        return _chunks(generator, **case)
+    B, H, D, *chunks = torch.randint(1, 6, (sizes, 7), generator=generator)[-1].tolist()
+    return _chunks(generator, B=B, H=H, D=D + 1, chunks=chunks)
+
+
+def _in_chunks(yours, q, k, v, chunks):
+    """Return the learner's attention when the tokens come in chunks of so many, cached."""
+    B, H, S, D = q.shape
+    cache = KVCache(B, H, 2 * S, D, q.dtype, q.device)
+    done = []
+    for end, T in zip(accumulate(chunks), chunks, strict=True):
+        new = [x[:, :, end - T : end] for x in (q, k, v)]
+        got = yours(*new, cache)
+        if not isinstance(got, torch.Tensor) or got.shape != new[0].shape:
+            shape = tuple(got.shape) if isinstance(got, torch.Tensor) else type(got).__name__
+            raise Complaint(
+                f"For {T} new tokens after {end - T} cached ones it returned {shape}; expected "
+                f"{tuple(new[0].shape)}, one row for each new query."
+            )
+        if cache.length != end:
+            raise Complaint(
+                f"After {end} tokens the cache holds {cache.length}. Append the k and v of the new "
+                "tokens, once: k_all, v_all = cache.append(k, v)."
+            )
+        done.append(got)
+    return torch.cat(done, 2)
+
+
+def _attends(attention):
+    """Return the whole of what `attention(q, k_all, v_all)` gives chunk by chunk."""
+
+    def wrong(q, k, v, chunks):
+        done = []
+        for end, T in zip(accumulate(chunks), chunks, strict=True):
+            done.append(attention(q[:, :, end - T : end], k[:, :, :end], v[:, :, :end]))
+        return torch.cat(done, 2)
+
+    return wrong
+
+
+def _new_only(q, k, v):
+    T = q.shape[2]
+    return plain_attention(q, k[:, :, -T:], v[:, :, -T:])
+
+
+CACHED_ATTENTION = Exercise(
+    name="cached_attention",
+    lesson=_LESSON,
+    make=_any_chunks,
+    oracle=lambda q, k, v, chunks: attention_reference(q, k, v),
+    call=_in_chunks,
+    cases=(
+        {"B": 2, "H": 3, "D": 5, "chunks": (3, 4)},
+        {"B": 2, "H": 3, "D": 5, "chunks": (7,)},
+        {"B": 1, "H": 2, "D": 4, "chunks": (6, 1)},
+        {"B": 3, "H": 2, "D": 8, "chunks": (1, 1, 1, 1)},
+        {"B": 2, "H": 4, "D": 6, "chunks": (2, 1, 3, 1), "dtype": "float64"},
+        {"B": 2, "H": 3, "D": 16, "chunks": (4, 2, 3), "dtype": "bfloat16"},
+    ),
+    mistakes=(
+        Mistake(
+            "each call sees only its own tokens: attend over the k_all and v_all that append "
+            "returns.",
+            _attends(_new_only),
+        ),
+        Mistake(TOP_LEFT_MASK.says, _attends(partial(TOP_LEFT_MASK.wrong, causal=True))),
+        Mistake(
+            "no mask is applied: the new tokens of one call must not see each other's future.",
+            _attends(partial(NO_MASK.wrong, causal=False)),
+        ),
+        Mistake(
+            "the scores are not divided by the square root of head_dim.",
+            _attends(partial(plain_attention, scale=1.0)),
+        ),
+        Mistake(
+            "k and v are swapped: q meets k in the scores, the weights then mix v.",
+            _attends(lambda q, k, v: plain_attention(q, v, k)),
+        ),
+        Mistake(
+            "a query cannot see its own token: append before you attend, and mind the diagonal.",
+            _attends(partial(plain_attention, mask=lambda T, S: _not_itself(T, S))),
+        ),
+    ),
+)
+
+
+def _not_itself(T, S):
+    mask = bottom_right(T, S)
+    if S > 1:  # its own token is all that the very first query has
+        mask &= ~torch.eye(S, dtype=torch.bool)[S - T :]
+        mask[mask.sum(1) == 0, 0] = True
+    return mask
+
+
+# rotate
+
+
+def _tokens(generator, shape, start=None, scattered=False, dtype="float32"):
+    T = shape[-2]
+    if scattered:
+        positions = torch.randperm(40, generator=generator)[:T]
+    else:
+        first = torch.randint(1, 40, (), generator=generator) if start is None else start
+        positions = torch.arange(T) + first
+    return draw(generator, *shape, dtype=dtype), positions
+
+
+def _any_tokens(generator, sizes=None, **case):
+    if sizes is None:
+        return _tokens(generator, **case)
+    B, H, T, pairs = torch.randint(1, 6, (sizes, 4), generator=generator)[-1].tolist()
+    return _tokens(generator, (B, H, T + 1, 2 * pairs + 4), scattered=sizes % 2 == 0)
+
+
+def _turned(x, positions, *, base=10000.0, exponent=2.0, sign=1.0, neighbours=False, angle=None):
+    """Return x with its pairs turned, as complex numbers in float64; each decision is open."""
+    wide, D = x.double().cpu(), x.shape[-1]
+    first, second = (wide[..., ::2], wide[..., 1::2]) if neighbours else wide.chunk(2, -1)
+    pairs = torch.arange(D // 2, dtype=torch.float64)
+    angles = positions.cpu().double()[:, None] * base ** (-exponent * pairs / D)
+    angles = angles if angle is None else angle(angles)
+    turned = torch.complex(first, second) * torch.exp(1j * sign * angles)
+    if neighbours:
+        return torch.view_as_real(turned).flatten(-2)
+    return torch.cat((turned.real, turned.imag), -1)
+
+
+def _rotated(yours, x, positions):
+    """Return the learner's result.
+
+    Raises:
+        Complaint: it is right in float32 and far from that in bfloat16.
+    """
+    got = yours(x, positions)
+    if x.dtype == torch.bfloat16 and isinstance(got, torch.Tensor) and got.dtype == x.dtype:
+        wide, right = yours(x.float(), positions), _turned(x, positions)
+        if _near(wide, right) and not _near(got, right):
+            raise Complaint(
+                "It is right for float32 and wrong for bfloat16: the angles are computed in the "
+                "dtype of x. bfloat16 has 8 significant bits, so position "
+                f"{positions[0].item()} becomes {positions[0].bfloat16().item():.0f}. Compute "
+                "positions, speeds and angles in float32, and convert the result."
+            )
+    return got
+
+
+def _near(got, right) -> bool:
+    """Return whether they agree as far as bfloat16 can tell."""
+    return got.shape == right.shape and torch.allclose(got.double().cpu(), right, rtol=0, atol=0.1)
+
+
+ROTATE = Exercise(
+    name="rotate",
+    lesson=_LESSON,
+    make=_any_tokens,
+    oracle=lambda x, positions: _turned(x, positions),
+    call=_rotated,
+    cases=(
+        {"shape": (2, 3, 7, 10), "start": 5},
+        {"shape": (2, 3, 4, 6), "start": 0},
+        {"shape": (3, 2, 1, 8), "start": 11},
+        {"shape": (5, 8), "scattered": True},
+        {"shape": (2, 1, 3, 12), "start": 3001, "dtype": "bfloat16"},
+    ),
+    mistakes=(
+        Mistake(
+            "the positions restart at 0. Use the positions you are given: with a cache the new "
+            "tokens do not begin at 0.",
+            lambda x, positions: _turned(x, torch.arange(x.shape[-2])),
+        ),
+        Mistake(
+            "neighbours are paired (0 with 1, 2 with 3 ...). Pair the two halves: i with i + D/2.",
+            partial(_turned, neighbours=True),
+        ),
+        Mistake(
+            "the pairs turn the wrong way: check the sign of sin in each half.",
+            partial(_turned, sign=-1.0),
+        ),
+        Mistake(
+            "the speed of pair i is base ** (-i / D). There are D/2 pairs, so it is "
+            "base ** (-2 * i / D).",
+            partial(_turned, exponent=1.0),
+        ),
+        Mistake("the base is not 10000.", partial(_turned, base=500000.0)),
+        Mistake("the base is not 10000.", partial(_turned, base=1000.0)),
+        Mistake(
+            "every pair turns at the same speed: pair i turns by position * 10000 ** (-2 * i / D).",
+            partial(_turned, exponent=0.0),
+        ),
+        Mistake(
+            "every token is turned by the first position: each token has its own.",
+            lambda x, positions: _turned(x, positions[:1].expand(x.shape[-2])),
+        ),
+        Mistake(
+            "the positions are taken one too high.",
+            lambda x, positions: _turned(x, positions + 1),
+        ),
+        Mistake(
+            "the angles are in degrees; torch.cos and torch.sin take radians.",
+            partial(_turned, angle=torch.deg2rad),
+        ),
+    ),
+)
+
+EXERCISES = [KV_CACHE, KV_CACHE_MEMORY, CACHED_ATTENTION, ROTATE]

@@ -1,0 +1,872 @@
+# %% [markdown]
+# # 5 · The KV cache in bytes
+#
+# | time | before this | claim tested |
+# |---|---|---|
+# | 100 minutes | lessons 02 and 04 | grouped-query attention makes the cache 4 to 8 times smaller |
+#
+# When you are done you can tell from a model's config what a token of context costs, how many
+# sequences fit on a device, and when the config is not to be believed.
+#
+# **Key terms:** bytes per token, KiB and GiB, sliding window, latent, shared layers, capacity
+
+# %% [markdown]
+# ## A question worth measuring
+#
+# Qwen2.5-7B and Qwen3-0.6B: same maker, both with grouped queries, one ten times the size of the
+# other. **Which of them keeps more bytes for each token in its cache, and how many times more?**
+# Write down your guess. You will know in ten minutes, and again from memory really allocated.
+
+# %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
+import torch
+
+from gqa_lib.configs import ModelConfig
+from gqa_lib.learn import check, hint
+
+# %% [markdown]
+# ## One token, by hand
+#
+# All that a cache depends on stands in a model's **config**. The course keeps it in a
+# `ModelConfig`; here is one small enough to count on paper.
+
+# %%
+toy = ModelConfig("toy", num_layers=3, num_heads=6, num_kv_heads=2, head_dim=5, d_model=48)
+print(toy.attention_type, "with", toy.q_per_kv, "query heads per KV head")
+
+# %% [markdown]
+# | field | toy | what it is |
+# |---|---|---|
+# | `num_layers` | 3 | each has a cache of its own |
+# | `num_heads`, `num_kv_heads` | 6, 2 | query heads; heads of K and of V |
+# | `head_dim` | 5 | numbers in one head |
+# | `d_model` | 48 | channels between the layers (6 · 5 is not 48, and need not be) |
+
+# %% [markdown]
+# Let the toy read one token. In each layer, each KV head makes one key and one value of 5 numbers:
+# 2 · (5 + 5) = 20. Three layers: 60 numbers. In bfloat16 a number takes 2 bytes: **120 bytes**.
+# The 6 query heads appear nowhere: a query is used at once and thrown away.
+
+# %% [markdown]
+# ## Exercise 1 · `kv_bytes_per_token`
+#
+# *5 minutes · difficulty 1 of 5*
+#
+# Put that into a function, every layer keeping the token. `bytes_per_element` is 4 for float32, 2
+# for bfloat16, 1 for 8 bits, 0.5 for 4 bits: it may be a fraction.
+
+# %% nbgrader={"grade": false, "grade_id": "kv_bytes_per_token", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def kv_bytes_per_token(config, bytes_per_element):
+    """Return the bytes that one more token adds to the cache of a model without MLA."""
+    ### BEGIN SOLUTION
+    keys = config.num_layers * config.num_kv_heads * config.head_dim
+    return 2 * keys * bytes_per_element  # as many values as keys
+    ### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "kv_bytes_per_token-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+check("kv_bytes_per_token", kv_bytes_per_token)
+### BEGIN HIDDEN TESTS
+check("kv_bytes_per_token", kv_bytes_per_token, seed=None, cases=[
+    {"L": 7, "Hq": 20, "Hkv": 4, "D": 11, "d_model": 300, "b": 2},
+    *({"draw": n} for n in range(1, 25)),
+])
+### END HIDDEN TESTS
+
+# %% [markdown] hints="kv_bytes_per_token"
+# <details><summary>Hint: count one layer first</summary>
+#
+# One layer keeps `num_kv_heads` keys and as many values, each of `head_dim` numbers. Then the
+# layers, then the bytes.
+# </details>
+# <details><summary>If it is off by a factor</summary>
+#
+# Half: the values are missing. Three times too much for the toy: the query heads were counted. A
+# third: one layer was. Zero for 4 bits: something rounded 0.5 down.
+# </details>
+# <details><summary>A worked step</summary>
+#
+# The toy: 3 layers · 2 KV heads · 5 = 30 numbers for the keys, 30 for the values, 2 bytes each.
+# `2 * num_layers * num_kv_heads * head_dim * bytes_per_element` gives 120.
+# </details>
+
+# %% [markdown]
+# The course ships the shapes of 99 models, each with its source. Your guess, please: KiB are
+# 2¹⁰ = 1,024 bytes.
+
+# %%
+from gqa_lib.configs import load_model
+
+KIB, MIB, GIB = 2**10, 2**20, 2**30
+for name in ("Llama-3-8B", "Llama-3-70B", "Qwen2.5-7B", "Qwen3-0.6B"):
+    c = load_model(name)
+    print(f"{name:12} {c.num_layers} layers · {c.num_kv_heads} KV heads · {c.head_dim}: "
+          f"{kv_bytes_per_token(c, 2) / KIB:3.0f} KiB per token")
+
+# %% [markdown]
+# The small Qwen3 keeps **twice** as much per token as the large Qwen2.5: as many layers, heads of
+# the same size, and 8 KV heads instead of 4. How large a model is says nothing of its cache.
+
+# %% [markdown]
+# ## Predict, then measure: is it so in memory?
+#
+# A formula is a claim. Allocate a real cache for Llama-3.2-1B: 16 layers, two sequences of 1,000
+# tokens, bfloat16. **Predict its MiB with your function**, then count the bytes of the tensors.
+
+# %%
+from gqa_lib.cache import KVCache
+from gqa_lib.hardware import pick_device
+
+device = pick_device()
+c = load_model("Llama-3.2-1B")
+layers = [KVCache(2, c.num_kv_heads, 1000, c.head_dim, torch.bfloat16, device)
+          for _ in range(c.num_layers)]
+measured = sum(layer.nbytes for layer in layers)
+print(f"predicted {2 * 1000 * kv_bytes_per_token(c, 2) / MIB:.2f} MiB")
+print(f"measured  {measured / MIB:.2f} MiB on {device}")
+del layers
+
+# %% [markdown]
+# ### Spot the bug
+#
+# Two formulas from public estimators ([the
+# first](https://github.com/vllm-project/vllm/pull/29736), [the
+# second](https://github.com/unslothai/unsloth/pull/4757)), each right for some models. Which models,
+# and what is wrong with each?
+
+# %%
+def first(c):
+    return 2 * c.num_layers * c.num_heads * (c.d_model // c.num_heads) * 2
+
+def second(c):
+    return 2 * c.num_layers * c.num_kv_heads * (c.d_model // c.num_heads) * 2
+
+print(f"{'KiB per token':14}{'first':>8}{'second':>8}{'yours':>8}")
+for c in map(load_model, ("Llama-2-7B", "Llama-3-8B", "Qwen3-0.6B", "gpt-oss-120b")):
+    print(f"{c.name:14}", *(f"{f(c) / KIB:7.4g}" for f in (first, second)),
+          f"{kv_bytes_per_token(c, 2) / KIB:7.4g}")
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# The first counts query heads: right for MHA alone. The second derives `head_dim` as `d_model //
+# num_heads`: right where a designer chose it so, too small for the last two. How often is that? The
+# next cell asks the whole table.
+# </details>
+
+# %%
+from gqa_lib.configs import all_models
+
+standard = [c for c in all_models() if c.attention_type != "MLA"]
+wrong = [c.name for c in standard if second(c) != kv_bytes_per_token(c, 2)]
+print(f"wrong for {len(wrong)} of {len(standard)}: {', '.join(wrong[:6])}, ...")
+
+# %% [markdown]
+# ## What "4 to 8 times smaller" means
+#
+# Smaller than what? Than **the same model** with a KV head for every query head. Then layers,
+# `head_dim` and bytes cancel, and exactly `q_per_kv` is left.
+
+# %%
+from dataclasses import replace
+
+for c in map(load_model, ("Llama-3-8B", "Llama-3.2-3B", "Falcon-180B")):
+    as_mha = replace(c, num_kv_heads=c.num_heads)
+    ratio = kv_bytes_per_token(as_mha, 2) / kv_bytes_per_token(c, 2)
+    print(f"{c.name:12} {c.num_heads:3} / {c.num_kv_heads} heads: {ratio:g} times smaller")
+
+# %% [markdown]
+# That other model is nearly always imaginary. Once it was built: Cohere shipped
+# [Command-R v01](https://huggingface.co/CohereForAI/c4ai-command-r-v01) with 64 KV heads and
+# [08-2024](https://huggingface.co/CohereForAI/c4ai-command-r-08-2024) with 8, all else equal.
+
+# %%
+before, after = load_model("Command-R-v01"), load_model("Command-R-08-2024")
+for c in (before, after):
+    print(f"{c.name:18} {c.num_layers} layers, {c.num_heads}/{c.num_kv_heads} heads of {c.head_dim}: "
+          f"{kv_bytes_per_token(c, 2) / KIB:4.0f} KiB per token")
+
+# %% [markdown]
+# Now the claim itself. **What share of the GQA models in the table lies within 4 to 8?** Guess
+# before you run it.
+
+# %%
+import matplotlib.pyplot as plt
+
+from gqa_lib import plots
+
+shared = [c for c in all_models() if c.attention_type == "GQA"]
+factors = [c.q_per_kv for c in shared]
+below, above = sum(f < 4 for f in factors), sum(f > 8 for f in factors)
+within = len(factors) - below - above
+print(f"of {len(factors)} GQA models {below} save less than 4 times, "
+      f"{within} from 4 to 8, {above} more than 8")
+
+# %%
+plots.use_style()
+values = sorted(set(factors))
+fig, ax = plt.subplots(figsize=(7.2, 3))
+inside = [4 <= v <= 8 for v in values]
+colours = [plots.COLOURS["GQA"] if i else plots.COLOURS["ceiling"] for i in inside]
+bars = ax.bar([str(v) for v in values], [factors.count(v) for v in values], color=colours)
+ax.bar_label(bars, padding=2)
+ax.set(xlabel="query heads per KV head = times smaller than as MHA", ylabel="models")
+ax.grid(axis="x", visible=False)
+ax.margins(y=0.12)
+ax.set_title(f"{within} of {len(factors)} GQA models save 4 to 8 times")
+plots.show(fig, alt="Number of GQA models by how many times smaller their cache is than as MHA: "
+           + ", ".join(f"{v} times: {factors.count(v)}" for v in values))
+
+# %% [markdown]
+# So "4 to 8" holds for most and for no law: 2 happens, and 29. It compares a model with itself.
+# **Across** models it predicts nothing. Each dot is a model:
+
+# %%
+kib = [kv_bytes_per_token(c, 2) / KIB for c in shared]
+fig, ax = plt.subplots(figsize=(7.2, 3.8))
+ax.scatter(factors, kib, color=plots.COLOURS["GQA"], alpha=0.6)
+for c, x, y in zip(shared, factors, kib):
+    if c.name in ("Falcon-180B", "Gemma-3-27B", "GLM-4-9B"):
+        ax.annotate(c.name, (x, y), (7, -4), textcoords="offset points")
+    if c.name in ("Qwen2.5-7B", "Qwen3-0.6B"):
+        ax.annotate(c.name, (x, y), (-7, -4), textcoords="offset points", ha="right")
+ax.set(xscale="log", yscale="log", xlabel="query heads per KV head",
+       ylabel="KiB per token (bf16)", xlim=(1, 64))
+ax.set_xticks([2, 4, 8, 16, 29], ["2", "4", "8", "16", "29"], minor=False)
+ax.minorticks_off()
+ax.set_yticks([10, 30, 100, 300], ["10", "30", "100", "300"])
+in_band = [y for x, y in zip(factors, kib) if 4 <= x <= 8]
+spread = max(in_band) / min(in_band)
+ax.set_title(f"From 4 to 8 heads per KV head, bytes still differ {spread:.0f}-fold")
+plots.show(fig, alt=f"KiB per token against query heads per KV head for {len(shared)} GQA models: no "
+           f"clear trend; within 4 to 8 the caches span a factor of {spread:.0f}.")
+
+# %% [markdown]
+# ## Layers that keep less
+#
+# In a layer with a **sliding window** of 4, a token sees the last 4 tokens only. Older keys and
+# values are never read again, so they need not be kept. `windows` has one entry per layer: the
+# most tokens it keeps, or `None` for a layer that keeps them all.
+
+# %%
+windowed = replace(toy, windows=(4, None, 4))  # layers 0 and 2 look back 4 tokens
+print(windowed.windows)
+
+# %% [markdown]
+# A server holds many sequences at once, each of its own length. Say 10 tokens and 3 tokens:
+#
+# | | layer 0 (4) | layer 1 (all) | layer 2 (4) |
+# |---|---|---|---|
+# | 10 tokens | 4 | 10 | 4 |
+# | 3 tokens | 3 | 3 | 3 |
+#
+# That is 27 tokens, 20 numbers each, 2 bytes a number: **1,080 bytes**.
+
+# %% [markdown]
+# ## Exercise 2 · `kv_cache_bytes`
+#
+# *15 minutes · difficulty 3 of 5*
+#
+# `context_lengths` is a list, one length per sequence. Count windows; `config.windows` is `None`
+# when no layer has one. (Exercise 3 comes back to this cell with two more kinds of layers.)
+
+# %% nbgrader={"grade": false, "grade_id": "kv_cache_bytes", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def kv_cache_bytes(config, context_lengths, bytes_per_element):
+    """Return the bytes of cache that sequences of these lengths hold together."""
+    ### BEGIN SOLUTION
+    caching = config.num_layers - config.shared_kv_layers  # the last ones keep nothing
+    windows = (config.windows or (None,) * config.num_layers)[:caching]
+    tokens = sum(
+        length if window is None else min(length, window)
+        for window in windows
+        for length in context_lengths
+    )
+    if config.kv_lora_rank is not None:  # MLA: one latent and one RoPE key, for all heads
+        return tokens * (config.kv_lora_rank + config.rope_head_dim) * bytes_per_element
+    return tokens * 2 * config.num_kv_heads * config.head_dim * bytes_per_element
+    ### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "kv_cache_bytes-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+check("kv_cache_bytes", kv_cache_bytes)
+### BEGIN HIDDEN TESTS
+check("kv_cache_bytes", kv_cache_bytes, seed=None, cases=[
+    {"L": 5, "Hq": 21, "Hkv": 3, "D": 9, "d_model": 400, "windows": (None, 7, 7, None, 3), "b": 1},
+    *({"draw": n} for n in range(1, 25)),
+])
+### END HIDDEN TESTS
+
+# %% [markdown] hints="kv_cache_bytes"
+# <details><summary>Hint: count tokens first</summary>
+#
+# Go over the layers, and in each over the sequences, and add up the tokens kept. Only at the end
+# multiply by the numbers per token and layer, and by the bytes.
+# </details>
+# <details><summary>If the check says "the sum"</summary>
+#
+# A window cuts each sequence on its own. Two sequences of 8 tokens under a window of 8 keep 16.
+# </details>
+# <details><summary>A worked step</summary>
+#
+# One layer, one sequence: `length if window is None else min(length, window)`. Without any window,
+# `(None,) * config.num_layers` stands for `config.windows`.
+# </details>
+
+# %% [markdown]
+# ## What windows save
+#
+# [Gemma 3](https://github.com/google/gemma_pytorch/blob/main/gemma/config.py) 27B has 62 layers, of
+# which 52 look back 1,024 tokens. [gpt-oss](https://github.com/openai/gpt-oss) alternates full
+# layers with windows of 128. **At 131,072 tokens, how many times smaller do windows make each
+# cache?** A guess from the number of full layers is enough.
+
+# %%
+for name in ("Gemma-3-27B", "gpt-oss-120b"):
+    c = load_model(name)
+    full = replace(c, windows=None)
+    for tokens in (1024, 32_768, 131_072):
+        a, b = (kv_cache_bytes(x, [tokens], 2) / GIB for x in (full, c))
+        print(f"{name:12} {tokens:7,} tokens: {a:5.2f} GiB if all were full, "
+              f"{b:5.2f} GiB with windows: {a / b:.2f} times smaller")
+
+# %%
+configs = [c for name in ("Gemma-3-27B", "gpt-oss-120b") for c in
+           (replace(load_model(name), windows=None, name=f"{name}, all full"), load_model(name))]
+lengths = [2**n for n in range(9, 18)]
+ends = [kv_cache_bytes(c, [lengths[-1]], 2) / GIB for c in configs]
+title = f"At 128k tokens windows save Gemma {ends[0] / ends[1]:.1f}, gpt-oss {ends[2] / ends[3]:.1f} times"
+fig = plots.kv_cache_lines(configs, lengths, 2, title=title)
+plots.show(fig, alt="Cache in GiB at 128k tokens: " + ", ".join(
+    f"{c.name} {e:.1f}" for c, e in zip(configs, ends)))
+
+# %% [markdown]
+# Sharing heads saves Gemma 3 27B a factor of 2 (its `q_per_kv`); windows save three times that. Where
+# every sequence is shorter than the window they save nothing: Gemma's lines begin together. (Another
+# project's [repaired estimator](https://github.com/unslothai/unsloth/pull/4757) also gives 10.41.)
+
+# %% [markdown]
+# ## Exercise 3 · layers that share, and latents
+#
+# *15 minutes · difficulty 3 of 5*
+#
+# Go back to `kv_cache_bytes`. First, **shared layers**: the last `shared_kv_layers` layers reuse
+# the keys and values of an earlier layer and keep none. In the toy with `shared_kv_layers=1`,
+# layer 2 goes: 20 of the 27 tokens are left, 800 bytes.
+
+# %% nbgrader={"grade": true, "grade_id": "kv_cache_bytes-shared", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+check("kv_cache_bytes-shared", kv_cache_bytes)
+### BEGIN HIDDEN TESTS
+check("kv_cache_bytes-shared", kv_cache_bytes, seed=None, cases=[
+    *({"draw": n, "shared_draw": True} for n in range(1, 25)),
+])
+### END HIDDEN TESTS
+
+# %% [markdown] hints="kv_cache_bytes-shared"
+# <details><summary>Hint: which layers are left?</summary>
+#
+# The first `num_layers - shared_kv_layers`. All of them, when `shared_kv_layers` is 0.
+# </details>
+# <details><summary>If it is right without windows only</summary>
+#
+# Layers differ in their windows, so it matters which ones go. Cut the tuple of windows:
+# `windows[:caching]`.
+# </details>
+# <details><summary>A worked step</summary>
+#
+# The toy with windows (4, None, 4) and one shared layer: (4, None) is left. 10 and 3 tokens keep
+# 4 + 3 and 10 + 3, which is 20.
+# </details>
+
+# %% [markdown]
+# Second, **MLA**, multi-head latent attention ([DeepSeek-V2](https://arxiv.org/abs/2405.04434)). A
+# layer keeps neither keys nor values but one **latent** of `kv_lora_rank` numbers, from which both
+# are made again for all heads, and beside it one key of `rope_head_dim` numbers that carries the
+# position. Where `kv_lora_rank` is not `None`, those are the numbers to count.
+
+# %% nbgrader={"grade": true, "grade_id": "kv_cache_bytes-mla", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+check("kv_cache_bytes-mla", kv_cache_bytes)
+### BEGIN HIDDEN TESTS
+check("kv_cache_bytes-mla", kv_cache_bytes, seed=None, cases=[
+    {"L": 4, "Hq": 6, "Hkv": 6, "D": 9, "d_model": 70, "latent": 17, "rope": 5, "shared": 2},
+    *({"draw": n, "latent_draw": True} for n in range(1, 25)),
+])
+### END HIDDEN TESTS
+
+# %% [markdown] hints="kv_cache_bytes-mla"
+# <details><summary>Hint: what changes?</summary>
+#
+# Only the numbers per token and layer. Tokens, windows and bytes are counted as before.
+# </details>
+# <details><summary>If it is twice too large</summary>
+#
+# The 2 stood for keys *and* values. Both come out of the one latent: no 2 here.
+# </details>
+# <details><summary>A worked step</summary>
+#
+# A latent of 11 and a RoPE key of 3: 14 numbers per token and layer, whatever the number of heads.
+# </details>
+
+# %%
+v3 = load_model("DeepSeek-V3")
+heads = replace(v3, kv_lora_rank=None, rope_head_dim=None)  # the same shape without the latent
+arms = {"as MHA": heads, "with 8 KV heads": replace(heads, num_kv_heads=8), "MLA, as it is": v3}
+for arm, c in arms.items():
+    print(f"{v3.name} {arm:15} {kv_cache_bytes(c, [1], 2) / KIB:7.1f} KiB per token")
+worth = (v3.kv_lora_rank + v3.rope_head_dim) / (2 * v3.head_dim)
+print(f"The latent takes the space of {worth} KV heads.")
+
+# %% [markdown]
+# **But only if the latent is what is cached.** DeepSeek's own [reference
+# code](https://github.com/deepseek-ai/DeepSeek-V3/blob/main/inference/model.py) can be switched
+# (`attn_impl`) between `absorb`, which caches the latent, and `naive`, which caches a key of 192 and
+# a value of 128 for each of 128 heads. Same weights, same answers:
+
+# %%
+naive, absorb = 128 * (192 + 128), v3.kv_lora_rank + v3.rope_head_dim
+print(f"naive keeps {naive:,} numbers per token and layer, absorb {absorb}: {naive / absorb:.0f} times")
+
+# %% [markdown]
+# Shared layers are newer. A config says so with `num_kv_shared_layers`: the defaults of [mlx-lm's
+# Gemma 4](https://github.com/ml-explore/mlx-lm/blob/main/mlx_lm/models/gemma4_text.py) share 20 of
+# 35 layers. Were the layers alike, the cache of 35 would become that of 15: 35 / 15 = 2.3 times
+# smaller.
+
+# %% [markdown]
+# ## Exercise 4 · `max_concurrent_sequences`
+#
+# *10 minutes · difficulty 2 of 5*
+#
+# How many sequences of `context_length` tokens fit beside the weights? A whole number: a sequence
+# that fits in part serves nobody. 0 if not even one fits, or the weights alone do not. All sizes in
+# bytes; `kv_cache_bytes` is yours to use.
+
+# %% nbgrader={"grade": false, "grade_id": "max_concurrent_sequences", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
+    """Return how many sequences of context_length tokens fit beside the weights, an int >= 0."""
+    ### BEGIN SOLUTION
+    free_bytes = memory_bytes - weight_bytes
+    each = kv_cache_bytes(config, [context_length], bytes_per_element)
+    return max(0, int(free_bytes // each))
+    ### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "max_concurrent_sequences-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+check("max_concurrent_sequences", max_concurrent_sequences)
+### BEGIN HIDDEN TESTS
+check("max_concurrent_sequences", max_concurrent_sequences, seed=None, cases=[
+    {"L": 4, "Hq": 9, "Hkv": 3, "D": 7, "d_model": 90, "fits": 23, "spare": 0.9, "weights": 777},
+    {"L": 4, "Hq": 9, "Hkv": 3, "D": 7, "d_model": 90, "fits": -3, "spare": 0.2, "weights": 99_000},
+    {"L": 2, "Hq": 8, "Hkv": 2, "D": 5, "d_model": 60, "fits": 8, "n": 33, "weights": 12_345},
+    *({"draw": n} for n in range(1, 40)),
+])
+### END HIDDEN TESTS
+
+# %% [markdown] hints="max_concurrent_sequences"
+# <details><summary>Hint: two lines</summary>
+#
+# What is free once the weights are in? How often does the cache of one sequence go into that?
+# </details>
+# <details><summary>If it fails where little memory is left</summary>
+#
+# With less memory than weights the division goes below zero. `max(0, ...)`.
+# </details>
+# <details><summary>A worked step</summary>
+#
+# 100,000 bytes, 50,000 of weights, sequences of 1,200 bytes: 50,000 // 1,200 = 41. With a float on
+# either side `//` gives 41.0, so wrap it in `int(...)`.
+# </details>
+
+# %% [markdown]
+# ## Predict, then compute: one GPU, three models
+#
+# A GPU sold with 80 GB, a tenth left free for everything else. Llama-3-8B's weights, from the sizes
+# in [its report](https://arxiv.org/abs/2407.21783) (Table 3):
+
+# %%
+llama = load_model("Llama-3-8B")
+d, ff, vocab = 4096, 14_336, 128_000
+attention = 2 * d * d + 2 * d * llama.num_kv_heads * llama.head_dim  # q, o; k, v
+weights = 2 * (llama.num_layers * (attention + 3 * d * ff) + 2 * vocab * d)  # 2 bytes each
+print(f"{weights / 1e9:.2f} GB")
+
+# %% [markdown]
+# **How many sequences of 8,192 tokens fit? And with as many KV heads as query heads, and with one?**
+# (Weights kept equal, so that only the cache changes. Derived from the size on a data sheet.)
+
+# %%
+memory = 0.9 * 80e9
+for num_kv_heads in (32, 8, 1):
+    arm = replace(llama, num_kv_heads=num_kv_heads)
+    fits = max_concurrent_sequences(arm, memory, 8192, weights, 2)
+    print(f"{arm.attention_type}, num_kv_heads={num_kv_heads:2}: {fits:3} sequences of 8,192 tokens")
+
+# %% [markdown]
+# Capacity follows `q_per_kv` exactly, but for rounding. That is the first thing sharing buys: more
+# users, or longer contexts, in the same memory. Whether each step is faster is another question.
+
+# %% [markdown]
+# ### Spot the bug
+#
+# A colleague's sheet reads the same 80 GB as GiB and promises more users. Who is right? A cloud
+# provider [listed](https://github.com/modal-labs/modal-client/pull/2797) what GPUs really report, in
+# MiB.
+
+# %%
+promised = max_concurrent_sequences(llama, 0.9 * 80 * GIB, 8192, weights, 2)
+print(f"the sheet promises {promised}, ours {max_concurrent_sequences(llama, memory, 8192, weights, 2)}")
+for label, mib in {"H100, 80": 81_559, "A100, 80": 81_920, "L4, 24": 23_034, "T4, 16": 15_360}.items():
+    print(f"{label + ' GB':12} has {mib * MIB / 1e9:5.2f} GB = {mib * MIB / GIB:5.2f} GiB")
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# It depends on the card. GB = 10⁹ bytes, GiB = 2³⁰, 7.4 % more, and a label does not tell which: the
+# T4's 16 are GB, the A100's 80 are GiB, the H100's a little less. Here the difference is five users,
+# and a sheet that errs upwards runs out of memory under load. So always write the unit, never "G";
+# and ask the device, as below.
+# </details>
+
+# %%
+from gqa_lib.environment import ram_bytes
+
+on_gpu = device.type == "cuda"
+total = torch.cuda.mem_get_info(device)[1] if on_gpu else ram_bytes() or 0
+print(f"this machine's {'GPU' if on_gpu else 'main'} memory: {total / 1e9:.1f} GB = {total / GIB:.1f} GiB")
+
+# %% [markdown]
+# ## Against serving engines' own reports
+#
+# vLLM prints how many tokens its cache holds. Its
+# [documentation](https://docs.vllm.ai/en/latest/features/quantization/quantized_kvcache/) reports
+# Qwen3-4B on an L4 with 11.47 GiB reserved: 83,488 tokens in bf16, 166,992 in fp8. **How many GiB
+# are those tokens by your formula?** (vLLM hands out blocks of 16 tokens.)
+
+# %%
+c = load_model("Qwen3-4B")
+for dtype, b, reported in (("bf16", 2, 83_488), ("fp8", 1, 166_992)):
+    per_token = kv_bytes_per_token(c, b)
+    print(f"{dtype:4} {per_token:9,.0f} B per token · {reported:7,} tokens = "
+          f"{per_token * reported / GIB:.2f} GiB; tokens % 16 = {reported % 16}")
+
+# %% [markdown]
+# Another engine, llama.cpp. A user
+# [wondered](https://huggingface.co/dranger003/c4ai-command-r-v01-iMat.GGUF/discussions/6) why one
+# model took so much more cache than the others at 2,048 tokens. Here are some of the MiB it printed:
+
+# %%
+printed = {"Llama-3-8B": 256, "Mixtral-8x7B": 256, "Llama-3-70B": 640, "Command-R-v01": 2560}
+for name, mib in printed.items():
+    c = load_model(name)
+    print(f"{name:13} printed {mib:4} MiB, formula {kv_cache_bytes(c, [2048], 2) / MIB:6.1f} MiB "
+          f"({c.num_kv_heads} KV heads)")
+
+# %% [markdown]
+# To the MiB; and what puzzled the user is in the last column. The formula leaves nothing out. What
+# can go wrong is what you put into it.
+
+# %% [markdown]
+# ## Do not believe the config
+#
+# A model on Hugging Face comes with a `config.json`. These keys matter, and each has bitten someone:
+#
+# | key | note |
+# |---|---|
+# | `num_attention_heads`, `hidden_size` | query heads, `d_model` |
+# | `num_key_value_heads` | KV heads; Falcon writes `num_kv_heads`. Neither there, or null: MHA |
+# | `head_dim` | absent or null: `hidden_size // num_attention_heads` |
+# | `multi_query`, `new_decoder_architecture` | first on, second off: **one** KV head, whatever the number says |
+
+# %%
+files = {
+    "Qwen3-0.6B": {"model_type": "qwen3", "num_hidden_layers": 28, "hidden_size": 1024,
+                   "num_attention_heads": 16, "num_key_value_heads": 8, "head_dim": 128},
+    "Pythia-70m": {"model_type": "gpt_neox", "num_hidden_layers": 6, "hidden_size": 512,
+                   "num_attention_heads": 8},
+    "Falcon-7B": {"model_type": "falcon", "num_hidden_layers": 32, "hidden_size": 4544,
+                  "num_attention_heads": 71, "num_kv_heads": 71, "multi_query": True,
+                  "new_decoder_architecture": False},
+}
+
+# %% [markdown]
+# Falcon-7B has one KV head. Some files of it and its descendants say 71 all the same, and the model
+# ignores that: the [code](https://github.com/huggingface/optimum/pull/1343) takes `num_kv_heads` only
+# if `new_decoder_architecture` is on or `multi_query` off. Who believes the file is 71 times off.
+
+# %% [markdown]
+# ## Exercise 5 · `read_kv_shape`
+#
+# *10 minutes · difficulty 3 of 5*
+#
+# Take a parsed config.json, a dictionary, and return `(num_kv_heads, head_dim)`, two whole numbers.
+# JSON's null arrives as `None`, with the key there: `hf.get(key, default)` then gives `None`.
+
+# %% nbgrader={"grade": false, "grade_id": "read_kv_shape", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def read_kv_shape(hf_config):
+    """Return (num_kv_heads, head_dim) of the model a parsed Hugging Face config describes."""
+    ### BEGIN SOLUTION
+    num_heads = hf_config["num_attention_heads"]
+    head_dim = hf_config.get("head_dim") or hf_config["hidden_size"] // num_heads
+    if hf_config.get("multi_query") and not hf_config.get("new_decoder_architecture"):
+        return 1, head_dim
+    stated = hf_config.get("num_key_value_heads") or hf_config.get("num_kv_heads")
+    return stated or num_heads, head_dim
+    ### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "read_kv_shape-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+check("read_kv_shape", read_kv_shape)
+### BEGIN HIDDEN TESTS
+check("read_kv_shape", read_kv_shape, seed=None, cases=[
+    *({"kind": kind, "Hq": 30, "Hkv": 6, "D": 17, "d_model": 480} for kind in
+      ("explicit", "derived", "no-kv", "neither", "null-kv", "null-dim", "falcon", "falcon-new")),
+    *({"draw": n} for n in range(1, 40)),
+])
+### END HIDDEN TESTS
+
+# %% [markdown] hints="read_kv_shape"
+# <details><summary>Hint: one question at a time</summary>
+#
+# First the flags: they overrule everything. Then the two names for the number. Then the default,
+# which is the number of query heads. `head_dim` is independent of all that.
+# </details>
+# <details><summary>If it is wrong for one Falcon and right for another</summary>
+#
+# `multi_query` is on in both. Only with `new_decoder_architecture` off (or absent) does it mean one
+# KV head.
+# </details>
+# <details><summary>A worked step</summary>
+#
+# `hf_config.get("head_dim") or hf_config["hidden_size"] // num_heads`: for an absent key and for
+# null, `get` gives None, and `or` goes on to what follows.
+# </details>
+
+# %% [markdown]
+# The library's reader knows more families' habits. On these three it must agree with yours:
+
+# %%
+from gqa_lib.configs import from_hf_config
+
+for name, hf in files.items():
+    c = from_hf_config(hf)
+    print(f"{name:11} yours {read_kv_shape(hf)}, library {(c.num_kv_heads, c.head_dim)}")
+
+# %% [markdown]
+# ### Spot the bug
+#
+# A [post on Llama 3.1](https://huggingface.co/blog/llama31) gave these sizes of 16-bit caches at
+# "128k tokens", and a reader [could not work them
+# out](https://github.com/huggingface/blog/issues/2345). One bug is in the units of all three, one in
+# a single model. Find both.
+
+# %%
+page = {"Llama-3.1-8B": 15.62, "Llama-3.3-70B": 39.06, "Llama-3.1-405B": 123.05}
+for name, listed in page.items():  # the page says 3.1-70B, which has the shape of 3.3's
+    nbytes = kv_cache_bytes(load_model(name), [128_000], 2)
+    print(f"{name:14} listed {listed:6} GB; yours {nbytes / 1e9:5.2f} GB or {nbytes / GIB:5.2f} GiB")
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# "GB" are GiB, and "k" is 1,000. And the 405B is listed at exactly twice the truth, which fits 16 KV
+# heads where there are 8. Others met that number too
+# ([litgpt](https://github.com/Lightning-AI/litgpt/issues/1942)), and an upload that had it was
+# [corrected](https://github.com/vllm-project/vllm/issues/6689). Meta also shipped the model cut for
+# 16 devices, with every KV head in it twice.
+# </details>
+
+# %% [markdown]
+# ## Exercise 6 · `kv_heads_in_weights`
+#
+# *10 minutes · difficulty 3 of 5*
+#
+# When files disagree, ask the weights. `k_proj.weight` is (num_kv_heads · head_dim, d_model): head
+# after head, `head_dim` rows each. Return the number of **different** heads: neighbours that are
+# equal throughout are one head, copied for sharding.
+
+# %% nbgrader={"grade": false, "grade_id": "kv_heads_in_weights", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def kv_heads_in_weights(k_proj_weight, head_dim):
+    """Return how many KV heads the weight holds; equal neighbours are copies of one head."""
+    ### BEGIN SOLUTION
+    heads = k_proj_weight.reshape(-1, head_dim, k_proj_weight.shape[1])  # (heads, D, d_model)
+    is_new = (heads[1:] != heads[:-1]).flatten(1).any(dim=1)
+    return 1 + int(is_new.sum())
+    ### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "kv_heads_in_weights-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+check("kv_heads_in_weights", kv_heads_in_weights)
+### BEGIN HIDDEN TESTS
+check("kv_heads_in_weights", kv_heads_in_weights, seed=None, cases=[
+    {"heads": 7, "copies": 3, "D": 4, "d_model": 22},
+    *({"heads": 5, "copies": 2, "D": 3, "d_model": 11, "alike": a} for a in ("first", "last", "order")),
+    *({"draw": n} for n in range(1, 20)),
+])
+### END HIDDEN TESTS
+
+# %% [markdown] hints="kv_heads_in_weights"
+# <details><summary>Hint: make the heads visible</summary>
+#
+# `reshape(-1, head_dim, d_model)` cuts the rows into heads. Then compare each with the one before.
+# </details>
+# <details><summary>If it is wrong for heads that have a row in common</summary>
+#
+# Two heads are the same only when all their `head_dim` rows are. One row, a sum or a norm may agree
+# by chance or by design.
+# </details>
+# <details><summary>A worked step</summary>
+#
+# `torch.equal(a, b)` compares two heads. Start at 1 and add 1 for each neighbour that differs from
+# the one before it.
+# </details>
+
+# %% [markdown]
+# Two cases, scaled down. For [Llama 2
+# 7B](https://github.com/meta-llama/llama-models/issues/246) a registry of Meta's said 8 KV heads;
+# the weights have 32. For the 405B above, files said 16, and the weights hold each of 8 heads twice.
+
+# %%
+HEAD_DIM, D_MODEL = 16, 64  # in the real ones 128, and 4,096 or 16,384
+like_llama2 = torch.randn(32 * HEAD_DIM, D_MODEL)
+eight = torch.randn(8, HEAD_DIM, D_MODEL)
+like_405b = eight.repeat_interleave(2, dim=0).flatten(0, 1)
+for name, weight in {"like Llama 2 7B": like_llama2, "like the 405B": like_405b}.items():
+    print(f"{name:15} {weight.shape[0] // HEAD_DIM:2} heads of rows, "
+          f"{kv_heads_in_weights(weight, HEAD_DIM):2} different KV heads")
+
+# %% [markdown]
+# ## Your own model
+#
+# Any `config.json` will do: `from_hf_config("path/to/config.json")`, or the folder it lies in, or
+# the dictionary itself, as here. It refuses what a `ModelConfig` cannot describe (layers of
+# different shapes, encoders) rather than give a wrong number.
+
+# %%
+mine = from_hf_config({
+    "model_type": "mistral", "num_hidden_layers": 32, "hidden_size": 4096,
+    "num_attention_heads": 32, "num_key_value_heads": 8, "sliding_window": 4096,
+})  # or: from_hf_config("path/to/config.json")
+one = kv_cache_bytes(mine, [32_768], 2) / GIB
+print(f"{mine.attention_type}, {mine.q_per_kv} query heads per KV head: "
+      f"{one:.2f} GiB for 32,768 tokens, {kv_cache_bytes(replace(mine, windows=None), [32_768], 2) / GIB:.2f} without its window")
+
+# %% [markdown]
+# ## Real models, side by side
+#
+# The rule: of each family in the table, the models with the least and the most cache per token.
+# Sorted by KiB per token in bf16, most first. "Fit" is how many sequences fit in 40 GiB set aside
+# for the cache, windows counted, weights not; in parentheses where that is longer than the model
+# is made for. Weights at 2 bytes each where the number of parameters was verified.
+
+# %%
+def kib_per_token(c):
+    """Return KiB per token in bf16, every layer keeping it; MLA's latent counted as such."""
+    return kv_cache_bytes(replace(c, windows=None), [1], 2) / KIB
+
+families = {}
+for c in all_models():
+    families.setdefault(c.family, []).append(c)
+picked = {f(cs, key=kib_per_token).name for cs in families.values() for f in (min, max)}
+picked = sorted((c for c in all_models() if c.name in picked), key=kib_per_token, reverse=True)
+print(len(picked), "models of", len(families), "families")
+
+# %%
+from IPython.display import HTML
+
+def fit(c, tokens):
+    count = max_concurrent_sequences(c, 40 * GIB, tokens, 0, 2)
+    return f"({count:,})" if c.max_context and tokens > c.max_context else f"{count:,}"
+
+columns = {
+    "model": lambda c: c.name,
+    "type": lambda c: c.attention_type,
+    "layers": lambda c: c.num_layers,
+    "query heads": lambda c: c.num_heads,
+    "KV heads": lambda c: "latent" if c.kv_lora_rank else c.num_kv_heads,
+    "head_dim": lambda c: c.head_dim,
+    "windows": lambda c: f"{sum(w is not None for w in c.windows)} layers" if c.windows else "",
+    "KiB / token": lambda c: f"{kib_per_token(c):,.4g}",
+    "8k fit": lambda c: fit(c, 8192),
+    "128k fit": lambda c: fit(c, 131_072),
+    "weights, GB": lambda c: f"{c.weight_bytes / 1e9:,.4g}" if c.weight_bytes else "",
+}
+
+# %%
+def line(cells, tag):
+    return "<tr>" + "".join(f"<{tag}>{cell}</{tag}>" for cell in cells) + "</tr>"
+
+body = "".join(line([tell(c) for tell in columns.values()], "td") for c in picked)
+HTML("<style>.kv th {position: sticky; top: 0; background: var(--jp-layout-color0, white)}</style>"
+     "<div class='kv' style='max-height: 30em; overflow: auto'><table><caption>KV cache of real models"
+     f" in bf16, derived from their configs</caption>{line(columns, 'th')}{body}</table></div>")
+
+# %%
+fig, axes = plt.subplots(1, 2, figsize=(11, 7.6), sharex=True)
+half = (len(picked) + 1) // 2
+for ax, part in zip(axes, (picked[:half], picked[half:])):
+    for place, c in enumerate(part):
+        look = {"color": plots.COLOURS[c.attention_type], "marker": plots.MARKERS[c.attention_type]}
+        ax.plot(kib_per_token(c), place, **look)
+    ax.set_yticks(range(len(part)), [c.name for c in part], fontsize=9)
+    ax.set(xscale="log", xlabel="KiB of cache per token (bf16)", ylim=(half - 0.5, -0.8))
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+for kind in ("MHA", "GQA", "MQA", "MLA"):
+    axes[1].plot([], [], plots.MARKERS[kind], color=plots.COLOURS[kind], label=kind)
+axes[1].legend(loc="lower right")
+times = kib_per_token(picked[0]) / kib_per_token(picked[-1])
+fig.suptitle(f"{picked[0].name} keeps {times:.0f} times the bytes per token of {picked[-1].name}",
+             x=0.01, ha="left", fontweight="bold")
+plots.show(fig, alt=f"KiB of cache per token of {len(picked)} models, most first: " + ", ".join(
+    f"{c.name} {kib_per_token(c):,.4g} ({c.attention_type})" for c in picked))
+
+# %% [markdown]
+# Look for the surprises. SmolLM2's smallest model shares heads and its largest does not; in OLMo 2 it
+# is the other way round. Gemma 3 27B, with GQA, stands among MHA models (until its windows count). And
+# DeepSeek-V3, with 671 billion parameters, keeps less per token than SmolLM3 with 3 billion.
+
+# %% [markdown]
+# The library's functions are yours plus error messages. Every model of the table, three sets of
+# lengths, three element sizes:
+
+# %%
+from gqa_lib import cost
+
+cases = [(c, lengths, b) for c in all_models()
+         for lengths in ([1], [8192] * 4, [100, 131_072, 5000]) for b in (2, 1, 0.5)]
+for c, lengths, b in cases:
+    assert kv_cache_bytes(c, lengths, b) == cost.kv_cache_bytes(c, lengths, b)
+    arguments = (c, 80e9, lengths[-1], 16e9, b)
+    assert max_concurrent_sequences(*arguments) == cost.max_concurrent_sequences(*arguments)
+for c in standard:
+    assert kv_bytes_per_token(c, 2) == cost.kv_bytes_per_token(c, 2)
+print(f"{len(cases)} caches of {len(all_models())} models: equal to the byte")
+
+# %% [markdown]
+# ## Explore your own
+#
+# A model of the table or your own config.json, any number of heads, a batch, a device. What it shows
+# is *modelled*, with the formulas of this lesson and the next. Where sliders do not run, the second
+# cell prints and draws the same.
+
+# %%
+from gqa_lib.explore import explore, explorer
+
+explorer()
+
+# %%
+found = explore(llama, batch_size=8, context_length=8192, weight_bytes=weights)
+
+# %% [markdown]
+# ## What this does not tell you
+#
+# - Nothing about **speed**: fewer bytes kept means fewer bytes read per step, but a step also reads
+#   the weights. That is lesson 06.
+# - Nothing about **quality**: why one maker chose 2 KV heads and another 16, bytes do not say.
+#   Lesson 09 trains models to find out.
+# - Capacity here is arithmetic. A server also needs memory for activations, loses some to blocks
+#   half full, and its users' lengths vary: lessons 08 and 11.
+
+# %% [markdown]
+# ## In three lines
+#
+# - Bytes per token: 2 · layers · KV heads · head_dim · bytes. Windows, latents and shared layers
+#   each change one factor.
+# - "4 to 8 times" is `q_per_kv`, against the same model as MHA; between models it says nothing.
+# - Configs mislead. Read `head_dim`, mind the flags, and ask the weights when files disagree.
+#
+# Submit with `gqa submit 05` in a terminal. **Next:** [6 · Decoding is bound by
+# bandwidth](../06-decode-is-bandwidth-bound/06-decode-is-bandwidth-bound.ipynb), where these
+# bytes become time.
