@@ -71,10 +71,10 @@ def broadcasting(q, k, v):
     scores = q @ k.transpose(-2, -1)  # (B, Hq, T, D) @ (B, 1, D, S)
     return (scores / q.shape[-1] ** 0.5).softmax(dim=-1) @ v
 
-def random_qkv(batch_size, num_heads, num_keys, head_dim, num_kv_heads=1, **options):
-    kv_shape = (batch_size, num_kv_heads, num_keys, head_dim)
-    q = torch.randn(batch_size, num_heads, 1, head_dim, **options)
-    return q, torch.randn(kv_shape, **options), torch.randn(kv_shape, **options)
+def random_qkv(batch_size, num_heads, num_keys, head_dim, num_kv_heads=1):
+    q = torch.randn(batch_size, num_heads, 1, head_dim)
+    k, v = torch.randn(2, batch_size, num_kv_heads, num_keys, head_dim)
+    return q, k, v
 
 # %% [markdown]
 # ### Spot the bug
@@ -321,8 +321,8 @@ for n, count in total.items():
 
 # %% [markdown]
 # **Not 32 times: a few percent of the model.** The step from 32 KV heads to 8 saves most of it, the
-# step to 1 adds little. (Designers often spend the saved parameters on a wider feed-forward block,
-# as [Shazeer](https://arxiv.org/abs/1911.02150) did; then nothing is saved here.)
+# step to 1 adds little. (Often the saved parameters go into a wider feed-forward block, as reported
+# in [Shazeer 2019](https://arxiv.org/abs/1911.02150); then nothing is saved here.)
 
 # %% [markdown]
 # ## Guess 3: the arithmetic
@@ -354,7 +354,8 @@ for num_queries, num_keys in ((1, 8192), (2048, 2048)):
 # %%
 with FlopCounterMode(display=False) as counter:
     sdpa(*random_qkv(2, 8, 40, 32, num_kv_heads=8))
-print("SDPA on the CPU:", counter.get_total_flops(), "FLOP counted,", 4 * 2 * 8 * 40 * 32, "done")
+done = 2 * 2 * (2 * 8 * 40 * 32)  # scores and values, 2 FLOP each: B, heads, keys, head_dim
+print(f"SDPA on the CPU: {counter.get_total_flops()} FLOP counted, {done} done")
 
 # %% [markdown]
 # ## One attention layer, one new token
@@ -370,7 +371,7 @@ for n, name in ((32, "MHA"), (8, "GQA"), (1, "MQA")):
     q_and_o = 2 * llama.d_model * llama.num_heads * llama.head_dim
     k_and_v = kv_projection_params(llama.d_model, n, llama.head_dim)
     read[name] = [2 * q_and_o, 2 * k_and_v, 2 * 2 * n * CACHED * llama.head_dim]
-    flop[name] = [2 * q_and_o, 2 * k_and_v, flops(multi_query_attention, 1, CACHED, 1)]
+    flop[name] = [2 * q_and_o, 2 * k_and_v, flops(multi_query_attention, 1, CACHED, 1)]  # for any n
 saved = {what: sum(one["MHA"]) / sum(one["MQA"]) for what, one in (("bytes", read), ("FLOPs", flop))}
 print(f"MHA over MQA: {saved['bytes']:.2f} times the bytes, {saved['FLOPs']:.2f} times the FLOPs")
 
@@ -451,19 +452,20 @@ for arm, s in timing.items():
     print(f"{arm:18} {s['p10'] * 1e3:7.3g} ms", "(noisy)" if s["noisy"] else "")
 
 # %%
-ms = {arm: s["p10"] * 1e3 for arm, s in timing.items()}  # the tenth percentile of 40 samples
+ms = {arm: s["p10"] * 1e3 for arm, s in timing.items()}  # the tenth percentile
 least = [predicted[arm[:3]] * 1e3 for arm in ms]
 gain = {arm: ms["MHA"] / t for arm, t in ms.items()}
-fig, ax = plt.subplots(figsize=(7.2, 2.7))
+fig, ax = plt.subplots(figsize=(7.2, 3))
+beside = {"textcoords": "offset points", "ha": "center"}
 for row, (arm, t) in enumerate(ms.items()):
-    ax.plot(t, row, color=plots.COLOURS[arm[:3]], marker=plots.MARKERS[arm[:3]], markersize=9)
-    ax.annotate(f"{t:.3g}", (t, row), (0, 11), textcoords="offset points", ha="center", weight="bold")
-    ax.plot(least[row], row, "o", color="black", markerfacecolor="white", markersize=8)
-    ax.annotate(f"{least[row]:.3g}", (least[row], row), (0, 11), textcoords="offset points", ha="center")
+    ax.plot(t, row, color=plots.COLOURS[arm[:3]], marker=plots.MARKERS[arm[:3]], markersize=10)
+    ax.annotate(f"{t:.3g}", (t, row), (0, 9), **beside, weight="bold")
+    ax.plot(least[row], row, "o", color="black", markerfacecolor="white", markersize=7)
+    ax.annotate(f"{least[row]:.3g}", (least[row], row), (0, -17), **beside)
 ax.set(xscale="log", xlabel="time per step (ms), measured; open: predicted, at least", xmargin=0.1)
 ax.xaxis.set_major_formatter("{x:g}")
 ax.set_yticks(range(3), list(ms))
-ax.set_ylim(2.5, -0.7)
+ax.set_ylim(2.6, -0.6)
 ax.set_title(f"Against MHA: folded {gain['MQA, yours']:.2g}x as fast, "
              f"broadcast {gain['MQA, broadcasting']:.2g}x")
 plots.show(fig, alt="Time per step in ms, measured (and predicted at least): " + ", ".join(
@@ -504,9 +506,9 @@ print(f"decoder: {46 / 3.8:.0f} times as fast; with 4 beams {203 / 32:.1f} times
 print(f"training: {13.2 / 13.0:.3f} times as fast")
 
 # %% [markdown]
-# Training and the encoder see all tokens at once, so arithmetic decides and MQA saves almost none.
-# Only decoding, one token at a time, re-reads the cache. (Eight heads became one, and the decoder
-# gained more than 8 times: reported on another machine and program, not explained by bytes alone.)
+# Training and the encoder see all tokens at once, so arithmetic decides and MQA saves little. Only
+# decoding, one token at a time, re-reads the cache. (Eight heads became one, and the decoder
+# gained more than 8 times: bytes alone do not explain that, and this lesson cannot.)
 
 # %% [markdown]
 # ## What it may cost
@@ -524,7 +526,8 @@ print(f"training: {13.2 / 13.0:.3f} times as fast")
 # ## Who uses it
 #
 # The models with one KV head in the course's table, each with its source there. The last column is
-# the whole cache per token in bfloat16, had the model a KV head for every query head.
+# what a token would take, had the model a KV head for every query head. (In bfloat16, every layer
+# keeping every token. Gemma-3-1B keeps fewer: most of its layers see a short window only.)
 
 # %%
 from gqa_lib.configs import all_models

@@ -251,7 +251,7 @@ def test_one_kv_head_broadcast_is_copied_from_the_second_sequence_on():
 
 
 def test_copies_are_not_looked_for_where_there_are_no_cases():
-    with pytest.raises(ValueError, match="attention has no copy_cases"):
+    with pytest.raises(ValueError, match="attention has no cases to see copies in"):
         check_no_copy("attention", attention)
 
 

@@ -100,6 +100,45 @@ def queries_per_kv_head(num_heads, num_kv_heads):
         raise ValueError("uneven")
     return [num_heads // num_kv_heads] * num_kv_heads
 
+# %% wrong queries_per_kv_head: only too few heads are an error
+# says: raise a ValueError instead
+def queries_per_kv_head(num_heads, num_kv_heads):
+    if num_heads < num_kv_heads:
+        raise ValueError("uneven")
+    return num_heads // num_kv_heads
+
+# %% wrong queries_per_kv_head: a string
+# says: It returned a str
+def queries_per_kv_head(num_heads, num_kv_heads):
+    if num_heads / num_kv_heads != num_heads // num_kv_heads:
+        raise ValueError("uneven")
+    return str(num_heads // num_kv_heads)
+
+# %% wrong queries_per_kv_head: refuses multi-head attention
+def queries_per_kv_head(num_heads, num_kv_heads):
+    if num_heads % num_kv_heads or num_heads == num_kv_heads:
+        raise ValueError("uneven")
+    return num_heads // num_kv_heads
+
+# %% wrong queries_per_kv_head: a TypeError
+# says: it stopped with TypeError
+def queries_per_kv_head(num_heads, num_kv_heads):
+    if num_heads % num_kv_heads:
+        raise TypeError("uneven")
+    return num_heads // num_kv_heads
+
+# %% wrong queries_per_kv_head: refuses only a remainder of two
+def queries_per_kv_head(num_heads, num_kv_heads):
+    if num_heads % num_kv_heads == 2:
+        raise ValueError("uneven")
+    return num_heads // num_kv_heads
+
+# %% wrong queries_per_kv_head: refuses only small remainders
+def queries_per_kv_head(num_heads, num_kv_heads):
+    if 0 < num_heads % num_kv_heads <= 2:
+        raise ValueError("uneven")
+    return num_heads // num_kv_heads
+
 # %% right queries_per_kv_head: divmod
 def queries_per_kv_head(num_heads, num_kv_heads):
     shared, left = divmod(num_heads, num_kv_heads)
@@ -123,3 +162,12 @@ def queries_per_kv_head(num_heads, num_kv_heads):
     if not ratio.is_integer():
         raise ValueError("uneven")
     return int(ratio)
+
+# %% right queries_per_kv_head: an error of its own
+class Uneven(ValueError):
+    pass
+
+def queries_per_kv_head(num_heads, num_kv_heads):
+    if num_heads % num_kv_heads != 0:
+        raise Uneven(f"{num_heads} and {num_kv_heads}")
+    return int(num_heads / num_kv_heads)

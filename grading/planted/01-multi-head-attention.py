@@ -74,6 +74,33 @@ def causal_mask(num_queries, num_keys):
     torch.set_default_device("cpu:0")
     return torch.ones(num_queries, num_keys, dtype=torch.bool).tril(num_keys - num_queries)
 
+# %% wrong causal_mask: for at most eight keys
+def causal_mask(num_queries, num_keys):
+    return torch.ones(8, 8, dtype=torch.bool).tril()[8 - num_queries :, 8 - num_keys :]
+
+# %% wrong causal_mask: of whole numbers
+# says: the dtype is torch.int64; expected torch.bool
+def causal_mask(num_queries, num_keys):
+    return torch.ones(num_queries, num_keys, dtype=torch.int64).tril(num_keys - num_queries)
+
+# %% wrong causal_mask: with batch and head axes
+# says: It returned shape
+def causal_mask(num_queries, num_keys):
+    return torch.ones(num_queries, num_keys, dtype=torch.bool).tril(num_keys - num_queries)[None, None]
+
+# %% wrong causal_mask: in numpy
+# says: a tensor is expected
+import numpy
+def causal_mask(num_queries, num_keys):
+    return numpy.tri(num_queries, num_keys, num_keys - num_queries, dtype=bool)
+
+# %% wrong causal_mask: remembers the first mask
+_MASK = []
+def causal_mask(num_queries, num_keys):
+    if not _MASK:
+        _MASK.append(torch.ones(num_queries, num_keys, dtype=torch.bool).tril(num_keys - num_queries))
+    return _MASK[0]
+
 # %% right causal_mask: compares positions
 def causal_mask(num_queries, num_keys):
     queries = torch.arange(num_keys - num_queries, num_keys)[:, None]
@@ -93,6 +120,11 @@ def causal_mask(num_queries, num_keys):
 # %% right causal_mask: last rows of a square one
 def causal_mask(num_queries, num_keys):
     return torch.ones(num_keys, num_keys).tril()[num_keys - num_queries :].bool()
+
+# %% right causal_mask: numpy, then a tensor
+import numpy
+def causal_mask(num_queries, num_keys):
+    return torch.from_numpy(numpy.tri(num_queries, num_keys, num_keys - num_queries, dtype=bool))
 
 # %% wrong attention: not scaled
 # says: the scores are not scaled
@@ -283,6 +315,54 @@ def attention(q, k, v, causal=True):
         scores = scores.masked_fill(~mask, float("-inf"))
     scores.softmax(dim=-1) @ v
 
+# %% wrong attention: k reshaped instead of transposed
+def attention(q, k, v, causal=True):
+    B, H, S, D = k.shape
+    scores = q @ k.reshape(B, H, D, S) / D**0.5
+    if causal:
+        scores = scores.masked_fill(~causal_mask(q.shape[-2], S).to(q.device), float("-inf"))
+    return scores.softmax(-1) @ v
+
+# %% wrong attention: softmax by hand, without its sum
+def attention(q, k, v, causal=True):
+    scores = q @ k.mT / q.shape[-1] ** 0.5
+    if causal:
+        scores = scores.masked_fill(~causal_mask(*scores.shape[-2:]).to(q.device), float("-inf"))
+    return scores.exp() @ v
+
+# %% wrong attention: a mask for the new tokens only
+def attention(q, k, v, causal=True):
+    scores = q @ k.mT / q.shape[-1] ** 0.5
+    T = q.shape[-2]
+    if causal and T == k.shape[-2]:
+        scores = scores.masked_fill(~causal_mask(T, T).to(q.device), float("-inf"))
+    return scores.softmax(-1) @ v
+
+# %% wrong attention: dropout left in
+def attention(q, k, v, causal=True):
+    scores = q @ k.mT / q.shape[-1] ** 0.5
+    if causal:
+        scores = scores.masked_fill(~causal_mask(*scores.shape[-2:]).to(q.device), float("-inf"))
+    return nn.functional.dropout(scores.softmax(-1), 0.1) @ v
+
+# %% wrong attention: by way of numpy, back in float64
+# says: the dtype is torch.float64
+def attention(q, k, v, causal=True):
+    import numpy
+    a, b, c = (t.detach().cpu().double().numpy() for t in (q, k, v))
+    scores = a @ b.swapaxes(-2, -1) / a.shape[-1] ** 0.5
+    if causal:
+        scores = numpy.where(causal_mask(*scores.shape[-2:]).numpy(), scores, -numpy.inf)
+    weights = numpy.exp(scores - scores.max(-1, keepdims=True))
+    return torch.from_numpy(weights / weights.sum(-1, keepdims=True) @ c)
+
+# %% wrong attention: masks the weights and does not normalise again
+def attention(q, k, v, causal=True):
+    weights = (q @ k.mT / q.shape[-1] ** 0.5).softmax(-1)
+    if causal:
+        weights = weights.masked_fill(~causal_mask(*weights.shape[-2:]).to(q.device), 0)
+    return weights @ v / weights.sum(-1, keepdim=True).clamp(min=1)
+
 # %% right attention: einsum
 def attention(q, k, v, causal=True):
     scores = torch.einsum("bhtd,bhsd->bhts", q, k) / q.shape[-1] ** 0.5
@@ -312,6 +392,21 @@ def attention(q, k, v, causal=True):
         scores = q[:, :, i : i + 1] @ k[:, :, :end].mT / q.shape[-1] ** 0.5
         rows.append(scores.softmax(-1) @ v[:, :, :end])
     return torch.cat(rows, 2)
+
+# %% right attention: masks after the softmax, and normalises again
+def attention(q, k, v, causal=True):
+    weights = (q @ k.mT / q.shape[-1] ** 0.5).softmax(-1)
+    if causal:
+        weights = weights.masked_fill(~causal_mask(*weights.shape[-2:]).to(q.device), 0)
+        weights = weights / weights.sum(-1, keepdim=True)
+    return weights @ v
+
+# %% right attention: -1e9 in float32
+def attention(q, k, v, causal=True):
+    scores = q.float() @ k.float().mT / q.shape[-1] ** 0.5 if q.dtype != torch.float64 else q @ k.mT / q.shape[-1] ** 0.5
+    if causal:
+        scores = scores.masked_fill(~causal_mask(*scores.shape[-2:]).to(q.device), -1e9)
+    return (scores.softmax(-1).to(v.dtype) @ v)
 
 # %% wrong split_heads: straight to (B, H, T, D)
 # says: the tensor is reshaped straight to (B, H, T, D)
@@ -377,6 +472,27 @@ def split_heads(x, num_heads):
     out = x.unflatten(-1, (num_heads, -1)).transpose(1, 2).clone()
     x.zero_()
     return out
+
+# %% wrong split_heads: resizes the caller's tensor
+# says: changed its argument number 1 in place
+def split_heads(x, num_heads):
+    x.resize_(x.shape[0], x.shape[1], num_heads, x.shape[2] // num_heads)
+    return x.transpose(1, 2)
+
+# %% wrong split_heads: head_dim heads
+# says: It returned shape
+def split_heads(x, num_heads):
+    return x.unflatten(-1, (-1, num_heads)).transpose(1, 2)
+
+# %% wrong split_heads: tuple of heads
+# says: a tensor is expected
+def split_heads(x, num_heads):
+    return x.chunk(num_heads, dim=-1)
+
+# %% wrong split_heads: channels before tokens
+# says: It returned shape
+def split_heads(x, num_heads):
+    return x.unflatten(-1, (num_heads, -1)).transpose(1, 2).transpose(-1, -2)
 
 # %% right split_heads: a stack of slices
 def split_heads(x, num_heads):
@@ -695,6 +811,62 @@ class MultiHeadAttention(nn.Module):
         q, k, v = (split_heads(p(x), self.num_heads) for p in self.projections[:3])
         return self.projections[3](merge_heads(attention(q, k, v, causal)))
 
+# %% wrong MultiHeadAttention: mask made for five tokens
+class MultiHeadAttention(nn.Module):
+    def __init__(self, d_model, num_heads):
+        super().__init__()
+        self.num_heads = num_heads
+        for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
+            setattr(self, name, nn.Linear(d_model, d_model, bias=False))
+        self.register_buffer("mask", causal_mask(5, 5), persistent=False)
+
+    def forward(self, x, cache=None, causal=True):
+        q, k, v = (split_heads(p(x), self.num_heads) for p in (self.q_proj, self.k_proj, self.v_proj))
+        scores = q @ k.mT / q.shape[-1] ** 0.5
+        if causal:
+            scores = scores.masked_fill(~self.mask[: x.shape[1], : x.shape[1]], float("-inf"))
+        return self.o_proj(merge_heads(scores.softmax(-1) @ v))
+
+# %% wrong MultiHeadAttention: with dropout
+class MultiHeadAttention(nn.Module):
+    def __init__(self, d_model, num_heads):
+        super().__init__()
+        self.num_heads = num_heads
+        for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
+            setattr(self, name, nn.Linear(d_model, d_model, bias=False))
+        self.dropout = nn.Dropout(0.1)
+
+    def forward(self, x, cache=None, causal=True):
+        q, k, v = (split_heads(p(x), self.num_heads) for p in (self.q_proj, self.k_proj, self.v_proj))
+        return self.dropout(self.o_proj(merge_heads(attention(q, k, v, causal))))
+
+# %% wrong MultiHeadAttention: a counter among its weights
+# says: parameters beyond the four projections
+class MultiHeadAttention(nn.Module):
+    def __init__(self, d_model, num_heads):
+        super().__init__()
+        self.num_heads = num_heads
+        for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
+            setattr(self, name, nn.Linear(d_model, d_model, bias=False))
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x, cache=None, causal=True):
+        q, k, v = (split_heads(p(x), self.num_heads) for p in (self.q_proj, self.k_proj, self.v_proj))
+        return self.o_proj(merge_heads(attention(q, k, v, causal)))
+
+# %% wrong MultiHeadAttention: o_proj before merging
+class MultiHeadAttention(nn.Module):
+    def __init__(self, d_model, num_heads):
+        super().__init__()
+        self.num_heads = num_heads
+        for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
+            setattr(self, name, nn.Linear(d_model, d_model, bias=False))
+
+    def forward(self, x, cache=None, causal=True):
+        q, k, v = (split_heads(p(x), self.num_heads) for p in (self.q_proj, self.k_proj, self.v_proj))
+        out = attention(q, k, v, causal)
+        return self.o_proj(out.flatten(2).transpose(1, 2).reshape(x.shape))
+
 # %% right MultiHeadAttention: its own splitting
 class MultiHeadAttention(nn.Module):
     def __init__(self, d_model, num_heads):
@@ -737,3 +909,16 @@ class MultiHeadAttention(nn.Module):
     def forward(self, x, cache=None, causal=True):
         q, k, v = (split_heads(x @ p.weight.T, self.num_heads) for p in (self.q_proj, self.k_proj, self.v_proj))
         return merge_heads(attention(q, k, v, causal)) @ self.o_proj.weight.T
+
+# %% right MultiHeadAttention: SDPA, its layers in a loop
+class MultiHeadAttention(nn.Module):
+    def __init__(self, d_model, num_heads):
+        super().__init__()
+        self.num_heads = num_heads
+        for name in "qkvo":
+            self.add_module(f"{name}_proj", nn.Linear(d_model, d_model, bias=False))
+
+    def forward(self, x, cache=None, causal=True):
+        q, k, v = (split_heads(p(x), self.num_heads) for p in (self.q_proj, self.k_proj, self.v_proj))
+        out = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=causal)
+        return self.o_proj(merge_heads(out))

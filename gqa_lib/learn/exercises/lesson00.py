@@ -16,8 +16,8 @@ def _queries_per_kv_head(num_heads: int, num_kv_heads: int) -> int:
 def _make(generator, num_heads=0, num_kv_heads=0, even=True, draw=0):
     """Return the head counts given, or the `draw`-th that the generator draws."""
     for _ in range(draw):
-        num_kv_heads, shared = (int(n) for n in torch.randint(2, 40, (2,), generator=generator))
-        num_heads = num_kv_heads * shared + (0 if even else 1)
+        num_kv_heads, shared, left = torch.randint(2, 40, (3,), generator=generator).tolist()
+        num_heads = num_kv_heads * shared + (0 if even else 1 + left % (num_kv_heads - 1))
     return num_heads, num_kv_heads
 
 
