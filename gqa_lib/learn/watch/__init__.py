@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from .answers import library_answer
 from .copies import Copies
 from .devices import StaysBehind
 from .settings import restore, settings
@@ -78,6 +79,8 @@ class Watch(AbstractContextManager):
 class Elsewhere:
     """An object of the learner's in another process: what is done with it is done there."""
 
+    _gqa_answer = ""  # the part of the library that it uses, as reported from there
+
     def _gqa_watch(self, **what) -> AbstractContextManager:
         """Watch the calls to this object and to what came of it; like `Watch`."""
         raise NotImplementedError
@@ -98,6 +101,11 @@ def watching(yours, *, given=(), arguments: bool = False, **what) -> AbstractCon
     return Watch(given=given, **what)
 
 
+def answer_used(yours) -> str:
+    """Return the part of the library, holding the answer, that learner's code uses, or ""."""
+    return yours._gqa_answer if isinstance(yours, Elsewhere) else library_answer(yours)
+
+
 def place_of(tensor: torch.Tensor) -> int:
     """Return where a tensor's memory begins, in the process that made it."""
     there = getattr(tensor, "_gqa_there", None)
@@ -108,3 +116,19 @@ def as_it_is_now(tensor: torch.Tensor) -> torch.Tensor:
     """Return a tensor that learner's code gave, with the values it has by now."""
     there = getattr(tensor, "_gqa_there", None)
     return there.read() if there else tensor
+
+
+def inplace(yours):
+    """Return learner's code such that a test sees what it does to its arguments.
+
+    Elsewhere arguments go by value and stay as they are here; a test of an in-place update asks for
+    the change with this, call by call, and takes what it compares with from copies made before.
+    """
+    if not isinstance(yours, Elsewhere):
+        return yours
+
+    def call(*arguments, **keywords):
+        with yours._gqa_watch(arguments=True):
+            return yours(*arguments, **keywords)
+
+    return call

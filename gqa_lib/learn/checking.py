@@ -14,7 +14,7 @@ from . import progress
 from .compare import difference, same
 from .exercise import Complaint, Exercise, NotYet, describe
 from .exercises import find_exercise
-from .watch import Elsewhere, watching
+from .watch import Elsewhere, answer_used, watching
 
 
 def check(name: str, yours, *, cases: list[dict] | None = None, seed: int | None = 0) -> None:
@@ -33,6 +33,7 @@ def check(name: str, yours, *, cases: list[dict] | None = None, seed: int | None
     seed = _fresh_seed(name) if seed is None else seed
     cases = list(exercise.cases if cases is None else cases)
     try:
+        _refuse_the_library(exercise, yours)
         for case in cases:
             _try_case(exercise, yours, case, seed, "cpu")
         _try_again(exercise, yours, cases[0], seed + 1)
@@ -111,6 +112,15 @@ class _Differs(Exception):
     def __init__(self, found: str, called: str):
         super().__init__(found)
         self.found, self.called = found, called
+
+
+def _refuse_the_library(exercise: Exercise, yours) -> None:
+    if used := answer_used(yours):
+        raise not_yet(
+            exercise,
+            f"It uses {used}, the library's own answer, and exercises are graded without that. "
+            "Write this part yourself; the end of the lesson compares yours with the library's.",
+        )
 
 
 def _try_case(exercise: Exercise, yours, case: dict, seed: int, device: str) -> None:
