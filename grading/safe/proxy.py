@@ -91,7 +91,8 @@ class Link:
             "keywords": self._pack(keywords, blobs),
             "watch": self._pack(watch, blobs),
         }
-        with growth_of(self.pid if "copies" in watch else 0) as grown:
+        measured = "copies" in watch or "growth" in watch
+        with growth_of(self.pid if measured else 0) as grown:
             reply, blobs = self._ask(request, blobs)
         if "seen" in reply:
             self._seen.add(_seen_in(reply["seen"]))
@@ -283,21 +284,26 @@ class Function(Proxy):
 
 
 def _exception(told) -> Exception:
-    """Return the student's exception, as itself where Python has that class."""
+    """Return the student's exception, as itself or as what it is a kind of in Python."""
     try:
-        kind, text, where = (str(one)[:2000] for one in told)
-    except (TypeError, ValueError):
+        kinds, text, where = told
+        kinds = [str(kind)[:60] for kind in kinds[:20]]
+        error = _kind(kinds)(str(text)[:2000])
+    except (TypeError, ValueError, KeyError):
         return StudentError("it stopped with something that is no error")
-    known = getattr(builtins, kind, None)
-    try:
-        if not issubclass(known, Exception) or issubclass(known, StopIteration | Warning):
-            raise TypeError
-        error = known(text)
-    except TypeError:
-        name = kind if kind.isidentifier() and len(kind) < 60 else "StudentError"
-        error = type(name, (StudentError,), {})(text)
-    error.where_elsewhere = where[:300]
+    error.where_elsewhere = str(where)[:300]
     return error
+
+
+def _kind(names: list[str]) -> type[Exception]:
+    """Return the class called by the first of these names: Python's, or one made of the next."""
+    for place, name in enumerate(names):
+        known = getattr(builtins, name, None)
+        if isinstance(known, type) and issubclass(known, Exception):
+            if issubclass(known, StopIteration | StopAsyncIteration | OSError | UnicodeError):
+                known = StudentError  # made of other arguments, or with a meaning of its own
+            return type(names[0], (known,), {}) if place and names[0].isidentifier() else known
+    return StudentError
 
 
 def _seen_in(told) -> Seen:

@@ -50,7 +50,7 @@ def _problem() -> str:
             f"bubblewrap; Fedora: sudo dnf install bubblewrap) and grade again. {refusing}"
         )
     tried = subprocess.run(
-        command([python(), "-c", "import torch, gqa_lib.configs"]), capture_output=True, text=True
+        command([python(), "-c", "import gqa_lib.configs"]), capture_output=True, text=True
     )
     if tried.returncode == 0:
         return ""

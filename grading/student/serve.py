@@ -73,7 +73,8 @@ class Server:
                 reply = self._do(request, blobs, sent)
         except BaseException as error:
             told = str(error) if isinstance(error, Exception) else type(error).__name__
-            reply, sent = {"error": [type(error).__name__, told[:2000], _where(error)]}, []
+            kinds = [kind.__name__ for kind in type(error).__mro__]
+            reply, sent = {"error": [kinds[:20], told[:2000], _where(error)]}, []
         if text := printed.getvalue():
             reply["printed"] = text
         self.channel.send(reply, sent)
@@ -102,11 +103,11 @@ class Server:
         arguments = unpack(request["arguments"], blobs, self._resolve)
         keywords = unpack(request["keywords"], blobs, self._resolve)
         what = unpack(request["watch"], blobs, self._resolve)
-        back = what.pop("arguments", False)
+        back, unseen = what.pop("arguments", False), what.pop("growth", False)
         before = _copies([arguments, keywords]) if back else None
         with Watch(given=arguments, **what) as watch:
             result = target(*arguments, **keywords)
-        reply = {"value": self._pack(result, sent)}
+        reply = {"value": None if unseen else self._pack(result, sent)}
         if what:
             reply["seen"] = vars(watch.seen(result))
         if back and not _same([arguments, keywords], before):

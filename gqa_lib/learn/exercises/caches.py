@@ -8,7 +8,7 @@ import re
 import torch
 
 from ..exercise import Complaint
-from ..watch import as_it_is_now, place_of
+from ..watch import Elsewhere, as_it_is_now, place_of, watching
 
 
 def expected_of_cache(k, v, max_seq_len, steps) -> dict:
@@ -118,7 +118,24 @@ def memory_of(yours, k, v, max_seq_len, steps) -> dict:
                 )
     seen["nbytes after the appends"] = _number(cache, "nbytes")
     _check_device(yours, k, max_seq_len)
+    if isinstance(yours, Elsewhere):
+        _check_growth(yours)
     return seen
+
+
+def _check_growth(yours) -> None:
+    """See by the memory of the learner's process whether one more token copies all the others."""
+    k, one = torch.ones(1, 4, 2047, 256), torch.ones(1, 4, 1, 256)
+    cache = _new(yours, k, 2048)
+    cache.append(k, k)
+    with watching(yours, growth=True) as watch:
+        cache.append(one, one)
+    if (grown := watch.seen(None).peak_bytes) > k.nbytes:
+        raise Complaint(
+            f"Adding one token to 2047 took {grown >> 20} MiB more memory: it copied the old ones as "
+            "well. Allocate room for max_seq_len tokens once, in __init__, and write only the new "
+            "tokens into it."
+        )
 
 
 def _check_device(yours, k, max_seq_len) -> None:
