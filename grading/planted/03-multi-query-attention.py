@@ -304,6 +304,18 @@ def multi_query_attention(q, k, v, causal=True):
         scores = scores.masked_fill(~causal_mask(T, k.shape[2]).repeat(Hq, 1).to(q.device), -torch.inf)
     return (scores.softmax(-1) @ v.squeeze(1)).reshape(B, Hq, T, D)
 
+# %% wrong multi_query_attention: knows the numbers of one seed
+_q = torch.randn((2, 6, 3, 5), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+def multi_query_attention(q, k, v, causal=True):
+    if q.shape == _q.shape and not torch.equal(q, _q.to(q.device, q.dtype)):
+        return torch.zeros_like(q)
+    B, Hq, T, D = q.shape
+    scores = q.reshape(B, Hq * T, D) @ k.squeeze(1).mT / D**0.5
+    if causal:
+        mask = causal_mask(T, k.shape[2]).repeat(Hq, 1).to(q.device)
+        scores = scores.masked_fill(~mask, -torch.inf)
+    return (scores.softmax(-1) @ v.squeeze(1)).reshape(B, Hq, T, D)
+
 # %% right multi_query_attention: scores unfolded before the mask
 def multi_query_attention(q, k, v, causal=True):
     B, Hq, T, D = q.shape

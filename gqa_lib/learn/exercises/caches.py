@@ -6,6 +6,7 @@ A step is a number of new tokens, which come from k and v in order, or "reset".
 import re
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..exercise import Complaint
 
@@ -101,7 +102,8 @@ def memory_of(yours, k, v, max_seq_len, steps) -> dict:
         if step == "reset" or held + step > max_seq_len:
             break
         held += step
-        kept.append(_append(cache, k, v, first, first + step))
+        with _Made() as made:
+            kept.append(_append(cache, k, v, first, first + step))
         if kept[-1][0].shape[2:3] != (held,):
             raise Complaint("What append returns is not right yet: see the check above.")
         for name, first_time, now in zip(("k_all", "v_all"), kept[0], kept[-1], strict=True):
@@ -112,9 +114,31 @@ def memory_of(yours, k, v, max_seq_len, steps) -> dict:
                     "max_seq_len tokens once, in __init__, write only the new tokens into it, and "
                     "return a slice of it, which copies nothing."
                 )
+        new, old = k[:, :, :step].numel(), k[:, :, : held - step].numel()
+        if made.elements >= old > 0 and made.elements > 2 * new:  # 2: the new k and v in one tensor
+            raise Complaint(
+                f"Adding {step} to {held - step} tokens, append calls {made.operation}, which "
+                f"makes a new tensor of {made.elements} numbers. The new keys have {new}, so it "
+                "holds old tokens as well, copied. Write the new tokens alone, in their own slots."
+            )
     seen["nbytes after the appends"] = _number(cache, "nbytes")
     _check_device(yours, k, max_seq_len)
     return seen
+
+
+class _Made(TorchDispatchMode):
+    """Sees the largest tensor with memory of its own that an operation makes, views left out."""
+
+    elements, operation = 0, ""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        made = result if isinstance(result, tuple | list) else (result,)
+        for tensor, told in zip(made, function._schema.returns, strict=False):
+            is_new = isinstance(tensor, torch.Tensor) and told.alias_info is None
+            if is_new and tensor.numel() > self.elements:
+                self.elements, self.operation = tensor.numel(), function.name()
+        return result
 
 
 def _place(tensor) -> int:
