@@ -244,12 +244,13 @@ def attention(q, k, v, causal=True):
     return scores.softmax(dim=-1) @ k
 
 # %% wrong attention: the mask upside down
+# says: the mask is upside down
 def attention(q, k, v, causal=True):
     scores = q @ k.mT / q.shape[-1] ** 0.5
     if causal:
         mask = causal_mask(q.shape[-2], k.shape[-2]).to(q.device)
         scores = scores.masked_fill(mask, float("-inf"))
-    return scores.softmax(dim=-1).nan_to_num() @ v
+    return scores.softmax(dim=-1) @ v
 
 # %% wrong attention: in float32 throughout
 # says: the dtype is
