@@ -315,9 +315,9 @@ else:
     print("MQA with 32 heads per KV head is compute-bound here: its last bytes buy nothing.")
 
 # %% [markdown]
-# On a GPU the ridge lies in the hundreds, and query heads that share K and V stay far below it. A CPU's
-# is often near 10: 32 query heads on one KV head give 16 FLOP per byte in float32, and arithmetic
-# takes over. **Now you know which of the two you have.**
+# On the GPUs above the ridge lies in the hundreds, and query heads that share K and V stay far below
+# it. A CPU's may lie below 16, the FLOP per byte of 32 query heads on one KV head in float32: then
+# arithmetic takes over. **Now you know which of the two you have.**
 
 # %% [markdown]
 # ## The roofline, measured

@@ -94,6 +94,12 @@ import numpy
 def causal_mask(num_queries, num_keys):
     return numpy.tri(num_queries, num_keys, num_keys - num_queries, dtype=bool)
 
+# %% wrong causal_mask: knows the shapes of the visible check
+def causal_mask(num_queries, num_keys):
+    known = {(2, 5), (3, 7), (4, 4), (1, 6)}
+    shift = num_keys - num_queries if (num_queries, num_keys) in known else 0
+    return torch.ones(num_queries, num_keys, dtype=torch.bool).tril(diagonal=shift)
+
 # %% wrong causal_mask: remembers the first mask
 _MASK = []
 def causal_mask(num_queries, num_keys):
