@@ -265,9 +265,9 @@ def from_hf_config(source: str | Path | Mapping) -> ModelConfig:
         ValueError: not a decoder whose cache a ModelConfig can describe.
     """
     outer, origin = _read_hf(source)
-    hf = {"model_type": outer.get("model_type", ""), **outer.get("text_config", outer)}
+    hf = {"model_type": outer.get("model_type", ""), **(outer.get("text_config") or outer)}
     sizes = {field: _first(hf, keys) for field, keys in _HF_KEYS.items()}
-    missing = [field for field in ("num_layers", "num_heads", "d_model") if sizes[field] is None]
+    missing = [field for field in ("num_layers", "num_heads", "d_model") if not sizes[field]]
     encoders = [a for a in outer.get("architectures") or () if "MaskedLM" in a or "Image" in a]
     if encoders:
         raise ValueError(
@@ -315,6 +315,8 @@ def _first(hf: Mapping, keys: tuple[str, ...]):
 
 def _hf_kv_heads(hf: Mapping, num_heads: int) -> int:
     """KV heads the model really has; the flags of multi-query models overrule the count."""
+    if hf.get("n_head_kv") is not None:  # Falcon-40B before it was called falcon; no flag then
+        return hf["n_head_kv"]
     if hf.get("model_type") in ("falcon", "RefinedWeb", "RefinedWebModel"):
         if not hf.get("new_decoder_architecture") and hf.get("multi_query", True):
             return 1  # num_kv_heads=71 in such a file is ignored by the model

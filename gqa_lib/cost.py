@@ -54,6 +54,9 @@ def kv_cache_bytes(
 
     Raises:
         ValueError: a negative length.
+
+    Source: derived, `kv_bytes_per_token` summed over layers; a window keeps the newest tokens only:
+    Jiang et al. 2023, "Mistral 7B" (arXiv 2310.06825), section 2.
     """
     _require_positive(bytes_per_element=bytes_per_element)
     caching = config.num_layers - config.shared_kv_layers
@@ -79,6 +82,8 @@ def max_concurrent_sequences(
 
     Returns:
         A whole number of sequences. Activations and fragmentation are not counted: leave room.
+
+    Source: derived, what the weights leave over `kv_cache_bytes` of one sequence.
     """
     _require_positive(context_length=context_length)
     free_bytes = memory_bytes - weight_bytes
@@ -86,7 +91,18 @@ def max_concurrent_sequences(
 
 
 def kv_projection_params(d_model: int, num_kv_heads: int, head_dim: int) -> int:
-    """Parameters of one layer's K and V projections: 2 x d_model x num_kv_heads x head_dim."""
+    """Parameters of one layer's K and V projections: 2 x d_model x num_kv_heads x head_dim.
+
+    Args:
+        d_model: hidden size.
+        num_kv_heads: key/value heads.
+        head_dim: elements per head.
+
+    Returns:
+        A number of parameters, biases left out.
+
+    Source: derived from the shapes of `k_proj` and `v_proj`, (num_kv_heads x head_dim, d_model).
+    """
     _require_positive(d_model=d_model, num_kv_heads=num_kv_heads, head_dim=head_dim)
     return 2 * d_model * num_kv_heads * head_dim
 
@@ -117,6 +133,9 @@ def attention_flops(
 
     Raises:
         ValueError: causal with fewer keys than queries.
+
+    Source: derived from the shapes. FlashAttention-2 (arXiv 2307.08691), section 4.1, counts the
+    same 4 x seqlen^2 x head_dim x heads for a forward pass, and simply half of it when causal.
     """
     pairs = num_queries * num_keys
     if causal:
@@ -151,6 +170,8 @@ def attention_bytes(
 
     Returns:
         Bytes.
+
+    Source: derived from the shapes of q, k, v and the output.
     """
     query_and_output = 2 * num_heads * num_queries
     key_and_value = 2 * num_kv_heads * num_keys
@@ -158,7 +179,17 @@ def attention_bytes(
 
 
 def arithmetic_intensity(flops: float, bytes_moved: float) -> float:
-    """FLOPs per byte moved."""
+    """FLOPs per byte moved.
+
+    Args:
+        flops: multiplications and additions, a multiply-add being 2.
+        bytes_moved: between memory and processor.
+
+    Returns:
+        FLOP per byte. Shazeer 2019 has the inverse, memory over compute.
+
+    Source: Williams, Waterman and Patterson 2009, "Roofline", CACM 52(4).
+    """
     _require_positive(bytes_moved=bytes_moved)
     return flops / bytes_moved
 
@@ -172,12 +203,33 @@ def ridge_point(hardware: Hardware) -> float:
 
 
 def is_memory_bound(intensity: float, hardware: Hardware) -> bool:
-    """True when moving the bytes takes longer than doing the FLOPs: intensity below the ridge."""
+    """True when moving the bytes takes longer than doing the FLOPs: intensity below the ridge.
+
+    Args:
+        intensity: FLOP per byte.
+        hardware: its two ceilings.
+
+    Returns:
+        True or False; at the ridge itself both take equally long, so False.
+
+    Source: Williams, Waterman and Patterson 2009, "Roofline", CACM 52(4).
+    """
     return intensity < ridge_point(hardware)
 
 
 def roofline_time(flops: float, bytes_moved: float, hardware: Hardware) -> float:
-    """The least seconds a piece of work can take: the longer of its bytes and its FLOPs."""
+    """The least seconds a piece of work can take: the longer of its bytes and its FLOPs.
+
+    Args:
+        flops: multiplications and additions, a multiply-add being 2.
+        bytes_moved: between memory and processor.
+        hardware: its two ceilings.
+
+    Returns:
+        Seconds.
+
+    Source: Williams, Waterman and Patterson 2009, "Roofline", CACM 52(4).
+    """
     return max(bytes_moved / hardware.bandwidth_bytes_per_s, flops / hardware.flops_per_s)
 
 
@@ -285,6 +337,9 @@ def decode_step_time(
 
     Returns:
         Seconds per step.
+
+    Source: derived; Shazeer 2019 (arXiv 1911.02150), sections 2.4.1 and 3.1, has the same two
+    terms, weights and cache, as memory over compute.
     """
     flops, moved = decode_step_work(
         config, batch_size, context_length, bytes_per_element, weight_bytes

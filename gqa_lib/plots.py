@@ -213,8 +213,9 @@ def roofline(
         colour = COLOURS.get(label[:3], COLOURS["prediction"])
         marker = MARKERS.get(label[:3], "o")
         ax.plot(intensity, flops_per_s, color=colour, marker=marker, markersize=9)
+    lowest = min([foot, *(flops_per_s for _, flops_per_s in points.values())])
     highest = max(roof.flops_per_s for roof in (hardware, datasheet) if roof is not None)
-    ax.set(xscale="log", yscale="log", xlim=(left, right), ylim=(foot / 2, highest * 6))
+    ax.set(xscale="log", yscale="log", xlim=(left, right), ylim=(lowest / 2, highest * 6))
     _label_points(ax, points)
     ax.set(xlabel="arithmetic intensity (FLOP per byte)", ylabel="FLOP/s")
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -302,22 +303,31 @@ _DASHES = ("-", "--", "-.", ":")
 
 
 def _label_points(ax, points: Mapping[str, tuple[float, float]]) -> None:
-    """Writes each label beside its point, lower where an earlier label is in the way."""
+    """Writes each label right of its point, else left, else lower, where nothing is in the way."""
     width, height = 6.5, 15.0  # of a letter and of a line, in points
     places = {
         label: ax.transData.transform(p) * 72 / ax.get_figure().dpi for label, p in points.items()
     }
+    edge = ax.transAxes.transform((0, 0))[0] * 72 / ax.get_figure().dpi
     taken = [(x - 6, x + 6, y - 3) for x, y in places.values()]  # the markers themselves
     for label, point in sorted(points.items(), key=lambda item: -item[1][1]):
-        x, y = places[label][0] + 10, places[label][1]
-        drop = -3.0
-        while any(
-            abs(y + drop - other) < height and x < end and start < x + width * len(label)
-            for start, end, other in taken
-        ):
-            drop -= 3.0
-        taken.append((x, x + width * len(label), y + drop))
-        ax.annotate(label, point, (10, drop), **_BESIDE, bbox=_CLEARED)
+        x, y = places[label]
+        long, drop, aside = width * len(label), -3.0, 10.0
+
+        def is_free(start: float, level: float, long: float = long) -> bool:
+            return start > edge and not any(
+                abs(level - other) < height and start < end and begin < start + long
+                for begin, end, other in taken
+            )
+
+        while not is_free(x + aside, y + drop):
+            if aside > 0 and drop == -3.0 and is_free(x - 10 - long, y + drop):
+                aside = -10 - long
+            else:
+                aside, drop = 10.0, drop - 3.0
+        taken.append((x + aside, x + aside + long, y + drop))
+        side = _BESIDE if aside > 0 else _BEFORE
+        ax.annotate(label, point, (10 if aside > 0 else -10, drop), **side, bbox=_CLEARED)
 
 
 def _label_ends(ax, x: float, ends: list[tuple[float, str, str]]) -> None:

@@ -4,11 +4,13 @@ Each answer of the catalogue stands in for the learner's cell in the solved less
 and is judged by the lesson's own graded cells, hidden tests included.
 """
 
+import re
 import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from gqa_lib.learn.exercises import find_exercise
 from gqa_lib.learn.manifest import Lesson
 from gqa_lib.learn.watch.settings import restore, settings
 
@@ -32,10 +34,14 @@ class Verdict:
         return bool(self.messages)
 
     @property
+    def read(self) -> str:
+        """All that the learner reads, on one line."""
+        return " ".join(" ".join(self.messages).split())
+
+    @property
     def is_named(self) -> bool:
         """Whether a learner reads the phrase that belongs to this bug."""
-        read = " ".join(" ".join(self.messages).split())
-        return bool(self.answer.says) and self.answer.says in read
+        return bool(self.answer.says) and self.answer.says in self.read
 
     @property
     def problem(self) -> str:
@@ -95,7 +101,8 @@ def verify(lessons: list[Lesson], *, show_all: bool = False) -> list[str]:
     totals = [0] * 5
     start = time.perf_counter()
     for lesson in lessons:
-        by_exercise: dict[str, list[Verdict]] = {name: [] for name in solved(lesson)[2]}
+        _, checks, exercises = solved(lesson)
+        by_exercise: dict[str, list[Verdict]] = {name: [] for name in exercises}
         seconds = dict.fromkeys(by_exercise, 0.0)
         before = time.perf_counter()
         for verdict in judge(lesson):
@@ -110,8 +117,21 @@ def verify(lessons: list[Lesson], *, show_all: bool = False) -> list[str]:
             totals = [a + b for a, b in zip(totals, counts, strict=True)]
             print(_row(lesson.number, exercise, counts, seconds[exercise]))
             problems += _too_few(exercise, counts)
+        problems += _unshown(checks, [v for verdicts in by_exercise.values() for v in verdicts])
     print(_row("", "all", totals, time.perf_counter() - start))
     return problems
+
+
+def _unshown(checks: dict[str, str], verdicts: list[Verdict]) -> list[str]:
+    """Return the mistakes that a check can name and that no wrong answer is told."""
+    read = " ".join(verdict.read for verdict in verdicts if not verdict.answer.right)
+    names = re.findall(r'\bcheck\("([^"]+)"', "\n".join(checks.values()))
+    return [
+        f"{name} can name a mistake that no planted bug shows: {mistake.says!r}"
+        for name in dict.fromkeys(names)
+        for mistake in find_exercise(name).mistakes
+        if mistake.says not in read
+    ]
 
 
 def _counts(verdicts: list[Verdict]) -> list[int]:

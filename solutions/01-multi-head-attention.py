@@ -91,7 +91,9 @@ def causal_mask(num_queries, num_keys):
 # %% nbgrader={"grade": true, "grade_id": "causal_mask-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 check("causal_mask", causal_mask)
 ### BEGIN HIDDEN TESTS
-check("causal_mask", causal_mask, cases=[{"T": 5, "S": 11}, {"T": 6, "S": 6}, {"T": 1, "S": 1}])
+check("causal_mask", causal_mask, seed=None, cases=[
+    {"T": 5, "S": 11}, {"T": 6, "S": 6}, {"T": 1, "S": 1}, *({"draw": n} for n in range(1, 7)),
+])
 ### END HIDDEN TESTS
 
 # %% [markdown] hints="causal_mask"

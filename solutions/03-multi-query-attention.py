@@ -164,6 +164,12 @@ check("multi_query_attention", multi_query_attention, seed=None, cases=[
 
 # %% nbgrader={"grade": true, "grade_id": "multi_query_attention-copies", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 check_no_copy("multi_query_attention", multi_query_attention)
+### BEGIN HIDDEN TESTS
+check_no_copy("multi_query_attention", multi_query_attention, seed=None, cases=[
+    {"B": 2, "Hq": 9, "T": 2, "S": 50, "D": 24, "causal": False},
+    {"B": 3, "Hq": 4, "T": 1, "S": 56, "D": 20},
+])
+### END HIDDEN TESTS
 
 # %% [markdown] hints="multi_query_attention"
 # <details><summary>Hint: drop the axis of size 1</summary>

@@ -264,6 +264,12 @@ check("grouped_query_attention", grouped_query_attention, seed=None, cases=[
 
 # %% nbgrader={"grade": true, "grade_id": "grouped_query_attention-copies", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 check_no_copy("grouped_query_attention", grouped_query_attention)
+### BEGIN HIDDEN TESTS
+check_no_copy("grouped_query_attention", grouped_query_attention, seed=None, cases=[
+    {"B": 2, "Hq": 9, "Hkv": 3, "T": 2, "S": 50, "D": 24, "causal": False},
+    {"B": 3, "Hq": 4, "Hkv": 2, "T": 1, "S": 56, "D": 20},
+])
+### END HIDDEN TESTS
 
 # %% [markdown] hints="grouped_query_attention"
 # <details><summary>Hint: one reshape in, one reshape out</summary>

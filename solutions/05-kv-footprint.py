@@ -211,6 +211,7 @@ ax.bar_label(bars, padding=2)
 ax.set(xlabel="query heads per KV head = times smaller than as MHA", ylabel="models")
 ax.grid(axis="x", visible=False)
 ax.margins(y=0.12)
+ax.yaxis.get_major_locator().set_params(integer=True)
 ax.set_title(f"{within} of {len(factors)} GQA models save 4 to 8 times")
 plots.show(fig, alt="Number of GQA models by how many times smaller their cache is than as MHA: "
            + ", ".join(f"{v} times: {factors.count(v)}" for v in values))
@@ -570,7 +571,7 @@ for name, mib in printed.items():
 # | `num_attention_heads`, `hidden_size` | query heads, `d_model` |
 # | `num_key_value_heads` | KV heads; Falcon writes `num_kv_heads`. Neither there, or null: MHA |
 # | `head_dim` | absent or null: `hidden_size // num_attention_heads` |
-# | `multi_query`, `new_decoder_architecture` | first on, second off: **one** KV head, whatever the number says |
+# | `multi_query`, `new_decoder_architecture` | first on, second off or absent: **one** KV head, whatever the number says |
 
 # %%
 files = {
@@ -613,7 +614,8 @@ check("read_kv_shape", read_kv_shape)
 ### BEGIN HIDDEN TESTS
 check("read_kv_shape", read_kv_shape, seed=None, cases=[
     *({"kind": kind, "Hq": 30, "Hkv": 6, "D": 17, "d_model": 480} for kind in
-      ("explicit", "derived", "no-kv", "neither", "null-kv", "null-dim", "falcon", "falcon-new")),
+      ("explicit", "derived", "no-kv", "neither", "null-kv", "null-dim", "falcon", "falcon-old",
+       "falcon-new", "falcon-mha")),
     *({"draw": n} for n in range(1, 40)),
 ])
 ### END HIDDEN TESTS
@@ -692,7 +694,7 @@ check("kv_heads_in_weights", kv_heads_in_weights)
 ### BEGIN HIDDEN TESTS
 check("kv_heads_in_weights", kv_heads_in_weights, seed=None, cases=[
     {"heads": 7, "copies": 3, "D": 4, "d_model": 22},
-    *({"heads": 5, "copies": 2, "D": 3, "d_model": 11, "alike": a} for a in ("first", "last", "order")),
+    *({"heads": 5, "copies": 2, "D": 3, "d_model": 11, "alike": a} for a in ("first", "last", "order", "one")),
     *({"draw": n} for n in range(1, 20)),
 ])
 ### END HIDDEN TESTS

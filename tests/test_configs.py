@@ -151,6 +151,21 @@ def test_a_text_model_inside_a_multimodal_one():
     assert (config.num_layers, config.d_model) == (32, 4096)
 
 
+def test_an_empty_text_config_is_no_text_model():
+    assert from_hf_config(LLAMA | {"text_config": None}).num_layers == 32
+
+
+def test_no_heads_at_all_are_refused():
+    with pytest.raises(ValueError, match="lacks num_heads"):
+        from_hf_config(LLAMA | {"num_attention_heads": 0})
+
+
+def test_falcon_40b_by_its_first_names():
+    sizes = {"n_layer": 60, "hidden_size": 8192, "n_head": 128, "n_head_kv": 8}
+    config = from_hf_config({"model_type": "RefinedWeb", **sizes})
+    assert (config.num_heads, config.num_kv_heads, config.head_dim) == (128, 8, 64)
+
+
 def test_gpt2_names():
     config = from_hf_config(
         {"model_type": "gpt2", "n_layer": 12, "n_head": 12, "n_embd": 768, "n_positions": 1024}

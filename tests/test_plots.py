@@ -66,6 +66,21 @@ def test_head_map_joins_each_query_head_to_the_head_it_reads():
     assert ax.get_title(loc="left") == "GQA: 2 KV heads"
 
 
+def test_roofline_shows_every_point_with_its_own_label():
+    hardware = Hardware("a CPU", 70e9, 75e9, 16e9, "made up")
+    points = {
+        "MHA decode": (0.5, 6e9),
+        "MQA decode": (16, 0.9e9),  # far below the foot of the roof
+        "weights, 64 tokens": (31, 138e9),
+        "prefill": (128, 119e9),
+    }
+    (ax,) = plots.roofline(hardware, points, title="x").axes
+    low, high = ax.get_ylim()
+    assert all(low < flops_per_s < high for _, flops_per_s in points.values())
+    (long,) = (text for text in ax.texts if text.get_text() == "weights, 64 tokens")
+    assert long.xyann == (-10, -3)  # left, as prefill's marker is in the way on the right
+
+
 def test_roofline_bends_at_the_ridge():
     hardware = Hardware("made up", 100e9, 10e9, 1, "made up")
     points = {"MHA decode": (0.5, 4e9), "prefill": (200.0, 90e9)}

@@ -5,6 +5,7 @@ import random
 import nbformat
 import pytest
 
+from gqa_lib.learn.exercises import find_exercise
 from gqa_lib.learn.manifest import find_lesson, lessons
 from gqa_lib.learn.work import put_lessons
 from grading import catalogue as catalogue_module
@@ -35,7 +36,8 @@ def planted(monkeypatch, **changes):
 
 
 def problems():
-    return [found for found in verify([LESSON]) if "at least" not in found]
+    about_one = (found for found in verify([LESSON]) if "at least" not in found)
+    return [found for found in about_one if "no planted bug shows" not in found]
 
 
 def test_a_bug_that_passes_is_reported(monkeypatch):
@@ -66,6 +68,16 @@ def test_too_few_answers_are_reported(monkeypatch):
     found = verify([LESSON])
     assert "expand_kv has 1 bugs; at least 8 are wanted" in found
     assert "kv_head_of has 0 other right answers; at least 2 are wanted" in found
+
+
+def test_a_mistake_that_no_bug_shows_is_reported(monkeypatch):
+    planted(
+        monkeypatch, source="def expand_kv(kv, q_per_kv):\n    return kv.repeat(1, q_per_kv, 1, 1)"
+    )
+    (tiled,) = (m.says for m in find_exercise("expand_kv").mistakes if "tiled" in m.says)
+    unshown = [found for found in verify([LESSON]) if "no planted bug shows" in found]
+    assert unshown
+    assert not [found for found in unshown if tiled in found]
 
 
 def test_an_answer_to_no_exercise_is_an_error(monkeypatch):

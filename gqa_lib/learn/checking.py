@@ -30,7 +30,7 @@ def check(name: str, yours, *, cases: list[dict] | None = None, seed: int | None
         NotYet: the results differ; the message says how, and what that usually means.
     """
     exercise = find_exercise(name)
-    seed = _fresh_seed(name) if seed is None else seed
+    seed = fresh_seed(name) if seed is None else seed
     cases = list(exercise.cases if cases is None else cases)
     try:
         _refuse_the_library(exercise, yours)
@@ -53,7 +53,7 @@ def check(name: str, yours, *, cases: list[dict] | None = None, seed: int | None
     print(f"✓ {name}: {tried} with the reference.")
 
 
-def _fresh_seed(name: str) -> int:
+def fresh_seed(name: str) -> int:
     """Return a new seed; with a seed of the course's own, the one that gives for this exercise."""
     if course := os.environ.get("GQA_SEED"):
         return int.from_bytes(hashlib.sha256(f"{course}:{name}".encode()).digest()[:4])

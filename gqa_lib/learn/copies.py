@@ -2,7 +2,7 @@
 
 import torch
 
-from .checking import not_yet, record, run
+from .checking import fresh_seed, not_yet, record, run
 from .compare import difference
 from .exercise import NotYet
 from .exercises import find_exercise
@@ -23,12 +23,16 @@ def kv_copied(function, q, k, v) -> tuple[int, str]:
     return made.elements, made.operation
 
 
-def check_no_copy(name: str, yours) -> None:
+def check_no_copy(
+    name: str, yours, *, cases: list[dict] | None = None, seed: int | None = 0
+) -> None:
     """Check that your attention never makes a tensor as large as K expanded to all query heads.
 
     Args:
         name: the exercise.
         yours: a function of q (B, Hq, T, D), k and v (B, Hkv, S, D).
+        cases: shapes to try; those of the exercise unless given. No other size may equal S or D.
+        seed: seed of the random inputs; None draws a fresh one.
 
     Raises:
         NotYet: it makes one; the message names the operation.
@@ -38,13 +42,14 @@ def check_no_copy(name: str, yours) -> None:
         raise ValueError(
             f"{name} has no cases to see copies in: check it with check({name!r}, ...)."
         )
-    generator = torch.Generator().manual_seed(0)
+    seed = fresh_seed(name) if seed is None else seed
+    generator = torch.Generator().manual_seed(seed)
     try:
-        for case in exercise.copy_cases:
-            _look_for_copies(exercise, yours, *exercise.make(generator, **case)[:3], peak=False)
+        for case in exercise.copy_cases if cases is None else cases:
+            _look_for_copies(exercise, yours, *exercise.make(generator, **case), peak=False)
         if isinstance(yours, Elsewhere):  # the memory of its process is measured, too
             case = exercise.peak_case
-            _look_for_copies(exercise, yours, *exercise.make(generator, **case)[:3], peak=True)
+            _look_for_copies(exercise, yours, *exercise.make(generator, **case), peak=True)
     except NotYet as failed:
         record(exercise, "check", passed=False, detail=str(failed))
         raise
@@ -52,11 +57,11 @@ def check_no_copy(name: str, yours) -> None:
     print(f"✓ {name}: K and V are read where they lie, never copied per query head.")
 
 
-def _look_for_copies(exercise, yours, q, k, v, *, peak: bool) -> None:
+def _look_for_copies(exercise, yours, q, k, v, causal, *, peak: bool) -> None:
     (B, Hq, _, D), (_, Hkv, S, _) = q.shape, k.shape
     with watching(yours, given=(q, k, v), copies=(S, D)) as watch:
-        result = run(exercise, yours, (q, k, v, True))
-    if difference(result, exercise.oracle(q, k, v, True), q.dtype):
+        result = run(exercise, yours, (q, k, v, causal))
+    if difference(result, exercise.oracle(q, k, v, causal), q.dtype):
         raise not_yet(exercise, "Its result is not right yet, so there is nothing to look at.")
     seen, expanded = watch.seen(result), B * Hq * S * D
     grew = peak and 2 * seen.peak_bytes >= expanded * k.element_size()

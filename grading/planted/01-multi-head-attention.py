@@ -94,6 +94,12 @@ import numpy
 def causal_mask(num_queries, num_keys):
     return numpy.tri(num_queries, num_keys, num_keys - num_queries, dtype=bool)
 
+# %% wrong causal_mask: knows the shapes of the visible check
+def causal_mask(num_queries, num_keys):
+    known = {(2, 5), (3, 7), (4, 4), (1, 6)}
+    shift = num_keys - num_queries if (num_queries, num_keys) in known else 0
+    return torch.ones(num_queries, num_keys, dtype=torch.bool).tril(diagonal=shift)
+
 # %% wrong causal_mask: remembers the first mask
 _MASK = []
 def causal_mask(num_queries, num_keys):
@@ -244,12 +250,13 @@ def attention(q, k, v, causal=True):
     return scores.softmax(dim=-1) @ k
 
 # %% wrong attention: the mask upside down
+# says: the mask is upside down
 def attention(q, k, v, causal=True):
     scores = q @ k.mT / q.shape[-1] ** 0.5
     if causal:
         mask = causal_mask(q.shape[-2], k.shape[-2]).to(q.device)
         scores = scores.masked_fill(mask, float("-inf"))
-    return scores.softmax(dim=-1).nan_to_num() @ v
+    return scores.softmax(dim=-1) @ v
 
 # %% wrong attention: in float32 throughout
 # says: the dtype is

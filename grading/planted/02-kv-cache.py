@@ -1018,6 +1018,33 @@ class KVCache:
         self.k = self.v = None
         self.length = 0
 
+# %% wrong KVCache: views from before the reset
+class KVCache:
+    def __init__(self, batch_size, num_kv_heads, max_seq_len, head_dim, dtype, device):
+        self.shape = (batch_size, num_kv_heads, max_seq_len, head_dim)
+        self.options = {"dtype": dtype, "device": device}
+        self.views = {}
+        self.reset()
+
+    @property
+    def nbytes(self):
+        return self.k.nbytes + self.v.nbytes
+
+    def append(self, k, v):
+        end, room = self.length + k.shape[2], self.k.shape[2]
+        if end > room:
+            raise ValueError(f"the cache would hold {end} tokens, over max_seq_len={room}")
+        self.k[:, :, self.length : end] = k
+        self.v[:, :, self.length : end] = v
+        self.length = end
+        if end not in self.views:
+            self.views[end] = self.k[:, :, :end], self.v[:, :, :end]
+        return self.views[end]
+
+    def reset(self):
+        self.k, self.v = (torch.zeros(self.shape, **self.options) for _ in range(2))
+        self.length = 0
+
 # %% wrong KVCache: ignores the dtype
 # says: the dtype is torch.float32
 class KVCache:
@@ -1263,6 +1290,31 @@ class KVCache:
 
     def reset(self):
         self.k, self.v = self.k[:, :, :0], self.v[:, :, :0]
+
+# %% wrong KVCache: glues, then writes all of it back
+# says: it holds old tokens as well, copied
+class KVCache:
+    def __init__(self, batch_size, num_kv_heads, max_seq_len, head_dim, dtype, device):
+        shape = (batch_size, num_kv_heads, max_seq_len, head_dim)
+        self.k = torch.zeros(shape, dtype=dtype, device=device)
+        self.v = torch.zeros(shape, dtype=dtype, device=device)
+        self.length = 0
+
+    @property
+    def nbytes(self):
+        return self.k.nbytes + self.v.nbytes
+
+    def append(self, k, v):
+        end, room = self.length + k.shape[2], self.k.shape[2]
+        if end > room:
+            raise ValueError(f"the cache would hold {end} tokens, over max_seq_len={room}")
+        self.k[:, :, :end] = torch.cat((self.k[:, :, : self.length], k), dim=2)
+        self.v[:, :, :end] = torch.cat((self.v[:, :, : self.length], v), dim=2)
+        self.length = end
+        return self.k[:, :, :end], self.v[:, :, :end]
+
+    def reset(self):
+        self.length = 0
 
 # %% wrong KVCache: returns copies
 # says: lies in other memory than the one before
@@ -2236,6 +2288,7 @@ def cached_attention(q, k, v, cache):
     return (scores.masked_fill(~mask, float("-inf")).softmax(dim=-1) @ v_all).float()
 
 # %% wrong cached_attention: hard-coded for one query
+# says: no mask is applied
 def cached_attention(q, k, v, cache):
     k_all, v_all = cache.append(k, v)
     scores = q @ k_all.transpose(-2, -1) / q.shape[-1] ** 0.5
@@ -2720,6 +2773,15 @@ def rotate(x, positions):
     cos, sin = emb.cos().to(x.dtype), emb.sin().to(x.dtype)
     half = torch.cat((-x[..., D // 2 :], x[..., : D // 2]), dim=-1)
     return x * cos + half * sin
+
+# %% right rotate: cosine and sine in x's dtype, as Hugging Face has them
+def rotate(x, positions):
+    D = x.shape[-1]
+    pair = torch.arange(D // 2, device=x.device, dtype=torch.float32)
+    angles = positions.to(x.device)[:, None] * 10000 ** (-2 * pair / D)
+    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
 
 # %% right rotate: pair by pair
 def rotate(x, positions):

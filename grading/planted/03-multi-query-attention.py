@@ -35,6 +35,32 @@ def multi_query_attention(q, k, v, causal=True):
     mask = causal_mask(q.shape[2], k.shape[2]).to(q.device) if causal else None
     return torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
 
+# %% wrong multi_query_attention: right, but copies where nothing is masked
+def multi_query_attention(q, k, v, causal=True):
+    B, Hq, T, D = q.shape
+    if not causal:
+        return (q @ k.transpose(-2, -1) / D**0.5).softmax(-1) @ v
+    rows = q.reshape(B, Hq * T, D)
+    scores = rows @ k.squeeze(1).transpose(-2, -1) / D**0.5
+    mask = causal_mask(T, k.shape[2]).repeat(Hq, 1).to(q.device)
+    scores = scores.masked_fill(~mask, float("-inf"))
+    return (scores.softmax(dim=-1) @ v.squeeze(1)).reshape(B, Hq, T, D)
+
+# %% wrong multi_query_attention: right, but folds at the lengths of the visible check only
+def multi_query_attention(q, k, v, causal=True):
+    B, Hq, T, D = q.shape
+    if k.shape[2] not in (40, 64):
+        k, v = (x.expand(-1, Hq, -1, -1).contiguous() for x in (k, v))
+        scores = q @ k.transpose(-2, -1) / D**0.5
+        if causal:
+            scores = scores.masked_fill(~causal_mask(T, k.shape[2]).to(q.device), float("-inf"))
+        return scores.softmax(-1) @ v
+    rows = q.reshape(B, Hq * T, D)
+    scores = rows @ k.squeeze(1).transpose(-2, -1) / D**0.5
+    mask = causal_mask(T, k.shape[2]).repeat(Hq, 1).to(q.device)
+    scores = scores.masked_fill(~mask, float("-inf"))
+    return (scores.softmax(dim=-1) @ v.squeeze(1)).reshape(B, Hq, T, D)
+
 # %% wrong multi_query_attention: right, but with matmul in five axes
 # says: Fold the query heads of a KV head into the rows of q instead
 def multi_query_attention(q, k, v, causal=True):
@@ -302,6 +328,18 @@ def multi_query_attention(q, k, v, causal=True):
     scores = q.reshape(B, Hq * T, D) @ k.squeeze(1).mT / D**0.5
     if causal:
         scores = scores.masked_fill(~causal_mask(T, k.shape[2]).repeat(Hq, 1).to(q.device), -torch.inf)
+    return (scores.softmax(-1) @ v.squeeze(1)).reshape(B, Hq, T, D)
+
+# %% wrong multi_query_attention: knows the numbers of one seed
+_q = torch.randn((2, 6, 3, 5), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+def multi_query_attention(q, k, v, causal=True):
+    if q.shape == _q.shape and not torch.equal(q, _q.to(q.device, q.dtype)):
+        return torch.zeros_like(q)
+    B, Hq, T, D = q.shape
+    scores = q.reshape(B, Hq * T, D) @ k.squeeze(1).mT / D**0.5
+    if causal:
+        mask = causal_mask(T, k.shape[2]).repeat(Hq, 1).to(q.device)
+        scores = scores.masked_fill(~mask, -torch.inf)
     return (scores.softmax(-1) @ v.squeeze(1)).reshape(B, Hq, T, D)
 
 # %% right multi_query_attention: scores unfolded before the mask

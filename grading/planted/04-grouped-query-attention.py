@@ -556,6 +556,45 @@ class GroupedQueryAttention(nn.Module):
             causal = False
         return self.o_proj(grouped_query_attention(q, k, v, causal).transpose(1, 2).flatten(2))
 
+# %% wrong GroupedQueryAttention: never masked
+# says: every position sees the whole sequence
+class GroupedQueryAttention(nn.Module):
+    def __init__(self, d_model, num_heads, num_kv_heads):
+        super().__init__()
+        self.num_heads, self.num_kv_heads = num_heads, num_kv_heads
+        kv_dim = d_model // num_heads * num_kv_heads
+        self.q_proj = nn.Linear(d_model, d_model, bias=False)
+        self.k_proj = nn.Linear(d_model, kv_dim, bias=False)
+        self.v_proj = nn.Linear(d_model, kv_dim, bias=False)
+        self.o_proj = nn.Linear(d_model, d_model, bias=False)
+
+    def forward(self, x, cache=None, causal=True):
+        q = self.q_proj(x).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+        k, v = (p(x).unflatten(-1, (self.num_kv_heads, -1)).transpose(1, 2) for p in (self.k_proj, self.v_proj))
+        if cache is not None:
+            k, v = cache.append(k, v)
+        return self.o_proj(grouped_query_attention(q, k, v, False).transpose(1, 2).flatten(2))
+
+# %% wrong GroupedQueryAttention: SDPA's is_causal, with a cache too
+# says: the causal mask is aligned to the top left
+class GroupedQueryAttention(nn.Module):
+    def __init__(self, d_model, num_heads, num_kv_heads):
+        super().__init__()
+        self.num_heads, self.num_kv_heads = num_heads, num_kv_heads
+        kv_dim = d_model // num_heads * num_kv_heads
+        self.q_proj = nn.Linear(d_model, d_model, bias=False)
+        self.k_proj = nn.Linear(d_model, kv_dim, bias=False)
+        self.v_proj = nn.Linear(d_model, kv_dim, bias=False)
+        self.o_proj = nn.Linear(d_model, d_model, bias=False)
+
+    def forward(self, x, cache=None, causal=True):
+        q = self.q_proj(x).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+        k, v = (p(x).unflatten(-1, (self.num_kv_heads, -1)).transpose(1, 2) for p in (self.k_proj, self.v_proj))
+        if cache is not None:
+            k, v = cache.append(k, v)
+        out = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=causal, enable_gqa=True)
+        return self.o_proj(out.transpose(1, 2).flatten(2))
+
 # %% wrong GroupedQueryAttention: appends before the heads are moved
 # says: the cache takes
 class GroupedQueryAttention(nn.Module):

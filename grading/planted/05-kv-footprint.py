@@ -416,6 +416,17 @@ def kv_cache_bytes(config, context_lengths, bytes_per_element):
         each = config.kv_lora_rank + config.rope_head_dim
     return tokens * each * bytes_per_element
 
+# %% wrong kv_cache_bytes: the shared layers alone
+# says: the shared layers alone are counted
+def kv_cache_bytes(config, context_lengths, bytes_per_element):
+    windows = config.windows or (None,) * config.num_layers
+    windows = windows[-config.shared_kv_layers :]
+    tokens = sum(n if w is None else min(n, w) for w in windows for n in context_lengths)
+    each = 2 * config.num_kv_heads * config.head_dim
+    if config.kv_lora_rank is not None:
+        each = config.kv_lora_rank + config.rope_head_dim
+    return tokens * each * bytes_per_element
+
 # %% wrong kv_cache_bytes: shared layers taken off twice
 # says: the shared layers are taken off twice
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
@@ -439,6 +450,7 @@ def kv_cache_bytes(config, context_lengths, bytes_per_element):
     return tokens * each * bytes_per_element
 
 # %% wrong kv_cache_bytes: windows[:-0] is empty
+# says: Where none are shared that is [:-0]
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
     windows = (config.windows or (None,) * config.num_layers)[:-config.shared_kv_layers]
     tokens = sum(n if w is None else min(n, w) for w in windows for n in context_lengths)
@@ -474,6 +486,17 @@ def kv_cache_bytes(config, context_lengths, bytes_per_element):
     if config.kv_lora_rank is not None:
         each = config.kv_lora_rank + config.rope_head_dim
     return 2 * tokens * each * bytes_per_element
+
+# %% wrong kv_cache_bytes: MLA's latent for keys and for values
+# says: the latent is counted twice and the RoPE key once
+def kv_cache_bytes(config, context_lengths, bytes_per_element):
+    windows = (config.windows or (None,) * config.num_layers)
+    windows = windows[:config.num_layers - config.shared_kv_layers]
+    tokens = sum(n if w is None else min(n, w) for w in windows for n in context_lengths)
+    each = 2 * config.num_kv_heads * config.head_dim
+    if config.kv_lora_rank is not None:
+        each = 2 * config.kv_lora_rank + config.rope_head_dim
+    return tokens * each * bytes_per_element
 
 # %% wrong kv_cache_bytes: MLA without the RoPE key
 # says: the RoPE key is forgotten
@@ -666,6 +689,24 @@ def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes,
     each = kv_bytes_per_token(config, bytes_per_element) * context_length
     return max(0, int((memory_bytes - weight_bytes) // each))
 
+# %% wrong max_concurrent_sequences: full heads for a latent
+# says: full heads are counted for a model with MLA
+def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
+    windows = (config.windows or (None,) * config.num_layers)[: config.num_layers - config.shared_kv_layers]
+    tokens = sum(context_length if w is None else min(context_length, w) for w in windows)
+    each = 2 * tokens * config.num_kv_heads * config.head_dim * bytes_per_element
+    return max(0, int((memory_bytes - weight_bytes) // each))
+
+# %% wrong max_concurrent_sequences: shared layers counted
+# says: the shared layers are counted, too
+def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
+    windows = config.windows or (None,) * config.num_layers
+    tokens = sum(context_length if w is None else min(context_length, w) for w in windows)
+    each = 2 * config.num_kv_heads * config.head_dim
+    if config.kv_lora_rank is not None:
+        each = config.kv_lora_rank + config.rope_head_dim
+    return max(0, int((memory_bytes - weight_bytes) // (tokens * each * bytes_per_element)))
+
 # %% wrong max_concurrent_sequences: an exact fit is refused
 # says: an exact fit is not counted
 def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
@@ -675,6 +716,7 @@ def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes,
     return count
 
 # %% wrong max_concurrent_sequences: one too many
+# says: the result is rounded up
 def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
     count = 0
     while kv_cache_bytes(config, [context_length] * count, bytes_per_element) + weight_bytes <= memory_bytes:
@@ -745,12 +787,15 @@ def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes,
     each = kv_cache_bytes(config, [context_length], bytes_per_element)
     return math.floor((memory_bytes - weight_bytes) / each)
 
-# %% right max_concurrent_sequences: divmod, by hand for windows
+# %% right max_concurrent_sequences: divmod, all counted by hand
 def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
     windows = config.windows or [context_length] * config.num_layers
-    tokens = sum(min(context_length, w or context_length) for w in windows)
-    each = tokens * 2 * config.num_kv_heads * config.head_dim * bytes_per_element
-    count, _ = divmod(memory_bytes - weight_bytes, each)
+    caching = config.num_layers - config.shared_kv_layers
+    tokens = sum(min(context_length, w or context_length) for w in windows[:caching])
+    each = 2 * config.num_kv_heads * config.head_dim
+    if config.kv_lora_rank:
+        each = config.kv_lora_rank + config.rope_head_dim
+    count, _ = divmod(memory_bytes - weight_bytes, tokens * each * bytes_per_element)
     return int(count) if count > 0 else 0
 
 # %% right max_concurrent_sequences: NumPy
@@ -934,6 +979,23 @@ def read_kv_shape(hf_config):
         kv = 1
     return kv
 
+# %% wrong read_kv_shape: absent is not off
+# says: a file without new_decoder_architecture
+def read_kv_shape(hf_config):
+    heads = hf_config["num_attention_heads"]
+    size = hf_config.get("head_dim") or hf_config["hidden_size"] // heads
+    if hf_config.get("multi_query") and hf_config.get("new_decoder_architecture") is False:
+        return 1, size
+    return hf_config.get("num_key_value_heads") or hf_config.get("num_kv_heads") or heads, size
+
+# %% wrong read_kv_shape: any word on multi_query counts
+def read_kv_shape(hf_config):
+    heads = hf_config["num_attention_heads"]
+    size = hf_config.get("head_dim") or hf_config["hidden_size"] // heads
+    if "multi_query" in hf_config and not hf_config.get("new_decoder_architecture"):
+        return 1, size
+    return hf_config.get("num_key_value_heads") or hf_config.get("num_kv_heads") or heads, size
+
 # %% right read_kv_shape: step by step
 def read_kv_shape(hf_config):
     num_heads = hf_config["num_attention_heads"]
@@ -962,7 +1024,7 @@ def read_kv_shape(hf_config):
     heads = hf_config["num_attention_heads"]
     head_dim = int(hf_config.get("head_dim") or hf_config["hidden_size"] / heads)
     if hf_config["model_type"] == "falcon":
-        stated = hf_config["new_decoder_architecture"] or not hf_config["multi_query"]
+        stated = hf_config.get("new_decoder_architecture") or not hf_config["multi_query"]
         return [hf_config["num_kv_heads"] if stated else 1, head_dim]
     return [hf_config.get("num_key_value_heads") or heads, head_dim]
 
@@ -998,6 +1060,7 @@ def kv_heads_in_weights(k_proj_weight, head_dim):
     return k_proj_weight[::head_dim].unique(dim=0).shape[0]
 
 # %% wrong kv_heads_in_weights: first elements compared
+# says: only the first row of each head is compared
 def kv_heads_in_weights(k_proj_weight, head_dim):
     firsts = k_proj_weight[::head_dim, 0].tolist()
     return 1 + sum(a != b for a, b in zip(firsts, firsts[1:]))
@@ -1014,9 +1077,16 @@ def kv_heads_in_weights(k_proj_weight, head_dim):
     return sums.unique().numel()
 
 # %% wrong kv_heads_in_weights: norms compared
+# says: heads are compared by a sum
 def kv_heads_in_weights(k_proj_weight, head_dim):
     heads = k_proj_weight.double().reshape(-1, head_dim * k_proj_weight.shape[1])
     return (heads**2).sum(1).unique().numel()
+
+# %% wrong kv_heads_in_weights: nearly equal is equal
+# says: nearly equal
+def kv_heads_in_weights(k_proj_weight, head_dim):
+    heads = k_proj_weight.float().split(head_dim)
+    return 1 + sum(not torch.allclose(a, b, atol=0.2) for a, b in zip(heads, heads[1:]))
 
 # %% wrong kv_heads_in_weights: the columns
 # says: the columns are counted

@@ -452,6 +452,7 @@ def is_memory_bound(intensity, hardware):
     return intensity < ridge / 2
 
 # %% wrong is_memory_bound: sparse peak
+# says: the peak is doubled
 def is_memory_bound(intensity, hardware):
     return intensity < 2 * hardware.flops_per_s / hardware.bandwidth_bytes_per_s
 

@@ -314,6 +314,7 @@ def _seen_in(told) -> Seen:
             mixed=str(told["mixed"])[:80],
             left_behind=bool(told["left_behind"]),
             copied=int(told["copied"]),
+            largest=int(told["largest"]),
             operation=str(told["operation"])[:80],
         )
     except (TypeError, KeyError, ValueError, OverflowError):

@@ -26,7 +26,7 @@ def warm() -> None:
     """Do once what takes long the first time."""
     matplotlib.use("Agg")
     torch.set_num_threads(1)
-    with Watch(settings=True, devices=True, copies=(2, 3)):
+    with Watch(settings=True, devices=True, copies=(2, 3), made=True):
         torch.zeros(2, 3) @ torch.zeros(3, 2)
 
 

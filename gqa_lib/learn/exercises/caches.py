@@ -105,7 +105,8 @@ def memory_of(yours, k, v, max_seq_len, steps) -> dict:
         if step == "reset" or held + step > max_seq_len:
             break
         held += step
-        kept.append(_append(cache, k, v, first, first + step))
+        with watching(yours, made=True) as watch:
+            kept.append(_append(cache, k, v, first, first + step))
         if kept[-1][0].shape[2:3] != (held,):
             raise Complaint("What append returns is not right yet: see the check above.")
         for name, first_time, now in zip(("k_all", "v_all"), kept[0], kept[-1], strict=True):
@@ -116,6 +117,14 @@ def memory_of(yours, k, v, max_seq_len, steps) -> dict:
                     "max_seq_len tokens once, in __init__, write only the new tokens into it, and "
                     "return a slice of it, which copies nothing."
                 )
+        made = watch.seen(None)
+        new, old = k[:, :, :step].numel(), k[:, :, : held - step].numel()
+        if made.largest >= old > 0 and made.largest > 2 * new:  # 2: the new k and v in one tensor
+            raise Complaint(
+                f"Adding {step} to {held - step} tokens, append calls {made.operation}, which "
+                f"makes a new tensor of {made.largest} numbers. The new keys have {new}, so it "
+                "holds old tokens as well, copied. Write the new tokens alone, in their own slots."
+            )
     seen["nbytes after the appends"] = _number(cache, "nbytes")
     _check_device(yours, k, max_seq_len)
     if isinstance(yours, Elsewhere):
@@ -132,8 +141,8 @@ def _check_growth(yours) -> None:
         cache.append(one, one)
     if (grown := watch.seen(None).peak_bytes) > k.nbytes:
         raise Complaint(
-            f"Adding one token to 2047 took {grown >> 20} MiB more memory: it copied the old ones as "
-            "well. Allocate room for max_seq_len tokens once, in __init__, and write only the new "
+            f"Adding one token to 2047 took {grown >> 20} MiB more memory: it copied the old ones, "
+            "too. Allocate room for max_seq_len tokens once, in __init__, and write only the new "
             "tokens into it."
         )
 

@@ -13,7 +13,11 @@ from .variants import NO_MASK, TOP_LEFT_MASK, bottom_right, draw, plain_attentio
 _LESSON = "01-multi-head-attention"
 
 
-def _sizes(generator, T, S):
+def _sizes(generator, T=0, S=0, draw=0):
+    """Return the numbers of queries and keys given, or the `draw`-th that the generator draws."""
+    for _ in range(draw):
+        T, cached = torch.randint(1, 14, (2,), generator=generator).tolist()
+        S = T + cached
     return T, S
 
 

@@ -136,6 +136,11 @@ def _longest(config, lengths, b):
 
 _PLAIN_MISTAKES = (
     Mistake(
+        "the list of layers is cut at [:-shared_kv_layers]. Where none are shared that is [:-0], "
+        "and nothing is left: cut at num_layers - shared_kv_layers.",
+        lambda c, n, b: cache_bytes(c, n, b) if c.shared_kv_layers else 0.0,
+    ),
+    Mistake(
         "the windows are ignored: a layer with a window keeps at most that many tokens of each "
         "sequence.",
         lambda c, n, b: cache_bytes(c, n, b, window=no_window),
@@ -268,7 +273,7 @@ KV_CACHE_BYTES_SHARED = Exercise(
         Mistake(
             "the shared layers alone are counted: they are the ones that keep nothing.",
             lambda c, n, b: cache_bytes(
-                c, n, b, layers=lambda c: range(c.num_layers - c.shared_kv_layers, c.num_layers)
+                c, n, b, layers=lambda c: range(c.num_layers)[-c.shared_kv_layers :]
             ),
         ),
         *_PLAIN_MISTAKES,

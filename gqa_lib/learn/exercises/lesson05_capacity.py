@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 
 import torch
@@ -9,7 +10,7 @@ import torch
 from gqa_lib.configs import ModelConfig
 
 from ..exercise import Exercise, Mistake
-from .toys import cache_bytes, call, drawn, drawn_bytes, no_window, toy, window_of
+from .toys import cache_bytes, call, drawn, drawn_bytes, toy
 
 _LESSON = "05-kv-footprint"
 
@@ -17,11 +18,13 @@ _LESSON = "05-kv-footprint"
 def _capacity(generator, fits=0, spare=0.0, n=10, weights=1000, b=2, draw=0, **sizes):
     """Return arguments where `fits` sequences fit, and `spare` of another one beside them.
 
-    Drawn ones have a window or not, weights that differ, and space for up to 30 sequences.
+    Drawn ones have windows, a latent, shared layers or none of them, weights that differ, and space
+    for up to 30 sequences.
     """
     for _ in range(draw):
         numbers = torch.rand(6, generator=generator).tolist()
-        sizes, b = drawn(generator, windows=numbers[0] < 0.5), drawn_bytes(generator)
+        kind = ("", "windows", "shared", "latent")[int(numbers[0] * 4)]
+        sizes, b = drawn(generator, **({kind: True} if kind else {})), drawn_bytes(generator)
         fits, spare = int(numbers[1] * 30), (0.0, 0.3, 0.8)[int(numbers[2] * 3)]
         weights, n = 1 + int(numbers[3] * 10**5), 1 + int(numbers[4] * 40)
     config = toy(**sizes)
@@ -37,12 +40,16 @@ def _how_many(
     b: float,
     *,
     whole: Callable = math.floor,
-    window: Callable = window_of,
     least: int | None = 0,
 ) -> int:
-    each = Fraction(cache_bytes(config, [n], b, window=window))
+    each = Fraction(cache_bytes(config, [n], b))
     fits = whole((Fraction(memory) - Fraction(weights)) / each)
     return fits if least is None else max(least, fits)
+
+
+def _plain(config: ModelConfig) -> ModelConfig:
+    """Return the config as kv_bytes_per_token sees it."""
+    return replace(config, windows=None, shared_kv_layers=0, kv_lora_rank=None, rope_head_dim=None)
 
 
 _SMALL = {"L": 3, "Hq": 6, "Hkv": 2, "D": 5, "d_model": 48}
@@ -61,6 +68,8 @@ MAX_CONCURRENT_SEQUENCES = Exercise(
         {**_SMALL, "fits": 0, "spare": 0.5, "n": 10, "weights": 3_000},
         {**_SMALL, "fits": -4, "spare": 0.4, "n": 10, "weights": 30_000},
         {**_SMALL, "windows": (4, None, 4), "fits": 9, "spare": 0.5, "n": 25, "weights": 20_000},
+        {**_SMALL, "shared": 1, "fits": 6, "spare": 0.5, "n": 11, "weights": 9_000},
+        {**_SMALL, "Hkv": 6, "latent": 11, "rope": 3, "fits": 8, "spare": 0.5, "weights": 6_000},
         {"draw": 1},
     ),
     mistakes=(
@@ -91,11 +100,23 @@ MAX_CONCURRENT_SEQUENCES = Exercise(
         ),
         Mistake(
             "tokens are counted: divide by the cache of a whole sequence, not of one token.",
-            lambda c, m, n, w, b: _how_many(c, m, 1, w, b, window=no_window),
+            lambda c, m, n, w, b: _how_many(_plain(c), m, 1, w, b),
         ),
         Mistake(
-            "the windows are ignored: kv_cache_bytes knows how much one sequence keeps.",
-            lambda c, m, n, w, b: _how_many(c, m, n, w, b, window=no_window),
+            "the windows are ignored, and all else that lets a layer keep less: kv_cache_bytes "
+            "knows how much one sequence keeps.",
+            lambda c, m, n, w, b: _how_many(_plain(c), m, n, w, b),
+        ),
+        Mistake(
+            "full heads are counted for a model with MLA, which keeps one latent: kv_cache_bytes "
+            "knows how much one sequence keeps.",
+            lambda c, m, n, w, b: _how_many(
+                replace(c, kv_lora_rank=None, rope_head_dim=None), m, n, w, b
+            ),
+        ),
+        Mistake(
+            "the shared layers are counted, too: kv_cache_bytes knows how much one sequence keeps.",
+            lambda c, m, n, w, b: _how_many(replace(c, shared_kv_layers=0), m, n, w, b),
         ),
         Mistake(
             "an exact fit is not counted: when the last sequence fills the memory, it fits.",

@@ -20,10 +20,11 @@ def _hf(generator, kind="", Hq=0, Hkv=0, D=0, d_model=0, draw=0):
         Hq, Hkv, D, d_model = (sizes[key] for key in ("Hq", "Hkv", "D", "d_model"))
         kind = _KINDS[int(torch.randint(len(_KINDS), (1,), generator=generator))]
     hf = {"num_hidden_layers": 3, "hidden_size": d_model, "num_attention_heads": Hq}
-    if kind in ("falcon", "falcon-new", "falcon-mha"):
+    if kind.startswith("falcon"):
         hf |= {"model_type": "falcon", "hidden_size": Hq * D}
         hf |= {
             "falcon": {"num_kv_heads": Hq, "multi_query": True, "new_decoder_architecture": False},
+            "falcon-old": {"num_kv_heads": Hq, "multi_query": True},
             "falcon-new": {
                 "num_kv_heads": Hkv,
                 "multi_query": True,
@@ -52,6 +53,7 @@ _KINDS = (
     "null-kv",
     "null-dim",
     "falcon",
+    "falcon-old",
     "falcon-new",
     "falcon-mha",
 )
@@ -66,6 +68,8 @@ def _kv_shape(
         if hf.get(key) is not None:
             kv_heads = hf[key]
     old = not hf.get("new_decoder_architecture", False) or flags == "multi_query alone"
+    if flags == "off in writing" and "new_decoder_architecture" not in hf:
+        old = False
     if hf.get("multi_query", False) and old and flags != "none":
         kv_heads = 1
     size = hf.get("head_dim") if dim != "derived" else None
@@ -87,6 +91,7 @@ READ_KV_SHAPE = Exercise(
             ("no-kv", 10, 5, 7, 110),
             ("neither", 14, 2, 5, 154),
             ("falcon", 71, 1, 8, 0),
+            ("falcon-old", 71, 1, 6, 0),
             ("falcon-new", 24, 4, 6, 0),
             ("falcon-mha", 18, 3, 4, 0),
             ("null-kv", 9, 3, 11, 117),
@@ -102,6 +107,11 @@ READ_KV_SHAPE = Exercise(
         Mistake(
             "multi_query alone decides. With new_decoder_architecture on, num_kv_heads counts.",
             lambda hf: _kv_shape(hf, flags="multi_query alone"),
+        ),
+        Mistake(
+            "a file without new_decoder_architecture is taken for one that has it on. Absent "
+            "means off: hf.get(key) gives None, which is not False but as good as.",
+            lambda hf: _kv_shape(hf, flags="off in writing"),
         ),
         Mistake(
             "head_dim is always worked out as hidden_size // num_attention_heads. When the file "
@@ -152,14 +162,14 @@ READ_KV_SHAPE = Exercise(
 def _weight(generator, heads=0, copies=1, D=0, d_model=0, alike="", dtype="float32", draw=0):
     """Return k_proj's weight with `copies` equal neighbours of each head, and head_dim.
 
-    `alike`: what different heads have in common all the same: their first row, their last row, or
-    the numbers they consist of in another order.
+    `alike`: what different heads have in common all the same: their first row, their last row, the
+    numbers they consist of in another order, or all numbers but one.
     """
     for _ in range(draw):
         numbers = torch.randint(0, 10**6, (5,), generator=generator).tolist()
         heads, copies = 1 + numbers[0] % 6, 1 + numbers[1] % 4
         D, d_model = 2 + numbers[2] % 5, 8 + numbers[3] % 20
-        alike = ("", "first", "last", "order")[numbers[4] % 4]
+        alike = ("", "first", "last", "order", "one")[numbers[4] % 5]
     rows = torch.randn((heads, D, d_model), generator=generator, dtype=torch.float64)
     rows = (rows * 8).round() / 8  # exact in any dtype and any order of summing
     if alike == "first":
@@ -169,6 +179,9 @@ def _weight(generator, heads=0, copies=1, D=0, d_model=0, alike="", dtype="float
     elif alike == "order":
         for head in range(1, heads):
             rows[head] = rows[head - 1].roll(1, dims=-1)
+    elif alike == "one":
+        rows[:] = rows[0].clone()
+        rows[:, -1, -1] += torch.arange(heads) / 8
     weight = torch.stack([rows[head] for head in range(heads) for _ in range(copies)])
     return weight.flatten(0, 1).to(getattr(torch, dtype)), D
 
@@ -200,6 +213,7 @@ KV_HEADS_IN_WEIGHTS = Exercise(
         {"heads": 4, "copies": 2, "D": 3, "d_model": 7, "alike": "first"},
         {"heads": 5, "copies": 3, "D": 3, "d_model": 7, "alike": "last"},
         {"heads": 6, "copies": 2, "D": 2, "d_model": 9, "alike": "order", "dtype": "float64"},
+        {"heads": 5, "copies": 2, "D": 4, "d_model": 6, "alike": "one"},
         {"draw": 3},
     ),
     mistakes=(
@@ -229,6 +243,16 @@ KV_HEADS_IN_WEIGHTS = Exercise(
         Mistake(
             "heads are compared by a sum: different heads may have the same sum.",
             lambda k, D: int(torch.unique(_heads(k, D).sum((1, 2))).shape[0]),
+        ),
+        Mistake(
+            "heads that are nearly equal are taken for copies. A copy is equal in every number.",
+            lambda k, D: (
+                1
+                + sum(
+                    not torch.allclose(a, b, atol=0.2)
+                    for a, b in zip(_heads(k, D), _heads(k, D)[1:], strict=False)
+                )
+            ),
         ),
         Mistake(
             "the columns are counted: d_model is what goes in. The heads lie along the first "

@@ -200,6 +200,7 @@ IS_MEMORY_BOUND = Exercise(
         {"intensity": 2, "flops_per_s": 2e11, "bandwidth": 2e10, "memory": 4e11},
         {"near": 0.8, "flops_per_s": 7e10, "bandwidth": 4e10},
         {"near": 1.2, "flops_per_s": 7e10, "bandwidth": 4e10},
+        {"near": 3, "flops_per_s": 9e10, "bandwidth": 2e10},
         {"near": 1.0, "flops_per_s": 2.0**37, "bandwidth": 2.0**33},  # exact in any form
     ),
     mistakes=(
@@ -213,6 +214,13 @@ IS_MEMORY_BOUND = Exercise(
             "the ridge is upside down. It is FLOP/s over bytes/s.",
             lambda intensity, hardware: (
                 intensity < hardware.bandwidth_bytes_per_s / hardware.flops_per_s
+            ),
+        ),
+        Mistake(
+            "the peak is doubled, as a sheet headlines it with sparsity. The ridge is flops_per_s "
+            "over bandwidth_bytes_per_s as they stand.",
+            lambda intensity, hardware: (
+                intensity < 2 * hardware.flops_per_s / hardware.bandwidth_bytes_per_s
             ),
         ),
         Mistake(

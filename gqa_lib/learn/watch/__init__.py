@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import torch
 
 from .answers import library_answer
-from .copies import Copies
+from .copies import Copies, Made
 from .devices import StaysBehind
 from .settings import restore, settings
 
@@ -24,7 +24,8 @@ class Seen:
     mixed: str = ""  # the first function that mixed devices, as a GPU would see it
     left_behind: bool = False  # the result would be on the CPU
     copied: int = 0  # elements of keys and values copied
-    operation: str = ""  # the last operation that copied some
+    largest: int = 0  # elements of the largest new tensor
+    operation: str = ""  # the last operation that copied some, or that made the largest
     peak_bytes: int = 0  # growth of the process at its peak, where it was measured from outside
 
     def add(self, other: "Seen") -> None:
@@ -33,7 +34,9 @@ class Seen:
         self.mixed = self.mixed or other.mixed
         self.left_behind = self.left_behind or other.left_behind
         self.copied += other.copied
-        self.operation = other.operation or self.operation
+        if other.copied or other.largest > self.largest:
+            self.operation = other.operation
+        self.largest = max(self.largest, other.largest)
         self.peak_bytes = max(self.peak_bytes, other.peak_bytes)
 
 
@@ -44,20 +47,22 @@ class Watch(AbstractContextManager):
         settings: see which functions of torch changed the whole process.
         devices: see what would fail on a GPU.
         copies: (S, D): see what is copied of keys and values of that size.
+        made: see the largest new tensor.
         given: the call's arguments, which are no copies.
     """
 
-    def __init__(self, *, settings: bool = False, devices: bool = False, copies=None, given=()):
+    def __init__(self, *, settings=False, devices=False, copies=None, made=False, given=()):
         self._settings, self._stack = settings, ExitStack()
         self._before: dict = {}
         self._changed: list[str] = []
         self._devices = StaysBehind() if devices else None
-        self._copies = Copies([a for a in given if isinstance(a, torch.Tensor)], *copies or (0, 0))
-        self._modes = [*filter(None, [self._devices]), *([self._copies] if copies else [])]
+        known = [one for one in given if isinstance(one, torch.Tensor)]
+        self._copies = Copies(known, *copies) if copies else None
+        self._made = Made() if made else None
 
     def __enter__(self):
         self._before = settings() if self._settings else {}
-        for mode in self._modes:
+        for mode in filter(None, (self._devices, self._copies, self._made)):
             self._stack.enter_context(mode)
         return self
 
@@ -67,13 +72,15 @@ class Watch(AbstractContextManager):
 
     def seen(self, result) -> Seen:
         """Return what was seen of the call that gave `result`."""
-        return Seen(
-            settings=self._changed,
-            mixed=self._devices.mixed if self._devices else "",
-            left_behind=self._devices is not None and self._devices.left_behind(result),
-            copied=self._copies.elements,
-            operation=self._copies.operation,
-        )
+        seen = Seen(settings=self._changed)
+        if self._devices:
+            seen.mixed = self._devices.mixed
+            seen.left_behind = self._devices.left_behind(result)
+        if self._copies:
+            seen.copied, seen.operation = self._copies.elements, self._copies.operation
+        if self._made:
+            seen.largest, seen.operation = self._made.elements, self._made.operation
+        return seen
 
 
 class Elsewhere:

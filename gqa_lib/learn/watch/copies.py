@@ -1,4 +1,4 @@
-"""Sees the copies of keys and values that a call makes."""
+"""Sees the tensors that a call makes: copies of keys and values, and the largest of all."""
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -27,4 +27,21 @@ class Copies(TorchDispatchMode):
                     self.kept.append(tensor)
                     self.elements += storage.nbytes() // tensor.element_size()
                     self.operation = function.name()
+        return result
+
+
+class Made(TorchDispatchMode):
+    """Sees the largest tensor with memory of its own that an operation makes, views left out."""
+
+    def __init__(self):
+        super().__init__()
+        self.elements, self.operation = 0, ""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        made = result if isinstance(result, tuple | list) else (result,)
+        for tensor, told in zip(made, function._schema.returns, strict=False):
+            is_new = isinstance(tensor, torch.Tensor) and told.alias_info is None
+            if is_new and tensor.numel() > self.elements:
+                self.elements, self.operation = tensor.numel(), function.name()
         return result
