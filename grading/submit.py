@@ -163,7 +163,7 @@ class _Round:
         self.exchange("Collect", update=True)
         autograde(self.course, self.log)
         marks = Marks(scores=self.scores())
-        if not room.sandboxed:
+        if room.kind == "open":
             marks.notes.append("Your code ran without a sandbox, which is fine for your own.")
         feedback = GenerateFeedback(coursedir=self.course, config=self.config)
         feedback.log, feedback.force = self.log, True

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from .limits import Limits
 from .outputs import credit_output, error_output, text_output
-from .pool import Ended, Room
+from .pool import Room
+from .process import Ended
 
 TRUSTED, ANSWER, TEST = "trusted", "answer", "test"
 

@@ -12,27 +12,21 @@ import os
 import socket
 import subprocess
 import sys
-import threading
-import time
-
-import psutil
 
 from ..student.wire import Channel, Garbled
+from .kernel import KernelStudent
 from .limits import Limits
 from .outputs import checked_outputs
-from .sandbox import NoSandbox, check_sandbox, command, python
+from .process import Ended, StudentProcess
+from .sandbox import check_sandbox, command, python
 
 START_S = 120  # torch, read for the first time from a slow disk
-
-
-class Ended(Exception):
-    """A process of the grader's ended or fell silent; the message says why."""
 
 
 class Forker:
     """A warm process that forks children, and the line to it."""
 
-    def __init__(self, argv: list[str], isolated: bool):
+    def __init__(self, argv: list[str], clean: bool = False):
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         nowhere = dict.fromkeys(("stdin", "stdout"), subprocess.DEVNULL)
         number = str(theirs.fileno())
@@ -42,7 +36,7 @@ class Forker:
             pass_fds=(theirs.fileno(),),
             start_new_session=True,
             cwd="/",
-            env={} if isolated else os.environ | {"OMP_NUM_THREADS": "1"},
+            env={} if clean else os.environ | {"OMP_NUM_THREADS": "1"},
             stderr=subprocess.PIPE,
             **nowhere,
         )
@@ -94,23 +88,21 @@ class Forker:
         return json.loads(data)
 
 
-class Student:
-    """One student's process: runs cells, answers the judge. What it says is not believed."""
+class ForkedStudent(StudentProcess):
+    """A student's process forked from a warm one."""
 
     def __init__(self, forker: Forker, limits: Limits):
-        self._forker, self.limits, self.stopped = forker, limits, ""
+        super().__init__(limits)
         ours, theirs = socket.socketpair()
         self.judge_line, judge_end = socket.socketpair()
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        self._channel = Channel(ours)
+        self._forker, self._channel = forker, Channel(ours)
         self._number = forker.spawn(limits.as_dict(), [theirs, judge_end])
-        ours.settimeout(30)
+        ours.settimeout(START_S)
         self.pid = _sender(ours)
-        refused = self._receive(30).get("refused")
-        if refused:
+        if refused := self._receive(START_S).get("refused"):
             raise Ended(str(refused))
-        self._watched = threading.Event()
-        threading.Thread(target=self._watch_memory, daemon=True).start()
+        self.watch_memory()
 
     def run_cell(self, source: str, time_s: float) -> list[dict]:
         """Return the outputs of a cell, checked for their form.
@@ -119,8 +111,7 @@ class Student:
             Ended: the process was stopped.
         """
         self._send({"cell": source, "time_s": time_s})
-        answer = self._receive(time_s + 2)
-        return checked_outputs(answer.get("outputs"))
+        return checked_outputs(self._receive(time_s + 2).get("outputs"))
 
     def serve(self) -> None:
         """Let the process answer the judge until the judge says it may rest."""
@@ -128,19 +119,15 @@ class Student:
 
     def stop(self, reason: str) -> None:
         """End the process; the first reason stands."""
-        self.stopped = self.stopped or reason
+        super().stop(reason)
         with contextlib.suppress(OSError):
             self._channel.sock.shutdown(socket.SHUT_RDWR)
-        with contextlib.suppress(OSError, psutil.Error):
-            psutil.Process(self.pid).kill()
 
     def close(self) -> None:
         """End the process and forget it."""
-        self._watched.set()
-        self.stopped = self.stopped or "it is over"
+        super().close()
         self._forker.kill(self._number)
         self._channel.close()
-        self.judge_line.close()
 
     def _send(self, message: dict) -> None:
         if self.stopped:
@@ -149,37 +136,24 @@ class Student:
             self._channel.sock.settimeout(10)
             self._channel.send(message)
         except OSError:
-            self._end("its process ended")
+            self.end("its process ended")
 
     def _receive(self, time_s: float) -> dict:
         try:
             self._channel.sock.settimeout(time_s)
             return self._channel.receive()[0]
         except TimeoutError:
-            self._end("time limit")
+            self.end("time limit")
         except Garbled as error:
-            self._end(f"its process sent {error}")
+            self.end(f"its process sent {error}")
         except (EOFError, OSError):
-            self._end("its process ended")
-
-    def _end(self, reason: str):
-        time.sleep(0.02)  # the memory watch may know better
-        self.stop(reason)
-        raise Ended(self.stopped)
-
-    def _watch_memory(self) -> None:
-        """Stop the student's processes when together they take more than is allowed."""
-        most = self.limits.memory_mb << 20
-        while not self._watched.wait(0.05):
-            if _memory_of(self.pid) > most:
-                self.stop(f"more than {self.limits.memory_mb} MB of memory")
-                return
+            self.end("its process ended")
 
 
 class Judge:
     """The line to one judge."""
 
-    def __init__(self, forker: Forker, student: Student, seed: int | None):
+    def __init__(self, forker: Forker, student: StudentProcess, seed: int | None):
         ours, theirs = socket.socketpair()
         self._forker, self._channel = forker, Channel(ours)
         limits = {**student.limits.as_dict(), "processes": 4096, "file_mb": 1}
@@ -211,44 +185,53 @@ class Room:
     """Warm processes for grading one notebook after another.
 
     Args:
-        sandboxed: whether students' code runs in the sandbox; without one only for one's own code.
+        kind: "warm", forked in a warm sandbox; "cold", a Jupyter kernel in a sandbox of its own for
+            each notebook; "open", without a sandbox, only for one's own code.
         seed: the course's seed of the hidden tests, or None for fresh draws.
 
     Raises:
         NoSandbox: it is to be sandboxed and cannot.
     """
 
-    def __init__(self, *, sandboxed: bool = True, seed: int | None = None):
-        if sandboxed:
+    def __init__(self, kind: str = "warm", seed: int | None = None):
+        if kind != "open":
             check_sandbox()
-        student = ["-m", "grading.student", "CONTROL"]
-        if sandboxed:
-            argv = command([python(), *student, "isolate"], nested=True)
-        else:
-            argv = [sys.executable, *student, "plain"]
-        self.sandboxed, self.seed = sandboxed, seed
-        self._students = Forker(argv, isolated=sandboxed)
-        self._judges = Forker([sys.executable, "-m", "grading.safe", "CONTROL"], isolated=False)
+        self.kind, self.seed = kind, seed
+        self._judges = Forker([sys.executable, "-m", "grading.safe", "CONTROL"])
+        self._students = _warm_students(kind) if kind != "cold" else None
 
-    def student(self, limits: Limits) -> Student:
+    def student(self, limits: Limits) -> StudentProcess:
         """Return a fresh student's process.
 
         Raises:
-            NoSandbox: the kernel does not allow it here.
+            NoSandbox: the sandbox does not start.
         """
+        if self.kind == "cold":
+            return KernelStudent(limits)
         try:
-            return Student(self._students, limits)
-        except Ended as ended:
-            raise NoSandbox(f"the sandbox did not start: {ended}") from None
+            return ForkedStudent(self._students, limits)
+        except Ended:
+            if self.kind == "open":
+                raise
+            self.kind = "cold"  # namespaces cannot be nested here
+            return KernelStudent(limits)
 
-    def judge(self, student: Student) -> Judge:
+    def judge(self, student: StudentProcess) -> Judge:
         """Return a judge for a student's process."""
         return Judge(self._judges, student, self.seed)
 
     def close(self) -> None:
         """End all processes."""
-        self._students.close()
         self._judges.close()
+        if self._students is not None:
+            self._students.close()
+
+
+def _warm_students(kind: str) -> Forker:
+    student = ["-m", "grading.student", "CONTROL"]
+    if kind == "open":
+        return Forker([sys.executable, *student, "plain"])
+    return Forker(command([python(), *student, "isolate"], nested=True), clean=True)
 
 
 def _sender(line: socket.socket) -> int:
@@ -258,14 +241,3 @@ def _sender(line: socket.socket) -> int:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS):
             return int.from_bytes(data[:4], sys.byteorder, signed=True)
     return 0
-
-
-def _memory_of(pid: int) -> int:
-    """Return the bytes of memory of a process and all that came of it."""
-    total = 0
-    with contextlib.suppress(psutil.Error):
-        top = psutil.Process(pid)
-        for process in [top, *top.children(recursive=True)]:
-            with contextlib.suppress(psutil.Error):
-                total += process.memory_info().rss
-    return total

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -63,11 +64,12 @@ def _problem() -> str:
     )
 
 
-def command(inside: list[str], *, nested: bool = False) -> list[str]:
+def command(inside: list[str], *, nested: bool = False, bwrap: Sequence[str] = ()) -> list[str]:
     """Return the command that runs a command inside the sandbox.
 
     Args:
         inside: the command, with paths as they are there.
+        bwrap: more options of bubblewrap.
         nested: let it make namespaces of its own, as the process that forks for everyone does.
     """
     binds = _binds()
@@ -89,6 +91,7 @@ def command(inside: list[str], *, nested: bool = False) -> list[str]:
         *("--remount-ro", "/dev"),
         *(f for source, target in binds for f in ("--ro-bind", source, target)),
         *(f for path in _hidden() for f in ("--size", "4096", "--tmpfs", path)),
+        *bwrap,
         *("--remount-ro", "/", "--chdir", HOME, "--"),
         *inside,
     ]

@@ -8,7 +8,6 @@ import contextlib
 import io
 import linecache
 import os
-import sys
 import traceback
 from itertools import islice
 
@@ -189,14 +188,3 @@ def _where(error: BaseException) -> str:
     last = frames[-1]
     line = (last.line or linecache.getline(last.filename, last.lineno or 0)).strip()
     return f"in {last.name}, line {last.lineno}: {line}"[:300]
-
-
-def greet(namespace: dict, file_descriptor: int) -> Server:
-    """Return the server of a process whose line to the judge is an inherited descriptor."""
-    import socket
-
-    from .imports import watch_imports
-
-    watch_imports()
-    sys.setrecursionlimit(min(sys.getrecursionlimit(), 3000))
-    return Server(Channel(socket.socket(fileno=file_descriptor)), namespace)

@@ -1,0 +1,86 @@
+"""What a student's process is to grading, however it was made."""
+
+import contextlib
+import socket
+import threading
+import time
+
+import psutil
+
+from .limits import Limits
+
+
+class Ended(Exception):
+    """A process of the grader's ended or fell silent; the message says why."""
+
+
+class StudentProcess:
+    """One student's process: runs cells, answers the judge. What it says is not believed.
+
+    Attributes:
+        pid: the process as seen from here.
+        judge_line: the judge's end of the line to it.
+        stopped: why it was stopped, or "".
+    """
+
+    pid = 0
+    judge_line: socket.socket
+
+    def __init__(self, limits: Limits):
+        self.limits, self.stopped = limits, ""
+        self._over = threading.Event()
+
+    def run_cell(self, source: str, time_s: float) -> list[dict]:
+        """Return the outputs of a cell, checked for their form.
+
+        Raises:
+            Ended: the process was stopped.
+        """
+        raise NotImplementedError
+
+    def serve(self) -> None:
+        """Let the process answer the judge until the judge says it may rest."""
+        raise NotImplementedError
+
+    def stop(self, reason: str) -> None:
+        """End the process; the first reason stands."""
+        self.stopped = self.stopped or reason
+        with contextlib.suppress(OSError, psutil.Error):
+            psutil.Process(self.pid).kill()
+
+    def close(self) -> None:
+        """End the process and forget it."""
+        self._over.set()
+        self.stopped = self.stopped or "it is over"
+        self.judge_line.close()
+
+    def end(self, reason: str):
+        """Stop the process and say why.
+
+        Raises:
+            Ended: always.
+        """
+        time.sleep(0.02)  # the memory watch may know better
+        self.stop(reason)
+        raise Ended(self.stopped)
+
+    def watch_memory(self) -> None:
+        """From now on, stop the process when with all its own it takes more than is allowed."""
+        threading.Thread(target=self._watch_memory, daemon=True).start()
+
+    def _watch_memory(self) -> None:
+        while not self._over.wait(0.05):
+            if _memory_of(self.pid) > self.limits.memory_mb << 20:
+                self.stop(f"more than {self.limits.memory_mb} MB of memory")
+                return
+
+
+def _memory_of(pid: int) -> int:
+    """Return the bytes of memory of a process and all that came of it."""
+    total = 0
+    with contextlib.suppress(psutil.Error):
+        top = psutil.Process(pid)
+        for process in [top, *top.children(recursive=True)]:
+            with contextlib.suppress(psutil.Error):
+                total += process.memory_info().rss
+    return total

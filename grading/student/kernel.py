@@ -1,0 +1,24 @@
+"""The same service in a Jupyter kernel: started by the grader, in the kernel's own shell."""
+
+import socket
+
+from IPython import get_ipython
+
+from .imports import watch_imports
+from .serve import Server
+from .wire import Channel
+
+_server: Server | None = None
+
+
+def begin(descriptor: int) -> None:
+    """Take the line to the judge that the kernel has inherited."""
+    global _server
+    watch_imports()
+    line = Channel(socket.socket(fileno=descriptor))
+    _server = Server(line, get_ipython().user_ns)
+
+
+def serve() -> None:
+    """Answer the judge until it says `rest`."""
+    _server.serve()
