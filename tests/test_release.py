@@ -20,6 +20,7 @@ from gqa_lib.cli import main
 from gqa_lib.learn import places
 from gqa_lib.learn.manifest import find_lesson, lessons
 from grading.catalogue import catalogue
+from grading.classroom import bundle as bundle_module
 from grading.classroom import release as release_module
 from grading.classroom.bundle import DATA, students_bundle
 from grading.classroom.records import course_seed, set_course_seed
@@ -33,7 +34,8 @@ ROOT = places.course_root()
 SECRET = re.compile(
     r"### BEGIN (?:SOLUTION|HIDDEN TESTS)\n(.*?)### END (?:SOLUTION|HIDDEN TESTS)", re.DOTALL
 )
-KEPT_BACK = {"solutions", "tests", "planted", "source", "classroom", "gradebook.db", ".git"}
+KEPT_BACK = {"solutions", "tests", "planted", "source", "classroom", "safe", ".git"}
+KEPT_BACK |= {"gradebook.db", "class.toml", "autograde.py", "build.py", "catalogue.py", "verify.py"}
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +49,12 @@ def bundle(tmp_path_factory):
     """The students' copy of a class whose exchange is the folder beside it."""
     place = tmp_path_factory.mktemp("bundle")
     return students_bundle(place / "students", place / "exchange")
+
+
+@pytest.fixture
+def known_to_be_built(monkeypatch):
+    """Skip the seconds that comparing all notebooks with their sources takes."""
+    monkeypatch.setattr(bundle_module, "check_built", lambda lessons: None)
 
 
 # The bundle: nothing secret in it
@@ -133,7 +141,7 @@ def test_a_notebook_that_someone_worked_in_is_not_given_away(monkeypatch, tmp_pa
 
 
 @pytest.mark.parametrize("name", ["gqa-2027.zip", "gqa-2027.tar.gz"])
-def test_an_archive_holds_the_same_in_one_folder(bundle, tmp_path, name):
+def test_an_archive_holds_the_same_in_one_folder(bundle, tmp_path, name, known_to_be_built):
     made = students_bundle(tmp_path / name, bundle.parent / "exchange")
     if name.endswith("zip"):
         held = [entry.filename for entry in zipfile.ZipFile(made).infolist() if not entry.is_dir()]
@@ -155,7 +163,7 @@ def test_an_exchange_must_be_the_same_folder_for_everyone(tmp_path):
         students_bundle(tmp_path / "students", Path("exchange"))
 
 
-def test_a_path_with_quotes_and_accents_survives(tmp_path):
+def test_a_path_with_quotes_and_accents_survives(tmp_path, known_to_be_built):
     odd = tmp_path / 'l\'été "27" \\ n'
     made = students_bundle(tmp_path / "students", odd)
     assert tomllib.loads((made / "course.toml").read_text("utf-8"))["class"]["exchange"] == str(odd)
@@ -214,7 +222,7 @@ def test_what_a_student_hands_in_is_collected(bundle, tmp_path, monkeypatch):
     assert collected.read_bytes() == mine.read_bytes()
 
 
-def test_without_an_exchange_a_student_is_told_what_to_ask_for(tmp_path):
+def test_without_an_exchange_a_student_is_told_what_to_ask_for(tmp_path, known_to_be_built):
     alone = students_bundle(tmp_path / "students")
     begin(tmp_path)
     done = student(alone, tmp_path, "submit", "01")
@@ -291,7 +299,7 @@ def test_a_release_that_would_cost_marks_is_refused_and_the_old_one_stays(tmp_pa
 # The seed
 
 
-def test_the_seed_is_kept_with_the_records_and_not_in_the_bundle(tmp_path):
+def test_the_seed_is_kept_with_the_records_and_not_in_the_bundle(tmp_path, known_to_be_built):
     assert course_seed() is None
     assert main(["release", "--students", str(tmp_path / "students"), "--seed", "987654321"]) == 0
     assert course_seed() == 987654321

@@ -27,12 +27,11 @@ def open_gradebook(url: str | None = None) -> Iterator[Gradebook]:
     places.home().mkdir(parents=True, exist_ok=True)
     with quietly():
         try:
-            gradebook = Gradebook(url, COURSE_ID)
+            with Gradebook(url, COURSE_ID) as gradebook:
+                yield gradebook
         except OperationalError as error:
             where = make_url(url).render_as_string(hide_password=True)
             raise OSError(
                 f"the gradebook {where} does not answer: {str(error.orig).strip()}. Is the "
                 "database server running, and is GQA_GRADEBOOK its address?"
             ) from error
-        with gradebook:
-            yield gradebook
