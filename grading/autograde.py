@@ -14,28 +14,15 @@ from nbgrader.preprocessors import (
     CheckCellMetadata,
     ClearOutput,
     DeduplicateIds,
-    Execute,
     IgnorePattern,
     LimitOutput,
-    NbGraderPreprocessor,
     OverwriteCells,
     OverwriteKernelspec,
     SaveAutoGrades,
 )
 
 from .rebuild import Rebuild
-
-
-class ForgiveWarnings(NbGraderPreprocessor):
-    """Shows what a cell wrote to stderr as ordinary output: nbgrader gives 0 for a warning."""
-
-    def preprocess_cell(self, cell, resources, cell_index):
-        """Return the cell with its stderr streams renamed."""
-        for output in cell.get("outputs", []):
-            if output.output_type == "stream":
-                output.name = "stdout"
-        return cell, resources
-
+from .safe.execute import SafeExecute
 
 SANITIZE = [
     Rebuild,
@@ -46,8 +33,7 @@ SANITIZE = [
     CheckCellMetadata,
 ]
 GRADE = [
-    Execute,
-    ForgiveWarnings,
+    SafeExecute,
     IgnorePattern,
     ClearMetadataPreprocessor,
     LimitOutput,

@@ -84,10 +84,7 @@ def nbgrader_config(home: Path | None = None, gradebook: Path | None = None) -> 
                 folder.mkdir(parents=True)
                 folder.chmod(0o777)  # nbgrader refuses an exchange that others cannot write to
 
-    config.ExecutePreprocessor.timeout = CELL_TIMEOUT_S
-    config.Execute.timeout = CELL_TIMEOUT_S
-    config.Execute.shutdown_kernel = "immediate"
-    config.Execute.extra_arguments = ["--HistoryManager.hist_file=:memory:", "--log-level=ERROR"]
+    config.ExecutePreprocessor.timeout = CELL_TIMEOUT_S  # of JupyterLab's Validate
     if not is_students_copy():  # which does not grade
         from .autograde import GRADE, SANITIZE
 

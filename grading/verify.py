@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gqa_lib.learn.manifest import Lesson
-from gqa_lib.learn.settings import restore, settings
+from gqa_lib.learn.watch.settings import restore, settings
 
 from .catalogue import Answer, catalogue
 from .cells import as_grader, known_cells, new_namespace, run_cell

@@ -1,8 +1,18 @@
-"""What a learner touches from a notebook: `check`, `check_no_copy`, `kv_copied` and `hint`."""
+"""What a learner touches from a notebook: `check`, `check_no_copy`, `kv_copied` and `hint`.
 
-_WHERE = {"check": "check", "check_no_copy": "copies", "kv_copied": "copies", "hint": "hints"}
+`inplace` and `partial_credit` are for those who write tests.
+"""
 
-__all__ = ["check", "check_no_copy", "hint", "kv_copied"]
+_WHERE = {
+    "check": "checking",
+    "check_no_copy": "copies",
+    "kv_copied": "copies",
+    "hint": "hints",
+    "inplace": "watch",
+    "partial_credit": "partial",
+}
+
+__all__ = ["check", "check_no_copy", "hint", "inplace", "kv_copied", "partial_credit"]
 
 
 def __getattr__(name):
@@ -10,6 +20,6 @@ def __getattr__(name):
         from importlib import import_module
 
         value = getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
-        globals()[name] = value  # over the submodule of the same name
+        globals()[name] = value
         return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,7 +1,7 @@
 """What an exercise is, and the message a learner sees when it is not solved yet."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, field, is_dataclass
 from typing import Any
 
 
@@ -33,7 +33,7 @@ class Exercise:
     `call(yours, *arguments)` runs the learner's function or class. Rectangular cases
     (T != S, several query heads per KV head) come first: square ones hide mistakes.
     `copy_cases` are those of `check_no_copy`, q, k, v and causal: no other size may equal S or D,
-    so that scores are not taken for keys.
+    so that scores are not taken for keys. `peak_case` is one where K expanded takes megabytes.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Exercise:
     call: Callable = lambda yours, *arguments: yours(*arguments)
     mistakes: tuple[Mistake, ...] = ()
     copy_cases: tuple[dict, ...] = ()
+    peak_case: dict = field(default_factory=dict)
 
 
 def describe(value: Any) -> str:

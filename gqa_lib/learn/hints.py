@@ -5,7 +5,7 @@ from functools import cache
 from importlib.resources import files
 
 from . import progress
-from .check import record
+from .checking import record
 from .exercises import find_exercise
 
 

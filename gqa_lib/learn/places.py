@@ -6,6 +6,11 @@ from pathlib import Path
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
+def package_root() -> Path:
+    """Return the folder of the library's own files."""
+    return _PACKAGE
+
+
 def course_root() -> Path:
     """Return the folder with `course.toml` and `notebooks/`: the clone, or its copy in a wheel."""
     return _PACKAGE.parent if _in_a_clone() else _PACKAGE / "course"

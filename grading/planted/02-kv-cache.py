@@ -2006,7 +2006,8 @@ class KVCache(nn.Module):
     def reset(self):
         self.length = 0
 
-# %% right KVCache: the library's
+# %% wrong KVCache: the library's
+# says: the library's own answer
 from gqa_lib.cache import KVCache
 
 # %% wrong cached_attention: attends to the new tokens only
@@ -2306,7 +2307,8 @@ def cached_attention(q, k, v, cache):
     weights = (scores - scores.amax(-1, keepdim=True)).exp()
     return (weights / weights.sum(-1, keepdim=True) @ v_all.double()).to(q.dtype)
 
-# %% right cached_attention: the library's
+# %% wrong cached_attention: the library's
+# says: the library's own answer
 def cached_attention(q, k, v, cache):
     from gqa_lib.attention import grouped_query_attention
 
@@ -2743,7 +2745,8 @@ def rotate(x, positions):
     turned = torch.einsum("tpij,...tpj->...tpi", turn, pairs)
     return turned.transpose(-1, -2).flatten(-2).to(x.dtype)
 
-# %% right rotate: the library's
+# %% wrong rotate: the library's
+# says: the library's own answer
 def rotate(x, positions):
     from gqa_lib.rope import rotate as library_rotate
 

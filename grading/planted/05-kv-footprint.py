@@ -137,7 +137,8 @@ def kv_bytes_per_token(config, bytes_per_element):
     sizes = np.array([2, config.num_layers, config.num_kv_heads, config.head_dim])
     return sizes.prod() * bytes_per_element
 
-# %% right kv_bytes_per_token: the library's
+# %% wrong kv_bytes_per_token: the library's
+# says: the library's own answer
 from gqa_lib.cost import kv_bytes_per_token
 
 # %% wrong kv_cache_bytes: no windows
@@ -602,7 +603,8 @@ def kv_cache_bytes(config, context_lengths, bytes_per_element):
         return float(numbers * (config.kv_lora_rank + config.rope_head_dim) * bytes_per_element)
     return float(2 * numbers * config.num_kv_heads * config.head_dim * bytes_per_element)
 
-# %% right kv_cache_bytes: the library's
+# %% wrong kv_cache_bytes: the library's
+# says: the library's own answer
 from gqa_lib.cost import kv_cache_bytes
 
 # %% wrong max_concurrent_sequences: weights ignored
@@ -757,7 +759,8 @@ def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes,
     each = kv_cache_bytes(config, [context_length], bytes_per_element)
     return np.maximum(0, np.floor_divide(memory_bytes - weight_bytes, each)).astype(int)
 
-# %% right max_concurrent_sequences: the library's
+# %% wrong max_concurrent_sequences: the library's
+# says: the library's own answer
 from gqa_lib.cost import max_concurrent_sequences
 
 # %% wrong read_kv_shape: believes the number
@@ -963,7 +966,8 @@ def read_kv_shape(hf_config):
         return [hf_config["num_kv_heads"] if stated else 1, head_dim]
     return [hf_config.get("num_key_value_heads") or heads, head_dim]
 
-# %% right read_kv_shape: the library's reader
+# %% wrong read_kv_shape: the library's reader
+# says: the library's own answer
 from gqa_lib.configs import from_hf_config
 def read_kv_shape(hf_config):
     config = from_hf_config(hf_config)

@@ -8,6 +8,7 @@ import re
 import torch
 
 from ..exercise import Complaint
+from ..watch import Elsewhere, as_it_is_now, place_of, watching
 
 
 def expected_of_cache(k, v, max_seq_len, steps) -> dict:
@@ -68,7 +69,10 @@ def observe_cache(yours, k, v, max_seq_len, steps) -> dict:
             seen[f"{told}, k_all"] = _copied(k_all, held)
             seen[f"{told}, v_all"] = _copied(v_all, held)
             if before is not None:
-                seen[f"{told}, the k_all of the append before"] = _copied(*before)
+                k_before, held_then = before
+                seen[f"{told}, the k_all of the append before"] = _copied(
+                    as_it_is_now(k_before), held_then
+                )
             before = k_all, held
         seen[f"{told}, length"] = _number(cache, "length")
     return seen | _observe_two(yours, cache, k, v, max_seq_len)
@@ -105,7 +109,7 @@ def memory_of(yours, k, v, max_seq_len, steps) -> dict:
         if kept[-1][0].shape[2:3] != (held,):
             raise Complaint("What append returns is not right yet: see the check above.")
         for name, first_time, now in zip(("k_all", "v_all"), kept[0], kept[-1], strict=True):
-            if _place(first_time) != _place(now):
+            if place_of(first_time) != place_of(now):
                 raise Complaint(
                     f"The {name} for {held} tokens lies in other memory than the one before: "
                     f"adding {step} copied the {held - step} old ones as well. Allocate room for "
@@ -114,11 +118,24 @@ def memory_of(yours, k, v, max_seq_len, steps) -> dict:
                 )
     seen["nbytes after the appends"] = _number(cache, "nbytes")
     _check_device(yours, k, max_seq_len)
+    if isinstance(yours, Elsewhere):
+        _check_growth(yours)
     return seen
 
 
-def _place(tensor) -> int:
-    return tensor.untyped_storage().data_ptr()
+def _check_growth(yours) -> None:
+    """See by the memory of the learner's process whether one more token copies all the others."""
+    k, one = torch.ones(1, 4, 2047, 256), torch.ones(1, 4, 1, 256)
+    cache = _new(yours, k, 2048)
+    cache.append(k, k)
+    with watching(yours, growth=True) as watch:
+        cache.append(one, one)
+    if (grown := watch.seen(None).peak_bytes) > k.nbytes:
+        raise Complaint(
+            f"Adding one token to 2047 took {grown >> 20} MiB more memory: it copied the old ones as "
+            "well. Allocate room for max_seq_len tokens once, in __init__, and write only the new "
+            "tokens into it."
+        )
 
 
 def _check_device(yours, k, max_seq_len) -> None:

@@ -56,6 +56,7 @@ MULTI_QUERY_ATTENTION = Exercise(
         {"B": 2, "Hq": 6, "T": 3, "S": 40, "D": 16},
         {"B": 2, "Hq": 8, "T": 1, "S": 64, "D": 32},
     ),
+    peak_case={"B": 2, "Hq": 32, "T": 1, "S": 4096, "D": 64},
     mistakes=(
         Mistake(
             "every query head gives the result of head 0. Only K and V are shared: each head "

@@ -135,6 +135,7 @@ GROUPED_QUERY_ATTENTION = Exercise(
         {"B": 2, "Hq": 6, "Hkv": 2, "T": 3, "S": 40, "D": 16},
         {"B": 2, "Hq": 8, "Hkv": 1, "T": 1, "S": 64, "D": 32},
     ),
+    peak_case={"B": 2, "Hq": 32, "Hkv": 2, "T": 1, "S": 4096, "D": 64},
     mistakes=(
         *(Mistake(says, partial(plain_attention, kv_head=wrong)) for says, wrong in _MAPS),
         *FOLDING,

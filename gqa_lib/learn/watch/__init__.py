@@ -1,0 +1,134 @@
+"""What can be seen of a call to learner's code beside its result.
+
+In a notebook that code runs in this process. When a submission is graded it runs in another one,
+behind an `Elsewhere`, and is watched there, call by call. What is reported from there can be
+forged and therefore only ever costs points: what is right is decided by comparing values.
+"""
+
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
+
+import torch
+
+from .answers import library_answer
+from .copies import Copies
+from .devices import StaysBehind
+from .settings import restore, settings
+
+
+@dataclass
+class Seen:
+    """What was seen of a call, or of several."""
+
+    settings: list[str] = field(default_factory=list)  # functions that changed the whole process
+    mixed: str = ""  # the first function that mixed devices, as a GPU would see it
+    left_behind: bool = False  # the result would be on the CPU
+    copied: int = 0  # elements of keys and values copied
+    operation: str = ""  # the last operation that copied some
+    peak_bytes: int = 0  # growth of the process at its peak, where it was measured from outside
+
+    def add(self, other: "Seen") -> None:
+        """Take in what was seen of one more call."""
+        self.settings += [name for name in other.settings if name not in self.settings]
+        self.mixed = self.mixed or other.mixed
+        self.left_behind = self.left_behind or other.left_behind
+        self.copied += other.copied
+        self.operation = other.operation or self.operation
+        self.peak_bytes = max(self.peak_bytes, other.peak_bytes)
+
+
+class Watch(AbstractContextManager):
+    """Watches code that runs in this process; sets back the settings it changed.
+
+    Args:
+        settings: see which functions of torch changed the whole process.
+        devices: see what would fail on a GPU.
+        copies: (S, D): see what is copied of keys and values of that size.
+        given: the call's arguments, which are no copies.
+    """
+
+    def __init__(self, *, settings: bool = False, devices: bool = False, copies=None, given=()):
+        self._settings, self._stack = settings, ExitStack()
+        self._before: dict = {}
+        self._changed: list[str] = []
+        self._devices = StaysBehind() if devices else None
+        self._copies = Copies([a for a in given if isinstance(a, torch.Tensor)], *copies or (0, 0))
+        self._modes = [*filter(None, [self._devices]), *([self._copies] if copies else [])]
+
+    def __enter__(self):
+        self._before = settings() if self._settings else {}
+        for mode in self._modes:
+            self._stack.enter_context(mode)
+        return self
+
+    def __exit__(self, *exception):
+        self._stack.close()
+        self._changed = restore(self._before) if self._settings else []
+
+    def seen(self, result) -> Seen:
+        """Return what was seen of the call that gave `result`."""
+        return Seen(
+            settings=self._changed,
+            mixed=self._devices.mixed if self._devices else "",
+            left_behind=self._devices is not None and self._devices.left_behind(result),
+            copied=self._copies.elements,
+            operation=self._copies.operation,
+        )
+
+
+class Elsewhere:
+    """An object of the learner's in another process: what is done with it is done there."""
+
+    _gqa_answer = ""  # the part of the library that it uses, as reported from there
+
+    def _gqa_watch(self, **what) -> AbstractContextManager:
+        """Watch the calls to this object and to what came of it; like `Watch`."""
+        raise NotImplementedError
+
+
+def watching(yours, *, given=(), arguments: bool = False, **what) -> AbstractContextManager:
+    """Return a context in which calls to learner's code are watched; ask it for `seen(result)`.
+
+    Args:
+        yours: the learner's function or class.
+        given: see `Watch`.
+        arguments: let changes to arguments be seen here although the code runs elsewhere. Whoever
+            asks for it has taken copies of them before.
+        what: see `Watch`.
+    """
+    if isinstance(yours, Elsewhere):
+        return yours._gqa_watch(arguments=arguments, **what)
+    return Watch(given=given, **what)
+
+
+def answer_used(yours) -> str:
+    """Return the part of the library, holding the answer, that learner's code uses, or ""."""
+    return yours._gqa_answer if isinstance(yours, Elsewhere) else library_answer(yours)
+
+
+def place_of(tensor: torch.Tensor) -> int:
+    """Return where a tensor's memory begins, in the process that made it."""
+    there = getattr(tensor, "_gqa_there", None)
+    return there.place if there else tensor.untyped_storage().data_ptr()
+
+
+def as_it_is_now(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a tensor that learner's code gave, with the values it has by now."""
+    there = getattr(tensor, "_gqa_there", None)
+    return there.read() if there else tensor
+
+
+def inplace(yours):
+    """Return learner's code such that a test sees what it does to its arguments.
+
+    Elsewhere arguments go by value and stay as they are here; a test of an in-place update asks for
+    the change with this, call by call, and takes what it compares with from copies made before.
+    """
+    if not isinstance(yours, Elsewhere):
+        return yours
+
+    def call(*arguments, **keywords):
+        with yours._gqa_watch(arguments=True):
+            return yours(*arguments, **keywords)
+
+    return call

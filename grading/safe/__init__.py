@@ -1,0 +1,1 @@
+"""Runs untrusted submissions: student code in a sandbox, tests in a judge process outside it."""

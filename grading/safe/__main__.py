@@ -1,0 +1,38 @@
+"""Forks one judge for each notebook, with the tests' imports done: not in a sandbox, but limited.
+
+python -m grading.safe CONTROL_DESCRIPTOR
+"""
+
+import os
+import socket
+import sys
+
+import torch
+
+import gqa_lib.learn.checking  # noqa: F401
+from gqa_lib.learn.exercises import all_exercises
+
+from ..student.forks import serve_forks
+from ..student.isolate import limit
+from ..student.wire import Channel
+from .judge import serve
+
+
+def main() -> None:
+    """Serve until the grader hangs up."""
+    torch.set_num_threads(1)
+    all_exercises()
+
+    def child(request: dict, descriptors: list[int]) -> None:
+        os.environ["NBGRADER_EXECUTION"] = "autograde"
+        os.environ.pop("GQA_SEED", None)
+        if request["seed"] is not None:
+            os.environ["GQA_SEED"] = str(request["seed"])
+        limit(request["limits"])
+        grader, student = (Channel(socket.socket(fileno=one)) for one in descriptors)
+        serve(grader, student, request["student"])
+
+    serve_forks(socket.socket(fileno=int(sys.argv[1])), child)
+
+
+main()

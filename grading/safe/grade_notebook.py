@@ -1,0 +1,125 @@
+"""Grades one notebook: its cells in order, student code in the sandbox, tests before the judge."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from .limits import Limits
+from .outputs import credit_output, error_output, text_output
+from .pool import Ended, Room
+
+TRUSTED, ANSWER, TEST = "trusted", "answer", "test"
+
+
+@dataclass
+class Cell:
+    """A code cell: what it is to grading, its source, its points, and what came of it.
+
+    A `TRUSTED` cell is the lesson's own and runs on both sides, an `ANSWER` is the student's, and
+    a `TEST` runs before the judge.
+    """
+
+    kind: str
+    source: str
+    points: float = 0
+    outputs: list[dict] = field(default_factory=list)
+
+
+def grade_notebook(cells: Iterable[Cell], room: Room, limits: Limits) -> None:
+    """Run a notebook's cells and fill in their outputs.
+
+    A student's process that is stopped - by the time or memory it may take, or by itself - fails
+    the cell it was stopped in. The cells after that get a new one, in which the answers before
+    have run again, except the one that stopped it.
+    """
+    grading = _Grading(room, limits)
+    try:
+        for cell in cells:
+            cell.outputs = grading.run(cell)
+    finally:
+        grading.close()
+
+
+class _Grading:
+    def __init__(self, room: Room, limits: Limits):
+        self.room, self.limits = room, limits
+        self.deadline = time.monotonic() + limits.notebook_s
+        self.trusted: list[str] = []
+        self.sources: list[str] = []  # of the cells that student and judge have run
+        self.student = self.judge = None
+
+    def run(self, cell: Cell) -> list[dict]:
+        """Return a cell's outputs."""
+        if self._time() <= 0:
+            return [_stopped(f"the notebook took more than {self.limits.notebook_s:g} s in all")]
+        try:
+            self._seat()
+        except Ended as ended:
+            return [_stopped(str(ended))]
+        return self._test(cell) if cell.kind == TEST else self._run_cell(cell)
+
+    def close(self) -> None:
+        """End the processes of this notebook."""
+        if self.judge is not None:
+            self.judge.close()
+        if self.student is not None:
+            self.student.close()
+        self.student = self.judge = None
+
+    def _run_cell(self, cell: Cell) -> list[dict]:
+        try:
+            outputs = self.student.run_cell(cell.source, self._time())
+        except Ended as ended:
+            outputs = [_stopped(str(ended))]
+        else:
+            self.sources.append(cell.source)
+        if cell.kind == TRUSTED:
+            self.trusted.append(cell.source)
+            self._tell_judge(cell.source)
+        return outputs
+
+    def _test(self, cell: Cell) -> list[dict]:
+        time_s = self._time()
+        try:
+            self.student.serve()
+            told = self.judge.ask({"test": cell.source, "time_s": time_s}, time_s + 2)
+        except Ended as ended:
+            self.student.stop(str(ended))
+            return [_stopped(str(ended))]
+        if told["stopped"]:
+            self.student.stop(told["stopped"])
+            return [_stopped(self.student.stopped)]
+        outputs = [text_output(text) for text in (told["printed"], told["out"]) if text]
+        if told["error"]:
+            return [*outputs, error_output(*told["error"])]
+        if (credit := told.get("credit")) is not None:
+            if not 0 <= credit <= cell.points:
+                text = f"This test gives {credit} of {cell.points:g} points. Tell your instructor."
+                return [*outputs, error_output("ValueError", text)]
+            outputs.append(credit_output(credit))
+        return outputs
+
+    def _seat(self) -> None:
+        """Have a student's process and a judge that have run what was run before."""
+        if self.student is not None and not self.student.stopped:
+            return
+        self.close()
+        self.student = self.room.student(self.limits)
+        self.judge = self.room.judge(self.student)
+        for source in self.trusted:
+            self._tell_judge(source)
+        for source in self.sources:
+            self.student.run_cell(source, self._time())
+
+    def _tell_judge(self, source: str) -> None:
+        told = self.judge.ask({"trusted": source}, self.limits.cell_s)
+        if told["error"]:
+            name, text = told["error"]
+            raise RuntimeError(f"a locked cell of the lesson stops with {name}: {text}")
+
+    def _time(self) -> float:
+        return min(self.limits.cell_s, self.deadline - time.monotonic())
+
+
+def _stopped(reason: str) -> dict:
+    return error_output("Stopped", f"Your code was stopped: {reason}.")

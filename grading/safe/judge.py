@@ -1,0 +1,112 @@
+"""The judge: runs the locked cells and the tests of one submission, outside the sandbox.
+
+A test runs here unchanged. The names it uses come from the lesson's own cells where these define
+them, and else from the student's process, as values or proxies. Student code can therefore not
+patch, skip, read or answer for a test.
+"""
+
+import ast
+import contextlib
+import io
+import symtable
+import time
+
+from gqa_lib.learn.partial import Credit
+
+from ..student.wire import Channel
+from .proxy import Link, Stopped
+
+MAX_TEXT = 20_000
+
+
+class Judge:
+    """The trusted half of grading one notebook."""
+
+    def __init__(self, link: Link):
+        self.link = link
+        self.names = {"__name__": "__main__", "__builtins__": __builtins__}
+        self.own: set[str] = set(dir(__import__("builtins"))) | set(self.names)
+
+    def run_trusted(self, source: str) -> dict:
+        """Run a locked cell of the lesson; what it defines is what the tests use."""
+        self.own |= _bound(source)
+        return self._run(source)[0]
+
+    def run_test(self, source: str, time_s: float) -> dict:
+        """Return what a graded cell comes to: what it printed, the error if it failed, credit.
+
+        Args:
+            source: the cell, hidden tests included.
+            time_s: how long it may take, the student's code included.
+        """
+        self.link.deadline, self.link.printed = time.monotonic() + time_s, ""
+        try:
+            for name in sorted(_read(source) - self.own - _bound(source)):
+                self.names.pop(name, None)
+                with contextlib.suppress(NameError, KeyError):
+                    self.names[name] = self.link.get(name)
+            result, value = self._run(source)
+        except Stopped as stopped:
+            result, value = {"error": _told_of(stopped)}, None
+        finally:
+            self.own |= _bound(source)
+        with contextlib.suppress(Stopped):
+            self.link.rest()
+        result["printed"] = self.link.printed[:MAX_TEXT]
+        result["stopped"] = self.link.stopped
+        if isinstance(value, Credit):
+            result["credit"] = float(value)
+        return result
+
+    def _run(self, source: str) -> tuple[dict, object]:
+        out, value, error = io.StringIO(), None, None
+        try:
+            tree, last = ast.parse(source, "<test>"), None
+            if tree.body and isinstance(tree.body[-1], ast.Expr):
+                last = ast.Expression(tree.body.pop().value)
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+                exec(compile(tree, "<test>", "exec"), self.names)
+                if last is not None:
+                    value = eval(compile(last, "<test>", "eval"), self.names)
+        except Stopped as stopped:
+            error = _told_of(stopped)
+        except BaseException as problem:
+            error = [type(problem).__name__, str(problem)[:MAX_TEXT]]
+        return {"out": out.getvalue()[:MAX_TEXT], "error": error}, value
+
+
+def _told_of(stopped: Stopped) -> list[str]:
+    return ["Stopped", f"Your code was stopped: {stopped}."]
+
+
+def _bound(source: str) -> set[str]:
+    """Return the names that a cell binds at its top level."""
+    symbols = symtable.symtable(source, "<cell>", "exec").get_symbols()
+    return {s.get_name() for s in symbols if s.is_assigned() or s.is_imported() or s.is_namespace()}
+
+
+def _read(source: str) -> set[str]:
+    """Return the global names that a cell reads, at any depth."""
+
+    def names(table, top: bool):
+        for symbol in table.get_symbols():
+            if symbol.is_referenced() and (top or symbol.is_global()):
+                yield symbol.get_name()
+        for child in table.get_children():
+            yield from names(child, False)
+
+    return set(names(symtable.symtable(source, "<cell>", "exec"), True))
+
+
+def serve(grader: Channel, student: Channel, pid: int) -> None:
+    """Judge one notebook's cells as the grader sends them, until it hangs up."""
+    judge = Judge(Link(student, pid))
+    while True:
+        try:
+            asked, _ = grader.receive()
+        except EOFError:
+            return
+        if "trusted" in asked:
+            grader.send(judge.run_trusted(asked["trusted"]))
+        else:
+            grader.send(judge.run_test(asked["test"], asked["time_s"]))

@@ -1,0 +1,271 @@
+"""A grader's room: a warm sandbox and a warm bench of judges, one notebook at a time.
+
+Both have imported torch before the first submission comes. For each one the sandbox forks a
+student's process, cut off from everything, and the bench forks a judge; they talk to each other
+over a line of their own.
+"""
+
+import array
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import psutil
+
+from ..student.wire import Channel, Garbled
+from .limits import Limits
+from .outputs import checked_outputs
+from .sandbox import NoSandbox, check_sandbox, command, python
+
+START_S = 120  # torch, read for the first time from a slow disk
+
+
+class Ended(Exception):
+    """A process of the grader's ended or fell silent; the message says why."""
+
+
+class Forker:
+    """A warm process that forks children, and the line to it."""
+
+    def __init__(self, argv: list[str], isolated: bool):
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        nowhere = dict.fromkeys(("stdin", "stdout"), subprocess.DEVNULL)
+        number = str(theirs.fileno())
+        argv = [number if part == "CONTROL" else part for part in argv]
+        self.process = subprocess.Popen(
+            argv,
+            pass_fds=(theirs.fileno(),),
+            start_new_session=True,
+            cwd="/",
+            env={} if isolated else os.environ | {"OMP_NUM_THREADS": "1"},
+            stderr=subprocess.PIPE,
+            **nowhere,
+        )
+        theirs.close()
+        self.control = ours
+        self._awake = False
+
+    def spawn(self, request: dict, lines: list[socket.socket]) -> int:
+        """Fork a child that gets these sockets; return its process number there."""
+        self._wait_until_awake()
+        descriptors = array.array("i", [line.fileno() for line in lines])
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)]
+        self.control.sendmsg([json.dumps({"spawn": request}).encode()], rights)
+        for line in lines:
+            line.close()
+        return self._answer()["pid"]
+
+    def kill(self, pid: int) -> None:
+        """End a child and all that came of it."""
+        with contextlib.suppress(OSError, Ended):
+            self.control.send(json.dumps({"kill": pid}).encode())
+            self._answer()
+
+    def close(self) -> None:
+        """End the process and its children: it ends by itself when its line is closed."""
+        self.control.close()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process.stderr.close()
+
+    def _wait_until_awake(self) -> None:
+        if not self._awake:
+            self._answer()
+            self._awake = True
+
+    def _answer(self) -> dict:
+        self.control.settimeout(START_S)
+        try:
+            data = self.control.recv(65536)
+        except TimeoutError:
+            raise Ended(f"no answer in {START_S} s") from None
+        if not data:
+            self.process.wait(5)
+            said = self.process.stderr.read().decode(errors="replace").strip()
+            raise Ended(said.splitlines()[-1] if said else "it ended")
+        return json.loads(data)
+
+
+class Student:
+    """One student's process: runs cells, answers the judge. What it says is not believed."""
+
+    def __init__(self, forker: Forker, limits: Limits):
+        self._forker, self.limits, self.stopped = forker, limits, ""
+        ours, theirs = socket.socketpair()
+        self.judge_line, judge_end = socket.socketpair()
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        self._channel = Channel(ours)
+        self._number = forker.spawn(limits.as_dict(), [theirs, judge_end])
+        ours.settimeout(30)
+        self.pid = _sender(ours)
+        refused = self._receive(30).get("refused")
+        if refused:
+            raise Ended(str(refused))
+        self._watched = threading.Event()
+        threading.Thread(target=self._watch_memory, daemon=True).start()
+
+    def run_cell(self, source: str, time_s: float) -> list[dict]:
+        """Return the outputs of a cell, checked for their form.
+
+        Raises:
+            Ended: the process was stopped.
+        """
+        self._send({"cell": source, "time_s": time_s})
+        answer = self._receive(time_s + 2)
+        return checked_outputs(answer.get("outputs"))
+
+    def serve(self) -> None:
+        """Let the process answer the judge until the judge says it may rest."""
+        self._send({"serve": True})
+
+    def stop(self, reason: str) -> None:
+        """End the process; the first reason stands."""
+        self.stopped = self.stopped or reason
+        with contextlib.suppress(OSError):
+            self._channel.sock.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError, psutil.Error):
+            psutil.Process(self.pid).kill()
+
+    def close(self) -> None:
+        """End the process and forget it."""
+        self._watched.set()
+        self.stopped = self.stopped or "it is over"
+        self._forker.kill(self._number)
+        self._channel.close()
+        self.judge_line.close()
+
+    def _send(self, message: dict) -> None:
+        if self.stopped:
+            raise Ended(self.stopped)
+        try:
+            self._channel.sock.settimeout(10)
+            self._channel.send(message)
+        except OSError:
+            self._end("its process ended")
+
+    def _receive(self, time_s: float) -> dict:
+        try:
+            self._channel.sock.settimeout(time_s)
+            return self._channel.receive()[0]
+        except TimeoutError:
+            self._end("time limit")
+        except Garbled as error:
+            self._end(f"its process sent {error}")
+        except (EOFError, OSError):
+            self._end("its process ended")
+
+    def _end(self, reason: str):
+        time.sleep(0.02)  # the memory watch may know better
+        self.stop(reason)
+        raise Ended(self.stopped)
+
+    def _watch_memory(self) -> None:
+        """Stop the student's processes when together they take more than is allowed."""
+        most = self.limits.memory_mb << 20
+        while not self._watched.wait(0.05):
+            if _memory_of(self.pid) > most:
+                self.stop(f"more than {self.limits.memory_mb} MB of memory")
+                return
+
+
+class Judge:
+    """The line to one judge."""
+
+    def __init__(self, forker: Forker, student: Student, seed: int | None):
+        ours, theirs = socket.socketpair()
+        self._forker, self._channel = forker, Channel(ours)
+        limits = {**student.limits.as_dict(), "processes": 4096, "file_mb": 1}
+        request = {"limits": limits, "student": student.pid, "seed": seed}
+        self._number = forker.spawn(request, [theirs, student.judge_line.dup()])
+
+    def ask(self, message: dict, time_s: float) -> dict:
+        """Return what the judge says of a cell.
+
+        Raises:
+            Ended: it did not say anything in time, or ended.
+        """
+        self._channel.sock.settimeout(time_s)
+        try:
+            self._channel.send(message)
+            return self._channel.receive()[0]
+        except TimeoutError:
+            raise Ended("time limit") from None
+        except (EOFError, OSError, Garbled):
+            raise Ended("the test took more memory or time than it may") from None
+
+    def close(self) -> None:
+        """End the judge."""
+        self._forker.kill(self._number)
+        self._channel.close()
+
+
+class Room:
+    """Warm processes for grading one notebook after another.
+
+    Args:
+        sandboxed: whether students' code runs in the sandbox; without one only for one's own code.
+        seed: the course's seed of the hidden tests, or None for fresh draws.
+
+    Raises:
+        NoSandbox: it is to be sandboxed and cannot.
+    """
+
+    def __init__(self, *, sandboxed: bool = True, seed: int | None = None):
+        if sandboxed:
+            check_sandbox()
+        student = ["-m", "grading.student", "CONTROL"]
+        if sandboxed:
+            argv = command([python(), *student, "isolate"], nested=True)
+        else:
+            argv = [sys.executable, *student, "plain"]
+        self.sandboxed, self.seed = sandboxed, seed
+        self._students = Forker(argv, isolated=sandboxed)
+        self._judges = Forker([sys.executable, "-m", "grading.safe", "CONTROL"], isolated=False)
+
+    def student(self, limits: Limits) -> Student:
+        """Return a fresh student's process.
+
+        Raises:
+            NoSandbox: the kernel does not allow it here.
+        """
+        try:
+            return Student(self._students, limits)
+        except Ended as ended:
+            raise NoSandbox(f"the sandbox did not start: {ended}") from None
+
+    def judge(self, student: Student) -> Judge:
+        """Return a judge for a student's process."""
+        return Judge(self._judges, student, self.seed)
+
+    def close(self) -> None:
+        """End all processes."""
+        self._students.close()
+        self._judges.close()
+
+
+def _sender(line: socket.socket) -> int:
+    """Return the number, seen from here, of the process whose message waits on a line."""
+    _, ancillary, *_ = line.recvmsg(1, socket.CMSG_SPACE(12), socket.MSG_PEEK)
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS):
+            return int.from_bytes(data[:4], sys.byteorder, signed=True)
+    return 0
+
+
+def _memory_of(pid: int) -> int:
+    """Return the bytes of memory of a process and all that came of it."""
+    total = 0
+    with contextlib.suppress(psutil.Error):
+        top = psutil.Process(pid)
+        for process in [top, *top.children(recursive=True)]:
+            with contextlib.suppress(psutil.Error):
+                total += process.memory_info().rss
+    return total

@@ -1,0 +1,354 @@
+"""The student's names as the judge sees them: proxies, whose calls and attributes give values.
+
+Arguments and results cross by value. What a student's code does to its arguments stays on its
+side, unless the test watches for just that; what comes back is checked and then is plain data.
+"""
+
+import builtins
+import time
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+
+import torch
+
+from gqa_lib.cache import KVCache
+from gqa_lib.configs import ModelConfig
+from gqa_lib.hardware import Hardware
+from gqa_lib.learn.exercise import Complaint
+from gqa_lib.learn.watch import Elsewhere, Seen
+
+from ..student.wire import MAX_ITEMS, Channel, Garbled, pack, tensors_in, unpack
+from .memory import growth_of
+
+# what the student's code may do with objects that stay here
+SHARED = {KVCache: ("append", "length", "max_seq_len", "nbytes", "reset")}
+RECORDS = (ModelConfig, Hardware)
+MAX_CALLBACKS = 10_000
+
+
+class Stopped(BaseException):
+    """The student's process answers no more; no check may take this for a wrong answer."""
+
+
+class StudentError(Exception):
+    """An exception of a class that only the student's process knows."""
+
+
+class Link:
+    """The judge's end of the line to the student's process.
+
+    Args:
+        channel: the line.
+        pid: the student's process as seen from here, or 0 where its memory cannot be read.
+    """
+
+    def __init__(self, channel: Channel, pid: int):
+        self.channel, self.pid = channel, pid
+        self.deadline = float("inf")
+        self.stopped = ""
+        self.printed = ""
+        self._shared: list = []
+        self._watch: dict = {}
+        self._seen = Seen()
+
+    def get(self, name: str):
+        """Return the student's value of a name.
+
+        Raises:
+            NameError: there is none.
+        """
+        reply, blobs = self._ask({"op": "get", "name": name}, [])
+        value = self._value(reply, blobs)
+        if isinstance(value, Proxy):
+            value.__dict__["_gqa_answer"] = str(reply.get("answer", ""))[:200]
+        return value
+
+    def do(self, operation: str, number: int, **what):
+        """Return what an operation on one of the student's objects gives."""
+        blobs: list = []
+        request = {"op": operation, "object": number}
+        if "key" in what:
+            what["key"] = self._pack(what["key"], blobs)
+        return self._value(*self._ask(request | what, blobs))
+
+    def read(self, tensor: int) -> torch.Tensor:
+        """Return a tensor given before with the values it has by now."""
+        return self._value(*self._ask({"op": "read", "tensor": tensor}, []))
+
+    def call(self, number: int, arguments: tuple, keywords: dict):
+        """Return what the student's function or class gives; its changes to arguments stay there.
+
+        Raises:
+            Exception: what it raised, as itself where Python has that class.
+            Stopped: it did not answer, or no longer can.
+        """
+        blobs: list = []
+        watch = {name: value for name, value in self._watch.items() if value}
+        request = {
+            "op": "call",
+            "object": number,
+            "arguments": self._pack(list(arguments), blobs),
+            "keywords": self._pack(keywords, blobs),
+            "watch": self._pack(watch, blobs),
+        }
+        measured = "copies" in watch or "growth" in watch
+        with growth_of(self.pid if measured else 0) as grown:
+            reply, blobs = self._ask(request, blobs)
+        if "seen" in reply:
+            self._seen.add(_seen_in(reply["seen"]))
+        self._seen.peak_bytes = max(self._seen.peak_bytes, grown())
+        if watch.get("arguments") and "changed" in reply:
+            changed = unpack(reply["changed"], blobs, self._resolve)
+            _write_back([list(arguments), keywords], changed)
+        return self._value(reply, blobs)
+
+    @contextmanager
+    def watch(self, **what):
+        """Watch the calls made meanwhile."""
+        before = self._watch, self._seen
+        self._watch, self._seen = what, Seen()
+        try:
+            yield _Watched(self._seen)
+        finally:
+            self._watch, self._seen = before
+
+    def rest(self) -> None:
+        """Let the student's process do something else than answering."""
+        if not self.stopped:
+            self._guarded(lambda: self.channel.send({"op": "rest"}))
+
+    def _value(self, reply: dict, blobs: list):
+        try:
+            value = unpack(reply["value"], blobs, self._resolve)
+        except (Garbled, KeyError) as error:
+            raise StudentError(f"what it returned is no value: {error}") from None
+        for tensor, its in tensors_in(value, reply["value"]):
+            number, place = its.get("number"), its.get("place")
+            if type(number) is int and type(place) is int:
+                tensor._gqa_there = _There(self, number, place)
+        return value
+
+    def _ask(self, request: dict, blobs: list) -> tuple[dict, list]:
+        self._guarded(lambda: self.channel.send(request, blobs))
+        complaint = None
+        for _ in range(MAX_CALLBACKS):
+            reply, blobs = self._guarded(self.channel.receive)
+            if "judge" not in reply:
+                break
+            try:
+                answer, sent = self._for_student(reply, blobs)
+            except Complaint as error:  # the student's code may catch it; it stands all the same
+                complaint = complaint or error
+                answer, sent = {"error": ["RuntimeError", str(error)]}, []
+            self._guarded(lambda answer=answer, sent=sent: self.channel.send(answer, sent))
+        else:
+            self._stop("its code asked the test for more than any exercise needs")
+        if len(self.printed) < MAX_ITEMS:
+            self.printed += str(reply.get("printed", ""))[:MAX_ITEMS]
+        if complaint is not None:
+            raise complaint
+        if "error" in reply:
+            raise _exception(reply["error"])
+        return reply, blobs
+
+    def _guarded(self, step):
+        """Return what one exchange with the student's process gives, in the time that is left."""
+        if self.stopped:
+            raise Stopped(self.stopped)
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            self._stop("time limit")
+        self.channel.sock.settimeout(None if left == float("inf") else left)
+        try:
+            return step()
+        except TimeoutError:
+            self._stop("time limit")
+        except Garbled as error:
+            self._stop(f"its process sent {error}")
+        except (EOFError, OSError):
+            self._stop("its process ended")
+
+    def _stop(self, reason: str):
+        self.stopped = reason
+        raise Stopped(reason)
+
+    def _for_student(self, asked: dict, blobs: list) -> tuple[dict, list]:
+        """Return the answer to a request about an object that stays here."""
+        sent: list = []
+        try:
+            shared, name = self._shared[asked["judge"]], asked["name"]
+            allowed = next(names for kind, names in SHARED.items() if isinstance(shared, kind))
+            if name not in allowed:
+                raise AttributeError(f"it has no {name!r}; there is {', '.join(allowed)}")
+            value = getattr(shared, name)
+            if callable(value) and "arguments" not in asked:
+                return {"method": True}, []
+            if callable(value):
+                given = unpack(asked["arguments"], blobs, self._resolve)
+                named = unpack(asked["keywords"], blobs, self._resolve)
+                value = value(*given, **named)
+            return {"value": self._pack(value, sent)}, sent
+        except Complaint:
+            raise
+        except (Exception, StopIteration) as error:
+            kind = type(error).__name__
+            return {"error": [kind if hasattr(builtins, kind) else "RuntimeError", str(error)]}, []
+
+    def _pack(self, value, blobs: list):
+        return pack(value, blobs, self._refer, exact=True)
+
+    def _refer(self, value) -> dict:
+        if isinstance(value, Proxy):
+            return {"object": value._number}
+        if is_dataclass(value) and type(value) in RECORDS:
+            given = {field.name: getattr(value, field.name) for field in fields(value)}
+            return {"record": type(value).__name__, "fields": pack(given, [])}
+        if isinstance(value, tuple(SHARED)):
+            self._shared.append(value)
+            return {"judge": len(self._shared) - 1}
+        raise TypeError(
+            f"a {type(value).__name__} cannot be handed to a student's function: arguments go by "
+            "value, as numbers, texts, tensors, and lists and dictionaries of these."
+        )
+
+    def _resolve(self, reference: dict):
+        if "judge" in reference:
+            return self._shared[reference["judge"]]
+        number, name = reference["object"], str(reference.get("class"))
+        if type(number) is not int:
+            raise Garbled("an object that is none")
+        base = Function if reference.get("callable") is True else Proxy
+        name = name if name.isidentifier() and len(name) < 60 else "object"
+        return type(name, (base,), {})(self, number)
+
+
+class _Watched:
+    def __init__(self, total: Seen):
+        self._total = total
+
+    def seen(self, result) -> Seen:
+        """Return what was seen of the calls; only a tensor can be left on a device."""
+        self._total.left_behind &= isinstance(result, torch.Tensor)
+        return self._total
+
+
+class _There:
+    """Where a tensor that came by value is in the student's process."""
+
+    def __init__(self, link: Link, number: int, place: int):
+        self._link, self._number, self.place = link, number, place
+
+    def read(self) -> torch.Tensor:
+        """Return the values it has by now."""
+        return self._link.read(self._number)
+
+
+class Proxy(Elsewhere):
+    """One of the student's objects; equal to nothing but itself."""
+
+    def __init__(self, link: Link, number: int):
+        self.__dict__.update(_link=link, _number=number)
+
+    def __repr__(self) -> str:
+        return f"<the student's {type(self).__name__}>"
+
+    def __getattr__(self, name: str):
+        if name.startswith("__") or name.startswith("_gqa"):
+            raise AttributeError(name)
+        return self._link.do("attribute", self._number, name=name)
+
+    def __getitem__(self, key):
+        return self._link.do("item", self._number, key=key)
+
+    def __len__(self) -> int:
+        length = self._link.do("length", self._number)
+        if type(length) is not int:
+            raise TypeError(f"len() of the student's object is no number: {length!r}")
+        return length
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __iter__(self):
+        return iter(self._link.do("items", self._number))
+
+    def _gqa_watch(self, **what):
+        return self._link.watch(**what)
+
+
+class Function(Proxy):
+    """A student's function, class or callable object."""
+
+    def __call__(self, *arguments, **keywords):
+        return self._link.call(self._number, arguments, keywords)
+
+
+def _exception(told) -> Exception:
+    """Return the student's exception, as itself or as what it is a kind of in Python."""
+    try:
+        kinds, text, where = told
+        kinds = [str(kind)[:60] for kind in kinds[:20]]
+        error = _kind(kinds)(str(text)[:2000])
+    except (TypeError, ValueError, KeyError):
+        return StudentError("it stopped with something that is no error")
+    error.where_elsewhere = str(where)[:300]
+    return error
+
+
+def _kind(names: list[str]) -> type[Exception]:
+    """Return the class called by the first of these names: Python's, or one made of the next."""
+    for place, name in enumerate(names):
+        known = getattr(builtins, name, None)
+        if isinstance(known, type) and issubclass(known, Exception):
+            if issubclass(known, StopIteration | StopAsyncIteration | OSError | UnicodeError):
+                known = StudentError  # made of other arguments, or with a meaning of its own
+            return type(names[0], (known,), {}) if place and names[0].isidentifier() else known
+    return StudentError
+
+
+def _seen_in(told) -> Seen:
+    """Return what the student's process reports of a call; it may well be forged."""
+    try:
+        return Seen(
+            settings=[str(name)[:80] for name in told["settings"][:5]],
+            mixed=str(told["mixed"])[:80],
+            left_behind=bool(told["left_behind"]),
+            copied=int(told["copied"]),
+            operation=str(told["operation"])[:80],
+        )
+    except (TypeError, KeyError, ValueError, OverflowError):
+        raise StudentError("what was seen of its call is unreadable") from None
+
+
+def _write_back(ours, theirs) -> None:
+    """Let what the student's code changed of its arguments be seen in ours."""
+    if isinstance(ours, torch.Tensor):
+        if isinstance(theirs, torch.Tensor) and theirs.shape == ours.shape:
+            ours.data.copy_(theirs)
+        else:
+            ours.data.add_(1)  # it is not what it was; what it became does not fit
+    elif isinstance(ours, list | tuple) and isinstance(theirs, list | tuple):
+        for one, other in zip(ours, theirs, strict=False):
+            _write_back(one, other)
+        if isinstance(ours, list):
+            _write_plain(ours, theirs)
+    elif isinstance(ours, dict) and isinstance(theirs, dict):
+        for key in ours.keys() & theirs.keys():
+            _write_back(ours[key], theirs[key])
+        for key in ours.keys() - theirs.keys():
+            del ours[key]
+        ours.update({key: theirs[key] for key in theirs.keys() - ours.keys()})
+        ours.update({k: v for k, v in theirs.items() if _is_plain(v)})
+
+
+def _write_plain(ours: list, theirs) -> None:
+    if len(ours) != len(theirs):
+        ours[:] = theirs
+        return
+    for place, one in enumerate(theirs):
+        if _is_plain(one):
+            ours[place] = one
+
+
+def _is_plain(value) -> bool:
+    return value is None or type(value) in (bool, int, float, str)

@@ -1,0 +1,173 @@
+"""The sandbox's walls: the bubblewrap command around everything a student's code runs in.
+
+Inside there is the system read-only, this Python, the few files of `gqa_lib` and `grading` that
+grading needs, empty scratch folders, and no network; not the course, its tests, other submissions,
+or anything of the instructor's.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from gqa_lib.learn import places
+
+from ..student.imports import PRESENT
+from ..student.isolate import HOME
+
+ROOT = "/opt/gqa"  # where the sandbox has the environment and the few files of ours
+NOBODY = "65534"
+_ENVIRONMENT = f"{ROOT}/environment"
+SCRATCH = ("/dev/shm", "/tmp", HOME, "/run")
+_STAGE = "/mnt"  # of a root user's own view of the files, see `_as_nobody`
+
+
+class NoSandbox(RuntimeError):
+    """There is no sandbox here; the message says what to do."""
+
+
+def check_sandbox() -> None:
+    """Make sure that a sandbox works here.
+
+    Raises:
+        NoSandbox: bubblewrap is missing or not allowed; the message says how to mend it.
+    """
+    if problem := _problem():
+        raise NoSandbox(problem)
+
+
+@cache
+def _problem() -> str:
+    refusing = "Grading other people's code without a sandbox is refused."
+    if not sys.platform.startswith("linux"):
+        return f"The sandbox needs Linux. {refusing}"
+    if shutil.which("bwrap") is None:
+        return (
+            "bubblewrap (bwrap) is not installed. Install it (Debian, Ubuntu: sudo apt install "
+            f"bubblewrap; Fedora: sudo dnf install bubblewrap) and grade again. {refusing}"
+        )
+    tried = subprocess.run(
+        command([python(), "-c", "import gqa_lib.configs"]), capture_output=True, text=True
+    )
+    if tried.returncode == 0:
+        return ""
+    last = tried.stderr.strip().splitlines()[-1:] or [f"exit code {tried.returncode}"]
+    return (
+        f"bubblewrap does not work here: {last[0]}. It needs unprivileged user namespaces "
+        "(sysctl kernel.unprivileged_userns_clone=1, user.max_user_namespaces above 0; on Ubuntu "
+        "24.04 an AppArmor profile for bwrap; in a container the right to make them). "
+        f"{refusing}"
+    )
+
+
+def command(inside: list[str], *, nested: bool = False) -> list[str]:
+    """Return the command that runs a command inside the sandbox.
+
+    Args:
+        inside: the command, with paths as they are there.
+        nested: let it make namespaces of its own, as the process that forks for everyone does.
+    """
+    binds = _binds()
+    prefix = []
+    if os.geteuid() == 0:
+        prefix, binds = _as_nobody(binds)
+    return [
+        *prefix,
+        *("bwrap", "--unshare-all", "--unshare-user", "--die-with-parent", "--new-session"),
+        *([] if nested else ["--disable-userns"]),
+        *("--cap-drop", "ALL", "--uid", "1000", "--gid", "1000", "--hostname", "sandbox"),
+        *_environment(),
+        *("--ro-bind", "/usr", "/usr"),
+        *(f for name in ("bin", "lib", "lib64") for f in ("--symlink", f"usr/{name}", f"/{name}")),
+        *("--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"),
+        *("--ro-bind-try", "/etc/fonts", "/etc/fonts"),
+        *("--proc", "/proc", "--dev", "/dev"),
+        *(f for at in SCRATCH for f in _scratch(at)),
+        *("--remount-ro", "/dev"),
+        *(f for source, target in binds for f in ("--ro-bind", source, target)),
+        *(f for path in _hidden() for f in ("--size", "4096", "--tmpfs", path)),
+        *("--remount-ro", "/", "--chdir", HOME, "--"),
+        *inside,
+    ]
+
+
+def _scratch(folder: str) -> tuple[str, ...]:
+    return "--size", str(64 << 20), "--tmpfs", folder
+
+
+def _environment() -> list[str]:
+    values = {
+        "PATH": f"{Path(python()).parent}:/usr/bin:/bin",
+        "PYTHONPATH": ROOT,
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": "0",
+        "HOME": HOME,
+        "TMPDIR": "/tmp",
+        "LANG": "C.UTF-8",
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "MPLBACKEND": "agg",
+        "MPLCONFIGDIR": "/tmp/matplotlib",
+        "IPYTHONDIR": f"{HOME}/.ipython",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+    return ["--clearenv", *(f for pair in values.items() for f in ("--setenv", *pair))]
+
+
+def python() -> str:
+    """Return this Python's path inside the sandbox.
+
+    A virtual environment is shown below `ROOT`: where it is here, a scratch folder may cover it.
+    """
+    path = Path(sys.executable)
+    own = _virtual() and path.is_relative_to(sys.prefix)
+    return f"{_ENVIRONMENT}/{path.relative_to(sys.prefix)}" if own else str(path)
+
+
+def _virtual() -> bool:
+    return sys.prefix != sys.base_prefix
+
+
+def _binds() -> list[tuple[str, str]]:
+    """Return (path here, path inside) of what is shown read-only."""
+    bases = {Path(sys.base_prefix).resolve(), Path(sys.executable).resolve().parents[1]}
+    needed = [(p, p) for p in map(str, sorted(bases)) if not p.startswith("/usr")]
+    if _virtual():
+        needed.append((sys.prefix, _ENVIRONMENT))
+    library, grading = places.package_root(), Path(__file__).parents[1]
+    ours = [(library / path, f"{ROOT}/gqa_lib/{path}") for path in PRESENT]
+    ours += [(grading / "student", f"{ROOT}/grading/student")]
+    ours += [(grading / "student" / "__init__.py", f"{ROOT}/grading/__init__.py")]
+    return [*needed, *((str(here), there) for here, there in ours)]
+
+
+def _hidden() -> list[str]:
+    """Return installed copies of ours, which the sandbox must not show."""
+    found = []
+    for name in ("gqa_lib", "grading"):
+        folders = getattr(find_spec(name), "submodule_search_locations", None) or []
+        within = [Path(one) for one in folders if Path(one).is_relative_to(sys.prefix)]
+        here = Path(_ENVIRONMENT if _virtual() else sys.prefix)
+        found += [str(here / one.relative_to(sys.prefix)) for one in within]
+    return [path for path in found if not path.startswith(str(places.course_root()))]
+
+
+def _as_nobody(binds: list[tuple[str, str]]) -> tuple[list[str], list[tuple[str, str]]]:
+    """Return a prefix that gives root's rights away, and the binds as nobody can reach them.
+
+    A Python below a home folder is out of an ordinary user's reach: root first shows it elsewhere,
+    in a view of the files that only the sandbox has.
+    """
+    staged = [(f"{_STAGE}/{place}", target) for place, (_, target) in enumerate(binds)]
+    shown = zip(binds, staged, strict=True)
+    prefix = [
+        *("bwrap", "--dev-bind", "/", "/", "--tmpfs", _STAGE),
+        *(f for (here, _), (there, _) in shown for f in ("--ro-bind", here, there)),
+        *("--die-with-parent", "--"),
+        *("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"),
+        *("--no-new-privs", "--inh-caps=-all", "--bounding-set=-all"),
+    ]
+    return prefix, staged

@@ -1,0 +1,53 @@
+"""The sandbox's first process: imports what is slow, then forks one child for each notebook.
+
+python -m grading.student CONTROL_DESCRIPTOR isolate|plain
+"""
+
+import ctypes
+import socket
+import sys
+
+import matplotlib
+import torch
+
+import gqa_lib.configs
+import gqa_lib.hardware  # noqa: F401
+from gqa_lib.learn.watch import Watch
+
+from . import run
+from .forks import serve_forks
+from .isolate import isolate, limit
+from .wire import Channel
+
+NOT_DUMPABLE = (4, 0, 0, 0, 0)  # prctl: no child can read this process
+
+
+def warm() -> None:
+    """Do once what takes long the first time."""
+    matplotlib.use("Agg")
+    torch.set_num_threads(1)
+    with Watch(settings=True, devices=True, copies=(2, 3)):
+        torch.zeros(2, 3) @ torch.zeros(3, 2)
+
+
+def main() -> None:
+    """Serve until the grader hangs up."""
+    isolated = sys.argv[2] == "isolate"
+
+    def child(limits: dict, descriptors: list[int]) -> None:
+        grader, judge = (socket.socket(fileno=descriptor) for descriptor in descriptors)
+        try:
+            (isolate if isolated else limit)(limits)
+        except OSError as error:
+            Channel(grader).send({"refused": str(error)})
+            return
+        run.begin(scratch_is_home=isolated)
+        run.run_student(grader, judge, limits["output_bytes"])
+
+    warm()
+    if isolated:
+        ctypes.CDLL(None).prctl(*NOT_DUMPABLE)
+    serve_forks(socket.socket(fileno=int(sys.argv[1])), child)
+
+
+main()

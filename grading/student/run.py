@@ -1,0 +1,106 @@
+"""One student's process: runs cells for the grader, answers the judge in between."""
+
+import io
+import os
+import signal
+import socket
+
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils import capture
+
+from .imports import watch_imports
+from .isolate import HOME
+from .serve import Server
+from .wire import Channel
+
+_TRACEBACK: list[str] = []  # of the cell that runs
+MAX_TRACEBACK = 6000
+KEPT = ("text/plain", "image/png", "image/jpeg")  # of what a cell displays
+
+
+def run_student(grader: socket.socket, judge: socket.socket, output_bytes: int) -> None:
+    """Run cells and serve tests as the grader says, until it hangs up."""
+    watch_imports()
+    shell = InteractiveShell.instance(colors="nocolor")
+    shell._showtraceback = lambda kind, error, lines: _TRACEBACK.extend(lines)  # as ipykernel does
+    channel, server = Channel(grader), Server(Channel(judge), shell.user_ns)
+    signal.signal(signal.SIGALRM, _out_of_time)
+    _Bounded.left = output_bytes
+    capture.StringIO = _Bounded
+    channel.send({"ready": True})
+    while True:
+        try:
+            asked, _ = channel.receive()
+        except EOFError:
+            return
+        if "cell" in asked:
+            channel.send({"outputs": _run_cell(shell, asked["cell"], asked["time_s"])})
+        else:
+            server.serve()
+
+
+class _Bounded(io.StringIO):
+    """What cells print, up to a limit for all of them."""
+
+    left = 0
+
+    def write(self, text: str) -> int:
+        kept = text[: max(0, _Bounded.left)]
+        if len(text) > len(kept) and _Bounded.left >= 0:
+            kept += "\n(more was printed than is kept)\n"
+        _Bounded.left -= len(text)
+        super().write(kept)
+        return len(text)
+
+
+class OutOfTime(BaseException):
+    """The cell's time is over."""
+
+
+def _out_of_time(*_):
+    raise OutOfTime
+
+
+def _run_cell(shell: InteractiveShell, source: str, time_s: float) -> list[dict]:
+    """Return the outputs of a cell as a notebook keeps them."""
+    error, shown = None, None
+    _TRACEBACK.clear()
+    signal.setitimer(signal.ITIMER_REAL, time_s)
+    try:
+        with capture.capture_output() as shown:
+            result = shell.run_cell(source, store_history=True)
+        error = result.error_before_exec or result.error_in_exec
+    except BaseException as raised:
+        error = raised
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    outputs = []
+    if shown is not None:
+        for name in ("stdout", "stderr"):
+            if text := getattr(shown, name):
+                outputs.append({"output_type": "stream", "name": name, "text": text})
+        for one in shown.outputs:
+            data = {kind: one.data[kind] for kind in KEPT if kind in one.data}
+            outputs.append({"output_type": "display_data", "data": data, "metadata": {}})
+    if error is not None:
+        told = "The cell took too long." if isinstance(error, OutOfTime) else str(error)
+        lines = "\n".join(map(str, _TRACEBACK))[-MAX_TRACEBACK:]
+        outputs.append(
+            {
+                "output_type": "error",
+                "ename": type(error).__name__,
+                "evalue": told[:2000],
+                "traceback": lines,
+            }
+        )
+    return outputs
+
+
+def begin(*, scratch_is_home: bool) -> None:
+    """Let go of what the process inherited: its output, and a home folder it cannot write to."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nothing, descriptor)
+    if scratch_is_home:
+        os.environ.update(TMPDIR="/tmp", HOME=HOME, IPYTHONDIR=f"{HOME}/.ipython")
+        os.chdir(HOME)

@@ -1,0 +1,202 @@
+"""Answers the judge from inside the student's process: calls, attributes, items, by value.
+
+Nothing here can be relied on once the student's code has run beside it, and nothing outside does:
+whatever is answered is checked and compared there.
+"""
+
+import contextlib
+import io
+import linecache
+import os
+import sys
+import traceback
+from itertools import islice
+
+import torch
+
+from gqa_lib.learn.watch import Watch, library_answer
+
+from .wire import MAX_ITEMS, Channel, pack, tensors_in, unpack
+
+MAX_PRINTED = 4000
+
+
+class JudgeObject:
+    """An object that stays with the judge, such as a cache handed to the student's function."""
+
+    def __init__(self, server: "Server", number: int):
+        self.__dict__.update(_server=server, _number=number)
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self._server.of_judge(self._number, name)
+
+
+class Server:
+    """Answers requests about the names in `namespace` until it is told to rest."""
+
+    def __init__(self, channel: Channel, namespace: dict):
+        self.channel, self.namespace = channel, namespace
+        self.objects: dict[int, object] = {}
+        self.tensors: dict[int, torch.Tensor] = {}
+
+    def serve(self) -> None:
+        """Answer until the judge says `rest`."""
+        while True:
+            request, blobs = self.channel.receive()
+            if request.get("op") == "rest":
+                self.tensors.clear()
+                return
+            self._answer(request, blobs)
+
+    def of_judge(self, number: int, name: str, arguments: tuple | None = None, keywords=None):
+        """Return an attribute of an object of the judge's, or what calling it gives."""
+        blobs: list = []
+        asked = {"judge": number, "name": name}
+        if arguments is not None:
+            asked["arguments"] = pack(list(arguments), blobs, self._refer)
+            asked["keywords"] = pack(dict(keywords), blobs, self._refer)
+        self.channel.send(asked, blobs)
+        reply, blobs = self.channel.receive()
+        if "error" in reply:
+            kind, text = reply["error"]
+            raise getattr(__import__("builtins"), kind, RuntimeError)(text)
+        if "method" in reply:
+            return lambda *given, **named: self.of_judge(number, name, given, named)
+        return unpack(reply["value"], blobs, self._resolve)
+
+    def _answer(self, request: dict, blobs: list) -> None:
+        printed, reply, sent = _Printed(), {}, []
+        try:
+            with contextlib.redirect_stdout(printed):
+                reply = self._do(request, blobs, sent)
+        except BaseException as error:
+            told = str(error) if isinstance(error, Exception) else type(error).__name__
+            kinds = [kind.__name__ for kind in type(error).__mro__]
+            reply, sent = {"error": [kinds[:20], told[:2000], _where(error)]}, []
+        if text := printed.getvalue():
+            reply["printed"] = text
+        self.channel.send(reply, sent)
+
+    def _do(self, request: dict, blobs: list, sent: list) -> dict:
+        operation = request["op"]
+        if operation == "get":
+            value = self.namespace[request["name"]]
+            return {"value": self._pack(value, sent), "answer": library_answer(value)}
+        if operation == "read":
+            return {"value": self._pack(self.tensors[request["tensor"]], sent)}
+        target = self.objects[request["object"]]
+        if operation == "call":
+            return self._call(target, request, blobs, sent)
+        if operation == "attribute":
+            result = getattr(target, request["name"])
+        elif operation == "item":
+            result = target[unpack(request["key"], blobs, self._resolve)]
+        elif operation == "length":
+            result = len(target)
+        else:
+            result = list(islice(target, MAX_ITEMS))
+        return {"value": self._pack(result, sent)}
+
+    def _call(self, target, request: dict, blobs: list, sent: list) -> dict:
+        arguments = unpack(request["arguments"], blobs, self._resolve)
+        keywords = unpack(request["keywords"], blobs, self._resolve)
+        what = unpack(request["watch"], blobs, self._resolve)
+        back, unseen = what.pop("arguments", False), what.pop("growth", False)
+        before = _copies([arguments, keywords]) if back else None
+        with Watch(given=arguments, **what) as watch:
+            result = target(*arguments, **keywords)
+        reply = {"value": None if unseen else self._pack(result, sent)}
+        if what:
+            reply["seen"] = vars(watch.seen(result))
+        if back and not _same([arguments, keywords], before):
+            reply["changed"] = pack([arguments, keywords], sent, self._refer)
+        return reply
+
+    def _pack(self, value, sent: list):
+        packed = pack(value, sent, self._refer)
+        for one, its in tensors_in(value, packed):
+            number = len(self.tensors)
+            self.tensors[number] = one
+            its |= {"number": number, "place": one.untyped_storage().data_ptr()}
+        return packed
+
+    def _refer(self, value) -> dict:
+        if isinstance(value, JudgeObject):
+            return {"judge": value._number}
+        number = id(value)
+        self.objects[number] = value
+        name = type(value).__name__ if not isinstance(value, type) else "type"
+        return {"object": number, "class": name, "callable": callable(value)}
+
+    def _resolve(self, reference: dict):
+        if "object" in reference:
+            return self.objects[reference["object"]]
+        if "judge" in reference:
+            return JudgeObject(self, reference["judge"])
+        return _record(reference["record"], unpack(reference["fields"], [], self._resolve))
+
+
+class _Printed(io.StringIO):
+    def write(self, text: str) -> int:
+        super().write(text[: max(0, MAX_PRINTED - self.tell())])
+        return len(text)
+
+
+def _record(name: str, fields: dict):
+    """Return one of the library's plain records: a model's shape or a machine."""
+    from gqa_lib.configs import ModelConfig
+    from gqa_lib.hardware import Hardware
+
+    return {"ModelConfig": ModelConfig, "Hardware": Hardware}[name](**fields)
+
+
+def _copies(value):
+    if isinstance(value, torch.Tensor):
+        return value.clone()
+    if isinstance(value, list | tuple):
+        return [_copies(one) for one in value]
+    if isinstance(value, dict):
+        return {key: _copies(one) for key, one in value.items()}
+    return value
+
+
+def _same(now, then) -> bool:
+    if isinstance(then, torch.Tensor):
+        return (
+            isinstance(now, torch.Tensor)
+            and (now.dtype, now.shape, now.device) == (then.dtype, then.shape, then.device)
+            and (now.device.type == "meta" or torch.equal(now, then))
+        )
+    if isinstance(then, list):
+        return len(now) == len(then) and all(map(_same, now, then))
+    if isinstance(then, dict):
+        return now.keys() == then.keys() and all(_same(now[key], then[key]) for key in then)
+    return now is then or now == then
+
+
+def _where(error: BaseException) -> str:
+    """Return the student's own line that an error comes from, in words."""
+    here = os.path.dirname(__file__)
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith((here, os.path.dirname(torch.__file__)))
+    ]
+    if not frames:
+        return ""
+    last = frames[-1]
+    line = (last.line or linecache.getline(last.filename, last.lineno or 0)).strip()
+    return f"in {last.name}, line {last.lineno}: {line}"[:300]
+
+
+def greet(namespace: dict, file_descriptor: int) -> Server:
+    """Return the server of a process whose line to the judge is an inherited descriptor."""
+    import socket
+
+    from .imports import watch_imports
+
+    watch_imports()
+    sys.setrecursionlimit(min(sys.getrecursionlimit(), 3000))
+    return Server(Channel(socket.socket(fileno=file_descriptor)), namespace)
