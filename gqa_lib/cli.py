@@ -18,16 +18,20 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return arguments.run(arguments) or 0
     except ModuleNotFoundError as error:
-        print(
-            f"gqa: this needs {error.name}, which comes with the course: "
-            "pip install -e '.[course]'",
-            file=sys.stderr,
-        )
+        print(f"gqa: {_missing(error.name or str(error))}", file=sys.stderr)
     except (ValueError, OSError, sqlite3.Error) as error:
         print(f"gqa: {error}", file=sys.stderr)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
     return 1
+
+
+def _missing(module: str) -> str:
+    """Return what to do about a module that is not there."""
+    if module.startswith("grading."):
+        return "this command is your instructor's; a students' copy of the course does not have it."
+    extra = "postgres" if module.startswith("psycopg") else "course"
+    return f"this needs {module}, which comes with the course: pip install -e '.[{extra}]'"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -68,6 +72,31 @@ def _parser() -> argparse.ArgumentParser:
     )
     verify.add_argument("lesson", nargs="*", help="numbers or names (default: all)")
     verify.add_argument("--show", action="store_true", help="print what a learner would read")
+
+    release = command("release", _release, "give the class its lessons")
+    release.add_argument("lesson", nargs="*", help="numbers or names (default: all)")
+    release.add_argument(
+        "--students",
+        metavar="FOLDER",
+        help="make the students' copy of the course instead: a "
+        "folder, or an archive named .zip or .tar.gz",
+    )
+    release.add_argument("--exchange", help="folder of the class's exchange (else $GQA_EXCHANGE)")
+    release.add_argument(
+        "--seed", type=_seed, help="what the hidden tests draw from, from now on; none: afresh"
+    )
+
+    roster = command("roster", _roster, "enter the class list into the gradebook")
+    roster.add_argument("file", type=Path, help="CSV with id, first_name, last_name, email")
+    roster.add_argument("--id-column", help="the column of the ids, if another would be taken")
+
+    due = command("due", _due, "enter due dates into the gradebook")
+    due.add_argument("file", type=Path, help="CSV with lesson, due")
+    due.add_argument("--timezone", help="as Europe/Berlin (default: this machine's)")
+
+    export = command("export", _export, "write the marks as CSV")
+    export.add_argument("file", nargs="?", type=Path, help="default: the terminal")
+    export.add_argument("--long", action="store_true", help="a row per student and lesson")
 
     command("demo", _demo, "a learner's round and two benchmarks, start to end", places=False)
     return parser
@@ -132,6 +161,56 @@ def _verify(arguments) -> int:
     for problem in problems:
         print(f"\n{problem}", file=sys.stderr)
     return len(problems) > 0
+
+
+def _seed(text: str) -> int | str:
+    try:
+        return text if text == "none" else int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number, nor none") from None
+
+
+def _release(arguments) -> None:
+    from gqa_lib.learn.manifest import find_lesson, lessons
+    from grading.classroom.bundle import students_bundle
+    from grading.classroom.records import set_course_seed
+    from grading.classroom.release import release
+    from grading.settings import class_exchange
+
+    chosen = [find_lesson(name) for name in arguments.lesson]
+    if arguments.students and chosen:
+        raise ValueError("a students' copy has every lesson: leave the lessons out.")
+    if arguments.exchange:
+        os.environ["GQA_EXCHANGE"] = arguments.exchange
+    if arguments.seed is not None:
+        set_course_seed(None if arguments.seed == "none" else arguments.seed)
+    if arguments.students:
+        made = students_bundle(Path(arguments.students), class_exchange())
+        print(f"{made}: hands in to {class_exchange() or 'an exchange that students must ask for'}")
+        return
+    for path in release(chosen or lessons()):
+        print(f"Released: {path}")
+
+
+def _roster(arguments) -> None:
+    from grading.classroom.roster import load_roster
+
+    print(load_roster(arguments.file, arguments.id_column))
+
+
+def _due(arguments) -> None:
+    from grading.classroom.due import load_due_dates
+
+    for due in load_due_dates(arguments.file, arguments.timezone):
+        print(due)
+
+
+def _export(arguments) -> None:
+    from grading.classroom.export import export
+
+    students = export(arguments.file, long=arguments.long)
+    if arguments.file:
+        print(f"{arguments.file}: the marks of {students} students")
 
 
 def _demo(arguments) -> int:

@@ -27,6 +27,8 @@ def demo() -> int:
     """Go a sample learner's round and run two benchmarks; return an exit code."""
     place = Path(tempfile.mkdtemp(prefix="gqa-demo-"))
     os.environ |= {"GQA_HOME": str(place / "records"), "GQA_WORK": str(place / "work")}
+    for name in ("GQA_EXCHANGE", "GQA_GRADEBOOK"):  # a class's: the sample learner is in none
+        os.environ.pop(name, None)
     put_lessons()
     lesson = find_lesson("01")
     for answers, said in (

@@ -11,7 +11,7 @@ from gqa_lib.learn import places
 from gqa_lib.learn.manifest import Lesson
 from gqa_lib.learn.work import put_lessons
 
-from .settings import nbgrader_config
+from .settings import class_exchange, is_students_copy, nbgrader_config
 
 
 def open_lab(lesson: Lesson, *, browser: bool | None = None, port: int | None = None) -> None:
@@ -24,7 +24,7 @@ def open_lab(lesson: Lesson, *, browser: bool | None = None, port: int | None = 
     """
     for line in put_lessons():
         print(line)
-    if not os.environ.get("GQA_EXCHANGE"):
+    if class_exchange() is None and not is_students_copy():
         _release_in_the_background()
     port = port or _free_port()
     token = secrets.token_hex(16)

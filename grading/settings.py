@@ -11,8 +11,7 @@ from pathlib import Path
 from traitlets.config import Config
 
 from gqa_lib.learn import places
-
-from .autograde import GRADE, SANITIZE
+from gqa_lib.learn.manifest import manifest
 
 COURSE_ID = "gqa"
 CELL_TIMEOUT_S = 300  # a cell may import torch and measure on two busy cores
@@ -23,9 +22,39 @@ def source_directory() -> Path:
     return places.course_root() / "grading" / "source"
 
 
+def is_students_copy() -> bool:
+    """Return whether this copy of the course was made by `gqa release --students`."""
+    return "class" in manifest()
+
+
+def class_exchange() -> Path | None:
+    """Return the class's exchange folder: `GQA_EXCHANGE`, else the one a students' copy names."""
+    named = os.environ.get("GQA_EXCHANGE") or manifest().get("class", {}).get("exchange")
+    return Path(named).expanduser() if named else None
+
+
 def exchange_root() -> Path:
-    """Return the exchange folder; `GQA_EXCHANGE` names a shared one for a class."""
-    return Path(os.environ.get("GQA_EXCHANGE") or places.home() / "exchange")
+    """Return the exchange folder: the class's, or a local one for a learner alone."""
+    return class_exchange() or places.home() / "exchange"
+
+
+def gradebook_url() -> str:
+    """Return the gradebook's database: `GQA_GRADEBOOK`, else a SQLite file among the records.
+
+    Raises:
+        ValueError: `GQA_GRADEBOOK` is not the address of a database.
+    """
+    chosen = os.environ.get("GQA_GRADEBOOK")
+    if chosen and "://" not in chosen:
+        raise ValueError(
+            f"GQA_GRADEBOOK is {chosen!r}, which is no database address. Give one such as "
+            "postgresql+psycopg://gqa@localhost/gqa, or unset it to use a SQLite file."
+        )
+    return chosen or _sqlite(places.home() / "gradebook.db")
+
+
+def _sqlite(path: Path) -> str:
+    return f"sqlite:///{path}?timeout=60"
 
 
 def nbgrader_config(home: Path | None = None, gradebook: Path | None = None) -> Config:
@@ -33,27 +62,32 @@ def nbgrader_config(home: Path | None = None, gradebook: Path | None = None) -> 
 
     Args:
         home: folder of the records; the user's data folder unless given.
-        gradebook: the gradebook's file, if not the one under `home`.
+        gradebook: the gradebook's file; if not given it is under `home` where that is given,
+            and else what `gradebook_url` says.
     """
+    if home and not gradebook:
+        gradebook = home / "gradebook.db"
     home = home or places.home()
-    gradebook = gradebook or home / "gradebook.db"
     config = Config()
     course = config.CourseDirectory
     course.course_id = COURSE_ID
     course.root = str(home / "course")
     course.source_directory = str(source_directory())
-    course.db_url = f"sqlite:///{gradebook}?timeout=60"
+    course.db_url = _sqlite(gradebook) if gradebook else gradebook_url()
     (home / "course").mkdir(parents=True, exist_ok=True)
 
     config.Exchange.root = str(exchange_root())
     config.Exchange.cache = str(home / "cache")
-    if not os.environ.get("GQA_EXCHANGE"):  # a local exchange is made on first use
+    if class_exchange() is None:  # a local exchange is made on first use
         for folder in (exchange_root(), exchange_root() / COURSE_ID / "inbound"):
             if not folder.exists():
                 folder.mkdir(parents=True)
                 folder.chmod(0o777)  # nbgrader refuses an exchange that others cannot write to
 
     config.ExecutePreprocessor.timeout = CELL_TIMEOUT_S  # of JupyterLab's Validate
-    config.Autograde.sanitize_preprocessors = SANITIZE
-    config.Autograde.autograde_preprocessors = GRADE
+    if not is_students_copy():  # which does not grade
+        from .autograde import GRADE, SANITIZE
+
+        config.Autograde.sanitize_preprocessors = SANITIZE
+        config.Autograde.autograde_preprocessors = GRADE
     return config

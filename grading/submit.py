@@ -5,30 +5,25 @@ on as a copy that replaces it at the end, so a round that is killed leaves it as
 """
 
 import fcntl
-import logging
 import os
 import shutil
 import time
-import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from nbgrader.api import Gradebook
-from nbgrader.auth import Authenticator
-from nbgrader.converters import GenerateAssignment, GenerateFeedback
-from nbgrader.coursedir import CourseDirectory
-from nbgrader.exchange import ExchangeFactory
+from nbgrader.converters import GenerateFeedback
+from nbgrader.converters.base import NbGraderException
 from nbgrader.utils import get_username
 
 from gqa_lib.learn import places, progress
 from gqa_lib.learn.manifest import Lesson, lessons
 
-from .autograde import autograde
 from .rebuild import own_cells, rebuild, unanswered
-from .safe.execute import room_for
-from .settings import nbgrader_config, source_directory
+from .settings import class_exchange, is_students_copy, nbgrader_config, source_directory
 from .source import read_notebook, write_instructor_notebook
+from .steps import course_of, exchange, file_log, generate, quietly
 
 
 class SubmitError(Exception):
@@ -95,18 +90,23 @@ def examine(lesson: Lesson) -> list[str]:
 def submit(lesson: Lesson) -> Marks:
     """Submit the learner's copy of a lesson; alone, grade it at once.
 
-    With `GQA_EXCHANGE` set the submission goes to the class and is graded by its instructor.
+    With the exchange of a class the submission goes there and is graded by its instructor.
 
     Raises:
         SubmitError: it was not submitted or not graded; nothing was changed or lost.
     """
     notes = examine(lesson)
-    in_class = bool(os.environ.get("GQA_EXCHANGE"))
-    with _one_at_a_time(), warnings.catch_warnings(), _kept_directory():
-        warnings.simplefilter("ignore")
+    in_class = class_exchange() is not None
+    if is_students_copy() and not in_class:
+        raise SubmitError(
+            "nothing was handed in: this copy of the course belongs to a class and does not know "
+            "where to. Ask your instructor for the folder of the class's exchange, then put it "
+            'into course.toml, under [class], as exchange = "/the/folder", or set GQA_EXCHANGE.'
+        )
+    with _one_at_a_time(), quietly():
         try:
             if in_class:
-                _Round(lesson, places.home() / "gradebook.db").submit()
+                _Round(lesson, None).submit()
                 return Marks(notes=notes)
             with _staged_gradebook() as gradebook:
                 marks = _Round(lesson, gradebook).grade()
@@ -133,29 +133,27 @@ def _reason(error: Exception) -> str:
 
 def release_all() -> None:
     """Release every lesson to the local exchange, so that JupyterLab's Assignment List has them."""
-    with _one_at_a_time(), warnings.catch_warnings(), _kept_directory():
-        warnings.simplefilter("ignore")
-        with _staged_gradebook() as gradebook:
-            for lesson in lessons():
-                _Round(lesson, gradebook).release()
+    with _one_at_a_time(), quietly(), _staged_gradebook() as gradebook:
+        for lesson in lessons():
+            _Round(lesson, gradebook).release()
 
 
 class _Round:
-    """nbgrader's steps for one lesson and this learner."""
+    """nbgrader's steps for one lesson and this learner, on a gradebook's file or the chosen one."""
 
-    def __init__(self, lesson: Lesson, gradebook: Path):
+    def __init__(self, lesson: Lesson, gradebook: Path | None):
         self.lesson = lesson
         self.config = nbgrader_config(gradebook=gradebook)
         self.config.Exchange.assignment_dir = str(places.work())
         self.config.SafeExecute.own_code = True
-        self.log = logging.getLogger("gqa.submit")
-        self.log.propagate = False
-        self.log.handlers = [logging.FileHandler(places.home() / "submit.log", mode="w")]
-        self.course = CourseDirectory(config=self.config)
-        self.course.assignment_id = lesson.slug
+        self.log = file_log("submit")
+        self.course = course_of(lesson, self.config)
 
     def grade(self) -> Marks:
         """Go the whole round."""
+        from .autograde import autograde  # which a students' copy does not have
+        from .safe.execute import room_for
+
         room = room_for(own_code=True)  # it gets ready meanwhile
         self.release()
         self.submit()
@@ -183,18 +181,27 @@ class _Round:
         if self.known() and there.exists() and there.read_bytes() == released:
             return
         try:
-            self.generate()
-        except RuntimeError:  # graded cells came or went: nbgrader refuses to change those
-            with Gradebook(self.course.db_url) as gradebook:
-                gradebook.remove_assignment(self.lesson.slug)  # progress keeps the marks
-            self.generate()
+            generate(self.course, self.log)
+        except NbGraderException:  # graded cells came or went: nbgrader refuses to change those
+            self.forget()
+            generate(self.course, self.log)
         self.exchange("ReleaseAssignment", force=True)
 
-    def generate(self) -> None:
-        """Make the release and enter the lesson into the gradebook."""
-        converter = GenerateAssignment(coursedir=self.course, config=self.config)
-        converter.log, converter.force = self.log, True
-        converter.start()
+    def forget(self) -> None:
+        """Take the lesson out of the gradebook of a learner alone; progress keeps the marks.
+
+        Raises:
+            SubmitError: others have marks for it there.
+        """
+        with Gradebook(self.course.db_url) as gradebook:
+            submissions = gradebook.find_assignment(self.lesson.slug).submissions
+            if any(one.student_id != get_username() for one in submissions):
+                raise SubmitError(
+                    f"the exercises of {self.lesson.slug} changed, and the gradebook holds other "
+                    "people's marks for it. To try the lesson yourself, name another folder for "
+                    "your own records with --home."
+                )
+            gradebook.remove_assignment(self.lesson.slug)
 
     def known(self) -> bool:
         """Return whether the gradebook has the lesson."""
@@ -207,16 +214,7 @@ class _Round:
 
     def exchange(self, step: str, **traits) -> None:
         """Run one step of nbgrader's exchange."""
-        make = getattr(ExchangeFactory(config=self.config), step)
-        app = make(
-            coursedir=self.course,
-            authenticator=Authenticator(config=self.config),
-            config=self.config,
-        )
-        app.log = self.log
-        for name, value in traits.items():
-            setattr(app, name, value)
-        app.start()
+        exchange(self.course, step, self.log, **traits)
 
     def scores(self) -> list[tuple[str, float, float]]:
         """Return (graded cell, score, points) in the order of the lesson."""
@@ -256,7 +254,13 @@ def _locked(lock) -> bool:
 
 @contextmanager
 def _staged_gradebook():
-    """Yield a copy of the gradebook; what was done to it becomes the gradebook at the end."""
+    """Yield a copy of the gradebook; what was done to it becomes the gradebook at the end.
+
+    A database that `GQA_GRADEBOOK` names has no file to copy: it is worked on itself.
+    """
+    if os.environ.get("GQA_GRADEBOOK"):
+        yield None
+        return
     real = places.home() / "gradebook.db"
     staged = real.with_name(f"gradebook.{os.getpid()}-{time.time_ns()}.db")
     for left in real.parent.glob("gradebook.*-*.db"):  # of a round that was killed
@@ -268,16 +272,6 @@ def _staged_gradebook():
         os.replace(staged, real)
     finally:
         staged.unlink(missing_ok=True)
-
-
-@contextmanager
-def _kept_directory():
-    """nbgrader changes the working directory."""
-    here = os.getcwd()
-    try:
-        yield
-    finally:
-        os.chdir(here)
 
 
 def report(lesson: Lesson, marks: Marks) -> str:

@@ -16,4 +16,5 @@ def _seed():
 
 @pytest.fixture(autouse=True)
 def _no_override(monkeypatch):
-    monkeypatch.delenv("GQA_BACKEND", raising=False)
+    for name in ("GQA_BACKEND", "GQA_EXCHANGE", "GQA_GRADEBOOK"):
+        monkeypatch.delenv(name, raising=False)

@@ -17,6 +17,7 @@ from gqa_lib.learn.work import put_lessons
 from grading.catalogue import filled, first_right, picked
 from grading.demo import HALF_WAY
 from grading.rebuild import rebuild, unanswered
+from grading.settings import gradebook_url
 from grading.source import grade_id, read_notebook
 from grading.submit import SubmitError, release_all, report, submit, work_notebook
 
@@ -148,6 +149,35 @@ def test_a_round_that_stops_half_way_changes_nothing(monkeypatch):
     assert work_notebook(LESSON).read_bytes() == mine
     assert len(progress.marks(LESSON.slug)) == 1
     monkeypatch.undo()
+
+
+def exercises_changed():
+    """Make the gradebook's lesson one with another exercise, released some time ago."""
+    with Gradebook(gradebook_url()) as gradebook:
+        gradebook.add_grade_cell(
+            "gone-check", LESSON.slug, LESSON.slug, max_score=1, cell_type="code"
+        )
+    shutil.rmtree(places.home() / "course" / "release" / LESSON.slug)
+
+
+def test_a_lesson_whose_exercises_changed_can_be_submitted_again():
+    submit(LESSON)
+    exercises_changed()
+    write(right())
+    assert submit(LESSON).score == 13
+    assert progress.marks(LESSON.slug) == [(0, 13), (13, 13)]
+
+
+def test_a_lesson_whose_exercises_changed_keeps_the_marks_of_others():
+    submit(LESSON)
+    with Gradebook(gradebook_url()) as gradebook:
+        gradebook.add_student("amelia")
+        gradebook.add_submission(LESSON.slug, "amelia")
+    exercises_changed()
+    with pytest.raises(SubmitError, match="other people's marks"):
+        submit(LESSON)
+    with Gradebook(gradebook_url()) as gradebook:
+        assert gradebook.find_submission(LESSON.slug, "amelia")
 
 
 def test_a_class_submission_is_handed_in_and_not_graded_here(learner, monkeypatch):

@@ -29,12 +29,17 @@ class Lesson:
 
 
 @cache
+def manifest() -> dict:
+    """Return what `course.toml` says."""
+    return tomllib.loads((course_root() / "course.toml").read_text(encoding="utf-8"))
+
+
+@cache
 def lessons() -> tuple[Lesson, ...]:
     """Return every lesson of the course, in order."""
-    manifest = tomllib.loads((course_root() / "course.toml").read_text(encoding="utf-8"))
     rows = (
         row | {k: tuple(row[k]) for k in ("prerequisites", "key_terms")}
-        for row in manifest["lessons"]
+        for row in manifest()["lessons"]
     )
     return tuple(Lesson(**row) for row in rows)
 

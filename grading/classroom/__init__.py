@@ -1,0 +1,1 @@
+"""A class's operations around grading: release, roster, due dates, marks out, and what changed."""

@@ -1,0 +1,104 @@
+"""`gqa release --students`: the course as students get it, which installs and works alone.
+
+What goes in is listed here, name by name; whatever the course gains later stays out until it is
+listed too. Solutions, hidden tests, planted answers and graders are not.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from gqa_lib.learn.manifest import lessons
+from gqa_lib.learn.places import course_root
+
+from .release import ReleaseError, check_built
+
+TOP = ("LICENSE", "constraints.txt", "environment.yml", "pyproject.toml", "scripts/setup.sh")
+GRADING = (
+    "__init__.py",
+    "lab.py",
+    "rebuild.py",
+    "settings.py",
+    "source.py",
+    "steps.py",
+    "submit.py",
+    "jupyter/nbgrader_config.py",
+    "jupyter/student/jupyter_lab_config.py",
+    "jupyter/student/jupyter_server_config.json",
+    "jupyter/student/labconfig/default_setting_overrides.json",
+    "jupyter/student/labconfig/page_config.json",
+)
+DATA = ("hints.json", "models.csv")  # of gqa_lib/data, beside the library's modules
+_WRITTEN_FOR_STUDENTS = Path(__file__).parent / "for_students"
+_ARCHIVES = {".zip": "zip", ".tar.gz": "gztar"}
+
+
+def students_bundle(target: Path, exchange: Path | None = None) -> Path:
+    """Make the students' copy of the course and return where it is.
+
+    Args:
+        target: a folder that is not there yet, or an archive's name in .zip or .tar.gz; the archive
+            holds one folder, called as the archive.
+        exchange: the class's exchange folder as students reach it; without one they are told to ask
+            for it when they submit.
+
+    Raises:
+        ReleaseError: the target is there already, a notebook is not what its source gives, or the
+            exchange is no absolute path.
+        OSError: it cannot be written.
+    """
+    target = target.resolve()
+    if target.exists():
+        raise ReleaseError(f"{target} is there already: name another folder, or remove that one.")
+    if exchange and not exchange.is_absolute():
+        raise ReleaseError(
+            f"the exchange is {exchange}, which would be another folder for everyone who runs "
+            "`gqa submit`: give its path from the root, as /srv/gqa-exchange."
+        )
+    check_built(lessons())
+    ending = next((ending for ending in _ARCHIVES if target.name.endswith(ending)), "")
+    name = target.name.removesuffix(ending)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".bundle-") as scratch:
+        made = Path(scratch, "tree", name)
+        _fill(made, exchange)
+        if ending:
+            packed = shutil.make_archive(
+                os.path.join(scratch, name), _ARCHIVES[ending], made.parent, name
+            )
+            made = Path(packed)
+        os.replace(made, target)
+    return target
+
+
+def _fill(folder: Path, exchange: Path | None) -> None:
+    root = course_root()
+    for path in _shipped(root):
+        copy = folder / path.relative_to(root)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
+    for path in _WRITTEN_FOR_STUDENTS.iterdir():
+        shutil.copy(path, folder)
+    manifest = (root / "course.toml").read_text(encoding="utf-8")
+    (folder / "course.toml").write_text(manifest + _class_table(exchange), encoding="utf-8")
+
+
+def _shipped(root: Path) -> Iterator[Path]:
+    """Yield the files that go in as they are."""
+    yield from (root / name for name in TOP)
+    yield from (root / "grading" / name for name in GRADING)
+    yield from sorted((root / "gqa_lib").rglob("*.py"))
+    yield from (root / "gqa_lib" / "data" / name for name in DATA)
+    yield from (lesson.pristine for lesson in lessons())
+    yield from sorted((root / "notebooks" / "benchmarks").glob("*.ipynb"))
+
+
+def _class_table(exchange: Path | None) -> str:
+    """Return the table of course.toml that makes it a students' copy."""
+    named = json.dumps(str(exchange or ""), ensure_ascii=False)  # a string in TOML, too
+    return (
+        f"\n# Where `gqa submit` hands in; GQA_EXCHANGE overrides.\n[class]\nexchange = {named}\n"
+    )

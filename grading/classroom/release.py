@@ -1,0 +1,85 @@
+"""`gqa release`: gives the class its lessons, through nbgrader's own converter and exchange."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from nbgrader.converters.base import NbGraderException
+from nbgrader.exchange import ExchangeError
+
+from gqa_lib.learn import places
+from gqa_lib.learn.manifest import Lesson
+
+from ..build import student_notebook
+from ..settings import class_exchange, nbgrader_config, source_directory
+from ..source import write_instructor_notebook
+from ..steps import course_of, exchange, file_log, generate, quietly
+
+
+class ReleaseError(ValueError):
+    """A release that was not made; the message tells the instructor what to do."""
+
+
+def release(lessons: Sequence[Lesson]) -> list[Path]:
+    """Release lessons to the class's exchange and return where they lie in it.
+
+    A lesson released before is replaced there; marks and submissions stay.
+
+    Raises:
+        ReleaseError: there is no exchange, or a lesson cannot be released; those before it were.
+    """
+    if class_exchange() is None:
+        raise ReleaseError(
+            "nothing was released: no exchange is named. It is the folder that students and you "
+            "both reach; give it with --exchange, or set GQA_EXCHANGE, and nbgrader's own commands "
+            "and Formgrader use it too."
+        )
+    check_built(lessons)
+    return [_release_one(lesson) for lesson in lessons]
+
+
+def check_built(lessons: Sequence[Lesson]) -> None:
+    """See that the notebooks for students are what nbgrader makes of their sources now.
+
+    Raises:
+        ReleaseError: one is not, for example because someone worked in it.
+    """
+    with tempfile.TemporaryDirectory() as scratch, quietly():
+        stale = [
+            lesson.pristine
+            for lesson in lessons
+            if not lesson.pristine.exists()
+            or lesson.pristine.read_text(encoding="utf-8")
+            != student_notebook(lesson, Path(scratch))
+        ]
+    if stale:
+        raise ReleaseError(
+            "nothing was released: "
+            + ", ".join(map(str, stale))
+            + " is not what its source gives, so it may hold answers or old exercises. "
+            "Run `gqa build`."
+        )
+
+
+def _release_one(lesson: Lesson) -> Path:
+    write_instructor_notebook(lesson, source_directory())
+    with quietly():
+        course, log = course_of(lesson, nbgrader_config()), file_log("release")
+        try:
+            generate(course, log)
+            exchange(course, "ReleaseAssignment", log, force=True)
+        except (NbGraderException, ExchangeError) as error:
+            raise ReleaseError(f"{lesson.slug} was not released: {_reason(error)}") from error
+    return class_exchange() / course.course_id / "outbound" / lesson.slug
+
+
+def _reason(error: Exception) -> str:
+    """Return why in words; nbgrader keeps the reason of a failed conversion in its log."""
+    log = places.home() / "release.log"
+    if "Cannot add or remove cells" in log.read_text(encoding="utf-8"):
+        return (
+            "its exercises are others than those students have handed in, and their marks hang on "
+            "the old ones. The old release stays in place. Keep those exercises for this class, or "
+            "give up the marks with `nbgrader db assignment remove`."
+        )
+    return f"{str(error).strip()} Details: {log}."

@@ -1,0 +1,134 @@
+"""CSV as learning platforms write and read it."""
+
+import codecs
+import csv
+import io
+import os
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_MOST_ERRORS = 10
+
+
+@dataclass(frozen=True)
+class Table:
+    """A CSV file: its columns as they are named, and (line, cells) of each row that is not empty.
+
+    Attributes:
+        path: the file.
+        columns: the names in its first line.
+        rows: of each row the line it ends on, and column -> text.
+    """
+
+    path: Path
+    columns: list[str]
+    rows: list[tuple[int, dict[str, str]]]
+
+    def column(self, *names: str) -> str | None:
+        """Return the first column called one of `names`, in the order of `names`, or None.
+
+        Case, blanks, hyphens and underscores do not matter.
+        """
+        by_name = {_plain(column): column for column in reversed(self.columns)}
+        return next((by_name[n] for n in map(_plain, names) if n in by_name), None)
+
+    def need(self, what: str, *names: str) -> str:
+        """Return `column(*names)`.
+
+        Raises:
+            ValueError: there is none.
+        """
+        if found := self.column(*names):
+            return found
+        raise ValueError(
+            f"{self.path}: no column holds {what}. Its columns are {', '.join(self.columns)}; name "
+            f"one of them {names[0]!r}."
+        )
+
+
+def read_table(path: Path) -> Table:
+    """Read a CSV file with a line of column names, separated by commas, semicolons or tabs.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is not text, has no columns, or a row has more cells than there are columns.
+    """
+    text = _text(path)
+    first = text.partition("\n")[0]
+    separator = max(",;\t", key=first.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    columns = [name.strip() for name in next(reader, [])]
+    if not any(columns):
+        raise ValueError(f"{path} is empty: its first line must name the columns.")
+    rows, wrong = [], []
+    for cells in reader:
+        if len(cells) > len(columns) and any(cells[len(columns) :]):
+            wrong.append(
+                f"line {reader.line_num}: {len(cells)} cells for {len(columns)} columns; put a "
+                "cell that contains the separator in double quotes"
+            )
+        elif any(cell.strip() for cell in cells):
+            padded = cells + [""] * (len(columns) - len(cells))
+            row = {name: cell.strip() for name, cell in zip(columns, padded, strict=False)}
+            rows.append((reader.line_num, row))
+    refuse(path, wrong)
+    return Table(path, columns, rows)
+
+
+def refuse(path: Path, wrong: list[str]) -> None:
+    """Refuse a file in which something is wrong.
+
+    Raises:
+        ValueError: `wrong` is not empty; the message lists it.
+    """
+    if not wrong:
+        return
+    shown = wrong[:_MOST_ERRORS]
+    if len(wrong) > len(shown):
+        shown.append(f"and {len(wrong) - len(shown)} more")
+    raise ValueError("\n  ".join([f"{path}: nothing was changed, because of", *shown]))
+
+
+def write_table(path: Path | None, rows: Iterable[Iterable]) -> None:
+    """Write rows as CSV to a file, which is never there in part, or to the standard output.
+
+    Text that a spreadsheet would run as a formula gets a quote mark in front.
+    """
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([_cell(cell) for cell in row] for row in rows)
+    if path is None:
+        sys.stdout.write(text.getvalue())
+        return
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text.getvalue(), encoding="utf-8", newline="")
+    os.replace(part, path)
+
+
+def _cell(value) -> str:
+    """Return the text of a cell: numbers to 10 digits, nothing for None."""
+    if value is None:
+        return ""
+    if isinstance(value, int | float):
+        return format(value, ".10g")
+    return f"'{value}" if value.startswith(_FORMULA) else value
+
+
+def _text(path: Path) -> str:
+    content = path.read_bytes()
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return content.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ValueError(
+            f"{path}: line {line} is not UTF-8. Save the file as “CSV UTF-8”, so that no name is "
+            "garbled."
+        ) from error
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_-]+", "", name).casefold()
