@@ -23,6 +23,7 @@ from nbgrader.preprocessors import (
     SaveAutoGrades,
 )
 
+from .outputs import SanitizeOutputs
 from .rebuild import Rebuild
 
 
@@ -48,6 +49,7 @@ SANITIZE = [
 GRADE = [
     Execute,
     ForgiveWarnings,
+    SanitizeOutputs,
     IgnorePattern,
     ClearMetadataPreprocessor,
     LimitOutput,

@@ -12,6 +12,7 @@ from traitlets.config import Config
 
 from gqa_lib.learn import places
 
+from . import collect, feedback
 from .autograde import GRADE, SANITIZE
 
 COURSE_ID = "gqa"
@@ -59,4 +60,6 @@ def nbgrader_config(home: Path | None = None, gradebook: Path | None = None) -> 
     config.Execute.extra_arguments = ["--HistoryManager.hist_file=:memory:", "--log-level=ERROR"]
     config.Autograde.sanitize_preprocessors = SANITIZE
     config.Autograde.autograde_preprocessors = GRADE
+    collect.configure(config)
+    feedback.configure(config)
     return config
