@@ -31,7 +31,7 @@ _AGAIN = "Open the lesson in JupyterLab, save it and submit again."
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-class Refused(Exception):
+class Refused(ValueError):
     """Something that does not come in; the message is a sentence for who handed it in."""
 
 
@@ -94,10 +94,7 @@ def read_file(folder: int, name: str, limit: int = MAX_BYTES) -> bytes:
     finally:
         os.close(descriptor)
     if len(content) > limit:
-        raise Refused(
-            f"it is larger than {limit / 2**20:g} MB, and grading reads no more. Clear its outputs "
-            "(Edit > Clear Outputs of All Cells), save it and submit again."
-        )
+        raise Refused(_too_large(limit))
     return content
 
 
@@ -107,6 +104,8 @@ def parse(content: bytes) -> NotebookNode:
     Raises:
         Refused: it is not a notebook of nbformat 3 or 4 that is valid and of bounded size.
     """
+    if len(content) > MAX_BYTES:
+        raise Refused(_too_large(MAX_BYTES))
     try:
         data = json.loads(content.decode("utf-8"))
     except UnicodeDecodeError:
@@ -170,6 +169,13 @@ def _missing(folder: int, name: str) -> str:
     return (
         f"The notebook {name} is not in the submission; {found} was found instead. Rename your "
         f"notebook to {name} and submit again."
+    )
+
+
+def _too_large(limit: int) -> str:
+    return (
+        f"it is larger than {limit / 2**20:g} MB, and grading reads no more. Clear its outputs "
+        "(Edit > Clear Outputs of All Cells), save it and submit again."
     )
 
 

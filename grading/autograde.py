@@ -23,6 +23,7 @@ from nbgrader.preprocessors import (
     SaveAutoGrades,
 )
 
+from .collect import clean_submitted
 from .outputs import SanitizeOutputs
 from .rebuild import Rebuild
 
@@ -64,7 +65,9 @@ def autograde(course: CourseDirectory, log: logging.Logger) -> None:
 
     Raises:
         nbgrader.converters.base.NbGraderException: a submission could not be graded.
+        ValueError: the assignment was not released here.
     """
+    clean_submitted(course)
     converter = Autograde(coursedir=course, config=course.config)
     converter.log = log
     converter.force = True

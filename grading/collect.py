@@ -4,6 +4,7 @@ Either way the folder that is graded holds the expected notebooks as `admit` let
 time of submission and the secret that names its feedback, each checked or made here.
 """
 
+import glob
 import os
 import pwd
 import re
@@ -136,6 +137,23 @@ def arrival(folder: int, names: Iterable[str]) -> datetime:
             continue
     latest = max(changed, default=os.fstat(folder).st_ctime)
     return datetime.fromtimestamp(latest, UTC).replace(tzinfo=None)
+
+
+def clean_submitted(course: CourseDirectory) -> None:
+    """Clean every folder of `submitted/` of the course's assignment and student.
+
+    nbgrader does so one by one, as `configure` has it; it passes over a folder without any
+    notebook, which then has no mark and no reason. Here it gets both.
+
+    Raises:
+        ValueError: the assignment has no release.
+    """
+    names = expected_notebooks(course, course.assignment_id)
+    pattern = course.format_path(
+        course.submitted_directory, course.student_id, course.assignment_id
+    )
+    for folder in sorted(glob.glob(pattern)):
+        clean_folder(Path(folder), names, course)
 
 
 def clean_folder(folder: Path, names: list[str], course: CourseDirectory) -> list[Admitted]:

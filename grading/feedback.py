@@ -12,8 +12,10 @@ for parts of it, and takes MathJax's place there.
 import re
 from pathlib import Path
 
+from nbconvert.preprocessors import Preprocessor
 from nbformat import NotebookNode
-from nbgrader.preprocessors import ClearHiddenTests, GetGrades, NbGraderPreprocessor
+from nbgrader.preprocessors import ClearHiddenTests, GetGrades
+from traitlets import Bool
 from traitlets.config import Config
 
 from .markup import markdown2html
@@ -36,7 +38,7 @@ def configure(config: Config) -> None:
     config.GenerateFeedback.preprocessors = [Marks, HideHidden]
 
 
-class SafePage(NbGraderPreprocessor):
+class SafePage(Preprocessor):
     """Leaves in a notebook that becomes a page nothing that could act there."""
 
     def preprocess(self, nb, resources):
@@ -65,14 +67,17 @@ class Marks(GetGrades):
         cell.metadata.nbgrader["unmarked"] = grade.needs_manual_grade
 
 
-class HideHidden(ClearHiddenTests):
+class HideHidden(Preprocessor):
     """Takes hidden tests out of a page: from their cells and wherever their lines are quoted."""
+
+    enabled = Bool(True, help="Whether to take them out").tag(config=True)
 
     def preprocess(self, nb, resources):
         """Return the notebook with a remark in the place of each hidden test."""
         hidden: set[str] = set()
+        region = _hidden_region(ClearHiddenTests(parent=self.parent))
         for cell in filter(is_graded, nb.cells):
-            cell.source, lines = self._split(cell.source)
+            cell.source, lines = _split(cell.source, region)
             hidden |= lines
         shown = {line.strip() for cell in nb.cells for line in cell.source.split("\n")}
         telling = {line for line in hidden - shown if len(line) >= _LEAST_TELLING}
@@ -81,12 +86,17 @@ class HideHidden(ClearHiddenTests):
                 _censor(output, telling)
         return nb, resources
 
-    def _split(self, source: str) -> tuple[str, set[str]]:
-        """Return a cell's text without its hidden tests, and the lines of those."""
-        begin, end = re.escape(self.begin_test_delimeter), re.escape(self.end_test_delimeter)
-        region = re.compile(rf"^[^\n]*{begin}.*?(?:{end}[^\n]*$|\Z)", re.MULTILINE | re.DOTALL)
-        lines = {line.strip() for found in region.findall(source) for line in found.split("\n")}
-        return region.sub(RAN_HERE, source), lines
+
+def _hidden_region(marks: ClearHiddenTests) -> re.Pattern:
+    """Return the pattern of hidden tests, from the mark that begins them to the one that ends."""
+    begin, end = re.escape(marks.begin_test_delimeter), re.escape(marks.end_test_delimeter)
+    return re.compile(rf"^[^\n]*{begin}.*?(?:{end}[^\n]*$|\Z)", re.MULTILINE | re.DOTALL)
+
+
+def _split(source: str, region: re.Pattern) -> tuple[str, set[str]]:
+    """Return a cell's text without its hidden tests, and the lines of those."""
+    lines = {line.strip() for found in region.findall(source) for line in found.split("\n")}
+    return region.sub(RAN_HERE, source), lines
 
 
 def _censor(output: NotebookNode, hidden: set[str]) -> None:

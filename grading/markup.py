@@ -65,7 +65,8 @@ def formula(tex: str, *, block: bool) -> str:
     try:
         if len(tex) > MAX_FORMULA:
             raise ValueError("too long")
-        element = convert_to_element(tex, display="block" if block else "inline")
+        known = tex.replace("{aligned}", "{split}")  # the same, and known to latex2mathml
+        element = convert_to_element(known, display="block" if block else "inline")
         for node in element.iter():
             _check_math(node)
         return tostring(element, encoding="unicode")
@@ -85,7 +86,7 @@ def _check_math(node) -> None:
         if name not in _MATH_ATTRIBUTES or not re.fullmatch(r"[\w.%#+ -]*", value):
             del node.attrib[name]
     node.text = html.unescape(node.text) if node.text else node.text
-    if node.text and re.match(r"\\[A-Za-z]", node.text):
+    if node.text and re.match(r"\\[A-Za-z]|&$", node.text):
         raise ValueError(f"{node.text} is not known")
 
 

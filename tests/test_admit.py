@@ -12,6 +12,7 @@ from nbgrader.utils import parse_utc
 
 import grading.collect
 from grading.admit import MAX_BYTES, MAX_CELLS, MAX_SOURCE, Refused, opened, parse, read_file
+from grading.autograde import autograde
 from grading.rebuild import MAX_ANSWER, rebuild
 from grading.source import grade_id, read_notebook
 
@@ -180,13 +181,13 @@ def hand_in(room, folder_of):
 
 
 @pytest.fixture(scope="module", params=["collected", "by hand"])
-def graded(request, tmp_path_factory):
+def graded(request, tmp_path_factory, empty_classroom):
     """A class graded in one run, whose submissions came one way or the other."""
     root = tmp_path_factory.mktemp("class")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GQA_HOME", str(root))
         patch.delenv("GQA_EXCHANGE", raising=False)
-        room = Classroom(root)
+        room = Classroom(root, like=empty_classroom)
         folders = {}
 
         def in_submitted(student):
@@ -269,13 +270,6 @@ def test_what_an_instructor_filled_in_is_set_aside_and_not_lost(graded):
 # Collecting
 
 
-@pytest.fixture
-def room(tmp_path, monkeypatch):
-    monkeypatch.setenv("GQA_HOME", str(tmp_path))
-    monkeypatch.delenv("GQA_EXCHANGE", raising=False)
-    return Classroom(tmp_path)
-
-
 def submitted_by(room, student, **inbox):
     folder = room.inbox(student, **inbox)
     nbformat.write(room.answered(), folder / FILE)
@@ -351,6 +345,13 @@ def test_a_link_in_the_place_of_a_submitted_folder_is_not_followed(room):
     assert room.autograde()
     assert room.scores() == {"alice": 0}
     assert not folder.is_symlink()
+
+
+def test_a_submitted_folder_without_a_notebook_is_graded_0(room):
+    room.folder("submitted", "alice").mkdir(parents=True)
+    (room.folder("submitted", "alice") / "timestamp.txt").write_text("2026-13-77")
+    autograde(room.course, room.log)
+    assert room.scores() == {"alice": 0}
 
 
 def test_a_folder_of_which_nothing_can_be_read_is_said(tmp_path):
