@@ -21,6 +21,8 @@ from nbgrader.preprocessors import (
     SaveAutoGrades,
 )
 
+from .collect import clean_submitted
+from .outputs import SanitizeOutputs
 from .rebuild import Rebuild
 from .safe.execute import SafeExecute
 
@@ -34,6 +36,7 @@ SANITIZE = [
 ]
 GRADE = [
     SafeExecute,
+    SanitizeOutputs,
     IgnorePattern,
     ClearMetadataPreprocessor,
     LimitOutput,
@@ -48,7 +51,9 @@ def autograde(course: CourseDirectory, log: logging.Logger) -> None:
 
     Raises:
         nbgrader.converters.base.NbGraderException: a submission could not be graded.
+        ValueError: the assignment was not released here.
     """
+    clean_submitted(course)
     converter = Autograde(coursedir=course, config=course.config)
     converter.log = log
     converter.force = True

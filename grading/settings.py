@@ -86,8 +86,11 @@ def nbgrader_config(home: Path | None = None, gradebook: Path | None = None) -> 
 
     config.ExecutePreprocessor.timeout = CELL_TIMEOUT_S  # of JupyterLab's Validate
     if not is_students_copy():  # which does not grade
+        from . import collect, feedback
         from .autograde import GRADE, SANITIZE
 
         config.Autograde.sanitize_preprocessors = SANITIZE
         config.Autograde.autograde_preprocessors = GRADE
+        collect.configure(config)
+        feedback.configure(config)
     return config

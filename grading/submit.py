@@ -20,6 +20,7 @@ from nbgrader.utils import get_username
 from gqa_lib.learn import places, progress
 from gqa_lib.learn.manifest import Lesson, lessons
 
+from .admit import parse
 from .rebuild import own_cells, rebuild, unanswered
 from .settings import class_exchange, is_students_copy, nbgrader_config, source_directory
 from .source import read_notebook, write_instructor_notebook
@@ -70,9 +71,10 @@ def examine(lesson: Lesson) -> list[str]:
         )
     try:
         submitted = read_notebook(path)
+        parse(path.read_bytes())  # as grading will
     except ValueError as error:
         raise SubmitError(
-            f"{path} was not submitted: {error}. An older copy may be in "
+            f"{path} was not submitted: {str(error).rstrip('.')}. An older copy may be in "
             f"{path.parent / '.ipynb_checkpoints'}; earlier submissions are kept."
         ) from None
     released = read_notebook(lesson.pristine)

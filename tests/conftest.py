@@ -18,3 +18,26 @@ def _seed():
 def _no_override(monkeypatch):
     for name in ("GQA_BACKEND", "GQA_EXCHANGE", "GQA_GRADEBOOK"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def empty_classroom(tmp_path_factory):
+    """The folder of a classroom where an assignment is released and nobody has handed in."""
+    from classroom import Classroom
+
+    root = tmp_path_factory.mktemp("empty-classroom")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GQA_HOME", str(root))
+        patch.delenv("GQA_EXCHANGE", raising=False)
+        Classroom(root)
+    return root
+
+
+@pytest.fixture
+def room(tmp_path, monkeypatch, empty_classroom):
+    """A classroom of its own."""
+    from classroom import Classroom
+
+    monkeypatch.setenv("GQA_HOME", str(tmp_path))
+    monkeypatch.delenv("GQA_EXCHANGE", raising=False)
+    return Classroom(tmp_path, like=empty_classroom)

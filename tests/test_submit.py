@@ -14,6 +14,7 @@ import grading.submit
 from gqa_lib.learn import places, progress
 from gqa_lib.learn.manifest import find_lesson, lessons
 from gqa_lib.learn.work import put_lessons
+from grading.admit import MAX_BYTES
 from grading.catalogue import filled, first_right, picked
 from grading.demo import HALF_WAY
 from grading.rebuild import rebuild, unanswered
@@ -215,6 +216,13 @@ def test_an_unreadable_notebook_is_refused_with_a_sentence(content, said):
     with pytest.raises(SubmitError, match=said):
         submit(LESSON)
     assert not (places.home() / "gradebook.db").exists()
+
+
+def test_a_notebook_that_grading_would_not_read_is_not_submitted():
+    with work_notebook(LESSON).open("a") as file:
+        file.write(" " * MAX_BYTES)
+    with pytest.raises(SubmitError, match=r"larger than 5 MB.*Clear its outputs"):
+        submit(LESSON)
 
 
 def test_a_missing_or_renamed_notebook_is_named(learner):

@@ -1,0 +1,101 @@
+"""Keeps of a cell's outputs only what cannot become markup: plain text, PNG and JPEG images."""
+
+import base64
+import binascii
+import re
+
+from nbformat import NotebookNode
+from nbgrader.preprocessors import NbGraderPreprocessor
+
+MAX_TEXT = 100_000  # characters of one output
+MAX_IMAGE = 3 * 2**20  # bytes
+MAX_OUTPUTS = 200  # of one cell
+_ESCAPES = re.compile(
+    r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # titles and links of terminals
+    r"|\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-Z\\^_]?"  # colours, cursor
+    r"|[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+_MAGIC = {
+    "image/png": (b"\x89PNG\r\n\x1a\n", b"IEND"),
+    "image/jpeg": (b"\xff\xd8\xff", b"\xff\xd9"),
+}
+
+
+class SanitizeOutputs(NbGraderPreprocessor):
+    """Cleans the outputs of every cell, so that the graded notebook holds nothing that acts."""
+
+    def preprocess_cell(self, cell, resources, cell_index):
+        """Return the cell with clean outputs."""
+        if cell.cell_type == "code":
+            cell.outputs = clean_outputs(cell.outputs)
+        return cell, resources
+
+
+def clean_outputs(outputs: list) -> list[NotebookNode]:
+    """Return the outputs as text and images; what is malformed is left out."""
+    cleaned = filter(None, map(_clean, outputs[:MAX_OUTPUTS]))
+    return list(map(NotebookNode, cleaned))
+
+
+def plain(text) -> str:
+    """Return text as it is read: no terminal codes, no control characters, not too long."""
+    if isinstance(text, list):
+        text = "".join(part for part in text if isinstance(part, str))
+    if not isinstance(text, str):
+        return ""
+    text = _ESCAPES.sub("", text[: 2 * MAX_TEXT])
+    lines = (line.rstrip("\r").rsplit("\r", 1)[-1] for line in text.split("\n"))
+    text = "\n".join(lines)  # of a line that a progress bar wrote again and again, the last
+    return text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "\n(cut off here)"
+
+
+def is_image(mimetype: str, content: str) -> bool:
+    """Return whether base64 text is an image of that type, PNG or JPEG."""
+    try:
+        raw = base64.b64decode("".join(content.split()), validate=True)
+    except (binascii.Error, ValueError, AttributeError):
+        return False
+    begins, ends = _MAGIC[mimetype]
+    return raw.startswith(begins) and ends in raw[-64:] and len(raw) <= MAX_IMAGE
+
+
+def _clean(output) -> dict | None:
+    kind = output.get("output_type") if isinstance(output, dict) else None
+    if kind == "stream":
+        name = "stderr" if output.get("name") == "stderr" else "stdout"
+        return {"output_type": kind, "name": name, "text": plain(output.get("text"))}
+    if kind == "error":
+        lines = output.get("traceback")
+        return {
+            "output_type": kind,
+            "ename": plain(output.get("ename")),
+            "evalue": plain(output.get("evalue")),
+            "traceback": [plain(line) for line in lines if isinstance(line, str)]
+            if isinstance(lines, list)
+            else [],
+        }
+    if kind in ("display_data", "execute_result"):
+        return _clean_data(kind, output)
+    return None
+
+
+def _clean_data(kind: str, output: dict) -> dict:
+    given = output.get("data") if isinstance(output.get("data"), dict) else {}
+    told = output.get("metadata") if isinstance(output.get("metadata"), dict) else {}
+    data, metadata = {}, {}
+    for mimetype in _MAGIC:
+        content = given.get(mimetype)
+        content = "".join(content) if isinstance(content, list) else content
+        if isinstance(content, str) and is_image(mimetype, content):
+            data[mimetype] = "".join(content.split())
+            about = told.get(mimetype)
+            if isinstance(about, dict) and isinstance(about.get("alt"), str):
+                metadata[mimetype] = {"alt": plain(about["alt"])[:1000]}
+    text = plain(given.get("text/plain"))
+    if text or not data:
+        data["text/plain"] = text or "(an output that is neither text nor a PNG or JPEG image)"
+    cleaned = {"output_type": kind, "data": NotebookNode(data), "metadata": NotebookNode(metadata)}
+    if kind == "execute_result":
+        count = output.get("execution_count")
+        cleaned["execution_count"] = count if isinstance(count, int) else None
+    return cleaned
