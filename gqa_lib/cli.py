@@ -86,6 +86,14 @@ def _parser() -> argparse.ArgumentParser:
         "--seed", type=_seed, help="what the hidden tests draw from, from now on; none: afresh"
     )
 
+    grade = command("grade", _grade, "grade the class's new and changed submissions of a lesson")
+    grade.add_argument("lesson", help="number or name, for example 04")
+    grade.add_argument("--students", help="only these ids, separated by commas")
+    grade.add_argument("--workers", type=int, help="notebooks at once (default: by the cores)")
+    grade.add_argument("--all", action="store_true", help="what has not changed, too")
+    grade.add_argument("--collect", action="store_true", help="collect from the exchange first")
+    grade.add_argument("--feedback", action="store_true", help="make and release feedback after")
+
     roster = command("roster", _roster, "enter the class list into the gradebook")
     roster.add_argument("file", type=Path, help="CSV with id, first_name, last_name, email")
     roster.add_argument("--id-column", help="the column of the ids, if another would be taken")
@@ -190,6 +198,26 @@ def _release(arguments) -> None:
         return
     for path in release(chosen or lessons()):
         print(f"Released: {path}")
+
+
+def _grade(arguments) -> int:
+    from gqa_lib.learn.manifest import find_lesson
+    from grading.classroom.grading import grade_class
+    from grading.safe.sandbox import NoSandbox
+
+    try:
+        outcome = grade_class(
+            find_lesson(arguments.lesson),
+            students=arguments.students.split(",") if arguments.students else None,
+            workers=arguments.workers,
+            everything=arguments.all,
+            collect=arguments.collect,
+            feedback=arguments.feedback,
+        )
+    except NoSandbox as error:
+        print(f"gqa grade: {error}", file=sys.stderr)
+        return 1
+    return len(outcome.failed) > 0
 
 
 def _roster(arguments) -> None:

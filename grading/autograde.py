@@ -6,18 +6,13 @@ Formgrader's button all grade the same way.
 
 import logging
 
-from nbconvert.preprocessors import ClearMetadataPreprocessor
 from nbgrader.converters import Autograde
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import (
     AssignLatePenalties,
     CheckCellMetadata,
-    ClearOutput,
-    DeduplicateIds,
-    IgnorePattern,
     LimitOutput,
     OverwriteCells,
-    OverwriteKernelspec,
     SaveAutoGrades,
 )
 
@@ -26,19 +21,10 @@ from .outputs import SanitizeOutputs
 from .rebuild import Rebuild
 from .safe.execute import SafeExecute
 
-SANITIZE = [
-    Rebuild,
-    ClearOutput,
-    DeduplicateIds,
-    OverwriteKernelspec,
-    OverwriteCells,
-    CheckCellMetadata,
-]
+SANITIZE = [Rebuild, OverwriteCells]  # what else nbgrader mends there, the release never has
 GRADE = [
     SafeExecute,
     SanitizeOutputs,
-    IgnorePattern,
-    ClearMetadataPreprocessor,
     LimitOutput,
     SaveAutoGrades,
     AssignLatePenalties,
@@ -46,14 +32,20 @@ GRADE = [
 ]
 
 
-def autograde(course: CourseDirectory, log: logging.Logger) -> None:
+def autograde(course: CourseDirectory, log: logging.Logger, *, cleaned: bool = False) -> None:
     """Grade what was collected for `course.assignment_id` and `course.student_id`.
+
+    Args:
+        course: nbgrader's course, with its configuration.
+        log: what nbgrader says.
+        cleaned: `clean_submitted` has been called.
 
     Raises:
         nbgrader.converters.base.NbGraderException: a submission could not be graded.
         ValueError: the assignment was not released here.
     """
-    clean_submitted(course)
+    if not cleaned:
+        clean_submitted(course)
     converter = Autograde(coursedir=course, config=course.config)
     converter.log = log
     converter.force = True

@@ -6,17 +6,20 @@ lies beside its graded notebook, which is written last: whatever is killed, and 
 run grades what has no such note or an older one, and nothing else.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
 import os
 import queue
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from unittest.mock import patch
 
+import nbgrader.api
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
@@ -24,6 +27,7 @@ from tqdm import tqdm
 
 from .admit import admit, opened, parse
 from .autograde import autograde
+from .collect import clean_submitted
 from .rebuild import rebuild, released_folder
 from .safe.execute import cells_of, remember
 from .safe.grade_notebook import Cell, grade_notebook
@@ -82,16 +86,18 @@ def grade(
     """
     assignment = _assignment(course)
     submitted = _submitted(course, students)
-    outcome = Outcome()
-    todo = []
+    outcome, todo = Outcome(), []
     for student, folder in submitted.items():
+        course.student_id = student
+        clean_submitted(course)
         now = _fingerprint(folder, assignment, seed)
         if not everything and _noted(course, student) == now:
             outcome.unchanged.append(student)
         else:
             todo.append((student, folder, now))
     if todo:
-        with _Rooms(min(workers or default_workers(), len(todo)), seed) as rooms:
+        count = min(workers or default_workers(), len(todo))
+        with _rooms(count, seed) as rooms, _one_engine():
             _grade_all(course, log, assignment, todo, rooms, outcome)
     return outcome
 
@@ -102,9 +108,9 @@ def default_workers() -> int:
 
 
 def _grade_all(course, log, assignment, todo, rooms, outcome: Outcome) -> None:
-    """Run the notebooks on the rooms; write what comes of each, one after the other."""
+    """Run the notebooks in the rooms; write what comes of each, one after the other."""
     with (
-        ThreadPoolExecutor(rooms.count) as pool,
+        ThreadPoolExecutor(rooms.qsize()) as pool,
         tqdm(total=len(todo), unit="notebook", desc=course.assignment_id, mininterval=0.5) as bar,
     ):
         waiting = {
@@ -115,24 +121,33 @@ def _grade_all(course, log, assignment, todo, rooms, outcome: Outcome) -> None:
             for done in as_completed(waiting):
                 student, now = waiting[done]
                 done.result()
-                try:
-                    course.student_id = student
-                    autograde(course, log)
-                    _note(course, student, now)
-                    outcome.graded.append(student)
-                except NbGraderException as error:
-                    outcome.failed[student] = str(error)
+                _write_down(course, log, student, now, outcome)
                 bar.update()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def _run_ahead(folder: Path, assignment: _Assignment, rooms: "_Rooms") -> None:
+def _write_down(course, log, student: str, fingerprint: str, outcome: Outcome) -> None:
+    """Take one student's submission through nbgrader's autograde, then note that it is done."""
+    course.student_id = student
+    try:
+        autograde(course, log, cleaned=True)
+    except NbGraderException as error:
+        outcome.failed[student] = str(error)
+    else:
+        _note(course, student, fingerprint)
+        outcome.graded.append(student)
+
+
+def _run_ahead(folder: Path, assignment: _Assignment, rooms: queue.SimpleQueue) -> None:
     """Run a submission's notebooks now; nbgrader's own steps then find what came of them."""
     for cells in _cells_to_run(folder, assignment):
-        with rooms.one() as room:
-            grade_notebook(cells, room, rooms.limits)
+        room = rooms.get()
+        try:
+            grade_notebook(cells, room, Limits())
+        finally:
+            rooms.put(room)
         remember(cells)
 
 
@@ -146,38 +161,25 @@ def _cells_to_run(folder: Path, assignment: _Assignment) -> Iterator[list[Cell]]
         yield cells_of(rebuilt)[1]
 
 
-class _Rooms:
-    """So many rooms, lent one at a time; all get ready at once."""
-
-    def __init__(self, count: int, seed: int | None):
-        self.count, self.limits = count, Limits()
-        self._all = [Room(seed=seed) for _ in range(count)]
-        self._free: queue.SimpleQueue[Room] = queue.SimpleQueue()
-        for room in self._all:
-            self._free.put(room)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        for room in self._all:
-            threading.Thread(target=room.close).start()
-
-    def one(self):
-        """Return a context with a room that nobody else uses meanwhile."""
-        return _Lent(self._free)
+@contextlib.contextmanager
+def _rooms(count: int, seed: int | None) -> Iterator[queue.SimpleQueue]:
+    """Yield so many rooms, to be lent one at a time; all get ready at once."""
+    made = [Room(seed=seed) for _ in range(count)]
+    free = queue.SimpleQueue()
+    for room in made:
+        free.put(room)
+    try:
+        yield free
+    finally:
+        for room in made:
+            room.close()
 
 
-class _Lent:
-    def __init__(self, free: queue.SimpleQueue):
-        self._free = free
-
-    def __enter__(self) -> Room:
-        self.room = self._free.get()
-        return self.room
-
-    def __exit__(self, *exception):
-        self._free.put(self.room)
+@contextlib.contextmanager
+def _one_engine() -> Iterator[None]:
+    """Let nbgrader, which opens the gradebook nine times a submission, compile its queries once."""
+    with patch.object(nbgrader.api, "create_engine", cache(nbgrader.api.create_engine)):
+        yield
 
 
 def _assignment(course: CourseDirectory) -> _Assignment:

@@ -88,7 +88,9 @@ def nbgrader_config(home: Path | None = None, gradebook: Path | None = None) -> 
     if not is_students_copy():  # which does not grade
         from . import collect, feedback
         from .autograde import GRADE, SANITIZE
+        from .classroom.records import course_seed
 
+        config.SafeExecute.seed = course_seed()
         config.Autograde.sanitize_preprocessors = SANITIZE
         config.Autograde.autograde_preprocessors = GRADE
         collect.configure(config)

@@ -156,7 +156,7 @@ class _Round:
         from .autograde import autograde  # which a students' copy does not have
         from .safe.execute import room_for
 
-        room = room_for(own_code=True)  # it gets ready meanwhile
+        room = room_for(own_code=True, seed=self.config.SafeExecute.seed)  # it gets ready meanwhile
         self.release()
         self.submit()
         self.course.student_id = get_username()

@@ -8,7 +8,7 @@ import threading
 from nbformat import NotebookNode, from_dict
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import is_grade, is_locked, is_solution
-from traitlets import Bool, Dict
+from traitlets import Bool, Dict, Int
 
 from .grade_notebook import ANSWER, TEST, TRUSTED, Cell, grade_notebook
 from .limits import Limits
@@ -26,6 +26,9 @@ class SafeExecute(NbGraderPreprocessor):
     own_code = Bool(
         False, help="The code is the own one of who grades: without a sandbox it runs as it is."
     ).tag(config=True)
+    seed = Int(None, allow_none=True, help="The course's seed of the hidden tests.").tag(
+        config=True
+    )
     limits = Dict(help="Limits of a submission; see grading.safe.limits.Limits.").tag(config=True)
 
     def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
@@ -33,7 +36,7 @@ class SafeExecute(NbGraderPreprocessor):
         places, cells = cells_of(nb)
         done = _outputs_known.pop(key_of(cells), None)
         if done is None:
-            room = room_for(own_code=self.own_code)
+            room = room_for(own_code=self.own_code, seed=self.seed)
             grade_notebook(cells, room, Limits(**self.limits))
             done = [cell.outputs for cell in cells]
         for place, outputs in zip(places, done, strict=True):
@@ -75,27 +78,27 @@ def remember(cells: list[Cell]) -> None:
     _outputs_known[key_of(cells)] = [cell.outputs for cell in cells]
 
 
-_rooms: dict[bool, Room] = {}
+_rooms: dict[tuple, Room] = {}
 _making = threading.Lock()
 
 
-def room_for(*, own_code: bool = False) -> Room:
+def room_for(*, own_code: bool = False, seed: int | None = None) -> Room:
     """Return this process's room, made on first use and closed at its end.
 
     Raises:
         NoSandbox: there is none here, and the code is not known to be one's own.
     """
     with _making:
-        if own_code not in _rooms:
-            _rooms[own_code] = _new_room(own_code)
-            atexit.register(_rooms[own_code].close)
-        return _rooms[own_code]
+        if (own_code, seed) not in _rooms:
+            room = _rooms[own_code, seed] = _new_room(own_code, seed)
+            atexit.register(room.close)
+        return _rooms[own_code, seed]
 
 
-def _new_room(own_code: bool) -> Room:
+def _new_room(own_code: bool, seed: int | None) -> Room:
     try:
-        return Room()
+        return Room(seed=seed)
     except NoSandbox:
         if not own_code:
             raise
-        return Room("open")
+        return Room("open", seed)
