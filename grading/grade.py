@@ -33,6 +33,7 @@ from .safe.execute import cells_of, remember
 from .safe.grade_notebook import Cell, grade_notebook
 from .safe.limits import Limits
 from .safe.pool import Room
+from .safe.sandbox import NoSandbox
 from .source import grade_id, read_notebook
 
 NOTE = ".graded.json"
@@ -120,8 +121,13 @@ def _grade_all(course, log, assignment, todo, rooms, outcome: Outcome) -> None:
         try:
             for done in as_completed(waiting):
                 student, now = waiting[done]
-                done.result()
-                _write_down(course, log, student, now, outcome)
+                if (error := done.exception()) is None:
+                    _write_down(course, log, student, now, outcome)
+                elif isinstance(error, NoSandbox):
+                    raise error
+                else:
+                    log.error("%s: not graded", student, exc_info=error)
+                    outcome.failed[student] = str(error)
                 bar.update()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,169 @@
+"""Grading a class: in parallel, changed submissions only, killed and resumed, honest marks."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbgrader.api import Gradebook
+from nbgrader.utils import compute_checksum
+
+from gqa_lib.learn.manifest import find_lesson
+from grading.catalogue import catalogue, filled, first_right
+from grading.classroom.grading import grade_class
+from grading.classroom.records import set_course_seed
+from grading.grade import NOTE, GradeError
+from grading.safe import sandbox
+from grading.settings import gradebook_url, nbgrader_config, source_directory
+from grading.source import grade_id, read_notebook, write_instructor_notebook
+from grading.steps import course_of, file_log, generate, quietly
+
+pytestmark = pytest.mark.skipif(
+    bool(sandbox._problem()), reason=f"no sandbox here: {sandbox._problem()}"
+)
+LESSON = find_lesson("00")
+RIGHT = first_right(LESSON)
+(EXERCISE,) = RIGHT
+WRONG = next(one.source for one in catalogue(LESSON) if not one.right)
+FULL, NOTHING = 2.0, 0.0
+
+
+@pytest.fixture
+def course(tmp_path, monkeypatch):
+    """A class in which lesson 00 is released."""
+    monkeypatch.setenv("GQA_HOME", str(tmp_path))
+    write_instructor_notebook(LESSON, source_directory())
+    with quietly():
+        made = course_of(LESSON, nbgrader_config())
+        generate(made, file_log("release"))
+    return made
+
+
+def hand_in(course, student, answer, at="2026-11-20 12:00:00.000000 UTC"):
+    folder = Path(course.format_path(course.submitted_directory, student, LESSON.slug))
+    folder.mkdir(parents=True, exist_ok=True)
+    notebook = filled(read_notebook(LESSON.pristine), {EXERCISE: answer})
+    nbformat.write(notebook, str(folder / f"{LESSON.slug}.ipynb"))
+    (folder / "timestamp.txt").write_text(at)
+
+
+def scores():
+    with Gradebook(gradebook_url()) as gradebook:
+        return {s.student.id: s.score for s in gradebook.assignment_submissions(LESSON.slug)}
+
+
+def test_a_class_is_graded_and_then_only_what_changed(course, capsys):
+    answers = {"ada": RIGHT[EXERCISE], "ben": WRONG, "cy": "def " + EXERCISE + "(:"}
+    for student, answer in answers.items():
+        hand_in(course, student, answer)
+    assert sorted(grade_class(LESSON, workers=2).graded) == ["ada", "ben", "cy"]
+    assert scores() == {"ada": FULL, "ben": NOTHING, "cy": NOTHING}
+    assert "3 graded" in capsys.readouterr().out
+
+    hand_in(course, "ben", RIGHT[EXERCISE])
+    again = grade_class(LESSON)
+    assert (again.graded, sorted(again.unchanged)) == (["ben"], ["ada", "cy"])
+    assert scores()["ben"] == FULL
+    told = capsys.readouterr().out
+    assert "ben" in told
+    assert "1 up by 2 points" in told
+
+    assert grade_class(LESSON, students=["ada"], everything=True).graded == ["ada"]
+    set_course_seed(7)  # other draws: every mark is to be made again
+    assert len(grade_class(LESSON).graded) == 3
+    assert grade_class(LESSON).graded == []
+
+
+def test_a_new_test_regrades_what_was_graded(course):
+    hand_in(course, "ada", RIGHT[EXERCISE])
+    grade_class(LESSON)
+    with Gradebook(gradebook_url()) as gradebook:
+        cell = gradebook.find_source_cell(f"{EXERCISE}-check", LESSON.slug, LESSON.slug)
+        new = next(c for c in read_notebook(LESSON.pristine).cells if grade_id(c) == cell.name)
+        new.source = "assert False, 'a new test'"
+        cell.source, cell.checksum = new.source, compute_checksum(new)
+        gradebook.db.commit()
+    assert grade_class(LESSON).graded == ["ada"]
+    assert scores() == {"ada": NOTHING}
+
+
+def test_one_submission_that_cannot_be_read_stops_no_other(course):
+    hand_in(course, "ada", RIGHT[EXERCISE])
+    hand_in(course, "ben", RIGHT[EXERCISE])
+    broken = Path(course.format_path(course.submitted_directory, "ben", LESSON.slug))
+    (broken / f"{LESSON.slug}.ipynb").write_text("{")
+    outcome = grade_class(LESSON)
+    assert sorted(outcome.graded) == ["ada", "ben"]
+    assert scores() == {"ada": FULL, "ben": NOTHING}
+    assert grade_class(LESSON).graded == []
+
+
+def test_students_without_a_submission_and_two_gradings_at_once_are_named(course):
+    with pytest.raises(GradeError, match="Collect first"):
+        grade_class(LESSON)
+    hand_in(course, "ada", RIGHT[EXERCISE])
+    with pytest.raises(GradeError, match=r"zoe: no submission.*There are ada"):
+        grade_class(LESSON, students=["zoe"])
+    with (Path(os.environ["GQA_HOME"]) / "grade.lock").open("w") as lock:
+        import fcntl
+
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(GradeError, match="another `gqa grade` goes on"):
+            grade_class(LESSON)
+
+
+def test_a_grading_that_is_killed_goes_on_and_grades_each_once(course, tmp_path):
+    everyone = [f"s{number:02}" for number in range(8)]
+    for number, student in enumerate(everyone):
+        hand_in(course, student, RIGHT[EXERCISE] if number % 2 else WRONG)
+    noted: dict[str, float] = {}
+
+    def notes():
+        return {p.parents[1].name: p.stat().st_mtime for p in tmp_path.rglob(NOTE)}
+
+    command = [sys.executable, "-m", "gqa_lib.cli", "grade", LESSON.number, "--workers", "2"]
+    for least in (1, 4):
+        nowhere = dict.fromkeys(("stdout", "stderr"), subprocess.DEVNULL)
+        running = subprocess.Popen(command, **nowhere)
+        give_up = time.monotonic() + 60
+        while len(notes()) < least and running.poll() is None and time.monotonic() < give_up:
+            time.sleep(0.02)
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+        noted |= {student: at for student, at in notes().items() if student not in noted}
+    outcome = grade_class(LESSON)
+    assert sorted([*outcome.graded, *outcome.unchanged]) == everyone
+    assert set(outcome.unchanged) == set(noted)  # once noted, never graded again
+    assert all(notes()[student] == at for student, at in noted.items())
+    expected = {s: FULL if n % 2 else NOTHING for n, s in enumerate(everyone)}
+    assert scores() == expected
+
+
+def test_other_peoples_code_is_refused_without_a_sandbox(course, monkeypatch):
+    hand_in(course, "ada", RIGHT[EXERCISE])
+    monkeypatch.setattr(sandbox, "_problem", lambda: "bubblewrap (bwrap) is not installed.")
+    with pytest.raises(sandbox.NoSandbox, match="bubblewrap"):
+        grade_class(LESSON)
+    assert scores() == {}
+
+
+def test_nbgraders_own_autograde_takes_the_same_way(course):
+    hand_in(course, "ada", RIGHT[EXERCISE])
+    hand_in(course, "eve", "import os\nos._exit(0)")
+    binary = Path(sys.executable).with_name("nbgrader")
+    done = subprocess.run(
+        [binary, "autograde", LESSON.slug], capture_output=True, text=True, cwd=course.root
+    )
+    assert done.returncode == 0, done.stderr
+    assert scores() == {"ada": FULL, "eve": NOTHING}
+    page = Path(course.format_path(course.autograded_directory, "eve", LESSON.slug))
+    graded = json.loads((page / f"{LESSON.slug}.ipynb").read_text())
+    told = [o for cell in graded["cells"] for o in cell.get("outputs", []) if "evalue" in o]
+    assert any("Your code was stopped: its process ended" in one["evalue"] for one in told)
+    shutil.rmtree(page)
