@@ -1,0 +1,78 @@
+"""The judge's verdict on a submission is the one a learner's own check gives."""
+
+import pytest
+
+from gqa_lib.learn.manifest import lessons
+from grading.catalogue import catalogue
+from grading.cells import known_cells
+from grading.safe import sandbox
+from grading.safe.grade_notebook import ANSWER, TEST, TRUSTED, Cell, grade_notebook
+from grading.safe.limits import Limits
+from grading.safe.pool import Room
+from grading.source import grade_id, is_graded, is_solution, read_source, source_of
+
+pytestmark = pytest.mark.skipif(
+    bool(sandbox._problem()), reason=f"no sandbox here: {sandbox._problem()}"
+)
+
+
+@pytest.fixture(scope="module")
+def room():
+    made = Room()
+    yield made
+    made.close()
+
+
+def verdict(lesson, answer, room):
+    """Return what the judge says to one answer in the solved lesson: its messages."""
+    cells = []
+    for cell in known_cells(read_source(source_of(lesson))):
+        name = grade_id(cell)
+        if is_graded(cell):
+            if name.startswith(f"{answer.exercise}-"):
+                cells.append(Cell(TEST, cell.source, cell.metadata.nbgrader.points))
+        elif is_solution(cell):
+            cells.append(Cell(ANSWER, answer.source if name == answer.exercise else cell.source))
+        else:
+            cells.append(Cell(TRUSTED, cell.source))
+    grade_notebook(cells, room, Limits())
+    return [o["evalue"] for c in cells for o in c.outputs if o["output_type"] == "error"]
+
+
+def differences(lesson, answers, room):
+    """Yield the answers on which judge and catalogue differ."""
+    for answer in answers:
+        messages = verdict(lesson, answer, room)
+        if bool(messages) == answer.right:
+            yield answer.exercise, answer.title, messages
+
+
+def sample(lesson):
+    """The first right answer to each exercise, and its first and last wrong one."""
+    by_exercise = {}
+    for answer in catalogue(lesson):
+        by_exercise.setdefault(answer.exercise, {}).setdefault(answer.right, []).append(answer)
+    return [
+        answer
+        for kinds in by_exercise.values()
+        for answer in (kinds[True][0], kinds[False][0], kinds[False][-1])
+    ]
+
+
+@pytest.mark.parametrize("lesson", lessons(), ids=lambda lesson: lesson.slug)
+def test_a_sample_of_the_catalogue_gets_the_same_verdict(lesson, room):
+    assert list(differences(lesson, sample(lesson), room)) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lesson", lessons(), ids=lambda lesson: lesson.slug)
+def test_the_whole_catalogue_gets_the_same_verdict(lesson, room):
+    assert list(differences(lesson, catalogue(lesson), room)) == []
+
+
+def test_what_a_learner_reads_is_what_the_check_says(room):
+    lesson = next(lesson for lesson in lessons() if lesson.number == "01")
+    named = [one for one in sample(lesson) if one.says]
+    for answer in named:
+        read = " ".join(" ".join(verdict(lesson, answer, room)).split())
+        assert answer.says in read
