@@ -153,7 +153,10 @@ def clean_submitted(course: CourseDirectory) -> None:
         course.submitted_directory, course.student_id, course.assignment_id
     )
     for folder in sorted(glob.glob(pattern)):
-        clean_folder(Path(folder), names, course)
+        try:
+            clean_folder(Path(folder), names, course)
+        except OSError as error:  # nbgrader will come to it, and grade nothing of it
+            course.log.error("%s cannot be made ready to be graded: %s", folder, error)
 
 
 def clean_folder(folder: Path, names: list[str], course: CourseDirectory) -> list[Admitted]:

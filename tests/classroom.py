@@ -12,7 +12,7 @@ from nbgrader.auth import Authenticator
 from nbgrader.converters import Autograde, GenerateAssignment, GenerateFeedback
 from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
-from nbgrader.preprocessors import Execute, NbGraderPreprocessor
+from nbgrader.preprocessors import NbGraderPreprocessor
 
 from grading.cells import run_cell
 from grading.collect import SafeCollect
@@ -79,9 +79,7 @@ class Classroom:
         self.config.Exchange.root = str(root / "exchange")
         self.config.ExchangeCollect.check_owner = False
         steps = self.config.Autograde.autograde_preprocessors
-        self.config.Autograde.autograde_preprocessors = [
-            RunHere if step is Execute else step for step in steps
-        ]
+        self.config.Autograde.autograde_preprocessors = [RunHere, *steps[1:]]
         self.inbound = root / "exchange" / "gqa" / "inbound"
         self.inbound.mkdir(parents=True, exist_ok=True)
         self.inbound.parents[1].chmod(0o777)

@@ -76,7 +76,7 @@ def a_folder(folder, room):
 
 def a_device(folder, room):
     try:
-        os.mknod(folder / FILE, 0o666 | stat.S_IFCHR, os.makedev(1, 5))  # /dev/zero
+        os.mknod(folder / FILE, 0o666 | stat.S_IFCHR, os.makedev(1, 3))  # /dev/null
     except PermissionError:  # not root: the nearest thing to it
         os.mkfifo(folder / FILE)
 
@@ -172,7 +172,7 @@ def hand_in(room, folder_of):
     (beside / "math.py").write_text(RIGHT)
     (beside / "torch").mkdir()
     (beside / "nbgrader_config.py").write_text("boom")
-    (beside / "zero").symlink_to("/dev/zero")
+    (beside / "passwd").symlink_to("/etc/passwd")
     for student, time in (("garbage", "yesterday, honest"), ("seventies", "1970-01-01 UTC")):
         nbformat.write(room.answered(), folder_of(student) / FILE)
         (room_folder := folder_of(student)).joinpath("timestamp.txt").write_text(time)

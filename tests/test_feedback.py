@@ -108,12 +108,12 @@ def test_honest_markdown_reads_as_it_should():
         "## Why\n\nIt is **twice**, see [here](https://example.org/?a=1&b=2), for `x < y`:\n\n"
         "| a | b |\n|---|---|\n| 1 | $x$ |\n\n```python\ndef f(): pass\n```\n\n"
         "<details><summary>More</summary>\n\nText\n\n</details>\n\n"
-        f"![A dot](data:image/png;base64,{PNG})\n\n- [ ] to do\n\nList<int>"
+        f"![A dot, $x$](data:image/png;base64,{PNG})\n\n- [ ] to do\n\nList<int>"
     )
     page = BeautifulSoup(made, "html.parser")
     assert page.a["href"] == "https://example.org/?a=1&b=2"
     assert page.code.text == "x < y"
-    assert page.img["alt"] == "A dot"
+    assert page.img["alt"] == "A dot, a formula"
     assert page.find("span", class_="k").text == "def"
     assert page.summary.text == "More"
     assert page.td.text == "1"
