@@ -127,9 +127,6 @@ def submit(lesson: Lesson) -> Marks:
 def _reason(error: Exception) -> str:
     """Return why a round failed, in words; nbgrader keeps the reason in its log."""
     log = places.home() / "submit.log"
-    text = log.read_text(encoding="utf-8") if log.exists() else ""
-    if "DeadKernelError" in text:
-        return "Python itself ended while it ran your cells (os._exit, or out of memory)."
     return f"{str(error).strip() or type(error).__name__}. Details: {log}."
 
 

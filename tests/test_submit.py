@@ -18,6 +18,7 @@ from grading.admit import MAX_BYTES
 from grading.catalogue import filled, first_right, picked
 from grading.demo import HALF_WAY
 from grading.rebuild import rebuild, unanswered
+from grading.safe import execute, sandbox
 from grading.settings import gradebook_url
 from grading.source import grade_id, read_notebook
 from grading.submit import SubmitError, release_all, report, submit, work_notebook
@@ -191,14 +192,25 @@ def test_a_class_submission_is_handed_in_and_not_graded_here(learner, monkeypatc
     assert "Feedback comes from your instructor" in report(LESSON, marks)
 
 
-def test_a_kernel_that_ends_is_said_and_loses_nothing():
+def test_a_process_that_ends_costs_its_own_exercise_and_says_why():
     def end(cells):
-        cells[place_of(cells, "attention")].source = "import os; os._exit(3)"
+        cells[place_of(cells, "split_heads")].source = "import os; os._exit(3)"
 
     edited(end)
-    with pytest.raises(SubmitError, match="Python itself ended"):
-        submit(LESSON)
-    assert progress.marks(LESSON.slug) == []
+    marks = submit(LESSON)
+    scores = {name.removesuffix("-check"): score for name, score, _ in marks.scores}
+    assert (scores["split_heads"], scores["attention"], scores["merge_heads"]) == (0, 4, 1)
+    assert "Your code was stopped: its process ended" in marks.feedback.read_text("utf-8")
+    assert progress.marks(LESSON.slug) == [(marks.score, 13)]
+
+
+def test_ones_own_code_runs_without_a_sandbox_where_there_is_none_and_that_is_said(monkeypatch):
+    monkeypatch.setattr(sandbox, "_problem", lambda: "bubblewrap (bwrap) is not installed.")
+    monkeypatch.setattr(execute, "_rooms", {})
+    write(right())
+    marks = submit(LESSON)
+    assert marks.score == 13
+    assert any("without a sandbox" in note for note in marks.notes)
 
 
 @pytest.mark.parametrize(

@@ -95,11 +95,12 @@ class ForkedStudent(StudentProcess):
         super().__init__(limits)
         ours, theirs = socket.socketpair()
         self.judge_line, judge_end = socket.socketpair()
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        if hasattr(socket, "SO_PASSCRED"):  # the kernel then tells whose message it is
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self._forker, self._channel = forker, Channel(ours)
         self._number = forker.spawn(limits.as_dict(), [theirs, judge_end])
         ours.settimeout(START_S)
-        self.pid = _sender(ours)
+        self.pid = _sender(ours) or self._number
         if refused := self._receive(START_S).get("refused"):
             raise Ended(str(refused))
         self.watch_memory()
@@ -156,8 +157,9 @@ class Judge:
     def __init__(self, forker: Forker, student: StudentProcess, seed: int | None):
         ours, theirs = socket.socketpair()
         self._forker, self._channel = forker, Channel(ours)
-        limits = {**student.limits.as_dict(), "processes": 4096, "file_mb": 1}
-        request = {"limits": limits, "student": student.pid, "seed": seed}
+        limits = student.limits
+        may = {"address_mb": limits.address_mb, "cpu_s": limits.cpu_s, "file_mb": 1}
+        request = {"limits": may, "student": student.pid, "seed": seed}
         self._number = forker.spawn(request, [theirs, student.judge_line.dup()])
 
     def ask(self, message: dict, time_s: float) -> dict:
@@ -235,7 +237,9 @@ def _warm_students(kind: str) -> Forker:
 
 
 def _sender(line: socket.socket) -> int:
-    """Return the number, seen from here, of the process whose message waits on a line."""
+    """Return the number, seen from here, of the process whose message waits on a line, or 0."""
+    if not hasattr(socket, "SCM_CREDENTIALS"):
+        return 0
     _, ancillary, *_ = line.recvmsg(1, socket.CMSG_SPACE(12), socket.MSG_PEEK)
     for level, kind, data in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS):

@@ -37,7 +37,10 @@ def main() -> None:
     def child(limits: dict, descriptors: list[int]) -> None:
         grader, judge = (socket.socket(fileno=descriptor) for descriptor in descriptors)
         try:
-            (isolate if isolated else limit)(limits)
+            if isolated:
+                isolate(limits)
+            else:  # one's own code, on one's own machine
+                limit({"cpu_s": limits["cpu_s"]})
         except OSError as error:
             Channel(grader).send({"refused": str(error)})
             return

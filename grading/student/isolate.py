@@ -57,22 +57,25 @@ def isolate(limits: dict) -> None:
 
 
 def limit(limits: dict) -> None:
-    """Limit this process and its children: memory, CPU time, processes, files, in MB and s."""
-    for name, value in (
-        ("AS", limits["address_mb"] << 20),
-        ("CPU", limits["cpu_s"]),
-        ("NPROC", limits["processes"]),
-        ("FSIZE", limits["file_mb"] << 20),
-        ("NOFILE", limits["open_files"]),
-        ("CORE", 0),
-        ("MSGQUEUE", 0),
-        ("MEMLOCK", 65536),
+    """Limit this process and its children in what `limits` names, in MB and s."""
+    for name, kind, unit in (
+        ("address_mb", "AS", 1 << 20),
+        ("cpu_s", "CPU", 1),
+        ("processes", "NPROC", 1),
+        ("file_mb", "FSIZE", 1 << 20),
+        ("open_files", "NOFILE", 1),
     ):
-        if hasattr(resource, f"RLIMIT_{name}"):
-            kind = getattr(resource, f"RLIMIT_{name}")
-            hard = resource.getrlimit(kind)[1]
-            value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-            resource.setrlimit(kind, (value, value))
+        if name in limits:
+            _limit(kind, limits[name] * unit)
+    for kind in ("CORE", "MSGQUEUE", "MEMLOCK"):
+        _limit(kind, 0)
+
+
+def _limit(name: str, value: int) -> None:
+    if kind := getattr(resource, f"RLIMIT_{name}", None):
+        hard = resource.getrlimit(kind)[1]
+        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(kind, (value, value))
 
 
 def _own_folders(scratch_mb: int) -> None:
