@@ -15,14 +15,14 @@ import queue
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from unittest.mock import patch
 
-import nbgrader.api
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
+from sqlalchemy import Engine
+from sqlalchemy.orm import scoped_session, sessionmaker
 from tqdm import tqdm
 
 from .admit import admit, opened, parse
@@ -98,7 +98,7 @@ def grade(
             todo.append((student, folder, now))
     if todo:
         count = min(workers or default_workers(), len(todo))
-        with _rooms(count, seed) as rooms, _one_engine():
+        with _rooms(count, seed) as rooms, _one_database():
             _grade_all(course, log, assignment, todo, rooms, outcome)
     return outcome
 
@@ -182,9 +182,19 @@ def _rooms(count: int, seed: int | None) -> Iterator[queue.SimpleQueue]:
 
 
 @contextlib.contextmanager
-def _one_engine() -> Iterator[None]:
-    """Let nbgrader, which opens the gradebook nine times a submission, compile its queries once."""
-    with patch.object(nbgrader.api, "create_engine", cache(nbgrader.api.create_engine)):
+def _one_database() -> Iterator[None]:
+    """Let nbgrader, which opens the gradebook nine times a submission, look at its tables once."""
+    engines: dict[str, Engine] = {}
+    first = Gradebook.__init__
+
+    def again(self, db_url, course_id="default_course", authenticator=None):
+        if db_url not in engines:
+            first(self, db_url, course_id, authenticator)
+            engines[db_url] = self.engine
+        self.engine, self.course_id, self.authenticator = engines[db_url], course_id, authenticator
+        self.db = scoped_session(sessionmaker(bind=self.engine))
+
+    with patch.object(Gradebook, "__init__", again):
         yield
 
 

@@ -36,3 +36,4 @@ def main() -> None:
 
 
 main()
+os._exit(0)  # without taking apart what takes long to take apart

@@ -4,6 +4,7 @@ python -m grading.student CONTROL_DESCRIPTOR isolate|plain
 """
 
 import ctypes
+import os
 import socket
 import sys
 
@@ -54,3 +55,4 @@ def main() -> None:
 
 
 main()
+os._exit(0)  # without taking apart what takes long to take apart
