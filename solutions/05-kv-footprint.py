@@ -824,7 +824,7 @@ plots.show(fig, alt=f"KiB of cache per token of {len(picked)} models, most first
 # lengths, three element sizes:
 
 # %%
-from gqa_lib import cost
+from gqa_lib import checkpoints, cost
 
 cases = [(c, lengths, b) for c in all_models()
          for lengths in ([1], [8192] * 4, [100, 131_072, 5000]) for b in (2, 1, 0.5)]
@@ -834,6 +834,8 @@ for c, lengths, b in cases:
     assert max_concurrent_sequences(*arguments) == cost.max_concurrent_sequences(*arguments)
 for c in standard:
     assert kv_bytes_per_token(c, 2) == cost.kv_bytes_per_token(c, 2)
+for weight in (like_llama2, like_405b):
+    assert kv_heads_in_weights(weight, HEAD_DIM) == checkpoints.kv_heads_in_weights(weight, HEAD_DIM)
 print(f"{len(cases)} caches of {len(all_models())} models: equal to the byte")
 
 # %% [markdown]
