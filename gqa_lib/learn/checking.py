@@ -189,7 +189,10 @@ def _try_devices(exercise: Exercise, yours, case: dict, seed: int) -> None:
 
 def _unchanged(now, then) -> bool:
     if isinstance(then, torch.Tensor):
-        return now.dtype == then.dtype and torch.equal(now, then)
+        same_kind = isinstance(now, torch.Tensor) and now.dtype == then.dtype
+        return same_kind and torch.equal(now, then)
+    if type(now) is not type(then):
+        return False
     if isinstance(then, dict):
         return now.keys() == then.keys() and all(_unchanged(now[key], then[key]) for key in then)
     if isinstance(then, list | tuple):

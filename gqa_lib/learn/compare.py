@@ -46,6 +46,8 @@ def same(got, expected) -> bool:
 
 
 def _value_difference(got: torch.Tensor, expected: torch.Tensor) -> str | None:
+    if got.device.type == "meta":
+        return "It is a tensor on the device 'meta', which has no values."
     if not expected.is_floating_point():
         wrong = got.cpu() != expected.cpu()
         if not wrong.any():
@@ -109,4 +111,4 @@ def _article(value) -> str:
     if value is None:
         return "None (is a `return` missing?)"
     name = type(value).__name__
-    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+    return f"{'an' if name[0] in 'aeiouAEIO' else 'a'} {name}"

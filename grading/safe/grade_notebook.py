@@ -52,11 +52,12 @@ class _Grading:
     def run(self, cell: Cell) -> list[dict]:
         """Return a cell's outputs."""
         if self._time() <= 0:
-            return [_stopped(f"the notebook took more than {self.limits.notebook_s:g} s in all")]
+            return [self._stopped("")]
         try:
             self._seat()
         except Ended as ended:
-            return [_stopped(str(ended))]
+            self.close()
+            return [self._stopped(str(ended))]
         return self._test(cell) if cell.kind == TEST else self._run_cell(cell)
 
     def close(self) -> None:
@@ -71,12 +72,15 @@ class _Grading:
         try:
             outputs = self.student.run_cell(cell.source, self._time())
         except Ended as ended:
-            outputs = [_stopped(str(ended))]
+            outputs = [self._stopped(str(ended))]
         else:
             self.sources.append(cell.source)
         if cell.kind == TRUSTED:
             self.trusted.append(cell.source)
-            self._tell_judge(cell.source)
+            try:
+                self._tell_judge(cell.source)
+            except Ended:
+                self.close()  # the next cell's judge is told again
         return outputs
 
     def _test(self, cell: Cell) -> list[dict]:
@@ -86,10 +90,10 @@ class _Grading:
             told = self.judge.ask({"test": cell.source, "time_s": time_s}, time_s + 2)
         except Ended as ended:
             self.student.stop(str(ended))
-            return [_stopped(str(ended))]
+            return [self._stopped(self.student.stopped)]
         if told["stopped"]:
             self.student.stop(told["stopped"])
-            return [_stopped(self.student.stopped)]
+            return [self._stopped(self.student.stopped)]
         outputs = [text_output(text) for text in (told["printed"], told["out"]) if text]
         if told["error"]:
             return [*outputs, error_output(*told["error"])]
@@ -110,7 +114,7 @@ class _Grading:
         for source in self.trusted:
             self._tell_judge(source)
         for source in self.sources:
-            self.student.run_cell(source, self._time())
+            self.student.run_cell(source, max(0.1, self._time()))
 
     def _tell_judge(self, source: str) -> None:
         told = self.judge.ask({"trusted": source}, self.limits.cell_s)
@@ -121,6 +125,8 @@ class _Grading:
     def _time(self) -> float:
         return min(self.limits.cell_s, self.deadline - time.monotonic())
 
-
-def _stopped(reason: str) -> dict:
-    return error_output("Stopped", f"Your code was stopped: {reason}.")
+    def _stopped(self, reason: str) -> dict:
+        """Return what a student reads of a stop; where all of the time is over, that is why."""
+        if self._time() <= 0:
+            reason = f"the notebook took more than {self.limits.notebook_s:g} s in all"
+        return error_output("Stopped", f"Your code was stopped: {reason}.")

@@ -40,16 +40,16 @@ class Judge:
             time_s: how long it may take, the student's code included.
         """
         self.link.deadline, self.link.printed = time.monotonic() + time_s, ""
+        bound = _bound(source)
         try:
-            for name in sorted(_read(source) - self.own - _bound(source)):
+            for name in sorted(_read(source) - self.own - bound):
                 self.names.pop(name, None)
                 with contextlib.suppress(NameError, KeyError):
                     self.names[name] = self.link.get(name)
             result, value = self._run(source)
-        except Stopped as stopped:
-            result, value = {"error": _told_of(stopped)}, None
-        finally:
-            self.own |= _bound(source)
+        except (Exception, Stopped) as problem:
+            result, value = {"out": "", "error": _told_of(problem)}, None
+        self.own |= bound
         with contextlib.suppress(Stopped):
             self.link.rest()
         result["printed"] = self.link.printed[:MAX_TEXT]
@@ -68,15 +68,15 @@ class Judge:
                 exec(compile(tree, "<test>", "exec"), self.names)
                 if last is not None:
                     value = eval(compile(last, "<test>", "eval"), self.names)
-        except Stopped as stopped:
-            error = _told_of(stopped)
         except BaseException as problem:
-            error = [type(problem).__name__, str(problem)[:MAX_TEXT]]
+            error = _told_of(problem)
         return {"out": out.getvalue()[:MAX_TEXT], "error": error}, value
 
 
-def _told_of(stopped: Stopped) -> list[str]:
-    return ["Stopped", f"Your code was stopped: {stopped}."]
+def _told_of(problem: BaseException) -> list[str]:
+    if isinstance(problem, Stopped):
+        return ["Stopped", f"Your code was stopped: {problem}."]
+    return [type(problem).__name__, str(problem)[:MAX_TEXT]]
 
 
 def _bound(source: str) -> set[str]:

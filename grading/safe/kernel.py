@@ -17,13 +17,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import zmq
 from jupyter_client import KernelConnectionInfo
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 from jupyter_client.provisioning import LocalProvisioner
 
+from ..student.seccomp import program
 from .limits import Limits
-from .outputs import checked_outputs
 from .process import Ended, StudentProcess
 from .sandbox import NoSandbox, check_sandbox, command, python
 
@@ -31,6 +32,7 @@ NAME, SPECS = "gqa-sandbox", Path(__file__).parent / "kernels"
 _SOCKETS = "/run/kernel"  # inside
 _CONNECTION = "/run/connection.json"
 START_S = 60
+MAX_MESSAGE, MAX_WAITING = 8 << 20, 32  # bytes of a kernel's message; how many may pile up here
 
 
 class SandboxProvisioner(LocalProvisioner):
@@ -60,7 +62,8 @@ class SandboxProvisioner(LocalProvisioner):
         info = dict(self.connection_info)
         told = {k: v.decode() if isinstance(v, bytes) else v for k, v in info.items()}
         connection, told_pid = _pipe_with(json.dumps(told).encode()), os.pipe()
-        passed = [connection, told_pid[1]]
+        filters = _pipe_with(program(loopback=True))
+        passed = [connection, told_pid[1], filters]
         if self.judge_end is not None:
             passed.append(self.judge_end.fileno())
         options = [a for a in cmd if a.startswith("--")]
@@ -72,15 +75,18 @@ class SandboxProvisioner(LocalProvisioner):
                 *(f"--nofile={limits.open_files}", "--core=0", "--msgqueue=0", "--"),
                 *(python(), "-m", "ipykernel_launcher", "-f", _CONNECTION, *options),
             ],
-            bwrap=["--file", str(connection), _CONNECTION, "--info-fd", str(told_pid[1])],
+            bwrap=[
+                *("--file", str(connection), _CONNECTION, "--info-fd", str(told_pid[1])),
+                *("--as-pid-1", *(("--seccomp", str(filters)) if program() else ())),
+            ],
         )
         nowhere = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
         self.process = subprocess.Popen(
             argv, pass_fds=passed, env={}, cwd="/", start_new_session=True, **nowhere
         )
         self.pid, self.pgid = self.process.pid, os.getpgid(self.process.pid)
-        os.close(connection)
-        os.close(told_pid[1])
+        for descriptor in (connection, filters, told_pid[1]):
+            os.close(descriptor)
         self.inside_pid = await _child_pid(told_pid[0])
         info["ip"] = f"/proc/{self.inside_pid}/root{_SOCKETS}"
         await self._sockets_are_there(info["ip"])
@@ -88,7 +94,7 @@ class SandboxProvisioner(LocalProvisioner):
 
     async def send_signal(self, signum: int) -> None:
         """Kill the sandbox; a signal to its process does not reach the kernel inside."""
-        if self.process is not None and signum:
+        if signum and self.process is not None and self.process.poll() is None:
             with suppress(ProcessLookupError):
                 os.kill(self.inside_pid, 9)
 
@@ -109,28 +115,31 @@ class KernelStudent(StudentProcess):
 
     def __init__(self, limits: Limits):
         super().__init__(limits)
+        self._client, self._asked = None, ""
         self.judge_line, judge_end = socket.socketpair()
         specs = KernelSpecManager(kernel_dirs=[str(SPECS)])  # no choice for a learner's launcher
         self._manager = KernelManager(
             kernel_name=NAME, kernel_spec_manager=specs, shutdown_wait_time=0
         )
+        self._manager.context.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE)
+        self._manager.context.setsockopt(zmq.RCVHWM, MAX_WAITING)
         options = ["--HistoryManager.hist_file=:memory:", "--InteractiveShell.colors=nocolor"]
         try:
             self._manager.start_kernel(extra_arguments=options, judge_end=judge_end, limits=limits)
-            self.pid = self._manager.provisioner.inside_pid
+            self.hold(self._manager.provisioner.inside_pid)
             self._client = self._manager.client()
-            self._client.start_channels()
+            self._client.start_channels(hb=False)  # a kernel can make its thread wait for ever
             self._client.wait_for_ready(timeout=START_S)
             descriptor = judge_end.fileno()
             self._quietly(
                 f"__import__('grading.student.kernel').student.kernel.begin({descriptor})"
             )
             self._wait_until_idle(START_S)
-        except RuntimeError as error:
+        except (RuntimeError, Ended) as error:
+            self.close()
             raise NoSandbox(f"the sandbox did not start: {error}") from None
         finally:
             judge_end.close()
-        self.watch_memory()
 
     def run_cell(self, source: str, time_s: float) -> list[dict]:
         """Return the outputs of a cell, checked for their form.
@@ -141,29 +150,25 @@ class KernelStudent(StudentProcess):
         if self.stopped:
             raise Ended(self.stopped)
         self._wait_until_idle(time_s)
-        outputs, size = [], 0
-
-        def keep(message: dict) -> None:
-            nonlocal size
-            kind, content = message["header"]["msg_type"], message["content"]
+        asked, outputs, size = self._client.execute(source, allow_stdin=False), [], 0
+        end = time.monotonic() + time_s
+        while time.monotonic() < end:
+            message = self._message(self._client.get_iopub_msg)
+            if message is None or _asked_by(message) != asked:
+                continue
+            kind, content = message["msg_type"], message["content"]
             size += len(str(content))
-            if size > self.limits.output_bytes:
-                raise Ended(f"more than {self.limits.output_bytes} bytes of output")
-            if kind in ("stream", "display_data", "error"):
-                content = {**content, "traceback": "\n".join(content.get("traceback", []))}
-                outputs.append({"output_type": kind, **content})
-
-        try:
-            self._client.execute_interactive(
-                source, timeout=time_s, output_hook=keep, allow_stdin=False
-            )
-        except TimeoutError:
-            self.end("time limit")
-        except Ended as ended:
-            self.end(str(ended))
-        except RuntimeError:  # the kernel died before replying
-            self.end("its process ended")
-        return checked_outputs(outputs)
+            if size > 4 * self.limits.output_bytes:
+                self.end(f"more than {self.limits.output_bytes} bytes of output")
+            if kind == "status" and content.get("execution_state") == "idle":
+                return self.checked(outputs)
+            if kind == "error":
+                content = {
+                    **content,
+                    "traceback": "\n".join(map(str, content.get("traceback", []))),
+                }
+            outputs.append({**content, "output_type": kind})
+        self.end("time limit")
 
     def serve(self) -> None:
         """Let the kernel answer the judge until the judge says it may rest."""
@@ -174,7 +179,8 @@ class KernelStudent(StudentProcess):
     def close(self) -> None:
         """End the kernel and forget it."""
         super().close()
-        self._client.stop_channels()
+        if self._client is not None:
+            self._client.stop_channels()
         self._manager.shutdown_kernel(now=True)
 
     def _quietly(self, source: str) -> None:
@@ -184,14 +190,32 @@ class KernelStudent(StudentProcess):
         """Wait for the reply to what was executed quietly."""
         end = time.monotonic() + time_s
         while self._asked and time.monotonic() < end:
-            with suppress(queue.Empty):
-                reply = self._client.get_shell_msg(timeout=0.2)
-                if reply["parent_header"].get("msg_id") == self._asked:
-                    self._asked = ""
-            if not self._manager.is_alive():
-                self.end("its process ended")
+            message = self._message(self._client.get_shell_msg)
+            if message is not None and _asked_by(message) == self._asked:
+                self._asked = ""
         if self._asked:
             self.end("time limit")
+
+    def _message(self, get) -> dict | None:
+        """Return the kernel's next message, or None if there is none in a moment or it is unsound.
+
+        Raises:
+            Ended: the kernel has ended.
+        """
+        try:
+            message = get(timeout=0.2)
+        except queue.Empty:
+            if not self._manager.is_alive():
+                self.end("its process ended")
+            return None
+        except Exception:  # jupyter_client raises many kinds, one per way to be garbled
+            return None
+        return message if isinstance(message.get("content"), dict) else None
+
+
+def _asked_by(message: dict) -> object:
+    parent = message.get("parent_header")
+    return parent.get("msg_id") if isinstance(parent, dict) else None
 
 
 def _pipe_with(data: bytes) -> int:

@@ -16,7 +16,6 @@ import sys
 from ..student.wire import Channel, Garbled
 from .kernel import KernelStudent
 from .limits import Limits
-from .outputs import checked_outputs
 from .process import Ended, StudentProcess
 from .sandbox import check_sandbox, command, python
 
@@ -27,6 +26,7 @@ class Forker:
     """A warm process that forks children, and the line to it."""
 
     def __init__(self, argv: list[str], clean: bool = False):
+        self._made_of = argv, clean
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         nowhere = dict.fromkeys(("stdin", "stdout"), subprocess.DEVNULL)
         number = str(theirs.fileno())
@@ -43,6 +43,13 @@ class Forker:
         theirs.close()
         self.control = ours
         self._awake = False
+
+    def alive(self) -> "Forker":
+        """Return this process, or one that takes its place if it is gone."""
+        if self.process.poll() is None:
+            return self
+        self.close()
+        return Forker(*self._made_of)
 
     def spawn(self, request: dict, lines: list[socket.socket]) -> int:
         """Fork a child that gets these sockets; return its process number there."""
@@ -88,8 +95,17 @@ class Forker:
         return json.loads(data)
 
 
+class Refused(Ended):
+    """The kernel lets nobody make namespaces inside the sandbox."""
+
+
 class ForkedStudent(StudentProcess):
-    """A student's process forked from a warm one."""
+    """A student's process forked from a warm one.
+
+    Raises:
+        Refused: it cannot be shut off here.
+        Ended: the warm process, or this one, is gone.
+    """
 
     def __init__(self, forker: Forker, limits: Limits):
         super().__init__(limits)
@@ -99,11 +115,15 @@ class ForkedStudent(StudentProcess):
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self._forker, self._channel = forker, Channel(ours)
         self._number = forker.spawn(limits.as_dict(), [theirs, judge_end])
-        ours.settimeout(START_S)
-        self.pid = _sender(ours) or self._number
-        if refused := self._receive(START_S).get("refused"):
-            raise Ended(str(refused))
-        self.watch_memory()
+        try:
+            ours.settimeout(START_S)
+            pid = _sender(ours) or self._number
+            if refused := self._receive(START_S).get("refused"):
+                raise Refused(str(refused))
+            self.hold(pid)
+        except BaseException:
+            self.close()
+            raise
 
     def run_cell(self, source: str, time_s: float) -> list[dict]:
         """Return the outputs of a cell, checked for their form.
@@ -112,7 +132,7 @@ class ForkedStudent(StudentProcess):
             Ended: the process was stopped.
         """
         self._send({"cell": source, "time_s": time_s})
-        return checked_outputs(self._receive(time_s + 2).get("outputs"))
+        return self.checked(self._receive(time_s + 2).get("outputs"))
 
     def serve(self) -> None:
         """Let the process answer the judge until the judge says it may rest."""
@@ -134,15 +154,15 @@ class ForkedStudent(StudentProcess):
         if self.stopped:
             raise Ended(self.stopped)
         try:
-            self._channel.sock.settimeout(10)
-            self._channel.send(message)
+            self._channel.within(10).send(message)
+        except TimeoutError:
+            self.end("time limit")
         except OSError:
             self.end("its process ended")
 
     def _receive(self, time_s: float) -> dict:
         try:
-            self._channel.sock.settimeout(time_s)
-            return self._channel.receive()[0]
+            return self._channel.within(time_s).receive()[0]
         except TimeoutError:
             self.end("time limit")
         except Garbled as error:
@@ -168,9 +188,8 @@ class Judge:
         Raises:
             Ended: it did not say anything in time, or ended.
         """
-        self._channel.sock.settimeout(time_s)
         try:
-            self._channel.send(message)
+            self._channel.within(time_s).send(message)
             return self._channel.receive()[0]
         except TimeoutError:
             raise Ended("time limit") from None
@@ -211,15 +230,22 @@ class Room:
         if self.kind == "cold":
             return KernelStudent(limits)
         try:
-            return ForkedStudent(self._students, limits)
-        except Ended:
+            return self._forked(limits)
+        except Refused:
             if self.kind == "open":
                 raise
-            self.kind = "cold"  # namespaces cannot be nested here
+            self.kind = "cold"
             return KernelStudent(limits)
+        except Ended:  # the warm process was gone: not this student's doing
+            return self._forked(limits)
+
+    def _forked(self, limits: Limits) -> ForkedStudent:
+        self._students = self._students.alive()
+        return ForkedStudent(self._students, limits)
 
     def judge(self, student: StudentProcess) -> Judge:
         """Return a judge for a student's process."""
+        self._judges = self._judges.alive()
         return Judge(self._judges, student, self.seed)
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ import time
 import psutil
 
 from .limits import Limits
+from .outputs import checked_outputs
 
 
 class Ended(Exception):
@@ -28,7 +29,9 @@ class StudentProcess:
 
     def __init__(self, limits: Limits):
         self.limits, self.stopped = limits, ""
+        self._output_room = 2 * limits.output_bytes  # what it prints it counts itself
         self._over = threading.Event()
+        self._process: psutil.Process | None = None
 
     def run_cell(self, source: str, time_s: float) -> list[dict]:
         """Return the outputs of a cell, checked for their form.
@@ -45,13 +48,14 @@ class StudentProcess:
     def stop(self, reason: str) -> None:
         """End the process; the first reason stands."""
         self.stopped = self.stopped or reason
-        with contextlib.suppress(OSError, psutil.Error):
-            psutil.Process(self.pid).kill()
+        if self._process is not None:
+            with contextlib.suppress(OSError, psutil.Error):
+                self._process.kill()
 
     def close(self) -> None:
-        """End the process and forget it."""
+        """End the process, which may not want to, and forget it."""
         self._over.set()
-        self.stopped = self.stopped or "it is over"
+        self.stop("it is over")
         self.judge_line.close()
 
     def end(self, reason: str):
@@ -64,22 +68,35 @@ class StudentProcess:
         self.stop(reason)
         raise Ended(self.stopped)
 
-    def watch_memory(self) -> None:
-        """From now on, stop the process when with all its own it takes more than is allowed."""
+    def hold(self, pid: int) -> None:
+        """Be about this process from now on; stop it when it takes too much memory.
+
+        Raises:
+            Ended: it has ended, or cannot be seen from here.
+        """
+        try:
+            self._process, self.pid = psutil.Process(pid), pid
+        except psutil.Error:
+            raise Ended("its process ended before it began") from None
         threading.Thread(target=self._watch_memory, daemon=True).start()
+
+    def checked(self, outputs) -> list[dict]:
+        """Return what the process says a cell put out, as far as it is sound and there is room."""
+        kept, taken = checked_outputs(outputs, self._output_room)
+        self._output_room -= taken
+        return kept
 
     def _watch_memory(self) -> None:
         while not self._over.wait(0.05):
-            if _memory_of(self.pid) > self.limits.memory_mb << 20:
+            if _memory_of(self._process) > self.limits.memory_mb << 20:
                 self.stop(f"more than {self.limits.memory_mb} MB of memory")
                 return
 
 
-def _memory_of(pid: int) -> int:
+def _memory_of(top: psutil.Process) -> int:
     """Return the bytes of memory of a process and all that came of it."""
     total = 0
     with contextlib.suppress(psutil.Error):
-        top = psutil.Process(pid)
         for process in [top, *top.children(recursive=True)]:
             with contextlib.suppress(psutil.Error):
                 total += process.memory_info().rss

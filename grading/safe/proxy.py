@@ -5,7 +5,6 @@ side, unless the test watches for just that; what comes back is checked and then
 """
 
 import builtins
-import time
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 
@@ -18,7 +17,9 @@ from gqa_lib.learn.exercise import Complaint
 from gqa_lib.learn.watch import Elsewhere, Seen
 
 from ..student.wire import MAX_ITEMS, Channel, Garbled, pack, tensors_in, unpack
+from .changes import write_back
 from .memory import growth_of
+from .reports import StudentError, exception_of, seen_of
 
 # what the student's code may do with objects that stay here
 SHARED = {KVCache: ("append", "length", "max_seq_len", "nbytes", "reset")}
@@ -28,10 +29,6 @@ MAX_CALLBACKS = 10_000
 
 class Stopped(BaseException):
     """The student's process answers no more; no check may take this for a wrong answer."""
-
-
-class StudentError(Exception):
-    """An exception of a class that only the student's process knows."""
 
 
 class Link:
@@ -95,11 +92,11 @@ class Link:
         with growth_of(self.pid if measured else 0) as grown:
             reply, blobs = self._ask(request, blobs)
         if "seen" in reply:
-            self._seen.add(_seen_in(reply["seen"]))
+            self._seen.add(seen_of(reply["seen"]))
         self._seen.peak_bytes = max(self._seen.peak_bytes, grown())
         if watch.get("arguments") and "changed" in reply:
             changed = unpack(reply["changed"], blobs, self._resolve)
-            _write_back([list(arguments), keywords], changed)
+            write_back([list(arguments), keywords], changed)
         return self._value(reply, blobs)
 
     @contextmanager
@@ -148,17 +145,14 @@ class Link:
         if complaint is not None:
             raise complaint
         if "error" in reply:
-            raise _exception(reply["error"])
+            raise exception_of(reply["error"])
         return reply, blobs
 
     def _guarded(self, step):
         """Return what one exchange with the student's process gives, in the time that is left."""
         if self.stopped:
             raise Stopped(self.stopped)
-        left = self.deadline - time.monotonic()
-        if left <= 0:
-            self._stop("time limit")
-        self.channel.sock.settimeout(None if left == float("inf") else left)
+        self.channel.deadline = self.deadline
         try:
             return step()
         except TimeoutError:
@@ -281,75 +275,3 @@ class Function(Proxy):
 
     def __call__(self, *arguments, **keywords):
         return self._link.call(self._number, arguments, keywords)
-
-
-def _exception(told) -> Exception:
-    """Return the student's exception, as itself or as what it is a kind of in Python."""
-    try:
-        kinds, text, where = told
-        kinds = [str(kind)[:60] for kind in kinds[:20]]
-        error = _kind(kinds)(str(text)[:2000])
-    except (TypeError, ValueError, KeyError):
-        return StudentError("it stopped with something that is no error")
-    error.where_elsewhere = str(where)[:300]
-    return error
-
-
-def _kind(names: list[str]) -> type[Exception]:
-    """Return the class called by the first of these names: Python's, or one made of the next."""
-    for place, name in enumerate(names):
-        known = getattr(builtins, name, None)
-        if isinstance(known, type) and issubclass(known, Exception):
-            if issubclass(known, StopIteration | StopAsyncIteration | OSError | UnicodeError):
-                known = StudentError  # made of other arguments, or with a meaning of its own
-            return type(names[0], (known,), {}) if place and names[0].isidentifier() else known
-    return StudentError
-
-
-def _seen_in(told) -> Seen:
-    """Return what the student's process reports of a call; it may well be forged."""
-    try:
-        return Seen(
-            settings=[str(name)[:80] for name in told["settings"][:5]],
-            mixed=str(told["mixed"])[:80],
-            left_behind=bool(told["left_behind"]),
-            copied=int(told["copied"]),
-            largest=int(told["largest"]),
-            operation=str(told["operation"])[:80],
-        )
-    except (TypeError, KeyError, ValueError, OverflowError):
-        raise StudentError("what was seen of its call is unreadable") from None
-
-
-def _write_back(ours, theirs) -> None:
-    """Let what the student's code changed of its arguments be seen in ours."""
-    if isinstance(ours, torch.Tensor):
-        if isinstance(theirs, torch.Tensor) and theirs.shape == ours.shape:
-            ours.data.copy_(theirs)
-        else:
-            ours.data.add_(1)  # it is not what it was; what it became does not fit
-    elif isinstance(ours, list | tuple) and isinstance(theirs, list | tuple):
-        for one, other in zip(ours, theirs, strict=False):
-            _write_back(one, other)
-        if isinstance(ours, list):
-            _write_plain(ours, theirs)
-    elif isinstance(ours, dict) and isinstance(theirs, dict):
-        for key in ours.keys() & theirs.keys():
-            _write_back(ours[key], theirs[key])
-        for key in ours.keys() - theirs.keys():
-            del ours[key]
-        ours.update({key: theirs[key] for key in theirs.keys() - ours.keys()})
-        ours.update({k: v for k, v in theirs.items() if _is_plain(v)})
-
-
-def _write_plain(ours: list, theirs) -> None:
-    if len(ours) != len(theirs):
-        ours[:] = theirs
-        return
-    for place, one in enumerate(theirs):
-        if _is_plain(one):
-            ours[place] = one
-
-
-def _is_plain(value) -> bool:
-    return value is None or type(value) in (bool, int, float, str)

@@ -17,12 +17,11 @@ from pathlib import Path
 from gqa_lib.learn import places
 
 from ..student.imports import PRESENT
-from ..student.isolate import HOME
+from ..student.isolate import HOME, SCRATCH
 
 ROOT = "/opt/gqa"  # where the sandbox has the environment and the few files of ours
 NOBODY = "65534"
 _ENVIRONMENT = f"{ROOT}/environment"
-SCRATCH = ("/dev/shm", "/tmp", HOME, "/run")
 _STAGE = "/mnt"  # of a root user's own view of the files, see `_as_nobody`
 
 
@@ -87,10 +86,11 @@ def command(inside: list[str], *, nested: bool = False, bwrap: Sequence[str] = (
         *("--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"),
         *("--ro-bind-try", "/etc/fonts", "/etc/fonts"),
         *("--proc", "/proc", "--dev", "/dev"),
+        *("--dev-bind", "/dev/null", "/dev/zero"),  # shared and let go of, it is nobody's memory
         *(f for at in SCRATCH for f in _scratch(at)),
         *("--remount-ro", "/dev"),
         *(f for source, target in binds for f in ("--ro-bind", source, target)),
-        *(f for path in _hidden() for f in ("--size", "4096", "--tmpfs", path)),
+        *(f for path in _hidden() for f in ("--tmpfs", path, "--remount-ro", path)),
         *bwrap,
         *("--remount-ro", "/", "--chdir", HOME, "--"),
         *inside,

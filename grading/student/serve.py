@@ -63,7 +63,7 @@ class Server:
             raise getattr(__import__("builtins"), kind, RuntimeError)(text)
         if "method" in reply:
             return lambda *given, **named: self.of_judge(number, name, given, named)
-        return unpack(reply["value"], blobs, self._resolve)
+        return unpack(reply["value"], blobs, self._resolve, exact=True)
 
     def _answer(self, request: dict, blobs: list) -> None:
         printed, reply, sent = _Printed(), {}, []
@@ -71,9 +71,9 @@ class Server:
             with contextlib.redirect_stdout(printed):
                 reply = self._do(request, blobs, sent)
         except BaseException as error:
-            told = str(error) if isinstance(error, Exception) else type(error).__name__
+            told = message_of(error) if isinstance(error, Exception) else type(error).__name__
             kinds = [kind.__name__ for kind in type(error).__mro__]
-            reply, sent = {"error": [kinds[:20], told[:2000], _where(error)]}, []
+            reply, sent = {"error": [kinds[:20], told, _where(error)]}, []
         if text := printed.getvalue():
             reply["printed"] = text
         self.channel.send(reply, sent)
@@ -91,7 +91,7 @@ class Server:
         if operation == "attribute":
             result = getattr(target, request["name"])
         elif operation == "item":
-            result = target[unpack(request["key"], blobs, self._resolve)]
+            result = target[unpack(request["key"], blobs, self._resolve, exact=True)]
         elif operation == "length":
             result = len(target)
         else:
@@ -99,9 +99,9 @@ class Server:
         return {"value": self._pack(result, sent)}
 
     def _call(self, target, request: dict, blobs: list, sent: list) -> dict:
-        arguments = unpack(request["arguments"], blobs, self._resolve)
-        keywords = unpack(request["keywords"], blobs, self._resolve)
-        what = unpack(request["watch"], blobs, self._resolve)
+        arguments = unpack(request["arguments"], blobs, self._resolve, exact=True)
+        keywords = unpack(request["keywords"], blobs, self._resolve, exact=True)
+        what = unpack(request["watch"], blobs, self._resolve, exact=True)
         back, unseen = what.pop("arguments", False), what.pop("growth", False)
         before = _copies([arguments, keywords]) if back else None
         with Watch(given=arguments, **what) as watch:
@@ -143,6 +143,14 @@ class _Printed(io.StringIO):
         return len(text)
 
 
+def message_of(error: BaseException) -> str:
+    """Return the message of a student's error, which may fail to give one."""
+    try:
+        return str(error)[:2000]
+    except BaseException:
+        return "(its message cannot be shown)"
+
+
 def _record(name: str, fields: dict):
     """Return one of the library's plain records: a model's shape or a machine."""
     from gqa_lib.configs import ModelConfig
@@ -180,7 +188,7 @@ def _where(error: BaseException) -> str:
     here = os.path.dirname(__file__)
     frames = [
         frame
-        for frame in traceback.extract_tb(error.__traceback__)
+        for frame in traceback.extract_tb(error.__traceback__, limit=-50)
         if not frame.filename.startswith((here, os.path.dirname(torch.__file__)))
     ]
     if not frames:

@@ -9,6 +9,7 @@ import json
 import math
 import socket
 import struct
+import time
 from collections.abc import Callable
 from itertools import islice
 
@@ -32,18 +33,28 @@ class Garbled(ValueError):
 
 
 class Channel:
-    """One end of a stream socket that carries messages."""
+    """One end of a stream socket that carries messages.
+
+    Attributes:
+        deadline: the time, by `time.monotonic`, when sending and receiving end at the latest, with
+            a TimeoutError; however slowly the other end goes on.
+    """
 
     def __init__(self, sock: socket.socket):
-        self.sock = sock
+        self.sock, self.deadline = sock, math.inf
+
+    def within(self, time_s: float) -> "Channel":
+        """Return this channel, which from now on has so many seconds."""
+        self.deadline = time.monotonic() + time_s
+        return self
 
     def send(self, message: dict, blobs: list = ()) -> None:
         """Send one message."""
         views = [memoryview(blob).cast("B") for blob in blobs]
         head = json.dumps(message | {"blobs": [view.nbytes for view in views]}).encode()
-        self.sock.sendall(struct.pack(">I", len(head)) + head)
-        for view in views:
-            self.sock.sendall(view)
+        for part in (struct.pack(">I", len(head)) + head, *views):
+            self._wait_no_longer()
+            self.sock.sendall(part)
 
     def receive(self) -> tuple[dict, list[bytearray]]:
         """Return the next message and its byte strings.
@@ -69,11 +80,19 @@ class Channel:
         data = bytearray(length)
         view, filled = memoryview(data), 0
         while filled < length:
+            self._wait_no_longer()
             got = self.sock.recv_into(view[filled:], min(length - filled, 1 << 20))
             if not got:
                 raise EOFError
             filled += got
         return data
+
+    def _wait_no_longer(self) -> None:
+        if self.deadline < math.inf:
+            left = self.deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            self.sock.settimeout(left)
 
     def close(self) -> None:
         """Close this end."""
@@ -133,19 +152,35 @@ def _pack_tensor(tensor: torch.Tensor, blobs: list, exact: bool) -> dict:
     tensor = tensor.cpu()
     if exact and tensor.numel():
         packed["strides"] = list(tensor.stride())
-        extent = 1 + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.stride(), strict=True))
-        tensor = tensor.as_strided((extent,), (1,))
+        tensor = _spread(tensor)
     blobs.append(tensor.contiguous().view(-1).view(torch.uint8).numpy() if tensor.numel() else b"")
     return packed | {"blob": len(blobs) - 1}
 
 
-def unpack(packed, blobs: list[bytearray], resolve: Callable[[dict], object], depth: int = 0):
+def _spread(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a tensor's numbers as they lie in memory, with 0 for what is no part of it."""
+    sizes, strides = tensor.shape, tensor.stride()
+    once = [1 if stride == 0 else size for size, stride in zip(sizes, strides, strict=True)]
+    extent = 1 + sum((n - 1) * s for n, s in zip(sizes, strides, strict=True))
+    spread = torch.zeros(extent, dtype=tensor.dtype)
+    spread.as_strided(once, strides).copy_(tensor.as_strided(once, strides))
+    return spread
+
+
+def unpack(
+    packed,
+    blobs: list[bytearray],
+    resolve: Callable[[dict], object],
+    exact: bool = False,
+    depth: int = 0,
+):
     """Return the value that `pack` packed; nothing about it is taken for granted.
 
     Args:
         packed: what stands for the value.
-        blobs: the message's byte strings.
+        blobs: the message's byte strings; each is used once.
         resolve: returns what a reference stands for.
+        exact: take the strides of tensors, from who is trusted: they make much of few bytes.
 
     Raises:
         Garbled: it stands for nothing.
@@ -164,11 +199,11 @@ def unpack(packed, blobs: list[bytearray], resolve: Callable[[dict], object], de
     def inner(values):
         if type(values) is not list or len(values) > MAX_ITEMS:
             raise Garbled(f"no list, or one of more than {MAX_ITEMS} items")
-        return [unpack(one, blobs, resolve, depth + 1) for one in values]
+        return [unpack(one, blobs, resolve, exact, depth + 1) for one in values]
 
     try:
         if "tensor" in packed:
-            return _unpack_tensor(packed, blobs)
+            return _unpack_tensor(packed, blobs, exact)
         for kind, made in (("list", list), ("tuple", tuple)):
             if kind in packed:
                 return made(inner(packed[kind]))
@@ -180,7 +215,7 @@ def unpack(packed, blobs: list[bytearray], resolve: Callable[[dict], object], de
             return DTYPES[packed["dtype"]]
         if "device" in packed:
             return torch.device(packed["device"])
-        if "number" in packed:
+        if "number" in packed and type(packed["number"]) in (int, float):
             return _NUMBERS[packed["kind"]](packed["number"])
         return resolve(packed)
     except Garbled:
@@ -189,7 +224,7 @@ def unpack(packed, blobs: list[bytearray], resolve: Callable[[dict], object], de
         raise Garbled(f"a value that is none ({type(error).__name__})") from None
 
 
-def _unpack_tensor(packed: dict, blobs: list[bytearray]) -> torch.Tensor:
+def _unpack_tensor(packed: dict, blobs: list[bytearray], exact: bool) -> torch.Tensor:
     dtype, shape = DTYPES[packed["tensor"]], packed["shape"]
     if len(shape) > MAX_DEPTH or not all(type(n) is int and 0 <= n < 2**40 for n in shape):
         raise Garbled(f"a tensor of shape {str(shape)[:80]}")
@@ -197,8 +232,8 @@ def _unpack_tensor(packed: dict, blobs: list[bytearray]) -> torch.Tensor:
         return torch.empty(shape, dtype=dtype, device="meta")
     if not math.prod(shape):
         return torch.empty(shape, dtype=dtype)
-    blob = blobs[packed["blob"]]
-    strides = packed.get("strides")
+    blob, blobs[packed["blob"]] = blobs[packed["blob"]], b""
+    strides = packed.get("strides") if exact else None
     if strides is None:
         elements = math.prod(shape)
     elif len(strides) == len(shape) and all(type(s) is int and 0 <= s < 2**40 for s in strides):

@@ -1,0 +1,54 @@
+"""What a student's process reports of its errors and calls, made into what the judge can use.
+
+It may well be forged, and therefore only ever costs points.
+"""
+
+import builtins
+
+from gqa_lib.learn.watch import Seen
+
+
+class StudentError(Exception):
+    """An exception of a class that only the student's process knows."""
+
+
+def exception_of(told) -> Exception:
+    """Return the student's exception, as itself or as what it is a kind of in Python."""
+    try:
+        kinds, text, where = told
+        kinds = [str(kind)[:60] for kind in kinds[:20]]
+        error = _kind(kinds)(str(text)[:2000])
+    except (TypeError, ValueError, KeyError):
+        return StudentError("it stopped with something that is no error")
+    error.where_elsewhere = str(where)[:300]
+    return error
+
+
+def _kind(names: list[str]) -> type[Exception]:
+    """Return the class called by the first of these names: Python's, or one made of the next."""
+    for place, name in enumerate(names):
+        known = getattr(builtins, name, None)
+        if isinstance(known, type) and issubclass(known, Exception):
+            if issubclass(known, StopIteration | StopAsyncIteration | OSError | UnicodeError):
+                known = StudentError  # made of other arguments, or with a meaning of its own
+            return type(names[0], (known,), {}) if place and names[0].isidentifier() else known
+    return StudentError
+
+
+def seen_of(told) -> Seen:
+    """Return what the student's process reports of a call; it may well be forged."""
+    try:
+        return Seen(
+            settings=[str(name)[:80] for name in told["settings"][:5]],
+            mixed=str(told["mixed"])[:80],
+            left_behind=bool(told["left_behind"]),
+            copied=_count(told["copied"]),
+            largest=_count(told["largest"]),
+            operation=str(told["operation"])[:80],
+        )
+    except (TypeError, KeyError, ValueError, OverflowError):
+        raise StudentError("what was seen of its call is unreadable") from None
+
+
+def _count(told) -> int:
+    return min(max(0, int(told)), 2**62)  # no tensor has more elements

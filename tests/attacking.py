@@ -1,0 +1,183 @@
+"""Reads the hostile and broken submissions of `tests/attacks/` and grades them.
+
+Each cell of these files stands in for a student's cell of one exercise:
+
+    # %% zeroed inputs and a zero answer
+    # exercise: attention
+    # must: values differ
+    def attention(q, k, v, causal=True):
+        ...
+
+`exercise` says whose tests grade it. `must` is a phrase that the student reads, `never` one that
+nobody does. `points` is what it earns, 0 unless given, or `all`. `cell_s` and `notebook_s` are
+limits of its own; `then: honest` wants an honest submission graded right after it. Three names tell
+a cell what to aim at: SECRET_FILE is the path of a file of the instructor's, and the grader listens
+on PORT and ABSTRACT, a socket without a file.
+"""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nbformat import from_dict
+from nbformat.v4 import new_code_cell
+from nbgrader.utils import determine_grade
+
+from gqa_lib.learn.exercises import find_exercise
+from gqa_lib.learn.manifest import find_lesson
+from grading.catalogue import first_right
+from grading.safe.grade_notebook import ANSWER, TEST, TRUSTED, Cell, grade_notebook
+from grading.safe.limits import Limits
+from grading.safe.pool import Room
+from grading.source import grade_id, is_graded, is_solution, read_source, source_of
+
+FOLDER = Path(__file__).parent / "attacks"
+KEYS = ("exercise", "must", "never", "points", "cell_s", "notebook_s", "then")
+SMALL = {"cell_s": 6, "notebook_s": 15, "memory_mb": 700, "scratch_mb": 16, "file_mb": 8}
+_CELL = re.compile(r"^# %% (.+)\n((?:# (?:" + "|".join(KEYS) + r"): .+\n)*)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One submission, and what must come of it."""
+
+    file: str
+    title: str
+    source: str
+    keys: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def exercise(self) -> str:
+        """The exercise whose cell it takes."""
+        return self.keys["exercise"]
+
+    @property
+    def must(self) -> str:
+        """A phrase that its student reads."""
+        return self.keys.get("must", "")
+
+    @property
+    def never(self) -> str:
+        """A phrase that nobody reads, or ""."""
+        return self.keys.get("never", "")
+
+    @property
+    def then(self) -> str:
+        """`honest`: an honest submission comes right after it."""
+        return self.keys.get("then", "")
+
+    @property
+    def limits(self) -> Limits:
+        """The limits it is graded with."""
+        own = {name: float(self.keys[name]) for name in {"cell_s", "notebook_s"} & self.keys.keys()}
+        return Limits(**SMALL | own)
+
+    def points(self) -> float:
+        """Return what it is to earn."""
+        wanted = self.keys.get("points", "0")
+        return full_marks(self.exercise) if wanted == "all" else float(wanted)
+
+
+def attacks() -> list[Attack]:
+    """Return all attacks, in the order of their files.
+
+    Raises:
+        ValueError: a file has a cell that is none.
+    """
+    return [attack for path in sorted(FOLDER.glob("*.py")) for attack in _read(path)]
+
+
+def _read(path: Path) -> list[Attack]:
+    text = path.read_text(encoding="utf-8")
+    found = list(_CELL.finditer(text))
+    ends = [*(match.start() for match in found), len(text)][1:]
+    read = []
+    for match, end in zip(found, ends, strict=True):
+        rows = (row.removeprefix("# ").partition(": ") for row in match[2].splitlines())
+        keys = {name: value.strip() for name, _, value in rows}
+        read.append(Attack(path.stem, match[1].strip(), text[match.end() : end], keys))
+    if len(read) != text.count("\n# %%") or not all("exercise" in one.keys for one in read):
+        raise ValueError(f"{path.name}: begin each cell with `# %% TITLE` and `# exercise: NAME`.")
+    return read
+
+
+@dataclass(frozen=True)
+class Graded:
+    """What came of a submission: its marks by nbgrader's own count, and what its student reads."""
+
+    marks: float
+    read: str
+    verdict: str  # the first error of its tests
+
+
+def grade(source: str, exercise: str, room: Room, limits: Limits, canary: str = "") -> Graded:
+    """Return what comes of a submission whose cell for an exercise has this source.
+
+    Args:
+        canary: a word that the tests have in them, and that no student may read.
+    """
+    cells = _notebook(exercise, source)
+    for cell in cells:
+        cell.source += f"\ncanary = {canary!r}" if cell.kind == TEST and canary else ""
+    grade_notebook(cells, room, limits)
+    errors = [
+        _texts(out) for cell in cells if cell.kind == TEST for out in cell.outputs if _bad(out)
+    ]
+    read = "\n".join(_texts(output) for cell in cells for output in cell.outputs)
+    marks = sum(_mark(cell) for cell in cells if cell.kind == TEST)
+    return Graded(marks, " ".join(read.split()), " ".join(" ".join(errors[:1]).split()))
+
+
+def honest(exercise: str) -> str:
+    """Return a right answer to an exercise."""
+    return first_right(_lesson(exercise))[exercise]
+
+
+def full_marks(exercise: str) -> float:
+    """Return the points there are for an exercise."""
+    return sum(cell.points for cell in _notebook(exercise, ""))
+
+
+def _notebook(exercise: str, source: str) -> list[Cell]:
+    """Return the cells of a lesson up to an exercise's tests, the other exercises solved."""
+    cells, right = [], first_right(_lesson(exercise))
+    for cell in read_source(source_of(_lesson(exercise))).cells:
+        name = grade_id(cell)
+        if cell.cell_type != "code" or name is None:
+            continue
+        if is_solution(cell):
+            cells.append(Cell(ANSWER, source if name == exercise else right[name]))
+        elif not is_graded(cell):
+            cells.append(Cell(TRUSTED, cell.source))
+        elif name.startswith(f"{exercise}-"):
+            cells.append(Cell(TEST, cell.source, float(cell.metadata.nbgrader.points)))
+    last = max(place for place, cell in enumerate(cells) if cell.kind == TEST)
+    return cells[: last + 1]
+
+
+def _lesson(exercise: str):
+    return find_lesson(find_exercise(exercise).lesson)
+
+
+def _mark(cell: Cell) -> float:
+    told = {"grade": True, "solution": False, "points": cell.points, "grade_id": "x"}
+    noted = new_code_cell(cell.source, metadata={"nbgrader": told})
+    noted.outputs = [from_dict(output) for output in cell.outputs]
+    return determine_grade(noted)[0]
+
+
+def _bad(output: dict) -> bool:
+    return output["output_type"] == "error"
+
+
+def _texts(output: dict) -> str:
+    """Return all of an output that a page may show."""
+    return "\n".join(
+        [
+            output.get("text", ""),
+            output.get("ename", ""),
+            output.get("evalue", ""),
+            *output.get("traceback", []),
+            *map(str, output.get("data", {}).values()),
+        ]
+    )

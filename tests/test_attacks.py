@@ -1,0 +1,187 @@
+"""Hostile and broken submissions: what each comes to, and what must not happen meanwhile.
+
+`attacking` says how they are written. They all meet one warm room, as submissions of a class do.
+"""
+
+import os
+import secrets
+import shutil
+import socket
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+from attacking import SMALL, Attack, attacks, full_marks, grade, honest
+
+from grading.safe import execute, sandbox
+from grading.safe.limits import Limits
+from grading.safe.pool import Room
+
+pytestmark = pytest.mark.skipif(
+    bool(sandbox._problem()), reason=f"no sandbox here: {sandbox._problem()}"
+)
+COLD = (  # one of each kind, in a Jupyter kernel of its own
+    "the stub, untouched",
+    "torch's comparisons patched",
+    "do_execute of the kernel replaced",
+    "a last value of a billion points, and of nan",
+    "expands K and V in one go, with the watching patched away",
+    "tells the grader of its cell a byte a second",
+    "forges what its cell put out",
+    "text that no file can hold",
+    "the tests, in its history and its memory",
+    "the network",
+    "the kernel's rarer doors",
+    "memory without end",
+    "leaves at once",
+    "stops itself",
+)
+EVERY = 10  # attacks, then an honest submission
+
+
+class World:
+    """What the attacks aim at: a file, two listening sockets, and a word that only tests have."""
+
+    def __init__(self, folder: Path):
+        self.canary = f"CANARY-{secrets.token_hex(8)}"
+        self.secret = folder / "gradebook.db"
+        self.secret.write_text(self.canary)
+        self.abstract = f"gqa-{secrets.token_hex(8)}"
+        self.lines = [socket.create_server(("127.0.0.1", 0)), socket.socket(socket.AF_UNIX)]
+        self.lines[1].bind(f"\0{self.abstract}")
+        self.lines[1].listen()
+        for line in self.lines:
+            line.setblocking(False)
+
+    def told(self) -> str:
+        """Return the names that every attack finds."""
+        port = self.lines[0].getsockname()[1]
+        told = {"SECRET_FILE": str(self.secret), "PORT": port, "ABSTRACT": self.abstract}
+        return "".join(f"{name} = {value!r}\n" for name, value in told.items())
+
+    def called(self) -> bool:
+        """Return whether anybody has come to the sockets."""
+        for line in self.lines:
+            try:
+                line.accept()
+            except BlockingIOError:
+                continue
+            return True
+        return False
+
+
+@pytest.fixture(scope="module")
+def world():
+    folder = Path(tempfile.mkdtemp(prefix="gqa-attacks-"))
+    made = World(folder)
+    yield made
+    for line in made.lines:
+        line.close()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def room():
+    made = Room()
+    assert honest_marks(made) == full_marks("attention")
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def cold():
+    made = Room("cold")
+    yield made
+    made.close()
+
+
+def wrong_about(attack: Attack, room: Room, world: World) -> list[str]:
+    """Return what went wrong when an attack was graded."""
+    got = grade(world.told() + attack.source, attack.exercise, room, attack.limits, world.canary)
+    got.read.encode()  # as the file of a notebook must be
+    found = []
+    if got.marks != attack.points():
+        found.append(f"it earned {got.marks} points, not {attack.points()}")
+    if attack.must not in got.read:
+        found.append(f"its student does not read {attack.must!r}")
+    if attack.never and attack.never in got.read:
+        found.append(f"its student reads {got.read[got.read.index(attack.never) :][:200]!r}")
+    if world.canary in got.read:
+        found.append("its student reads the tests, or the instructor's file")
+    if world.called():
+        found.append("it reached a socket of the grader's machine")
+    if world.secret.read_text() != world.canary:
+        found.append("it changed the instructor's file")
+    return [f"{problem}; read: {got.read[:600]}" for problem in found]
+
+
+def honest_marks(room: Room) -> float:
+    return grade(honest("attention"), "attention", room, Limits(**SMALL)).marks
+
+
+def processes(room: Room) -> set[psutil.Process]:
+    """Return the processes of a room that are there between two submissions."""
+    tops = [psutil.Process(one.process.pid) for one in (room._judges, room._students)]
+    return {process for top in tops for process in (top, *top.children(recursive=True))}
+
+
+@pytest.mark.parametrize(
+    ("number", "attack"),
+    [pytest.param(n, one, id=f"{one.file}: {one.title}") for n, one in enumerate(attacks())],
+)
+def test_what_a_hostile_submission_comes_to(number, attack, room, world):
+    before = processes(room)
+    assert wrong_about(attack, room, world) == []
+    if attack.then == "honest" or number % EVERY == 0:
+        assert honest_marks(room) == full_marks("attention")
+    assert room.kind == "warm"
+    assert psutil.wait_procs(processes(room) - before, timeout=5)[1] == []
+
+
+def test_the_grader_keeps_nothing_of_what_it_graded(room):
+    honest_marks(room)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        honest_marks(room)
+    assert len(os.listdir("/proc/self/fd")) <= before
+
+
+@pytest.mark.parametrize("title", COLD)
+def test_a_cold_kernel_gives_the_same_marks_and_no_more_away(title, cold, world):
+    (attack,) = (one for one in attacks() if one.title == title)
+    attack = replace(attack, keys={"cell_s": "3"} | attack.keys | {"must": ""})  # other words
+    assert wrong_about(attack, cold, world) == []
+
+
+def test_an_honest_submission_in_a_cold_kernel_gets_full_marks(cold):
+    assert honest_marks(cold) == full_marks("attention")
+
+
+def test_a_room_whose_warm_processes_are_gone_gets_new_ones(room):
+    for forker in (room._students, room._judges):
+        forker.process.kill()
+        forker.process.wait()
+    assert honest_marks(room) == full_marks("attention")
+    assert room.kind == "warm"
+
+
+def test_without_a_sandbox_only_own_code_is_run(monkeypatch):
+    monkeypatch.setattr(sandbox, "_problem", lambda: "there is none here")
+    monkeypatch.setattr(execute, "_rooms", {})
+    with pytest.raises(sandbox.NoSandbox, match="there is none here"):
+        execute.room_for()
+    own = execute.room_for(own_code=True)
+    try:
+        assert own.kind == "open"
+        assert honest_marks(own) == full_marks("attention")
+    finally:
+        own.close()
+
+
+def test_there_are_enough_attacks_and_all_have_a_title_of_their_own():
+    titles = [attack.title for attack in attacks()]
+    assert len(titles) >= 120
+    assert len(set(titles)) == len(titles)
+    assert set(COLD) <= set(titles)
