@@ -204,6 +204,19 @@ def test_a_process_that_ends_costs_its_own_exercise_and_says_why():
     assert progress.marks(LESSON.slug) == [(marks.score, 13)]
 
 
+def test_an_answer_that_imports_the_librarys_is_told_so():
+    def borrow(cells):
+        borrowed = "from gqa_lib.attention import GroupedQueryAttention as MultiHeadAttention"
+        cells[place_of(cells, "MultiHeadAttention")].source = borrowed
+
+    edited(borrow)
+    marks = submit(LESSON)
+    assert {name: score for name, score, _ in marks.scores}["MultiHeadAttention-check"] == 0
+    page = marks.feedback.read_text("utf-8")
+    assert "gqa_lib.attention holds the library" in page
+    assert "because the cell of the answer stopped" in page
+
+
 def test_ones_own_code_runs_without_a_sandbox_where_there_is_none_and_that_is_said(monkeypatch):
     monkeypatch.setattr(sandbox, "_problem", lambda: "bubblewrap (bwrap) is not installed.")
     monkeypatch.setattr(execute, "_rooms", {})

@@ -48,6 +48,7 @@ class _Grading:
         self.trusted: list[str] = []
         self.sources: list[str] = []  # of the cells that student and judge have run
         self.student = self.judge = None
+        self.trouble = ""  # what stopped the last answer's cell
 
     def run(self, cell: Cell) -> list[dict]:
         """Return a cell's outputs."""
@@ -75,6 +76,9 @@ class _Grading:
             outputs = [self._stopped(str(ended))]
         else:
             self.sources.append(cell.source)
+        if cell.kind == ANSWER:
+            errors = [o["evalue"] for o in outputs if o["output_type"] == "error"]
+            self.trouble = errors[0] if errors else ""
         if cell.kind == TRUSTED:
             self.trusted.append(cell.source)
             try:
@@ -96,7 +100,10 @@ class _Grading:
             return [self._stopped(self.student.stopped)]
         outputs = [text_output(text) for text in (told["printed"], told["out"]) if text]
         if told["error"]:
-            return [*outputs, error_output(*told["error"])]
+            name, text = told["error"]
+            if name == "NameError" and self.trouble:
+                text = f"{text}, because the cell of the answer stopped. {self.trouble}"
+            return [*outputs, error_output(name, text)]
         if (credit := told.get("credit")) is not None:
             if not 0 <= credit <= cell.points:
                 text = f"This test gives {credit} of {cell.points:g} points. Tell your instructor."
