@@ -185,7 +185,7 @@ def compile_case(capability, shared_bytes, dtype, D, R, page_size, ragged):
     with (
         mock.patch.object(launch, "attend_part", Compile("attend_part")),
         mock.patch.object(launch, "merge_parts", Compile("merge_parts")),
-        mock.patch.object(launch, "_device_limits", return_value=(132, shared_bytes)),
+        mock.patch.object(launch, "device_limits", return_value=(132, shared_bytes)),
     ):
         launch.triton_decode(q, k, k, lengths, table, num_splits=4)
     assert set(compiled) == {"attend_part", "merge_parts"}

@@ -55,8 +55,8 @@ def padded(size):
 
 
 @lru_cache
-def _device_limits(device):
-    """(multiprocessors, shared memory of a program in bytes); stand-ins in the interpreter."""
+def device_limits(device):
+    """Return (multiprocessors, bytes of shared memory for a program); stand-ins without a GPU."""
     if device.type != "cuda":
         return 8, 100 * 1024
     properties = torch.cuda.get_device_properties(device)
@@ -90,7 +90,7 @@ def triton_decode(
     capacity = k_cache.shape[2] if block_table is None else block_table.shape[1] * page_size
     R, ragged = Hq // Hkv, lengths is not None
     lengths = lengths.contiguous() if ragged else None
-    multiprocessors, shared_bytes = _device_limits(q.device)
+    multiprocessors, shared_bytes = device_limits(q.device)
     tile = tile or choose_tile(R, D, q.itemsize, shared_bytes)
     cut = plan_cut(
         B,
