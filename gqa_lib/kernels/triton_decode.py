@@ -43,10 +43,9 @@ def choose_tile(q_per_kv, head_dim, itemsize, shared_bytes):
     row_bytes = 2 * padded(head_dim) * itemsize
     rows = max(16, min(128, shared_bytes // 6 // row_bytes))
     block_n = 2 ** (rows.bit_length() - 1)
-    left = (
-        shared_bytes - padded(q_per_kv) * padded(head_dim) * itemsize - 8 * 1024
-    )  # q, and scratch
-    return Tile(block_n, num_warps=4, num_stages=1 + max(0, min(3, left // (block_n * row_bytes))))
+    q_bytes, scratch_bytes = padded(q_per_kv) * padded(head_dim) * itemsize, 8 * 1024
+    blocks = (shared_bytes - q_bytes - scratch_bytes) // (block_n * row_bytes)
+    return Tile(block_n, num_warps=4, num_stages=1 + max(0, min(3, blocks)))
 
 
 def padded(size):
@@ -69,8 +68,9 @@ def triton_decode(
 ):
     """Return attention of one new token per sequence, (B, Hq, 1, D); arguments are taken as valid.
 
-    Nothing here waits for the device, and everything may be captured in a CUDA graph: how a ragged
-    batch is cut is worked out on the device, anew at every replay.
+    Nothing here waits for the device, and once a first call has compiled the kernels everything may
+    be captured in a CUDA graph: how a ragged batch is cut is worked out on the device, anew at
+    every replay.
 
     Args:
         q: (B, Hq, 1, D), any strides; up to 64 query heads for each KV head.
