@@ -101,9 +101,11 @@ def test_any_strides(run, layout, lengths):
     assert_right(run, B=2, S=70, layout=layout, lengths=lengths, num_splits=2)
 
 
-@pytest.mark.parametrize("paged", [False, True])
-def test_offsets_past_32_bits(run, paged):
-    assert run(far_apart, paged=paged) < TOLERANCE["float16"]
+@pytest.mark.parametrize(
+    ("dim", "paged"), [(0, False), (0, True), (1, False), (2, False), (2, True), (3, False)]
+)
+def test_offsets_past_32_bits(run, dim, paged):
+    assert run(far_apart, dim=dim, paged=paged) < TOLERANCE["float16"]
 
 
 def test_through_the_dispatch(run):

@@ -118,16 +118,26 @@ def _error(out, q, k, v, b, count):
     return error.item() if error.isfinite() else float("inf")
 
 
-def far_apart(device, paged):
-    """Error where two blocks of the cache lie more than 2**31 elements apart."""
-    apart = 2**31 + 64
-    room = torch.empty(apart + 20 * 32, dtype=torch.float16, device=device)
-    k = room.as_strided((2, 2, 5, 32), (apart, 5 * 32, 32, 1))
-    k.copy_(torch.randn(2, 2, 5, 32))
-    q = torch.randn(2, 4, 1, 32).to(device, torch.float16)
-    table = torch.tensor([[0], [1]], device=device) if paged else None
+def far_apart(device, dim, paged=False):
+    """Error where the third block, head, key or channel lies more than 2**31 elements on.
+
+    The stride itself fits 32 bits, so that a product of two such numbers must not be one.
+    """
+    shape = [2, 2, 5, 32]
+    shape[dim] = 3
+    stride = [0, 0, 0, 0]
+    step = 1
+    for i in (3, 2, 1, 0):
+        if i != dim:
+            stride[i], step = step, step * shape[i]
+    stride[dim] = 2**30 + 64
+    room = torch.empty(2 * stride[dim] + step, dtype=torch.float16, device=device)
+    k = room.as_strided(shape, stride)
+    k.copy_(torch.randn(shape))
+    q = torch.randn(shape[0], 2 * shape[1], 1, shape[3]).to(device, torch.float16)
+    table = torch.arange(shape[0], device=device).view(-1, 1) if paged else None
     out, _ = _decode(q, k, k, None, table, None, True)
-    return max(_error(out, q, k, k, b, 5) for b in range(2))
+    return max(_error(out, q, k, k, b, shape[2]) for b in range(shape[0]))
 
 
 def reasons(**changes):

@@ -19,6 +19,8 @@ def attend_pieces(fn, q, k_cache, v_cache, lengths, block_table):
     Returns:
         (B, Hq, 1, D), zeros where a sequence is empty.
     """
+    if _in_one_piece(k_cache, lengths, block_table):
+        return fn(q, k_cache, v_cache, True)
     out = torch.zeros(q.shape, dtype=q.dtype, device=q.device)
     for rows, k, v in _pieces(k_cache, v_cache, lengths, block_table, q.shape[0]):
         if rows == slice(0, q.shape[0]):
@@ -29,6 +31,8 @@ def attend_pieces(fn, q, k_cache, v_cache, lengths, block_table):
 
 def first_piece(q, k_cache, v_cache, lengths, block_table):
     """Return (q, k, v) as `attend_pieces` would first pass them on, the pages not yet copied."""
+    if _in_one_piece(k_cache, lengths, block_table):
+        return q, k_cache, v_cache
     if block_table is not None:
         _, Hkv, page_size, D = k_cache.shape
         k = k_cache.new_empty(1, Hkv, block_table.shape[1] * page_size, D)
@@ -36,6 +40,10 @@ def first_piece(q, k_cache, v_cache, lengths, block_table):
     for rows, k, v in _pieces(k_cache, v_cache, lengths, None, q.shape[0]):
         return q[rows], k, v
     return q[:1], k_cache[:1], v_cache[:1]
+
+
+def _in_one_piece(k_cache, lengths, block_table):
+    return lengths is None and block_table is None and k_cache.shape[2] > 0
 
 
 def _pieces(k_cache, v_cache, lengths, block_table, batch_size):

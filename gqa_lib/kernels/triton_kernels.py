@@ -107,7 +107,8 @@ def attend_part(
         inside = t < end
         if PAGE_SIZE > 0:
             page_ptr = table_ptr + b * stride_tb + (t // PAGE_SIZE) * stride_tp
-            block, row = tl.load(page_ptr, mask=inside, other=0).to(tl.int64), t % PAGE_SIZE
+            block = tl.load(page_ptr, mask=inside, other=0).to(tl.int64)
+            row = (t % PAGE_SIZE).to(tl.int64)
         else:
             block, row = b, t.to(tl.int64)
         k_rows = k_ptr + h * stride_kh + block * stride_kb + row * stride_kt

@@ -11,7 +11,7 @@ from gqa_lib.measure import rotating_buffers, time_arms
 from .checks import LIMITS, relative_error
 from .peers import PAGE_SIZE, arms, operator
 
-REPLAY_S = 3e-4  # a sample lasts this long at least, by the bytes it reads
+REPLAY_S = 1e-3  # a sample's least time by the bytes it reads: its one launch then hardly shows
 MOST_CALLS = 256
 
 
@@ -55,8 +55,8 @@ def time_point(point, num_heads, dtype, device, *, bandwidth, rounds, budget_s, 
             if name in skip:
                 raise RuntimeError(skip[name])
             row |= _checked(name, fn, q, *buffers[0])
-            replays[name] = _replay(fn, q, buffers, calls) if on_gpu else _eager(fn, q, buffers)
             row |= {"status": "timed", "operator": operator(name, q, *buffers[0])}
+            replays[name] = _replay(fn, q, buffers, calls) if on_gpu else _eager(fn, q, buffers)
         except Exception as error:  # a peer that cannot run here is part of the record
             row |= {"status": "not timed", "reason": f"{type(error).__name__}: {error}"[:300]}
         rows.append(row | {"setup_s": time.perf_counter() - started})
