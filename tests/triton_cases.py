@@ -80,7 +80,8 @@ def run_case(
     counts = [S] * B if lengths is None else lengths
     for b, count in enumerate(counts):
         k[b, :, count:], v[b, :, count:] = torch.nan, torch.nan
-    on_device = None if lengths is None else torch.tensor(lengths, device=device)
+    apart = None if lengths is None else torch.tensor(lengths, device=device).repeat_interleave(2)
+    on_device = None if lengths is None else apart[::2]  # not next to each other
     caches, table = (k, v), None
     if page_size:
         torch.manual_seed(1)
@@ -135,7 +136,7 @@ def far_apart(device, dim, paged=False):
     k = room.as_strided(shape, stride)
     k.copy_(torch.randn(shape))
     q = torch.randn(shape[0], 2 * shape[1], 1, shape[3]).to(device, torch.float16)
-    table = torch.arange(shape[0], device=device).view(-1, 1) if paged else None
+    table = torch.arange(shape[0], device=device).int().view(-1, 1) if paged else None
     out, _ = _decode(q, k, k, None, table, None, True)
     return max(_error(out, q, k, k, b, shape[2]) for b in range(shape[0]))
 
