@@ -2,7 +2,7 @@
 
 A backend takes q (B, Hq, T, D) and k, v (B, Hkv, S, D) as they are, query head h reading KV head
 h // q_per_kv, and returns (B, Hq, T, D). A new one is an entry in `BACKENDS` and a line in the
-rules below.
+rules below. One that reads lengths and pages itself adds a `decode`; the rest are given pieces.
 """
 
 import os
@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import torch
 
+from .decode import attend_pieces, check_decode, first_piece
 from .mask import causal_mask
 from .operator import sdpa_operator
 from .pytorch import (
@@ -24,6 +25,7 @@ from .pytorch import (
     split_kv_unsupported,
 )
 from .reference import attention_reference
+from .triton_backend import attend_by_triton, decode_by_triton, triton_unsupported
 
 __all__ = [
     "BACKENDS",
@@ -31,8 +33,11 @@ __all__ = [
     "attend",
     "attention_reference",
     "available_backends",
+    "available_decode_backends",
     "causal_mask",
     "choose_backend",
+    "choose_decode_backend",
+    "decode_attention",
     "sdpa_operator",
 ]
 
@@ -42,12 +47,23 @@ def _runs_anywhere(q, k, v, causal):
 
 
 class Backend(NamedTuple):
-    """One way to compute attention; `unsupported` returns why a call must not use it, or None."""
+    """One way to compute attention.
+
+    Args:
+        name: what a caller chooses it by.
+        fn: from (q, k, v, causal) to the output.
+        summary: a line on how it works.
+        unsupported: from the same to why a call must not use it, or None. For a backend with a
+            `decode`, k and v may be pages.
+        decode: from (q, k_cache, v_cache, lengths, block_table), as `decode_attention` has them,
+            to the output; None if the backend knows neither lengths nor pages.
+    """
 
     name: str
     fn: Callable
     summary: str
     unsupported: Callable = _runs_anywhere
+    decode: Callable | None = None
 
 
 BACKENDS = {
@@ -67,6 +83,13 @@ BACKENDS = {
             split_kv,
             "keys split over threads, merged by log-sum-exp (CPU, one new token)",
             split_kv_unsupported,
+        ),
+        Backend(
+            "triton",
+            attend_by_triton,
+            "Triton kernels, keys split over the GPU, lengths and pages read there (one new token)",
+            triton_unsupported,
+            decode_by_triton,
         ),
     )
 }
@@ -88,18 +111,103 @@ def attend(q, k, v, causal=True, backend="auto"):
         ValueError: no such backend, or it cannot run this call.
     """
     name = choose_backend(q, k, v, causal) if backend == "auto" else backend
+    chosen = _named(name)
+    if reason := chosen.unsupported(q, k, v, causal):
+        raise _cannot_run(name, q, k, reason, available_backends(q, k, v, causal))
+    return chosen.fn(q, k, v, causal)
+
+
+def decode_attention(q, k_cache, v_cache, lengths=None, block_table=None, backend="auto"):
+    """Return attention of one new token per sequence over its cached keys, (B, Hq, 1, D).
+
+    Args:
+        q: queries of the new tokens, (B, Hq, 1, D).
+        k_cache, v_cache: keys and values, the new tokens' among them, (B, Hkv, S, D); with a
+            block_table pages of them, (P, Hkv, page_size, D). Query head h reads KV head
+            h // (Hq // Hkv).
+        lengths: how many keys each sequence has, (B,) int32 or int64 on q's device; None: all that
+            the cache holds. What lies beyond is not read.
+        block_table: the pages of each sequence in order, (B, pages) int32 or int64 on q's device.
+        backend: a name in `BACKENDS`, or "auto" for `choose_decode_backend`'s.
+
+    Returns:
+        (B, Hq, 1, D) in q's dtype; zeros for a sequence of length 0.
+
+    Raises:
+        ValueError: shapes, dtypes, devices or head counts do not fit together, a length or page
+            does not exist (seen on a CPU; on a GPU, which would have to be waited for, lengths
+            are cut to what the cache holds), or the backend cannot run the call.
+
+    Source: Kwon et al. 2023 (arXiv 2309.06180), section 4.1, for pages and block tables.
+    """
+    check_decode(q, k_cache, v_cache, lengths, block_table)
+    call = (q, k_cache, v_cache, lengths, block_table)
+    name = _choose_decode(*call) if backend == "auto" else backend
+    chosen = _named(name)
+    if reason := _decode_unsupported(chosen, *call):
+        raise _cannot_run(name, q, k_cache, reason, _available_decode(*call))
+    if chosen.decode is not None:
+        return chosen.decode(*call)
+    return attend_pieces(chosen.fn, *call)
+
+
+def choose_decode_backend(q, k_cache, v_cache, lengths=None, block_table=None):
+    """Return the backend that "auto" runs for `decode_attention`: GQA_BACKEND's, or the best known.
+
+    Raises:
+        ValueError: as in `decode_attention`.
+    """
+    check_decode(q, k_cache, v_cache, lengths, block_table)
+    return _choose_decode(q, k_cache, v_cache, lengths, block_table)
+
+
+def available_decode_backends(q, k_cache, v_cache, lengths=None, block_table=None):
+    """Return the names of the backends that `decode_attention` can run, in `BACKENDS`' order.
+
+    Raises:
+        ValueError: as in `decode_attention`.
+    """
+    check_decode(q, k_cache, v_cache, lengths, block_table)
+    return _available_decode(q, k_cache, v_cache, lengths, block_table)
+
+
+def _named(name):
     if name not in BACKENDS:
         raise ValueError(
             f"backend {name!r} does not exist, so nothing can run this call. "
             f"Choose from auto, {', '.join(BACKENDS)}."
         )
-    if reason := BACKENDS[name].unsupported(q, k, v, causal):
-        raise ValueError(
-            f"backend {name!r} cannot run q {tuple(q.shape)} over k {tuple(k.shape)}, {q.dtype} "
-            f"on {q.device}: {reason}. "
-            f"Choose from auto, {', '.join(available_backends(q, k, v, causal))}."
-        )
-    return BACKENDS[name].fn(q, k, v, causal)
+    return BACKENDS[name]
+
+
+def _cannot_run(name, q, k, reason, available):
+    return ValueError(
+        f"backend {name!r} cannot run q {tuple(q.shape)} over k {tuple(k.shape)}, {q.dtype} "
+        f"on {q.device}: {reason}. Choose from auto, {', '.join(available)}."
+    )
+
+
+def _available_decode(*call):
+    return [name for name, b in BACKENDS.items() if _decode_unsupported(b, *call) is None]
+
+
+def _decode_unsupported(backend, *call):
+    q, k, v = call[:3] if backend.decode is not None else first_piece(*call)
+    return backend.unsupported(q, k, v, True)
+
+
+def _choose_decode(*call):
+    name = os.environ.get("GQA_BACKEND", "auto")
+    return _fastest_decode(*call) if name == "auto" else name
+
+
+def _fastest_decode(*call):
+    """On a GPU the kernel that does not wait for lengths; its speed has not been recorded yet."""
+    q, _, _, lengths, block_table = call
+    wanted = lengths is not None or block_table is not None or q.dtype.itemsize == 2
+    if q.is_cuda and wanted and _decode_unsupported(BACKENDS["triton"], *call) is None:
+        return "triton"
+    return _fastest_known(*first_piece(*call), True)
 
 
 def available_backends(q, k, v, causal=True):

@@ -1,0 +1,84 @@
+"""The door to the Triton kernels: says why they cannot run, imports Triton when they first do."""
+
+import os
+from functools import lru_cache
+from importlib import metadata
+
+import torch
+
+OLDEST = (3, 6)
+OLDEST_INTERPRETER = (3, 7, 1)  # before, its loops fail with numpy 2.4 and newer
+DTYPES = (torch.float16, torch.bfloat16, torch.float32)
+MAX_Q_PER_KV, MAX_HEAD_DIM = 64, 256
+
+
+def decode_by_triton(q, k, v, lengths=None, block_table=None):
+    """Decode attention as in `gqa_lib.kernels.triton_decode`, imported now."""
+    from .triton_decode import triton_decode
+
+    return triton_decode(q, k, v, lengths, block_table)
+
+
+def attend_by_triton(q, k, v, causal=True):
+    """Attention of one new token, which sees every key whether causal or not."""
+    return decode_by_triton(q, k, v)
+
+
+def triton_unsupported(q, k, v, causal):
+    """Return why the Triton kernels must not run this call, or None; k and v may be pages."""
+    if q.shape[2] != 1:
+        return f"it is for one new token, not {q.shape[2]}"
+    if q.shape[1] // k.shape[1] > MAX_Q_PER_KV or q.shape[3] > MAX_HEAD_DIM:
+        return (
+            f"its tile holds {MAX_Q_PER_KV} query heads of a KV head and {MAX_HEAD_DIM} channels, "
+            f"not {q.shape[1] // k.shape[1]} and {q.shape[3]}"
+        )
+    if q.dtype not in DTYPES:
+        return f"it computes in {', '.join(map(str, DTYPES))}, not {q.dtype}"
+    if torch.is_grad_enabled() and any(t.requires_grad for t in (q, k, v)):
+        return "it has no gradient"
+    return _missing() or (_no_gpu() if q.device.type != "cuda" else _old_gpu(q))
+
+
+def interpreting():
+    """Return whether Triton's interpreter is asked for; Triton reads this when it is imported."""
+    return os.environ.get("TRITON_INTERPRET") == "1"
+
+
+@lru_cache
+def _missing():
+    try:
+        version = metadata.version("triton")
+    except metadata.PackageNotFoundError:
+        return "Triton is not installed: pip install 'triton>=3.6' (Linux)"
+    if _numbers(version) < OLDEST:
+        return f"Triton is {version}, which is older than 3.6"
+    return None
+
+
+def _numbers(version):
+    """(3, 7, 1) of "3.7.1+git1234"."""
+    return tuple(int(part) for part in version.partition("+")[0].split(".") if part.isdigit())
+
+
+def _no_gpu():
+    if not interpreting():
+        return (
+            "it runs on a GPU, or in Triton's interpreter when TRITON_INTERPRET=1 is in the "
+            "environment before Triton is imported"
+        )
+    version = metadata.version("triton")
+    if _numbers(version) < OLDEST_INTERPRETER:
+        return f"Triton's interpreter works from 3.7.1 on; this is {version}"
+    from .triton_decode import INTERPRETED
+
+    if not INTERPRETED:
+        return "Triton was imported before TRITON_INTERPRET=1 was set: start afresh with it set"
+    return None
+
+
+def _old_gpu(q):
+    major, minor = torch.cuda.get_device_capability(q.device)
+    if q.dtype == torch.bfloat16 and major < 8:
+        return f"Triton has no bfloat16 product for compute capability {major}.{minor}, under 8.0"
+    return None

@@ -1,0 +1,118 @@
+"""The GPU record: every step of it on a CPU, and what is made of its rows."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from gqa_lib import records
+from gqa_lib.kernels import triton_backend
+from gqa_lib.measure import read_jsonl, write_jsonl
+from gqa_lib.records import decode_gpu, summary
+
+
+def run(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "gqa_lib.records.decode_gpu", *map(str, arguments)],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.skipif(bool(triton_backend._missing()), reason=f"{triton_backend._missing()}")
+def test_a_dry_run_goes_through_every_step_and_is_no_record(tmp_path):
+    out = tmp_path / "record.jsonl"
+    done = run("--dry-run", "--tile", "16,4,2", "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert "DRY RUN" in done.stdout
+    rows = read_jsonl(out)
+    assert rows[0]["kind"] == "environment"
+    assert rows[0]["triton"] is not None
+    checks = [row for row in rows if row["kind"] == "check"]
+    assert len(checks) == 2
+    assert all(row["ok"] for row in checks)
+    status = {row["arm"]: row["status"] for row in rows if row["kind"] == "arm"}
+    ours = {"triton", "triton_paged", "triton_tile_16_4_2"}
+    folded = {"sdpa", "sdpa_flash", "sdpa_math", "fold_sdpa", "fold_matmul"}
+    assert {arm for arm, how in status.items() if how == "timed"} >= ours | folded
+    assert status["sdpa_cudnn"] == "not timed"  # and why is in the record
+    samples = [row for row in rows if row["kind"] == "sample"]
+    assert {row["arm"] for row in samples} >= ours | folded | {"copy"}
+    with pytest.raises(ValueError, match="dry run on cpu"):
+        records.read(out)
+    again = run("--dry-run", "--out", out)
+    assert again.returncode == 1
+    assert "not written twice" in again.stdout
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_nothing_is_measured_and_that_is_said(tmp_path):
+    out = tmp_path / "record.jsonl"
+    done = run("--out", out)
+    assert done.returncode == 1
+    assert "sees no CUDA GPU" in done.stdout
+    assert not out.exists()
+
+
+def test_the_records_that_are_kept_are_whole():
+    for path in records.recorded():
+        assert records.read(path)[0]["gpu"]["name"]
+
+
+def test_a_run_that_was_stopped_is_no_record(tmp_path):
+    path = tmp_path / "decode-x-20260101.jsonl"
+    write_jsonl(path, [{"kind": "environment", "dry_run": False}])
+    with pytest.raises(ValueError, match="1 rows and no end"):
+        records.read(path)
+
+
+def test_the_grid_is_as_wide_as_promised():
+    points = [(B, S, Hkv, D) for Hkv, D, shapes in decode_gpu.GRID for B, S in shapes]
+    assert len(set(points)) == len(points) >= 24
+    for column, wanted in enumerate(({1, 256}, {1024, 131072}, {1, 4, 8, 32}, {64, 128})):
+        assert wanted <= {point[column] for point in points}
+    assert max(2 * 2 * B * S * Hkv * D for B, S, Hkv, D in points) < 16e9  # of K and V, in bytes
+
+
+# ---- what is made of the rows
+
+
+def samples(arm, value, **shape):
+    base = {"kind": "sample", "metric": "time", "unit": "s", "phase": "measure", "quiet": None}
+    return [base | {"arm": arm, "round": i, "sample": 0, "value": value} | shape for i in range(6)]
+
+
+def made_up():
+    about = {"kind": "environment", "dry_run": False, "device": "cuda", "utc": "now"}
+    rows = [about | {"gpu": {"name": "H", "driver": "1"}, "torch": "2", "triton": "3"}]
+    rows += samples("copy", 1e-3, bytes=1e9)  # 1 TB/s
+    for Hkv, ours in ((8, 1e-3), (32, 3.6e-3)):
+        shape = {"p_batch_size": 32, "p_context": 4096, "p_num_kv_heads": Hkv, "p_head_dim": 128}
+        shape |= {"p_num_heads": 32, "p_dtype": "bfloat16"}
+        times = {"triton": ours, "triton_paged": 1.1 * ours, "triton_unbounded": ours / 2}
+        for arm, value in (times | {"sdpa_math": 9.0, "sdpa_flash": 1.2 * ours}).items():
+            rows += samples(arm, value, **shape)
+    rows.append({"kind": "check", "name": "float32 D=64", "ok": False})
+    arm = {"kind": "arm", "arm": "sdpa_cudnn", "status": "not timed", "reason": "no such\nthing"}
+    return [*rows, arm, arm, {"kind": "end"}]
+
+
+def test_points_compare_with_the_copy_and_with_the_best_peer():
+    first, _ = summary.points(made_up())
+    kv_bytes, q_and_out = 2 * 2 * 32 * 4096 * 8 * 128, 2 * 2 * 32 * 32 * 128
+    assert first["ideal_s"] == pytest.approx((kv_bytes + q_and_out) / 1e12)
+    assert first["share"] == pytest.approx(first["ideal_s"] / 1e-3)
+    assert first["best_peer"] == "sdpa_flash"
+    assert first["over_peer"] == pytest.approx(1.2)
+    assert first["paged"] == pytest.approx(1.1)
+
+
+def test_the_table_says_what_was_gained_what_was_wrong_and_what_did_not_run():
+    text = summary.table(made_up())
+    assert "8 KV heads 3.60x faster than 32, of 4 by bytes" in text
+    assert "0 of 1 checks" in text
+    assert "WRONG: float32 D=64" in text
+    assert "not timed at 2 points: sdpa_cudnn: no such" in text
