@@ -316,6 +316,8 @@ def _seen_in(told) -> Seen:
             copied=int(told["copied"]),
             largest=int(told["largest"]),
             operation=str(told["operation"])[:80],
+            reads=[int(n) for n in told["reads"][:MAX_ITEMS]],
+            small_dot=str(told["small_dot"])[:80],
         )
     except (TypeError, KeyError, ValueError, OverflowError):
         raise StudentError("what was seen of its call is unreadable") from None
