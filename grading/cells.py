@@ -44,7 +44,8 @@ def as_grader():
     Triton kernels run in its interpreter, GPU or not.
     """
     matplotlib.use("Agg")
-    with patch.dict(os.environ, NBGRADER_EXECUTION="build", TRITON_INTERPRET="1"):
+    triton = {"TRITON_INTERPRET": "1", "TRITON_FRONT_END_DEBUGGING": "1"}
+    with patch.dict(os.environ, NBGRADER_EXECUTION="build", **triton):
         yield
 
 

@@ -82,9 +82,9 @@ SCORES_KERNEL = Exercise(
     oracle=_scores,
     call=_run_scores,
     cases=(
-        {"R": 3, "S": 37, "D": 16, "KEYS": 16, "room": 48},
+        {"R": 3, "S": 75, "D": 32, "KEYS": 64, "room": 80},
         {"R": 4, "S": 20, "D": 32, "KEYS": 32, "room": 20, "wide": 3},
-        {"R": 16, "S": 32, "D": 16, "KEYS": 16, "room": 40},
+        {"R": 16, "S": 64, "D": 16, "KEYS": 32, "room": 70},
         {"R": 5, "S": 9, "D": 16, "KEYS": 32, "room": 11, "dtype": "float16"},
     ),
     mistakes=(
@@ -224,7 +224,7 @@ GQA_DECODE_KERNEL = Exercise(
     oracle=lambda q, k, v, *_: _exact(q, k, v),
     call=_run_decode,
     cases=(
-        {"B": 1, "Hq": 6, "Hkv": 2, "S": 37, "D": 16, "KEYS": 16, "parts": 2, "room": 40},
+        {"B": 1, "Hq": 6, "Hkv": 2, "S": 150, "D": 32, "KEYS": 64, "parts": 2, "room": 155},
         {"B": 1, "Hq": 4, "Hkv": 1, "S": 20, "D": 32, "KEYS": 32, "parts": 2},
         {"B": 2, "Hq": 4, "Hkv": 2, "S": 34, "D": 16, "KEYS": 16, "parts": 1, "token_major": True},
         {
