@@ -702,7 +702,7 @@ if counted:
     ax.set_xticks(range(len(shared)), shared)
     ax.set(xlabel="query heads per KV head", ylabel="times K and V are read", ymargin=0.12)
     ax.legend(loc="upper left")
-    ax.set_title(f"K and V are read {reads['one by one'][-1]:.3g} times by {shared[-1]} heads one by one, {reads['one tile'][-1]:.3g} time in one tile")
+    ax.set_title(f"{shared[-1]} heads one by one read K and V {reads['one by one'][-1]:.3g} times, in one tile {reads['one tile'][-1]:.3g}")
     plots.show(fig, alt="Bytes of K and V read, over their size, for 1, 2, 4 and 8 query heads per KV head. One "
                f"tile: {reads['one tile']}. One by one: {reads['one by one']}.")
 
@@ -785,8 +785,8 @@ print(f"library's split_kv and yours: largest difference {same:.1e}")
 #
 # - Attention is one part of a step. With short contexts the weights are most of the bytes, and launching
 #   many small kernels may cost more than they do (CUDA graphs help).
-# - How close to the bandwidth *your* kernel comes, unless there was a GPU above. Published Triton kernels
-#   come close to hand-written CUDA; that takes tuning which this lesson left out.
+# - How close to the bandwidth *your* kernel comes, unless there was a GPU above. Tuned Triton kernels can
+#   [keep up with hand-written CUDA](https://github.com/sgl-project/sglang/pull/21775); tuning was left out.
 
 # %% [markdown]
 # ## In three lines
