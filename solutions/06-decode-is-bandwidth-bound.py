@@ -745,5 +745,5 @@ print("same:", [isclose(yours, library) for yours, library in pairs])
 # - Below the ridge time is bytes over bandwidth, so fewer KV heads are faster; above it they are not.
 # - The gain for a whole model is the cache's share of all bytes read: predict it before you promise it.
 #
-# Submit with `gqa submit 06` in a terminal. **Next:** `gqa bench decode-latency -p context=16384`
-# measures your own shapes the same way; `gqa map` shows where you stand.
+# Submit with `gqa submit 06` in a terminal. `gqa bench decode-latency -p context=16384` measures your
+# own shapes the same way. **Next:** [7 · A decode kernel](../07-decode-kernel/07-decode-kernel.ipynb).

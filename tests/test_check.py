@@ -26,12 +26,17 @@ def own_records(tmp_path, monkeypatch):
 
 
 def in_learners_dtype(function):
-    """Return the function with its result in the dtype of its first tensor argument."""
+    """Return the function with its results in the dtype of its first tensor argument."""
 
     def wrapped(*arguments):
         result = function(*arguments)
+        if isinstance(result, tuple):
+            return tuple(converted(one, arguments[0]) for one in result)
+        return converted(result, arguments[0])
+
+    def converted(result, like):
         if isinstance(result, torch.Tensor) and result.is_floating_point():
-            result = result.to(arguments[0].device, arguments[0].dtype)
+            result = result.to(like.device, like.dtype)
         return result
 
     return wrapped

@@ -7,6 +7,8 @@ import builtins
 
 from gqa_lib.learn.watch import Seen
 
+from ..student.wire import MAX_ITEMS
+
 
 class StudentError(Exception):
     """An exception of a class that only the student's process knows."""
@@ -45,6 +47,8 @@ def seen_of(told) -> Seen:
             copied=_count(told["copied"]),
             largest=_count(told["largest"]),
             operation=str(told["operation"])[:80],
+            reads=[_count(n) for n in told["reads"][:MAX_ITEMS]],
+            small_dot=str(told["small_dot"])[:80],
         )
     except (TypeError, KeyError, ValueError, OverflowError):
         raise StudentError("what was seen of its call is unreadable") from None

@@ -189,7 +189,8 @@ def _where(error: BaseException) -> str:
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__, limit=-50)
-        if not frame.filename.startswith((here, os.path.dirname(torch.__file__)))
+        if not frame.filename.startswith(here)
+        and not {"torch", "triton"} & {*frame.filename.split(os.sep)}
     ]
     if not frames:
         return ""

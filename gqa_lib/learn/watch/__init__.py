@@ -13,6 +13,7 @@ import torch
 from .answers import library_answer
 from .copies import Copies, Made
 from .devices import StaysBehind
+from .kernels import Kernels
 from .settings import restore, settings
 
 
@@ -27,6 +28,8 @@ class Seen:
     largest: int = 0  # elements of the largest new tensor
     operation: str = ""  # the last operation that copied some, or that made the largest
     peak_bytes: int = 0  # growth of the process at its peak, where it was measured from outside
+    reads: list[int] = field(default_factory=list)  # elements a kernel read of each tensor given
+    small_dot: str = ""  # the first tile product that is too small for a GPU
 
     def add(self, other: "Seen") -> None:
         """Take in what was seen of one more call."""
@@ -38,6 +41,8 @@ class Seen:
             self.operation = other.operation
         self.largest = max(self.largest, other.largest)
         self.peak_bytes = max(self.peak_bytes, other.peak_bytes)
+        self.reads = self.reads or other.reads
+        self.small_dot = self.small_dot or other.small_dot
 
 
 class Watch(AbstractContextManager):
@@ -48,10 +53,13 @@ class Watch(AbstractContextManager):
         devices: see what would fail on a GPU.
         copies: (S, D): see what is copied of keys and values of that size.
         made: see the largest new tensor.
+        kernels: see what interpreted Triton kernels read and multiply.
         given: the call's arguments, which are no copies.
     """
 
-    def __init__(self, *, settings=False, devices=False, copies=None, made=False, given=()):
+    def __init__(
+        self, *, settings=False, devices=False, copies=None, made=False, kernels=False, given=()
+    ):
         self._settings, self._stack = settings, ExitStack()
         self._before: dict = {}
         self._changed: list[str] = []
@@ -59,10 +67,11 @@ class Watch(AbstractContextManager):
         known = [one for one in given if isinstance(one, torch.Tensor)]
         self._copies = Copies(known, *copies) if copies else None
         self._made = Made() if made else None
+        self._kernels = Kernels(known) if kernels else None
 
     def __enter__(self):
         self._before = settings() if self._settings else {}
-        for mode in filter(None, (self._devices, self._copies, self._made)):
+        for mode in filter(None, (self._devices, self._copies, self._made, self._kernels)):
             self._stack.enter_context(mode)
         return self
 
@@ -80,6 +89,8 @@ class Watch(AbstractContextManager):
             seen.copied, seen.operation = self._copies.elements, self._copies.operation
         if self._made:
             seen.largest, seen.operation = self._made.elements, self._made.operation
+        if self._kernels:
+            seen.reads, seen.small_dot = self._kernels.reads, self._kernels.small_dot
         return seen
 
 
