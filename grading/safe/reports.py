@@ -47,10 +47,10 @@ def seen_of(told) -> Seen:
             copied=_count(told["copied"]),
             largest=_count(told["largest"]),
             operation=str(told["operation"])[:80],
-            reads=[_count(n) for n in told["reads"][:MAX_ITEMS]],
-            small_dot=str(told["small_dot"])[:80],
+            reads=[_count(n) for n in told.get("reads", [])[:MAX_ITEMS]],
+            small_dot=str(told.get("small_dot", ""))[:80],
         )
-    except (TypeError, KeyError, ValueError, OverflowError):
+    except (TypeError, KeyError, ValueError, OverflowError, AttributeError):
         raise StudentError("what was seen of its call is unreadable") from None
 
 
