@@ -9,6 +9,7 @@ from gqa_lib.kernels import BACKENDS, choose_backend
 from gqa_lib.kernels.native import library
 
 _SHAPE = (1, 32, 8, 4096, 128)  # B, Hq, Hkv, S, D of the decoding step that is asked about
+_DTYPES = (torch.float32, torch.bfloat16)
 
 
 def info(device: str | None = None) -> str:
@@ -32,17 +33,13 @@ def info(device: str | None = None) -> str:
         "native": _native(),
     }
     lines = [f"{name:11} {value}" for name, value in facts.items()]
-    return "\n".join([*lines, *(_backends(place, dtype) for dtype in _dtypes(place))])
+    return "\n".join([*lines, *(_backends(place, dtype) for dtype in _DTYPES)])
 
 
 def _native() -> str:
     if reason := library.problem():
         return f"not used: {reason}"
     return f"built, in {library.build_folder()}"
-
-
-def _dtypes(place):
-    return (torch.float32, torch.bfloat16 if place.type == "cpu" else torch.float16)
 
 
 def _backends(place, dtype) -> str:

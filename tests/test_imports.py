@@ -31,6 +31,7 @@ ALLOWED_WITH_TORCH = {
     "explore_panel": {"configs", "explore", "hardware", "plots"},
     "learn": {"cache", "configs", "cost", "hardware", "kernels", "rope"},
     "bench": {"learn"},
+    "info": {"environment", "hardware", "kernels"},
 }
 
 

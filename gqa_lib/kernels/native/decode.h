@@ -33,17 +33,24 @@ template <int W, int H, class T>
 void score(const float* q, Rows<T> k, int keys, int dim, float* scores, int pitch,
            Rows<T> next, int next_rows) {
   constexpr int kKeys = kSums / H;
+  int fetched = 0;
   for (int t = 0; t < keys; t += kKeys) {
-    for (int j = t; j < std::min(t + kKeys, next_rows); ++j) prefetch(next[j], dim * sizeof(T));
+    for (; fetched < (t + kKeys) * next_rows / keys; ++fetched)
+      prefetch(next[fetched], dim * sizeof(T));
     const T* row[kKeys];
     for (int j = 0; j < kKeys; ++j) row[j] = k[std::min(t + j, keys - 1)];  // no row past the last
     Floats<W> sum[kSums] = {};
-    for (int d = 0; d < dim; d += W) {
-      Floats<W> key[kKeys];
-      for (int j = 0; j < kKeys; ++j) key[j] = load<W>(row[j] + d);
+    for (int d = 0; d < dim; d += 2 * W) {
+      Pair<W> key[kKeys];
+      for (int j = 0; j < kKeys; ++j) {
+        key[j] = load_pair<W>(row[j] + d);
+        if (H > 1) pin<W>(key[j].first), pin<W>(key[j].second);
+      }
       for (int h = 0; h < H; ++h) {
-        const Floats<W> query = load<W>(q + h * dim + d);
-        for (int j = 0; j < kKeys; ++j) sum[h * kKeys + j] += query * key[j];
+        Pair<W> query = load_pair<W>(q + h * dim + d);
+        pin<W>(query.first), pin<W>(query.second);
+        for (int j = 0; j < kKeys; ++j) sum[h * kKeys + j] += query.first * key[j].first;
+        for (int j = 0; j < kKeys; ++j) sum[h * kKeys + j] += query.second * key[j].second;
       }
     }
     float flat[kSums];
@@ -74,40 +81,50 @@ float weigh(float* scores, int keys, int padded, float* top, float* total) {
   return shrink;
 }
 
-// Adds H heads' weighted values to C * W columns of their outputs, fetching the same columns of `next`.
+// Adds H heads' weighted values to 2 * C * W columns of their outputs, fetching the same columns of
+// `next`.
 template <int W, int H, int C, class T>
 void add_columns(const float* weights, int pitch, const float* shrink, Rows<T> v, int keys,
                  float* out, int dim, Rows<T> next, int next_rows) {
-  Floats<W> sum[H][C];
+  Floats<W> sum[H][2 * C];
   for (int h = 0; h < H; ++h)
-    for (int c = 0; c < C; ++c) sum[h][c] = load<W>(out + h * dim + c * W) * shrink[h];
+    for (int c = 0; c < 2 * C; ++c) sum[h][c] = load<W>(out + h * dim + c * W) * shrink[h];
   for (int t = 0; t < keys; ++t) {
-    if (t < next_rows) prefetch(next[t], C * W * sizeof(T));
-    Floats<W> value[C];
-    for (int c = 0; c < C; ++c) value[c] = load<W>(v[t] + c * W);
+    if (t < next_rows) prefetch(next[t], 2 * C * W * sizeof(T));
+    Pair<W> value[C];
+    for (int c = 0; c < C; ++c) {
+      value[c] = load_pair<W>(v[t] + 2 * c * W);
+      if (H > 1) pin<W>(value[c].first), pin<W>(value[c].second);
+    }
     for (int h = 0; h < H; ++h) {
-      const Floats<W> weight = fill<W>(weights[h * pitch + t]);
-      for (int c = 0; c < C; ++c) sum[h][c] += weight * value[c];
+      Floats<W> weight = fill<W>(weights[h * pitch + t]);
+      pin<W>(weight);
+      for (int c = 0; c < C; ++c) {
+        sum[h][2 * c] += weight * value[c].first;
+        sum[h][2 * c + 1] += weight * value[c].second;
+      }
     }
   }
   for (int h = 0; h < H; ++h)
-    for (int c = 0; c < C; ++c) store<W>(sum[h][c], out + h * dim + c * W);
+    for (int c = 0; c < 2 * C; ++c) store<W>(sum[h][c], out + h * dim + c * W);
 }
 
-template <int W, int H, class T, int C = std::min(kSums / H, 8)>
+template <int W, int H, class T, int C = std::min(kSums / H / 2, 4)>
 void add_values(const float* weights, int pitch, const float* shrink, Rows<T> v, int keys,
                 float* out, int dim, Rows<T> next, int next_rows, int d = 0) {
-  for (; d + C * W <= dim; d += C * W)
+  for (; d + 2 * C * W <= dim; d += 2 * C * W)
     add_columns<W, H, C, T>(weights, pitch, shrink, {v.first + d, v.stride}, keys, out + d, dim,
                             {next.first + d, next.stride}, next_rows);
   if constexpr (C > 1)
     add_values<W, H, T, C / 2>(weights, pitch, shrink, v, keys, out, dim, next, next_rows, d);
 }
 
-// Keys in a block: K's and V's rows of one should stay in the first cache level together.
+// Keys in a block. Small ones keep memory busy all the time; with many heads, what is done once a
+// block weighs more. K's and V's rows of one stay in the first cache level. All of it was measured.
 template <class T>
-int block_keys(int dim) {
-  return std::clamp<int>(32768 / (dim * int(sizeof(T))) / 16 * 16, 16, 128);
+int block_keys(int dim, int heads) {
+  const int nbytes = std::clamp(4096 * heads, 8192, 32768);
+  return std::clamp(nbytes / (dim * int(sizeof(T))) / 16 * 16, 16, 128);
 }
 
 // Calls run(first, H) for tiles of H = 4, 2 and 1 of the heads.
@@ -122,8 +139,9 @@ void for_tiles(int heads, F run) {
 // Attention of `heads` queries of `dim` elements, scaled by log2(e) / sqrt(dim), over `keys` keys,
 // block by block. V's rows are fetched while K's are used, and the next block's K while V's are.
 template <int W, class T>
-void attend(const float* q, int heads, int dim, Rows<T> k, Rows<T> v, int64_t keys, Partial result) {
-  const int block = block_keys<T>(dim);
+void attend(const float* q, int heads, int dim, Rows<T> k, Rows<T> v, int64_t keys,
+            Partial result) {
+  const int block = block_keys<T>(dim, heads);
   const std::unique_ptr<float[]> buffer(new float[heads * (block + 1)]);
   float* const scores = buffer.get();
   float* const shrink = scores + heads * block;

@@ -18,8 +18,8 @@ constexpr double kLog2E = 1.4426950408889634;
 
 void check(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
            const std::optional<at::Tensor>& lengths) {
-  TORCH_CHECK_VALUE(q.dim() == 4 && k.dim() == 4 && k.sizes() == v.sizes(), "q has shape ", q.sizes(),
-                    ", k ", k.sizes(), ", v ", v.sizes(),
+  TORCH_CHECK_VALUE(q.dim() == 4 && k.dim() == 4 && k.sizes() == v.sizes(), "q has shape ",
+                    q.sizes(), ", k ", k.sizes(), ", v ", v.sizes(),
                     ": pass q as (B, Hq, 1, D) and both k and v as (B, Hkv, S, D).");
   TORCH_CHECK_VALUE(q.size(2) == 1 && q.size(0) == k.size(0) && q.size(3) == k.size(3) &&
                         k.size(1) > 0 && q.size(1) % k.size(1) == 0 && q.size(3) % 8 == 0,
@@ -67,7 +67,8 @@ class Decode {
          int64_t num_splits, at::Tensor& out)
       : q_(q), k_(k), v_(v), lengths_(lengths), out_(static_cast<T*>(out.data_ptr())),
         Hkv_(k.size(1)), heads_(q.size(1) / Hkv_), dim_(q.size(3)), pairs_(k.size(0) * Hkv_),
-        cut_(cut(pairs_, k.size(2), 2 * dim_ * sizeof(T), block_keys<T>(dim_), num_splits)),
+        cut_(cut(pairs_, k.size(2), 2 * dim_ * sizeof(T), block_keys<T>(int(dim_), int(heads_)),
+                 num_splits)),
         partials_(new float[pairs_ * cut_.parts * heads_ * (dim_ + 2)]),
         unfinished_(new std::atomic<int64_t>[pairs_]) {
     for (int64_t i = 0; i < pairs_; ++i) unfinished_[i] = cut_.parts;
@@ -89,14 +90,20 @@ class Decode {
     const int64_t b = pair / Hkv_, h = pair % Hkv_, start = part * cut_.keys;
     const int64_t length = lengths_ ? lengths_[b] : k_.size(2);
     const int64_t keys = std::clamp<int64_t>(length - start, 0, cut_.keys);
-    const std::unique_ptr<float[]> queries = scaled_queries(b, h);
-    const int head_count = int(heads_), dim = int(dim_);
-    const Rows<T> k = rows(k_, b, h, start), v = rows(v_, b, h, start);
-    if (dim % kLanes == 0)
-      attend<kLanes>(queries.get(), head_count, dim, k, v, keys, partial(pair, part));
-    else
-      attend<std::min(kLanes, 8)>(queries.get(), head_count, dim, k, v, keys, partial(pair, part));
-    if (--unfinished_[pair] == 0) merge(pair);
+    const int dim = int(dim_);
+    with_lanes(dim, [&](auto lanes) {
+      attend<lanes()>(scaled_queries<lanes()>(b, h).get(), int(heads_), dim, rows(k_, b, h, start),
+                      rows(v_, b, h, start), keys, partial(pair, part));
+      if (--unfinished_[pair] == 0) merge<lanes()>(pair);
+    });
+  }
+
+  // The widest vectors that pairs of fill a row exactly: those of 4 do for any multiple of 8.
+  template <class F>
+  static void with_lanes(int dim, F run) {
+    if (dim % (2 * kLanes) == 0) return run(std::integral_constant<int, kLanes>());
+    if (dim % 16 == 0) return run(std::integral_constant<int, std::min(kLanes, 8)>());
+    run(std::integral_constant<int, 4>());
   }
 
   static Rows<T> rows(const at::Tensor& t, int64_t b, int64_t h, int64_t start) {
@@ -104,13 +111,15 @@ class Decode {
     return {first + b * t.stride(0) + h * t.stride(1) + start * t.stride(2), t.stride(2)};
   }
 
+  template <int W>
   std::unique_ptr<float[]> scaled_queries(int64_t b, int64_t h) const {
     std::unique_ptr<float[]> scaled(new float[heads_ * dim_]);
     const T* first = static_cast<const T*>(q_.const_data_ptr()) + b * q_.stride(0);
     const float scale = float(kLog2E / std::sqrt(double(dim_)));
     for (int64_t r = 0; r < heads_; ++r)
       for (int64_t d = 0; d < dim_; ++d)
-        scaled[r * dim_ + d] = to_float(first[(h * heads_ + r) * q_.stride(1) + d]) * scale;
+        scaled[r * dim_ + place<W>(d, first)] =
+            to_float(first[(h * heads_ + r) * q_.stride(1) + d]) * scale;
     return scaled;
   }
 
@@ -120,6 +129,7 @@ class Decode {
   }
 
   // The parts' outputs, weighted by their shares of the sum over all keys; 0 where there are none.
+  template <int W>
   void merge(int64_t pair) const {
     for (int64_t r = 0; r < heads_; ++r) {
       float top = kNothing, total = 0;
@@ -134,7 +144,7 @@ class Decode {
       }
       const float divisor = total == 0 ? 1 : total;
       T* const to = out_ + (pair * heads_ + r) * dim_;
-      for (int64_t d = 0; d < dim_; ++d) store(sum[d] / divisor, to + d);
+      for (int64_t d = 0; d < dim_; ++d) store(sum[place<W>(d, to)] / divisor, to + d);
     }
   }
 
@@ -151,6 +161,7 @@ at::Tensor decode(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                   const std::optional<at::Tensor>& lengths, int64_t num_splits) {
   check(q, k, v, lengths);
   at::Tensor out = at::empty(q.sizes(), q.options());
+  if (out.numel() == 0) return out;
   const int64_t* per_sequence = lengths ? lengths->const_data_ptr<int64_t>() : nullptr;
   if (q.scalar_type() == at::kFloat)
     Decode<float>(q, k, v, per_sequence, num_splits, out).run();

@@ -1,4 +1,5 @@
-// Vectors of W floats, in the vector extensions that GCC and Clang share: no instruction set is named.
+// Vectors of W floats, in the extensions of C++ that GCC and Clang share. No instruction set's own
+// functions are called, so that the same code compiles for all of them.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +26,6 @@ template <int W>
 struct Vector {
   typedef float Floats __attribute__((vector_size(W * 4)));
   typedef int32_t Ints __attribute__((vector_size(W * 4)));
-  typedef uint16_t Halves __attribute__((vector_size(W * 2)));
 };
 template <int W>
 using Floats = typename Vector<W>::Floats;
@@ -56,15 +56,45 @@ inline Floats<W> load(const float* p) {
   std::memcpy(&x, p, sizeof x);
   return x;
 }
+
+// 2 W neighbouring elements. Halves of one word go to different vectors, which takes a shift and a
+// mask and no shuffle: the first vector has the elements of even index, the second the others.
 template <int W>
-inline Floats<W> load(const BFloat16* p) {  // the upper half of a float's bits
-  typename Vector<W>::Halves x;
-  std::memcpy(&x, p, sizeof x);
-  return (Floats<W>)(__builtin_convertvector(x, Ints<W>) << 16);
+struct Pair {
+  Floats<W> first, second;
+};
+template <int W>
+inline Pair<W> load_pair(const float* p) {
+  return {load<W>(p), load<W>(p + W)};
 }
+template <int W>
+inline Pair<W> load_pair(const BFloat16* p) {
+  Ints<W> x;
+  std::memcpy(&x, p, sizeof x);
+  return {(Floats<W>)(x << 16), (Floats<W>)(x & int32_t(0xffff0000))};
+}
+// Where element i of a row goes when its pairs' vectors are written one after the other.
+template <int W>
+inline int64_t place(int64_t i, const float*) {
+  return i;
+}
+template <int W>
+inline int64_t place(int64_t i, const BFloat16*) {
+  return i / (2 * W) * (2 * W) + i % 2 * W + i % (2 * W) / 2;
+}
+
 template <int W>
 inline void store(Floats<W> x, float* p) {
   std::memcpy(p, &x, sizeof x);
+}
+// Keeps x in a register: GCC would rather load it again for each use.
+template <int W>
+inline void pin(Floats<W>& x) {
+#if defined(__AVX__)
+  asm("" : "+v"(x));
+#elif defined(__aarch64__)
+  asm("" : "+w"(x));
+#endif
 }
 template <int W>
 inline Floats<W> fill(float x) {
