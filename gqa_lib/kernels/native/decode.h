@@ -20,6 +20,23 @@ struct Rows {
   Rows from(int64_t i) const { return {first + i * stride, stride}; }
 };
 
+// Fetches rows from memory while others are used: as many at each of `steps` steps as are due, and
+// each as a whole, because the hardware's own prefetching recognises that.
+template <class T>
+class Ahead {
+ public:
+  Ahead(Rows<T> rows, int count, int dim, int steps)
+      : rows_(rows), count_(count), nbytes_(dim * sizeof(T)), steps_(steps) {}
+  void step() {
+    for (due_ += count_; due_ >= steps_; due_ -= steps_)
+      if (next_ < count_) prefetch(rows_[next_++], nbytes_);
+  }
+
+ private:
+  Rows<T> rows_;
+  int count_, nbytes_, steps_, due_ = 0, next_ = 0;
+};
+
 // The result over some keys: outputs, the largest score and the sum of 2^(score - largest).
 struct Partial {
   float* out;    // (heads, dim), not yet divided by total
@@ -27,16 +44,17 @@ struct Partial {
   float* total;  // (heads,)
 };
 
-// Scores of H heads and kSums / H keys at a time: all running sums stay in registers, and each
-// key is loaded once for H heads. Meanwhile as many rows of `next` are fetched from memory.
+constexpr int keys_at_once(int heads) { return kSums / heads; }
+constexpr int pairs_at_once(int heads) { return std::min(kSums / heads / 2, 4); }
+
+// Scores of H heads and keys_at_once(H) keys at a time: all running sums stay in registers, and
+// each key is loaded once for H heads.
 template <int W, int H, class T>
 void score(const float* q, Rows<T> k, int keys, int dim, float* scores, int pitch,
-           Rows<T> next, int next_rows) {
-  constexpr int kKeys = kSums / H;
-  int fetched = 0;
+           Ahead<T>& ahead) {
+  constexpr int kKeys = keys_at_once(H);
   for (int t = 0; t < keys; t += kKeys) {
-    for (; fetched < (t + kKeys) * next_rows / keys; ++fetched)
-      prefetch(next[fetched], dim * sizeof(T));
+    ahead.step();
     const T* row[kKeys];
     for (int j = 0; j < kKeys; ++j) row[j] = k[std::min(t + j, keys - 1)];  // no row past the last
     Floats<W> sum[kSums] = {};
@@ -81,16 +99,15 @@ float weigh(float* scores, int keys, int padded, float* top, float* total) {
   return shrink;
 }
 
-// Adds H heads' weighted values to 2 * C * W columns of their outputs, fetching the same columns of
-// `next`.
+// Adds H heads' weighted values to 2 * C * W columns of their outputs.
 template <int W, int H, int C, class T>
 void add_columns(const float* weights, int pitch, const float* shrink, Rows<T> v, int keys,
-                 float* out, int dim, Rows<T> next, int next_rows) {
+                 float* out, int dim, Ahead<T>& ahead) {
   Floats<W> sum[H][2 * C];
   for (int h = 0; h < H; ++h)
     for (int c = 0; c < 2 * C; ++c) sum[h][c] = load<W>(out + h * dim + c * W) * shrink[h];
   for (int t = 0; t < keys; ++t) {
-    if (t < next_rows) prefetch(next[t], 2 * C * W * sizeof(T));
+    ahead.step();
     Pair<W> value[C];
     for (int c = 0; c < C; ++c) {
       value[c] = load_pair<W>(v[t] + 2 * c * W);
@@ -109,14 +126,14 @@ void add_columns(const float* weights, int pitch, const float* shrink, Rows<T> v
     for (int c = 0; c < 2 * C; ++c) store<W>(sum[h][c], out + h * dim + c * W);
 }
 
-template <int W, int H, class T, int C = std::min(kSums / H / 2, 4)>
+template <int W, int H, class T, int C = pairs_at_once(H)>
 void add_values(const float* weights, int pitch, const float* shrink, Rows<T> v, int keys,
-                float* out, int dim, Rows<T> next, int next_rows, int d = 0) {
+                float* out, int dim, Ahead<T>& ahead, int d = 0) {
   for (; d + 2 * C * W <= dim; d += 2 * C * W)
     add_columns<W, H, C, T>(weights, pitch, shrink, {v.first + d, v.stride}, keys, out + d, dim,
-                            {next.first + d, next.stride}, next_rows);
+                            ahead);
   if constexpr (C > 1)
-    add_values<W, H, T, C / 2>(weights, pitch, shrink, v, keys, out, dim, next, next_rows, d);
+    add_values<W, H, T, C / 2>(weights, pitch, shrink, v, keys, out, dim, ahead, d);
 }
 
 // Keys in a block. Small ones keep memory busy all the time; with many heads, what is done once a
@@ -151,17 +168,23 @@ void attend(const float* q, int heads, int dim, Rows<T> k, Rows<T> v, int64_t ke
   for (int64_t start = 0; start < keys; start += block) {
     const int n = int(std::min<int64_t>(block, keys - start));
     const int following = int(std::min<int64_t>(block, keys - start - n));
+    int score_steps = 0, value_steps = 0;
+    for_tiles(heads, [&](int, auto tile) {
+      score_steps += (n + keys_at_once(tile()) - 1) / keys_at_once(tile());
+      value_steps += n * std::max(1, dim / (2 * W * pairs_at_once(tile())));
+    });
+    Ahead<T> values_ahead(v.from(start), n, dim, score_steps);
+    Ahead<T> keys_ahead(k.from(start + n), following, dim, value_steps);
     for_tiles(heads, [&](int h, auto tile) {
       score<W, tile()>(q + h * dim, k.from(start), n, dim, scores + h * block, block,
-                       v.from(start), h == 0 ? n : 0);
+                       values_ahead);
     });
     const int padded = (n + W - 1) / W * W;
     for (int h = 0; h < heads; ++h)
       shrink[h] = weigh<W>(scores + h * block, n, padded, result.top + h, result.total + h);
     for_tiles(heads, [&](int h, auto tile) {
       add_values<W, tile(), T>(scores + h * block, block, shrink + h, v.from(start), n,
-                               result.out + h * dim, dim, k.from(start + n),
-                               h == 0 ? following : 0);
+                               result.out + h * dim, dim, keys_ahead);
     });
   }
 }
