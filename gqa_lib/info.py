@@ -1,8 +1,9 @@
 """What `gqa info` prints: the versions, the device and the backends that would run here."""
 
+from importlib import metadata
+
 import torch
 
-from gqa_lib import __version__
 from gqa_lib.environment import environment
 from gqa_lib.hardware import pick_device
 from gqa_lib.kernels import BACKENDS, choose_backend
@@ -25,7 +26,7 @@ def info(device: str | None = None) -> str:
     about = environment(place)
     gpu = about["gpu"]
     facts = {
-        "gqa-course": __version__,
+        "gqa-course": metadata.version("gqa-course"),
         **{name: about[name] or "not installed" for name in ("python", "torch", "triton", "numpy")},
         "system": about["system"],
         "cpu": f"{about['cpu_model']}, {about['cpu_count']} cores, {about['num_threads']} threads",

@@ -193,6 +193,20 @@ def test_another_cpu_torch_or_source(copy_of_build, monkeypatch, tmp_path, chang
     assert_falls_back("not built for this CPU, torch and source")
 
 
+def test_a_copy_without_the_sources(monkeypatch, tmp_path):
+    library.forget()
+    monkeypatch.setattr(library, "SOURCES", (tmp_path / "op.cpp",))
+    q, k, v = draw(1, 8, 2, 64, 128)
+    assert library.problem() == f"{tmp_path / 'op.cpp'} cannot be read (No such file or directory)"
+    assert_right(attend(q, k, v), q, k, v)
+
+
+def test_a_students_copy_has_the_sources():
+    from grading.classroom.bundle import NATIVE
+
+    assert sorted(path.name for path in library.SOURCES) == list(NATIVE)
+
+
 # ---- importing, telling, building again
 
 

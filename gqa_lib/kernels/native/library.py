@@ -36,10 +36,13 @@ def forget() -> None:
 
 @lru_cache(maxsize=8)
 def _problem_in(_root: str | None) -> str | None:
-    folder = build_folder()
-    if not folder.is_dir():
-        others = any(folder.parent.glob("*/" + RECORD))
-        return f"it is not built for this CPU, torch and source: {HOW}" if others else _not_built()
+    try:
+        folder = build_folder()
+        if not folder.is_dir():
+            others = any(folder.parent.glob("*/" + RECORD))
+            return f"it is not built{' for this CPU, torch and source' if others else ''}: {HOW}"
+    except OSError as error:
+        return f"{error.filename} cannot be read ({error.strerror})"
     try:
         wanted = json.loads((folder / RECORD).read_text(encoding="utf-8"))["sha256"]
         found = hashlib.sha256((folder / LIBRARY).read_bytes()).hexdigest()
@@ -48,10 +51,6 @@ def _problem_in(_root: str | None) -> str | None:
     if found != wanted:
         return f"its build in {folder} has changed since it was checked: {HOW}"
     return _load(folder / LIBRARY)
-
-
-def _not_built() -> str:
-    return f"it is not built: {HOW}"
 
 
 def _load(path: Path) -> str | None:
