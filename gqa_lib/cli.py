@@ -160,7 +160,7 @@ def _info(arguments) -> None:
 
 
 def _build_native(arguments) -> None:
-    from gqa_lib.kernels.native.build import build
+    from gqa_lib.kernels.native.compile import build
 
     print("Compiling (about 15 s on two cores) ...", flush=True)
     print(build())

@@ -49,10 +49,10 @@ def room(tmp_path, monkeypatch, empty_classroom):
 
 @pytest.fixture(scope="session")
 def extensions(tmp_path_factory):
-    """The folder of a build made for these tests: 10 to 30 seconds, once."""
+    """The folder of a build made for these tests: ten seconds of work, once."""
     if shutil.which("c++") is None:
         pytest.skip("there is no C++ compiler (c++) to build the native operator with")
-    from gqa_lib.kernels.native.build import build
+    from gqa_lib.kernels.native.compile import build
 
     root = tmp_path_factory.mktemp("extensions")
     with pytest.MonkeyPatch.context() as patch:

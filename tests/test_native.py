@@ -10,7 +10,7 @@ import torch
 from gqa_lib.cache import KVCache
 from gqa_lib.kernels import attention_reference
 from gqa_lib.kernels.native import native_decode
-from gqa_lib.kernels.native.build import TOLERANCE
+from gqa_lib.kernels.native.compile import TOLERANCE
 
 DTYPES = tuple(TOLERANCE)  # each with the largest relative error, all heads together
 

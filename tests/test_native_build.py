@@ -14,7 +14,7 @@ import torch
 
 from gqa_lib.cli import main
 from gqa_lib.kernels import attend, attention_reference, choose_backend
-from gqa_lib.kernels.native import build as building
+from gqa_lib.kernels.native import compile as building
 from gqa_lib.kernels.native import library, native_decode, native_unsupported
 
 
@@ -261,7 +261,7 @@ def test_narrower_vectors_are_right_too(extensions, tmp_path, flags):
     code = f"""
 import os
 from pathlib import Path
-from gqa_lib.kernels.native import build
+from gqa_lib.kernels.native import compile as build
 os.environ.update(build._environment())
 build._flags = lambda: ["-O3", "-fopenmp", {flags!r}]
 build._child(Path({str(tmp_path)!r}))

@@ -85,7 +85,7 @@ def _compiler() -> list[str]:
 
 def _in_child(scratch: Path, environment: dict[str, str]) -> dict:
     """Build in another process; return the record of it."""
-    command = [sys.executable, "-m", "gqa_lib.kernels.native.build", str(scratch)]
+    command = [sys.executable, "-m", "gqa_lib.kernels.native.compile", str(scratch)]
     try:
         done = subprocess.run(
             command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S
