@@ -64,6 +64,10 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--out", default="runs", help="folder for the results (default: runs)")
     bench.add_argument("--timeout", type=float, help="seconds before a run is stopped")
 
+    command("info", _info, "versions, device, backends: what would run here", places=False)
+
+    command("build-native", _build_native, "compile the native CPU operator, once", places=False)
+
     build = command("build", _build, "make notebooks/ from solutions/", places=False)
     build.add_argument("--check", action="store_true", help="change nothing; fail on a difference")
 
@@ -147,6 +151,19 @@ def _bench(arguments) -> int:
     from gqa_lib.bench import main
 
     return main(arguments.name, arguments.param, Path(arguments.out), arguments.timeout)
+
+
+def _info(arguments) -> None:
+    from gqa_lib.info import info
+
+    print(info())
+
+
+def _build_native(arguments) -> None:
+    from gqa_lib.kernels.native.compile import build
+
+    print("Compiling (about 15 s on two cores) ...", flush=True)
+    print(build())
 
 
 def _build(arguments) -> int:

@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 import torch
 
@@ -15,9 +17,11 @@ def _seed():
 
 
 @pytest.fixture(autouse=True)
-def _no_override(monkeypatch):
+def _no_override(monkeypatch, tmp_path):
     for name in ("GQA_BACKEND", "GQA_EXCHANGE", "GQA_GRADEBOOK"):
         monkeypatch.delenv(name, raising=False)
+    # No operator that was built on this machine: tests that want one build it.
+    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path / "no-extensions"))
 
 
 @pytest.fixture(scope="session")
@@ -41,3 +45,25 @@ def room(tmp_path, monkeypatch, empty_classroom):
     monkeypatch.setenv("GQA_HOME", str(tmp_path))
     monkeypatch.delenv("GQA_EXCHANGE", raising=False)
     return Classroom(tmp_path, like=empty_classroom)
+
+
+@pytest.fixture(scope="session")
+def extensions(tmp_path_factory):
+    """The folder of a build made for these tests: ten seconds of work, once."""
+    if shutil.which("c++") is None:
+        pytest.skip("there is no C++ compiler (c++) to build the native operator with")
+    from gqa_lib.kernels.native.compile import build
+
+    root = tmp_path_factory.mktemp("extensions")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TORCH_EXTENSIONS_DIR", str(root))
+        build()
+    return root
+
+
+@pytest.fixture
+def built(extensions, monkeypatch):
+    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(extensions))
+    from gqa_lib.kernels.native.library import problem
+
+    assert problem() is None

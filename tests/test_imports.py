@@ -32,6 +32,7 @@ ALLOWED_WITH_TORCH = {
     "learn": {"cache", "configs", "cost", "hardware", "kernels", "rope"},
     "bench": {"learn"},
     "records": {"cost", "environment", "kernels", "measure", "samples"},
+    "info": {"environment", "hardware", "kernels"},
 }
 
 

@@ -13,6 +13,7 @@ import torch
 
 from .decode import attend_pieces, check_decode, first_piece
 from .mask import causal_mask
+from .native import native_decode, native_decode_cached, native_unsupported
 from .operator import sdpa_operator
 from .pytorch import (
     flash_takes,
@@ -83,6 +84,13 @@ BACKENDS = {
             split_kv,
             "keys split over threads, merged by log-sum-exp (CPU, one new token)",
             split_kv_unsupported,
+        ),
+        Backend(
+            "native",
+            native_decode,
+            "compiled here by `gqa build-native` (CPU, one new token)",
+            native_unsupported,
+            native_decode_cached,
         ),
         Backend(
             "triton",
@@ -241,6 +249,8 @@ def _fastest_known(q, k, v, causal):
 
 
 def _fastest_cpu_decode(q, k, v):
+    if native_unsupported(q, k, v, True) is None:
+        return "native"
     idle_threads = k.shape[0] * k.shape[1] < torch.get_num_threads()  # folding gives one a head
     worth_it = idle_threads and k.nbytes + v.nbytes >= 2 * 2**20
     if worth_it and not split_kv_unsupported(q, k, v, True):

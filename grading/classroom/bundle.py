@@ -33,6 +33,7 @@ GRADING = (
     "jupyter/student/labconfig/page_config.json",
 )
 DATA = ("hints.json", "models.csv")  # of gqa_lib/data, beside the library's modules
+NATIVE = ("decode.h", "op.cpp", "vectors.h")  # of gqa_lib/kernels/native
 _WRITTEN_FOR_STUDENTS = Path(__file__).parent / "for_students"
 _ARCHIVES = {".zip": "zip", ".tar.gz": "gztar"}
 
@@ -93,6 +94,7 @@ def _shipped(root: Path) -> Iterator[Path]:
     yield from (root / "grading" / name for name in GRADING)
     yield from sorted((root / "gqa_lib").rglob("*.py"))
     yield from (root / "gqa_lib" / "data" / name for name in DATA)
+    yield from (root / "gqa_lib" / "kernels" / "native" / name for name in NATIVE)
     yield from (lesson.pristine for lesson in lessons())
     yield from sorted((root / "notebooks" / "benchmarks").glob("*.ipynb"))
 
