@@ -50,13 +50,30 @@ def assert_right(got, q, k, v):
 # ---- choice
 
 
-def test_it_is_chosen_where_it_is_built_and_can_run(built):
+@pytest.fixture
+def capability(monkeypatch):
+    def set_capability(name):
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: name)
+
+    return set_capability
+
+
+def test_it_is_chosen_where_it_is_built_and_can_run(built, capability):
+    capability("AVX2")
     q, k, v = draw(1, 8, 2, 64, 128)
     assert choose_backend(q, k, v) == "native"
     assert choose_backend(q.bfloat16(), k.bfloat16(), v.bfloat16()) == "native"
     assert choose_backend(q.half(), k.half(), v.half()) != "native"
     assert choose_backend(q.expand(-1, -1, 2, -1), k, v) != "native"
     assert_right(attend(q, k, v), q, k, v)
+
+
+@pytest.mark.parametrize("name", ["DEFAULT", "NO AVX"])
+def test_it_is_not_chosen_where_it_was_not_measured(built, capability, name):
+    capability(name)
+    inputs = draw(1, 8, 2, 64, 128)
+    assert choose_backend(*inputs) == "fold_sdpa"
+    assert_right(attend(*inputs, backend="native"), *inputs)
 
 
 def test_environment_and_argument_choose_it_or_another(built, monkeypatch):
@@ -215,13 +232,14 @@ def test_importing_loads_and_builds_nothing(built):
 import sys, torch, gqa_lib.kernels
 print("torch.utils.cpp_extension" in sys.modules, hasattr(torch.ops.gqa_native, "decode"))
 q, k = torch.ones(1, 2, 1, 8), torch.ones(1, 1, 5, 8)
-print(gqa_lib.kernels.choose_backend(q, k, k), hasattr(torch.ops.gqa_native, "decode"))
+print(gqa_lib.kernels.native_unsupported(q, k, k, True), hasattr(torch.ops.gqa_native, "decode"))
 print("torch.utils.cpp_extension" in sys.modules)
 """
-    assert run_python(code).split() == ["False", "False", "native", "True", "False"]
+    assert run_python(code).split() == ["False", "False", "None", "True", "False"]
 
 
-def test_info_says_what_would_run(extensions, monkeypatch, capsys):
+def test_info_says_what_would_run(extensions, monkeypatch, capsys, capability):
+    capability("AVX512")
     assert main(["info"]) == 0
     without = capsys.readouterr().out
     assert f"torch       {torch.__version__}" in without
