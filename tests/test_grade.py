@@ -19,7 +19,7 @@ from grading.catalogue import catalogue, filled, first_right
 from grading.classroom.grading import grade_class
 from grading.classroom.records import set_course_seed
 from grading.grade import NOTE, GradeError
-from grading.safe import sandbox
+from grading.safe import execute, sandbox
 from grading.settings import gradebook_url, nbgrader_config, source_directory
 from grading.source import grade_id, read_notebook, write_instructor_notebook
 from grading.steps import course_of, file_log, generate, quietly
@@ -78,6 +78,14 @@ def test_a_class_is_graded_and_then_only_what_changed(course, capsys):
     set_course_seed(7)  # other draws: every mark is to be made again
     assert len(grade_class(LESSON).graded) == 3
     assert grade_class(LESSON).graded == []
+
+
+def test_equal_submissions_are_run_ahead_each_and_never_a_second_time(course, monkeypatch):
+    for student in ("ada", "ben", "cy"):
+        hand_in(course, student, RIGHT[EXERCISE])
+    monkeypatch.setattr(execute, "room_for", None)  # where what did not run ahead would run
+    assert sorted(grade_class(LESSON, workers=2).graded) == ["ada", "ben", "cy"]
+    assert scores() == dict.fromkeys(("ada", "ben", "cy"), FULL)
 
 
 def test_a_new_test_regrades_what_was_graded(course):

@@ -34,8 +34,9 @@ class SafeExecute(NbGraderPreprocessor):
     def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
         """Return the notebook with what its cells put out."""
         places, cells = cells_of(nb)
-        done = _outputs_known.pop(key_of(cells), None)
-        if done is None:
+        if known := _outputs_known.get(key_of(cells)):
+            done = known.pop()
+        else:
             room = room_for(own_code=self.own_code, seed=self.seed)
             grade_notebook(cells, room, Limits(**self.limits))
             done = [cell.outputs for cell in cells]
@@ -70,12 +71,12 @@ def key_of(cells: list[Cell]) -> str:
     return hashlib.sha256(told.encode()).hexdigest()
 
 
-_outputs_known: dict[str, list[list[dict]]] = {}
+_outputs_known: dict[str, list[list[list[dict]]]] = {}  # one for each that ran, if several alike
 
 
 def remember(cells: list[Cell]) -> None:
     """Keep the outputs of cells that have run, for the next notebook that has just these."""
-    _outputs_known[key_of(cells)] = [cell.outputs for cell in cells]
+    _outputs_known.setdefault(key_of(cells), []).append([cell.outputs for cell in cells])
 
 
 _rooms: dict[tuple, Room] = {}
