@@ -1,4 +1,4 @@
-"""The bank of quiz questions in `solutions/`, the facts they rest on, and what they must satisfy."""
+"""The quiz bank in `solutions/`, the facts it rests on, and what a bank must satisfy."""
 
 import re
 import tomllib
@@ -35,7 +35,7 @@ UNEVEN = 7.81  # chi-square of four letters, 3 degrees of freedom: passed by cha
 _ALL_OR_NONE = re.compile(
     r"\b(all|none|neither|both|either) of (the )?(above|these|options|answers)\b", re.I
 )
-_LETTERS_NAMED = re.compile(r"\b(both|either|neither) [A-D]\b|\b[A-D] (and|or|nor) [A-D]\b")
+_LETTERS_NAMED = re.compile(r"\b(both|either|neither) [A-D]\b|\b[A-D] (and|or|nor) [A-D]\b|^[A-D]:")
 _GROUP = re.compile(r"\bgroups?\b", re.I)  # not the `num_key_value_groups` of somebody's code
 
 
@@ -109,8 +109,8 @@ def _question(name: str, place: int, one: dict) -> Question:
         )
     except KeyError as error:
         raise ValueError(
-            f"{name}: question {place} ({one.get('id', 'without id')}) has no {error}: it cannot be "
-            "shown or graded. Add the field."
+            f"{name}: question {place} ({one.get('id', 'without id')}) has no {error}: it can be "
+            "neither shown nor graded. Add the field."
         ) from error
 
 
