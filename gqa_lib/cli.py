@@ -90,6 +90,12 @@ def _parser() -> argparse.ArgumentParser:
         "--seed", type=_seed, help="what the hidden tests draw from, from now on; none: afresh"
     )
 
+    release.add_argument(
+        "--new-attempt",
+        action="store_true",
+        help="open another attempt at the quiz, with other questions, from now on",
+    )
+
     grade = command("grade", _grade, "grade the class's new and changed submissions of a lesson")
     grade.add_argument("lesson", help="number or name, for example 04")
     grade.add_argument("--students", help="only these ids, separated by commas")
@@ -213,7 +219,9 @@ def _release(arguments) -> None:
         made = students_bundle(Path(arguments.students), class_exchange())
         print(f"{made}: hands in to {class_exchange() or 'an exchange that students must ask for'}")
         return
-    for path in release(chosen or lessons()):
+    if arguments.new_attempt:
+        chosen = [find_lesson("16")]
+    for path in release(chosen or lessons(), new_attempt=arguments.new_attempt):
         print(f"Released: {path}")
 
 

@@ -3,6 +3,7 @@
 solutions/NN-slug.py          -> grading/source/NN-slug/NN-slug.ipynb  (instructor's, not in git)
                               -> notebooks/NN-slug/NN-slug.ipynb       (student's, by nbgrader)
                               -> gqa_lib/data/hints.json               (the ladders of hints)
+solutions/quiz.toml           -> gqa_lib/data/quiz.json                (questions without the key)
 solutions/benchmarks/NAME.py  -> notebooks/benchmarks/NAME.ipynb
 course.toml                   -> the map of lessons in README.md
 """
@@ -21,8 +22,11 @@ from traitlets.config import Config
 
 from gqa_lib.learn.manifest import Lesson, lessons
 from gqa_lib.learn.places import course_root
+from gqa_lib.learn.quiz.questions import all_questions
 
 from .lint import lint_benchmark, lint_lesson
+from .quiz import public_bank
+from .quizbank import facts, lint_bank, load_bank
 from .settings import nbgrader_config, source_directory
 from .source import as_text, read_source, source_of, write_if_changed, write_instructor_notebook
 
@@ -35,14 +39,14 @@ def build(*, check: bool = False) -> list[str]:
     Problems are lint findings and, with `check`, each file that differs from its source.
     Nothing is written when a lint finding stands.
     """
+    if problems := _build_bank(check=check):
+        return problems
     with tempfile.TemporaryDirectory() as scratch:
         made, problems = _generate(Path(scratch))
         if problems:
             return problems
         if check:
-            return [
-                f"{path} is not what its source gives: run `gqa build`" for path in _stale(made)
-            ]
+            return _different(made) + [_told(path) for path in _unknown(made)]
         for path, text in made.items():
             write_if_changed(course_root() / path, text)
         for lesson in lessons():
@@ -64,6 +68,18 @@ def student_notebook(lesson: Lesson, scratch: Path) -> str:
     converter.start()
     made = Path(course.format_path(course.release_directory, ".", lesson.slug))
     return (made / f"{lesson.slug}.ipynb").read_text(encoding="utf-8")
+
+
+def _build_bank(*, check: bool) -> list[str]:
+    """Write the public half of the quiz bank, which the lessons' lint reads; return problems."""
+    if problems := lint_bank(load_bank(), facts()):
+        return [f"quiz.toml: {problem}" for problem in problems]
+    made = {"gqa_lib/data/quiz.json": public_bank()}
+    if check:
+        return _different(made)
+    write_if_changed(course_root() / "gqa_lib/data/quiz.json", made["gqa_lib/data/quiz.json"])
+    all_questions.cache_clear()
+    return []
 
 
 def _generate(scratch: Path) -> tuple[dict[str, str], list[str]]:
@@ -104,15 +120,23 @@ def _readme() -> str:
     return re.sub(r"<!-- map -->.*<!-- end of map -->", lambda _: table, text, flags=re.DOTALL)
 
 
-def _stale(made: dict[str, str]) -> list[str]:
+def _different(made: dict[str, str]) -> list[str]:
     root = course_root()
-    different = [
-        path
+    return [
+        _told(path)
         for path, text in made.items()
         if not (root / path).exists() or (root / path).read_text(encoding="utf-8") != text
     ]
+
+
+def _unknown(made: dict[str, str]) -> list[str]:
+    root = course_root()
     tracked = {str(p.relative_to(root)) for p in (root / "notebooks").glob("*/*.ipynb")}
-    return different + sorted(tracked - made.keys())
+    return sorted(tracked - made.keys())
+
+
+def _told(path: str) -> str:
+    return f"{path} is not what its source gives: run `gqa build`"
 
 
 def _remove_unknown_lessons() -> None:

@@ -19,7 +19,8 @@ from nbformat import NotebookNode
 
 from gqa_lib.learn.manifest import Lesson
 
-from .source import grade_id, is_solution
+from .quiz import right_answers
+from .source import QUIZ, grade_id, is_solution
 
 _CELL = re.compile(r"^# %% (wrong|right) (\w+): (.+)\n((?:# says: .+\n)?)", re.MULTILINE)
 
@@ -69,12 +70,12 @@ def picked(lesson: Lesson, titles: dict[str, str]) -> dict[str, str]:
 
 
 def first_right(lesson: Lesson) -> dict[str, str]:
-    """Return exercise -> source of the first right answer to each."""
+    """Return exercise -> source of the first right answer to each, and last that of the quiz."""
     right = {}
     for answer in catalogue(lesson):
         if answer.right:
             right.setdefault(answer.exercise, answer.source)
-    return right
+    return right | {QUIZ: f"answers = {right_answers(lesson.number)}"}
 
 
 def filled(notebook: NotebookNode, answers: dict[str, str]) -> NotebookNode:

@@ -10,6 +10,8 @@ from unittest.mock import patch
 import matplotlib
 from nbformat import NotebookNode
 
+from gqa_lib.learn.quiz.sitting import Sitting, taking
+
 from .source import grade_id, is_graded
 
 
@@ -45,7 +47,8 @@ def as_grader():
     """
     matplotlib.use("Agg")
     triton = {"TRITON_INTERPRET": "1", "TRITON_FRONT_END_DEBUGGING": "1"}
-    with patch.dict(os.environ, NBGRADER_EXECUTION="build", **triton):
+    grader = Sitting("grader")
+    with patch.dict(os.environ, NBGRADER_EXECUTION="build", **triton), taking(grader):
         yield
 
 

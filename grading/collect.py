@@ -1,7 +1,8 @@
 """What nbgrader takes in: from the exchange, and from a folder that an instructor filled.
 
 Either way the folder that is graded holds the expected notebooks as `admit` lets them in, the
-time of submission and the secret that names its feedback, each checked or made here.
+choices made in a quiz, the time of submission and the secret that names its feedback, each checked
+or made here.
 """
 
 import glob
@@ -18,8 +19,11 @@ from nbgrader.exchange.default.collect import ExchangeCollect
 from nbgrader.utils import parse_utc
 from traitlets.config import Config
 
+from gqa_lib.learn.quiz import saved
+
 from .admit import Admitted, Refused, admit, opened, printable, read_file, stub
 from .rebuild import released_folder
+from .sittings import answers_file
 
 TIMESTAMP, SECRET = "timestamp.txt", "submission_secret.txt"
 _TIME_FORMAT = "%Y-%m-%d %H:%M:%S.%f UTC"
@@ -116,7 +120,9 @@ class SafeCollect(ExchangeCollect):
             admitted = admit(folder, self.names)
             time = arrival(folder, self.names).strftime(_TIME_FORMAT).encode()
             secret = _checked_secret(folder) or _new_secret()
+            answers, _ = answers_file(folder)
         files = {TIMESTAMP: time, SECRET: secret} | {one.name: one.content for one in admitted}
+        files |= answers
         _write(Path(dest), files, shared=self.coursedir.groupshared)
         for one in admitted:
             if one.verdict:
@@ -130,7 +136,7 @@ def arrival(folder: int, names: Iterable[str]) -> datetime:
     or re-owns an exchange sets it to now: collect first.)
     """
     changed = []
-    for name in names:
+    for name in [*names, saved.FILE]:
         try:
             changed.append(os.stat(name, dir_fd=folder, follow_symlinks=False).st_ctime)
         except FileNotFoundError:
@@ -173,15 +179,16 @@ def clean_folder(folder: Path, names: list[str], course: CourseDirectory) -> lis
         with opened(folder) as here:
             there, admitted = set(os.listdir(here)), admit(here, names)
             known = {TIMESTAMP: _checked_time(here), SECRET: _checked_secret(here)}
+            answers, as_is = answers_file(here)
     except Refused as refused:  # a link or a file in the folder's place
         verdict = f"The submission was not accepted: {refused}. Submit the folder itself."
-        there, known = {folder.name}, {}
+        there, known, answers, as_is = {folder.name}, {}, {}, False
         admitted = [Admitted(name, stub(verdict), verdict=verdict) for name in names]
     good = {name: content for name, content in known.items() if content is not None}
     stay = good.keys() | {one.name for one in admitted if not one.verdict}
     files = {TIMESTAMP: b"", SECRET: _new_secret()} | good
-    files |= {one.name: one.content for one in admitted}
-    if there <= stay:
+    files |= {one.name: one.content for one in admitted} | answers
+    if as_is and there <= stay | answers.keys():
         files = {name: content for name, content in files.items() if name not in there}
     else:
         aside = _set_aside(folder, Path(course.root))

@@ -18,7 +18,7 @@ from nbgrader.preprocessors import ClearHiddenTests, GetGrades
 from traitlets import Bool
 from traitlets.config import Config
 
-from .markup import markdown2html
+from .markup import inline_code, markdown2html
 from .outputs import clean_outputs, plain
 from .source import is_graded
 
@@ -30,7 +30,7 @@ def configure(config: Config) -> None:
     """Make nbgrader's feedback and Formgrader's pages of submissions safe, and feedback ours."""
     pages = config.HTMLExporter
     pages.sanitize_html = True
-    pages.filters = {"markdown2html": markdown2html}
+    pages.filters = {"markdown2html": markdown2html, "inline_code": inline_code}
     pages.preprocessors = [SafePage]
     feedback = config.GenerateFeedback.HTMLExporter
     feedback.template_name = "gqa_feedback"

@@ -25,6 +25,8 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import scoped_session, sessionmaker
 from tqdm import tqdm
 
+from gqa_lib.learn.quiz.sitting import Sitting
+
 from .admit import admit, opened, parse
 from .autograde import autograde
 from .collect import clean_submitted
@@ -34,6 +36,7 @@ from .safe.grade_notebook import Cell, grade_notebook
 from .safe.limits import Limits
 from .safe.pool import Room
 from .safe.sandbox import NoSandbox
+from .sittings import as_key, sitting_of_submission
 from .source import grade_id, read_notebook
 
 NOTE = ".graded.json"
@@ -91,11 +94,12 @@ def grade(
     for student, folder in submitted.items():
         course.student_id = student
         clean_submitted(course)
-        now = _fingerprint(folder, assignment, seed)
+        sitting = sitting_of_submission(folder, student, course.assignment_id)
+        now = _fingerprint(folder, assignment, seed, sitting)
         if not everything and _noted(course, student) == now:
             outcome.unchanged.append(student)
         else:
-            todo.append((student, folder, now))
+            todo.append((student, folder, now, sitting))
     if todo:
         count = min(workers or default_workers(), len(todo))
         with _rooms(count, seed) as rooms, _one_database():
@@ -115,8 +119,8 @@ def _grade_all(course, log, assignment, todo, rooms, outcome: Outcome) -> None:
         tqdm(total=len(todo), unit="notebook", desc=course.assignment_id, mininterval=0.5) as bar,
     ):
         waiting = {
-            pool.submit(_run_ahead, folder, assignment, rooms): (student, now)
-            for student, folder, now in todo
+            pool.submit(_run_ahead, folder, assignment, rooms, sitting): (student, now)
+            for student, folder, now, sitting in todo
         }
         try:
             for done in as_completed(waiting):
@@ -146,15 +150,17 @@ def _write_down(course, log, student: str, fingerprint: str, outcome: Outcome) -
         outcome.graded.append(student)
 
 
-def _run_ahead(folder: Path, assignment: _Assignment, rooms: queue.SimpleQueue) -> None:
+def _run_ahead(
+    folder: Path, assignment: _Assignment, rooms: queue.SimpleQueue, sitting: Sitting
+) -> None:
     """Run a submission's notebooks now; nbgrader's own steps then find what came of them."""
     for cells in _cells_to_run(folder, assignment):
         room = rooms.get()
         try:
-            grade_notebook(cells, room, Limits())
+            grade_notebook(cells, room, Limits(), sitting)
         finally:
             rooms.put(room)
-        remember(cells)
+        remember(cells, sitting)
 
 
 def _cells_to_run(folder: Path, assignment: _Assignment) -> Iterator[list[Cell]]:
@@ -246,9 +252,9 @@ def _submitted(course: CourseDirectory, students: list[str] | None) -> dict[str,
     return {one: found[one] for one in students} if students else found
 
 
-def _fingerprint(folder: Path, assignment: _Assignment, seed: int | None) -> str:
+def _fingerprint(folder: Path, assignment: _Assignment, seed: int | None, sitting: Sitting) -> str:
     """Return what changes when a submission or the tests do."""
-    told = hashlib.sha256(f"{assignment.fingerprint} {seed}".encode())
+    told = hashlib.sha256(f"{assignment.fingerprint} {seed} {as_key(sitting)}".encode())
     with opened(folder) as descriptor:
         for one in admit(descriptor, [f"{name}.ipynb" for name in assignment.names]):
             told.update(hashlib.sha256(one.content).digest())

@@ -10,7 +10,8 @@ from gqa_lib.learn.exercises import all_exercises
 from gqa_lib.learn.manifest import Lesson
 
 from .cells import run_graded
-from .source import grade_id, is_graded, is_solution
+from .quiz import asked_count
+from .source import CHECK, QUIZ, grade_id, is_graded, is_solution
 
 LONGEST_CODE, MEDIAN_CODE, MEDIAN_TEXT = 25, 8, 6
 _MARKERS = ("BEGIN SOLUTION", "END SOLUTION", "BEGIN HIDDEN", "END HIDDEN")
@@ -22,6 +23,7 @@ def lint_lesson(lesson: Lesson, instructor: NotebookNode, student: NotebookNode)
     """Return what is wrong with a lesson: its solution notebook and its student notebook."""
     found = [
         *_lint_exercises(lesson, instructor),
+        *_lint_quiz(lesson, instructor),
         *_lint_leaks(instructor, student),
         *_lint_sizes(student),
         *_lint_figures(student),
@@ -47,7 +49,8 @@ def _lint_exercises(lesson: Lesson, notebook: NotebookNode):
     }
     checks = [grade_id(c) for c in notebook.cells if is_graded(c)]
     for cell in filter(is_solution, notebook.cells):
-        name = grade_id(cell)
+        if (name := grade_id(cell)) == QUIZ:
+            continue
         if name not in all_exercises():
             yield f"exercise {name} has no entry in gqa_lib.learn.exercises"
         if f"{name}-check" not in checks:
@@ -62,9 +65,27 @@ def _lint_exercises(lesson: Lesson, notebook: NotebookNode):
             yield f"the graded cell {grade_id(cell)} has no hidden test"
 
 
+def _lint_quiz(lesson: Lesson, notebook: NotebookNode):
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    places = {grade_id(cell): place for place, cell in enumerate(code)}
+    if not {QUIZ, CHECK} <= places.keys():
+        yield f"it has no quiz: a cell {QUIZ} for written answers, and its check {CHECK}"
+        return
+    wanted = asked_count(lesson)
+    if (points := code[places[CHECK]].metadata.nbgrader.get("points")) != wanted:
+        yield f"its quiz gives {points} points and asks {wanted} questions"
+    before = code[places[QUIZ] - 1].source
+    if f'show_quiz("{lesson.number}")' not in before:
+        yield f'the cell before {QUIZ} does not call show_quiz("{lesson.number}")'
+    for name in ("check_quiz", "mark_quiz"):
+        call = f'{name}("{lesson.number}", answers)'
+        if call not in code[places[CHECK]].source:
+            yield f"the cell {CHECK} does not call {call}"
+
+
 def _runs_a_check(node: ast.stmt) -> bool:
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-        return ast.unparse(node.value.func) in ("check", "check_no_copy")
+        return ast.unparse(node.value.func) in ("check", "check_no_copy", "check_quiz")
     return isinstance(node, ast.Assert)
 
 

@@ -60,6 +60,12 @@ def markdown2html(source: str) -> str:
         return f"<pre>{html.escape(source[:MAX_MARKDOWN])}</pre>"
 
 
+def inline_code(text: str) -> str:
+    """Return the HTML of plain text in which only `code` between backticks means something."""
+    parts = html.escape(text).split("`")
+    return "".join(f"<code>{part}</code>" if n % 2 else part for n, part in enumerate(parts))
+
+
 def formula(tex: str, *, block: bool) -> str:
     """Return a TeX formula as MathML; as its source, in a `code` element, if it is not known."""
     try:

@@ -14,7 +14,7 @@ from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import is_task
 
 from .admit import refusal
-from .source import grade_id, is_graded, is_solution, read_notebook
+from .source import QUIZ, grade_id, is_graded, is_solution, read_notebook
 
 MAX_ANSWER = 100_000  # characters
 MAX_WORK = 20  # cells below a task
@@ -25,9 +25,10 @@ def rebuild(submitted: NotebookNode, released: NotebookNode) -> tuple[NotebookNo
     """Return the released notebook with the answers of the submitted one, and notes on it.
 
     Answers are the texts of solution and task cells, and what the learner added right below a
-    task, which is how nbgrader has tasks done. One deleted by the learner comes back empty; of
-    several copies the last one that is not the untouched stub counts, as it does when the
-    notebook runs from top to bottom. Cells that belong to no exercise are shown and not run.
+    task, which is how nbgrader has tasks done. One deleted or emptied by the learner comes back
+    as released; of several copies the last one that is not the untouched stub counts, as it does
+    when the notebook runs from top to bottom. Cells that belong to no exercise are shown and not
+    run.
     """
     rebuilt, notes = copy.deepcopy(released), []
     known = {grade_id(cell) for cell in released.cells if grade_id(cell)}
@@ -86,7 +87,8 @@ def _answer(name: str, untouched: str, found: list[str]) -> tuple[str, list[str]
         notes.append(f"The exercise cell {name} is gone; it counts as not answered.")
     elif len(found) > 1:
         notes.append(f"The exercise cell {name} is there {len(found)} times; the last counts.")
-    answer = next((text for text in reversed(found) if text != untouched), untouched)
+    own = (text for text in reversed(found) if text.strip() and text != untouched)
+    answer = next(own, untouched)
     if len(answer) > MAX_ANSWER:
         notes.append(
             f"The exercise cell {name} is longer than {MAX_ANSWER} characters; the rest of it was "
@@ -109,6 +111,12 @@ def unanswered(rebuilt: NotebookNode) -> list[str]:
         for cell in rebuilt.cells
         if is_solution(cell) and "raise NotImplementedError()" in cell.source
     ]
+
+
+def wrote_answers(rebuilt: NotebookNode, released: NotebookNode) -> bool:
+    """Return whether the cell for written answers to the quiz was written in."""
+    text = [c.source for nb in (rebuilt, released) for c in nb.cells if grade_id(c) == QUIZ]
+    return len(text) == 2 and text[0] != text[1]
 
 
 def own_cells(submitted: NotebookNode, released: NotebookNode) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 from traitlets.config import Config
 
 from gqa_lib.learn import places
-from gqa_lib.learn.manifest import manifest
+from gqa_lib.learn.manifest import class_exchange, is_students_copy
 
 COURSE_ID = "gqa"
 CELL_TIMEOUT_S = 300  # a cell may import torch and measure on two busy cores
@@ -20,17 +20,6 @@ CELL_TIMEOUT_S = 300  # a cell may import torch and measure on two busy cores
 def source_directory() -> Path:
     """Return the folder of built instructor notebooks, one folder per lesson."""
     return places.course_root() / "grading" / "source"
-
-
-def is_students_copy() -> bool:
-    """Return whether this copy of the course was made by `gqa release --students`."""
-    return "class" in manifest()
-
-
-def class_exchange() -> Path | None:
-    """Return the class's exchange folder: `GQA_EXCHANGE`, else the one a students' copy names."""
-    named = os.environ.get("GQA_EXCHANGE") or manifest().get("class", {}).get("exchange")
-    return Path(named).expanduser() if named else None
 
 
 def exchange_root() -> Path:
@@ -86,13 +75,14 @@ def nbgrader_config(home: Path | None = None, gradebook: Path | None = None) -> 
 
     config.ExecutePreprocessor.timeout = CELL_TIMEOUT_S  # of JupyterLab's Validate
     if not is_students_copy():  # which does not grade
-        from . import collect, feedback
+        from . import clear, collect, feedback
         from .autograde import GRADE, SANITIZE
         from .classroom.records import course_seed
 
         config.SafeExecute.seed = course_seed()
         config.Autograde.sanitize_preprocessors = SANITIZE
         config.Autograde.autograde_preprocessors = GRADE
+        clear.configure(config)
         collect.configure(config)
         feedback.configure(config)
     return config

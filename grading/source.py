@@ -10,6 +10,7 @@ from nbformat import NotebookNode
 from gqa_lib.learn.manifest import Lesson
 from gqa_lib.learn.places import course_root
 
+QUIZ, CHECK = "quiz", "quiz-check"  # the cells of a quiz: for written answers, and its check
 KERNEL = {
     "kernelspec": {
         "display_name": "Python 3 (ipykernel)",

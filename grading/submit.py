@@ -19,9 +19,11 @@ from nbgrader.utils import get_username
 
 from gqa_lib.learn import places, progress
 from gqa_lib.learn.manifest import Lesson, lessons
+from gqa_lib.learn.quiz.check import before_submitting
+from gqa_lib.learn.quiz.sitting import attempt_at, learner
 
 from .admit import parse
-from .rebuild import own_cells, rebuild, unanswered
+from .rebuild import own_cells, rebuild, unanswered, wrote_answers
 from .settings import class_exchange, is_students_copy, nbgrader_config, source_directory
 from .source import read_notebook, write_instructor_notebook
 from .steps import course_of, exchange, file_log, generate, quietly
@@ -81,6 +83,11 @@ def examine(lesson: Lesson) -> list[str]:
     rebuilt, notes = rebuild(submitted, released)
     if empty := unanswered(rebuilt):
         notes.append(f"Not answered yet: {', '.join(empty)}.")
+    if not wrote_answers(rebuilt, released):
+        try:
+            notes += before_submitting(lesson.number, path.parent)
+        except ValueError as error:
+            raise SubmitError(f"{path} was not submitted: {error}") from None
     if count := own_cells(submitted, released):
         notes.append(
             f"You added {count} code cell{'s' if count > 1 else ''}. Grading runs the exercise "
@@ -145,6 +152,8 @@ class _Round:
         self.config = nbgrader_config(gradebook=gradebook)
         self.config.Exchange.assignment_dir = str(places.work())
         self.config.SafeExecute.own_code = True
+        attempt = attempt_at(lesson.number)
+        self.config.SafeExecute.quiz = {"learner": learner(), "attempt": attempt}
         self.log = file_log("submit")
         self.course = course_of(lesson, self.config)
 

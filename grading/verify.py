@@ -4,6 +4,8 @@ Each answer of the catalogue stands in for the learner's cell in the solved less
 and is judged by the lesson's own graded cells, hidden tests included.
 """
 
+import contextlib
+import io
 import re
 import time
 import warnings
@@ -16,7 +18,9 @@ from gqa_lib.learn.watch.settings import restore, settings
 
 from .catalogue import Answer, catalogue
 from .cells import as_grader, known_cells, new_namespace, run_cell
-from .source import grade_id, is_graded, is_solution, read_source, source_of
+from .quiz import asked_count
+from .source import CHECK, QUIZ, grade_id, is_graded, is_solution, read_source, source_of
+from .verify_quiz import cases
 
 LEAST_WRONG, LEAST_RIGHT, LEAST_NAMED = 8, 2, 3
 
@@ -58,13 +62,17 @@ class Verdict:
 
 
 def solved(lesson: Lesson) -> tuple[dict, dict[str, str], list[str]]:
-    """Return a solved lesson: its namespace, its graded cells' sources, its exercises."""
+    """Return a solved lesson: its namespace, its graded cells' sources, its exercises.
+
+    The quiz is not among these: `verify_quiz` has its own cases.
+    """
     cells, namespace = known_cells(read_source(source_of(lesson))), new_namespace()
     for cell in cells:
         if not is_graded(cell) and (error := run_cell(cell.source, grade_id(cell), namespace)):
             raise ValueError(f"{lesson.slug}: the cell {grade_id(cell)} stops: {error}")
-    checks = {grade_id(cell): cell.source for cell in cells if is_graded(cell)}
-    return namespace, checks, [grade_id(cell) for cell in cells if is_solution(cell)]
+    checks = {grade_id(c): c.source for c in cells if is_graded(c) and grade_id(c) != CHECK}
+    exercises = [grade_id(c) for c in cells if is_solution(c) and grade_id(c) != QUIZ]
+    return namespace, checks, exercises
 
 
 def judge(lesson: Lesson) -> Iterator[Verdict]:
@@ -117,9 +125,28 @@ def verify(lessons: list[Lesson], *, show_all: bool = False) -> list[str]:
             totals = [a + b for a, b in zip(totals, counts, strict=True)]
             print(_row(lesson.number, exercise, counts, seconds[exercise]))
             problems += _too_few(exercise, counts)
+        problems += _verify_quiz(lesson, show_all)
         problems += _unshown(checks, [v for verdicts in by_exercise.values() for v in verdicts])
     print(_row("", "all", totals, time.perf_counter() - start))
     return problems
+
+
+def _verify_quiz(lesson: Lesson, show_all: bool) -> list[str]:
+    """Print the row of a lesson's quiz; return the cases that earn other points than they must."""
+    start, found, full = time.perf_counter(), [], asked_count(lesson)
+    counts = {True: [0, 0], False: [0, 0]}  # must it earn all points -> as it must, in all
+    with contextlib.redirect_stdout(io.StringIO()):
+        for case in cases(lesson):
+            problem = case.problem(lesson.number)
+            counts[case.points == full][0] += not problem
+            counts[case.points == full][1] += 1
+            found.append((case, problem))
+    (right, rights), (less, wrongs) = counts[True], counts[False]
+    seconds = time.perf_counter() - start
+    print(_row(lesson.number, "quiz", [less, wrongs, 0, right, rights], seconds))
+    if show_all:
+        print("".join(f"\n{c.title}: {c.points:g} of {full}" for c, p in found if not p))
+    return [problem for _, problem in found if problem]
 
 
 def _unshown(checks: dict[str, str], verdicts: list[Verdict]) -> list[str]:

@@ -22,7 +22,7 @@
 # %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
 import torch
 
-from gqa_lib.learn import check, hint
+from gqa_lib.learn import check, check_quiz, hint, show_quiz
 
 # %% [markdown]
 # We time one layer of that shape at 16,384 tokens, with 32 KV heads (multi-head, **MHA**), with
@@ -193,6 +193,35 @@ for key in ("python", "torch", "cpu_model", "num_threads", "gpu_name"):
     if about.get(key) is not None:
         print(f"{key:12} {about[key]}")
 print(f"{'device':12} {device} (set the environment variable GQA_DEVICE to choose another)")
+
+# %% [markdown]
+# ## Three questions
+#
+# If you see no questions, run this cell. What you choose is saved in `quiz_answers.json` beside this
+# notebook; after you submit, the feedback page explains every option.
+
+# %%
+show_quiz("00")
+
+# %% [markdown]
+# Run this cell as it is. Only without a panel, write your answers here (`show_quiz("00", text=True)`
+# shows the questions as text): what stands here counts before what was chosen in a panel.
+
+# %% nbgrader={"grade": false, "grade_id": "quiz", "locked": false, "schema_version": 3, "solution": true, "task": false}
+answers = {}  # without a panel: answers = {"Q00": "B", ...}
+### BEGIN SOLUTION
+from grading.quiz import right_answers
+
+answers = right_answers("00")
+### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "quiz-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+check_quiz("00", answers)
+### BEGIN HIDDEN TESTS
+from grading.quiz import mark_quiz
+
+mark_quiz("00", answers)
+### END HIDDEN TESTS
 
 # %% [markdown]
 # ## In three lines

@@ -21,7 +21,7 @@
 import torch
 from torch import nn
 
-from gqa_lib.learn import check, hint
+from gqa_lib.learn import check, check_quiz, hint, show_quiz
 
 # %% [markdown]
 # ## Attention by hand, with three tokens
@@ -413,6 +413,35 @@ print(f"largest difference: {(yours(x) - library(x)).abs().max():.1e}")
 # - The times are of *your* code on *this* machine with 512 tokens. A fused kernel changes them.
 # - Nothing was generated yet. When a model writes one token at a time, the costs shift from
 #   arithmetic to memory, and that is where sharing heads begins to pay.
+
+# %% [markdown]
+# ## Three questions
+#
+# If you see no questions, run this cell. What you choose is saved in `quiz_answers.json` beside this
+# notebook; after you submit, the feedback page explains every option.
+
+# %%
+show_quiz("01")
+
+# %% [markdown]
+# Run this cell as it is. Only without a panel, write your answers here (`show_quiz("01", text=True)`
+# shows the questions as text): what stands here counts before what was chosen in a panel.
+
+# %% nbgrader={"grade": false, "grade_id": "quiz", "locked": false, "schema_version": 3, "solution": true, "task": false}
+answers = {}  # without a panel: answers = {"Q00": "B", ...}
+### BEGIN SOLUTION
+from grading.quiz import right_answers
+
+answers = right_answers("01")
+### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "quiz-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+check_quiz("01", answers)
+### BEGIN HIDDEN TESTS
+from grading.quiz import mark_quiz
+
+mark_quiz("01", answers)
+### END HIDDEN TESTS
 
 # %% [markdown]
 # ## In three lines

@@ -22,7 +22,7 @@
 import torch
 from torch import nn
 
-from gqa_lib.learn import check, hint
+from gqa_lib.learn import check, check_quiz, hint, show_quiz
 
 # %% [markdown]
 # ## What does an old token have to do again?
@@ -675,6 +675,35 @@ print(f"largest difference: {(yours - library).abs().max():.1e}")
 # - Nothing about a **whole model**: feed-forward layers add weights to read, but no cache.
 # - Your cache takes room for `max_seq_len` tokens for each sequence, used or not. Servers hand it out
 #   in small blocks ([PagedAttention](https://arxiv.org/abs/2309.06180)).
+
+# %% [markdown]
+# ## Three questions
+#
+# If you see no questions, run this cell. What you choose is saved in `quiz_answers.json` beside this
+# notebook; after you submit, the feedback page explains every option.
+
+# %%
+show_quiz("02")
+
+# %% [markdown]
+# Run this cell as it is. Only without a panel, write your answers here (`show_quiz("02", text=True)`
+# shows the questions as text): what stands here counts before what was chosen in a panel.
+
+# %% nbgrader={"grade": false, "grade_id": "quiz", "locked": false, "schema_version": 3, "solution": true, "task": false}
+answers = {}  # without a panel: answers = {"Q00": "B", ...}
+### BEGIN SOLUTION
+from grading.quiz import right_answers
+
+answers = right_answers("02")
+### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "quiz-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+check_quiz("02", answers)
+### BEGIN HIDDEN TESTS
+from grading.quiz import mark_quiz
+
+mark_quiz("02", answers)
+### END HIDDEN TESTS
 
 # %% [markdown]
 # ## In three lines

@@ -21,7 +21,7 @@
 # %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
 import torch
 
-from gqa_lib.learn import check, check_no_copy, hint, kv_copied
+from gqa_lib.learn import check, check_no_copy, check_quiz, hint, kv_copied, show_quiz
 
 # %% [markdown]
 # ## Two heads, one set of keys
@@ -566,6 +566,35 @@ print("parameters:", cost.kv_projection_params(4544, 1, 64), "and", kv_projectio
 # - Nothing about a **whole model**: a step also reads the feed-forward weights, and with a short
 #   context those are most of the bytes.
 # - Nothing about **several GPUs**: one KV head cannot be split among them (lesson 13).
+
+# %% [markdown]
+# ## Three questions
+#
+# If you see no questions, run this cell. What you choose is saved in `quiz_answers.json` beside this
+# notebook; after you submit, the feedback page explains every option.
+
+# %%
+show_quiz("03")
+
+# %% [markdown]
+# Run this cell as it is. Only without a panel, write your answers here (`show_quiz("03", text=True)`
+# shows the questions as text): what stands here counts before what was chosen in a panel.
+
+# %% nbgrader={"grade": false, "grade_id": "quiz", "locked": false, "schema_version": 3, "solution": true, "task": false}
+answers = {}  # without a panel: answers = {"Q00": "B", ...}
+### BEGIN SOLUTION
+from grading.quiz import right_answers
+
+answers = right_answers("03")
+### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "quiz-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+check_quiz("03", answers)
+### BEGIN HIDDEN TESTS
+from grading.quiz import mark_quiz
+
+mark_quiz("03", answers)
+### END HIDDEN TESTS
 
 # %% [markdown]
 # ## In three lines

@@ -21,7 +21,7 @@
 import torch
 from torch import nn
 
-from gqa_lib.learn import check, check_no_copy, hint
+from gqa_lib.learn import check, check_no_copy, check_quiz, hint, show_quiz
 
 # %% [markdown]
 # ## Three ways to share
@@ -578,6 +578,35 @@ plots.show(fig, alt="Time per step by KV heads, measured and predicted, in ms: "
 #   user they are most of the bytes, and sharing heads changes little.
 # - Long prompts are processed many tokens at a time; arithmetic decides there, and GQA saves
 #   almost none of it.
+
+# %% [markdown]
+# ## Three questions
+#
+# If you see no questions, run this cell. What you choose is saved in `quiz_answers.json` beside this
+# notebook; after you submit, the feedback page explains every option.
+
+# %%
+show_quiz("04")
+
+# %% [markdown]
+# Run this cell as it is. Only without a panel, write your answers here (`show_quiz("04", text=True)`
+# shows the questions as text): what stands here counts before what was chosen in a panel.
+
+# %% nbgrader={"grade": false, "grade_id": "quiz", "locked": false, "schema_version": 3, "solution": true, "task": false}
+answers = {}  # without a panel: answers = {"Q00": "B", ...}
+### BEGIN SOLUTION
+from grading.quiz import right_answers
+
+answers = right_answers("04")
+### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "quiz-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+check_quiz("04", answers)
+### BEGIN HIDDEN TESTS
+from grading.quiz import mark_quiz
+
+mark_quiz("04", answers)
+### END HIDDEN TESTS
 
 # %% [markdown]
 # ## In three lines

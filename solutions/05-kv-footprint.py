@@ -21,7 +21,7 @@
 import torch
 
 from gqa_lib.configs import ModelConfig
-from gqa_lib.learn import check, hint
+from gqa_lib.learn import check, check_quiz, hint, show_quiz
 
 # %% [markdown]
 # ## One token, by hand
@@ -862,6 +862,35 @@ found = explore(llama, batch_size=8, context_length=8192, weight_bytes=weights)
 #   Lesson 09 trains models to find out.
 # - Capacity here is arithmetic. A server also needs memory for activations, loses some to blocks
 #   half full, and its users' lengths vary: lessons 08 and 11.
+
+# %% [markdown]
+# ## Three questions
+#
+# If you see no questions, run this cell. What you choose is saved in `quiz_answers.json` beside this
+# notebook; after you submit, the feedback page explains every option.
+
+# %%
+show_quiz("05")
+
+# %% [markdown]
+# Run this cell as it is. Only without a panel, write your answers here (`show_quiz("05", text=True)`
+# shows the questions as text): what stands here counts before what was chosen in a panel.
+
+# %% nbgrader={"grade": false, "grade_id": "quiz", "locked": false, "schema_version": 3, "solution": true, "task": false}
+answers = {}  # without a panel: answers = {"Q00": "B", ...}
+### BEGIN SOLUTION
+from grading.quiz import right_answers
+
+answers = right_answers("05")
+### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "quiz-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+check_quiz("05", answers)
+### BEGIN HIDDEN TESTS
+from grading.quiz import mark_quiz
+
+mark_quiz("05", answers)
+### END HIDDEN TESTS
 
 # %% [markdown]
 # ## In three lines

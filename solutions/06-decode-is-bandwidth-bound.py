@@ -20,7 +20,7 @@
 # %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
 import torch
 
-from gqa_lib.learn import check, hint
+from gqa_lib.learn import check, check_quiz, hint, show_quiz
 
 # %% [markdown]
 # ## By hand: one query, three keys
@@ -737,6 +737,35 @@ print("same:", [isclose(yours, library) for yours, library in pairs])
 # - Data-sheet ceilings are rarely reached. Before you predict a server from a sheet, fit the two
 #   rates to a few steps measured on it, as you did here.
 # - Time is not money, and a step is not a service: queues, prompts and the mix of lengths come later.
+
+# %% [markdown]
+# ## Three questions
+#
+# If you see no questions, run this cell. What you choose is saved in `quiz_answers.json` beside this
+# notebook; after you submit, the feedback page explains every option.
+
+# %%
+show_quiz("06")
+
+# %% [markdown]
+# Run this cell as it is. Only without a panel, write your answers here (`show_quiz("06", text=True)`
+# shows the questions as text): what stands here counts before what was chosen in a panel.
+
+# %% nbgrader={"grade": false, "grade_id": "quiz", "locked": false, "schema_version": 3, "solution": true, "task": false}
+answers = {}  # without a panel: answers = {"Q00": "B", ...}
+### BEGIN SOLUTION
+from grading.quiz import right_answers
+
+answers = right_answers("06")
+### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "quiz-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+check_quiz("06", answers)
+### BEGIN HIDDEN TESTS
+from grading.quiz import mark_quiz
+
+mark_quiz("06", answers)
+### END HIDDEN TESTS
 
 # %% [markdown]
 # ## In three lines

@@ -22,7 +22,7 @@ import os
 
 import torch
 
-from gqa_lib.learn import check, check_no_copy, hint
+from gqa_lib.learn import check, check_no_copy, check_quiz, hint, show_quiz
 
 if not torch.cuda.is_available():  # run kernels in Python; must be said before triton is imported
     os.environ |= {"TRITON_INTERPRET": "1", "TRITON_FRONT_END_DEBUGGING": "1"}
@@ -787,6 +787,35 @@ print(f"library's split_kv and yours: largest difference {same:.1e}")
 #   many small kernels may cost more than they do (CUDA graphs help).
 # - How close to the bandwidth *your* kernel comes, unless there was a GPU above. Tuned Triton kernels can
 #   [keep up with hand-written CUDA](https://github.com/sgl-project/sglang/pull/21775); tuning was left out.
+
+# %% [markdown]
+# ## Three questions
+#
+# If you see no questions, run this cell. What you choose is saved in `quiz_answers.json` beside this
+# notebook; after you submit, the feedback page explains every option.
+
+# %%
+show_quiz("07")
+
+# %% [markdown]
+# Run this cell as it is. Only without a panel, write your answers here (`show_quiz("07", text=True)`
+# shows the questions as text): what stands here counts before what was chosen in a panel.
+
+# %% nbgrader={"grade": false, "grade_id": "quiz", "locked": false, "schema_version": 3, "solution": true, "task": false}
+answers = {}  # without a panel: answers = {"Q00": "B", ...}
+### BEGIN SOLUTION
+from grading.quiz import right_answers
+
+answers = right_answers("07")
+### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "quiz-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+check_quiz("07", answers)
+### BEGIN HIDDEN TESTS
+from grading.quiz import mark_quiz
+
+mark_quiz("07", answers)
+### END HIDDEN TESTS
 
 # %% [markdown]
 # ## In three lines

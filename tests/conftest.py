@@ -18,7 +18,7 @@ def _seed():
 
 @pytest.fixture(autouse=True)
 def _no_override(monkeypatch, tmp_path):
-    for name in ("GQA_BACKEND", "GQA_EXCHANGE", "GQA_GRADEBOOK"):
+    for name in ("GQA_BACKEND", "GQA_EXCHANGE", "GQA_GRADEBOOK", "GQA_STUDENT"):
         monkeypatch.delenv(name, raising=False)
     # No operator that was built on this machine: tests that want one build it.
     monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path / "no-extensions"))

@@ -137,8 +137,8 @@ def test_the_whole_loop(classroom, capsys):
     assert main(["export", str(classroom / "marks.csv")]) == 0
     with (classroom / "marks.csv").open(encoding="utf-8", newline="") as file:
         rows = {row["ID"]: row for row in csv.DictReader(file)}
-    assert rows[get_username()]["Total (13)"] == "13"
-    assert rows["amelia"]["Total (13)"] == "5"
+    assert rows[get_username()]["Total (16)"] == "16"
+    assert rows["amelia"]["Total (16)"] == "5"
     assert rows["amelia"]["Last name"] == "Écart"
     marks = marks_by_exercise(nbgrader_config().CourseDirectory.db_url, LESSON)
     assert marks["amelia"]["attention"] == 4

@@ -66,14 +66,14 @@ def test_a_right_submission_gets_every_point_and_is_kept(learner):
     write(right())
     before = work_notebook(LESSON).read_bytes()
     marks = submit(LESSON)
-    assert (marks.score, marks.max_score) == (13, 13)
+    assert (marks.score, marks.max_score) == (16, 16)
     assert work_notebook(LESSON).read_bytes() == before
     assert "causal_mask" in marks.feedback.read_text(encoding="utf-8")
-    assert progress.marks(LESSON.slug) == [(13, 13)]
-    assert "13 of 13 points" in report(LESSON, marks)
+    assert progress.marks(LESSON.slug) == [(16, 16)]
+    assert "16 of 16 points" in report(LESSON, marks)
     with Gradebook(f"sqlite:///{places.home()}/gradebook.db") as gradebook:
         submission = gradebook.assignment_submissions(LESSON.slug)[0]
-        assert submission.score == 13
+        assert submission.score == 16
 
     write(half_way())
     again = submit(LESSON)
@@ -83,11 +83,12 @@ def test_a_right_submission_gets_every_point_and_is_kept(learner):
         "split_heads-check": 0,
         "merge_heads-check": 1,
         "MultiHeadAttention-check": 0,
+        "quiz-check": 0,
     }
     assert again.feedback != marks.feedback
     assert "aligned to the top left" in again.feedback.read_text(encoding="utf-8")
     assert any("MultiHeadAttention" in note for note in again.notes)
-    assert "best so far 13" in report(LESSON, again)
+    assert "best so far 16" in report(LESSON, again)
     kept = list((places.home() / "exchange" / "gqa" / "inbound").iterdir())
     assert len(kept) == 2
 
@@ -96,6 +97,7 @@ def test_an_untouched_notebook_gets_nothing_and_is_told_what_is_missing():
     marks = submit(LESSON)
     assert marks.score == 0
     assert "Not answered yet: causal_mask, attention" in marks.notes[0]
+    assert "Quiz: not answered yet: Q" in marks.notes[1]
 
 
 def test_one_broken_cell_costs_only_what_depends_on_it():
@@ -116,7 +118,7 @@ def test_a_warning_costs_nothing_and_cells_of_ones_own_are_not_run(learner):
 
     edited(change)
     marks = submit(LESSON)
-    assert marks.score == 13
+    assert marks.score == 16
     assert any("You added 1 code cell." in note for note in marks.notes)
 
 
@@ -130,7 +132,7 @@ def test_gqa_submit_works_with_nothing_of_ours_on_the_path(learner):
         cwd=learner,
     )
     assert done.returncode == 0, done.stderr
-    assert "13 of 13 points" in done.stdout
+    assert "16 of 16 points" in done.stdout
     assert done.stderr == ""
 
 
@@ -166,8 +168,8 @@ def test_a_lesson_whose_exercises_changed_can_be_submitted_again():
     submit(LESSON)
     exercises_changed()
     write(right())
-    assert submit(LESSON).score == 13
-    assert progress.marks(LESSON.slug) == [(0, 13), (13, 13)]
+    assert submit(LESSON).score == 16
+    assert progress.marks(LESSON.slug) == [(0, 16), (16, 16)]
 
 
 def test_a_lesson_whose_exercises_changed_keeps_the_marks_of_others():
@@ -201,7 +203,7 @@ def test_a_process_that_ends_costs_its_own_exercise_and_says_why():
     scores = {name.removesuffix("-check"): score for name, score, _ in marks.scores}
     assert (scores["split_heads"], scores["attention"], scores["merge_heads"]) == (0, 4, 1)
     assert "Your code was stopped: its process ended" in marks.feedback.read_text("utf-8")
-    assert progress.marks(LESSON.slug) == [(marks.score, 13)]
+    assert progress.marks(LESSON.slug) == [(marks.score, 16)]
 
 
 def test_an_answer_that_imports_the_librarys_is_told_so():
@@ -222,7 +224,7 @@ def test_ones_own_code_runs_without_a_sandbox_where_there_is_none_and_that_is_sa
     monkeypatch.setattr(execute, "_rooms", {})
     write(right())
     marks = submit(LESSON)
-    assert marks.score == 13
+    assert marks.score == 16
     assert any("without a sandbox" in note for note in marks.notes)
 
 

@@ -10,7 +10,8 @@ from gqa_lib.learn.manifest import find_lesson, lessons
 from gqa_lib.learn.work import put_lessons
 from grading import catalogue as catalogue_module
 from grading import verify as verify_module
-from grading.catalogue import Answer, catalogue, filled
+from grading import verify_quiz
+from grading.catalogue import Answer, catalogue, filled, first_right
 from grading.cells import run_graded
 from grading.source import read_notebook, read_source, source_of
 from grading.submit import submit, work_notebook
@@ -103,6 +104,7 @@ def test_nbgrader_gives_the_same_verdicts(lesson, tmp_path, monkeypatch):
     put_lessons()
     shuffled = random.Random(lesson.slug).sample(catalogue(lesson), len(catalogue(lesson)))
     answers = {answer.exercise: answer.source for answer in shuffled}
+    answers["quiz"] = first_right(lesson)["quiz"]
     submitted = filled(read_notebook(lesson.pristine), answers)
     nbformat.write(submitted, str(work_notebook(lesson)))
     here = run_graded(filled(read_source(source_of(lesson)), answers))
@@ -110,3 +112,11 @@ def test_nbgrader_gives_the_same_verdicts(lesson, tmp_path, monkeypatch):
     assert {cell: score > 0 for cell, score in marks.items()} == {
         cell: not error for cell, error in here.items()
     }
+
+
+@pytest.mark.parametrize("spoil", [lambda right: 3, lambda right: max(0, right - 1), abs])
+def test_a_quiz_that_counts_wrongly_is_reported(monkeypatch, spoil):
+    mark = verify_quiz.mark_quiz
+    monkeypatch.setattr(verify_quiz, "mark_quiz", lambda *told: spoil(float(mark(*told))))
+    found = [problem for problem in verify([LESSON]) if problem.startswith("quiz of 04, ")]
+    assert bool(found) == (spoil is not abs)

@@ -1,4 +1,4 @@
-"""What a learner touches from a notebook: `check`, `check_no_copy`, `kv_copied` and `hint`.
+"""What a learner touches from a notebook: `check`, `hint`, `show_quiz` and their kin.
 
 `inplace` and `partial_credit` are for those who write tests.
 """
@@ -6,13 +6,24 @@
 _WHERE = {
     "check": "checking",
     "check_no_copy": "copies",
+    "check_quiz": "quiz",
     "kv_copied": "copies",
     "hint": "hints",
     "inplace": "watch",
     "partial_credit": "partial",
+    "show_quiz": "quiz",
 }
 
-__all__ = ["check", "check_no_copy", "hint", "inplace", "kv_copied", "partial_credit"]
+__all__ = [
+    "check",
+    "check_no_copy",
+    "check_quiz",
+    "hint",
+    "inplace",
+    "kv_copied",
+    "partial_credit",
+    "show_quiz",
+]
 
 
 def __getattr__(name):

@@ -1,5 +1,6 @@
 """The lessons of the course, read from `course.toml`, the one place that lists them."""
 
+import os
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -56,3 +57,14 @@ def find_lesson(name: str) -> Lesson:
             return lesson
     known = ", ".join(f"{lesson.number} ({lesson.title})" for lesson in lessons())
     raise ValueError(f"there is no lesson {name!r}. The lessons are {known}.")
+
+
+def is_students_copy() -> bool:
+    """Return whether this copy of the course was made by `gqa release --students`."""
+    return "class" in manifest()
+
+
+def class_exchange() -> Path | None:
+    """Return the class's exchange folder: `GQA_EXCHANGE`, else the one a students' copy names."""
+    named = os.environ.get("GQA_EXCHANGE") or manifest().get("class", {}).get("exchange")
+    return Path(named).expanduser() if named else None

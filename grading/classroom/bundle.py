@@ -32,7 +32,8 @@ GRADING = (
     "jupyter/student/labconfig/default_setting_overrides.json",
     "jupyter/student/labconfig/page_config.json",
 )
-DATA = ("hints.json", "models.csv")  # of gqa_lib/data, beside the library's modules
+DATA = ("hints.json", "models.csv", "quiz.json")  # of gqa_lib/data, beside the library's modules
+PANEL = ("panel.css", "panel.js")  # of gqa_lib/learn/quiz
 NATIVE = ("decode.h", "op.cpp", "vectors.h")  # of gqa_lib/kernels/native
 _WRITTEN_FOR_STUDENTS = Path(__file__).parent / "for_students"
 _ARCHIVES = {".zip": "zip", ".tar.gz": "gztar"}
@@ -94,6 +95,7 @@ def _shipped(root: Path) -> Iterator[Path]:
     yield from (root / "grading" / name for name in GRADING)
     yield from sorted((root / "gqa_lib").rglob("*.py"))
     yield from (root / "gqa_lib" / "data" / name for name in DATA)
+    yield from (root / "gqa_lib" / "learn" / "quiz" / name for name in PANEL)
     yield from (root / "gqa_lib" / "kernels" / "native" / name for name in NATIVE)
     yield from sorted((root / "gqa_lib" / "records").glob("decode-*.jsonl"))
     yield from (lesson.pristine for lesson in lessons())

@@ -5,25 +5,30 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nbgrader.converters.base import NbGraderException
+from nbgrader.coursedir import CourseDirectory
 from nbgrader.exchange import ExchangeError
 
 from gqa_lib.learn import places
 from gqa_lib.learn.manifest import Lesson
+from gqa_lib.learn.quiz.questions import DRAWN
+from gqa_lib.learn.quiz.sitting import ATTEMPT_FILE
 
 from ..build import student_notebook
 from ..settings import class_exchange, nbgrader_config, source_directory
 from ..source import write_instructor_notebook
 from ..steps import course_of, exchange, file_log, generate, quietly
+from .records import attempts_opened, open_attempt
 
 
 class ReleaseError(ValueError):
     """A release that was not made; the message tells the instructor what to do."""
 
 
-def release(lessons: Sequence[Lesson]) -> list[Path]:
+def release(lessons: Sequence[Lesson], *, new_attempt: bool = False) -> list[Path]:
     """Release lessons to the class's exchange and return where they lie in it.
 
-    A lesson released before is replaced there; marks and submissions stay.
+    A lesson released before is replaced there; marks and submissions stay. With `new_attempt`
+    another attempt at the quiz is open from now on.
 
     Raises:
         ReleaseError: there is no exchange, or a lesson cannot be released; those before it were.
@@ -35,6 +40,8 @@ def release(lessons: Sequence[Lesson]) -> list[Path]:
             "and Formgrader use it too."
         )
     check_built(lessons)
+    if new_attempt:
+        open_attempt()
     return [_release_one(lesson) for lesson in lessons]
 
 
@@ -67,10 +74,18 @@ def _release_one(lesson: Lesson) -> Path:
         course, log = course_of(lesson, nbgrader_config()), file_log("release")
         try:
             generate(course, log)
+            _tell_attempt(lesson, course)
             exchange(course, "ReleaseAssignment", log, force=True)
         except (NbGraderException, ExchangeError) as error:
             raise ReleaseError(f"{lesson.slug} was not released: {_reason(error)}") from error
     return class_exchange() / course.course_id / "outbound" / lesson.slug
+
+
+def _tell_attempt(lesson: Lesson, course: CourseDirectory) -> None:
+    """Put the attempt that is open beside the released quiz, where students' copies look for it."""
+    if lesson.number == DRAWN:
+        folder = Path(course.format_path(course.release_directory, ".", lesson.slug))
+        (folder / ATTEMPT_FILE).write_text(f"{1 + len(attempts_opened())}\n", encoding="ascii")
 
 
 def _reason(error: Exception) -> str:

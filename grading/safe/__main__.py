@@ -11,7 +11,9 @@ import torch
 
 import gqa_lib.learn.checking  # noqa: F401
 from gqa_lib.learn.exercises import all_exercises
+from gqa_lib.learn.quiz.sitting import Sitting, take
 
+from ..quizbank import load_bank
 from ..student.forks import serve_forks
 from ..student.isolate import limit
 from ..student.wire import Channel
@@ -21,13 +23,14 @@ from .judge import serve
 def main() -> None:
     """Serve until the grader hangs up."""
     torch.set_num_threads(1)
-    all_exercises()
+    all_exercises(), load_bank()
 
     def child(request: dict, descriptors: list[int]) -> None:
         os.environ["NBGRADER_EXECUTION"] = "autograde"
         os.environ.pop("GQA_SEED", None)
         if request["seed"] is not None:
             os.environ["GQA_SEED"] = str(request["seed"])
+        take(Sitting(**request["sitting"]) if request["sitting"] else Sitting("nobody"))
         limit(request["limits"])
         grader, student = (Channel(socket.socket(fileno=one)) for one in descriptors)
         serve(grader, student, request["student"])

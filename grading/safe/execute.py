@@ -4,12 +4,16 @@ import atexit
 import hashlib
 import json
 import threading
+from pathlib import Path
 
 from nbformat import NotebookNode, from_dict
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import is_grade, is_locked, is_solution
 from traitlets import Bool, Dict, Int
 
+from gqa_lib.learn.quiz.sitting import Sitting
+
+from ..sittings import as_key, sitting_of_submission
 from .grade_notebook import ANSWER, TEST, TRUSTED, Cell, grade_notebook
 from .limits import Limits
 from .pool import Room
@@ -29,21 +33,37 @@ class SafeExecute(NbGraderPreprocessor):
     seed = Int(None, allow_none=True, help="The course's seed of the hidden tests.").tag(
         config=True
     )
+    quiz = Dict(help="Learner and attempt of one who learns alone.").tag(config=True)
     limits = Dict(help="Limits of a submission; see grading.safe.limits.Limits.").tag(config=True)
 
     def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
         """Return the notebook with what its cells put out."""
         places, cells = cells_of(nb)
-        if known := _outputs_known.get(key_of(cells)):
+        sitting = self._sitting(resources)
+        if known := _outputs_known.get(key_of(cells, sitting)):
             done = known.pop()
         else:
             room = room_for(own_code=self.own_code, seed=self.seed)
-            grade_notebook(cells, room, Limits(**self.limits))
+            grade_notebook(cells, room, Limits(**self.limits), sitting)
             done = [cell.outputs for cell in cells]
         for place, outputs in zip(places, done, strict=True):
+            if about := _about(outputs):
+                nb.cells[place].metadata["gqa"] = about
             nb.cells[place].outputs = [from_dict(output) for output in outputs]
             nb.cells[place].execution_count = None
         return nb, resources
+
+    def _sitting(self, resources: dict) -> Sitting:
+        told, course = resources["nbgrader"], self.parent.parent.coursedir
+        student, assignment = told["student"], told["assignment"]
+        folder = course.format_path(course.submitted_directory, student, assignment)
+        return sitting_of_submission(Path(folder), student, assignment, self.quiz)
+
+
+def _about(outputs: list[dict]) -> dict | None:
+    """Return what a test said of its points: only those outputs that are made here have it."""
+    said = (o["metadata"].get("gqa") for o in outputs if o["output_type"] == "execute_result")
+    return next(filter(None, said), None)
 
 
 def cells_of(notebook: NotebookNode) -> tuple[list[int], list[Cell]]:
@@ -65,18 +85,19 @@ def cells_of(notebook: NotebookNode) -> tuple[list[int], list[Cell]]:
     return places, cells
 
 
-def key_of(cells: list[Cell]) -> str:
+def key_of(cells: list[Cell], sitting: Sitting) -> str:
     """Return what identifies cells that would run the same."""
     told = json.dumps([[cell.kind, cell.source, cell.points] for cell in cells])
+    told += as_key(sitting)
     return hashlib.sha256(told.encode()).hexdigest()
 
 
 _outputs_known: dict[str, list[list[list[dict]]]] = {}  # one for each that ran, if several alike
 
 
-def remember(cells: list[Cell]) -> None:
+def remember(cells: list[Cell], sitting: Sitting) -> None:
     """Keep the outputs of cells that have run, for the next notebook that has just these."""
-    _outputs_known.setdefault(key_of(cells), []).append([cell.outputs for cell in cells])
+    _outputs_known.setdefault(key_of(cells, sitting), []).append([cell.outputs for cell in cells])
 
 
 _rooms: dict[tuple, Room] = {}

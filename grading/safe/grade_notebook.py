@@ -4,6 +4,8 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from gqa_lib.learn.quiz.sitting import Sitting
+
 from .limits import Limits
 from .outputs import credit_output, error_output, text_output
 from .pool import Room
@@ -26,14 +28,16 @@ class Cell:
     outputs: list[dict] = field(default_factory=list)
 
 
-def grade_notebook(cells: Iterable[Cell], room: Room, limits: Limits) -> None:
-    """Run a notebook's cells and fill in their outputs.
+def grade_notebook(
+    cells: Iterable[Cell], room: Room, limits: Limits, sitting: Sitting | None = None
+) -> None:
+    """Run a notebook's cells and fill in their outputs; quizzes in it are the sitting's.
 
     A student's process that is stopped - by the time or memory it may take, or by itself - fails
     the cell it was stopped in. The cells after that get a new one, in which the answers before
     have run again, except the one that stopped it.
     """
-    grading = _Grading(room, limits)
+    grading = _Grading(room, limits, sitting)
     try:
         for cell in cells:
             cell.outputs = grading.run(cell)
@@ -42,8 +46,8 @@ def grade_notebook(cells: Iterable[Cell], room: Room, limits: Limits) -> None:
 
 
 class _Grading:
-    def __init__(self, room: Room, limits: Limits):
-        self.room, self.limits = room, limits
+    def __init__(self, room: Room, limits: Limits, sitting: Sitting | None):
+        self.room, self.limits, self.sitting = room, limits, sitting
         self.deadline = time.monotonic() + limits.notebook_s
         self.trusted: list[str] = []
         self.sources: list[str] = []  # of the cells that student and judge have run
@@ -108,7 +112,7 @@ class _Grading:
             if not 0 <= credit <= cell.points:
                 text = f"This test gives {credit} of {cell.points:g} points. Tell your instructor."
                 return [*outputs, error_output("ValueError", text)]
-            outputs.append(credit_output(credit))
+            outputs.append(credit_output(credit, told.get("about")))
         return outputs
 
     def _seat(self) -> None:
@@ -117,7 +121,7 @@ class _Grading:
             return
         self.close()
         self.student = self.room.student(self.limits)
-        self.judge = self.room.judge(self.student)
+        self.judge = self.room.judge(self.student, self.sitting)
         for source in self.trusted:
             self._tell_judge(source)
         for source in self.sources:

@@ -55,7 +55,7 @@ class Judge:
         result["printed"] = self.link.printed[:MAX_TEXT]
         result["stopped"] = self.link.stopped
         if isinstance(value, Credit):
-            result["credit"] = float(value)
+            result["credit"], result["about"] = float(value), value.about
         return result
 
     def _run(self, source: str) -> tuple[dict, object]:

@@ -58,10 +58,11 @@ def error_output(name: str, text: str, traceback: str = "") -> dict:
     return told | {"traceback": lines.splitlines()}
 
 
-def credit_output(points: float) -> dict:
-    """Return part of a graded cell's points, where nbgrader looks for it."""
-    data = {"text/plain": repr(points)}
-    return {"output_type": "execute_result", "execution_count": None, "data": data, "metadata": {}}
+def credit_output(points: float, about: dict | None = None) -> dict:
+    """Return part of a graded cell's points, where nbgrader looks for it, and what it is about."""
+    told = {"output_type": "execute_result", "execution_count": None}
+    metadata = {"gqa": about} if about else {}
+    return told | {"data": {"text/plain": repr(points)}, "metadata": metadata}
 
 
 def clean(text: str) -> str:

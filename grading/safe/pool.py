@@ -12,6 +12,9 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import asdict
+
+from gqa_lib.learn.quiz.sitting import Sitting
 
 from ..student.wire import Channel, Garbled
 from .kernel import KernelStudent
@@ -174,12 +177,19 @@ class ForkedStudent(StudentProcess):
 class Judge:
     """The line to one judge."""
 
-    def __init__(self, forker: Forker, student: StudentProcess, seed: int | None):
+    def __init__(
+        self,
+        forker: Forker,
+        student: StudentProcess,
+        seed: int | None,
+        sitting: Sitting | None = None,
+    ):
         ours, theirs = socket.socketpair()
         self._forker, self._channel = forker, Channel(ours)
         limits = student.limits
         may = {"address_mb": limits.address_mb, "cpu_s": limits.cpu_s, "file_mb": 1}
         request = {"limits": may, "student": student.pid, "seed": seed}
+        request["sitting"] = asdict(sitting) if sitting else None
         self._number = forker.spawn(request, [theirs, student.judge_line.dup()])
 
     def ask(self, message: dict, time_s: float) -> dict:
@@ -243,10 +253,10 @@ class Room:
         self._students = self._students.alive()
         return ForkedStudent(self._students, limits)
 
-    def judge(self, student: StudentProcess) -> Judge:
-        """Return a judge for a student's process."""
+    def judge(self, student: StudentProcess, sitting: Sitting | None = None) -> Judge:
+        """Return a judge for a student's process; to it, quizzes are the sitting's."""
         self._judges = self._judges.alive()
-        return Judge(self._judges, student, self.seed)
+        return Judge(self._judges, student, self.seed, sitting)
 
     def close(self) -> None:
         """End all processes."""

@@ -14,6 +14,7 @@ STAND_INS = {
     "gqa_lib.learn.checking": ("check",),
     "gqa_lib.learn.copies": ("check_no_copy", "kv_copied"),
     "gqa_lib.learn.hints": ("hint",),
+    "gqa_lib.learn.quiz": ("check_quiz", "show_quiz"),
 }
 _NAMES = {
     "gqa_lib" + ("." + path.removesuffix(".py").replace("/", ".")).removesuffix(".__init__")

@@ -1,0 +1,76 @@
+"""The panel: native radio buttons in the browser, the file beside the notebook here."""
+
+import os
+from pathlib import Path
+
+import anywidget
+import traitlets
+
+from . import saved
+from .questions import LETTERS, Question
+from .sitting import Sitting
+
+_HERE = Path(__file__).parent
+
+
+class Panel(anywidget.AnyWidget):
+    """Questions to choose answers to; each choice is written to the file in `folder`."""
+
+    _esm = _HERE / "panel.js"
+    _css = _HERE / "panel.css"
+    heading = traitlets.Unicode().tag(sync=True)
+    questions = traitlets.List().tag(sync=True)
+    chosen = traitlets.Dict().tag(sync=True)
+    status = traitlets.Unicode().tag(sync=True)
+    saves = traitlets.Int().tag(sync=True)  # so that the same status twice is news, too
+
+    @classmethod
+    def of(cls, questions: list[Question], heading: str, sitting: Sitting, folder: Path) -> "Panel":
+        """Return the panel of some questions, with the choices made before."""
+        ids = [one.id for one in questions]
+        panel = cls(
+            heading=heading,
+            questions=[
+                {"id": one.id, "stem": one.stem, "options": list(one.options)} for one in questions
+            ],
+            chosen={name: sitting.saved[name] for name in ids if name in sitting.saved},
+        )
+        panel._attempt, panel._folder = sitting.attempt, folder
+        panel.status = panel._counted()
+        if sitting.trouble:
+            aside = _set_aside(folder)
+            panel.status = (
+                f"The choices saved before cannot be read ({sitting.trouble}). "
+                f"{f'That file is now {aside}; what' if aside else 'What'} you choose begins anew."
+            )
+        panel.observe(panel._save, "chosen")
+        return panel
+
+    def _save(self, _) -> None:
+        """Write the choices, of questions asked here only; say whether that went well."""
+        ids = {one["id"] for one in self.questions}
+        answers = {
+            name: letter
+            for name, letter in self.chosen.items()
+            if name in ids and letter in tuple(LETTERS)
+        }
+        try:
+            saved.write(self._folder, saved.Saved(self._attempt, answers))
+            told = f"Saved. {self._counted()}"
+        except OSError as error:
+            told = f"Not saved: {error}. Make room or mend the folder, then choose again."
+        with self.hold_sync():
+            self.status, self.saves = told, self.saves + 1
+
+    def _counted(self) -> str:
+        return f"{len(self.chosen)} of {len(self.questions)} answered."
+
+
+def _set_aside(folder: Path) -> str:
+    """Rename a damaged file out of the way; return its new name, or "" if that cannot be done."""
+    name = saved.FILE.replace(".json", ".damaged.json")
+    try:
+        os.replace(folder / saved.FILE, folder / name)
+    except OSError:
+        return ""
+    return name

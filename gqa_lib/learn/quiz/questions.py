@@ -1,0 +1,53 @@
+"""The questions as a learner may see them, and which of them a quiz asks."""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from ..manifest import find_lesson
+from .draw import draw
+
+LETTERS = "ABCD"
+DRAWN = "16"  # the lesson whose questions are drawn; each other one asks those that close it
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question without its answer; `lesson` explains it, `closes` is where it is asked."""
+
+    id: str
+    claim: str
+    lesson: str
+    closes: str | None
+    stem: str
+    options: tuple[str, ...]
+
+
+@cache
+def all_questions() -> dict[str, Question]:
+    """Return every question of the bank by its id."""
+    text = (files("gqa_lib") / "data" / "quiz.json").read_text(encoding="utf-8")
+    rows = (row | {"options": tuple(row["options"])} for row in json.loads(text))
+    return {row["id"]: Question(**row) for row in rows}
+
+
+def questions_of(quiz: str, learner: str, attempt: int) -> list[Question]:
+    """Return the questions of a quiz, in the order they are asked.
+
+    Args:
+        quiz: the number of the lesson.
+        learner: whose questions; only the drawn quiz depends on it, and on the attempt.
+        attempt: 1, 2, ...
+
+    Raises:
+        ValueError: there is no such lesson, or it has no question.
+    """
+    known, quiz = all_questions(), find_lesson(quiz).number
+    if quiz == DRAWN:
+        claims = {one.id: one.claim for one in known.values() if one.closes is None}
+        return [known[name] for name in draw(learner, attempt, claims)]
+    asked = [one for one in known.values() if one.closes == quiz]
+    if not asked:
+        raise ValueError(f"no question of the bank closes lesson {quiz}.")
+    return asked

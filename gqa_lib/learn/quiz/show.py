@@ -1,0 +1,83 @@
+"""`show_quiz`: the questions as a panel, and as text wherever panels do not show."""
+
+from pathlib import Path
+
+from ..manifest import find_lesson
+from .questions import DRAWN, LETTERS, Question, questions_of
+from .sitting import Sitting, sitting_of
+
+_SAVED = "What you choose is saved at once."
+
+
+def show_quiz(quiz: str, *, text: bool = False) -> None:
+    """Show a quiz's questions; what is chosen is saved beside the notebook at once.
+
+    A place that cannot show the panel shows the questions as text: write the answers into the
+    cell below then, as it says.
+
+    Args:
+        quiz: the number of the lesson.
+        text: show the text in any case.
+    """
+    sitting = sitting_of(quiz)
+    questions = questions_of(quiz, sitting.learner, sitting.attempt)
+    heading = heading_of(quiz, sitting, len(questions))
+    shown = as_text(questions, heading)
+    panel = None if text else _panel(questions, heading, sitting)
+    _display(shown, panel)
+
+
+def heading_of(quiz: str, sitting: Sitting, count: int) -> str:
+    """Return the line above the questions."""
+    if find_lesson(quiz).number != DRAWN:
+        return f"{_words(count)} questions."
+    return f"{count} questions, drawn for {sitting.learner}, attempt {sitting.attempt}."
+
+
+def as_text(questions: list[Question], heading: str) -> str:
+    """Return the questions as Markdown."""
+    parts = [heading]
+    for place, one in enumerate(questions, 1):
+        options = "\n".join(
+            f"- **{letter}** {option}" for letter, option in zip(LETTERS, one.options, strict=True)
+        )
+        parts.append(f"**{place} · {one.id}.** {one.stem}\n\n{options}")
+    example = f'answers = {{"{questions[0].id}": "B"}}'
+    parts.append(f"Write your answers into the cell below: `{example}`, and so on.")
+    return "\n\n".join(parts)
+
+
+def _words(count: int) -> str:
+    return {3: "Three"}.get(count, str(count))
+
+
+def _panel(questions: list[Question], heading: str, sitting: Sitting):
+    """Return the panel, or None where anywidget is not there."""
+    try:
+        from .panel import Panel
+    except ImportError:
+        return None
+    return Panel.of(questions, f"{heading} {_SAVED}", sitting, Path.cwd())
+
+
+def _display(markdown: str, panel) -> None:
+    try:
+        from IPython import get_ipython
+        from IPython.display import display
+    except ImportError:
+        print(markdown)
+        return
+    if get_ipython() is None:
+        print(markdown)
+        return
+    bundle = {"text/markdown": markdown, "text/plain": markdown}
+    if panel is not None:
+        made = panel._repr_mimebundle_()
+        bundle |= {k: v for k, v in _data(made).items() if k not in bundle}
+    display(bundle, raw=True)
+
+
+def _data(made) -> dict:
+    """Return the data of what a widget displays, with or without metadata."""
+    data = made[0] if isinstance(made, tuple) else made
+    return data or {}
