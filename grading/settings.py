@@ -73,6 +73,7 @@ def nbgrader_config(home: Path | None = None, gradebook: Path | None = None) -> 
     course.course_id = COURSE_ID
     course.root = str(home / "course")
     course.source_directory = str(source_directory())
+    course.ignore.append("*.before-*.ipynb")  # what `gqa reset` keeps is not handed in
     course.db_url = _sqlite(gradebook) if gradebook else gradebook_url()
     (home / "course").mkdir(parents=True, exist_ok=True)
 

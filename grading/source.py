@@ -1,12 +1,14 @@
 """Reads a lesson's percent-format source as a notebook that is the same on every run."""
 
 import hashlib
+import re
 from pathlib import Path
 
 import jupytext
 import nbformat
 from nbformat import NotebookNode
 
+from gqa_lib.learn.ending import key_terms, related_lessons
 from gqa_lib.learn.manifest import Lesson
 from gqa_lib.learn.places import course_root
 
@@ -18,6 +20,8 @@ KERNEL = {
     },
     "language_info": {"name": "python"},
 }
+
+_TERMS = re.compile(r"\*\*Key terms:\*\*.*?(?=\n\n|\Z)", re.DOTALL)
 
 
 def read_source(path: Path) -> NotebookNode:
@@ -37,6 +41,25 @@ def read_source(path: Path) -> NotebookNode:
     return notebook
 
 
+def lesson_notebook(lesson: Lesson) -> NotebookNode:
+    """Return a lesson's notebook as it is given out, with solutions and hidden tests still in it.
+
+    The card's key terms become links, with the related lessons below, and a last cell shows what
+    the lesson earned. nbgrader does not know that cell, so grading leaves it out.
+    """
+    notebook = read_source(source_of(lesson))
+    card = notebook.cells[0]
+    lines = "\n\n".join(filter(None, (key_terms(lesson, lesson), related_lessons(lesson))))
+    card.source = _TERMS.sub(lambda _: lines, card.source)
+    ending = nbformat.v4.new_code_cell(
+        f'from gqa_lib.learn import wrap_up\n\nwrap_up("{lesson.number}")',
+        id=hashlib.sha256(f"{lesson.slug}:wrap_up".encode()).hexdigest()[:12],
+        metadata={"deletable": False, "editable": False},
+    )
+    notebook.cells.append(ending)
+    return notebook
+
+
 def source_of(lesson: Lesson) -> Path:
     """Return the percent-format source of a lesson."""
     return course_root() / "solutions" / f"{lesson.slug}.py"
@@ -45,7 +68,7 @@ def source_of(lesson: Lesson) -> Path:
 def write_instructor_notebook(lesson: Lesson, folder: Path) -> None:
     """Write a lesson with its solutions and hidden tests into an nbgrader source folder."""
     path = folder / lesson.slug / f"{lesson.slug}.ipynb"
-    write_if_changed(path, as_text(read_source(source_of(lesson))))
+    write_if_changed(path, as_text(lesson_notebook(lesson)))
 
 
 def write_if_changed(path: Path, text: str) -> None:

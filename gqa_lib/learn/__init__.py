@@ -1,5 +1,7 @@
 """What a learner touches from a notebook: `check`, `check_no_copy`, `kv_copied` and `hint`.
 
+`show_map` and `wrap_up` show where the learner stands; `course_map` is the map as Markdown.
+
 `inplace` and `partial_credit` are for those who write tests.
 """
 
@@ -7,12 +9,25 @@ _WHERE = {
     "check": "checking",
     "check_no_copy": "copies",
     "kv_copied": "copies",
+    "course_map": "map",
     "hint": "hints",
     "inplace": "watch",
     "partial_credit": "partial",
+    "show_map": "map",
+    "wrap_up": "ending",
 }
 
-__all__ = ["check", "check_no_copy", "hint", "inplace", "kv_copied", "partial_credit"]
+__all__ = [
+    "check",
+    "check_no_copy",
+    "course_map",
+    "hint",
+    "inplace",
+    "kv_copied",
+    "partial_credit",
+    "show_map",
+    "wrap_up",
+]
 
 
 def __getattr__(name):
