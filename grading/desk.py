@@ -15,7 +15,7 @@ from gqa_lib.learn.map import write_map
 from gqa_lib.learn.standing import next_lesson, standings
 from gqa_lib.learn.work import replace_file
 
-NAME = "desk"
+NAME, INSTRUCTORS = "desk", "instructor"
 _KINDS = {  # of tabs: what JupyterLab calls them, and what it opens them with
     "notebook": "Notebook",
     "markdownviewer-widget": "Markdown Preview",
@@ -23,6 +23,7 @@ _KINDS = {  # of tabs: what JupyterLab calls them, and what it opens them with
     "chat": "Chat",
 }
 _MAP, _TUTOR = "markdownviewer-widget:map.md", "chat:tutor.chat"
+_FORMGRADER = "nbgrader-formgrader:nbgrader-formgrader"
 _LESSON_SHARE = 0.66  # of the width
 
 
@@ -48,10 +49,19 @@ def arrange(lesson: Lesson | None = None) -> Lesson:
         dock, current = _kept(saved["main"]["dock"]), str(saved["main"].get("current"))
     except (OSError, ValueError, TypeError, KeyError, AttributeError):  # none yet, or damaged
         dock, current = None, ""
-    lesson = lesson or _lesson_of(current) or next_lesson_or_first()
+    lesson = lesson or _lesson_of(current) or _last(dock)
     data = {"data": _data(_complete(dock, _tab(lesson)), _tab(lesson)), "metadata": {"id": NAME}}
     manager.save(NAME, json.dumps(data))
     return lesson
+
+
+def arrange_instructors() -> None:
+    """Get the instructor's desk ready: Formgrader in front, whatever was there before."""
+    from jupyterlab_server.workspaces_handler import WorkspacesManager
+
+    dock = {"type": "tab-area", "currentIndex": 0, "widgets": [_FORMGRADER]}
+    data = {"data": _data(dock, _FORMGRADER), "metadata": {"id": INSTRUCTORS}}
+    WorkspacesManager(str(workspaces())).save(INSTRUCTORS, json.dumps(data))
 
 
 def has_tutor() -> bool:
@@ -59,9 +69,14 @@ def has_tutor() -> bool:
     return find_spec("jupyterlab_chat") is not None
 
 
-def next_lesson_or_first() -> Lesson:
-    """Return the lesson to go on with, as far as the record tells."""
-    found = next_lesson(standings())
+def _last(dock: dict[str, Any] | None) -> Lesson:
+    """Return the lesson last worked on, as far as the open tabs or else the record tell."""
+    everything = standings()
+    opened = [tab for area in _areas(dock) for tab in area["widgets"]]
+    among = [one for one in everything if _tab(one.lesson) in opened]
+    if among:
+        return max(among, key=lambda one: one.touched).lesson
+    found = next_lesson(everything)
     return found.lesson if found else lessons()[0]
 
 
@@ -146,8 +161,8 @@ def _data(dock: dict[str, Any], current: str) -> dict[str, Any]:
     data: dict[str, Any] = {"layout-restorer:data": layout}
     for tab in (tab for area in _areas(dock) for tab in area["widgets"]):
         kind, _, path = tab.partition(":")
-        opened = {"path": path, "factory": _KINDS[kind]}
+        opened: dict[str, Any] = {"path": path, "factory": _KINDS.get(kind)}
         if kind == "chat":  # which is opened by a command of its own
             opened = {"filepath": path, "inSidePanel": False, "startup": True}
-        data[tab] = {"data": opened}
+        data[tab] = {"data": opened if kind in _KINDS else {}}
     return data

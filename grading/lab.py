@@ -11,8 +11,17 @@ from gqa_lib.learn import places
 from gqa_lib.learn.manifest import Lesson, lessons
 from gqa_lib.learn.work import put_lessons
 
-from .desk import NAME, arrange, workspaces
-from .settings import class_exchange, is_students_copy, nbgrader_config, source_directory
+from .desk import INSTRUCTORS, NAME, arrange, arrange_instructors, workspaces
+from .settings import (
+    class_exchange,
+    is_students_copy,
+    make_local_exchange,
+    nbgrader_config,
+    released_copy,
+    source_directory,
+)
+
+RELEASE_AFTER_S = 10  # when JupyterLab has started, which wants the cores itself
 
 
 def open_lab(
@@ -88,16 +97,27 @@ def _instructor(lesson: Lesson | None) -> tuple[str, Path]:
     if not sources.exists():
         sources.unlink(missing_ok=True)
         sources.symlink_to(source_directory(), target_is_directory=True)
+    arrange_instructors()
     page = f"/tree/source/{lesson.slug}/{lesson.slug}.ipynb" if lesson else ""
-    return f"/lab/workspaces/instructor{page}", root
+    return f"/lab/workspaces/{INSTRUCTORS}{page}", root
 
 
 def _release_in_the_background() -> None:
     """Let the Assignment List find the lessons, without making the learner wait for it."""
-    nbgrader_config()  # makes the local exchange
-    release = "from grading.submit import release_all; release_all()"
+    make_local_exchange()
+    if all(_is_released(lesson) for lesson in lessons()):
+        return
+    release = (
+        f"import time; time.sleep({RELEASE_AFTER_S})\n"
+        "from grading.submit import release_all; release_all()"
+    )
     nowhere = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
     subprocess.Popen([sys.executable, "-c", release], start_new_session=True, **nowhere)
+
+
+def _is_released(lesson: Lesson) -> bool:
+    copy = released_copy(lesson)
+    return copy.exists() and copy.read_bytes() == lesson.pristine.read_bytes()
 
 
 def _free_port(first: int = 8888) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 from traitlets.config import Config
 
 from gqa_lib.learn import places
-from gqa_lib.learn.manifest import manifest
+from gqa_lib.learn.manifest import Lesson, manifest
 
 COURSE_ID = "gqa"
 CELL_TIMEOUT_S = 300  # a cell may import torch and measure on two busy cores
@@ -36,6 +36,19 @@ def class_exchange() -> Path | None:
 def exchange_root() -> Path:
     """Return the exchange folder: the class's, or a local one for a learner alone."""
     return class_exchange() or places.home() / "exchange"
+
+
+def make_local_exchange() -> None:
+    """Make the exchange of a learner alone, where it is not there yet."""
+    for folder in (exchange_root(), exchange_root() / COURSE_ID / "inbound"):
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            folder.chmod(0o777)  # nbgrader refuses an exchange that others cannot write to
+
+
+def released_copy(lesson: Lesson) -> Path:
+    """Return where the exchange holds a released lesson."""
+    return exchange_root() / COURSE_ID / "outbound" / lesson.slug / f"{lesson.slug}.ipynb"
 
 
 def gradebook_url() -> str:
@@ -79,11 +92,8 @@ def nbgrader_config(home: Path | None = None, gradebook: Path | None = None) -> 
 
     config.Exchange.root = str(exchange_root())
     config.Exchange.cache = str(home / "cache")
-    if class_exchange() is None:  # a local exchange is made on first use
-        for folder in (exchange_root(), exchange_root() / COURSE_ID / "inbound"):
-            if not folder.exists():
-                folder.mkdir(parents=True)
-                folder.chmod(0o777)  # nbgrader refuses an exchange that others cannot write to
+    if class_exchange() is None:
+        make_local_exchange()
 
     config.ExecutePreprocessor.timeout = CELL_TIMEOUT_S  # of JupyterLab's Validate
     if not is_students_copy():  # which does not grade

@@ -59,7 +59,7 @@ class Term:
         """Return the term as a Markdown link to its section, for the text of a lesson."""
         near = self.lesson == within
         address = _anchor(self.section) if near else self.lesson.link(self.section)
-        return f"[{f'`{self.name}`' if '_' in self.name else self.name}]({address})"
+        return f"[{self.name}]({address})"
 
 
 def _anchor(section: str) -> str:

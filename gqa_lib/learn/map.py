@@ -7,13 +7,22 @@ from .standing import Standing, next_lesson, standings
 from .work import replace_file
 
 _SIGNS = {"done": "✓", "begun": "…", "open": "○"}
-_STYLES = (  # each with a text colour of its own: legible in a dark theme, too
-    "classDef done fill:#0072b2,stroke:#0072b2,color:#ffffff",
-    "classDef begun fill:#f0e442,stroke:#8a8000,color:#000000",
-    "classDef open fill:#f2f2f2,stroke:#767676,color:#000000",
-    "classDef next stroke:#d55e00,stroke-width:4px",
+_LOOK = (
+    '%%{init: {"flowchart": {"rankSpacing": 28, "nodeSpacing": 28, "wrappingWidth": 120, '
+    '"padding": 8, "subGraphTitleMargin": {"top": 4, "bottom": 10}}}}%%'
 )
-
+_FILLS = {"done": "#0072b2", "begun": "#f0e442", "open": "#f2f2f2"}
+_STYLES = (  # each fill with a text colour of its own: legible in a dark theme, too
+    *(
+        f"classDef {state}{name} fill:{fill},color:{'#ffffff' if state == 'done' else '#000000'},"
+        f"{border}"
+        for state, fill in _FILLS.items()
+        for name, border in (
+            ("", "stroke:#767676"),
+            ("Next", "stroke:#d55e00,stroke-width:4px"),
+        )
+    ),
+)
 _PAGE_NOTE = (
     "*This page is written anew when the course is opened and when you submit: close the tab and "
     "open it again, or run `show_map()` in lesson 00, to see where you stand now.*"
@@ -90,30 +99,32 @@ def _total(everything: list[Standing]) -> str:
 
 
 def _drawing(everything: list[Standing], following: Standing | None) -> str:
-    """Return the lessons with an arrow from each to those that need it, by part."""
+    """Return the lessons, a row for each part, with an arrow from each to those that need it.
+
+    Rows hold together only while no arrow leaves them, so the arrow to a lesson of another part is
+    drawn from row to row; the table has them all.
+    """
     about = "; ".join(f"{one.lesson.name}: {one.told()}" for one in everything)
-    lines = [
-        "```mermaid",
-        '%%{init: {"flowchart": {"rankSpacing": 24, "nodeSpacing": 24}}}%%',
-        "flowchart TD",
-        "accTitle: The lessons of the course",
-        f"accDescr: {about.replace(chr(10), ' ')}",
-    ]
-    for place, part in enumerate(dict.fromkeys(lesson.part for lesson in lessons())):
-        lines.append(f'subgraph P{place}["{part}"]')
-        for one in everything:
-            if one.lesson.part == part:
-                state = _state(one)
-                mark = " (next)" if one is following else ""
-                lines.append(
-                    f'L{one.lesson.number}["{_SIGNS[state]} {one.lesson.name}{mark}"]:::{state}'
-                )
-        lines.append("end")
-    lines += [f"L{before} --> L{after}" for before, after in _needed()]
-    lines += _STYLES
-    if following:
-        lines.append(f"class L{following.lesson.number} next")
-    return "\n".join([*lines, "```"])
+    parts = list(dict.fromkeys(lesson.part for lesson in lessons()))
+    row = {lesson.number: parts.index(lesson.part) for lesson in lessons()}
+    lines = ["```mermaid", _LOOK, "flowchart TB", "accTitle: The lessons of the course"]
+    lines.append(f"accDescr: {about}")
+    for place, part in enumerate(parts):
+        lines += [f'subgraph P{place}["{part}"]', "direction LR"]
+        lines += [_node(one, one is following) for one in everything if one.lesson.part == part]
+        lines += ["end", f"style P{place} fill:none,stroke:#767676"]
+    arrows = {
+        f"L{a} --> L{b}" if row[a] == row[b] else f"P{row[a]} --> P{row[b]}" for a, b in _needed()
+    }
+    return "\n".join([*lines, *sorted(arrows), *_STYLES, "```"])
+
+
+def _node(one: Standing, following: bool) -> str:
+    state, lesson = _state(one), one.lesson
+    head = f"{_SIGNS[state]} {int(lesson.number)}{' · next' if following else ''}"
+    label = f"{head}<br/>{lesson.title}<br/>{lesson.minutes} min"
+    kind = f"{state}Next" if following else state
+    return f'L{lesson.number}["{label}"]:::{kind}'
 
 
 def _needed() -> list[tuple[str, str]]:
@@ -131,13 +142,17 @@ def _needed() -> list[tuple[str, str]]:
 
 
 def _table(everything: list[Standing], following: Standing | None, start: str) -> str:
-    rows = ["| | lesson | minutes | points | where you stand |", "|---|---|--:|--:|---|"]
+    rows = [
+        "| | lesson | needs | minutes | points | where you stand |",
+        "|---|---|---|--:|--:|---|",
+    ]
     for one in everything:
         lesson = one.lesson
         mark = " · **next**" if one is following else ""
         rows.append(
             f"| {_SIGNS[_state(one)]} | [{lesson.name}]({lesson.link(start=start)}) "
-            f"| {lesson.minutes} | {lesson.points} | {one.told()}{mark} |"
+            f"| {', '.join(lesson.prerequisites)} | {lesson.minutes} | {lesson.points} "
+            f"| {one.told()}{mark} |"
         )
     return "\n".join(rows)
 
