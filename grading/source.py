@@ -9,7 +9,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from gqa_lib.learn.ending import key_terms, related_lessons
-from gqa_lib.learn.manifest import Lesson
+from gqa_lib.learn.manifest import Lesson, anchor_of, terms
 from gqa_lib.learn.places import course_root
 
 KERNEL = {
@@ -57,7 +57,19 @@ def lesson_notebook(lesson: Lesson) -> NotebookNode:
         metadata={"deletable": False, "editable": False},
     )
     notebook.cells.append(ending)
+    for section in {term.section for term in terms().values() if term.lesson == lesson}:
+        _anchor(notebook, section)
     return notebook
+
+
+def _anchor(notebook: NotebookNode, section: str) -> None:
+    """Put an anchor below a heading that links cannot name by itself."""
+    if section.isascii():
+        return
+    for cell in notebook.cells:
+        heading, _, rest = cell.source.partition("\n")
+        if cell.cell_type == "markdown" and heading.replace("`", "") == f"## {section}":
+            cell.source = f'{heading}\n\n<a id="{anchor_of(section)}"></a>\n{rest}'
 
 
 def source_of(lesson: Lesson) -> Path:

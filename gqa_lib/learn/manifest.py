@@ -1,12 +1,12 @@
 """The lessons of the course, read from `course.toml`, the one place that lists them."""
 
+import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from .places import course_root
 
@@ -43,7 +43,7 @@ class Lesson:
             section: a heading, without backticks.
             start: the way to the folder of all lessons; the default is from within a lesson.
         """
-        return f"{start}{self.slug}/{self.slug}.ipynb{_anchor(section) if section else ''}"
+        return f"{start}{self.slug}/{self.slug}.ipynb{'#' + anchor_of(section) if section else ''}"
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,19 @@ class Term:
     def linked(self, within: Lesson | None = None) -> str:
         """Return the term as a Markdown link to its section, for the text of a lesson."""
         near = self.lesson == within
-        address = _anchor(self.section) if near else self.lesson.link(self.section)
+        address = f"#{anchor_of(self.section)}" if near else self.lesson.link(self.section)
         return f"[{self.name}]({address})"
 
 
-def _anchor(section: str) -> str:
-    return "#" + quote(section.replace(" ", "-"))
+def anchor_of(section: str) -> str:
+    """Return the id of a section: what JupyterLab gives its heading, where a link can name that.
+
+    A browser writes what is not ASCII in a link's fragment in another way, and JupyterLab then
+    finds no such heading; the build puts an anchor of this name below those.
+    """
+    if section.isascii():
+        return section.replace(" ", "-")
+    return re.sub(r"\W+", "-", section, flags=re.ASCII).strip("-").lower()
 
 
 @cache
