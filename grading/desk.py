@@ -47,8 +47,8 @@ def arrange(lesson: Lesson | None = None) -> Lesson:
     try:
         saved = manager.load(NAME)["data"]["layout-restorer:data"]
         dock, current = _kept(saved["main"]["dock"]), str(saved["main"].get("current"))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # none yet, or damaged
-        dock, current = None, ""
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        dock, current = None, ""  # none yet, or damaged
     lesson = lesson or _lesson_of(current) or _last(dock)
     data = {"data": _data(_complete(dock, _tab(lesson)), _tab(lesson)), "metadata": {"id": NAME}}
     manager.save(NAME, json.dumps(data))
