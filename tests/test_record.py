@@ -120,12 +120,18 @@ def test_a_journal_that_is_gone_is_written_again():
     assert len(before) == 4
 
 
-def test_what_a_killed_process_left_of_its_work_does_not_spoil_a_new_file():
+def test_what_a_killed_process_had_begun_is_undone_and_the_rest_is_there():
     before = some_events(3)
-    leftover = progress.path().with_name(progress.path().name + "-journal")
-    leftover.write_bytes(b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7" + b"\0" * 504 + b"x" * 4000)
-    progress.path().write_bytes(b"damaged " * 1000)
+    code = (
+        "import os\nfrom gqa_lib.learn.record import connect\n"
+        "c = connect()\nc.execute('PRAGMA cache_size = 1')\nc.execute('DELETE FROM events')\n"
+        "c.executemany('INSERT INTO events (uid, at, lesson, exercise, kind) VALUES "
+        "(?, ?, 1, 1, 1)', [(str(i), 'x' * 500) for i in range(500)])\nos._exit(0)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+    assert progress.path().with_name(progress.path().name + "-journal").exists()
     assert told() == before
+    assert list(progress.path().parent.glob("*.broken-*")) == []
 
 
 def test_parallel_writers_meet_a_damaged_file_and_lose_nothing():

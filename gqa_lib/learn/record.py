@@ -121,15 +121,10 @@ def _alone():
 
 
 def _set_aside() -> None:
-    """Rename the file that is replaced, unless it is empty, and what SQLite keeps beside it.
-
-    A left -journal would be played back into the new file and damage it.
-    """
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-    for ending in ("", "-journal", "-wal", "-shm"):
-        file = path().with_name(path().name + ending)
-        if file.exists() and file.stat().st_size:
-            os.replace(file, path().with_name(f"{path().name}.broken-{stamp}{ending}"))
+    """Rename the file that is to be replaced, unless it is empty."""
+    if path().exists() and path().stat().st_size:
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+        os.replace(path(), path().with_name(f"{path().name}.broken-{stamp}"))
 
 
 def _readable(connection: sqlite3.Connection) -> list[Event]:
