@@ -49,7 +49,13 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     lab = command("lab", _lab, "open the course in JupyterLab")
-    lab.add_argument("lesson", nargs="?", default="00", help="number or name (default: 00)")
+    lab.add_argument("lesson", nargs="?", help="number or name (default: where you were)")
+    lab.add_argument(
+        "--role",
+        choices=("student", "instructor"),
+        default="student",
+        help="instructor: nbgrader's Formgrader, Create Assignment and course list",
+    )
     lab.add_argument("--port", type=int, help="port on 127.0.0.1 (default: first free from 8888)")
     lab.add_argument("--no-browser", action="store_true", help="only print the address")
 
@@ -57,6 +63,21 @@ def _parser() -> argparse.ArgumentParser:
     submit.add_argument("lesson", help="number or name, for example 01")
 
     command("map", _map, "show the lessons and where you stand")
+
+    progress = command("progress", _progress, "your checks and marks, exercise by exercise")
+    progress.add_argument(
+        "action",
+        nargs="?",
+        choices=("show", "export", "import"),
+        default="show",
+        help="export into one file, or import such a file: nothing is lost, nothing counted twice",
+    )
+    progress.add_argument("file", nargs="?", type=Path, help="the file to write or to read")
+
+    reset = command("reset", _reset, "put an exercise back to how it was; your work is kept beside")
+    reset.add_argument("lesson", help="number or name, for example 04")
+    reset.add_argument("exercise", nargs="?", help="its name, for example expand_kv")
+    reset.add_argument("--all", action="store_true", help="the whole lesson")
 
     bench = command("bench", _bench, "run benchmark notebooks", places=False)
     bench.add_argument("name", nargs="*", help="benchmark (default: all)")
@@ -125,7 +146,8 @@ def _lab(arguments) -> None:
     from grading.lab import open_lab
 
     open_lab(
-        find_lesson(arguments.lesson),
+        find_lesson(arguments.lesson) if arguments.lesson else None,
+        role=arguments.role,
         browser=False if arguments.no_browser else None,
         port=arguments.port,
     )
@@ -151,6 +173,36 @@ def _map(arguments) -> None:
     from gqa_lib.learn.map import lesson_map
 
     print(lesson_map())
+
+
+def _progress(arguments) -> None:
+    if (arguments.action == "show") == bool(arguments.file):
+        raise ValueError("say `gqa progress`, `gqa progress export FILE` or `... import FILE`.")
+    if arguments.action == "show":
+        from gqa_lib.learn.detail import progress_table
+
+        print(progress_table())
+        return
+    from gqa_lib.learn import progress
+
+    if arguments.action == "export":
+        print(f"{arguments.file}: {progress.export_to(arguments.file)} events")
+    else:
+        there, new = progress.import_from(arguments.file)
+        print(f"{arguments.file}: {there} events, {new} of them new here")
+
+
+def _reset(arguments) -> None:
+    from gqa_lib.learn.manifest import find_lesson
+    from grading.reset import reset
+
+    lesson = find_lesson(arguments.lesson)
+    if arguments.all == bool(arguments.exercise):
+        raise ValueError(
+            f"nothing was reset: name an exercise, as in `gqa reset {lesson.number} NAME`, or say "
+            f"`gqa reset {lesson.number} --all` for the whole lesson."
+        )
+    print(reset(lesson, arguments.exercise))
 
 
 def _bench(arguments) -> int:

@@ -28,7 +28,13 @@ from .lint import lint_benchmark, lint_lesson
 from .quiz import public_bank
 from .quizbank import facts, lint_bank, load_bank
 from .settings import nbgrader_config, source_directory
-from .source import as_text, read_source, source_of, write_if_changed, write_instructor_notebook
+from .source import (
+    as_text,
+    lesson_notebook,
+    read_source,
+    write_if_changed,
+    write_instructor_notebook,
+)
 
 _HINT = re.compile(r"<details>\s*<summary>(.*?)</summary>\s*(.*?)\s*</details>", re.DOTALL)
 
@@ -87,7 +93,7 @@ def _generate(scratch: Path) -> tuple[dict[str, str], list[str]]:
     made, problems, hints = {}, [], {}
     for lesson in lessons():
         text = student_notebook(lesson, scratch)
-        instructor, student = read_source(source_of(lesson)), nbformat.reads(text, as_version=4)
+        instructor, student = lesson_notebook(lesson), nbformat.reads(text, as_version=4)
         made[f"notebooks/{lesson.slug}/{lesson.slug}.ipynb"] = text
         problems += lint_lesson(lesson, instructor, student)
         hints |= _hints(instructor)

@@ -11,7 +11,7 @@ from pathlib import Path
 from traitlets.config import Config
 
 from gqa_lib.learn import places
-from gqa_lib.learn.manifest import class_exchange, is_students_copy
+from gqa_lib.learn.manifest import Lesson, class_exchange, is_students_copy
 
 COURSE_ID = "gqa"
 CELL_TIMEOUT_S = 300  # a cell may import torch and measure on two busy cores
@@ -25,6 +25,19 @@ def source_directory() -> Path:
 def exchange_root() -> Path:
     """Return the exchange folder: the class's, or a local one for a learner alone."""
     return class_exchange() or places.home() / "exchange"
+
+
+def make_local_exchange() -> None:
+    """Make the exchange of a learner alone, where it is not there yet."""
+    for folder in (exchange_root(), exchange_root() / COURSE_ID / "inbound"):
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            folder.chmod(0o777)  # nbgrader refuses an exchange that others cannot write to
+
+
+def released_copy(lesson: Lesson) -> Path:
+    """Return where the exchange holds a released lesson."""
+    return exchange_root() / COURSE_ID / "outbound" / lesson.slug / f"{lesson.slug}.ipynb"
 
 
 def gradebook_url() -> str:
@@ -62,16 +75,14 @@ def nbgrader_config(home: Path | None = None, gradebook: Path | None = None) -> 
     course.course_id = COURSE_ID
     course.root = str(home / "course")
     course.source_directory = str(source_directory())
+    course.ignore.append("*.before-*.ipynb")  # what `gqa reset` keeps is not handed in
     course.db_url = _sqlite(gradebook) if gradebook else gradebook_url()
     (home / "course").mkdir(parents=True, exist_ok=True)
 
     config.Exchange.root = str(exchange_root())
     config.Exchange.cache = str(home / "cache")
-    if class_exchange() is None:  # a local exchange is made on first use
-        for folder in (exchange_root(), exchange_root() / COURSE_ID / "inbound"):
-            if not folder.exists():
-                folder.mkdir(parents=True)
-                folder.chmod(0o777)  # nbgrader refuses an exchange that others cannot write to
+    if class_exchange() is None:
+        make_local_exchange()
 
     config.ExecutePreprocessor.timeout = CELL_TIMEOUT_S  # of JupyterLab's Validate
     if not is_students_copy():  # which does not grade

@@ -1,13 +1,15 @@
 """Reads a lesson's percent-format source as a notebook that is the same on every run."""
 
 import hashlib
+import re
 from pathlib import Path
 
 import jupytext
 import nbformat
 from nbformat import NotebookNode
 
-from gqa_lib.learn.manifest import Lesson
+from gqa_lib.learn.ending import key_terms, related_lessons
+from gqa_lib.learn.manifest import Lesson, anchor_of, terms
 from gqa_lib.learn.places import course_root
 
 QUIZ, CHECK = "quiz", "quiz-check"  # the cells of a quiz: for written answers, and its check
@@ -19,6 +21,8 @@ KERNEL = {
     },
     "language_info": {"name": "python"},
 }
+
+_TERMS = re.compile(r"\*\*Key terms:\*\*.*?(?=\n\n|\Z)", re.DOTALL)
 
 
 def read_source(path: Path) -> NotebookNode:
@@ -38,6 +42,37 @@ def read_source(path: Path) -> NotebookNode:
     return notebook
 
 
+def lesson_notebook(lesson: Lesson) -> NotebookNode:
+    """Return a lesson's notebook as it is given out, with solutions and hidden tests still in it.
+
+    The card's key terms become links, with the related lessons below, and a last cell shows what
+    the lesson earned. nbgrader does not know that cell, so grading leaves it out.
+    """
+    notebook = read_source(source_of(lesson))
+    card = notebook.cells[0]
+    lines = "\n\n".join(filter(None, (key_terms(lesson, lesson), related_lessons(lesson))))
+    card.source = _TERMS.sub(lambda _: lines, card.source)
+    ending = nbformat.v4.new_code_cell(
+        f'from gqa_lib.learn import wrap_up\n\nwrap_up("{lesson.number}")',
+        id=hashlib.sha256(f"{lesson.slug}:wrap_up".encode()).hexdigest()[:12],
+        metadata={"deletable": False, "editable": False},
+    )
+    notebook.cells.append(ending)
+    for section in {term.section for term in terms().values() if term.lesson == lesson}:
+        _anchor(notebook, section)
+    return notebook
+
+
+def _anchor(notebook: NotebookNode, section: str) -> None:
+    """Put an anchor below a heading that links cannot name by itself."""
+    if section.isascii():
+        return
+    for cell in notebook.cells:
+        heading, _, rest = cell.source.partition("\n")
+        if cell.cell_type == "markdown" and heading.replace("`", "") == f"## {section}":
+            cell.source = f'{heading}\n\n<a id="{anchor_of(section)}"></a>\n{rest}'
+
+
 def source_of(lesson: Lesson) -> Path:
     """Return the percent-format source of a lesson."""
     return course_root() / "solutions" / f"{lesson.slug}.py"
@@ -46,7 +81,7 @@ def source_of(lesson: Lesson) -> Path:
 def write_instructor_notebook(lesson: Lesson, folder: Path) -> None:
     """Write a lesson with its solutions and hidden tests into an nbgrader source folder."""
     path = folder / lesson.slug / f"{lesson.slug}.ipynb"
-    write_if_changed(path, as_text(read_source(source_of(lesson))))
+    write_if_changed(path, as_text(lesson_notebook(lesson)))
 
 
 def write_if_changed(path: Path, text: str) -> None:

@@ -19,6 +19,7 @@ from nbgrader.utils import get_username
 
 from gqa_lib.learn import places, progress
 from gqa_lib.learn.manifest import Lesson, lessons
+from gqa_lib.learn.map import write_map
 from gqa_lib.learn.quiz.check import before_submitting
 from gqa_lib.learn.quiz.sitting import attempt_at, learner
 
@@ -238,6 +239,7 @@ class _Round:
 def _save(lesson: Lesson, marks: Marks) -> None:
     rows = [(lesson.slug, name, "mark", score, points, "") for name, score, points in marks.scores]
     progress.add_all([*rows, (lesson.slug, "", "mark", marks.score, marks.max_score, "")])
+    write_map()
 
 
 @contextmanager

@@ -11,6 +11,17 @@
 # **Key terms:** query head, KV head, KV cache, decode, memory bandwidth
 
 # %% [markdown]
+# ## The map
+#
+# Run the cell below for the lessons, what each needs, and where you stand; run it again whenever
+# you come back. JupyterLab's tab **map.md** shows the same.
+
+# %%
+from gqa_lib.learn import show_map
+
+show_map()
+
+# %% [markdown]
 # ## One minute to the point
 #
 # A language model writes one token at a time; each is a *decode* step. For each, its attention
@@ -173,12 +184,8 @@ check("queries_per_kv_head", queries_per_kv_head, seed=None, cases=[
 #
 # Submit as often as you like: every submission is kept. Grading runs the exercise cells only, so
 # feel free to add cells and try things. The lessons you see are your own copies; updates never
-# touch them.
-
-# %%
-from gqa_lib.learn.map import lesson_map
-
-print(lesson_map())
+# touch them. `gqa reset 00 queries_per_kv_head` puts an exercise back to how it was and keeps your
+# notebook beside; `gqa map` shows the map in the terminal.
 
 # %% [markdown]
 # ## Your set-up

@@ -8,7 +8,7 @@ import pytest
 from gqa_lib.learn.manifest import lessons
 from grading import build as builder
 from grading.lint import lint_benchmark, lint_lesson
-from grading.source import grade_id, read_source, source_of
+from grading.source import grade_id, lesson_notebook
 
 LESSON = lessons()[1]
 
@@ -17,7 +17,7 @@ LESSON = lessons()[1]
 def notebooks(tmp_path_factory):
     """The instructor and student notebook of a lesson."""
     text = builder.student_notebook(LESSON, tmp_path_factory.mktemp("course"))
-    return read_source(source_of(LESSON)), nbformat.reads(text, as_version=4)
+    return lesson_notebook(LESSON), nbformat.reads(text, as_version=4)
 
 
 def test_a_student_notebook_is_the_same_on_every_build(notebooks, tmp_path):

@@ -11,13 +11,13 @@ from gqa_lib.configs import list_models
 from gqa_lib.learn.manifest import lessons
 from gqa_lib.learn.quiz.questions import DRAWN
 from gqa_lib.measure import read_jsonl
-from grading.source import read_source, source_of
+from grading.source import lesson_notebook
 
 
 @pytest.mark.parametrize("lesson", lessons(), ids=lambda lesson: lesson.slug)
 def test_a_solved_lesson_runs_without_error_or_warning(lesson, tmp_path, monkeypatch):
     monkeypatch.setenv("GQA_HOME", str(tmp_path))
-    notebook = read_source(source_of(lesson))
+    notebook = lesson_notebook(lesson)
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": tmp_path}}).execute()
     outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
     assert [o.text for o in outputs if o.output_type == "stream" and o.name == "stderr"] == []

@@ -1,14 +1,16 @@
 """The learner's record: nothing written is lost."""
 
 import hashlib
+import json
+import re
 import subprocess
 import sys
 
 import pytest
 
+from gqa_lib.cli import main
 from gqa_lib.learn import progress
 from gqa_lib.learn.manifest import find_lesson, lessons
-from gqa_lib.learn.map import lesson_map
 from gqa_lib.learn.work import put_lessons
 
 
@@ -34,38 +36,114 @@ def test_parallel_writers_lose_nothing():
     assert len(progress.events()) == 120
 
 
-def test_a_damaged_file_is_set_aside_and_work_goes_on():
-    progress.add("01", "attention", "check", 1.0, 1.0)
-    progress.path().write_bytes(b"not a database, not at all, " * 40)
-    progress.add("01", "attention", "check", 0.0, 1.0)
-    assert len(progress.events()) == 1
-    kept = list(progress.path().parent.glob("*.broken-*"))
-    assert len(kept) == 1
-    assert kept[0].read_bytes().startswith(b"not a database")
+def some_events(count=50):
+    for i in range(count):
+        progress.add("01", "attention", "check", float(i % 2), 1.0, f"{i} " + "x" * 200)
+    return told()
 
 
-def test_a_file_damaged_behind_its_first_page_is_set_aside_too():
-    for _ in range(200):
-        progress.add("01", "attention", "check", 1.0, 1.0, "x" * 100)
-    content = progress.path().read_bytes()
-    progress.path().write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
-    assert progress.events() == []
-    progress.add("01", "attention", "check", 1.0, 1.0)
-    assert len(progress.events()) == 1
+def told():
+    return [tuple(row)[1:] for row in progress.events()]
 
 
 def test_several_events_are_written_all_or_none():
-    with pytest.raises(Exception, match="CHECK"):
+    with pytest.raises(ValueError, match="nonsense"):
         progress.add_all([("01", "a", "mark", 1.0, 1.0, ""), ("01", "b", "nonsense", 1.0, 1.0, "")])
     assert progress.events() == []
 
 
-def test_the_map_shows_the_latest_and_the_best_mark():
-    slug = find_lesson("1").slug
-    assert lesson_map().count("not begun") == len(lessons())
-    for score in (13.0, 5.0):
-        progress.add(slug, "", "mark", score, 13.0)
-    assert "submitted: 5 of 13 points (best 13)" in lesson_map()
+def test_a_record_is_carried_to_another_device_and_back(own_places, monkeypatch):
+    here, there = own_places / "home", own_places / "there"
+    some_events(3)
+    progress.export_to(own_places / "here.json")
+    monkeypatch.setenv("GQA_HOME", str(there))
+    progress.add("02", "rotate", "check", 1.0, 1.0, "Grüße\n")
+    assert progress.import_from(own_places / "here.json") == (3, 3)
+    assert progress.import_from(own_places / "here.json") == (3, 0)
+    progress.export_to(own_places / "there.json")
+    union = told()
+    monkeypatch.setenv("GQA_HOME", str(here))
+    assert progress.import_from(own_places / "there.json") == (4, 1)
+    assert told() == union
+    assert len({event[0] for event in union}) == 4
+    progress.path().unlink()  # what was imported is in the journal, too
+    assert told() == union
+
+
+def test_an_export_overwrites_nothing(own_places):
+    some_events(1)
+    file = own_places / "mine.json"
+    file.write_text("something of mine")
+    with pytest.raises(OSError, match="there already"):
+        progress.export_to(file)
+    assert file.read_text() == "something of mine"
+
+
+GOOD = {
+    "uid": "0" * 32,
+    "at": "2026-01-01T10:00:00+01:00",
+    "lesson": "01",
+    "exercise": "attention",
+    "kind": "check",
+    "score": 1.0,
+    "max_score": 1.0,
+    "detail": "",
+}
+
+
+def exported(*events):
+    return json.dumps({"format": "gqa-progress", "events": events})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ("[]", "format"),
+        ('{"format": "gqa-progress"}', "no list of events"),
+        (exported(GOOD, 3), "event 2: an event has the fields"),
+        (exported(GOOD | {"more": 1}), "an event has the fields"),
+        (exported(GOOD | {"uid": "../x"}), "uid is '../x'"),
+        (exported(GOOD | {"at": "yesterday"}), "at is 'yesterday', not a time"),
+        (exported(GOOD | {"at": "2999-01-01T10:00:00+00:00"}), "in the future"),
+        (exported(GOOD | {"lesson": None}), "lesson is None, not a text"),
+        (exported(GOOD | {"detail": "x" * 20_001}), "20001 characters"),
+        (exported(GOOD | {"detail": "\ud800"}), "no Unicode text"),
+        (exported(GOOD | {"kind": "gift"}), "kind is 'gift'"),
+        (exported(GOOD | {"score": float("inf")}), "score is inf, not a number"),
+        (exported(GOOD | {"score": True}), "score is True, not a number"),
+        (exported(GOOD | {"kind": "mark", "score": None}), "a mark needs a score"),
+    ],
+)
+def test_a_file_that_is_no_export_changes_nothing(own_places, text, said):
+    before = some_events(1)
+    file = own_places / "import.json"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=re.escape(said)) as raised:
+        progress.import_from(file)
+    assert "your record is as it was" in str(raised.value)
+    assert told() == before
+
+
+def test_the_command_shows_each_exercise_and_moves_the_record(own_places, monkeypatch, capsys):
+    slug = find_lesson("4").slug
+    assert main(["progress"]) == 0
+    assert "Nothing yet" in capsys.readouterr().out
+    for kind, score in (("check", 0.0), ("check", 1.0), ("hint", None)):
+        progress.add(slug, "expand_kv", kind, score, 1.0)
+    progress.add_all([(slug, "expand_kv-check", "mark", 1.0, 2.0, "")])
+    main(["progress"])
+    shown = capsys.readouterr().out
+    assert re.search(r"✓ expand_kv +2 checks, 1 hint\n", shown)
+    assert re.search(r"○ kv_head_of +not tried\n", shown)
+    assert re.search(r"expand_kv-check +1 of 2\n", shown)
+    file = str(own_places / "carry.json")
+    assert main(["progress", "export", file]) == 0
+    monkeypatch.setenv("GQA_HOME", str(own_places / "there"))
+    assert main(["progress", "import", file]) == 0
+    assert "4 events, 4 of them new" in capsys.readouterr().out
+    assert main(["progress", "import"]) == 1
 
 
 @pytest.mark.parametrize("name", ["1", "01", "01-multi-head-attention"])

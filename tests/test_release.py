@@ -35,7 +35,7 @@ ROOT = places.course_root()
 SECRET = re.compile(
     r"### BEGIN (?:SOLUTION|HIDDEN TESTS)\n(.*?)### END (?:SOLUTION|HIDDEN TESTS)", re.DOTALL
 )
-KEPT_BACK = {"solutions", "tests", "planted", "source", "classroom", "safe", ".git"}
+KEPT_BACK = {"instructor", "solutions", "tests", "planted", "source", "classroom", "safe", ".git"}
 KEPT_BACK |= {"gradebook.db", "class.toml", "autograde.py", "build.py", "catalogue.py", "verify.py"}
 
 

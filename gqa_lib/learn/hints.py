@@ -7,6 +7,7 @@ from importlib.resources import files
 from . import progress
 from .checking import record
 from .exercises import find_exercise
+from .show import show
 
 
 @cache
@@ -28,19 +29,6 @@ def hint(name: str) -> None:
     if seen < len(ladder):
         record(exercise, "hint", detail=str(seen + 1))
     for title, text in shown:
-        _display(f"**{title}**\n\n{text}")
+        show(f"**{title}**\n\n{text}")
     rest = len(ladder) - len(shown)
-    _display(f"*{rest} more: run it again.*" if rest else "*That was the last one.*")
-
-
-def _display(markdown: str) -> None:
-    try:
-        from IPython import get_ipython
-        from IPython.display import Markdown, display
-    except ImportError:
-        print(markdown)
-        return
-    if get_ipython() is None:
-        print(markdown)
-    else:
-        display(Markdown(markdown))
+    show(f"*{rest} more: run it again.*" if rest else "*That was the last one.*")

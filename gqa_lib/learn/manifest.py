@@ -1,10 +1,13 @@
 """The lessons of the course, read from `course.toml`, the one place that lists them."""
 
 import os
+import re
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from .places import course_root
 
@@ -22,11 +25,53 @@ class Lesson:
     prerequisites: tuple[str, ...]
     key_terms: tuple[str, ...]
     claim: str
+    related: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Number and title, as the lesson's own heading has them."""
+        return f"{int(self.number)} · {self.title}"
 
     @property
     def pristine(self) -> Path:
         """The generated student notebook; never worked in."""
         return course_root() / "notebooks" / self.slug / f"{self.slug}.ipynb"
+
+    def link(self, section: str = "", *, start: str = "../") -> str:
+        """Return the address of the lesson, or of a section in it, as JupyterLab follows it.
+
+        Args:
+            section: a heading, without backticks.
+            start: the way to the folder of all lessons; the default is from within a lesson.
+        """
+        return f"{start}{self.slug}/{self.slug}.ipynb{'#' + anchor_of(section) if section else ''}"
+
+
+@dataclass(frozen=True)
+class Term:
+    """A key term: what it means, and the lesson and section that explain it."""
+
+    name: str
+    lesson: Lesson
+    section: str
+    means: str
+
+    def linked(self, within: Lesson | None = None) -> str:
+        """Return the term as a Markdown link to its section, for the text of a lesson."""
+        near = self.lesson == within
+        address = f"#{anchor_of(self.section)}" if near else self.lesson.link(self.section)
+        return f"[{self.name}]({address})"
+
+
+def anchor_of(section: str) -> str:
+    """Return the id of a section: what JupyterLab gives its heading, where a link can name that.
+
+    A browser writes what is not ASCII in a link's fragment in another way, and JupyterLab then
+    finds no such heading; the build puts an anchor of this name below those.
+    """
+    if section.isascii():
+        return section.replace(" ", "-")
+    return re.sub(r"\W+", "-", section, flags=re.ASCII).strip("-").lower()
 
 
 @cache
@@ -38,11 +83,20 @@ def manifest() -> dict:
 @cache
 def lessons() -> tuple[Lesson, ...]:
     """Return every lesson of the course, in order."""
-    rows = (
-        row | {k: tuple(row[k]) for k in ("prerequisites", "key_terms")}
+    rows: Iterator[dict[str, Any]] = (
+        {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
         for row in manifest()["lessons"]
     )
     return tuple(Lesson(**row) for row in rows)
+
+
+@cache
+def terms() -> dict[str, Term]:
+    """Return every key term by its name, in the order the course explains them."""
+    return {
+        name: Term(name, find_lesson(row["lesson"]), row["section"], row["means"])
+        for name, row in manifest()["terms"].items()
+    }
 
 
 def find_lesson(name: str) -> Lesson:

@@ -33,7 +33,7 @@ def put_lessons() -> list[str]:
                 f"Lesson {lesson.number} has a new version: {beside}. Your own work is as it was."
             )
         copied[lesson.slug] = now
-    _replace(record, json.dumps(copied, indent=1).encode())
+    replace_file(record, json.dumps(copied, indent=1).encode())
     return told
 
 
@@ -45,10 +45,10 @@ def _read(record: Path) -> dict[str, str]:
 
 
 def _copy(source: Path, target: Path) -> None:
-    _replace(target, source.read_bytes())
+    replace_file(target, source.read_bytes())
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
     """Write a file so that it is never there in part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")

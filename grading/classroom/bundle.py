@@ -20,8 +20,10 @@ TOP = ("LICENSE", "constraints.txt", "environment.yml", "pyproject.toml", "scrip
 GRADING = (
     "__init__.py",
     "admit.py",
+    "desk.py",
     "lab.py",
     "rebuild.py",
+    "reset.py",
     "settings.py",
     "source.py",
     "steps.py",
