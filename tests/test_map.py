@@ -39,11 +39,11 @@ def drawn():
 def test_the_map_shows_the_latest_and_the_best_mark():
     lesson = find_lesson("1")
     assert lesson_map().count("not begun") == len(lessons())
-    submits(lesson, 13)
+    submits(lesson, 16)
     submits(lesson, 5)
-    assert "submitted: 5 of 13 points (best 13)" in lesson_map()
+    assert "submitted: 5 of 16 points (best 16)" in lesson_map()
     assert re.search(r"✓ 01 ", lesson_map())
-    assert f"1 of {len(lessons())} lessons done, 13 of" in lesson_map()
+    assert f"1 of {len(lessons())} lessons done, 16 of" in lesson_map()
 
 
 def test_what_is_next_is_what_was_begun_and_else_the_first_that_is_not_done():
@@ -82,7 +82,7 @@ def test_a_reset_exercise_is_open_again_and_a_mark_stays():
 
 
 def test_the_drawing_has_each_lesson_once_and_what_is_done_in_words_too():
-    submits(find_lesson("00"), 2)
+    submits(find_lesson("00"), 5)
     passes(FOUR, "expand_kv")
     drawing = drawn()
     for lesson in lessons():

@@ -1,14 +1,13 @@
 """Where a learner stands, by lesson and exercise: what the map, the endings and the CLI show."""
 
 import json
-import os
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
 from . import progress
-from .manifest import Lesson, lessons, manifest
+from .manifest import Lesson, class_exchange, is_students_copy, lessons
 
 
 @dataclass
@@ -69,15 +68,16 @@ class Standing:
 
 def in_a_class() -> bool:
     """Return whether someone else grades, so that no marks come here."""
-    return bool(os.environ.get("GQA_EXCHANGE")) or "class" in manifest()
+    return class_exchange() is not None or is_students_copy()
 
 
 @cache
 def graded_cells(lesson: Lesson) -> tuple[tuple[str, ...], dict[str, float]]:
-    """Return a lesson's exercises, and its graded cells with their points."""
+    """Return a lesson's exercises, which its quiz is not, and its graded cells with their points."""
     cells = json.loads(lesson.pristine.read_text(encoding="utf-8"))["cells"]
     ours = [cell["metadata"].get("nbgrader", {}) for cell in cells]
-    exercises = tuple(c["grade_id"] for c in ours if c.get("solution") and not c.get("grade"))
+    answered = (c["grade_id"] for c in ours if c.get("solution") and not c.get("grade"))
+    exercises = tuple(name for name in answered if name != "quiz")
     return exercises, {c["grade_id"]: c["points"] for c in ours if c.get("grade")}
 
 
