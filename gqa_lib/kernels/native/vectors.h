@@ -57,6 +57,16 @@ inline Floats<W> load(const float* p) {
   return x;
 }
 
+// Keeps x in a register: GCC would rather load it again for each use.
+template <class V>
+inline void pin(V& x) {
+#if defined(__AVX__)
+  asm("" : "+v"(x));
+#elif defined(__aarch64__)
+  asm("" : "+w"(x));
+#endif
+}
+
 // 2 W neighbouring elements. Halves of one word go to different vectors, which takes a shift and a
 // mask and no shuffle: the first vector has the elements of even index, the second the others.
 template <int W>
@@ -71,6 +81,7 @@ template <int W>
 inline Pair<W> load_pair(const BFloat16* p) {
   Ints<W> x;
   std::memcpy(&x, p, sizeof x);
+  pin(x);
   return {(Floats<W>)(x << 16), (Floats<W>)(x & int32_t(0xffff0000))};
 }
 // Where element i of a row goes when its pairs' vectors are written one after the other.
@@ -86,15 +97,6 @@ inline int64_t place(int64_t i, const BFloat16*) {
 template <int W>
 inline void store(Floats<W> x, float* p) {
   std::memcpy(p, &x, sizeof x);
-}
-// Keeps x in a register: GCC would rather load it again for each use.
-template <int W>
-inline void pin(Floats<W>& x) {
-#if defined(__AVX__)
-  asm("" : "+v"(x));
-#elif defined(__aarch64__)
-  asm("" : "+w"(x));
-#endif
 }
 template <int W>
 inline Floats<W> fill(float x) {
@@ -130,6 +132,18 @@ inline Floats<W> sums(Floats<W>* x) {
 template <int W>
 inline Floats<W> larger(Floats<W> a, Floats<W> b) {
   return a > b ? a : b;
+}
+
+// The largest lane, in all lanes.
+template <int W, int S, int... l>
+inline Floats<W> largest(Floats<W> x, std::integer_sequence<int, l...> lanes) {
+  x = larger<W>(x, pick<W, (l ^ S)...>(x, x));
+  if constexpr (S > 1) return largest<W, S / 2>(x, lanes);
+  return x;
+}
+template <int W>
+inline Floats<W> largest(Floats<W> x) {
+  return largest<W, W / 2>(x, std::make_integer_sequence<int, W>());
 }
 
 // 2^x for x <= 0, zero below 2^-126; a NaN stays one. The Taylor series of 2^r for |r| <= 1/2 is
