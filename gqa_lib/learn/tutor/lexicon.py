@@ -79,6 +79,11 @@ class Lexicon:
         return set(stems(data()["everyday"]["words"]))
 
     @cached_property
+    def plain(self) -> set[str]:
+        """Stems of words that only say something where the course has them."""
+        return set(stems(data()["everyday"]["plain"]))
+
+    @cached_property
     def known(self) -> set[str]:
         """Stems of the course's words."""
         learn_stems(list(self.vocabulary))
@@ -113,7 +118,7 @@ class Lexicon:
         """Every word that is not a mistyped one."""
         named = [word for table in ("same", "aliases") for p in data()[table] for word in words(p)]
         listed = [word for phrase in self.elsewhere for word in phrase]
-        return {*self.vocabulary, *named, *listed, *words(data()["everyday"]["words"])}
+        return {*self.vocabulary, *named, *listed, *(w for row in data()["everyday"].values() for w in words(row))}
 
     def terms(self, question: str) -> list[Term]:
         """Return the words of a question that say what it is about."""
@@ -130,7 +135,9 @@ class Lexicon:
         }
         found = []
         for place, (word, stem) in enumerate(zip(asked, stemmed, strict=True)):
-            says_nothing = stem in self.everyday or (word.isdigit() and stem not in self.known)
+            says_nothing = stem in self.everyday or (
+                stem not in self.known and (stem in self.plain or word.isdigit())
+            )
             if place in strange or place in also or not says_nothing:
                 known = stem in self.known or place in also
                 found.append(Term(word, stem, known, place in strange, also.get(place, [])))
@@ -151,7 +158,7 @@ class Lexicon:
         """Return the word that a mistyped one means, or the word itself."""
         if len(word) < 3 or word.isdigit() or word in self.spellings:
             return word
-        if stems(word)[0] in self.known | self.everyday:
+        if stems(word)[0] in self.known | self.everyday | self.plain:
             return word
         if len(word) < 5:  # too short to guess at, but for two letters swapped
             swaps = {word[:i] + word[i + 1] + word[i] + word[i + 2 :] for i in range(len(word) - 1)}

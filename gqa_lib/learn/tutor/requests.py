@@ -67,6 +67,7 @@ _FOR_SOLUTION = [
     rf"(?:\b{_EXERCISE}|NAME)\b.{{0,12}}\b(?:solutions?|answers?|code)\b",
     rf"{_BEGINNING}{_MAKE}\b.{{0,60}}(?:\b{_EXERCISE}|NAME)",
     rf"\b{_MAKE}\b.{{0,80}}\bfor me\b",
+    rf"{_BEGINNING}{_MAKE} (?:me )?(?:the|some|all the) (?:code|function|class|answers?|solutions?)\b",
     rf"\b{_HAND_OVER}\b.{{0,40}}\b{_CODE}\b",
     rf"\b{_HAND_OVER}(?: me)?(?: the| a| your| my)?(?: \w+)? NAME",
     r"\bwhat (?:do|should|must|can|shall) (?:i|we) (?:type|write|put|enter|paste|fill)\b"
@@ -77,6 +78,7 @@ _FOR_SOLUTION = [
     rf"\b(?:do|cheat (?:on|in|at)) (?:my|the|this) {_EXERCISE}",
     r"^\W*(?:the )?(?:full |whole )?(?:solutions?|answers?|code)\b(?:\W+(?:please|pls|plz|now|all))*\W*$",
 ]
+_OWN = re.compile(r"\bmy (?:own )?(?:solutions?|answers?|code)\b", re.IGNORECASE)
 _COMMON_WORDS = {"attention", "rotate"}  # names of exercises that are words of the subject, too
 
 
@@ -101,7 +103,7 @@ def _patterns() -> tuple[re.Pattern, re.Pattern]:
 
 def request(question: str) -> str | None:
     """Return "quiz" or "solution" where a question asks for that, else None."""
-    text = " ".join(question.split())
+    text = _OWN.sub("my work", " ".join(question.split()))
     quiz, solution = _patterns()
     if solution.search(text):
         return "solution"

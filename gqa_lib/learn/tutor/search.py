@@ -67,7 +67,8 @@ class Index:
     def __init__(self, everything: list[Section]):
         texts = [text for section in everything for _, text, _ in _texts(section)]
         vocabulary = {word for text in texts for word in words(text)}
-        learn_stems([*vocabulary, *words(data()["everyday"]["words"])])
+        everyday = [word for row in data()["everyday"].values() for word in words(row)]
+        learn_stems([*vocabulary, *everyday])
         headings = [h for s in everything for h in (s.heading, *s.lesson.key_terms)]
         self.lexicon = Lexicon(vocabulary, [words(heading) for heading in headings])
         self.entries = [_entry(section) for section in everything]
