@@ -1,16 +1,20 @@
 """Answers a question with two to four sentences of the lessons, or says that it cannot."""
 
+import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from . import requests
 from .judge import confidence
 from .lexicon import Term, named_lesson, stems
-from .passages import Section, plain
-from .search import Found, Index, index, term_in
+from .passages import Passage, Section, plain
+from .search import EMPHASIS, Found, Index, index, term_in
 
+EXPLAINS = 1.0  # what it adds that a passage is the inside of a `<details>`: these explain
 CLOSE = 0.8  # a second section this near to the first is quoted, too
-ALSO = 0.6  # one this near is named
+ALSO = 0.65  # one this near is named
 MOST_SENTENCES = 4
 
 # Sentences that say little when they stand alone.
@@ -21,9 +25,11 @@ _TO_THE_READER = re.compile(
 )
 _LEANS_BACK = re.compile(
     r"^\W*(?:it|they|that|this|these|those|so|but|and|then|both|neither|nobody|there|here|its|"
-    r"their|he|she|because|for each|not)\b",
+    r"their|he|she|because|for each|not|kept)\b",
     re.IGNORECASE,
 )
+_WHY = re.compile(r"\b(?:why|how come|reasons?|what for)\b", re.IGNORECASE)
+_REASON = re.compile(r"\b(?:because|since|so that|therefore|that is why)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,8 @@ class Reply:
     """What the tutor says.
 
     `quotes` has the quoted sentences by section, `also` the sections named beside them; where the
-    question is refused both are empty and `said` tells why.
+    question is refused both are empty and `said` tells why; else `said` has a language model's
+    words, if there are any, and `quotes` what they stand on.
     """
 
     question: str
@@ -39,6 +46,7 @@ class Reply:
     quotes: tuple[tuple[Section, tuple[str, ...]], ...] = ()
     also: tuple[Section, ...] = ()
     nearest: Section | None = None
+    note: str = ""  # why a language model's words are not shown
 
     @property
     def refused(self) -> bool:
@@ -58,7 +66,7 @@ class Reply:
         """The answer alone, in Markdown, without its sources."""
         if self.refused or self.said:
             return self.said
-        return " ".join(sentence for _, sentences in self.quotes for sentence in sentences)
+        return " ".join(_flow(sentences) for _, sentences in self.quotes)
 
     def as_dict(self) -> dict:
         """Return what `gqa ask --json` prints."""
@@ -81,15 +89,20 @@ def ask(question: str, lesson: str | None = None, *, llm: bool = True) -> Reply:
     terms, found = asked.rank(question, lesson)
     if confidence(asked, terms, found) < 0:
         return _not_covered(question, asked, terms, found)
-    chosen = [found[0], *(f for f in found[1:2] if f.score >= CLOSE * found[0].score)]
-    quotes = _quotes(asked, chosen, terms)
-    also = tuple(f.section for f in found[len(chosen) : 3] if f.score >= ALSO * found[0].score)
+    chosen = [found[0], *(f for f in found[1:2] if _near(f, found[0]))]
+    quotes = _quotes(asked, chosen, terms, bool(_WHY.search(question)))
+    rest = (f for f in found[len(chosen) : 3] if f.score >= ALSO * found[0].score)
+    also = tuple(f.section for f in rest if not f.section.is_general)
     reply = Reply(question, "", quotes, also)
     if llm:
         from .llm import in_words
 
-        return in_words(reply, [f.section for f in found[:3]]) or reply
+        return in_words(reply, [f.section for f in found[:3]])
     return reply
+
+
+def _near(one: Found, first: Found) -> bool:
+    return one.score >= CLOSE * first.score and one.alone >= CLOSE * first.alone
 
 
 def _no_solution(question: str, kind: str, lesson: str | None) -> str:
@@ -131,83 +144,141 @@ def _not_covered(question: str, asked: Index, terms: list[Term], found: list[Fou
         for term, there in zip(terms, found[0].covered, strict=True)
     ):
         near = found[0].section
-        said += f" The nearest it has is in lesson {near.lesson.number}, “{near.title}”."
+        said += f" The nearest it has is in {_place(near)}."
     return Reply(question, said, nearest=near)
 
 
-def _quotes(asked: Index, chosen: list[Found], terms: list[Term]):
+def _place(section: Section) -> str:
+    return f"lesson {section.lesson.number}, “{section.title}”"
+
+
+def _quotes(asked: Index, chosen: list[Found], terms: list[Term], why: bool):
     """Return the sentences to quote, by section; two at least, four at most."""
-    if len(chosen) == 1:
-        return ((chosen[0].section, _window(asked, chosen[0].section, terms, MOST_SENTENCES)),)
-    return tuple(
-        (one.section, _window(asked, one.section, terms, MOST_SENTENCES // 2)) for one in chosen
-    )
+    most = MOST_SENTENCES // len(chosen)
+    return tuple((f.section, _window(asked, f.section, terms, most, why)) for f in chosen)
 
 
-def _window(asked: Index, section: Section, terms: list[Term], most: int) -> tuple[str, ...]:
+def _window(
+    asked: Index, section: Section, terms: list[Term], most: int, why: bool
+) -> tuple[str, ...]:
     """Return the neighbouring sentences of a section that say most about the question."""
-    best, chosen = -1.0, ()
+    best, chosen = -math.inf, ()
     for passage in section.passages:
-        row = [s for s in passage.sentences if not _TO_THE_READER.search(s)]
-        worths = [_worth(asked, sentence, terms, passage.title) for sentence in row]
+        row = _row(asked, passage, terms)
         for start in range(len(row)):
-            if start and _LEANS_BACK.match(row[start]):
+            before = row[start].before if _LEANS_BACK.match(row[start].text) else ""
+            if before and not before.rstrip("*) ").endswith("?"):
                 continue
-            for end in range(start + 1, min(start + most, len(row)) + 1):
-                value = _value(asked, row[start:end], worths[start:end], terms)
+            room = most - bool(before)
+            for end in range(start + 1, min(start + room, len(row)) + 1):
+                value = _value(asked, row[start:end], before, terms, why)
+                value += EXPLAINS * bool(passage.title or before)
                 if value > best:
-                    best, chosen = value, tuple(row[start:end])
-    if len(chosen) < 2:
-        chosen = _with_a_neighbour(section, chosen)
-    return chosen
+                    best = value
+                    chosen = (*([before] if before else []), *(s.text for s in row[start:end]))
+    return chosen if len(chosen) > 1 else _with_a_neighbour(section, chosen)
 
 
-def _worth(asked: Index, sentence: str, terms: list[Term], title: str) -> float:
-    there = frozenset(stems(sentence))
-    hit = sum(term_in(term, there) * asked.worth(term) for term in terms)
-    titled = frozenset(stems(title))
-    hit += 0.5 * sum(term_in(t, titled) * asked.worth(t) for t in terms if not term_in(t, there))
-    emphasised = frozenset(stems(" ".join(re.findall(r"\*\*?([^*]{2,40}?)\*\*?", sentence))))
-    hit += 0.5 * sum(term_in(term, emphasised) * asked.worth(term) for term in terms)
-    return hit * (0.6 if " | " in sentence else 1.0)
+@dataclass(frozen=True)
+class _Sentence:
+    text: str
+    worth: float
+    before: str  # the sentence in front of it, whatever that is
 
 
-def _value(asked: Index, row: list[str], worths: list[float], terms: list[Term]) -> float:
+def _row(asked: Index, passage: Passage, terms: list[Term]) -> list[_Sentence]:
+    """Return the sentences of a passage that stand for themselves, with what each is worth.
+
+    What a summary or a question to the reader says counts for the sentences below it.
+    """
+    row, above, before, share = [], passage.title, "", 0.5
+    for sentence in passage.sentences:
+        if _TO_THE_READER.search(sentence):
+            if "?" in sentence:
+                above, share = sentence, 0.8
+        else:
+            own, titled = frozenset(stems(sentence)), frozenset(stems(above))
+            emphasised = frozenset(stems(" ".join(EMPHASIS.findall(sentence))))
+            worth = sum(
+                max(term_in(term, own), share * term_in(term, titled)) * asked.worth(term)
+                + term_in(term, emphasised) * asked.worth(term) / 2
+                for term in terms
+            )
+            row.append(_Sentence(sentence, worth, before))
+        before = sentence
+    return row
+
+
+def _value(
+    asked: Index, row: list[_Sentence], before: str, terms: list[Term], why: bool
+) -> float:
     """Return what a window says of the question, less for each sentence that says nothing."""
-    there = frozenset(stems(" ".join(row)))
+    text = " ".join([before, *(sentence.text for sentence in row)])
+    there = frozenset(stems(text))
     whole = sum(term_in(term, there) * asked.worth(term) for term in terms)
-    size = 0.0 if len(row) in (2, 3) else 0.8
-    return whole + 0.4 * max(worths) + 0.15 * sum(worths) - 0.25 * len(row) - size
+    rows_of_tables = sum(" | " in sentence.text for sentence in row)
+    alone = len(row) == 1 and not rows_of_tables and not before
+    worths = [sentence.worth for sentence in row]
+    said = whole + 0.4 * max(worths) + 0.2 * sum(worths)
+    said *= 1.6 if why and _REASON.search(text) else 1.0
+    return said - 0.3 * len(row) - 0.8 * (alone or len(row) > 3) - rows_of_tables
 
 
 def _with_a_neighbour(section: Section, chosen: tuple[str, ...]) -> tuple[str, ...]:
-    """Return a lone sentence with the one after or before it, wherever that stands."""
-    row = [s for p in section.passages for s in p.sentences if not _TO_THE_READER.search(s)]
-    row = row or [s for p in section.passages for s in p.sentences]
-    at = row.index(chosen[0]) if chosen else 0
-    return tuple(row[at : at + 2]) if at + 1 < len(row) else tuple(row[max(at - 1, 0) :])
+    """Return a lone sentence with the nearest other one that is no table row."""
+    row = [s for p in section.passages for s in p.sentences]
+    if not chosen:
+        return tuple(row[:2])
+    at = row.index(chosen[0])
+    near = sorted(range(len(row)), key=lambda i: (abs(i - at), i < at))
+    for i in near:
+        if i != at and " | " not in row[i] and not _TO_THE_READER.search(row[i]):
+            return (row[min(i, at)], row[max(i, at)])
+    return chosen
+
+
+def _flow(sentences: tuple[str, ...], mark: str = "") -> str:
+    """Return sentences as a text, table rows on lines of their own."""
+    text = ""
+    for sentence in sentences:
+        new_line = " | " in sentence or text.rpartition("\n")[2].startswith(f"{mark}- ")
+        text += (
+            f"\n{mark}- {sentence}"
+            if " | " in sentence
+            else ("\n\n" if new_line else " ") + sentence
+        )
+    return text.strip()
 
 
 def link(section: Section, root: str = "..") -> str:
     """Return a section as a Markdown link; `root` is where the lessons' folders are."""
     slug = section.lesson.slug
-    fragment = section.fragment.replace("(", "%28").replace(")", "%29").replace(" ", "%20")
-    name = f"Lesson {section.lesson.number}, {section.title}"
-    return f"[{name}]({root}/{slug}/{slug}.ipynb#{fragment})"
+    return f"[{name_of(section)}]({root}/{slug}/{slug}.ipynb#{quote(section.fragment, safe=',=?')})"
 
 
-def markdown(reply: Reply, root: str = "..") -> str:
-    """Return a reply as Markdown: what is quoted, each with its section, and what else to read."""
+def name_of(section: Section) -> str:
+    """Return a section's name with that of its lesson."""
+    return f"Lesson {section.lesson.number}, {section.title}"
+
+
+def markdown(reply: Reply, link: Callable[[Section], str] = link) -> str:
+    """Return a reply as Markdown: what is quoted, each with its section, and what else to read.
+
+    Args:
+        reply: what the tutor says.
+        link: how a section is linked to; as from a notebook in its lesson's folder unless given.
+    """
     if reply.refused:
         if reply.nearest is None:
             return reply.said
-        shown = f"lesson {reply.nearest.lesson.number}, “{reply.nearest.title}”"
-        return reply.said.replace(shown, link(reply.nearest, root))
+        return reply.said.replace(_place(reply.nearest), link(reply.nearest))
     parts = [reply.said] if reply.said else []
     for section, sentences in reply.quotes:
-        parts += ["> " + " ".join(sentences), link(section, root)]
+        parts += [f"> {_flow(sentences, '> ')}", link(section)]
     if reply.also:
-        parts.append("See also " + "; ".join(link(section, root) for section in reply.also) + ".")
+        parts.append("See also: " + "; ".join(map(link, reply.also)))
+    if reply.note:
+        parts.append(f"*{reply.note}*")
     return "\n\n".join(parts)
 
 
@@ -219,9 +290,11 @@ def terminal(reply: Reply) -> str:
         return textwrap.fill(plain(reply.said), 88)
     parts = [textwrap.fill(plain(reply.said), 88)] if reply.said else []
     for section, sentences in reply.quotes:
-        parts.append(textwrap.fill(plain(" ".join(sentences)), 88))
+        parts += [textwrap.fill(plain(line), 88) for line in _flow(sentences).splitlines() if line]
         parts.append(f"  -- lesson {section.lesson.number}, {section.title}")
     if reply.also:
         named = "; ".join(f"lesson {s.lesson.number}, {s.title}" for s in reply.also)
         parts.append(textwrap.fill(f"See also: {named}", 88, subsequent_indent="  "))
+    if reply.note:
+        parts.append(f"({reply.note})")
     return "\n".join(parts)

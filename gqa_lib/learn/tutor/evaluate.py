@@ -132,7 +132,10 @@ def table(folder: Path) -> str:
             columns[f"{name}, lesson open"] = measure(questions, lesson_open=True)
     lines = [f"{'':24}" + "".join(f"{name:>22}" for name in columns)]
     for row in next(iter(columns.values())):
-        cells = (f"{c[row]:>22.3f}" if isinstance(c[row], float) else f"{c[row]:>22}" for c in columns.values())
+        cells = (
+            f"{c[row]:>22.3f}" if isinstance(c[row], float) else f"{c[row]:>22}"
+            for c in columns.values()
+        )
         lines.append(f"{row:24}" + "".join(cells))
     return "\n".join(lines)
 

@@ -6,11 +6,14 @@ The stems are those of SQLite's FTS5 (its Porter stemmer), which Python brings a
 import re
 import sqlite3
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.resources import files
 
 _LESSON = re.compile(r"\b(?:lesson|notebook|chapter)s?\s+(?:no\.?\s*)?(\d{1,2})\b", re.IGNORECASE)
+_ADDRESSES = re.compile(r"\((?:https?:|\.\./)[^)]*\)|https?:\S+|\\(?!sqrt)[a-zA-Z]+")
+_WORD = re.compile(r"[a-z]+|\d+")
 _stems: dict[str, str] = {}
 
 
@@ -21,21 +24,28 @@ def data() -> dict:
     return tomllib.loads(text)
 
 
-def words(text: str) -> list[str]:
+@cache
+def words(text: str) -> tuple[str, ...]:
     """Return the words of a text in lower case, without addresses and TeX commands."""
-    text = re.sub(r"\((?:https?:|\.\./)[^)]*\)|https?:\S+|\\[a-zA-Z]+", " ", text)
-    text = re.sub(r"['’](?:s|t|re|ve|ll|d|m)\b", "", text.lower())
-    return re.findall(r"[a-z]+|\d+", text.replace("_", " "))
+    if "\\" in text or "http" in text or "../" in text:
+        text = _ADDRESSES.sub(" ", text)
+    text = text.lower().replace("_", " ")
+    if "'" in text or "’" in text:
+        text = re.sub(r"['’](?:s|t|re|ve|ll|d|m)\b", "", text)
+    return tuple(_WORD.findall(text))
 
 
 def stems(text: str) -> list[str]:
     """Return the stems of a text's words, in order."""
     found = words(text)
-    learn_stems(found)
-    return [_stems[word] for word in found]
+    try:
+        return [_stems[word] for word in found]
+    except KeyError:
+        learn_stems(found)
+        return [_stems[word] for word in found]
 
 
-def learn_stems(found: list[str]) -> None:
+def learn_stems(found: Iterable[str]) -> None:
     """Ask SQLite for the stems of all these words at once; one by one is slow."""
     new = sorted({word for word in found if word not in _stems})
     if not new:
@@ -71,7 +81,7 @@ class Lexicon:
     """The words of the course (`vocabulary`), of its headings and key terms, and the aliases."""
 
     vocabulary: set[str]
-    headings: list[list[str]]
+    headings: list[tuple[str, ...]]
 
     @cached_property
     def everyday(self) -> set[str]:
@@ -86,7 +96,7 @@ class Lexicon:
     @cached_property
     def known(self) -> set[str]:
         """Stems of the course's words."""
-        learn_stems(list(self.vocabulary))
+        learn_stems(self.vocabulary)
         return {stems(word)[0] for word in self.vocabulary}
 
     @cached_property
@@ -104,9 +114,9 @@ class Lexicon:
     @cached_property
     def elsewhere(self) -> list[tuple[str, ...]]:
         """Names of subjects that the course does not treat: no heading has them."""
-        listed = [tuple(words(t)) for t in re.split(r"[,\n]", data()["elsewhere"]["terms"])]
+        listed = [words(t) for t in re.split(r"[,\n]", data()["elsewhere"]["terms"])]
         said = {
-            tuple(row[start:end])
+            row[start:end]
             for row in self.headings
             for start in range(len(row))
             for end in range(start + 1, len(row) + 1)
@@ -118,7 +128,12 @@ class Lexicon:
         """Every word that is not a mistyped one."""
         named = [word for table in ("same", "aliases") for p in data()[table] for word in words(p)]
         listed = [word for phrase in self.elsewhere for word in phrase]
-        return {*self.vocabulary, *named, *listed, *(w for row in data()["everyday"].values() for w in words(row))}
+        return {
+            *self.vocabulary,
+            *named,
+            *listed,
+            *(w for row in data()["everyday"].values() for w in words(row)),
+        }
 
     def terms(self, question: str) -> list[Term]:
         """Return the words of a question that say what it is about."""
@@ -187,4 +202,3 @@ def edits(one: str, two: str, most: int) -> int:
         if min(row) > most:
             return most + 1
     return row[-1]
-

@@ -17,6 +17,7 @@ _QUIZ = re.compile(r"\bquiz|^(three )?(closing )?questions\b|\bcheck yourself\b"
 _SUMMARY = re.compile(r"<summary>(.*?)</summary>", re.DOTALL)
 _SENTENCE_ENDS = re.compile(r"(?<=[.!?])[\"')*\]]*(?=\s+[\"'(*`\[A-Z0-9$])")
 _GOES_ON = re.compile(r"\b(al|e\.g|i\.e|vs|cf|etc|Fig|No|p)\.$")
+_LABEL = re.compile(r"\*\*[^*.]{1,40}\.\*\*")  # "**Races.** Two programs ..." is one sentence
 _CODE_CHAIN = re.compile(r"`[^`]*\)\s*\.\w+\([^`]*`")  # `x.one(...).two(...)`: a line of an answer
 
 
@@ -38,6 +39,12 @@ class Section:
     cell_id: str
     passages: list[Passage] = field(default_factory=list)
     repeated: bool = False  # does another section of the lesson have this heading?
+
+    @property
+    def is_general(self) -> bool:
+        """Does it touch upon everything: the lesson's first words, its question, its summary?"""
+        first = self.heading.endswith(self.lesson.title) and self.heading[0].isdigit()
+        return first or self.heading in ("In three lines", "A question worth measuring")
 
     @property
     def fragment(self) -> str:
@@ -140,7 +147,9 @@ def sentences(markdown: str) -> list[str]:
 def _cut(block: str) -> list[str]:
     cut, start = [], 0
     for end in _SENTENCE_ENDS.finditer(block):
-        if not _GOES_ON.search(block[: end.start()]):
+        if not _GOES_ON.search(block[: end.start()]) and not _LABEL.fullmatch(
+            block[start : end.end()].strip()
+        ):
             cut.append(block[start : end.end()].strip())
             start = end.end()
     return [*cut, block[start:].strip()]

@@ -17,7 +17,7 @@ _BEGINNING = (
 )
 _MAKE = (
     r"(?:write|implement|code|program|solve|complete|finish|fill(?: in| out)?|build|create|make|"
-    r"generate|produce|type|draft|do(?= (?:my|the|this|that|it|ex|home|lesson|\w+_)))"
+    r"generate|produce|type|draft|do(?= (?:my|the|this|that|it|ex|home|lesson|named)))"
 )
 _HAND_OVER = (
     r"(?:give|show|send|tell|paste|provide|print|output|reveal|post|share|display|leak|dump|"
@@ -59,26 +59,26 @@ _FOR_SOLUTION = [
     r"\bignore (?:\w+ ){0,3}(?:instructions?|rules?|prompt)\b",
     r"\bsolutions?(?: (?:folder|files?|cells?|notebooks?|director(?:y|ies))\b|/)",
     r"\bone[- ]liners?\b",
-    r"\byour (?:version|implementation|code|answer|solution)\b.*NAME",
+    r"\byour (?:version|implementation|code|answer|solution)\b.*named_exercise",
     r"\bhidden (?:tests?|checks?|cases?|cells?)\b",
     r"\b(?:reference|sample|model|instructor\S*|teacher\S*|official|worked) "
     r"(?:solutions?|implementations?|answers?)\b",
-    rf"\b{_CODE} (?:to|of|for|in|from|behind) .{{0,25}}(?:\b{_EXERCISE}|NAME)",
-    rf"(?:\b{_EXERCISE}|NAME)\b.{{0,12}}\b(?:solutions?|answers?|code)\b",
-    rf"{_BEGINNING}{_MAKE}\b.{{0,60}}(?:\b{_EXERCISE}|NAME)",
+    rf"\b{_CODE} (?:to|of|for|in|from|behind) .{{0,25}}(?:\b{_EXERCISE}|named_exercise)",
+    rf"(?:\b{_EXERCISE}|named_exercise)\b.{{0,12}}\b(?:solutions?|answers?|code)\b",
+    rf"{_BEGINNING}{_MAKE}\b.{{0,60}}(?:\b{_EXERCISE}|named_exercise)",
     rf"\b{_MAKE}\b.{{0,80}}\bfor me\b",
     rf"{_BEGINNING}{_MAKE} (?:me )?(?:the|some|all the) (?:code|function|class|answers?|solutions?)\b",
     rf"\b{_HAND_OVER}\b.{{0,40}}\b{_CODE}\b",
-    rf"\b{_HAND_OVER}(?: me)?(?: the| a| your| my)?(?: \w+)? NAME",
+    rf"\b{_HAND_OVER}(?: me)?(?: the| a| your| my)?(?: \w+)? named_exercise",
     r"\bwhat (?:do|should|must|can|shall) (?:i|we) (?:type|write|put|enter|paste|fill)\b"
-    rf".*(?:\b{_EXERCISE}|\bcell\b|NAME)",
+    rf".*(?:\b{_EXERCISE}|\bcell\b|named_exercise)",
     r"\bwhat to (?:type|write|put|enter|paste|fill)\b",
     r"\b(?:can|could|would|will) (?:you|u) (?:just )?(?:do|solve|write|code|finish) "
-    rf"(?:it|this|that|the|my|ex)\b.*(?:\b{_EXERCISE}|NAME|for me|$)",
+    rf"(?:it|this|that|the|my|ex)\b.*(?:\b{_EXERCISE}|named_exercise|for me|$)",
     rf"\b(?:do|cheat (?:on|in|at)) (?:my|the|this) {_EXERCISE}",
     r"^\W*(?:the )?(?:full |whole )?(?:solutions?|answers?|code)\b(?:\W+(?:please|pls|plz|now|all))*\W*$",
 ]
-_OWN = re.compile(r"\bmy (?:own )?(?:solutions?|answers?|code)\b", re.IGNORECASE)
+_OWN = re.compile(r"\bmy (?:own )?(?:solutions?|answers?|code)\b")
 _COMMON_WORDS = {"attention", "rotate"}  # names of exercises that are words of the subject, too
 
 
@@ -90,21 +90,19 @@ def exercises() -> tuple[str, ...]:
 
 
 @cache
-def _patterns() -> tuple[re.Pattern, re.Pattern]:
-    names = [rf"\b{re.escape(n)}\b" for n in exercises() if n not in _COMMON_WORDS]
-    names += [rf"`{n}`|\b{n}\(|\b{n} (?:function|exercise)|{n}\W*$" for n in _COMMON_WORDS]
-    name = f"(?:{'|'.join(names)})"
-    quiz, solution = (
-        re.compile("|".join(f"(?:{p})" for p in patterns).replace("NAME", name), re.IGNORECASE)
-        for patterns in (_ABOUT_QUIZ, _FOR_SOLUTION)
-    )
-    return quiz, solution
+def _patterns() -> tuple[re.Pattern, re.Pattern, re.Pattern]:
+    """Return what finds exercises' names, requests about the quiz, and requests for solutions."""
+    names = [rf"\b{re.escape(n.lower())}\b" for n in exercises() if n not in _COMMON_WORDS]
+    names += [rf"`{n}`|\b{n}\(|\b{n} (?:function|exercise)|\b{n}(?=\W*$)" for n in _COMMON_WORDS]
+    patterns = ("|".join(f"(?:{p})" for p in rows) for rows in (_ABOUT_QUIZ, _FOR_SOLUTION))
+    return re.compile("|".join(names)), *map(re.compile, patterns)
 
 
 def request(question: str) -> str | None:
     """Return "quiz" or "solution" where a question asks for that, else None."""
-    text = _OWN.sub("my work", " ".join(question.split()))
-    quiz, solution = _patterns()
+    names, quiz, solution = _patterns()
+    text = _OWN.sub("my work", " ".join(question.lower().split()))
+    text = names.sub("named_exercise", text)
     if solution.search(text):
         return "solution"
     return "quiz" if quiz.search(text) else None

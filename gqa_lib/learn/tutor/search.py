@@ -4,6 +4,7 @@ A section's score adds how often the question's words stand in it (BM25, by plac
 its best single phrase, sentence and emphasised term match: short texts that say the same thing.
 """
 
+import itertools
 import math
 import re
 from collections import Counter
@@ -26,9 +27,8 @@ COVERED = 0.5
 LIGHT = 0.4  # what an everyday word says, when short texts are compared
 OPEN_LESSON, NAMED_LESSON = 1.3, 2.0
 GENERAL = 0.9  # for sections that touch upon everything
-GENERAL_HEADINGS = ("In three lines", "A question worth measuring")
 
-_EMPHASIS = re.compile(r"\*\*?([^*]{2,40}?)\*\*?")
+EMPHASIS = re.compile(r"\*\*?([^*]{2,40}?)\*\*?")
 
 
 @dataclass
@@ -118,7 +118,7 @@ class Index:
         score = self._bm25(entry, terms) / whole + sum(FITS[k] * fit for k, fit in fits.items())
         seen = sum(self.worth(t) for t, there in zip(terms, covered, strict=True) if there)
         score *= (seen / whole) ** COVERED
-        score *= GENERAL if entry.section.heading in GENERAL_HEADINGS else 1
+        score *= GENERAL if entry.section.is_general else 1
         return Found(entry.section, score, score, covered, fits)
 
     def _bm25(self, entry: Entry, terms: list[Term]) -> float:
@@ -133,7 +133,7 @@ class Index:
             for stem, worth in value.items()
             if (often := entry.counts.get(stem))
         )
-        for one, two in zip(terms, terms[1:], strict=False):
+        for one, two in itertools.pairwise(terms):
             if (one.stem, two.stem) in entry.pairs:
                 score += PAIR * (self.weight(one.stem) + self.weight(two.stem))
         return score
@@ -172,7 +172,7 @@ def _texts(section: Section) -> Iterator[tuple[str, str, float]]:
         for sentence in passage.sentences:
             yield "sentence", sentence, 1.0
             if "Key terms" not in sentence:
-                for emphasised in _EMPHASIS.findall(sentence):
+                for emphasised in EMPHASIS.findall(sentence):
                     yield "term", emphasised, 0.0
 
 
@@ -183,7 +183,7 @@ def _entry(section: Section) -> Entry:
         if worth:
             for stem in row:
                 entry.counts[stem] += worth
-            entry.pairs.update(zip(row, row[1:], strict=False))
+            entry.pairs.update(itertools.pairwise(row))
         if kind and row:
             entry.units.append(Unit(kind, frozenset(row)))
     return entry
