@@ -154,7 +154,8 @@ def _map(arguments) -> None:
 
 def _ask(arguments) -> None:
     from gqa_lib.learn.manifest import find_lesson
-    from gqa_lib.learn.tutor.answer import ask, terminal
+    from gqa_lib.learn.tutor.answer import ask
+    from gqa_lib.learn.tutor.showing import terminal
 
     lesson = find_lesson(arguments.lesson).slug if arguments.lesson else None
     reply = ask(" ".join(arguments.question), lesson)

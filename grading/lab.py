@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gqa_lib.learn import places
 from gqa_lib.learn.manifest import Lesson
+from gqa_lib.learn.tutor.chat import put_chat
 from gqa_lib.learn.work import put_lessons
 
 from .settings import class_exchange, is_students_copy, nbgrader_config
@@ -24,6 +25,7 @@ def open_lab(lesson: Lesson, *, browser: bool | None = None, port: int | None = 
     """
     for line in put_lessons():
         print(line)
+    put_chat()
     if class_exchange() is None and not is_students_copy():
         _release_in_the_background()
     port = port or _free_port()

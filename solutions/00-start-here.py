@@ -181,6 +181,14 @@ from gqa_lib.learn.map import lesson_map
 print(lesson_map())
 
 # %% [markdown]
+# ## Ask the tutor
+#
+# The tutor answers from the lessons' own text, the open lesson first, and says so when the course
+# does not cover something. It gives no solutions and no quiz answers. In JupyterLab it is the chat
+# `tutor.chat`; in a terminal, `gqa ask "what is a KV head?"`. In any notebook, run
+# `%load_ext gqa_lib.learn.tutor` once; then a cell whose first line is `%%ask` holds your question.
+
+# %% [markdown]
 # ## Your set-up
 #
 # If something misbehaves, this is what to look at first, or to send along with a question.

@@ -13,13 +13,14 @@ import pytest
 from gqa_lib.cli import main
 from gqa_lib.learn.hints import all_hints
 from gqa_lib.learn.manifest import find_lesson, lessons
-from gqa_lib.learn.tutor.answer import ask, link, markdown, terminal
+from gqa_lib.learn.tutor.answer import ask
 from gqa_lib.learn.tutor.evaluate import kept, measure, read
 from gqa_lib.learn.tutor.lexicon import data, edits, stems
 from gqa_lib.learn.tutor.magic import lesson_of
 from gqa_lib.learn.tutor.passages import plain, sections, sections_of, sentences
 from gqa_lib.learn.tutor.requests import request
 from gqa_lib.learn.tutor.search import index
+from gqa_lib.learn.tutor.showing import link, markdown, terminal
 from grading.source import read_source, source_of
 
 DATA = Path(__file__).parent / "data"
@@ -181,7 +182,8 @@ def test_requests_are_told_from_questions(question, kind):
 def test_every_kept_request_is_refused_and_no_kept_question_is_taken_for_one():
     for questions in kept(DATA).values():
         for question in questions:
-            assert (request(question.text) is not None) == (question.kind == "requests"), question
+            asked_for = request(question.text) is not None
+            assert asked_for == (question.kind == "requests"), question
 
 
 def test_a_request_is_sent_to_the_hints():
@@ -225,7 +227,7 @@ def test_there_are_enough_questions():
 FLOORS = {
     # a little under what was reached, so that an edit of a lesson that breaks it is seen
     "test": {"answered": 0.93, "top-1": 0.85, "top-3": 0.95, "recall": 0.93},
-    "fresh": {"answered": 0.85, "top-1": 0.75, "top-3": 0.90, "recall": 0.85},
+    "fresh": {"answered": 0.90, "top-1": 0.75, "top-3": 0.85, "recall": 0.80},
 }
 
 
@@ -244,7 +246,9 @@ def test_sections_with_the_same_heading_are_linked_to_by_their_cell():
     assert len({s.fragment for s in four}) == len(four) == 3
     assert all(s.fragment == f"cell-id={s.cell_id}" for s in four)
     again = next(s for s in sections() if s.heading == "Measure again")
-    assert link(again).endswith("../04-grouped-query-attention/04-grouped-query-attention.ipynb#Measure-again)")
+    assert link(again).endswith(
+        "../04-grouped-query-attention/04-grouped-query-attention.ipynb#Measure-again)"
+    )
 
 
 def test_asking_from_the_command_line(capsys):
@@ -274,7 +278,9 @@ def test_asking_loads_no_torch_and_no_network():
 
 def test_table_rows_stand_on_their_own_lines():
     reply = ask("what does reset do", "02")
-    assert "\n> - `reset()` | forgets all tokens" in "\n" + markdown(reply).replace("> - ", "\n> - ")
+    assert "\n> - `reset()` | forgets all tokens" in "\n" + markdown(reply).replace(
+        "> - ", "\n> - "
+    )
     assert "- reset() | forgets all tokens" in terminal(reply).splitlines()
 
 
@@ -337,7 +343,9 @@ def say(made, chat, body):
 
 
 def test_the_persona_answers_and_says_which_lesson_is_open():
-    made, chat = persona("02-kv-cache/02-kv-cache.ipynb", "03-multi-query-attention/03-multi-query-attention.ipynb")
+    made, chat = persona(
+        "02-kv-cache/02-kv-cache.ipynb", "03-multi-query-attention/03-multi-query-attention.ipynb"
+    )
     said = say(made, chat, "@Tutor how do i fold the query heads?")
     assert "Open lesson: 03 · Multi-query attention" in said.body
     assert "rendermime:handle-local-link" in said.body

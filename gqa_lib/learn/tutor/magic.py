@@ -6,7 +6,8 @@ from pathlib import Path
 from IPython.display import Markdown, display
 
 from ..manifest import lessons
-from .answer import ask, markdown
+from .answer import ask
+from .showing import markdown
 
 
 def lesson_of(path: str | Path | None) -> str | None:

@@ -56,6 +56,11 @@ class Section:
         """The heading, with that of the section around it where there are several such."""
         return f"{self.parent} › {self.heading}" if self.repeated and self.parent else self.heading
 
+    @property
+    def place(self) -> str:
+        """Where it stands, in words."""
+        return f"lesson {self.lesson.number}, “{self.title}”"
+
 
 def sections() -> list[Section]:
     """Return every section of the course that has text to quote, in order."""
@@ -74,7 +79,9 @@ def _read(lesson: Lesson, path: Path, _state: tuple) -> list[Section]:
 
 def sections_of(lesson: Lesson, notebook: dict) -> list[Section]:
     """Return the sections of one student notebook, in order."""
-    found, above, quiz_level = [], {}, None
+    found: list[Section] = []
+    above: dict[int, str] = {}
+    quiz_level: int | None = None
     for cell in notebook["cells"]:
         if cell["cell_type"] != "markdown" or _is_hidden(cell["metadata"]):
             continue
@@ -103,7 +110,8 @@ def _is_hidden(metadata: dict) -> bool:
 
 def _split(text: str) -> list[tuple[re.Match | None, str]]:
     """Cut a cell at its headings, those within code blocks aside."""
-    parts, fenced = [(None, [])], False
+    parts: list[tuple[re.Match | None, list[str]]] = [(None, [])]
+    fenced = False
     for line in text.splitlines():
         fenced ^= line.lstrip().startswith("```")
         heading = None if fenced else _HEADING.fullmatch(line)
@@ -129,7 +137,7 @@ def sentences(markdown: str) -> list[str]:
     """Return the sentences, list items and table rows of a text, each verbatim on one line."""
     markdown = re.sub(r"^```.*?^```", "", markdown, flags=re.DOTALL | re.MULTILINE)
     markdown = re.sub(r"^\|.*\n\|[-| :]+\|$", "", markdown, flags=re.MULTILINE)  # a table's head
-    found = []
+    found: list[str] = []
     for block in re.split(r"\n\s*\n|\n(?=\s*[-*] |\s*\d+\. |\|)", markdown):
         block = " ".join(block.split())
         if block.startswith("$$") and found:

@@ -9,9 +9,10 @@ from jupyterlab_chat.models import Message, MimeModel, NewMessage
 
 from ..manifest import find_lesson
 from ..places import package_root
-from .answer import ask, markdown, name_of
+from .answer import ask
 from .magic import lesson_of
 from .passages import Section
+from .showing import markdown, name_of
 
 _AS_A_LINK = (
     "background: none; border: none; padding: 0; font: inherit; text-align: left; "

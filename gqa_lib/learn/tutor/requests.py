@@ -27,7 +27,8 @@ _HAND_OVER = (
 _CODE = (
     r"(?:solutions?|answers?|(?:source |python |full |exact )?code|implementations?|"
     r"(?:function|method|class) body|"
-    r"(?:full|whole|complete|finished|working|entire|correct) (?:function|class|method|kernel|cell))"
+    r"(?:full|whole|complete|finished|working|entire|correct) "
+    r"(?:function|class|method|kernel|cell))"
 )
 _EXERCISE = (
     r"(?:exercises?|ex\.? ?\d+|homeworks?|assignments?|task \d+|problem \d+|your code here|"
@@ -60,14 +61,17 @@ _FOR_SOLUTION = [
     r"\bsolutions?(?: (?:folder|files?|cells?|notebooks?|director(?:y|ies))\b|/)",
     r"\bone[- ]liners?\b",
     r"\byour (?:version|implementation|code|answer|solution)\b.*named_exercise",
+    r"\bmodel solutions?\b",
     r"\bhidden (?:tests?|checks?|cases?|cells?)\b",
-    r"\b(?:reference|sample|model|instructor\S*|teacher\S*|official|worked) "
+    r"\b(?:reference|sample|instructor\S*|teacher\S*|official|worked) "
     r"(?:solutions?|implementations?|answers?)\b",
-    rf"\b{_CODE} (?:to|of|for|in|from|behind) .{{0,25}}(?:\b{_EXERCISE}|named_exercise)",
+    rf"\b{_CODE} (?:to|of|for|in|from|behind|(?:that )?goes in(?:to)?) "
+    rf".{{0,25}}(?:\b{_EXERCISE}|named_exercise)",
     rf"(?:\b{_EXERCISE}|named_exercise)\b.{{0,12}}\b(?:solutions?|answers?|code)\b",
     rf"{_BEGINNING}{_MAKE}\b.{{0,60}}(?:\b{_EXERCISE}|named_exercise)",
     rf"\b{_MAKE}\b.{{0,80}}\bfor me\b",
-    rf"{_BEGINNING}{_MAKE} (?:me )?(?:the|some|all the) (?:code|function|class|answers?|solutions?)\b",
+    rf"{_BEGINNING}{_MAKE} (?:me )?(?:the|some|all the) "
+    r"(?:code|function|class|answers?|solutions?)\b",
     rf"\b{_HAND_OVER}\b.{{0,40}}\b{_CODE}\b",
     rf"\b{_HAND_OVER}(?: me)?(?: the| a| your| my)?(?: \w+)? named_exercise",
     r"\bwhat (?:do|should|must|can|shall) (?:i|we) (?:type|write|put|enter|paste|fill)\b"
@@ -76,7 +80,8 @@ _FOR_SOLUTION = [
     r"\b(?:can|could|would|will) (?:you|u) (?:just )?(?:do|solve|write|code|finish) "
     rf"(?:it|this|that|the|my|ex)\b.*(?:\b{_EXERCISE}|named_exercise|for me|$)",
     rf"\b(?:do|cheat (?:on|in|at)) (?:my|the|this) {_EXERCISE}",
-    r"^\W*(?:the )?(?:full |whole )?(?:solutions?|answers?|code)\b(?:\W+(?:please|pls|plz|now|all))*\W*$",
+    r"^\W*(?:the )?(?:full |whole )?(?:solutions?|answers?|code)\b"
+    r"(?:\W+(?:please|pls|plz|now|all))*\W*$",
 ]
 _OWN = re.compile(r"\bmy (?:own )?(?:solutions?|answers?|code)\b")
 _COMMON_WORDS = {"attention", "rotate"}  # names of exercises that are words of the subject, too

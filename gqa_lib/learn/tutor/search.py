@@ -7,9 +7,10 @@ its best single phrase, sentence and emphasised term match: short texts that say
 import itertools
 import math
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from ..manifest import find_lesson
 from .lexicon import Lexicon, Term, data, learn_stems, named_lesson, stems, words
@@ -45,9 +46,15 @@ class Entry:
     """One section as the index knows it."""
 
     section: Section
-    counts: Counter = field(default_factory=Counter)  # stem -> how often, weighted by place
+    counts: dict[str, float] = field(
+        default_factory=lambda: defaultdict(float)
+    )  # stem -> how often, weighted by place
     pairs: set[tuple[str, str]] = field(default_factory=set)
     units: list[Unit] = field(default_factory=list)
+
+    @cached_property
+    def length(self) -> float:
+        return sum(self.counts.values())
 
 
 @dataclass
@@ -78,7 +85,7 @@ class Index:
             stem: COMMON + math.log(1 + (total - n + 0.5) / (n + 0.5)) for stem, n in seen.items()
         }
         self.unknown = COMMON + math.log(1 + (total + 0.5) / 0.5)
-        self._mean = sum(e.counts.total() for e in self.entries) / max(total, 1)
+        self._mean = sum(e.length for e in self.entries) / max(total, 1)
         for entry in self.entries:
             for unit in entry.units:
                 unit.weight = sum(
@@ -127,7 +134,7 @@ class Index:
             for phrase, same in term.also:
                 for stem in phrase:
                     value.setdefault(stem, 1.0 if same else ALIAS)
-        scale = K1 * (1 - B + B * entry.counts.total() / self._mean)
+        scale = K1 * (1 - B + B * entry.length / self._mean)
         score = sum(
             worth * self.weight(stem) * often / (often + scale)
             for stem, worth in value.items()
