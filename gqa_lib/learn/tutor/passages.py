@@ -13,6 +13,7 @@ from pathlib import Path
 from ..manifest import Lesson, lessons
 
 _HEADING = re.compile(r"(#{1,6})\s+(.*)")
+_AS_IS = re.compile(r"[A-Za-z0-9 ,?:'.-]+")  # a heading that a browser leaves as it is in a link
 _QUIZ = re.compile(r"\bquiz|^(three )?(closing )?questions\b|\bcheck yourself\b", re.IGNORECASE)
 _SUMMARY = re.compile(r"<summary>(.*?)</summary>", re.DOTALL)
 _SENTENCE_ENDS = re.compile(r"(?<=[.!?])[\"')*\]]*(?=\s+[\"'(*`\[A-Z0-9$])")
@@ -48,8 +49,13 @@ class Section:
 
     @property
     def fragment(self) -> str:
-        """What follows `#` in a link that JupyterLab jumps to."""
-        return f"cell-id={self.cell_id}" if self.repeated else self.heading.replace(" ", "-")
+        """What follows `#` in a link that JupyterLab jumps to.
+
+        It does not decode what a browser encodes, so other headings are reached by their cell.
+        """
+        if self.repeated or not _AS_IS.fullmatch(self.heading):
+            return f"cell-id={self.cell_id}"
+        return self.heading.replace(" ", "-")
 
     @property
     def title(self) -> str:

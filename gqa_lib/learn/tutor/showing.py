@@ -2,7 +2,6 @@
 
 import textwrap
 from collections.abc import Callable
-from urllib.parse import quote
 
 from .answer import Reply
 from .passages import Section, plain
@@ -12,7 +11,7 @@ from .quoting import flow
 def link(section: Section, root: str = "..") -> str:
     """Return a section as a Markdown link; `root` is where the lessons' folders are."""
     slug = section.lesson.slug
-    return f"[{name_of(section)}]({root}/{slug}/{slug}.ipynb#{quote(section.fragment, safe=',=?')})"
+    return f"[{name_of(section)}]({root}/{slug}/{slug}.ipynb#{section.fragment})"
 
 
 def name_of(section: Section) -> str:
