@@ -79,6 +79,11 @@ def _parser() -> argparse.ArgumentParser:
     reset.add_argument("exercise", nargs="?", help="its name, for example expand_kv")
     reset.add_argument("--all", action="store_true", help="the whole lesson")
 
+    ask = command("ask", _ask, "ask the tutor, who answers from the lessons", places=False)
+    ask.add_argument("question", nargs="+", help="in quotes, for the shell's sake")
+    ask.add_argument("--lesson", help="number or name of the lesson you are in: it comes first")
+    ask.add_argument("--json", action="store_true", help="as {refused, answer, sources}")
+
     bench = command("bench", _bench, "run benchmark notebooks", places=False)
     bench.add_argument("name", nargs="*", help="benchmark (default: all)")
     bench.add_argument("-p", "--param", action="append", default=[], metavar="NAME=VALUE")
@@ -203,6 +208,21 @@ def _reset(arguments) -> None:
             f"`gqa reset {lesson.number} --all` for the whole lesson."
         )
     print(reset(lesson, arguments.exercise))
+
+
+def _ask(arguments) -> None:
+    from gqa_lib.learn.manifest import find_lesson
+    from gqa_lib.learn.tutor.answer import ask
+    from gqa_lib.learn.tutor.showing import terminal
+
+    lesson = find_lesson(arguments.lesson).slug if arguments.lesson else None
+    reply = ask(" ".join(arguments.question), lesson)
+    if arguments.json:
+        import json
+
+        print(json.dumps(reply.as_dict(), ensure_ascii=False))
+    else:
+        print(terminal(reply))
 
 
 def _bench(arguments) -> int:

@@ -13,7 +13,7 @@ from gqa_lib.learn import places
 from gqa_lib.learn.manifest import Lesson, lessons
 from gqa_lib.learn.map import write_map
 from gqa_lib.learn.standing import next_lesson, standings
-from gqa_lib.learn.work import replace_file
+from gqa_lib.learn.tutor.chat import put_chat
 
 NAME, INSTRUCTORS = "desk", "instructor"
 _KINDS = {  # of tabs: what JupyterLab calls them, and what it opens them with
@@ -41,8 +41,8 @@ def arrange(lesson: Lesson | None = None) -> Lesson:
     from jupyterlab_server.workspaces_handler import WorkspacesManager
 
     write_map()
-    if has_tutor() and not (places.work() / "tutor.chat").exists():
-        replace_file(places.work() / "tutor.chat", b"{}\n")
+    if has_tutor():
+        put_chat()
     manager = WorkspacesManager(str(workspaces()))
     try:
         saved = manager.load(NAME)["data"]["layout-restorer:data"]

@@ -188,6 +188,14 @@ check("queries_per_kv_head", queries_per_kv_head, seed=None, cases=[
 # notebook beside; `gqa map` shows the map in the terminal.
 
 # %% [markdown]
+# ## Ask the tutor
+#
+# The tutor answers from the lessons' own text, the open lesson first, and says so when the course
+# does not cover something. It gives no solutions and no quiz answers. In JupyterLab it is the chat
+# `tutor.chat`; in a terminal, `gqa ask "what is a KV head?"`. In any notebook, run
+# `%load_ext gqa_lib.learn.tutor` once; then a cell whose first line is `%%ask` holds your question.
+
+# %% [markdown]
 # ## Your set-up
 #
 # If something misbehaves, this is what to look at first, or to send along with a question.

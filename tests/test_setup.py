@@ -13,7 +13,7 @@ import yaml
 from gqa_lib.learn.places import course_root
 
 ROOT = course_root()
-EXTRAS = ("course", "gpu", "postgres", "test")
+EXTRAS = ("course", "gpu", "postgres", "tutor", "test")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -160,7 +160,7 @@ def test_constraints_pin_every_direct_dependency_without_local_versions():
     assert not [line for line in lines if "+" in line or "@" in line]
     extras = PROJECT["optional-dependencies"]
     direct = PROJECT["dependencies"] + [d for extra in EXTRAS for d in extras[extra]]
-    for extra in ("course", "postgres"):  # the tests need what these need
+    for extra in ("course", "postgres", "tutor"):  # the tests need what these need
         assert direct.count(f"gqa-course[{extra}]") == 1
         direct.remove(f"gqa-course[{extra}]")
     names = {re.split(r"[>=\[]", d)[0].strip().lower() for d in direct}

@@ -73,7 +73,7 @@ def in_a_class() -> bool:
 
 @cache
 def graded_cells(lesson: Lesson) -> tuple[tuple[str, ...], dict[str, float]]:
-    """Return a lesson's exercises, which its quiz is not, and its graded cells with their points."""
+    """Return a lesson's exercises, of which its quiz is none, and its graded cells with points."""
     cells = json.loads(lesson.pristine.read_text(encoding="utf-8"))["cells"]
     ours = [cell["metadata"].get("nbgrader", {}) for cell in cells]
     answered = (c["grade_id"] for c in ours if c.get("solution") and not c.get("grade"))

@@ -1,0 +1,137 @@
+"""Answers a question with two to four sentences of the lessons, or says that it cannot."""
+
+import re
+from dataclasses import dataclass
+
+from . import requests
+from .judge import confidence
+from .lexicon import Term, named_lesson
+from .passages import Section
+from .quoting import flow
+from .quoting import quotes as quotes_of
+from .search import Found, Index, index
+
+CLOSE = 0.7  # a second section this near to the first is quoted, too
+ALSO = 0.65  # one this near is named
+
+_WHY = re.compile(r"\b(?:why|how come|reasons?|what for)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the tutor says.
+
+    `quotes` has the quoted sentences by section, `also` the sections named beside them; where the
+    question is refused both are empty and `said` tells why; else `said` has a language model's
+    words, if there are any, and `quotes` what they stand on.
+    """
+
+    question: str
+    said: str = ""
+    quotes: tuple[tuple[Section, tuple[str, ...]], ...] = ()
+    also: tuple[Section, ...] = ()
+    nearest: Section | None = None
+    note: str = ""  # why a language model's words are not shown
+
+    @property
+    def refused(self) -> bool:
+        return not self.quotes
+
+    @property
+    def quoted(self) -> list[Section]:
+        return [section for section, _ in self.quotes]
+
+    @property
+    def sources(self) -> list[Section]:
+        """The sections quoted and named, best first."""
+        return [*self.quoted, *self.also]
+
+    @property
+    def text(self) -> str:
+        """The answer alone, in Markdown, without its sources."""
+        if self.refused or self.said:
+            return self.said
+        return " ".join(flow(sentences) for _, sentences in self.quotes)
+
+    def as_dict(self) -> dict:
+        """Return what `gqa ask --json` prints."""
+        rows = [{"slug": s.lesson.slug, "section": s.heading} for s in self.sources]
+        return {"refused": self.refused, "answer": self.text, "sources": rows}
+
+
+def ask(question: str, lesson: str | None = None, *, llm: bool = True) -> Reply:
+    """Answer a question from the lessons' own text.
+
+    Args:
+        question: what the learner wants to know.
+        lesson: number or slug of the open lesson: it comes first.
+        llm: whether a language model may put the answer into words, if one is set up.
+    """
+    question = question.strip()[:2000]
+    if kind := requests.request(question):
+        return Reply(question, _no_solution(question, kind, lesson))
+    asked = index()
+    terms, found = asked.rank(question, lesson)
+    if confidence(asked, terms, found) < 0:
+        return _not_covered(question, asked, terms, found)
+    chosen = [found[0], *(f for f in found[1:2] if _near(f, found[0]))]
+    why = bool(_WHY.search(question))
+    quotes = quotes_of(asked, chosen, terms, why)
+    if sum(len(row) for _, row in quotes) < 2:  # a section of one sentence
+        chosen = found[:2]
+        quotes = quotes_of(asked, chosen, terms, why)
+    rest = (f for f in found[len(chosen) : 3] if f.score >= ALSO * found[0].score)
+    also = tuple(f.section for f in rest if not f.section.is_general)
+    reply = Reply(question, "", quotes, also)
+    if llm:
+        from .llm import in_words
+
+        return in_words(reply, [f.section for f in found[:3]])
+    return reply
+
+
+def _near(one: Found, first: Found) -> bool:
+    return one.score >= CLOSE * first.score and one.alone >= CLOSE * first.alone
+
+
+def _no_solution(question: str, kind: str, lesson: str | None) -> str:
+    if kind == "quiz":
+        return (
+            "I do not give answers to quiz questions. Ask about the idea behind the question, and "
+            'I will show where the lessons explain it; for an exercise, `hint("name")` in a cell '
+            "shows its next hint."
+        )
+    name = requests.exercise_in(question) or _numbered(question, lesson) or "name"
+    where = "" if name != "name" else ", with the exercise's name,"
+    return (
+        f'I do not give solutions. `hint("{name}")` in a cell{where} shows the next hint, and the '
+        "check below the exercise says what is probably wrong."
+    )
+
+
+def _numbered(question: str, lesson: str | None) -> str | None:
+    """Return the name of "exercise 3" in the named or open lesson."""
+    number = re.search(r"\b(?:exercise|ex\.?)\s*(\d)", question, re.IGNORECASE)
+    lesson = named_lesson(question) or lesson
+    if not number or not lesson:
+        return None
+    for entry in index().entries:
+        section = entry.section
+        here = lesson in (section.lesson.number, section.lesson.slug)
+        if here and section.heading.startswith(f"Exercise {number[1]} · "):
+            return requests.exercise_in(section.heading)
+    return None
+
+
+def _not_covered(question: str, asked: Index, terms: list[Term], found: list[Found]) -> Reply:
+    strange = [term.word for term in terms if term.elsewhere or not term.known]
+    about = f"“{' '.join(strange)}”" if 0 < len(strange) <= 3 else "that"
+    said = f"The course does not cover {about}, so I stop here."
+    near = None
+    if found and any(
+        there and asked.worth(term) > asked.unknown - 3 and not term.elsewhere
+        for term, there in zip(terms, found[0].covered, strict=True)
+    ):
+        near = found[0].section
+        said += f" The nearest it has is in {near.place}."
+    return Reply(question, said, nearest=near)

@@ -1,0 +1,37 @@
+"""The file of the tutor's chat, beside the lessons' folders."""
+
+import json
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ..places import work
+
+TUTOR = "jupyter-ai-personas::gqa_lib::Tutor"  # what JupyterLab's chat calls the tutor
+_WELCOME = (
+    "Ask me about the lessons. I answer with their own words, the open lesson first, and say so "
+    "when the course does not cover something. I give no solutions and no quiz answers. I run on "
+    "this machine; nothing is sent anywhere unless you set up a language model."
+)
+
+
+def put_chat() -> Path:
+    """Make the chat's file where there is none; return its path.
+
+    It lies beside the lessons' folders, never in one: what is there is handed in.
+    """
+    path = work() / "tutor.chat"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        message = {
+            "type": "msg",
+            "id": uuid.uuid4().hex,
+            "time": datetime.now(UTC).timestamp(),
+            "sender": TUTOR,
+            "body": _WELCOME,
+            "mentions": [],
+        }
+        tutor = {"username": TUTOR, "name": "Tutor", "display_name": "Tutor", "bot": True}
+        chat = {"messages": [message], "users": {TUTOR: tutor}, "attachments": {}, "metadata": {}}
+        path.write_text(json.dumps(chat, indent=2), encoding="utf-8")
+    return path

@@ -1,0 +1,30 @@
+"""The cell magic `%%ask`, for notebooks anywhere."""
+
+import os
+from pathlib import Path
+
+from IPython.display import Markdown, display
+
+from ..manifest import lessons
+from .answer import ask
+from .showing import markdown
+
+
+def lesson_of(path: str | Path | None) -> str | None:
+    """Return the slug of the lesson that a notebook is a copy of, if it is one."""
+    if not path:
+        return None
+    parts = Path(path).parts
+    names = {*parts[-2:-1], Path(path).stem.partition(".")[0]}
+    return next((lesson.slug for lesson in lessons() if lesson.slug in names), None)
+
+
+def ask_cell(line: str, cell: str) -> None:
+    """Answer the question in a cell; the notebook's own lesson comes first."""
+    reply = ask(f"{line} {cell}", lesson_of(os.environ.get("JPY_SESSION_NAME")))
+    display(Markdown(markdown(reply)))
+
+
+def register(shell) -> None:
+    """Add the magic to a running IPython."""
+    shell.register_magic_function(ask_cell, "cell", "ask")

@@ -1,0 +1,56 @@
+"""Shows a reply: as Markdown in notebooks and the chat, as plain text in a terminal."""
+
+import textwrap
+from collections.abc import Callable
+
+from .answer import Reply
+from .passages import Section, plain
+from .quoting import flow
+
+
+def link(section: Section, root: str = "..") -> str:
+    """Return a section as a Markdown link; `root` is where the lessons' folders are."""
+    slug = section.lesson.slug
+    return f"[{name_of(section)}]({root}/{slug}/{slug}.ipynb#{section.fragment})"
+
+
+def name_of(section: Section) -> str:
+    """Return a section's name with that of its lesson."""
+    return f"Lesson {section.lesson.number}, {section.title}"
+
+
+def markdown(reply: Reply, link: Callable[[Section], str] = link) -> str:
+    """Return a reply as Markdown: what is quoted, each with its section, and what else to read.
+
+    Args:
+        reply: what the tutor says.
+        link: how a section is linked to; as from a notebook in its lesson's folder unless given.
+    """
+    if reply.refused:
+        if reply.nearest is None:
+            return reply.said
+        return reply.said.replace(reply.nearest.place, link(reply.nearest))
+    parts = [reply.said] if reply.said else []
+    for section, sentences in reply.quotes:
+        parts += [f"> {flow(sentences, '> ')}", link(section)]
+    if reply.also:
+        parts.append("See also: " + "; ".join(map(link, reply.also)))
+    if reply.note:
+        parts.append(f"*{reply.note}*")
+    return "\n\n".join(parts)
+
+
+def terminal(reply: Reply) -> str:
+    """Return a reply as plain text."""
+    if reply.refused:
+        return textwrap.fill(plain(reply.said), 88)
+    parts = [textwrap.fill(plain(reply.said), 88)] if reply.said else []
+    for section, sentences in reply.quotes:
+        parts += [textwrap.fill(plain(line), 88) for line in flow(sentences).splitlines() if line]
+        parts.append(f"  -- lesson {section.lesson.number}, {section.title}")
+    if reply.also:
+        named = "; ".join(f"lesson {s.lesson.number}, {s.title}" for s in reply.also)
+        parts.append(textwrap.fill(f"See also: {named}", 88, subsequent_indent="  "))
+    if reply.note:
+        parts.append(f"({reply.note})")
+    return "\n".join(parts)
