@@ -136,14 +136,18 @@ def test_a_lesson_leaves_out_the_learners_own_record():
     assert [cell.source for cell in made.cells if cell.cell_type == "code"] == ["x = 1"]
 
 
-def test_a_section_of_a_lesson_is_linked_as_jupyterlab_links_it():
-    link = nbformat.v4.new_markdown_cell(
-        "[x](../a/a.ipynb#What-is-a-head%3F) [y](https://z.org/#b)"
+def test_a_section_is_reached_by_the_name_that_lessons_use(tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "a.md").write_text("# A\n\n## What is a head?\n\n## Exercise 2 · `x_y`, fast\n")
+    (source / "index.md").write_text(
+        "# Here\n\n[x](a.md#What-is-a-head?) [y](a.md#exercise-2-x_y-fast)\n\n"
+        "```{toctree}\na\n```\n"
     )
-    student = nbformat.v4.new_notebook(cells=[link], metadata={"kernelspec": PYTHON})
-    made = dress.lesson_page(student, None, lessons()[0]).cells[0].source
-    assert made == "[x](<../a/a.ipynb#What-is-a-head?>) [y](https://z.org/#b)"
+    assert make_pages(source, tmp_path / "html") == []
+    assert links.broken(tmp_path / "html") == []
     assert slug("What is a head?") == "What-is-a-head?"
+    assert slug("Exercise 2 · x_y, fast") == "exercise-2-x_y-fast"
 
 
 def test_the_map_and_the_contents_have_every_lesson(site):

@@ -1,7 +1,6 @@
 """Makes a page of an executed notebook: the student's cells, and outputs that a page can show."""
 
 import re
-from urllib.parse import unquote
 
 import nbformat
 from nbformat import NotebookNode
@@ -15,7 +14,6 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 _NEEDS_A_KERNEL = "*What is here can be moved, and that needs Python: open the notebook.*"
 _MAP_IS_A_PAGE = "*The map is [a page of its own](../../map.md) here.*"
 _RUNS_FOR_A_LEARNER = re.compile(r"^wrap_up\(", re.MULTILINE)  # it shows a record, and here is none
-_ANCHOR = re.compile(r"\]\((?P<page>(?!https?:)[^)\s#]*)#(?P<section>[^)\s]+)\)")
 
 
 def lesson_page(student: NotebookNode, executed: NotebookNode | None, lesson: Lesson):
@@ -32,8 +30,6 @@ def lesson_page(student: NotebookNode, executed: NotebookNode | None, lesson: Le
     page = nbformat.from_dict(student)
     outputs = {cell.id: cell.get("outputs", []) for cell in executed.cells} if executed else {}
     for cell in page.cells:
-        if cell.cell_type == "markdown":
-            cell.source = _ANCHOR.sub(_read_anchor, cell.source)
         if cell.cell_type == "code":
             found = [] if is_solution(cell) else outputs[cell.id] if executed else []
             cell.outputs = [shown(output) for output in found]
@@ -60,11 +56,6 @@ def benchmark_page(notebook: NotebookNode, executed: NotebookNode | None) -> Not
         cell.metadata = NotebookNode()
     _say(page, executed, "It ran at its defaults; `gqa bench` takes other parameters.")
     return page
-
-
-def _read_anchor(found: re.Match) -> str:
-    """Return a link to a section with its anchor as the section's heading has it, not encoded."""
-    return f"](<{found['page']}#{unquote(found['section'])}>)"
 
 
 def _is_for_a_learner(cell: NotebookNode) -> bool:

@@ -11,6 +11,7 @@ from gqa_lib.records import read, recorded
 from gqa_lib.records.report import report
 
 from ..quizbank import CLAIMS, Question, load_bank
+from . import slug
 
 CLAIM_TITLES = {
     "what_gqa_is": "What grouped-query attention is",
@@ -161,7 +162,7 @@ def records() -> str:
 
 def link(lesson: Lesson, section: str = "") -> str:
     """Return a Markdown link from a page at the top to a lesson, or to a section of it."""
-    anchor = "#" + section.replace(" ", "-") if section else ""
+    anchor = f"#{slug(section)}" if section else ""
     return f"[{int(lesson.number)} · {lesson.title}](<{_page(lesson)}.ipynb{anchor}>)"
 
 
