@@ -121,9 +121,18 @@ def test_a_widget_keeps_the_text_that_stands_in_for_it():
     assert shown.data == {"text/markdown": "Q04"}
 
 
-def test_a_drawn_map_becomes_a_link_to_the_map():
-    drawn = nbformat.v4.new_output("display_data", {"text/markdown": "```mermaid\nflowchart\n```"})
-    assert "map.md" in dress.shown(drawn).data["text/markdown"]
+@pytest.mark.parametrize(
+    ("put_out", "page"),
+    [
+        ("```mermaid\nflowchart\n```", "map.html"),
+        ("15 questions, drawn for ann, attempt 1.\n\n**1 · Q30.** Why?", "questions.html"),
+    ],
+)
+def test_what_is_a_learners_own_becomes_a_link_to_what_is_everyones(put_out, page):
+    output = nbformat.v4.new_output("display_data", {"text/markdown": put_out})
+    data = dress.shown(output).data
+    assert page in data["text/markdown"]
+    assert "ann" not in str(data)
 
 
 def test_a_lesson_leaves_out_the_learners_own_record():

@@ -12,7 +12,11 @@ from .execute import MADE
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 _NEEDS_A_KERNEL = "*What is here can be moved, and that needs Python: open the notebook.*"
-_MAP_IS_A_PAGE = "*The map is [a page of its own](../../map.md) here.*"
+_MAP_IS_A_PAGE = "*The map is [a page of its own](../../map.html) here.*"
+_QUESTIONS_ARE_A_PAGE = (
+    "*Each learner draws other questions; [all of them](../../questions.html) are here.*"
+)
+_DRAWN = re.compile(r"\d+ questions,? drawn for ")  # and then the name of who made the site
 _RUNS_FOR_A_LEARNER = re.compile(r"^wrap_up\(", re.MULTILINE)  # it shows a record, and here is none
 
 
@@ -82,8 +86,11 @@ def shown(output: NotebookNode) -> NotebookNode:
     data = output.get("data")
     if data is None:
         return output
-    if "```mermaid" in data.get("text/markdown", ""):
+    markdown = data.get("text/markdown", "")
+    if "```mermaid" in markdown:
         output.data = NotebookNode({"text/markdown": _MAP_IS_A_PAGE})
+    elif _DRAWN.match(markdown):
+        output.data = NotebookNode({"text/markdown": _QUESTIONS_ARE_A_PAGE})
     elif WIDGET in data:
         rest = {kind: data[kind] for kind in ("text/html", "text/markdown") if kind in data}
         output.data = NotebookNode(rest or {"text/markdown": _NEEDS_A_KERNEL})
