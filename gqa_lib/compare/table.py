@@ -130,7 +130,7 @@ def gains(found: list[dict]) -> list[str]:
         if p["own"]
     }
     return [
-        f"batch {where[0]}, {where[1]} tokens, d {where[2]}: {Hkv} KV heads {many / few:.2f}x "
+        f"batch {where[0]}, {where[1]} tokens, d {where[2]}: {_kv_heads(Hkv)} {many / few:.2f}x "
         f"faster than {more}, of {more / Hkv:g} by bytes"
         for (where, Hkv), few in own.items()
         for (there, more), many in own.items()
@@ -138,10 +138,34 @@ def gains(found: list[dict]) -> list[str]:
     ]
 
 
+def against_first(found: list[dict]) -> str:
+    """Return in words how many times faster each point's choice is than the first point's.
+
+    Args:
+        found: points with an own arm, as from `points`, that differ in their KV heads.
+    """
+    first, *others = found
+    said = []
+    for point in others:
+        speedup = first["timing"]["median"] / point["timing"]["median"]
+        noisy = " (noisy)" if point["noisy"] or first["noisy"] else ""
+        said.append(f"{_kv_heads(point['num_kv_heads'])} {speedup:.2f}x{noisy}")
+    return f"against {_kv_heads(first['num_kv_heads'])}: {', '.join(said) or 'nothing else'}"
+
+
+def _kv_heads(count):
+    return f"{count} KV head{'s' * (count > 1)}"
+
+
 def not_timed(rows: list[dict]) -> list[str]:
     """Return the arms that were not timed, each with the reason and at how many points."""
-    reasons = defaultdict(int)
+    reasons = defaultdict(list)
     for row in rows:
         if row["kind"] == "arm" and row["status"] != "timed":
-            reasons[row["arm"], row["reason"].splitlines()[0][:110]] += 1
-    return [f"not timed at {n} points: {arm}: {why}" for (arm, why), n in reasons.items()]
+            why = row["reason"].splitlines()[0][:100]
+            reasons[row["arm"], why].append(row.get("times_the_fastest"))
+    lines = []
+    for (arm, why), times in reasons.items():
+        worst = f", {max(times):.0f} at worst" if times[0] else ""
+        lines.append(f"not timed at {len(times)} points: {arm}: {why}{worst}")
+    return lines

@@ -140,17 +140,14 @@ def same(row):
     return row["batch_size"], row["context"], row["head_dim"]
 
 compared = [list(group) for _, group in groupby((row for row in found if row["own"]), key=same)]
-gains = [", ".join(f"{row['num_kv_heads']} KV heads {group[0]['timing']['median'] / row['timing']['median']:.1f}x"
-                   for row in group[1:]) for group in compared]
-for (first, *others), gain in zip(compared, gains):
-    where = f"batch {first['batch_size']}, {first['context']} tokens, d {first['head_dim']}"
+for group in compared:
+    where = f"batch {group[0]['batch_size']}, {group[0]['context']} tokens, d {group[0]['head_dim']}"
     fig = plots.decode_time_plot(
-        {row["num_kv_heads"]: row["timing"] for row in (first, *others)},
-        {row["num_kv_heads"]: row["predicted_s"] for row in (first, *others)}, num_heads=num_heads,
-        title=f"Against {first['num_kv_heads']} KV heads: {gain or 'no other count'}",
-        note=f"{where}, {dtype}, {machine.name}")
-    plots.show(fig, alt=f"Measured and predicted decode time by KV heads at {where}. "
-               f"Speed-up over {first['num_kv_heads']} KV heads: {gain}.")
+        {row["num_kv_heads"]: row["timing"] for row in group},
+        {row["num_kv_heads"]: row["predicted_s"] for row in group}, num_heads=num_heads,
+        title=f"Decoding {table.against_first(group)}", note=f"{where}, {dtype}, {machine.name}")
+    plots.show(fig, alt=f"Measured and predicted decode time by KV heads at {where}: "
+               f"speed-up {table.against_first(group)}.")
 
 # %% [markdown]
 # Every arm, as its speed over the library's choice (below 1: slower):
@@ -178,7 +175,7 @@ show_recorded("decode")
 # whole model.
 
 # %%
-finding = f"Against {compared[0][0]['num_kv_heads']} KV heads: {gains[0]} (measured, {dtype}, {place})."
+finding = f"Decoding {table.against_first(compared[0])} (measured, {dtype}, {place})."
 result = {"benchmark": "decode-latency", "finding": finding, "rows": found, "environment": about,
           "left_out": left_out, "bandwidth_bytes_per_s": machine.bandwidth_bytes_per_s,
           "flops_per_s": machine.flops_per_s, "provenance": machine.provenance, "samples": "samples.jsonl"}

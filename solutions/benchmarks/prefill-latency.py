@@ -11,7 +11,7 @@
 # `gqa bench prefill-latency -p 'prompt_length=[1024,8192]'`, or `papermill` with the parameters below.
 
 # %% tags=["parameters"]
-prompt_length: list = [512, 1024]  # tokens of the prompt; one or several
+prompt_length: list = [256, 512]  # tokens of the prompt; one or several
 batch_size: int = 1  # prompts together
 num_kv_heads: list = [32, 8, 1]  # KV heads; the first is what the others are compared with
 num_heads: int = 32  # query heads
@@ -127,16 +127,14 @@ for row in found:
 
 # %%
 compared = [list(group) for _, group in groupby(found, key=lambda row: row["context"])]
-gains = [[group[0]["timing"]["median"] / row["timing"]["median"] for row in group[1:]] for group in compared]
-for (first, *others), gain in zip(compared, gains):
-    said = ", ".join(f"{row['num_kv_heads']} KV heads {g:.2f}x" for row, g in zip(others, gain))
+for group in compared:
+    where = f"batch {batch_size}, {group[0]['context']} tokens"
     fig = plots.decode_time_plot(
-        {row["num_kv_heads"]: row["timing"] for row in (first, *others)},
-        {row["num_kv_heads"]: row["predicted_s"] for row in (first, *others)}, num_heads=num_heads,
-        title=f"Prefill against {first['num_kv_heads']} KV heads: {said or 'no other count'}",
-        note=f"batch {batch_size}, {first['context']} tokens, {dtype}, {machine.name}")
-    plots.show(fig, alt=f"Measured and predicted prefill time by KV heads at {first['context']} tokens. "
-               f"Speed-up over {first['num_kv_heads']} KV heads: {said}.")
+        {row["num_kv_heads"]: row["timing"] for row in group},
+        {row["num_kv_heads"]: row["predicted_s"] for row in group}, num_heads=num_heads,
+        title=f"Prefill {table.against_first(group)}", note=f"{where}, {dtype}, {machine.name}")
+    plots.show(fig, alt=f"Measured and predicted prefill time by KV heads at {where}: "
+               f"speed-up {table.against_first(group)}.")
 
 # %% [markdown]
 # ## What this does not say
@@ -146,9 +144,8 @@ for (first, *others), gain in zip(compared, gains):
 # can shorten time to first token without touching prefill.
 
 # %%
-finding = ", ".join(f"{row['num_kv_heads']} KV heads {g:.2f}x" for row, g in zip(compared[-1][1:], gains[-1]))
-finding = (f"Prefill of {compared[-1][0]['context']} tokens against {compared[-1][0]['num_kv_heads']} KV heads: "
-           f"{finding or 'no other count'} (measured, {dtype}, {place}).")
+finding = (f"Prefill of {compared[-1][0]['context']} tokens {table.against_first(compared[-1])} "
+           f"(measured, {dtype}, {place}).")
 result = {"benchmark": "prefill-latency", "finding": finding, "rows": found, "environment": about,
           "left_out": left_out, "bandwidth_bytes_per_s": machine.bandwidth_bytes_per_s,
           "flops_per_s": machine.flops_per_s, "provenance": machine.provenance, "samples": "samples.jsonl"}
