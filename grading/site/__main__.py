@@ -17,9 +17,12 @@ def main() -> int:
         default=course_root() / "build" / "site",
         help="folder for the site, its sources and what was run (default: build/site)",
     )
-    problems = build_site(parser.parse_args().out)
+    out = parser.parse_args().out
+    problems = build_site(out)
     for problem in problems:
         print(problem)
+    if not problems:
+        print(f"The site: {out / 'html' / 'index.html'}")
     return len(problems) > 0
 
 
