@@ -4,7 +4,7 @@ export PYTHON PIP_ARGS
 GQA := .venv/bin/gqa
 PYTEST := .venv/bin/python -m pytest
 
-.PHONY: help lab test test-all demo bench build course tests lint
+.PHONY: help lab test test-all demo bench build site course site-tools tests lint
 
 help:
 	@echo "make lab       open the course in JupyterLab"
@@ -12,10 +12,14 @@ help:
 	@echo "make test-all  the same with the slow tests"
 	@echo "make demo      a learner's round and two benchmarks in the terminal"
 	@echo "make bench     the benchmark notebooks at their defaults"
+	@echo "make site      the course as a static site, run, in build/site/html"
 	@echo "make build     make notebooks/ from solutions/"
 
 course:
 	@scripts/setup.sh course
+
+site-tools:
+	@scripts/setup.sh site
 
 tests:
 	@scripts/setup.sh test
@@ -31,6 +35,9 @@ bench: course
 
 build: course
 	@$(GQA) build
+
+site: site-tools
+	@.venv/bin/python -m grading.site
 
 lint: tests
 	@.venv/bin/ruff check .

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes .venv and installs the course into it. Does nothing when nothing changed.
-#   scripts/setup.sh course|test        PYTHON and PIP_ARGS are passed through
+#   scripts/setup.sh course|site|test    PYTHON and PIP_ARGS are passed through
 set -eu
 cd "$(dirname "$0")/.."
 extra=${1:-course}
@@ -29,7 +29,11 @@ find_python() {
 }
 
 wanted="$(cat pyproject.toml constraints.txt | cksum) $(pwd) ${PIP_ARGS:-}"
-for done_extra in "$extra" test; do # what the tests need contains what the course needs
+case $extra in # what the tests need contains what the site needs, and that what the course needs
+    course) enough="course site test" ;;
+    *) enough="$extra test" ;;
+esac
+for done_extra in $enough; do
     if [ "$(cat ".venv/installed-$done_extra" 2>/dev/null)" = "$wanted" ] &&
         .venv/bin/python -c 'import gqa_lib' 2>/dev/null; then exit 0; fi
 done

@@ -792,7 +792,7 @@ def line(cells, tag):
 
 body = "".join(line([tell(c) for tell in columns.values()], "td") for c in picked)
 HTML("<style>.kv th {position: sticky; top: 0; background: var(--jp-layout-color0, white)}</style>"
-     "<div class='kv' style='max-height: 30em; overflow: auto'><table><caption>KV cache of real models"
+     "<div class='kv' tabindex='0' style='max-height: 30em; overflow: auto'><table><caption>KV cache of real models"
      f" in bf16, derived from their configs</caption>{line(columns, 'th')}{body}</table></div>")
 
 # %%

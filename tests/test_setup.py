@@ -13,7 +13,7 @@ import yaml
 from gqa_lib.learn.places import course_root
 
 ROOT = course_root()
-EXTRAS = ("course", "gpu", "postgres", "tutor", "test")
+EXTRAS = ("course", "gpu", "postgres", "site", "tutor", "test")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -122,9 +122,13 @@ def test_success_is_remembered_until_the_dependencies_change(fresh):
     (fresh.clone / "pyproject.toml").write_text("changed")
     fresh(PIP_ARGS="--index-url there")
     assert installs() == 2
-    fresh("test", PIP_ARGS="--index-url there")
+    fresh("site", PIP_ARGS="--index-url there")
     fresh("course", PIP_ARGS="--index-url there")
     assert installs() == 3
+    fresh("test", PIP_ARGS="--index-url there")
+    fresh("site", PIP_ARGS="--index-url there")
+    fresh("course", PIP_ARGS="--index-url there")
+    assert installs() == 4
 
 
 def test_an_environment_that_broke_is_made_again(fresh):
@@ -160,7 +164,7 @@ def test_constraints_pin_every_direct_dependency_without_local_versions():
     assert not [line for line in lines if "+" in line or "@" in line]
     extras = PROJECT["optional-dependencies"]
     direct = PROJECT["dependencies"] + [d for extra in EXTRAS for d in extras[extra]]
-    for extra in ("course", "postgres", "tutor"):  # the tests need what these need
+    for extra in ("course", "postgres", "site", "tutor"):  # each is needed by one other
         assert direct.count(f"gqa-course[{extra}]") == 1
         direct.remove(f"gqa-course[{extra}]")
     names = {re.split(r"[>=\[]", d)[0].strip().lower() for d in direct}

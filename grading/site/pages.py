@@ -1,0 +1,187 @@
+"""The pages of the site that are not notebooks, as MyST Markdown made from the course's files."""
+
+import html
+import re
+from collections.abc import Iterator
+
+from gqa_lib import bench
+from gqa_lib.learn.manifest import Lesson, find_lesson, lessons, manifest
+from gqa_lib.learn.places import course_root
+from gqa_lib.records import read, recorded
+from gqa_lib.records.report import report
+
+from ..quizbank import CLAIMS, Question, load_bank
+from . import slug
+
+CLAIM_TITLES = {
+    "what_gqa_is": "What grouped-query attention is",
+    "kv_memory_4_8x": "A cache 4 to 8 times smaller",
+    "decode_bandwidth": "Decoding is bound by bandwidth",
+    "throughput_when_memory_bound": "Throughput where memory decides",
+    "workload_economics": "What it saves depends on the workload",
+    "kv_variance_benchmarks": "How long requests are, and what a benchmark must do about it",
+    "picking_group_count": "Choosing the number of KV heads",
+    "matches_mha_quality": "Quality beside multi-head attention",
+    "predicting_quality": "Predicting quality",
+    "mqa_compute_savings": "What multi-query attention saves in arithmetic",
+    "no_help_when_compute_bound": "Where arithmetic decides",
+    "post_training_addition": "Adding it to a trained model",
+    "related_kv_techniques": "Other ways to a smaller cache",
+}
+
+
+def home() -> str:
+    """Return the first page: what README says first, the map, and how the site hangs together."""
+    readme = (course_root() / "README.md").read_text(encoding="utf-8")
+    intro = readme.partition("## The lessons")[0].replace("docs/jupyterlab.png", "jupyterlab.png")
+    return (
+        f"{intro.strip()}\n\n## The map\n\n{course_cards()}\n\n" + "\n\n".join(_contents()) + "\n"
+    )
+
+
+def map_page() -> str:
+    """Return the map of the course: the drawing and a table."""
+    rows = ["| | lesson | minutes | needs | what it tests |", "|--|--|--:|--|--|"]
+    rows += [
+        f"| {one.number} | {link(one)} | {one.minutes} | {', '.join(one.prerequisites)} "
+        f"| {one.claim} |"
+        for one in lessons()
+    ]
+    table = "\n".join(rows)
+    hours = sum(one.minutes for one in lessons()) / 60
+    return (
+        f"# The map\n\n{course_cards()}\n\n## All lessons\n\n{table}\n\n"
+        f"{len(lessons())} lessons, about {hours:.0f} hours.\n"
+    )
+
+
+def course_cards() -> str:
+    """Return the lessons as HTML: a row of cards for each part, in the order of the course."""
+    rows = []
+    for part in dict.fromkeys(one.part for one in lessons()):
+        cards = "".join(_card(one) for one in lessons() if one.part == part)
+        title = f'<p class="map-part">{html.escape(part)}</p>'
+        rows.append(f'{title}<ol class="map-row">{cards}</ol>')
+    return f'<div class="map">{"".join(rows)}</div>'
+
+
+def _card(lesson: Lesson) -> str:
+    needs = [str(int(number)) for number in lesson.prerequisites]
+    after = f"after {_spoken(needs)}" if needs else "begin here"
+    return (
+        f'<li><a class="map-card" href="{_page(lesson)}.html">'
+        f'<span class="map-number">{int(lesson.number)}</span>'
+        f'<span class="map-title">{html.escape(lesson.title)}</span>'
+        f'<span class="map-note">{lesson.minutes} minutes<br>{after}</span></a></li>'
+    )
+
+
+def _spoken(numbers: list[str]) -> str:
+    if len(numbers) > 3:
+        return f"{numbers[0]} to {numbers[-1]}"
+    return " and ".join(filter(None, [", ".join(numbers[:-1]), numbers[-1]]))
+
+
+def glossary() -> str:
+    """Return the glossary: every key term, what it means where course.toml says so, and where."""
+    told = manifest().get("terms", {})
+    names = {*told, *(name for lesson in lessons() for name in lesson.key_terms)}
+    entries = [_entry(name, told.get(name)) for name in sorted(names, key=str.lower)]
+    body = "\n\n".join(entries)
+    return f"# Glossary\n\n::::{{glossary}}\n{body}\n::::\n"
+
+
+def _entry(name: str, told: dict | None) -> str:
+    teach = [lesson for lesson in lessons() if name in lesson.key_terms]
+    lines = []
+    if told:
+        meaning, lesson = told["means"], find_lesson(told["lesson"])
+        lines.append(meaning[0].upper() + meaning[1:])
+        teach = [one for one in teach if one != lesson]
+        lines.append(f"Explained in {link(lesson, told['section'])}.")
+    if teach:
+        also = "Also in" if told else "In"
+        lines.append(f"{also} {', '.join(link(one) for one in teach)}.")
+    return f"{name}\n  {' '.join(lines)}"
+
+
+def questions() -> str:
+    """Return the quiz bank without its answers, by claim."""
+    parts = [
+        "# Questions to test yourself\n\nThe bank that the quiz is drawn from. Answer first, with "
+        "paper where you like, then open the lesson that explains it. Answers are not here: the "
+        "quiz is graded, and its feedback explains every option."
+    ]
+    for claim in CLAIMS:
+        asked = [one for one in load_bank() if one.claim == claim]
+        parts += [f"## {CLAIM_TITLES[claim]}", *(_question(one) for one in asked)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _question(one: Question) -> str:
+    options = "".join(f"<li>{_with_code(option.text)}</li>" for option in one.options)
+    known = [lesson for lesson in lessons() if lesson.number == one.lesson]
+    where = f"Explained in {link(known[0])}." if known else "Its lesson is not written yet."
+    stem = f'<p><span class="question-id">{one.id}</span> {_with_code(one.stem)}</p>'
+    return f'<div class="question">{stem}<ol type="A">{options}</ol>\n\n{where}\n\n</div>'
+
+
+def _with_code(text: str) -> str:
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
+
+
+def benchmarks(findings: dict[str, str]) -> str:
+    """Return the page above the benchmarks.
+
+    Args:
+        findings: name -> what it found in the run shown, "" if it was not run.
+    """
+    rows = ["| benchmark | what it found here |", "|--|--|"]
+    rows += [f"| [{name}](benchmarks/{name}.ipynb) | {said} |" for name, said in findings.items()]
+    table = "\n".join(rows)
+    return (
+        "# Benchmarks\n\nEach states what it expects before it measures. They were run at their "
+        "defaults on one machine, named on each page; [recorded runs](records.md) are kept from "
+        f"others.\n\n{table}\n"
+    )
+
+
+def records() -> str:
+    """Return the runs kept from other machines, each labelled as recorded."""
+    parts = [
+        "# Recorded runs\n\nNothing here was measured for this site: these runs are kept from "
+        "other machines, each with its machine and its date."
+    ]
+    for path in reversed(recorded()):
+        parts.append(f"## {path.stem}\n\nRecorded, not measured now.\n\n```text\n")
+        parts[-1] += report(read(path)) + "\n```"
+    if not recorded():
+        parts.append("No run has been kept yet; `gqa_lib/records/README.md` says how one is made.")
+    return "\n\n".join(parts) + "\n"
+
+
+def link(lesson: Lesson, section: str = "") -> str:
+    """Return a Markdown link from a page at the top to a lesson, or to a section of it."""
+    anchor = f"#{slug(section)}" if section else ""
+    return f"[{int(lesson.number)} · {lesson.title}](<{_page(lesson)}.ipynb{anchor}>)"
+
+
+def _page(lesson: Lesson) -> str:
+    return f"lessons/{lesson.slug}/{lesson.slug}"
+
+
+def _contents() -> Iterator[str]:
+    for part in dict.fromkeys(one.part for one in lessons()):
+        pages = [
+            f"{int(one.number)} · {one.title} <{_page(one)}>"
+            for one in lessons()
+            if one.part == part
+        ]
+        yield _toctree(part, pages)
+    measured = [f"benchmarks/{name}" for name in bench.benchmarks()]
+    yield _toctree("Measure", ["benchmarks", *measured, "records"])
+    yield _toctree("Look up", ["map", "glossary", "questions"])
+
+
+def _toctree(caption: str, pages: list[str]) -> str:
+    return f"```{{toctree}}\n:hidden:\n:caption: {caption}\n\n" + "\n".join(pages) + "\n```"

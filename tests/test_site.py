@@ -1,0 +1,277 @@
+"""The site: outputs but no solutions, links that lead somewhere, nothing from outside."""
+
+import re
+from functools import cache
+
+import nbformat
+import pytest
+from bs4 import BeautifulSoup
+
+from gqa_lib import bench
+from gqa_lib.learn.manifest import lessons
+from grading.quizbank import CLAIMS, load_bank
+from grading.site import dress, execute, links, pages, slug
+from grading.site.build import build_site, make_pages
+from grading.source import read_source, source_of
+
+RUN = ["01", "05", "kv-footprint"]  # a page of each kind with its outputs; 05 has sliders
+SECRET = re.compile(r"### BEGIN (?:SOLUTION|HIDDEN TESTS).*?\n(.*?)### END", re.DOTALL)
+PYTHON = {"name": "python3", "display_name": "Python 3"}
+FEWEST = 15  # characters: a shorter line says nothing, as `return out`
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The site with a few of its pages run."""
+    out = tmp_path_factory.mktemp("site")
+    problems = build_site(out, RUN)
+    assert problems == []
+    return out / "html"
+
+
+def page(site, path):
+    return BeautifulSoup((site / f"{path}.html").read_text("utf-8"), "html.parser")
+
+
+def lesson_page(site, number):
+    slug = next(one.slug for one in lessons() if one.number == number)
+    return page(site, f"lessons/{slug}/{slug}")
+
+
+def squeezed(text):
+    return " ".join(text.split())
+
+
+@cache
+def secrets():
+    """Lines that no student is given: of solutions and hidden tests, and what the key says."""
+    given, found = "", []
+    for lesson in lessons():
+        student = nbformat.read(lesson.pristine, as_version=4)
+        given += squeezed("\n".join(cell.source for cell in student.cells))
+        for cell in read_source(source_of(lesson)).cells:
+            found += [line for region in SECRET.findall(cell.source) for line in region.split("\n")]
+    for path in bench.benchmarks().values():
+        given += squeezed("\n".join(c.source for c in nbformat.read(path, as_version=4).cells))
+    found += [option.why for one in load_bank() for option in one.options]
+    lines = {squeezed(line) for line in found}
+    return {line for line in lines if len(line) > FEWEST and line not in given}
+
+
+def leaks(site):
+    """Return the secret lines that the site's files hold, with the file."""
+    found = []
+    for path in site.rglob("*"):
+        if path.suffix in (".html", ".js", ".json", ".txt", ".md", ".ipynb", ".py", ".inv", ""):
+            if path.is_dir() or site / "_static" / "mathjax" in path.parents:
+                continue
+            text = path.read_text("utf-8", errors="replace")
+            shown = BeautifulSoup(text, "html.parser").get_text() if path.suffix == ".html" else ""
+            texts = (squeezed(text), squeezed(shown))
+            found += [(path.name, line) for line in secrets() if any(line in t for t in texts)]
+    return found
+
+
+def test_no_solution_hidden_test_or_key_is_in_any_file(site):
+    assert len(secrets()) > 600
+    assert leaks(site) == []
+    assert not list(site.rglob("*.ipynb")) + list(site.rglob("*.md"))
+
+
+def test_a_solution_that_slipped_in_would_be_found(site, tmp_path):
+    lesson = lessons()[5]
+    solved = execute.executed_lesson(lesson, site.parent / "executed")
+    answer = next(c for c in solved.cells if "BEGIN SOLUTION" in c.source)
+    (tmp_path / "x.html").write_text(f"<pre><span>{answer.source}</span></pre>")
+    assert leaks(tmp_path)
+
+
+def test_a_lesson_has_its_outputs_and_its_exercises_are_open(site):
+    shown = lesson_page(site, "01")
+    text = shown.get_text()
+    assert "raise NotImplementedError" in text
+    assert "✓ causal_mask: all" in text  # what the check says of a right answer
+    assert "same mask: True" in text
+    assert "The exercises were solved to run this page" in squeezed(text)
+    figures = shown.select(".cell_output img")
+    assert figures
+    assert all(figure["alt"] for figure in figures)
+    assert shown.select_one("span.math")
+
+
+def test_a_lesson_that_was_not_run_says_so(site):
+    shown = lesson_page(site, "03")
+    assert "Not run for this page" in shown.get_text()
+    assert not shown.select(".cell_output")
+
+
+def test_sliders_are_replaced_by_a_sentence(site):
+    text = lesson_page(site, "05").get_text()
+    assert "Dropdown(" not in text
+    assert "that needs Python: open the notebook" in text
+
+
+def test_a_widget_keeps_the_text_that_stands_in_for_it():
+    widget = {"model_id": "1"}
+    shown = dress.shown(
+        nbformat.v4.new_output(
+            "display_data", {dress.WIDGET: widget, "text/markdown": "Q04", "text/plain": "x"}
+        )
+    )
+    assert shown.data == {"text/markdown": "Q04"}
+
+
+@pytest.mark.parametrize(
+    ("put_out", "page"),
+    [
+        ("```mermaid\nflowchart\n```", "map.html"),
+        ("15 questions, drawn for ann, attempt 1.\n\n**1 · Q30.** Why?", "questions.html"),
+    ],
+)
+def test_what_is_a_learners_own_becomes_a_link_to_what_is_everyones(put_out, page):
+    output = nbformat.v4.new_output("display_data", {"text/markdown": put_out})
+    data = dress.shown(output).data
+    assert page in data["text/markdown"]
+    assert "ann" not in str(data)
+
+
+def test_a_lesson_leaves_out_the_learners_own_record():
+    code = nbformat.v4.new_code_cell
+    student = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_markdown_cell("# A"), code("x = 1"), code('wrap_up("00")')],
+        metadata={"kernelspec": PYTHON},
+    )
+    made = dress.lesson_page(student, None, lessons()[0])
+    assert [cell.source for cell in made.cells if cell.cell_type == "code"] == ["x = 1"]
+
+
+def test_a_section_is_reached_by_the_name_that_lessons_use(tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "a.md").write_text("# A\n\n## What is a head?\n\n## Exercise 2 · `x_y`, fast\n")
+    (source / "index.md").write_text(
+        "# Here\n\n[x](a.md#What-is-a-head?) [y](a.md#exercise-2-x_y-fast)\n\n"
+        "```{toctree}\na\n```\n"
+    )
+    assert make_pages(source, tmp_path / "html") == []
+    assert links.broken(tmp_path / "html") == []
+    assert slug("What is a head?") == "What-is-a-head?"
+    assert slug("Exercise 2 · x_y, fast") == "exercise-2-x_y-fast"
+
+
+def test_the_map_and_the_contents_have_every_lesson(site):
+    for path in ("index", "map"):
+        cards = page(site, path).select(".map-card")
+        assert [card["href"] for card in cards] == [
+            f"lessons/{one.slug}/{one.slug}.html" for one in lessons()
+        ]
+    contents = page(site, "map").select_one("nav.bd-links").get_text()
+    assert all(one.title in contents for one in lessons())
+
+
+def test_the_glossary_has_every_key_term(site):
+    terms = {term.contents[0].strip() for term in page(site, "glossary").select("dt")}
+    assert terms >= {name for one in lessons() for name in one.key_terms}
+
+
+def test_a_term_has_its_meaning_and_its_section(monkeypatch):
+    told = {"lesson": "01", "section": "What is a head?", "means": "a slice."}
+    monkeypatch.setattr(pages, "manifest", lambda: {"terms": {"head": told}})
+    entry = pages.glossary().partition("\nhead\n")[2].partition("\n\n")[0]
+    assert entry.strip().startswith("A slice. Explained in [1 · Multi-head attention](<lessons/01-")
+    assert entry.endswith("#What-is-a-head?>).")
+
+
+def test_every_question_is_asked_with_four_options_and_nothing_marks_one(site):
+    asked = page(site, "questions").select(".question")
+    assert {one.select_one(".question-id").text for one in asked} == {q.id for q in load_bank()}
+    for one in asked:
+        options = one.select("ol > li")
+        assert len(options) == 4
+        assert not any(option.attrs for option in options)
+    links = [one.select_one("a") for one in asked]
+    written = {lesson.number for lesson in lessons()}
+    assert sum(link is not None for link in links) == sum(q.lesson in written for q in load_bank())
+
+
+def test_every_claim_has_a_title():
+    assert tuple(pages.CLAIM_TITLES) == CLAIMS
+
+
+def test_a_benchmark_shows_what_it_found(site):
+    text = page(site, "benchmarks/kv-footprint").get_text()
+    assert "It ran at its defaults" in text
+    assert "injected" not in text.lower()
+    assert "/tmp/" not in text
+    assert "bytes per token" in page(site, "benchmarks").get_text()
+
+
+def test_records_are_labelled(monkeypatch, tmp_path):
+    assert "No run has been kept yet" in pages.records() or pages.recorded()
+    monkeypatch.setattr(pages, "recorded", lambda: [tmp_path / "decode-gpu-20260101.jsonl"])
+    monkeypatch.setattr(pages, "read", lambda path: [])
+    monkeypatch.setattr(pages, "report", lambda rows: "a table")
+    made = pages.records()
+    assert "## decode-gpu-20260101\n\nRecorded, not measured now." in made
+    assert "a table" in made
+
+
+def test_what_was_run_is_kept_until_it_changes(tmp_path):
+    runs = []
+
+    def run():
+        runs.append(1)
+        return nbformat.v4.new_notebook()
+
+    for text in ("a", "a", "b"):
+        execute.cached("x", text, tmp_path, run)
+    assert len(runs) == 2
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ('<a href="b.html">', "b.html leads nowhere"),
+        ('<a href="#c">', "has no 'c'"),
+        ('<a href="a.html#c">', "has no 'c'"),
+        ('<img src="d.png">', "d.png leads nowhere"),
+        ('<a href="../../outside.html">', "leads nowhere"),
+        ('<script src="https://cdn.org/x.js"></script>', "<script> loads https://cdn.org/x.js"),
+        ('<img src="//cdn.org/x.png">', "<img> loads //cdn.org/x.png"),
+        ('<img srcset="http://cdn.org/x.png 2x">', "<img> loads http://cdn.org/x.png"),
+        ('<link rel="stylesheet" href="https://cdn.org/x.css">', "<link> loads"),
+        ("<style>@import 'https://cdn.org/x.css'</style>", "a style loads"),
+        ('<link rel="stylesheet" href="x.css">', "x.css loads https://fonts.org/f.woff"),
+    ],
+)
+def test_what_is_broken_is_found(written, said, tmp_path):
+    (tmp_path / "a.html").write_text(written)
+    if "x.css" in said:
+        (tmp_path / "x.css").write_text("a {src: url('https://fonts.org/f.woff')}")
+    assert [problem for problem in links.broken(tmp_path) if said in problem]
+
+
+def test_what_is_in_order_is_not_found(tmp_path):
+    (tmp_path / "a.html").write_text(
+        '<h1 id="c"></h1><a href="#c"></a><a href="a.html#c"></a><a href="https://arxiv.org/x"></a>'
+        '<img src="data:image/png;base64,AA"><a href="sub/"></a><link rel="next" href="a.html">'
+    )
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "index.html").write_text("")
+    assert links.broken(tmp_path) == []
+
+
+def test_a_broken_link_in_a_page_is_a_problem(tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "index.md").write_text("# Here\n\n[there](nowhere.md) [below](#Nothing)\n")
+    problems = "\n".join(make_pages(source, tmp_path / "html"))
+    assert "nowhere.md" in problems
+    assert "Nothing" in problems
+
+
+@pytest.mark.slow
+def test_the_whole_site(tmp_path):
+    assert build_site(tmp_path) == []
+    assert leaks(tmp_path / "html") == []
