@@ -9,7 +9,7 @@ from grading.safe import sandbox
 from grading.safe.grade_notebook import ANSWER, TEST, TRUSTED, Cell, grade_notebook
 from grading.safe.limits import Limits
 from grading.safe.pool import Room
-from grading.source import grade_id, is_graded, is_solution, read_source, source_of
+from grading.source import QUIZ, grade_id, is_graded, is_solution, read_source, source_of
 
 pytestmark = pytest.mark.skipif(
     bool(sandbox.sandbox_problem()), reason=f"no sandbox here: {sandbox.sandbox_problem()}"
@@ -28,6 +28,8 @@ def verdict(lesson, answer, room):
     cells = []
     for cell in known_cells(read_source(source_of(lesson))):
         name = grade_id(cell)
+        if name == QUIZ:
+            continue  # its solution asks for the key, which no sandbox has
         if is_graded(cell):
             if name.startswith(f"{answer.exercise}-"):
                 cells.append(Cell(TEST, cell.source, cell.metadata.nbgrader.points))
