@@ -58,6 +58,21 @@ def ram_bytes() -> int | None:
         return None
 
 
+def free_bytes(device: Any = "cpu") -> int | None:
+    """Bytes of memory that a program can still get on a device, None where nothing tells."""
+    if str(device).startswith("cuda"):
+        import torch
+
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return ram_bytes()
+
+
 def cpu_model() -> str | None:
     """What the CPU calls itself, None where the system does not say."""
     try:

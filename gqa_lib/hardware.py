@@ -161,8 +161,8 @@ def measure_hardware(
     import torch
 
     device = torch.device(device)
-    passes, pass_bytes = _read_passes(device)
-    products, product_flops = _matrix_products(device, dtype)
+    passes, pass_bytes = read_passes(device)
+    products, product_flops = matrix_products(device, dtype)
     bandwidth, read_how = _best_rate(passes, pass_bytes, device, seconds / 2)
     flops, product_how = _best_rate(products, product_flops, device, seconds / 2)
     place = f"{torch.get_num_threads()} threads" if device.type == "cpu" else str(device)
@@ -201,8 +201,8 @@ def _undisturbed_time(rows: list[dict]) -> tuple[float, str]:
     return float(np.quantile(times, 0.1)), f"tenth percentile of {len(times)} disturbed samples"
 
 
-def _read_passes(device) -> tuple[dict[str, Callable], dict[str, int]]:
-    """Functions that read memory and write next to nothing, and the bytes each reads.
+def read_passes(device: torch.device) -> tuple[dict[str, Callable], dict[str, int]]:
+    """Functions of a call's number that read memory and write next to nothing, and their bytes.
 
     A plain sum is the ceiling on most CPUs, a sum of many rows where threads share out better,
     and a dot product reads two streams at once, as attention does. A GPU's copy reads and writes.
@@ -229,8 +229,10 @@ def _read_passes(device) -> tuple[dict[str, Callable], dict[str, int]]:
     return arms, nbytes
 
 
-def _matrix_products(device, dtype) -> tuple[dict[str, Callable], dict[str, float]]:
-    """Square matrix products, and the FLOPs of each.
+def matrix_products(
+    device: torch.device, dtype: torch.dtype
+) -> tuple[dict[str, Callable], dict[str, float]]:
+    """Functions of a call's number that multiply square matrices, and the FLOPs of each.
 
     A CPU without instructions for dtype multiplies it a hundred times slower than float32, to
     which a kernel can convert: so on a CPU float32 is tried too, and dtype only if it keeps up.

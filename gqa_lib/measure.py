@@ -16,6 +16,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ def time_arms(
     samples: int = 1,
     budget_s: float | None = None,
     min_rounds: int = MIN_ROUNDS,
+    quiet_samples: int = 0,
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[dict]:
     """Time of every call of every arm, as tidy rows in seconds.
@@ -69,14 +71,21 @@ def time_arms(
         samples: calls of an arm in a row, per round.
         budget_s: seconds after which no further round starts, once min_rounds are done.
         min_rounds: measured rounds that are done whatever the budget.
+        quiet_samples: past `rounds`, go on until every arm has this many quiet samples or the
+            budget is over. Where the system does not tell, every sample counts.
         clock: seconds, increasing.
 
     Returns:
         Rows with phase "warmup" or "measure"; `quiet` is None where it cannot be known.
 
     Raises:
-        ValueError: no arms, or fewer rounds than one.
+        ValueError: no arms, fewer rounds than one, or quiet samples waited for without a budget.
     """
+    if quiet_samples and budget_s is None:
+        raise ValueError(
+            f"quiet_samples={quiet_samples} without a budget: on a busy machine that would never "
+            "end. Give budget_s."
+        )
     if not arms or rounds < 1:
         raise ValueError(
             f"{len(arms)} arms over {rounds} rounds: there is nothing to time. Give at least one "
@@ -86,15 +95,19 @@ def time_arms(
     rows: list[dict] = []
     call = 0
     start = clock()
+    quiet_of = dict.fromkeys(arms, 0)
     with _no_garbage_collection():
-        for index in range(-warmup, rounds):
+        for index in count(-warmup):
             if budget_s is not None and index >= min_rounds and clock() - start > budget_s:
+                break
+            if index >= rounds and min(quiet_of.values()) >= quiet_samples:
                 break
             names = list(arms)
             for name in names if index % 2 == 0 else reversed(names):
                 for sample in range(samples):
                     value, quiet = take_sample(arms[name], call)
                     call += 1
+                    quiet_of[name] += index >= 0 and quiet is not False
                     rows.append(_row(name, index, warmup, sample, value, quiet))
     return rows
 

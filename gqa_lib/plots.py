@@ -161,7 +161,8 @@ def decode_time_plot(
     ax.set_xticks(range(len(heads)), labels)
     ax.set(xlim=(-0.6, len(heads) - 0.4), xlabel="KV heads")
     ax.set_ylabel(f"time per call ({unit})")
-    ax.set_ylim(0, ax.get_ylim()[1] * 1.05)
+    flat = min(row["median"] for row in measured.values()) > 0.5 * ax.get_ylim()[1] / scale
+    ax.set_ylim(0, ax.get_ylim()[1] * (1.3 if flat else 1.05))  # room for the legend
     ax.grid(axis="x", visible=False)
     ax.plot([], [], color="#444444", marker="o", label="measured, median and 95 % interval")
     ax.plot([], [], **_PREDICTION, label="predicted")

@@ -20,7 +20,7 @@ from grading.safe.limits import Limits
 from grading.safe.pool import Room
 
 pytestmark = pytest.mark.skipif(
-    bool(sandbox._problem()), reason=f"no sandbox here: {sandbox._problem()}"
+    bool(sandbox.sandbox_problem()), reason=f"no sandbox here: {sandbox.sandbox_problem()}"
 )
 COLD = (  # one of each kind, in a Jupyter kernel of its own
     "the stub, untouched",
@@ -168,7 +168,7 @@ def test_a_room_whose_warm_processes_are_gone_gets_new_ones(room):
 
 
 def test_without_a_sandbox_only_own_code_is_run(monkeypatch):
-    monkeypatch.setattr(sandbox, "_problem", lambda: "there is none here")
+    monkeypatch.setattr(sandbox, "sandbox_problem", lambda: "there is none here")
     monkeypatch.setattr(execute, "_rooms", {})
     with pytest.raises(sandbox.NoSandbox, match="there is none here"):
         execute.room_for()

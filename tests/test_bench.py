@@ -97,7 +97,7 @@ def test_a_float_parameter_takes_a_whole_number(notebook):
 
 
 def test_the_command_names_the_benchmarks_there_are(tmp_path):
-    with pytest.raises(ValueError, match="decode-latency, kv-footprint"):
+    with pytest.raises(ValueError, match="decode-latency, kv-footprint, prefill-latency, roofline"):
         bench.main(["decode"], [], tmp_path, None)
     with pytest.raises(ValueError, match="name=value"):
         bench.main(["decode-latency"], ["context"], tmp_path, None)

@@ -25,7 +25,7 @@ from grading.source import grade_id, read_notebook, write_instructor_notebook
 from grading.steps import course_of, file_log, generate, quietly
 
 pytestmark = pytest.mark.skipif(
-    bool(sandbox._problem()), reason=f"no sandbox here: {sandbox._problem()}"
+    bool(sandbox.sandbox_problem()), reason=f"no sandbox here: {sandbox.sandbox_problem()}"
 )
 LESSON = find_lesson("00")
 RIGHT = first_right(LESSON)
@@ -155,7 +155,7 @@ def test_a_grading_that_is_killed_goes_on_and_grades_each_once(course, tmp_path)
 
 def test_other_peoples_code_is_refused_without_a_sandbox(course, monkeypatch):
     hand_in(course, "ada", RIGHT[EXERCISE])
-    monkeypatch.setattr(sandbox, "_problem", lambda: "bubblewrap (bwrap) is not installed.")
+    monkeypatch.setattr(sandbox, "sandbox_problem", lambda: "bubblewrap (bwrap) is not installed.")
     with pytest.raises(sandbox.NoSandbox, match="bubblewrap"):
         grade_class(LESSON)
     assert scores() == {}

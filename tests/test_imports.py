@@ -31,7 +31,8 @@ ALLOWED_WITH_TORCH = {
     "explore_panel": {"configs", "explore", "hardware", "plots"},
     "learn": {"cache", "configs", "cost", "hardware", "kernels", "rope"},
     "bench": {"learn"},
-    "records": {"cost", "environment", "kernels", "measure", "samples"},
+    "compare": {"cost", "environment", "hardware", "kernels", "measure", "samples"},
+    "records": {"compare", "environment", "measure", "samples"},
     "info": {"environment", "hardware", "kernels"},
 }
 

@@ -86,6 +86,29 @@ def test_warmup_counts_against_the_budget_only(clock):
     assert sum(row["phase"] == "measure" for row in rows) == 7
 
 
+def test_rounds_go_on_until_enough_samples_are_quiet(clock, monkeypatch):
+    def measured(lost, **options):
+        """`lost` says for each sample whether a core was lost during it."""
+        switches = iter([n for i, one in enumerate(lost) for n in (i, i + one)])
+        monkeypatch.setattr(measure, "_involuntary_switches", lambda: next(switches))
+        rows = time_arms({"a": clock.arm(1)}, warmup=0, clock=clock, quiet_samples=4, **options)
+        return [row["quiet"] for row in rows]
+
+    assert measured([1, 1, 0, 1, 0, 0, 0, 0], rounds=2, budget_s=99).count(True) == 4
+    assert measured([0] * 9, rounds=6, budget_s=99) == [True] * 6
+    assert measured([1] * 20, rounds=2, budget_s=9.5) == [False] * 10  # the budget ends it
+    with pytest.raises(ValueError, match="quiet_samples=4 without a budget"):
+        measured([0], rounds=2)
+
+
+def test_where_nobody_tells_every_sample_counts_as_quiet(clock, monkeypatch):
+    monkeypatch.setattr(measure, "_involuntary_switches", lambda: None)
+    rows = time_arms(
+        {"a": clock.arm(1)}, rounds=2, warmup=0, clock=clock, quiet_samples=4, budget_s=99
+    )
+    assert len(rows) == 4
+
+
 def test_a_sample_with_a_lost_core_is_not_quiet(clock, monkeypatch):
     switches = iter([0, 0, 5, 6])
     monkeypatch.setattr(measure, "_involuntary_switches", lambda: next(switches))

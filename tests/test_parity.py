@@ -12,7 +12,7 @@ from grading.safe.pool import Room
 from grading.source import grade_id, is_graded, is_solution, read_source, source_of
 
 pytestmark = pytest.mark.skipif(
-    bool(sandbox._problem()), reason=f"no sandbox here: {sandbox._problem()}"
+    bool(sandbox.sandbox_problem()), reason=f"no sandbox here: {sandbox.sandbox_problem()}"
 )
 
 

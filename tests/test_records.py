@@ -10,7 +10,8 @@ import torch
 from gqa_lib import records
 from gqa_lib.kernels import triton_backend
 from gqa_lib.measure import read_jsonl, write_jsonl
-from gqa_lib.records import decode_gpu, summary
+from gqa_lib.records import decode_gpu, report
+from gqa_lib.records.keep import keep
 
 
 def run(*arguments, **environment):
@@ -59,7 +60,9 @@ def test_without_a_gpu_nothing_is_measured_and_that_is_said(tmp_path):
 
 def test_the_records_that_are_kept_are_whole():
     for path in records.recorded():
-        assert records.read(path)[0]["gpu"]["name"]
+        rows = records.read(path)
+        assert records.about(rows[0])
+        assert any(row["kind"] == "sample" for row in rows)
 
 
 def test_a_run_that_was_stopped_is_no_record(tmp_path):
@@ -77,7 +80,7 @@ def test_the_grid_is_as_wide_as_promised():
     assert max(2 * 2 * B * S * Hkv * D for B, S, Hkv, D in points) < 16e9  # of K and V, in bytes
 
 
-# ---- what is made of the rows
+# ---- records of the benchmark notebook
 
 
 def samples(arm, value, **shape):
@@ -85,34 +88,67 @@ def samples(arm, value, **shape):
     return [base | {"arm": arm, "round": i, "sample": 0, "value": value} | shape for i in range(6)]
 
 
-def made_up():
+SHAPE = {"p_batch_size": 1, "p_context": 64, "p_num_kv_heads": 2, "p_head_dim": 64}
+SHAPE |= {"p_num_queries": 1, "p_num_heads": 4, "p_dtype": "float32"}
+ABOUT = {"gpu": None, "cpu_model": "A CPU (R)", "num_threads": 2, "torch": "2", "triton": None}
+ABOUT |= {"utc": "2026-01-02T03:04:05+00:00", "device": "cpu"}
+
+
+def a_run(folder):
+    """A folder as the benchmark leaves it."""
+    arm = {"kind": "arm", "status": "timed", **SHAPE}
+    rows = samples("native", 2.0, **SHAPE) + samples("sdpa", 3.0, **SHAPE)
+    reads = [row | {"kind": "read", "bytes": 1e9} for row in samples("sum", 1.0, **SHAPE)]
+    write_jsonl(folder / "environment.jsonl", [ABOUT])
+    write_jsonl(
+        folder / "arms.jsonl", [arm | {"arm": n, "own": n == "native"} for n in ("native", "sdpa")]
+    )
+    write_jsonl(folder / "samples.jsonl", rows + reads)
+    (folder / "result.json").write_text("{}")
+    return rows + reads
+
+
+def test_a_run_becomes_a_record_with_every_sample(tmp_path, capsys, monkeypatch):
+    rows = a_run(tmp_path)
+    kept = keep(tmp_path, tmp_path)
+    assert kept.name == "decode-a-cpu-r-2-threads-float32-20260102.jsonl"
+    assert len(read_jsonl(kept)) == 1 + 2 + 3 + 1  # environment, arms, samples together, end
+    read = records.read(kept)
+    assert sorted(map(repr, (sorted(row.items(), key=str) for row in rows))) == sorted(
+        repr(sorted(row.items(), key=str)) for row in read if "value" in row
+    )
+    with pytest.raises(ValueError, match="not written twice"):
+        keep(tmp_path, tmp_path)
+
+    monkeypatch.setattr(report, "recorded", lambda name: [kept])
+    report.show_recorded()
+    said = capsys.readouterr().out
+    assert "RECORDED, not measured in this run" in said
+    assert "A CPU (R), 2 threads" in said
+    assert "No record of a GPU" in said
+    assert "1.50" in said  # peer over own
+
+
+def test_a_run_without_its_end_is_not_kept(tmp_path):
+    a_run(tmp_path)
+    (tmp_path / "result.json").unlink()
+    with pytest.raises(ValueError, match="did not reach its end"):
+        keep(tmp_path, tmp_path)
+
+
+def test_the_report_says_what_was_gained_what_was_wrong_and_what_did_not_run():
     about = {"kind": "environment", "dry_run": False, "device": "cuda", "utc": "now"}
     rows = [about | {"gpu": {"name": "H", "driver": "1"}, "torch": "2", "triton": "3"}]
     rows += samples("copy", 1e-3, bytes=1e9)  # 1 TB/s
     for Hkv, ours in ((8, 1e-3), (32, 3.6e-3)):
-        shape = {"p_batch_size": 32, "p_context": 4096, "p_num_kv_heads": Hkv, "p_head_dim": 128}
-        shape |= {"p_num_heads": 32, "p_dtype": "bfloat16"}
-        times = {"triton": ours, "triton_paged": 1.1 * ours, "triton_unbounded": ours / 2}
-        for arm, value in (times | {"sdpa_math": 9.0, "sdpa_flash": 1.2 * ours}).items():
-            rows += samples(arm, value, **shape)
+        shape = SHAPE | {"p_num_kv_heads": Hkv, "p_num_heads": 32, "p_batch_size": 32}
+        rows += samples("triton", ours, **shape) + samples("triton_paged", 1.1 * ours, **shape)
+        rows.append({"kind": "arm", "arm": "triton", "own": True, "status": "timed", **shape})
     rows.append({"kind": "check", "name": "float32 D=64", "ok": False})
     arm = {"kind": "arm", "arm": "sdpa_cudnn", "status": "not timed", "reason": "no such\nthing"}
-    return [*rows, arm, arm, {"kind": "end"}]
-
-
-def test_points_compare_with_the_copy_and_with_the_best_peer():
-    first, _ = summary.points(made_up())
-    kv_bytes, q_and_out = 2 * 2 * 32 * 4096 * 8 * 128, 2 * 2 * 32 * 32 * 128
-    assert first["ideal_s"] == pytest.approx((kv_bytes + q_and_out) / 1e12)
-    assert first["share"] == pytest.approx(first["ideal_s"] / 1e-3)
-    assert first["best_peer"] == "sdpa_flash"
-    assert first["over_peer"] == pytest.approx(1.2)
-    assert first["paged"] == pytest.approx(1.1)
-
-
-def test_the_table_says_what_was_gained_what_was_wrong_and_what_did_not_run():
-    text = summary.table(made_up())
+    text = report.report([*rows, arm, arm, {"kind": "end"}])
     assert "8 KV heads 3.60x faster than 32, of 4 by bytes" in text
+    assert "in pages 1.10 of the contiguous cache's time: batch 32" in text
     assert "0 of 1 checks" in text
     assert "WRONG: float32 D=64" in text
     assert "not timed at 2 points: sdpa_cudnn: no such" in text

@@ -18,9 +18,9 @@ from grading.student.seccomp import program
 @pytest.fixture
 def fresh():
     """Forget what is known of this machine's sandbox."""
-    sandbox._problem.cache_clear()
+    sandbox.sandbox_problem.cache_clear()
     yield
-    sandbox._problem.cache_clear()
+    sandbox.sandbox_problem.cache_clear()
 
 
 def only(folder, monkeypatch, **programs):
@@ -75,7 +75,7 @@ def test_elsewhere_than_on_linux_it_says_so(fresh, monkeypatch):
 
 
 needs_sandbox = pytest.mark.skipif(
-    bool(sandbox._problem()), reason=f"no sandbox here: {sandbox._problem()}"
+    bool(sandbox.sandbox_problem()), reason=f"no sandbox here: {sandbox.sandbox_problem()}"
 )
 
 

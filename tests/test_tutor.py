@@ -21,6 +21,7 @@ from gqa_lib.learn.tutor.passages import plain, sections, sections_of, sentences
 from gqa_lib.learn.tutor.requests import request
 from gqa_lib.learn.tutor.search import index
 from gqa_lib.learn.tutor.showing import link, markdown, terminal
+from grading.quizbank import load_bank
 from grading.source import read_source, source_of
 
 DATA = Path(__file__).parent / "data"
@@ -67,6 +68,17 @@ def test_no_hint_is_among_the_passages():
         for _, text in ladder:
             for sentence in sentences(text):
                 assert len(sentence) < 25 or sentence not in seen
+
+
+def test_no_text_of_the_quiz_bank_is_among_the_passages():
+    seen = " ".join(plain(sentence) for sentence in everything_quotable())
+    bank = load_bank()
+    assert bank
+    for question in bank:
+        for text in (question.stem, *(o.text for o in question.options if len(o.text) > 40)):
+            assert " ".join(text.split()) not in seen, question.id
+        for option in question.options:
+            assert " ".join(option.why.split()) not in seen, question.id
 
 
 def test_a_line_that_splits_heads_is_not_quoted():

@@ -1,14 +1,17 @@
 """Measurements kept from machines that are not at hand: one file of JSON lines each.
 
-A record is shown as recorded, with its machine and date, never as measured now. How they are made:
-`python -m gqa_lib.records.decode_gpu` on a machine with a CUDA GPU.
+A record is shown as recorded, with its machine and date, never as measured now. A run of the
+benchmark notebook becomes one with `python -m gqa_lib.records.keep`; a CUDA GPU is measured by
+`python -m gqa_lib.records.decode_gpu`.
 """
 
 from pathlib import Path
 
 from gqa_lib.samples import read_jsonl
 
-__all__ = ["read", "recorded"]
+__all__ = ["about", "compact", "expanded", "read", "recorded"]
+
+_OF_A_SAMPLE = ("value", "round", "sample", "phase", "quiet")
 
 
 def recorded(name: str = "decode") -> list[Path]:
@@ -21,12 +24,12 @@ def recorded(name: str = "decode") -> list[Path]:
 
 
 def read(path: str | Path) -> list[dict]:
-    """Return a record's rows, each with a `kind`: environment, check, arm, sample, end.
+    """Return a record's rows, each with a `kind`: environment, check, arm, sample, read, end.
 
     Raises:
         ValueError: the run did not reach its end, or was a dry run, which times nothing real.
     """
-    rows = read_jsonl(path)
+    rows = expanded(read_jsonl(path))
     kinds = [row["kind"] for row in rows]
     if "end" not in kinds:
         raise ValueError(
@@ -39,3 +42,40 @@ def read(path: str | Path) -> list[dict]:
             "GPU. Run it on one."
         )
     return rows
+
+
+def about(environment: dict) -> str:
+    """Return where and when a record was made, in a line."""
+    gpu = environment.get("gpu") or {}
+    place = gpu.get("name") or f"{environment['cpu_model']}, {environment['num_threads']} threads"
+    text = f"{place}, " + (f"driver {gpu['driver']}, " if gpu else "")
+    text += "torch {torch}, triton {triton}, {utc}".format(**environment)
+    return text + ("  - DRY RUN: these times say nothing" if environment.get("dry_run") else "")
+
+
+def compact(rows: list[dict]) -> list[dict]:
+    """Return the rows with all samples of an arm, or of a read, at a point in one row."""
+    others = [row for row in rows if "value" not in row]
+    groups: dict[tuple, dict] = {}
+    for row in rows:
+        if "value" in row:
+            shared = {k: v for k, v in row.items() if k not in _OF_A_SAMPLE}
+            group = groups.setdefault(
+                tuple(shared.items()), shared | {name: [] for name in _OF_A_SAMPLE}
+            )
+            for name in _OF_A_SAMPLE:
+                group[name].append(row[name])
+    return others + list(groups.values())
+
+
+def expanded(rows: list[dict]) -> list[dict]:
+    """Return rows as `compact` was given them, with a row for each sample."""
+    out = []
+    for row in rows:
+        if not isinstance(row.get("value"), list):
+            out.append(row)
+            continue
+        shared = {k: v for k, v in row.items() if k not in _OF_A_SAMPLE}
+        for values in zip(*(row[name] for name in _OF_A_SAMPLE), strict=True):
+            out.append(shared | dict(zip(_OF_A_SAMPLE, values, strict=True)))
+    return out

@@ -8,6 +8,7 @@ the last row says that all was done.
 """
 
 import argparse
+import functools
 import os
 import re
 import time
@@ -36,9 +37,10 @@ def main(argv=None) -> int:
     if arguments.show:
         from gqa_lib.samples import read_jsonl
 
-        from . import summary
+        from . import expanded
+        from .report import report
 
-        print(summary.table(read_jsonl(arguments.show)))
+        print(report(expanded(read_jsonl(arguments.show))))
         return 0
     if arguments.dry_run:
         os.environ["TRITON_INTERPRET"] = "1"  # read when Triton is imported, which is below
@@ -81,10 +83,13 @@ def record(out: Path, device, arguments) -> int:
     """Check, time and write the record; return 0 if every check passed."""
     import torch
 
+    from gqa_lib.compare.checks import checks
+    from gqa_lib.compare.table import copy_bandwidth
+    from gqa_lib.compare.timing import time_copy
     from gqa_lib.environment import environment
     from gqa_lib.measure import write_jsonl
 
-    from . import checks, summary, timing
+    from .report import report
 
     started, rows, dry = time.perf_counter(), [], arguments.dry_run
 
@@ -96,17 +101,17 @@ def record(out: Path, device, arguments) -> int:
     torch.manual_seed(0)
     keep([{"kind": "environment", "dry_run": dry, **environment(device)}])
     print(f"checks against float64; the record is {out}", flush=True)
-    for row in checks.checks(device, small=dry):
+    for row in checks(device, small=dry):
         keep([row])
     copy_bytes = 2**20 if dry else 2**31
-    keep(timing.time_copy(device, copy_bytes))
-    bandwidth = summary.copy_bandwidth(rows)
+    keep(time_copy(device, copy_bytes))
+    bandwidth = copy_bandwidth(rows)
     for new in _time_grid(device, arguments, started, bandwidth):
         keep(new)
-    keep(timing.time_copy(device, copy_bytes))
+    keep(time_copy(device, copy_bytes))
     wrong = sum(row["kind"] == "check" and not row["ok"] for row in rows)
     keep([{"kind": "end", "wall_s": time.perf_counter() - started, "checks_failed": wrong}])
-    print(summary.table(rows))
+    print(report(rows))
     return 1 if wrong else 0
 
 
@@ -114,13 +119,11 @@ def _time_grid(device, arguments, started, bandwidth):
     """Yield the rows of each point, as long as there is time."""
     import torch
 
-    from . import timing
+    from gqa_lib.compare.timing import HOPELESS, Point, time_points
 
     dry, flex_s = arguments.dry_run, 0.0
     points = [
-        timing.Point(B, S, Hkv, D)
-        for Hkv, D, shapes in (DRY_GRID if dry else GRID)
-        for B, S in shapes
+        Point(B, S, Hkv, D) for Hkv, D, shapes in (DRY_GRID if dry else GRID) for B, S in shapes
     ]
     for number, point in enumerate(points):
         left_s = arguments.minutes * 60 - (time.perf_counter() - started)
@@ -132,21 +135,31 @@ def _time_grid(device, arguments, started, bandwidth):
         skip = {}
         if flex_s > FLEX_SHARE * arguments.minutes * 60:
             skip["flex_compiled"] = f"compiling had taken {flex_s:.0f} s by then"
-        rows = timing.time_point(
-            point,
+        rows = time_points(
+            [point],
             NUM_HEADS,
             torch.float32 if dry else torch.bfloat16,
             device,
-            bandwidth=bandwidth,
+            functools.partial(_arms, tiles=arguments.tile, compiled=not dry),
             rounds=2 if dry else arguments.rounds,
             budget_s=left_s / (len(points) - number) / 2,
+            graph_bandwidth=None if dry else bandwidth,
             skip=skip,
-            tiles=arguments.tile,
+            rotate=not dry,
+            hopeless=float("inf") if dry else HOPELESS,
         )
         yield rows
         flex_s += sum(row.get("setup_s", 0) for row in rows if row["arm"] == "flex_compiled")
         if device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def _arms(point, q, k, v, *, tiles, compiled):
+    from gqa_lib.compare.arms import library_arms, peer_arms, triton_variants
+
+    ours = {"triton": library_arms(q, k, v)["triton"]}
+    variants = triton_variants(q, point.num_kv_heads, point.context, tiles)
+    return ours | variants | peer_arms(q, point.num_kv_heads, compiled=compiled)
 
 
 def _name(device, dry) -> Path:

@@ -95,6 +95,7 @@ def _shipped(root: Path) -> Iterator[Path]:
     yield from sorted((root / "gqa_lib").rglob("*.py"))
     yield from (root / "gqa_lib" / "data" / name for name in DATA)
     yield from (root / "gqa_lib" / "kernels" / "native" / name for name in NATIVE)
+    yield from sorted((root / "gqa_lib" / "records").glob("decode-*.jsonl"))
     yield from (lesson.pristine for lesson in lessons())
     yield from sorted((root / "notebooks" / "benchmarks").glob("*.ipynb"))
 

@@ -35,12 +35,13 @@ def check_sandbox() -> None:
     Raises:
         NoSandbox: bubblewrap is missing or not allowed; the message says how to mend it.
     """
-    if problem := _problem():
+    if problem := sandbox_problem():
         raise NoSandbox(problem)
 
 
 @cache
-def _problem() -> str:
+def sandbox_problem() -> str:
+    """Return why no sandbox works here and what to do, or "" where one does."""
     refusing = "Grading other people's code without a sandbox is refused."
     if not sys.platform.startswith("linux"):
         return f"The sandbox needs Linux. {refusing}"

@@ -45,6 +45,21 @@ def relative_error(out, q, k, v) -> float:
     return error if error == error else float("inf")
 
 
+def sampled_error(out, q, k, v) -> float:
+    """Return the largest relative error of the first and last KV head of the outer sequences.
+
+    With more than 64 new tokens the last 64 are compared, causally, as a prefill's are.
+    """
+    R, T = q.shape[1] // k.shape[1], q.shape[2]
+    errors = []
+    for b in {0, q.shape[0] - 1}:
+        for h in {0, k.shape[1] - 1}:
+            rows = (slice(b, b + 1), slice(h * R, (h + 1) * R), slice(max(0, T - 64), T))
+            head = (slice(b, b + 1), slice(h, h + 1))
+            errors.append(relative_error(out[rows], q[rows], k[head], v[head]))
+    return max(errors)
+
+
 def _error(dtype, D, R, paged, lengths, device):
     B, Hkv, S = len(lengths), 2, -(-max(lengths) // PAGE_SIZE) * PAGE_SIZE
     q = torch.randn(B, Hkv * R, 1, D, device=device).to(dtype)

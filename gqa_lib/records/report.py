@@ -1,0 +1,44 @@
+"""A record as text: where and when it was made, its points, and what went wrong."""
+
+from gqa_lib.compare import table
+
+from . import about, read, recorded
+
+
+def report(rows: list[dict]) -> str:
+    """Return a record as text.
+
+    Args:
+        rows: of kinds environment, check, arm, sample and read.
+    """
+    found = table.points(rows)
+    checks = [row for row in rows if row["kind"] == "check"]
+    wrong = [row["name"] for row in checks if not row["ok"]]
+    lines = [about(rows[0]), table.table(found)]
+    lines += [
+        f"in pages {point['paged']:.2f} of the contiguous cache's time: {_where(point)}"
+        for point in found
+        if point["paged"]
+    ]
+    lines += table.gains(found)
+    if checks:
+        lines.append(f"{len(checks) - len(wrong)} of {len(checks)} checks against float64 passed")
+    lines += [f"  WRONG: {name}" for name in wrong]
+    return "\n".join(lines + table.not_timed(rows))
+
+
+def show_recorded(name: str = "decode") -> None:
+    """Print the records kept here, newest first, each labelled as recorded, not measured now."""
+    paths = recorded(name)
+    for path in reversed(paths):
+        rows = read(path)
+        print(f"RECORDED, not measured in this run: {path.name}")
+        print(report(rows), end="\n\n")
+    if not any(read(path)[0].get("gpu") for path in paths):
+        print("No record of a GPU has been made yet: gqa_lib/records/README.md says how.")
+
+
+def _where(point):
+    return "batch {batch_size}, {context} tokens, {num_kv_heads} KV heads, d {head_dim}".format(
+        **point
+    )
