@@ -386,6 +386,12 @@ def test_jupyterlab_finds_the_persona():
     assert Path(made.defaults.fget(None).avatar_path).exists()
 
 
+def test_what_opens_a_port_or_shares_documents_is_not_installed():
+    pinned = Path("constraints.txt").read_text(encoding="utf-8").lower().replace("_", "-")
+    names = {line.partition("==")[0] for line in pinned.splitlines()}
+    assert not {"jupyter-ai", "jupyter-server-mcp", "jupyter-collaboration"} & names
+
+
 def test_the_chat_lies_beside_the_lessons_and_is_never_overwritten(tmp_path, monkeypatch):
     from gqa_lib.learn.tutor.chat import put_chat
 

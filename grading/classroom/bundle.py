@@ -32,7 +32,7 @@ GRADING = (
     "jupyter/student/labconfig/default_setting_overrides.json",
     "jupyter/student/labconfig/page_config.json",
 )
-DATA = ("hints.json", "models.csv", "tutor.svg", "tutor.toml")  # of gqa_lib/data, beside the modules
+DATA = ("hints.json", "models.csv", "tutor.svg", "tutor.toml")  # of gqa_lib/data
 NATIVE = ("decode.h", "op.cpp", "vectors.h")  # of gqa_lib/kernels/native
 _WRITTEN_FOR_STUDENTS = Path(__file__).parent / "for_students"
 _ARCHIVES = {".zip": "zip", ".tar.gz": "gztar"}
