@@ -151,6 +151,10 @@ def test_what_is_written_counts_before_what_was_chosen(tmp_path, capsys):
     told = capsys.readouterr().out
     assert f"2 of 3 answered: {first} A, {second} C (written)." in told
     assert f"Not answered, so 0 points for now: {third}." in told
+    check_quiz("04", {third: "D"})
+    assert (
+        f"3 of 3 answered: {first} A, {second} B, {third} D (written)." in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize(
