@@ -2,8 +2,8 @@
 
     python -m gqa_lib.records.keep RUN [RUN ...]
 
-A RUN is a folder that `gqa bench decode-latency` reports; several of one machine, dtype and day make
-one record.
+A RUN is a folder that `gqa bench decode-latency` reports; several of one machine, dtype and day
+make one record.
 """
 
 import re
