@@ -9,7 +9,7 @@ from bs4 import BeautifulSoup
 
 from gqa_lib import bench
 from gqa_lib.learn.manifest import anchor_of, lessons
-from grading.quizbank import CLAIMS, load_bank
+from grading.quiz.bank import CLAIMS, load_bank
 from grading.site import dress, execute, links, pages
 from grading.site.build import build_site, make_pages
 from grading.source import read_source, source_of

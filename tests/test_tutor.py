@@ -21,7 +21,7 @@ from gqa_lib.learn.tutor.passages import plain, sections, sections_of, sentences
 from gqa_lib.learn.tutor.requests import request
 from gqa_lib.learn.tutor.search import index
 from gqa_lib.learn.tutor.showing import link, markdown, terminal
-from grading.quizbank import load_bank
+from grading.quiz.bank import load_bank
 from grading.source import read_source, source_of
 
 DATA = Path(__file__).parent / "data"

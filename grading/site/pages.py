@@ -10,7 +10,7 @@ from gqa_lib.learn.places import course_root
 from gqa_lib.records import read, recorded
 from gqa_lib.records.report import report
 
-from ..quizbank import CLAIMS, Question, load_bank
+from ..quiz.bank import CLAIMS, Question, load_bank
 
 CLAIM_TITLES = {
     "what_gqa_is": "What grouped-query attention is",
