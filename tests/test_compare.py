@@ -82,6 +82,22 @@ def test_wrong_slow_failing_and_unwanted_arms_are_not_timed_and_say_why():
     assert {row["arm"] for row in rows if row["kind"] == "sample"} == {"right"}
 
 
+def test_the_fastest_peer_is_timed_however_slow_it_is():
+    def ours_and_peers(point, q, k, v):
+        made = every_arm(point, q, k, v)
+
+        def slow(q, k, v):
+            torch.randn(512, 512) @ torch.randn(512, 512)
+            return made["sdpa"](q, k, v)
+
+        return {"quick": made["sdpa"]} | dict.fromkeys(("sdpa_flash", "fold_sdpa"), slow)
+
+    rows = timed([SMALL], ours_and_peers, hopeless=1.5)
+    sampled = {row["arm"] for row in rows if row["kind"] == "sample"}
+    assert "quick" in sampled
+    assert sampled & set(PEERS)
+
+
 def test_an_arm_that_gives_nan_is_wrong():
     rows = timed([SMALL], lambda point, q, k, v: {"nan": lambda q, k, v: q * torch.nan})
     assert "wrong by inf" in rows[0]["reason"]
