@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gqa_lib.compare import arms as arms_module
-from gqa_lib.compare import table
+from gqa_lib.compare import table, timing
 from gqa_lib.compare.arms import PEERS, library_arms, own_arm, peer_arms
 from gqa_lib.compare.timing import Point, fitting, time_points
 
@@ -56,13 +56,20 @@ def test_passes_that_read_take_turns_too():
     assert all(row["bytes"] >= 2**27 for row in reads)
 
 
-def test_wrong_slow_failing_and_unwanted_arms_are_not_timed_and_say_why():
+@pytest.fixture
+def told(monkeypatch):
+    """One call takes as many seconds as its function says, else one."""
+    monkeypatch.setattr(timing, "_one_call_s", lambda fn, q, buffer: getattr(fn, "seconds", 1.0))
+
+
+def test_wrong_slow_failing_and_unwanted_arms_are_not_timed_and_say_why(told):
     def some(point, q, k, v):
         right = peer_arms(q, point.num_kv_heads, compiled=False)["sdpa"]
 
         def slow(q, k, v):
-            torch.randn(512, 512) @ torch.randn(512, 512)
             return right(q, k, v)
+
+        slow.seconds = 4.0
 
         return {
             "right": right,
