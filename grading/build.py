@@ -25,8 +25,8 @@ from gqa_lib.learn.places import course_root
 from gqa_lib.learn.quiz.questions import all_questions
 
 from .lint import lint_benchmark, lint_lesson
-from .quiz import public_bank
-from .quizbank import facts, lint_bank, load_bank
+from .quiz.bank import facts, lint_bank, load_bank
+from .quiz.marking import public_bank
 from .settings import nbgrader_config, source_directory
 from .source import (
     as_text,

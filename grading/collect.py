@@ -22,8 +22,8 @@ from traitlets.config import Config
 from gqa_lib.learn.quiz import saved
 
 from .admit import Admitted, Refused, admit, opened, printable, read_file, stub
+from .quiz.sittings import answers_file
 from .rebuild import released_folder
-from .sittings import answers_file
 
 TIMESTAMP, SECRET = "timestamp.txt", "submission_secret.txt"
 _TIME_FORMAT = "%Y-%m-%d %H:%M:%S.%f UTC"

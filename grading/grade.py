@@ -30,13 +30,13 @@ from gqa_lib.learn.quiz.sitting import Sitting
 from .admit import admit, opened, parse
 from .autograde import autograde
 from .collect import clean_submitted
+from .quiz.sittings import as_key, sitting_of_submission
 from .rebuild import rebuild, released_folder
 from .safe.execute import cells_of, remember
 from .safe.grade_notebook import Cell, grade_notebook
 from .safe.limits import Limits
 from .safe.pool import Room
 from .safe.sandbox import NoSandbox
-from .sittings import as_key, sitting_of_submission
 from .source import grade_id, read_notebook
 
 NOTE = ".graded.json"

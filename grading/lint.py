@@ -10,7 +10,7 @@ from gqa_lib.learn.exercises import all_exercises
 from gqa_lib.learn.manifest import Lesson
 
 from .cells import run_graded
-from .quiz import asked_count
+from .quiz.marking import asked_count
 from .source import CHECK, QUIZ, grade_id, is_graded, is_solution
 
 LONGEST_CODE, MEDIAN_CODE, MEDIAN_TEXT = 25, 8, 6

@@ -18,9 +18,9 @@ from gqa_lib.learn.watch.settings import restore, settings
 
 from .catalogue import Answer, catalogue
 from .cells import as_grader, known_cells, new_namespace, run_cell
-from .quiz import asked_count
+from .quiz.cases import cases
+from .quiz.marking import asked_count
 from .source import CHECK, QUIZ, grade_id, is_graded, is_solution, read_source, source_of
-from .verify_quiz import cases
 
 LEAST_WRONG, LEAST_RIGHT, LEAST_NAMED = 8, 2, 3
 
@@ -64,7 +64,7 @@ class Verdict:
 def solved(lesson: Lesson) -> tuple[dict, dict[str, str], list[str]]:
     """Return a solved lesson: its namespace, its graded cells' sources, its exercises.
 
-    The quiz is not among these: `verify_quiz` has its own cases.
+    The quiz is not among these: `quiz.cases` has its own.
     """
     cells, namespace = known_cells(read_source(source_of(lesson))), new_namespace()
     for cell in cells:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gqa_lib.compare import arms as arms_module
-from gqa_lib.compare import table
+from gqa_lib.compare import table, timing
 from gqa_lib.compare.arms import PEERS, library_arms, own_arm, peer_arms
 from gqa_lib.compare.timing import Point, fitting, time_points
 
@@ -56,13 +56,20 @@ def test_passes_that_read_take_turns_too():
     assert all(row["bytes"] >= 2**27 for row in reads)
 
 
-def test_wrong_slow_failing_and_unwanted_arms_are_not_timed_and_say_why():
+@pytest.fixture
+def told(monkeypatch):
+    """One call takes as many seconds as its function says, else one."""
+    monkeypatch.setattr(timing, "_one_call_s", lambda fn, q, buffer: getattr(fn, "seconds", 1.0))
+
+
+def test_wrong_slow_failing_and_unwanted_arms_are_not_timed_and_say_why(told):
     def some(point, q, k, v):
         right = peer_arms(q, point.num_kv_heads, compiled=False)["sdpa"]
 
         def slow(q, k, v):
-            torch.randn(512, 512) @ torch.randn(512, 512)
             return right(q, k, v)
+
+        slow.seconds = 4.0
 
         return {
             "right": right,
@@ -80,6 +87,22 @@ def test_wrong_slow_failing_and_unwanted_arms_are_not_timed_and_say_why():
     assert "TypeError" in reasons["fails"]
     assert "it was said" in reasons["unwanted"]
     assert {row["arm"] for row in rows if row["kind"] == "sample"} == {"right"}
+
+
+def test_the_fastest_peer_is_timed_however_slow_it_is():
+    def ours_and_peers(point, q, k, v):
+        made = every_arm(point, q, k, v)
+
+        def slow(q, k, v):
+            torch.randn(512, 512) @ torch.randn(512, 512)
+            return made["sdpa"](q, k, v)
+
+        return {"quick": made["sdpa"]} | dict.fromkeys(("sdpa_flash", "fold_sdpa"), slow)
+
+    rows = timed([SMALL], ours_and_peers, hopeless=1.5)
+    sampled = {row["arm"] for row in rows if row["kind"] == "sample"}
+    assert "quick" in sampled
+    assert sampled & set(PEERS)
 
 
 def test_an_arm_that_gives_nan_is_wrong():

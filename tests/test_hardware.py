@@ -107,7 +107,7 @@ def test_the_ceiling_is_the_arm_that_does_most_per_second(monkeypatch):
 
 def test_read_passes_read_what_they_say(monkeypatch):
     monkeypatch.setattr(hardware, "last_level_cache_bytes", lambda device: 2**20)
-    arms, nbytes = hardware._read_passes(torch.device("cpu"))
+    arms, nbytes = hardware.read_passes(torch.device("cpu"))
     assert [nbytes[arm] for arm in arms] == [2**27, 2**27, 2**28]
     for arm, call in arms.items():
         assert float(call(0).sum()) == 2**25, arm
@@ -115,7 +115,7 @@ def test_read_passes_read_what_they_say(monkeypatch):
 
 def test_buffers_outgrow_a_large_cache(monkeypatch):
     monkeypatch.setattr(hardware, "last_level_cache_bytes", lambda device: 2**26)
-    _, nbytes = hardware._read_passes(torch.device("cpu"))
+    _, nbytes = hardware.read_passes(torch.device("cpu"))
     assert min(nbytes.values()) == 4 * 2**26
 
 
@@ -126,7 +126,7 @@ def test_a_dtype_the_cpu_has_no_instructions_for_is_not_its_ceiling(monkeypatch,
 
     monkeypatch.setattr(hardware, "time_arms", timed)
     threads = torch.get_num_threads()
-    arms, flops = hardware._matrix_products(torch.device("cpu"), torch.bfloat16)
+    arms, flops = hardware.matrix_products(torch.device("cpu"), torch.bfloat16)
     assert len(arms) == tried
     assert sum("float32" in arm for arm in arms) == 2
     assert sorted(flops.values())[0] == 2 * 1024**3

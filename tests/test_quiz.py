@@ -16,8 +16,9 @@ from gqa_lib.learn.quiz.draw import DRAWN_COUNT, draw
 from gqa_lib.learn.quiz.questions import DRAWN, all_questions, questions_of
 from gqa_lib.learn.quiz.saved import Saved
 from gqa_lib.learn.quiz.sitting import Sitting, attempt_at, sitting_of, taking
-from grading.quiz import public_bank, right_answers
-from grading.quizbank import load_bank
+from grading.quiz import right_answers
+from grading.quiz.bank import load_bank
+from grading.quiz.marking import public_bank
 from grading.source import read_notebook
 
 CLAIMS = {one.id: one.claim for one in all_questions().values() if one.closes is None}
@@ -151,6 +152,10 @@ def test_what_is_written_counts_before_what_was_chosen(tmp_path, capsys):
     told = capsys.readouterr().out
     assert f"2 of 3 answered: {first} A, {second} C (written)." in told
     assert f"Not answered, so 0 points for now: {third}." in told
+    check_quiz("04", {third: "D"})
+    assert (
+        f"3 of 3 answered: {first} A, {second} B, {third} D (written)." in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize(

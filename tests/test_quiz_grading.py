@@ -25,10 +25,10 @@ from grading.classroom.records import attempts_opened, course_seed, open_attempt
 from grading.classroom.release import release
 from grading.collect import SafeCollect
 from grading.quiz import right_answers
-from grading.quizbank import load_bank
+from grading.quiz.bank import load_bank
+from grading.quiz.sittings import sitting_of_submission
 from grading.safe import sandbox
 from grading.settings import gradebook_url, nbgrader_config, source_directory
-from grading.sittings import sitting_of_submission
 from grading.source import read_notebook, write_instructor_notebook
 from grading.steps import course_of, exchange, file_log, generate, quietly
 from grading.submit import SubmitError, submit, work_notebook

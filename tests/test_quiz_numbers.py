@@ -9,7 +9,7 @@ import pytest
 from gqa_lib import cost
 from gqa_lib.configs import ModelConfig, load_model
 from gqa_lib.hardware import Hardware
-from grading.quizbank import facts, load_bank
+from grading.quiz.bank import facts, load_bank
 
 BY_ID = {one.id: one for one in load_bank()}
 UNIT = ModelConfig("unit", num_layers=1, num_heads=8, num_kv_heads=1, head_dim=1, d_model=8)

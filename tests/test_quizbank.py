@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from grading.quizbank import LETTERS, Fact, Option, facts, lint_bank, load_bank
+from grading.quiz.bank import LETTERS, Fact, Option, facts, lint_bank, load_bank
 
 BANK = load_bank()
 

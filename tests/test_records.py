@@ -110,7 +110,7 @@ def a_run(folder):
 
 def test_a_run_becomes_a_record_with_every_sample(tmp_path, capsys, monkeypatch):
     rows = a_run(tmp_path)
-    kept = keep(tmp_path, tmp_path)
+    kept = keep([tmp_path], tmp_path)
     assert kept.name == "decode-a-cpu-r-2-threads-float32-20260102.jsonl"
     assert len(read_jsonl(kept)) == 1 + 2 + 3 + 1  # environment, arms, samples together, end
     read = records.read(kept)
@@ -118,7 +118,7 @@ def test_a_run_becomes_a_record_with_every_sample(tmp_path, capsys, monkeypatch)
         repr(sorted(row.items(), key=str)) for row in read if "value" in row
     )
     with pytest.raises(ValueError, match="not written twice"):
-        keep(tmp_path, tmp_path)
+        keep([tmp_path], tmp_path)
 
     monkeypatch.setattr(report, "recorded", lambda name: [kept])
     report.show_recorded()
@@ -129,11 +129,23 @@ def test_a_run_becomes_a_record_with_every_sample(tmp_path, capsys, monkeypatch)
     assert "1.50" in said  # peer over own
 
 
+def test_runs_that_are_alike_make_one_record(tmp_path):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        a_run(tmp_path / name)
+    kept = keep([tmp_path / "a", tmp_path / "b"], tmp_path)
+    assert sum("value" in row for row in records.read(kept)) == 2 * 18
+    other = tmp_path / "b" / "environment.jsonl"
+    other.write_text(other.read_text().replace("2026-01-02", "2026-01-03"))
+    with pytest.raises(ValueError, match="not alike"):
+        keep([tmp_path / "a", tmp_path / "b"], tmp_path)
+
+
 def test_a_run_without_its_end_is_not_kept(tmp_path):
     a_run(tmp_path)
     (tmp_path / "result.json").unlink()
     with pytest.raises(ValueError, match="did not reach its end"):
-        keep(tmp_path, tmp_path)
+        keep([tmp_path], tmp_path)
 
 
 def test_the_report_says_what_was_gained_what_was_wrong_and_what_did_not_run():

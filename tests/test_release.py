@@ -25,7 +25,7 @@ from grading.classroom import release as release_module
 from grading.classroom.bundle import DATA, students_bundle
 from grading.classroom.records import course_seed, set_course_seed
 from grading.classroom.release import ReleaseError, release
-from grading.quizbank import load_bank
+from grading.quiz.bank import load_bank
 from grading.settings import gradebook_url, nbgrader_config
 from grading.source import source_of
 from grading.steps import course_of, exchange, file_log, quietly
@@ -114,7 +114,7 @@ def test_no_answer_to_a_quiz_question_is_in_the_bundle(bundle):
         key = re.compile(rf"{one.id}\b[^A-Za-z]{{1,12}}{one.answer}\b")
         assert [path for path, text in told.items() if key.search(text)] == []
     assert {"quiz.json", "panel.js", "panel.css"} <= {path.name for path in told}
-    assert not {"quiz.py", "quizbank.py", "quiz.toml", "facts.toml"} & {path.name for path in told}
+    assert not {"bank.py", "marking.py", "quiz.toml", "facts.toml"} & {path.name for path in told}
 
 
 @pytest.mark.parametrize("name", ["solutions/01-multi-head-attention.py", "grading/planted"])

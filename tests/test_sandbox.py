@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import sys
 import pytest
 
 from grading.safe import execute, sandbox
+from grading.safe.kernel import KernelStudent
 from grading.safe.limits import Limits
 from grading.safe.outputs import checked_outputs
 from grading.safe.pool import Room
@@ -97,6 +99,15 @@ def test_only_the_scratch_folders_can_be_written_to():
         "        pass\n"
     )
     assert sorted(inside(code).split()) == sorted(sandbox.SCRATCH)
+
+
+@needs_sandbox
+def test_a_kernel_that_has_died_is_closed_without_a_message_to_it(monkeypatch):
+    """Such a message once waited for ever, and a class's grading with it."""
+    student = KernelStudent(Limits())
+    os.kill(student.pid, signal.SIGKILL)
+    monkeypatch.setattr(student._manager, "_connect_control_socket", lambda: pytest.fail("sent"))
+    student.close()
 
 
 @needs_sandbox

@@ -21,6 +21,7 @@ from gqa_lib.learn.tutor.passages import plain, sections, sections_of, sentences
 from gqa_lib.learn.tutor.requests import request
 from gqa_lib.learn.tutor.search import index
 from gqa_lib.learn.tutor.showing import link, markdown, terminal
+from grading.quiz.bank import load_bank
 from grading.source import read_source, source_of
 
 DATA = Path(__file__).parent / "data"
@@ -67,6 +68,17 @@ def test_no_hint_is_among_the_passages():
         for _, text in ladder:
             for sentence in sentences(text):
                 assert len(sentence) < 25 or sentence not in seen
+
+
+def test_no_text_of_the_quiz_bank_is_among_the_passages():
+    seen = " ".join(plain(sentence) for sentence in everything_quotable())
+    bank = load_bank()
+    assert bank
+    for question in bank:
+        for text in (question.stem, *(o.text for o in question.options if len(o.text) > 40)):
+            assert " ".join(text.split()) not in seen, question.id
+        for option in question.options:
+            assert " ".join(option.why.split()) not in seen, question.id
 
 
 def test_a_line_that_splits_heads_is_not_quoted():
@@ -373,6 +385,12 @@ def test_jupyterlab_finds_the_persona():
     config = Path("grading/jupyter/student/jupyter_lab_config.py").read_text(encoding="utf-8")
     assert f'default_persona_id = "{TUTOR}"' in config
     assert Path(made.defaults.fget(None).avatar_path).exists()
+
+
+def test_what_opens_a_port_or_shares_documents_is_not_installed():
+    pinned = Path("constraints.txt").read_text(encoding="utf-8").lower().replace("_", "-")
+    names = {line.partition("==")[0] for line in pinned.splitlines()}
+    assert not {"jupyter-ai", "jupyter-server-mcp", "jupyter-collaboration"} & names
 
 
 def test_the_chat_lies_beside_the_lessons_and_is_never_overwritten(tmp_path, monkeypatch):

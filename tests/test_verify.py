@@ -10,9 +10,9 @@ from gqa_lib.learn.manifest import find_lesson, lessons
 from gqa_lib.learn.work import put_lessons
 from grading import catalogue as catalogue_module
 from grading import verify as verify_module
-from grading import verify_quiz
 from grading.catalogue import Answer, catalogue, filled, first_right
 from grading.cells import run_graded
+from grading.quiz import cases
 from grading.source import read_notebook, read_source, source_of
 from grading.submit import submit, work_notebook
 from grading.verify import verify
@@ -116,7 +116,7 @@ def test_nbgrader_gives_the_same_verdicts(lesson, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("spoil", [lambda right: 3, lambda right: max(0, right - 1), abs])
 def test_a_quiz_that_counts_wrongly_is_reported(monkeypatch, spoil):
-    mark = verify_quiz.mark_quiz
-    monkeypatch.setattr(verify_quiz, "mark_quiz", lambda *told: spoil(float(mark(*told))))
+    mark = cases.mark_quiz
+    monkeypatch.setattr(cases, "mark_quiz", lambda *told: spoil(float(mark(*told))))
     found = [problem for problem in verify([LESSON]) if problem.startswith("quiz of 04, ")]
     assert bool(found) == (spoil is not abs)

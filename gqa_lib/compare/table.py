@@ -122,19 +122,22 @@ def _number(value, form):
 
 
 def gains(found: list[dict]) -> list[str]:
-    """Return how much faster fewer KV heads are, at equal batch, context and head_dim."""
+    """Return how much faster fewer KV heads are than the most, all else being equal."""
     same = ("batch_size", "context", "head_dim", "dtype", "num_heads")
     own = {
         (tuple(p[name] for name in same), p["num_kv_heads"]): p["time_s"][p["own"]]
         for p in found
         if p["own"]
     }
+    most: dict[tuple, int] = {}
+    for where, Hkv in own:
+        most[where] = max(Hkv, most.get(where, 0))
     return [
-        f"batch {where[0]}, {where[1]} tokens, d {where[2]}: {_kv_heads(Hkv)} {many / few:.2f}x "
-        f"faster than {more}, of {more / Hkv:g} by bytes"
+        f"batch {where[0]}, {where[1]} tokens, d {where[2]}: {_kv_heads(Hkv)} "
+        f"{own[where, most[where]] / few:.2f}x faster than {most[where]}, of "
+        f"{most[where] / Hkv:g} by bytes"
         for (where, Hkv), few in own.items()
-        for (there, more), many in own.items()
-        if where == there and more > Hkv
+        if Hkv < most[where]
     ]
 
 

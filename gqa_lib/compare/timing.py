@@ -16,7 +16,7 @@ from gqa_lib.measure import (
     time_arms,
 )
 
-from .arms import operator, own_arm
+from .arms import PEERS, operator, own_arm
 from .checks import LIMITS, PAGE_SIZE, sampled_error
 
 REPLAY_S = 1e-3  # a sample's least time by the bytes it reads: its one launch then hardly shows
@@ -58,7 +58,7 @@ def time_points(
 
     Every arm is compared with float64 before it is timed. One that fails, is wrong, or takes over
     `hopeless` times as long as the fastest has a row that says so, and no samples; the library's
-    choice is timed however slow it is.
+    choice and its fastest peer are timed however slow they are.
 
     Args:
         points: `Point`s.
@@ -116,9 +116,14 @@ def _tried(name, fn, q, buffers, skip):
 
 def _worth_timing(tried, own, hopeless):
     """Yield (arm row, fn) of the arms to time, and write into the others' rows why they are not."""
-    fastest = min((seconds for _, _, seconds in tried if seconds), default=0)
+    time_s = {row["arm"]: seconds for row, _, seconds in tried if seconds}
+    fastest = min(time_s.values(), default=0)
+    spared = {
+        own,
+        min((arm for arm in time_s if arm in PEERS), key=time_s.__getitem__, default=None),
+    }
     for row, fn, seconds in tried:
-        if seconds and seconds > hopeless * fastest and row["arm"] != own:
+        if seconds and seconds > hopeless * fastest and row["arm"] not in spared:
             row["reason"] = f"one call took over {hopeless:g} times the fastest arm's"
             row["times_the_fastest"] = seconds / fastest
         elif seconds:

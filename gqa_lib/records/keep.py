@@ -1,8 +1,9 @@
-"""Makes a record of a run of the benchmark notebook `decode-latency`, to be kept here.
+"""Makes a record of runs of the benchmark notebook `decode-latency`, to be kept here.
 
-    python -m gqa_lib.records.keep RUN
+    python -m gqa_lib.records.keep RUN [RUN ...]
 
-RUN is the folder that `gqa bench decode-latency` reports.
+A RUN is a folder that `gqa bench decode-latency` reports; several of one machine, dtype and day
+make one record.
 """
 
 import re
@@ -14,31 +15,44 @@ from gqa_lib.samples import read_jsonl, write_jsonl
 from . import compact
 
 
-def keep(run: Path, folder: Path = Path(__file__).parent) -> Path:
-    """Write the record of a run and return its file.
+def keep(runs: list[Path], folder: Path = Path(__file__).parent) -> Path:
+    """Write the record of some runs and return its file.
 
     Args:
-        run: its folder.
+        runs: their folders.
         folder: where the record goes.
 
     Raises:
-        ValueError: the run is not complete, or there is a record of that machine, dtype and day.
+        ValueError: a run is not complete or of another machine, dtype or day than the first, or
+            there is a record of these already.
     """
-    if not (run / "result.json").exists():
-        raise ValueError(f"{run} has no result.json: the run did not reach its end.")
-    environment = read_jsonl(run / "environment.jsonl")[0]
-    arms, samples = (read_jsonl(run / f"{name}.jsonl") for name in ("arms", "samples"))
-    gpu = environment["gpu"] or {}
-    place = gpu.get("name") or f"{environment['cpu_model']} {environment['num_threads']} threads"
-    day = environment["utc"][:10].replace("-", "")
-    slug = re.sub(r"[^a-z0-9]+", "-", f"{place} {samples[0]['p_dtype']}".lower()).strip("-")
-    out = folder / f"decode-{slug}-{day}.jsonl"
+    names = {_name(run) for run in runs}
+    if len(names) != 1:
+        raise ValueError(f"these runs are not alike: {', '.join(sorted(names))}. Keep each apart.")
+    out = folder / f"decode-{names.pop()}.jsonl"
     if out.exists():
         raise ValueError(f"{out} exists, and a record is not written twice: move one of them.")
-    first = {"kind": "environment", "dry_run": False, **environment}
-    write_jsonl(out, [first, *arms, *compact(samples), {"kind": "end"}])
+    rows = [{"kind": "environment", "dry_run": False, **_rows(runs[0], "environment")[0]}]
+    for run in runs:
+        rows += [*_rows(run, "arms"), *compact(_rows(run, "samples"))]
+    write_jsonl(out, [*rows, {"kind": "end"}])
     return out
 
 
+def _name(run: Path) -> str:
+    """Machine, dtype and day of a run that reached its end."""
+    if not (run / "result.json").exists():
+        raise ValueError(f"{run} has no result.json: the run did not reach its end.")
+    environment = _rows(run, "environment")[0]
+    gpu = environment["gpu"] or {}
+    place = gpu.get("name") or f"{environment['cpu_model']} {environment['num_threads']} threads"
+    dtype, day = _rows(run, "samples")[0]["p_dtype"], environment["utc"][:10].replace("-", "")
+    return re.sub(r"[^a-z0-9]+", "-", f"{place} {dtype} {day}".lower()).strip("-")
+
+
+def _rows(run: Path, name: str) -> list[dict]:
+    return read_jsonl(run / f"{name}.jsonl")
+
+
 if __name__ == "__main__":
-    print(keep(Path(sys.argv[1])))
+    print(keep([Path(run) for run in sys.argv[1:]]))

@@ -1,5 +1,8 @@
 """A record as text: where and when it was made, its points, and what went wrong."""
 
+import html
+import sys
+
 from gqa_lib.compare import table
 
 from . import about, read, recorded
@@ -11,7 +14,7 @@ def report(rows: list[dict]) -> str:
     Args:
         rows: of kinds environment, check, arm, sample and read.
     """
-    found = table.points(rows)
+    found = sorted(table.points(rows), key=_order)
     checks = [row for row in rows if row["kind"] == "check"]
     wrong = [row["name"] for row in checks if not row["ok"]]
     lines = [about(rows[0]), table.table(found)]
@@ -28,14 +31,32 @@ def report(rows: list[dict]) -> str:
 
 
 def show_recorded(name: str = "decode") -> None:
-    """Print the records kept here, newest first, each labelled as recorded, not measured now."""
+    """Show the records kept here, newest first, each labelled as recorded, not measured now.
+
+    In a notebook each is a line that opens.
+    """
     paths = recorded(name)
     for path in reversed(paths):
         rows = read(path)
-        print(f"RECORDED, not measured in this run: {path.name}")
-        print(report(rows), end="\n\n")
+        _show(f"RECORDED, not measured in this run: {about(rows[0])}", report(rows))
     if not any(read(path)[0].get("gpu") for path in paths):
         print("No record of a GPU has been made yet: gqa_lib/records/README.md says how.")
+
+
+def _show(title: str, text: str) -> None:
+    plain = f"{title}\n{text}\n"
+    ipython = sys.modules.get("IPython")
+    if ipython is None or ipython.get_ipython() is None:
+        print(plain)
+        return
+    opens = f"<summary>{html.escape(title)}</summary><pre>{html.escape(text)}</pre>"
+    page = {"text/html": f"<details>{opens}</details>", "text/plain": plain}
+    ipython.display.display(page, raw=True)
+
+
+def _order(point):
+    names = ("head_dim", "batch_size", "context")
+    return [*(point[name] for name in names), -point["num_kv_heads"]]
 
 
 def _where(point):

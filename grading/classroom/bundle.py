@@ -34,7 +34,8 @@ GRADING = (
     "jupyter/student/labconfig/default_setting_overrides.json",
     "jupyter/student/labconfig/page_config.json",
 )
-DATA = ("hints.json", "models.csv", "quiz.json")  # of gqa_lib/data, beside the library's modules
+# of gqa_lib/data, beside the library's modules
+DATA = ("hints.json", "models.csv", "quiz.json", "tutor.svg", "tutor.toml")
 PANEL = ("panel.css", "panel.js")  # of gqa_lib/learn/quiz
 NATIVE = ("decode.h", "op.cpp", "vectors.h")  # of gqa_lib/kernels/native
 _WRITTEN_FOR_STUDENTS = Path(__file__).parent / "for_students"

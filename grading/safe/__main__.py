@@ -13,7 +13,7 @@ import gqa_lib.learn.checking  # noqa: F401
 from gqa_lib.learn.exercises import all_exercises
 from gqa_lib.learn.quiz.sitting import Sitting, take
 
-from ..quizbank import load_bank
+from ..quiz.bank import load_bank
 from ..student.forks import serve_forks
 from ..student.isolate import limit
 from ..student.wire import Channel

@@ -13,7 +13,7 @@ from traitlets import Bool, Dict, Int
 
 from gqa_lib.learn.quiz.sitting import Sitting
 
-from ..sittings import as_key, sitting_of_submission
+from ..quiz.sittings import as_key, sitting_of_submission
 from .grade_notebook import ANSWER, TEST, TRUSTED, Cell, grade_notebook
 from .limits import Limits
 from .pool import Room

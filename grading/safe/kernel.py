@@ -93,7 +93,11 @@ class SandboxProvisioner(LocalProvisioner):
         return info
 
     async def send_signal(self, signum: int) -> None:
-        """Kill the sandbox; a signal to its process does not reach the kernel inside."""
+        """Kill the sandbox; a signal to its process does not reach the kernel inside.
+
+        So does an interrupt, with which every shutdown begins: the spec asks for a signal, because
+        a message to a kernel that has died may wait for ever.
+        """
         if signum and self.process is not None and self.process.poll() is None:
             with suppress(ProcessLookupError):
                 os.kill(self.inside_pid, 9)

@@ -5,13 +5,12 @@ import re
 from collections.abc import Iterator
 
 from gqa_lib import bench
-from gqa_lib.learn.manifest import Lesson, find_lesson, lessons, manifest
+from gqa_lib.learn.manifest import Lesson, Term, anchor_of, lessons, terms
 from gqa_lib.learn.places import course_root
 from gqa_lib.records import read, recorded
 from gqa_lib.records.report import report
 
-from ..quizbank import CLAIMS, Question, load_bank
-from . import slug
+from ..quiz.bank import CLAIMS, Question, load_bank
 
 CLAIM_TITLES = {
     "what_gqa_is": "What grouped-query attention is",
@@ -83,26 +82,19 @@ def _spoken(numbers: list[str]) -> str:
 
 
 def glossary() -> str:
-    """Return the glossary: every key term, what it means where course.toml says so, and where."""
-    told = manifest().get("terms", {})
-    names = {*told, *(name for lesson in lessons() for name in lesson.key_terms)}
-    entries = [_entry(name, told.get(name)) for name in sorted(names, key=str.lower)]
+    """Return the glossary: every key term, what it means, and where."""
+    entries = [_entry(terms()[name]) for name in sorted(terms(), key=str.lower)]
     body = "\n\n".join(entries)
     return f"# Glossary\n\n::::{{glossary}}\n{body}\n::::\n"
 
 
-def _entry(name: str, told: dict | None) -> str:
-    teach = [lesson for lesson in lessons() if name in lesson.key_terms]
-    lines = []
-    if told:
-        meaning, lesson = told["means"], find_lesson(told["lesson"])
-        lines.append(meaning[0].upper() + meaning[1:])
-        teach = [one for one in teach if one != lesson]
-        lines.append(f"Explained in {link(lesson, told['section'])}.")
-    if teach:
-        also = "Also in" if told else "In"
-        lines.append(f"{also} {', '.join(link(one) for one in teach)}.")
-    return f"{name}\n  {' '.join(lines)}"
+def _entry(term: Term) -> str:
+    lines = [term.means[0].upper() + term.means[1:]]
+    lines.append(f"Explained in {link(term.lesson, term.section)}.")
+    also = [one for one in lessons() if term.name in one.key_terms and one != term.lesson]
+    if also:
+        lines.append(f"Also in {', '.join(map(link, also))}.")
+    return f"{term.name}\n  {' '.join(lines)}"
 
 
 def questions() -> str:
@@ -162,7 +154,7 @@ def records() -> str:
 
 def link(lesson: Lesson, section: str = "") -> str:
     """Return a Markdown link from a page at the top to a lesson, or to a section of it."""
-    anchor = f"#{slug(section)}" if section else ""
+    anchor = f"#{anchor_of(section)}" if section else ""
     return f"[{int(lesson.number)} · {lesson.title}](<{_page(lesson)}.ipynb{anchor}>)"
 
 

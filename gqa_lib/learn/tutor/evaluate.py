@@ -2,7 +2,7 @@
 
 `tutor_questions.toml` was written before the tutor was tuned; a hash of each question puts it in
 the tuning or the test half. `tutor_tuning.toml` came later and served tuning alone;
-`tutor_fresh.toml` was written last of all, when nothing was changed any more. With `--fit` the
+`tutor_fresh.toml` was written after the tuning and only judges. With `--fit` the
 refusal's rule is fitted to what serves tuning, and printed.
 """
 

@@ -48,6 +48,7 @@ _ABOUT_QUIZ = [
     rf"\b(?:which|what|whats|is|are|does) .{{0,30}}\b{_CHOICE}\b.{{0,40}}\b(?:{_RIGHT}|{_PICK})\b",
     rf"\b(?:option|choice|answer|alternative) \W?[a-d1-4]\b.{{0,20}}\b{_RIGHT}\b",
     r"\b(?:is it|is the answer|should it be) \W?[a-d]\b(?=\W*(?:$|or\b|,))",
+    r"\ba[).:] .*\bb[).:] .*\bc[).:] ",  # a question copied with its options
     r"\banswer(?:s)? ?(?:key|sheet)s?\b",
     rf"\b(?:whether|if|is) \W?[a-d]\W? (?:is |the )?{_RIGHT}\b",
     r"\b[a-d] or [a-d]\b(?=\W*$|.*\bq)",

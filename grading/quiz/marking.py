@@ -14,7 +14,7 @@ from gqa_lib.learn.quiz.draw import DRAWN_COUNT
 from gqa_lib.learn.quiz.questions import DRAWN, LETTERS, questions_of
 from gqa_lib.learn.quiz.sitting import sitting_of
 
-from .quizbank import CLOSING, Question, facts, load_bank
+from .bank import CLOSING, Question, facts, load_bank
 
 
 def public_bank() -> str:

@@ -9,7 +9,7 @@ from gqa_lib.learn.quiz.check import check_quiz
 from gqa_lib.learn.quiz.questions import DRAWN, LETTERS, questions_of
 from gqa_lib.learn.quiz.sitting import Sitting, taking
 
-from .quiz import asked_count, mark_quiz, right_answers
+from .marking import asked_count, mark_quiz, right_answers
 
 LEARNERS = ("ada", "zoë", "s1234567")
 

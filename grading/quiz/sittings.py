@@ -12,8 +12,8 @@ from gqa_lib.learn.quiz import saved
 from gqa_lib.learn.quiz.questions import DRAWN
 from gqa_lib.learn.quiz.sitting import Sitting
 
-from .admit import Refused, opened, read_file
-from .classroom.records import attempts_opened
+from ..admit import Refused, opened, read_file
+from ..classroom.records import attempts_opened
 
 
 def answers_file(folder: int) -> tuple[dict[str, bytes], bool]:
