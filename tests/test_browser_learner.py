@@ -27,7 +27,10 @@ from grading.source import QUIZ
 
 pytestmark = needs_chromium
 FOUR, LAST = find_lesson("04"), find_lesson("16")
-WRONG = {"expand_kv": "tiles"}
+CHOSEN = {
+    "expand_kv": "tiles",  # which is wrong
+    "grouped_query_attention": "SDPA on folded rows with a mask",
+}
 WRONG_LINE, RIGHT_LINE = "kv.repeat(1, q_per_kv", "return kv.repeat_interleave(q_per_kv, dim=1)"
 
 
@@ -35,7 +38,7 @@ WRONG_LINE, RIGHT_LINE = "kv.repeat(1, q_per_kv", "return kv.repeat_interleave(q
 def desk(tmp_path_factory):
     """A desk where lesson 04 is answered, one exercise of it wrong, and its quiz not."""
     folder = tmp_path_factory.mktemp("learner")
-    answers = first_right(FOUR) | picked(FOUR, WRONG)
+    answers = first_right(FOUR) | picked(FOUR, CHOSEN)
     del answers[QUIZ]
     answer(environment(folder), FOUR, answers)
     desk = Desk(folder)
