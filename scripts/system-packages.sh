@@ -1,8 +1,9 @@
 #!/bin/sh
-# Installs the Debian packages that the tests of class grading need, where they are missing:
-# bubblewrap, the sandbox, and postgresql, a database server. Says nothing when both are there.
+# Installs the Debian packages that tests need, where they are missing: for class grading
+# bubblewrap, the sandbox, and postgresql, a database server; for JupyterLab in a browser chromium,
+# with fonts for its screenshots. Says nothing when all are there.
 set -eu
-wanted="bubblewrap postgresql"
+wanted="bubblewrap postgresql chromium fonts-dejavu-core"
 
 missing=
 for package in $wanted; do

@@ -1,5 +1,6 @@
 """What an exercise is, and the message a learner sees when it is not solved yet."""
 
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field, is_dataclass
 from typing import Any
@@ -9,7 +10,8 @@ class NotYet(AssertionError):
     """A check that did not pass; notebooks show its message without a traceback."""
 
     def _render_traceback_(self) -> list[str]:  # the name IPython looks for
-        return [str(self)]
+        lines = str(self).split("\n")  # JupyterLab would break long ones within words
+        return ["\n".join(textwrap.fill(line, 92, break_long_words=False) for line in lines)]
 
 
 class Complaint(Exception):

@@ -40,20 +40,29 @@ function render({ model, el }) {
     model.save_changes();
     unsaved.add(id);
     clearTimeout(waiting);
-    waiting = setTimeout(() => tell("not saved yet",
-      "Not saved yet: the kernel is busy, or stopped. If this stays, run the cell again."), PATIENCE_MS);
+    waiting = setTimeout(showDelay, PATIENCE_MS);
   }
 
-  function tell(mark, text) {
-    for (const id of unsaved) marks.get(id).textContent = mark;
-    status.textContent = text;
+  function showDelay() {
+    for (const id of unsaved) marks.get(id).textContent = "not saved yet";
+    status.textContent =
+      "Not saved yet: the kernel is busy, or stopped. If this stays, run the cell again.";
   }
 
   function showStatus() {
-    clearTimeout(waiting);
     const text = model.get("status");
-    tell(text.startsWith("Saved") ? "saved" : "not saved", text);
-    unsaved.clear();
+    const kept = model.get("kept");
+    const failed = !text.startsWith("Saved");
+    for (const id of unsaved) {
+      // else a later choice is still on its way
+      if (failed || kept[id] === model.get("chosen")[id]) {
+        marks.get(id).textContent = failed ? "not saved" : "saved";
+        unsaved.delete(id);
+      }
+    }
+    if (unsaved.size) return;
+    clearTimeout(waiting);
+    status.textContent = text;
   }
 
   function showChosen() {

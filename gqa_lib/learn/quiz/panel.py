@@ -22,6 +22,7 @@ class Panel(anywidget.AnyWidget):
     questions = traitlets.List().tag(sync=True)
     chosen = traitlets.Dict().tag(sync=True)
     status = traitlets.Unicode().tag(sync=True)
+    kept = traitlets.Dict().tag(sync=True)  # of `chosen`, what is written by now
     saves = traitlets.Int().tag(sync=True)  # so that the same status twice is news, too
 
     @classmethod
@@ -54,13 +55,13 @@ class Panel(anywidget.AnyWidget):
             for name, letter in self.chosen.items()
             if name in ids and letter in tuple(LETTERS)
         }
-        try:
-            saved.write(self._folder, saved.Saved(self._attempt, answers))
-            told = f"Saved. {self._counted()}"
-        except OSError as error:
-            told = f"Not saved: {error}. Make room or mend the folder, then choose again."
         with self.hold_sync():
-            self.status, self.saves = told, self.saves + 1
+            try:
+                saved.write(self._folder, saved.Saved(self._attempt, answers))
+                self.kept, self.status = answers, f"Saved. {self._counted()}"
+            except OSError as error:
+                self.status = f"Not saved: {error}. Make room or mend the folder, then choose again."
+            self.saves += 1
 
     def _counted(self) -> str:
         return f"{len(self.chosen)} of {len(self.questions)} answered."
