@@ -1,4 +1,4 @@
-"""JupyterLab in a real browser: `gqa lab` started for a test, Chromium to look at it."""
+"""JupyterLab in a real browser: `gqa lab` started for a test, and Debian's Chromium to see it."""
 
 import os
 import re
@@ -100,7 +100,7 @@ class Desk:
 
 
 class Seen:
-    """What a page did that nobody looks at: errors, requests that left the machine."""
+    """What a page did that nobody looks at: console errors, requests that left the machine."""
 
     def __init__(self, page: Page):
         self.errors: list[str] = []

@@ -60,8 +60,9 @@ class Panel(anywidget.AnyWidget):
                 saved.write(self._folder, saved.Saved(self._attempt, answers))
                 self.kept, self.status = answers, f"Saved. {self._counted()}"
             except OSError as error:
-                then = "Make room or mend the folder, then choose again."
-                self.status = f"Not saved: {error}. {then}"
+                self.status = (
+                    f"Not saved: {error}. Make room or mend the folder, then choose again."
+                )
             self.saves += 1
 
     def _counted(self) -> str:
