@@ -16,6 +16,7 @@ from .source import CHECK, QUIZ, grade_id, is_graded, is_solution
 LONGEST_CODE, MEDIAN_CODE, MEDIAN_TEXT = 25, 8, 6
 _MARKERS = ("BEGIN SOLUTION", "END SOLUTION", "BEGIN HIDDEN", "END HIDDEN")
 _REGION = r"### BEGIN {0}.*?\n(.*?)### END {0}"
+_FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 _DETAILS = re.compile(r"<details>.*?</details>", re.DOTALL)
 
 
@@ -26,6 +27,7 @@ def lint_lesson(lesson: Lesson, instructor: NotebookNode, student: NotebookNode)
         *_lint_quiz(lesson, instructor),
         *_lint_leaks(instructor, student),
         *_lint_sizes(student),
+        *_lint_headings(student),
         *_lint_figures(student),
         *_lint_scores(instructor, student),
     ]
@@ -116,6 +118,14 @@ def _lint_sizes(notebook: NotebookNode):
     ]
     if median(text) > MEDIAN_TEXT:
         yield f"the median text cell has {median(text)} lines; at most {MEDIAN_TEXT}"
+
+
+def _lint_headings(notebook: NotebookNode):
+    """Find lines that begin with a number sign and a word: headings to nbconvert, not to others."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            for line in re.findall(r"^#+[^#\s].*", _FENCED.sub("", cell.source), re.MULTILINE):
+                yield f"a line of text begins with #, which Formgrader shows as a heading: {line}"
 
 
 def _lint_figures(notebook: NotebookNode):

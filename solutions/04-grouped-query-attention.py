@@ -127,10 +127,10 @@ check("expand_kv", expand_kv, seed=None, cases=[
 # %% [markdown]
 # ### Spot the bug
 #
-# This mistake was made in more than one public library ([onnx
-# #7274](https://github.com/onnx/onnx/pull/7274), [axlearn
-# #842](https://github.com/apple/axlearn/pull/842)). All shapes are right and nothing crashes. What
-# does it do?
+# This mistake was made in more than one public library
+# ([onnx #7274](https://github.com/onnx/onnx/pull/7274),
+# [axlearn #842](https://github.com/apple/axlearn/pull/842)). All shapes are right and nothing
+# crashes. What does it do?
 
 # %%
 kv = torch.arange(2.0).view(1, 2, 1, 1)  # KV head h holds the number h
@@ -495,8 +495,8 @@ for num_kv_heads in (32, 8, 1):
 # %% [markdown]
 # ### Spot the bug
 #
-# A widely used library cached this way for a year ([torchtune
-# #38](https://github.com/meta-pytorch/torchtune/issues/38), until
+# A widely used library cached this way for a year
+# ([torchtune #38](https://github.com/meta-pytorch/torchtune/issues/38), until
 # [#1961](https://github.com/pytorch/torchtune/pull/1961)). Two lines of a forward pass, after the
 # projections. Every output is right. What do they cost?
 #

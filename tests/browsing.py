@@ -13,9 +13,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import nbformat
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect, sync_playwright
+
+from gqa_lib.learn.manifest import Lesson
+from gqa_lib.learn.work import put_lessons
+from grading.catalogue import filled
+from grading.source import read_notebook
 
 CHROMIUM = shutil.which("chromium")
 needs_chromium = pytest.mark.skipif(
@@ -26,19 +32,43 @@ PATIENCE_MS = 120_000  # for whatever should show: two cores may be busy with ot
 _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
+def environment(folder: Path, **also: str) -> dict[str, str]:
+    """Return what somebody's commands run with whose records and notebooks are under `folder`."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GQA_")}
+    return kept | {
+        "GQA_HOME": str(folder / "home"),
+        "GQA_WORK": str(folder / "work"),
+        "JUPYTER_CONFIG_DIR": str(folder / "jupyter"),  # no settings of whoever runs the tests
+        "IPYTHONDIR": str(folder / "ipython"),
+        "TORCH_EXTENSIONS_DIR": str(folder / "no-extensions"),
+        **also,
+    }
+
+
+def gqa(env: dict[str, str], *arguments: str) -> str:
+    """Run a `gqa` command; return what it printed."""
+    command = [sys.executable, "-m", "gqa_lib.cli", *arguments]
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def answer(env: dict[str, str], lesson: Lesson, answers: dict[str, str]) -> None:
+    """Give somebody their notebooks, with answers (exercise -> source) in one of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("GQA_HOME", "GQA_WORK"):
+            patch.setenv(name, env[name])
+        put_lessons()
+    path = Path(env["GQA_WORK"]) / lesson.slug / f"{lesson.slug}.ipynb"
+    nbformat.write(filled(read_notebook(path), answers), path)
+
+
 class Desk:
     """A JupyterLab that `gqa lab` runs, with its records and notebooks under `folder`."""
 
     def __init__(self, folder: Path, *arguments: str):
         self.home, self.work = folder / "home", folder / "work"
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("GQA_")}
-        self.env = kept | {
-            "GQA_HOME": str(self.home),
-            "GQA_WORK": str(self.work),
-            "JUPYTER_CONFIG_DIR": str(folder / "jupyter"),  # no settings of whoever runs the tests
-            "IPYTHONDIR": str(folder / "ipython"),
-            "TORCH_EXTENSIONS_DIR": str(folder / "no-extensions"),
-        }
+        self.env = environment(folder)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = str(free.getsockname()[1])
@@ -61,17 +91,6 @@ class Desk:
             time.sleep(0.1)
         self.stop()
         raise AssertionError(f"gqa lab serves nothing:\n{self.log.read_text()}")
-
-    def gqa(self, *arguments: str) -> str:
-        """Run another `gqa` command on the same folders; return what it printed."""
-        done = subprocess.run(
-            [sys.executable, "-m", "gqa_lib.cli", *arguments],
-            env=self.env,
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
 
     def stop(self) -> None:
         """End the server, and with it its kernels."""

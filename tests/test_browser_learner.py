@@ -3,22 +3,34 @@
 import re
 import time
 
-import nbformat
 import pytest
-from browsing import Desk, Seen, choose, chromium, needs_chromium, serious, shot
+from browsing import (
+    Desk,
+    Seen,
+    answer,
+    choose,
+    chromium,
+    environment,
+    gqa,
+    needs_chromium,
+    serious,
+    shot,
+)
 from playwright.sync_api import Locator, Page, expect
 
 from gqa_lib.learn.manifest import Lesson, find_lesson, lessons
 from gqa_lib.learn.quiz import saved
 from gqa_lib.learn.quiz.questions import LETTERS
-from gqa_lib.learn.work import put_lessons
-from grading.catalogue import filled, first_right, picked
+from grading.catalogue import first_right, picked
 from grading.quiz import right_answers
-from grading.source import QUIZ, read_notebook
+from grading.source import QUIZ
 
 pytestmark = needs_chromium
 FOUR, LAST = find_lesson("04"), find_lesson("16")
-WRONG = {"expand_kv": "tiles"}
+CHOSEN = {
+    "expand_kv": "tiles",  # which is wrong
+    "grouped_query_attention": "SDPA on folded rows with a mask",
+}
 WRONG_LINE, RIGHT_LINE = "kv.repeat(1, q_per_kv", "return kv.repeat_interleave(q_per_kv, dim=1)"
 
 
@@ -26,14 +38,9 @@ WRONG_LINE, RIGHT_LINE = "kv.repeat(1, q_per_kv", "return kv.repeat_interleave(q
 def desk(tmp_path_factory):
     """A desk where lesson 04 is answered, one exercise of it wrong, and its quiz not."""
     folder = tmp_path_factory.mktemp("learner")
-    path = folder / "work" / FOUR.slug / f"{FOUR.slug}.ipynb"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GQA_HOME", str(folder / "home"))
-        patch.setenv("GQA_WORK", str(folder / "work"))
-        put_lessons()
-    answers = first_right(FOUR) | picked(FOUR, WRONG)
+    answers = first_right(FOUR) | picked(FOUR, CHOSEN)
     del answers[QUIZ]
-    nbformat.write(filled(read_notebook(path), answers), path)
+    answer(environment(folder), FOUR, answers)
     desk = Desk(folder)
     yield desk
     desk.stop()
@@ -201,7 +208,7 @@ def test_a_lesson_is_handed_in_graded_and_its_score_shown(page, desk):
     lesson.get_by_role("button", name="Submit").click()
     expect(listed.locator("#submitted_assignments_list")).to_contain_text(FOUR.slug)
     shot(page, "9-handed-in")
-    assert "Grouped-query attention: 21 of 21 points" in desk.gqa("submit", "04")
+    assert "Grouped-query attention: 21 of 21 points" in gqa(desk.env, "submit", "04")
     shown = notebook(page, FOUR)
     end = cell_with(shown, 'wrap_up("04")')
     select(end)

@@ -96,6 +96,10 @@ def has_a_mute_image(instructor, student):
     student.cells.append(nbformat.v4.new_markdown_cell("![](picture.png)"))
 
 
+def begins_a_line_with_a_number_sign(instructor, student):
+    student.cells.append(nbformat.v4.new_markdown_cell("fixed in [torch\n#38](https://x.org)"))
+
+
 def has_too_few_hints(instructor, student):
     for cell in instructor.cells:
         if cell.metadata.get("hints") == "attention":
@@ -119,6 +123,7 @@ def gives_more_points(instructor, student):
         (has_a_long_cell, "has 26 lines"),
         (has_a_mute_figure, "a figure is not shown with"),
         (has_a_mute_image, "no text alternative"),
+        (begins_a_line_with_a_number_sign, "shows as a heading: #38"),
         (has_too_few_hints, "no ladder of three hints"),
         (gives_more_points, "points and course.toml says"),
     ],
