@@ -91,6 +91,15 @@ def as_list(value) -> list:
     return value if isinstance(value, list) else [value]
 
 
+def results_folder(out_dir: str) -> Path:
+    """Return the folder a benchmark notebook writes to, without the rows of an earlier run."""
+    folder = Path(out_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("samples", "arms", "environment"):
+        (folder / f"{name}.jsonl").unlink(missing_ok=True)
+    return folder
+
+
 def commit(path: Path, content: dict) -> None:
     """Write JSON so that the file is either the old one or the whole new one."""
     part = path.with_name(f".{path.name}.{os.getpid()}")

@@ -274,11 +274,10 @@ def _seed(text: str) -> int | str:
 
 
 def _release(arguments) -> None:
-    from gqa_lib.learn.manifest import find_lesson, lessons
+    from gqa_lib.learn.manifest import class_exchange, find_lesson, lessons
     from grading.classroom.bundle import students_bundle
     from grading.classroom.records import set_course_seed
     from grading.classroom.release import release
-    from grading.settings import class_exchange
 
     chosen = [find_lesson(name) for name in arguments.lesson]
     if arguments.students and chosen:

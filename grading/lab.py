@@ -8,13 +8,11 @@ import sys
 from pathlib import Path
 
 from gqa_lib.learn import places
-from gqa_lib.learn.manifest import Lesson, lessons
+from gqa_lib.learn.manifest import Lesson, class_exchange, is_students_copy, lessons
 from gqa_lib.learn.work import put_lessons
 
 from .desk import INSTRUCTORS, NAME, arrange, arrange_instructors, workspaces
 from .settings import (
-    class_exchange,
-    is_students_copy,
     make_local_exchange,
     nbgrader_config,
     released_copy,

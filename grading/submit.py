@@ -18,14 +18,14 @@ from nbgrader.converters.base import NbGraderException
 from nbgrader.utils import get_username
 
 from gqa_lib.learn import places, progress
-from gqa_lib.learn.manifest import Lesson, lessons
+from gqa_lib.learn.manifest import Lesson, class_exchange, is_students_copy, lessons
 from gqa_lib.learn.map import write_map
 from gqa_lib.learn.quiz.check import before_submitting
 from gqa_lib.learn.quiz.sitting import attempt_at, learner
 
 from .admit import parse
 from .rebuild import own_cells, rebuild, unanswered, wrote_answers
-from .settings import class_exchange, is_students_copy, nbgrader_config, source_directory
+from .settings import nbgrader_config, source_directory
 from .source import read_notebook, write_instructor_notebook
 from .steps import course_of, exchange, file_log, generate, quietly
 

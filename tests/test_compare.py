@@ -169,6 +169,14 @@ def test_points_compare_with_the_reads_of_their_rounds_and_the_best_peer():
     assert point["low"] == point["high"] == pytest.approx(1.2)
 
 
+def test_on_a_gpu_a_short_time_is_a_latency_and_has_no_share():
+    (long,) = table.points(made_up(), 1e12)  # ideal 0.5 ms
+    (short,) = table.points(made_up(), 1e14)
+    assert f"{long['share']:.2f}" in table.table([long], on_gpu=True)
+    assert f"{short['share']:.2f}" in table.table([short])
+    assert f"{short['share']:.2f}" not in table.table([short], on_gpu=True)
+
+
 def test_without_reads_the_ceiling_is_given_or_copied():
     (point,) = table.points(made_up(), 1e12)
     assert point["bandwidth_bytes_per_s"] == 1e12

@@ -100,6 +100,16 @@ def test_products_too_small_for_a_gpu_are_seen(solved, rows, told):
     torch.testing.assert_close(out, x @ x)
 
 
+def solution(name):
+    """Return the source of an exercise's cell, solved."""
+    (source,) = (
+        cell.source
+        for cell in known_cells(read_source(source_of(LESSON)))
+        if grade_id(cell) == name
+    )
+    return source
+
+
 @needs_triton
 def test_a_stub_kernel_is_called_a_stub(solved):
     names, checks = solved
@@ -113,12 +123,7 @@ def test_a_stub_kernel_is_called_a_stub(solved):
 @needs_triton
 def test_an_error_in_a_kernel_names_the_learners_line(solved):
     names, checks = solved
-    (source,) = (
-        cell.source
-        for cell in known_cells(read_source(source_of(LESSON)))
-        if grade_id(cell) == "scores_kernel"
-    )
-    wrong = source.replace("tl.trans(k_tile)", "k_tile")
+    wrong = solution("scores_kernel").replace("tl.trans(k_tile)", "k_tile")
     assert run_cell(wrong, "scores_kernel", names) == ""
     told = run_cell(checks["scores_kernel-check"], "check", names)
     assert "in scores_kernel, line" in told
@@ -128,11 +133,7 @@ def test_an_error_in_a_kernel_names_the_learners_line(solved):
 @needs_triton
 def test_a_kernel_that_spoils_what_lies_behind_its_output_is_refused(solved):
     names, checks = solved
-    (source,) = (
-        cell.source
-        for cell in known_cells(read_source(source_of(LESSON)))
-        if grade_id(cell) == "gqa_decode_kernel"
-    )
+    source = solution("gqa_decode_kernel")
     wrong = source.replace("acc / some[:, None], mask=(r < R)[:, None])", "acc / some[:, None])")
     assert wrong != source
     assert run_cell(wrong, "gqa_decode_kernel", names) == ""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from recording import some_events, told
 
 from gqa_lib.cli import main
 from gqa_lib.learn import progress
@@ -34,16 +35,6 @@ def test_parallel_writers_lose_nothing():
     writers = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]
     assert [writer.wait() for writer in writers] == [0, 0, 0]
     assert len(progress.events()) == 120
-
-
-def some_events(count=50):
-    for i in range(count):
-        progress.add("01", "attention", "check", float(i % 2), 1.0, f"{i} " + "x" * 200)
-    return told()
-
-
-def told():
-    return [tuple(row)[1:] for row in progress.events()]
 
 
 def test_several_events_are_written_all_or_none():

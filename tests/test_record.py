@@ -6,6 +6,7 @@ import sys
 from contextlib import closing
 
 import pytest
+from recording import some_events, told
 
 from gqa_lib.learn import progress
 from gqa_lib.learn.record import journal
@@ -15,16 +16,6 @@ from gqa_lib.learn.record import journal
 def own_places(tmp_path, monkeypatch):
     monkeypatch.setenv("GQA_HOME", str(tmp_path / "home"))
     return tmp_path
-
-
-def some_events(count=50):
-    for i in range(count):
-        progress.add("01", "attention", "check", float(i % 2), 1.0, f"{i} " + "x" * 200)
-    return told()
-
-
-def told():
-    return [tuple(row)[1:] for row in progress.events()]
 
 
 def garbage(content):

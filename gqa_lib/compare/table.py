@@ -2,12 +2,13 @@
 
 from collections import defaultdict
 
+import torch
+
 from gqa_lib.cost import attention_bytes
 from gqa_lib.samples import ratios, summarise
 
 from .arms import PEERS
 
-ITEMSIZE = {"float16": 2, "bfloat16": 2, "float32": 4}
 LATENCY_S = 30e-6  # a GPU's ideal time below which launches decide, and the time is a latency
 _SHAPE = ("batch_size", "context", "num_kv_heads", "head_dim", "num_queries")
 
@@ -67,7 +68,7 @@ def _point(key, samples, arms, bandwidth):
     own = next((row["arm"] for row in arms if row["own"]), None)
     own = own if own in time_s else None
     best = min((arm for arm in time_s if arm in PEERS), key=time_s.__getitem__, default=None)
-    ideal = attention_bytes(B, num_heads, Hkv, D, T, S, ITEMSIZE[dtype]) / bandwidth
+    ideal = attention_bytes(B, num_heads, Hkv, D, T, S, getattr(torch, dtype).itemsize) / bandwidth
     found = dict(zip(_SHAPE, key, strict=False)) | {"num_heads": num_heads, "dtype": dtype}
     found |= {"bandwidth_bytes_per_s": bandwidth, "ideal_s": ideal, "time_s": time_s}
     found |= {"own": own, "timing": summary.get(own), "best_peer": best}
@@ -87,20 +88,26 @@ def _over_peer(samples, own, best):
     return {"over_peer": found["speedup"], "low": found["low"], "high": found["high"]}
 
 
-def table(found: list[dict]) -> str:
-    """Return points as text: a line each, with the share of the ceiling and the best peer."""
+def table(found: list[dict], *, on_gpu: bool = False) -> str:
+    """Return points as text: a line each, with the share of the ceiling and the best peer.
+
+    Args:
+        found: as from `points`.
+        on_gpu: leave the share out where the ideal time is below LATENCY_S.
+    """
     lines = [
         "batch context  KV   d  dtype      GB/s    ideal      own  share  backend      best peer"
         "      peer/own  95 %"
     ]
-    return "\n".join(lines + [_line(point) for point in found])
+    return "\n".join(lines + [_line(point, on_gpu) for point in found])
 
 
-def _line(point):
+def _line(point, on_gpu):
     own_s = point["time_s"].get(point["own"])
+    share = None if on_gpu and point["ideal_s"] < LATENCY_S else point["share"]
     text = "{batch_size:5} {context:7} {num_kv_heads:3} {head_dim:3}  {dtype:9}".format(**point)
     text += f" {point['bandwidth_bytes_per_s'] / 1e9:5.4g}"
-    text += f" {_time(point['ideal_s'])} {_time(own_s)} {_number(point['share'], '6.2f')}"
+    text += f" {_time(point['ideal_s'])} {_time(own_s)} {_number(share, '6.2f')}"
     text += f"  {point['own'] or '-':11}  {point['best_peer'] or '-':14}"
     text += f" {_number(point['over_peer'], '8.2f')}"
     if point["low"] is not None and point["own"] != point["best_peer"]:

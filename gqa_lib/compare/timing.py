@@ -118,10 +118,8 @@ def _worth_timing(tried, own, hopeless):
     """Yield (arm row, fn) of the arms to time, and write into the others' rows why they are not."""
     time_s = {row["arm"]: seconds for row, _, seconds in tried if seconds}
     fastest = min(time_s.values(), default=0)
-    spared = {
-        own,
-        min((arm for arm in time_s if arm in PEERS), key=time_s.__getitem__, default=None),
-    }
+    peers = [arm for arm in time_s if arm in PEERS]
+    spared = {own, *sorted(peers, key=time_s.__getitem__)[:1]}
     for row, fn, seconds in tried:
         if seconds and seconds > hopeless * fastest and row["arm"] not in spared:
             row["reason"] = f"one call took over {hopeless:g} times the fastest arm's"

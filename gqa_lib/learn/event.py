@@ -17,9 +17,9 @@ def new_event(
     lesson: str,
     exercise: str,
     kind: str,
-    score: float | None = None,
-    max_score: float | None = None,
-    detail: str = "",
+    score: float | None,
+    max_score: float | None,
+    detail: str,
 ) -> dict[str, Any]:
     """Return an event that happened now, with an id that no other has, on any machine."""
     at = datetime.now(UTC)

@@ -17,7 +17,7 @@ def report(rows: list[dict]) -> str:
     found = sorted(table.points(rows), key=_order)
     checks = [row for row in rows if row["kind"] == "check"]
     wrong = [row["name"] for row in checks if not row["ok"]]
-    lines = [about(rows[0]), table.table(found)]
+    lines = [about(rows[0]), table.table(found, on_gpu=bool(rows[0].get("gpu")))]
     lines += [
         f"in pages {point['paged']:.2f} of the contiguous cache's time: {_where(point)}"
         for point in found
@@ -35,11 +35,12 @@ def show_recorded(name: str = "decode") -> None:
 
     In a notebook each is a line that opens.
     """
-    paths = recorded(name)
-    for path in reversed(paths):
+    gpus = []
+    for path in reversed(recorded(name)):
         rows = read(path)
+        gpus.append(rows[0].get("gpu"))
         _show(f"RECORDED, not measured in this run: {about(rows[0])}", report(rows))
-    if not any(read(path)[0].get("gpu") for path in paths):
+    if not any(gpus):
         print("No record of a GPU has been made yet: gqa_lib/records/README.md says how.")
 
 

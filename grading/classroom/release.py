@@ -9,12 +9,12 @@ from nbgrader.coursedir import CourseDirectory
 from nbgrader.exchange import ExchangeError
 
 from gqa_lib.learn import places
-from gqa_lib.learn.manifest import Lesson
+from gqa_lib.learn.manifest import Lesson, class_exchange
 from gqa_lib.learn.quiz.questions import DRAWN
 from gqa_lib.learn.quiz.sitting import ATTEMPT_FILE
 
 from ..build import student_notebook
-from ..settings import class_exchange, nbgrader_config, source_directory
+from ..settings import nbgrader_config, source_directory
 from ..source import write_instructor_notebook
 from ..steps import course_of, exchange, file_log, generate, quietly
 from .records import attempts_opened, open_attempt

@@ -10,25 +10,24 @@ from pathlib import Path
 
 from gqa_lib.learn.manifest import lessons
 from gqa_lib.learn.places import course_root
-from gqa_lib.learn.quiz.questions import DRAWN
+from gqa_lib.learn.quiz.questions import DRAWN, LETTERS
 
-CLAIMS = (
-    "what_gqa_is",
-    "kv_memory_4_8x",
-    "decode_bandwidth",
-    "throughput_when_memory_bound",
-    "workload_economics",
-    "kv_variance_benchmarks",
-    "picking_group_count",
-    "matches_mha_quality",
-    "predicting_quality",
-    "mqa_compute_savings",
-    "no_help_when_compute_bound",
-    "post_training_addition",
-    "related_kv_techniques",
-)
+CLAIMS = {  # name -> what a page calls it
+    "what_gqa_is": "What grouped-query attention is",
+    "kv_memory_4_8x": "A cache 4 to 8 times smaller",
+    "decode_bandwidth": "Decoding is bound by bandwidth",
+    "throughput_when_memory_bound": "Throughput where memory decides",
+    "workload_economics": "What it saves depends on the workload",
+    "kv_variance_benchmarks": "How long requests are, and what a benchmark must do about it",
+    "picking_group_count": "Choosing the number of KV heads",
+    "matches_mha_quality": "Quality beside multi-head attention",
+    "predicting_quality": "Predicting quality",
+    "mqa_compute_savings": "What multi-query attention saves in arithmetic",
+    "no_help_when_compute_bound": "Where arithmetic decides",
+    "post_training_addition": "Adding it to a trained model",
+    "related_kv_techniques": "Other ways to a smaller cache",
+}
 LEVELS = ("remember", "understand", "apply", "analyse", "evaluate")
-LETTERS = "ABCD"
 LEAST_DRAWN, LEAST_PER_CLAIM, CLOSING = 60, 4, 3
 LONGEST_SHARE, LENGTH_RATIO = 0.35, (0.9, 1.1)
 UNEVEN = 7.81  # chi-square of four letters, 3 degrees of freedom: passed by chance once in 20

@@ -22,7 +22,7 @@ from gqa_lib.environment import environment
 from gqa_lib.learn.manifest import Lesson
 from gqa_lib.learn.places import course_root
 
-from ..source import grade_id, is_solution, read_source, source_of
+from ..source import CHECK, QUIZ, grade_id, is_solution, read_source, source_of
 
 LIMIT_S = 600  # of one lesson or benchmark
 MADE, FINDING = "made", "finding"  # metadata: where and when it was run, and what came out
@@ -40,9 +40,9 @@ def executed_lesson(lesson: Lesson, cache: Path) -> NotebookNode:
     notebook = nbformat.read(lesson.pristine, as_version=4)
     solutions = {grade_id(cell): cell.source for cell in read_source(source_of(lesson)).cells}
     for cell in notebook.cells:
-        if grade_id(cell) == "quiz-check":
+        if grade_id(cell) == CHECK:
             cell.metadata["tags"] = [_LEFT_OUT]
-        elif is_solution(cell) and grade_id(cell) != "quiz":
+        elif is_solution(cell) and grade_id(cell) != QUIZ:
             cell.source = solutions[grade_id(cell)]
     return cached(lesson.slug, nbformat.writes(notebook), cache, lambda: _run(notebook))
 

@@ -1,7 +1,6 @@
 """The pages of the site that are not notebooks, as MyST Markdown made from the course's files."""
 
 import html
-import re
 from collections.abc import Iterator
 
 from gqa_lib import bench
@@ -10,23 +9,8 @@ from gqa_lib.learn.places import course_root
 from gqa_lib.records import read, recorded
 from gqa_lib.records.report import report
 
+from ..markup import inline_code
 from ..quiz.bank import CLAIMS, Question, load_bank
-
-CLAIM_TITLES = {
-    "what_gqa_is": "What grouped-query attention is",
-    "kv_memory_4_8x": "A cache 4 to 8 times smaller",
-    "decode_bandwidth": "Decoding is bound by bandwidth",
-    "throughput_when_memory_bound": "Throughput where memory decides",
-    "workload_economics": "What it saves depends on the workload",
-    "kv_variance_benchmarks": "How long requests are, and what a benchmark must do about it",
-    "picking_group_count": "Choosing the number of KV heads",
-    "matches_mha_quality": "Quality beside multi-head attention",
-    "predicting_quality": "Predicting quality",
-    "mqa_compute_savings": "What multi-query attention saves in arithmetic",
-    "no_help_when_compute_bound": "Where arithmetic decides",
-    "post_training_addition": "Adding it to a trained model",
-    "related_kv_techniques": "Other ways to a smaller cache",
-}
 
 
 def home() -> str:
@@ -104,22 +88,18 @@ def questions() -> str:
         "paper where you like, then open the lesson that explains it. Answers are not here: the "
         "quiz is graded, and its feedback explains every option."
     ]
-    for claim in CLAIMS:
+    for claim, title in CLAIMS.items():
         asked = [one for one in load_bank() if one.claim == claim]
-        parts += [f"## {CLAIM_TITLES[claim]}", *(_question(one) for one in asked)]
+        parts += [f"## {title}", *(_question(one) for one in asked)]
     return "\n\n".join(parts) + "\n"
 
 
 def _question(one: Question) -> str:
-    options = "".join(f"<li>{_with_code(option.text)}</li>" for option in one.options)
+    options = "".join(f"<li>{inline_code(option.text)}</li>" for option in one.options)
     known = [lesson for lesson in lessons() if lesson.number == one.lesson]
     where = f"Explained in {link(known[0])}." if known else "Its lesson is not written yet."
-    stem = f'<p><span class="question-id">{one.id}</span> {_with_code(one.stem)}</p>'
+    stem = f'<p><span class="question-id">{one.id}</span> {inline_code(one.stem)}</p>'
     return f'<div class="question">{stem}<ol type="A">{options}</ol>\n\n{where}\n\n</div>'
-
-
-def _with_code(text: str) -> str:
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
 
 
 def benchmarks(findings: dict[str, str]) -> str:
@@ -155,7 +135,7 @@ def records() -> str:
 def link(lesson: Lesson, section: str = "") -> str:
     """Return a Markdown link from a page at the top to a lesson, or to a section of it."""
     anchor = f"#{anchor_of(section)}" if section else ""
-    return f"[{int(lesson.number)} · {lesson.title}](<{_page(lesson)}.ipynb{anchor}>)"
+    return f"[{lesson.name}](<{_page(lesson)}.ipynb{anchor}>)"
 
 
 def _page(lesson: Lesson) -> str:
@@ -164,11 +144,7 @@ def _page(lesson: Lesson) -> str:
 
 def _contents() -> Iterator[str]:
     for part in dict.fromkeys(one.part for one in lessons()):
-        pages = [
-            f"{int(one.number)} · {one.title} <{_page(one)}>"
-            for one in lessons()
-            if one.part == part
-        ]
+        pages = [f"{one.name} <{_page(one)}>" for one in lessons() if one.part == part]
         yield _toctree(part, pages)
     measured = [f"benchmarks/{name}" for name in bench.benchmarks()]
     yield _toctree("Measure", ["benchmarks", *measured, "records"])

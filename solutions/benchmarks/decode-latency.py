@@ -32,12 +32,11 @@ out_dir: str = "runs/decode-latency"  # folder for samples and result
 # %%
 import json
 from itertools import groupby, product
-from pathlib import Path
 
 import torch
 
 from gqa_lib import plots
-from gqa_lib.bench import as_list, commit
+from gqa_lib.bench import as_list, commit, results_folder
 from gqa_lib.compare import table
 from gqa_lib.compare.arms import library_arms, own_arm, peer_arms
 from gqa_lib.compare.timing import Point, fitting, time_points
@@ -46,10 +45,7 @@ from gqa_lib.hardware import measure_hardware, pick_device
 from gqa_lib.measure import environment, write_jsonl
 from gqa_lib.records.report import show_recorded
 
-out = Path(out_dir)
-out.mkdir(parents=True, exist_ok=True)
-for name in ("samples", "arms", "environment"):
-    (out / f"{name}.jsonl").unlink(missing_ok=True)
+out = results_folder(out_dir)
 place, element = pick_device(device or None), getattr(torch, dtype)
 kv_counts = as_list(num_kv_heads)
 settings = [[Point(B, S, kv, D) for kv in kv_counts]
@@ -132,7 +128,7 @@ print(*table.not_timed(rows), sep="\n")
 found = table.points(rows, machine.bandwidth_bytes_per_s)
 for row in found:
     row["predicted_s"] = predicted[Point(*(row[name] for name in Point._fields))]
-print(table.table(found))
+print(table.table(found, on_gpu=place.type == "cuda"))
 print(*table.gains(found), sep="\n")
 
 # %%

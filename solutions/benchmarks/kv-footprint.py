@@ -15,20 +15,17 @@ out_dir: str = "runs/kv-footprint"  # folder for samples and result
 
 # %%
 import json
-from pathlib import Path
 
 import torch
 
 from gqa_lib import plots
-from gqa_lib.bench import as_list, commit
+from gqa_lib.bench import as_list, commit, results_folder
 from gqa_lib.cache import KVCache
 from gqa_lib.configs import from_hf_config, load_model
 from gqa_lib.cost import kv_bytes_per_token, kv_cache_bytes, max_concurrent_sequences
 from gqa_lib.measure import environment, write_jsonl
 
-out = Path(out_dir)
-out.mkdir(parents=True, exist_ok=True)
-(out / "samples.jsonl").unlink(missing_ok=True)
+out = results_folder(out_dir)
 element = getattr(torch, dtype)
 configs = [from_hf_config(m) if m.endswith(".json") else load_model(m) for m in as_list(models)]
 about = environment()

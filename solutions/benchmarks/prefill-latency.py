@@ -29,12 +29,11 @@ out_dir: str = "runs/prefill-latency"  # folder for samples and result
 # %%
 import json
 from itertools import groupby
-from pathlib import Path
 
 import torch
 
 from gqa_lib import plots
-from gqa_lib.bench import as_list, commit
+from gqa_lib.bench import as_list, commit, results_folder
 from gqa_lib.compare import table
 from gqa_lib.compare.arms import library_arms, peer_arms
 from gqa_lib.compare.timing import Point, fitting, time_points
@@ -42,10 +41,7 @@ from gqa_lib.cost import arithmetic_intensity, attention_bytes, attention_flops
 from gqa_lib.hardware import measure_hardware, pick_device
 from gqa_lib.measure import environment, write_jsonl
 
-out = Path(out_dir)
-out.mkdir(parents=True, exist_ok=True)
-for name in ("samples", "arms", "environment"):
-    (out / f"{name}.jsonl").unlink(missing_ok=True)
+out = results_folder(out_dir)
 place, element = pick_device(device or None), getattr(torch, dtype)
 settings = [[Point(batch_size, T, kv, head_dim, T) for kv in as_list(num_kv_heads)]
             for T in as_list(prompt_length)]

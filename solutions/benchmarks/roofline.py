@@ -28,22 +28,18 @@ out_dir: str = "runs/roofline"  # folder for samples and result
 
 # %%
 import json
-from pathlib import Path
 
 import torch
 
 from gqa_lib import hardware, plots
 from gqa_lib.attention import grouped_query_attention
-from gqa_lib.bench import as_list, commit
+from gqa_lib.bench import as_list, commit, results_folder
 from gqa_lib.cost import arithmetic_intensity, attention_bytes, attention_flops, is_memory_bound, ridge_point
 from gqa_lib.kernels import choose_backend
 from gqa_lib.measure import environment, rotating_buffers, summarise, time_arms, write_jsonl
 from gqa_lib.plots import attention_arm
 
-out = Path(out_dir)
-out.mkdir(parents=True, exist_ok=True)
-for name in ("samples", "environment"):
-    (out / f"{name}.jsonl").unlink(missing_ok=True)
+out = results_folder(out_dir)
 place, element = hardware.pick_device(device or None), getattr(torch, dtype)
 B, T = (batch_size or 16, prompt_length or 4096) if place.type == "cuda" else (batch_size or 1, prompt_length or 1024)
 width = num_heads * head_dim

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ..manifest import find_lesson
+from ..show import show
 from .questions import DRAWN, LETTERS, Question, questions_of
 from .sitting import Sitting, sitting_of
 
@@ -23,8 +24,7 @@ def show_quiz(quiz: str, *, text: bool = False) -> None:
     questions = questions_of(quiz, sitting.learner, sitting.attempt)
     heading = heading_of(quiz, sitting, len(questions))
     shown = as_text(questions, heading)
-    panel = None if text else _panel(questions, heading, sitting)
-    _display(shown, panel)
+    show(shown, widget=None if text else _panel(questions, heading, sitting))
 
 
 def heading_of(quiz: str, sitting: Sitting, count: int) -> str:
@@ -58,26 +58,3 @@ def _panel(questions: list[Question], heading: str, sitting: Sitting):
     except ImportError:
         return None
     return Panel.of(questions, f"{heading} {_SAVED}", sitting, Path.cwd())
-
-
-def _display(markdown: str, panel) -> None:
-    try:
-        from IPython import get_ipython
-        from IPython.display import display
-    except ImportError:
-        print(markdown)
-        return
-    if get_ipython() is None:
-        print(markdown)
-        return
-    bundle = {"text/markdown": markdown, "text/plain": markdown}
-    if panel is not None:
-        made = panel._repr_mimebundle_()
-        bundle |= {k: v for k, v in _data(made).items() if k not in bundle}
-    display(bundle, raw=True)
-
-
-def _data(made) -> dict:
-    """Return the data of what a widget displays, with or without metadata."""
-    data = made[0] if isinstance(made, tuple) else made
-    return data or {}

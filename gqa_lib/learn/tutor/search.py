@@ -107,13 +107,13 @@ class Index:
         """Return the words that say what a question is about, and the sections, best first."""
         terms = self.lexicon.terms(question)
         light = frozenset(stems(question)) & self.lexicon.everyday - {t.stem for t in terms}
-        opened = find_lesson(lesson).number if lesson else None
+        opened, named = find_lesson(lesson).number if lesson else None, named_lesson(question)
         found = [self._match(entry, terms, light) for entry in self.entries]
         for one in found:
             number = one.section.lesson.number
             one.score = one.alone
             one.score *= OPEN_LESSON if number == opened else 1
-            one.score *= NAMED_LESSON if number == named_lesson(question) else 1
+            one.score *= NAMED_LESSON if number == named else 1
         return terms, sorted((f for f in found if f.score > 0), key=lambda f: -f.score)
 
     def _match(self, entry: Entry, terms: list[Term], light: frozenset[str]) -> Found:
