@@ -27,7 +27,7 @@ from ..source import CHECK, QUIZ, grade_id, is_solution, read_source, source_of
 LIMIT_S = 600  # of one lesson or benchmark
 MADE, FINDING = "made", "finding"  # metadata: where and when it was run, and what came out
 _LEFT_OUT = "skip-execution"
-_CODE = ("*.py", "*.csv", "*.json", "*.h", "*.cpp")
+_CODE = ("*.py", "*.csv", "*.json", "*.jsonl", "*.h", "*.cpp")
 
 
 def executed_lesson(lesson: Lesson, cache: Path) -> NotebookNode:
