@@ -4,31 +4,8 @@ Submodules load on first use, so `import gqa_lib` costs nothing and
 `gqa_lib.cost` or `gqa_lib.configs` never pull in torch.
 """
 
-import importlib
+import lazy_loader
 
 __version__ = "0.1.0"
 
-_SUBMODULES = (
-    "attention",
-    "cache",
-    "configs",
-    "cost",
-    "hardware",
-    "kernels",
-    "learn",
-    "measure",
-    "plots",
-    "rope",
-)
-
-__all__ = ["__version__", *_SUBMODULES]
-
-
-def __getattr__(name):
-    if name in _SUBMODULES:
-        return importlib.import_module(f"gqa_lib.{name}")
-    raise AttributeError(f"module 'gqa_lib' has no attribute {name!r}")
-
-
-def __dir__():
-    return sorted(__all__)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)  # of __init__.pyi

@@ -18,10 +18,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
-from gqa_lib.learn.manifest import Lesson
-from gqa_lib.learn.work import put_lessons
-from grading.catalogue import filled
-from grading.source import read_notebook
+from gqa_lib.course.manifest import Lesson
+from gqa_lib.learn.guide.work import put_lessons
+from grading.authoring.catalogue import filled
+from grading.nb.cells import read_notebook
 
 CHROMIUM = shutil.which("chromium")
 needs_chromium = pytest.mark.skipif(

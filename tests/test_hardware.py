@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from gqa_lib import hardware
-from gqa_lib.hardware import DATASHEET, Hardware, datasheet, measure_hardware, pick_device
+from gqa_lib.hardware import DATASHEET, Hardware, datasheet
+from gqa_lib.measure import ceilings, measure_hardware, pick_device
 
 
 def test_every_data_sheet_says_how_it_was_read():
@@ -84,13 +84,13 @@ def rows(arm, times, quiet=True, phase="measure"):
 
 def test_undisturbed_time_is_the_median_of_quiet_samples():
     samples = rows("a", [1, 2, 3, 4, 5]) + rows("a", [90] * 9, quiet=False)
-    assert hardware._undisturbed_time(samples)[0] == 3
-    assert hardware._undisturbed_time(rows("a", [1, 2, 9, 9, 9], quiet=None))[0] == 9
+    assert ceilings._undisturbed_time(samples)[0] == 3
+    assert ceilings._undisturbed_time(rows("a", [1, 2, 9, 9, 9], quiet=None))[0] == 9
 
 
 def test_disturbed_samples_give_their_tenth_percentile_and_say_so():
     samples = rows("a", range(11), quiet=False) + rows("a", [0.5] * 4)
-    time_s, how = hardware._undisturbed_time(samples + rows("a", [0], phase="warmup"))
+    time_s, how = ceilings._undisturbed_time(samples + rows("a", [0], phase="warmup"))
     assert time_s == pytest.approx(0.5)
     assert how == "tenth percentile of 15 disturbed samples"
 
@@ -98,24 +98,24 @@ def test_disturbed_samples_give_their_tenth_percentile_and_say_so():
 def test_the_ceiling_is_the_arm_that_does_most_per_second(monkeypatch):
     """The longer call may be the faster one: what counts is work over time."""
     samples = rows("short", [1.0] * 5) + rows("long", [3.0] * 5)
-    monkeypatch.setattr(hardware, "time_arms", lambda arms, **_: samples)
+    monkeypatch.setattr(ceilings, "time_arms", lambda arms, **_: samples)
     arms = dict.fromkeys(("short", "long"))
-    rate, how = hardware._best_rate(arms, {"short": 10.0, "long": 60.0}, "cpu", 0)
+    rate, how = ceilings._best_rate(arms, {"short": 10.0, "long": 60.0}, "cpu", 0)
     assert rate == 20.0
     assert how.startswith("long (median of 5 ")
 
 
 def test_read_passes_read_what_they_say(monkeypatch):
-    monkeypatch.setattr(hardware, "last_level_cache_bytes", lambda device: 2**20)
-    arms, nbytes = hardware.read_passes(torch.device("cpu"))
+    monkeypatch.setattr(ceilings, "last_level_cache_bytes", lambda device: 2**20)
+    arms, nbytes = ceilings.read_passes(torch.device("cpu"))
     assert [nbytes[arm] for arm in arms] == [2**27, 2**27, 2**28]
     for arm, call in arms.items():
         assert float(call(0).sum()) == 2**25, arm
 
 
 def test_buffers_outgrow_a_large_cache(monkeypatch):
-    monkeypatch.setattr(hardware, "last_level_cache_bytes", lambda device: 2**26)
-    _, nbytes = hardware.read_passes(torch.device("cpu"))
+    monkeypatch.setattr(ceilings, "last_level_cache_bytes", lambda device: 2**26)
+    _, nbytes = ceilings.read_passes(torch.device("cpu"))
     assert min(nbytes.values()) == 4 * 2**26
 
 
@@ -124,9 +124,9 @@ def test_a_dtype_the_cpu_has_no_instructions_for_is_not_its_ceiling(monkeypatch,
     def timed(arms, **_):
         return [r for a in arms for r in rows(a, [bfloat16_s if "bfloat16" in a else 1e-3])]
 
-    monkeypatch.setattr(hardware, "time_arms", timed)
+    monkeypatch.setattr(ceilings, "time_arms", timed)
     threads = torch.get_num_threads()
-    arms, flops = hardware.matrix_products(torch.device("cpu"), torch.bfloat16)
+    arms, flops = ceilings.matrix_products(torch.device("cpu"), torch.bfloat16)
     assert len(arms) == tried
     assert sum("float32" in arm for arm in arms) == 2
     assert sorted(flops.values())[0] == 2 * 1024**3
@@ -137,7 +137,7 @@ def test_measured_hardware_says_how_it_was_measured(monkeypatch):
     def timed(arms, **_):
         return [row for arm in arms for row in rows(arm, [0.5] * 5)]
 
-    monkeypatch.setattr(hardware, "time_arms", timed)
+    monkeypatch.setattr(ceilings, "time_arms", timed)
     measured = measure_hardware("cpu", torch.float32)
     assert measured.flops_per_s == 2 * 2048**3 / 0.5
     assert measured.bandwidth_bytes_per_s >= 2 * 2**27 / 0.5

@@ -2,22 +2,25 @@
 
 import gc
 import json
+from importlib import import_module
 
 import numpy as np
 import pytest
 
-from gqa_lib import environment as environment_module
-from gqa_lib import measure, samples
 from gqa_lib.measure import (
     environment,
     last_level_cache_bytes,
     ratios,
     read_jsonl,
     rotating_buffers,
+    samples,
     summarise,
     time_arms,
+    timing,
     write_jsonl,
 )
+
+environment_module = import_module("gqa_lib.measure.environment")  # its function has that name, too
 
 
 class Clock:
@@ -38,7 +41,7 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch):
-    monkeypatch.setattr(measure, "_involuntary_switches", lambda: 0)
+    monkeypatch.setattr(timing, "_involuntary_switches", lambda: 0)
     return Clock()
 
 
@@ -75,7 +78,7 @@ def test_budget_stops_but_not_before_the_minimum(clock):
         return len(rows)
 
     assert rounds_done(budget_s=9.5) == 10
-    assert rounds_done(budget_s=0.1) == measure.MIN_ROUNDS
+    assert rounds_done(budget_s=0.1) == timing.MIN_ROUNDS
     assert rounds_done(budget_s=0.1, min_rounds=7) == 7
     assert rounds_done() == 50
 
@@ -90,7 +93,7 @@ def test_rounds_go_on_until_enough_samples_are_quiet(clock, monkeypatch):
     def measured(lost, **options):
         """`lost` says for each sample whether a core was lost during it."""
         switches = iter([n for i, one in enumerate(lost) for n in (i, i + one)])
-        monkeypatch.setattr(measure, "_involuntary_switches", lambda: next(switches))
+        monkeypatch.setattr(timing, "_involuntary_switches", lambda: next(switches))
         rows = time_arms({"a": clock.arm(1)}, warmup=0, clock=clock, quiet_samples=4, **options)
         return [row["quiet"] for row in rows]
 
@@ -102,7 +105,7 @@ def test_rounds_go_on_until_enough_samples_are_quiet(clock, monkeypatch):
 
 
 def test_where_nobody_tells_every_sample_counts_as_quiet(clock, monkeypatch):
-    monkeypatch.setattr(measure, "_involuntary_switches", lambda: None)
+    monkeypatch.setattr(timing, "_involuntary_switches", lambda: None)
     rows = time_arms(
         {"a": clock.arm(1)}, rounds=2, warmup=0, clock=clock, quiet_samples=4, budget_s=99
     )
@@ -111,13 +114,13 @@ def test_where_nobody_tells_every_sample_counts_as_quiet(clock, monkeypatch):
 
 def test_a_sample_with_a_lost_core_is_not_quiet(clock, monkeypatch):
     switches = iter([0, 0, 5, 6])
-    monkeypatch.setattr(measure, "_involuntary_switches", lambda: next(switches))
+    monkeypatch.setattr(timing, "_involuntary_switches", lambda: next(switches))
     rows = time_arms({"a": clock.arm(1)}, rounds=2, warmup=0, clock=clock)
     assert [row["quiet"] for row in rows] == [True, False]
 
 
 def test_quiet_is_unknown_where_the_system_does_not_count(clock, monkeypatch):
-    monkeypatch.setattr(measure, "_involuntary_switches", lambda: None)
+    monkeypatch.setattr(timing, "_involuntary_switches", lambda: None)
     rows = time_arms({"a": clock.arm(1)}, rounds=1, warmup=0, clock=clock)
     assert rows[0]["quiet"] is None
     assert summarise(rows)["a"]["n"] == 1
@@ -144,7 +147,7 @@ def test_nothing_to_time_is_an_error():
 
 
 def test_rotated_buffers_are_four_caches_together(monkeypatch):
-    monkeypatch.setattr(measure, "last_level_cache_bytes", lambda device: 1000)
+    monkeypatch.setattr(timing, "last_level_cache_bytes", lambda device: 1000)
     made = rotating_buffers(lambda: object(), 300)
     assert len(made) == 14
     assert len(set(map(id, made))) == 14

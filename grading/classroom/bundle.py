@@ -11,33 +11,48 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from gqa_lib.learn.manifest import lessons
-from gqa_lib.learn.places import course_root
+from gqa_lib.course.manifest import lessons
+from gqa_lib.course.places import course_root
 
 from .release import ReleaseError, check_built
 
 TOP = ("LICENSE", "constraints.txt", "environment.yml", "pyproject.toml", "scripts/setup.sh")
 GRADING = (
     "__init__.py",
-    "admit.py",
-    "desk.py",
-    "lab.py",
-    "rebuild.py",
-    "reset.py",
+    "commands.py",
     "settings.py",
-    "source.py",
-    "steps.py",
-    "submit.py",
+    "authoring/__init__.py",
+    "authoring/source.py",
+    "intake/__init__.py",
+    "intake/admit.py",
+    "intake/rebuild.py",
+    "learner/__init__.py",
+    "learner/desk.py",
+    "learner/lab.py",
+    "learner/reset.py",
+    "learner/submit.py",
+    "nb/__init__.py",
+    "nb/cells.py",
+    "nb/steps.py",
     "jupyter/nbgrader_config.py",
     "jupyter/student/jupyter_lab_config.py",
     "jupyter/student/jupyter_server_config.json",
     "jupyter/student/labconfig/default_setting_overrides.json",
     "jupyter/student/labconfig/page_config.json",
 )
-# of gqa_lib/data, beside the library's modules
-DATA = ("hints.json", "models.csv", "quiz.json", "tutor.svg", "tutor.toml")
-PANEL = ("panel.css", "panel.js")  # of gqa_lib/learn/quiz
-NATIVE = ("decode.h", "op.cpp", "vectors.h")  # of gqa_lib/kernels/native
+# of gqa_lib, besides its modules
+DATA = (
+    "configs/models.csv",
+    "kernels/native/decode.h",
+    "kernels/native/op.cpp",
+    "kernels/native/vectors.h",
+    "learn/guide/hints.json",
+    "learn/quiz/panel.css",
+    "learn/quiz/panel.js",
+    "learn/quiz/quiz.json",
+    "learn/tutor/tutor.svg",
+    "learn/tutor/tutor.toml",
+)
 _WRITTEN_FOR_STUDENTS = Path(__file__).parent / "for_students"
 _ARCHIVES = {".zip": "zip", ".tar.gz": "gztar"}
 
@@ -97,9 +112,8 @@ def _shipped(root: Path) -> Iterator[Path]:
     yield from (root / name for name in TOP)
     yield from (root / "grading" / name for name in GRADING)
     yield from sorted((root / "gqa_lib").rglob("*.py"))
-    yield from (root / "gqa_lib" / "data" / name for name in DATA)
-    yield from (root / "gqa_lib" / "learn" / "quiz" / name for name in PANEL)
-    yield from (root / "gqa_lib" / "kernels" / "native" / name for name in NATIVE)
+    yield from sorted((root / "gqa_lib").rglob("*.pyi"))
+    yield from (root / "gqa_lib" / name for name in DATA)
     yield from sorted((root / "gqa_lib" / "records").glob("decode-*.jsonl"))
     yield from (lesson.pristine for lesson in lessons())
     yield from sorted((root / "notebooks" / "benchmarks").glob("*.ipynb"))

@@ -6,13 +6,13 @@ from contextlib import contextmanager
 
 from nbgrader.converters import GenerateFeedback
 
-from gqa_lib.learn import places
-from gqa_lib.learn.manifest import Lesson
+from gqa_lib.course import places
+from gqa_lib.course.manifest import Lesson
+from grading.intake.class_file import course_seed
+from grading.nb.steps import course_of, exchange, file_log, quietly
+from grading.pipeline.batch import GradeError, Outcome, grade
 
-from ..grade import GradeError, Outcome, grade
 from ..settings import gradebook_url, nbgrader_config
-from ..steps import course_of, exchange, file_log, quietly
-from .records import course_seed
 from .regrade import diff_of_marks, marks_by_exercise, table_of_changes
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from gqa_lib.learn.manifest import lessons
-from gqa_lib.learn.places import course_root
+from gqa_lib.course.manifest import lessons
+from gqa_lib.course.places import course_root
 from gqa_lib.learn.quiz.questions import DRAWN, LETTERS
 
 CLAIMS = {  # name -> what a page calls it

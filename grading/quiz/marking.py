@@ -7,8 +7,8 @@ only the judge has the bank.
 import json
 from collections.abc import Mapping
 
-from gqa_lib.learn.manifest import Lesson, find_lesson, lessons
-from gqa_lib.learn.partial import Credit, partial_credit
+from gqa_lib.course.manifest import Lesson, find_lesson, lessons
+from gqa_lib.learn.checking.credit import Credit, partial_credit
 from gqa_lib.learn.quiz.check import choices
 from gqa_lib.learn.quiz.draw import DRAWN_COUNT
 from gqa_lib.learn.quiz.questions import DRAWN, LETTERS, questions_of
@@ -18,7 +18,7 @@ from .bank import CLOSING, Question, facts, load_bank
 
 
 def public_bank() -> str:
-    """Return the text of `gqa_lib/data/quiz.json`: what anybody may read of the bank."""
+    """Return the text of `gqa_lib/learn/quiz/quiz.json`: what anybody may read of the bank."""
     rows = [
         {
             "id": one.id,

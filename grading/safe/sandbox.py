@@ -14,9 +14,9 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from gqa_lib.learn import places
+from gqa_lib.course import places
+from gqa_lib.course.answers import IN_THE_SANDBOX
 
-from ..student.imports import PRESENT
 from ..student.isolate import HOME, SCRATCH
 
 ROOT = "/opt/gqa"  # where the sandbox has the environment and the few files of ours
@@ -142,10 +142,24 @@ def _binds() -> list[tuple[str, str]]:
     if _virtual():
         needed.append((sys.prefix, _ENVIRONMENT))
     library, grading = places.package_root(), Path(__file__).parents[1]
-    ours = [(library / path, f"{ROOT}/gqa_lib/{path}") for path in PRESENT]
+    ours = [(library / path, f"{ROOT}/gqa_lib/{path}") for path in _present(library)]
     ours += [(grading / "student", f"{ROOT}/grading/student")]
     ours += [(grading / "student" / "__init__.py", f"{ROOT}/grading/__init__.py")]
     return [*needed, *((str(here), there) for here, there in ours)]
+
+
+def _present(library: Path) -> list[str]:
+    """Return the files and folders of the library that are shown, by their paths in it."""
+    paths = []
+    for name in IN_THE_SANDBOX:
+        path = name.removeprefix("gqa_lib").lstrip(".").replace(".", "/")
+        if name.endswith(".*"):
+            paths.append(path.removesuffix("/*"))
+        elif (library / path).is_dir():
+            paths += [str(Path(path, one)) for one in ("__init__.py", "__init__.pyi")]
+        else:
+            paths.append(f"{path}.py")
+    return [path for path in (*paths, "configs/models.csv") if (library / path).exists()]
 
 
 def _hidden() -> list[str]:

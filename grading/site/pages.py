@@ -4,12 +4,12 @@ import html
 from collections.abc import Iterator
 
 from gqa_lib import bench
-from gqa_lib.learn.manifest import Lesson, Term, anchor_of, lessons, terms
-from gqa_lib.learn.places import course_root
+from gqa_lib.course.manifest import Lesson, Term, anchor_of, lessons, terms
+from gqa_lib.course.places import course_root
 from gqa_lib.records import read, recorded
 from gqa_lib.records.report import report
+from grading.pages.markup import inline_code
 
-from ..markup import inline_code
 from ..quiz.bank import CLAIMS, Question, load_bank
 
 

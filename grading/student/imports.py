@@ -4,34 +4,28 @@ import importlib.util
 import sys
 from importlib.abc import Loader, MetaPathFinder
 
-# what set-up cells and arguments need; the sandbox holds no other file of the library
-PRESENT = (
-    *("__init__.py", "configs.py", "data/models.csv", "environment.py", "hardware.py"),
-    *("measure.py", "samples.py", "learn/__init__.py", "learn/watch"),
-)
+from gqa_lib.course.answers import IN_THE_SANDBOX, is_among
+
 # what a notebook calls while it is worked on, and which has nothing to do when it is graded
 STAND_INS = {
-    "gqa_lib.learn.checking": ("check",),
-    "gqa_lib.learn.copies": ("check_no_copy", "kv_copied"),
-    "gqa_lib.learn.hints": ("hint",),
-    "gqa_lib.learn.quiz": ("check_quiz", "show_quiz"),
+    "gqa_lib.learn.checking.check": ("check",),
+    "gqa_lib.learn.checking.copies": ("check_no_copy", "kv_copied"),
+    "gqa_lib.learn.guide.hints": ("hint",),
+    "gqa_lib.learn.quiz.check": ("check_quiz",),
+    "gqa_lib.learn.quiz.show": ("show_quiz",),
 }
-_NAMES = {
-    "gqa_lib" + ("." + path.removesuffix(".py").replace("/", ".")).removesuffix(".__init__")
-    for path in PRESENT
-    if not path.endswith(".csv")
-}
+_PACKAGES = ("gqa_lib.learn.checking", "gqa_lib.learn.guide", "gqa_lib.learn.quiz")  # of stand-ins
 
 
 class LibraryAnswer(ImportError):
-    """Raised in a submission that imports the part of the library that answers its exercises."""
+    """Raised in a submission that uses the part of the library that answers its exercises."""
 
 
 class _Finder(MetaPathFinder, Loader):
     def find_spec(self, name, path=None, target=None):
-        if name in STAND_INS:
-            return importlib.util.spec_from_loader(name, self)
-        if name.partition(".")[0] != "gqa_lib" or _allowed(name):
+        if name in STAND_INS or name in _PACKAGES:
+            return importlib.util.spec_from_loader(name, self, is_package=name in _PACKAGES)
+        if name.partition(".")[0] != "gqa_lib" or is_among(name, IN_THE_SANDBOX):
             return None
         raise LibraryAnswer(
             f"{name} holds the library's own answers. Exercises are graded without it: write this "
@@ -42,12 +36,8 @@ class _Finder(MetaPathFinder, Loader):
         return None
 
     def exec_module(self, module):
-        for name in STAND_INS[module.__name__]:
+        for name in STAND_INS.get(module.__name__, ()):
             setattr(module, name, lambda *args, **kwargs: None)
-
-
-def _allowed(name: str) -> bool:
-    return name in _NAMES or name.startswith("gqa_lib.learn.watch.")
 
 
 def watch_imports() -> None:
@@ -55,5 +45,5 @@ def watch_imports() -> None:
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
     for name in [name for name in sys.modules if name.partition(".")[0] == "gqa_lib"]:
-        if name in STAND_INS or not _allowed(name):
+        if not is_among(name, IN_THE_SANDBOX):
             del sys.modules[name]

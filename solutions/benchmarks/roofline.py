@@ -31,7 +31,7 @@ import json
 
 import torch
 
-from gqa_lib import hardware, plots
+from gqa_lib import hardware, measure, plots
 from gqa_lib.attention import grouped_query_attention
 from gqa_lib.bench import as_list, commit, results_folder
 from gqa_lib.cost import arithmetic_intensity, attention_bytes, attention_flops, is_memory_bound, ridge_point
@@ -40,7 +40,7 @@ from gqa_lib.measure import environment, rotating_buffers, summarise, time_arms,
 from gqa_lib.plots import attention_arm
 
 out = results_folder(out_dir)
-place, element = hardware.pick_device(device or None), getattr(torch, dtype)
+place, element = measure.pick_device(device or None), getattr(torch, dtype)
 B, T = (batch_size or 16, prompt_length or 4096) if place.type == "cuda" else (batch_size or 1, prompt_length or 1024)
 width = num_heads * head_dim
 torch.manual_seed(seed)
@@ -52,7 +52,7 @@ plots.use_style()
 # Bandwidth is the fastest of several passes that only read; FLOP/s the fastest square matrix product.
 
 # %%
-machine = hardware.measure_hardware(place, element)
+machine = measure.measure_hardware(place, element)
 about = environment(place)
 write_jsonl(out / "environment.jsonl", [about])
 print(machine.name, "-", machine.provenance)
@@ -107,8 +107,8 @@ arms[f"prefill, {T} tokens"] = lambda i: grouped_query_attention(*prompt)
 for arm in list(work)[len(arms):]:
     x = new(int(arm.split()[1]), width)
     arms[arm] = lambda i, x=x: x @ weight(i)
-passes, pass_bytes = hardware.read_passes(place)
-products, product_flops = hardware.matrix_products(place, element)
+passes, pass_bytes = measure.read_passes(place)
+products, product_flops = measure.matrix_products(place, element)
 rows = time_arms(arms | passes | products, rounds=rounds, device=place, quiet_samples=quiet_samples, budget_s=budget_s)
 write_jsonl(out / "samples.jsonl", rows)
 print("backend chosen:", chosen)

@@ -1,6 +1,6 @@
 """Quizzes: `show_quiz` asks the questions, `check_quiz` says what is answered.
 
-The public half of the bank is here (`gqa_lib/data/quiz.json`, made by `gqa build`). Which answer
+The public half of the bank is here (`quiz.json`, made by `gqa build`). Which answer
 is right, and why, stays with who grades.
 """
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from ..manifest import find_lesson
+from gqa_lib.course.manifest import find_lesson
+
 from .draw import draw
 
 LETTERS = "ABCD"
@@ -27,7 +28,7 @@ class Question:
 @cache
 def all_questions() -> dict[str, Question]:
     """Return every question of the bank by its id."""
-    text = (files("gqa_lib") / "data" / "quiz.json").read_text(encoding="utf-8")
+    text = (files(__package__) / "quiz.json").read_text(encoding="utf-8")
     rows = (row | {"options": tuple(row["options"])} for row in json.loads(text))
     return {row["id"]: Question(**row) for row in rows}
 

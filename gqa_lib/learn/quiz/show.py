@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from ..manifest import find_lesson
+from gqa_lib.course.manifest import find_lesson
+
 from ..show import show
 from .questions import DRAWN, LETTERS, Question, questions_of
 from .sitting import Sitting, sitting_of

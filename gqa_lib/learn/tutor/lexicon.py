@@ -19,8 +19,8 @@ _stems: dict[str, str] = {}
 
 @cache
 def data() -> dict:
-    """Return what `data/tutor.toml` says."""
-    text = (files("gqa_lib") / "data" / "tutor.toml").read_text(encoding="utf-8")
+    """Return what `tutor.toml` says."""
+    text = (files(__package__) / "tutor.toml").read_text(encoding="utf-8")
     return tomllib.loads(text)
 
 

@@ -3,12 +3,13 @@
 import asyncio
 import html
 import json
+from pathlib import Path
 
 from jupyter_ai_persona_manager import BasePersona, PersonaDefaults
 from jupyterlab_chat.models import Message, MimeModel, NewMessage
 
-from ..manifest import find_lesson
-from ..places import package_root
+from gqa_lib.course.manifest import find_lesson
+
 from .answer import ask
 from .magic import lesson_of
 from .passages import Section
@@ -30,7 +31,7 @@ class Tutor(BasePersona):
         return PersonaDefaults(
             name="Tutor",
             description="Answers questions with the course's own words.",
-            avatar_path=str(package_root() / "data" / "tutor.svg"),
+            avatar_path=str(Path(__file__).with_name("tutor.svg")),
             system_prompt="",
         )
 

@@ -3,10 +3,10 @@
 The tutor has neither to give. It says so at once, and points to the hints.
 """
 
-import json
 import re
 from functools import cache
-from importlib.resources import files
+
+from gqa_lib.learn.guide.ladders import all_hints
 
 _ASKING = r"(?:please|pls|plz|just|now|ok|so|hey|hi|and|then|also|kindly|quickly)"
 _BEGINNING = (
@@ -91,8 +91,7 @@ _COMMON_WORDS = {"attention", "rotate"}  # names of exercises that are words of 
 @cache
 def exercises() -> tuple[str, ...]:
     """Return the names of the exercises that have hints, longest first."""
-    text = (files("gqa_lib") / "data" / "hints.json").read_text(encoding="utf-8")
-    return tuple(sorted(json.loads(text), key=len, reverse=True))
+    return tuple(sorted(all_hints(), key=len, reverse=True))
 
 
 @cache

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from ..manifest import find_lesson
+from gqa_lib.course.manifest import find_lesson
+
 from .lexicon import Lexicon, Term, data, learn_stems, named_lesson, stems, words
 from .passages import Section, sections
 

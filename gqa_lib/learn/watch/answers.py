@@ -3,8 +3,7 @@
 import dis
 from types import CodeType, FunctionType
 
-OWN = ("gqa_lib.learn", "gqa_lib.hardware", "gqa_lib.plots", "gqa_lib.environment")
-NO_ANSWERS = {("gqa_lib.configs", "ModelConfig")}
+from gqa_lib.course.answers import holds_answers
 
 
 def library_answer(yours) -> str:
@@ -34,7 +33,7 @@ def _used(value, seen: set[int]):
 
 def _in_code(code: CodeType, names: dict, seen: set[int]):
     for step in dis.get_instructions(code):
-        if step.opname == "IMPORT_NAME" and _holds_answers(str(step.argval)):
+        if step.opname == "IMPORT_NAME" and holds_answers(str(step.argval)):
             yield str(step.argval)
         elif step.opname in ("LOAD_GLOBAL", "LOAD_NAME") and step.argval in names:
             value = names[step.argval]
@@ -53,13 +52,4 @@ def _is_near(value, names: dict) -> bool:
 
 def _of_the_library(value) -> str:
     module, name = getattr(value, "__module__", None) or "", getattr(value, "__name__", "")
-    return f"{module}.{name}" if _holds_answers(module, name) else ""
-
-
-def _holds_answers(module: str, name: str = "") -> bool:
-    return (
-        module.partition(".")[0] == "gqa_lib"
-        and not module.startswith(OWN)
-        and (module, name) not in NO_ANSWERS
-        and not (module == "gqa_lib.configs" and not name)
-    )
+    return f"{module}.{name}" if holds_answers(module) else ""

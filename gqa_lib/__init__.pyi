@@ -1,0 +1,17 @@
+__version__: str
+
+from . import attention as attention
+from . import bench as bench
+from . import cache as cache
+from . import cli as cli
+from . import compare as compare
+from . import configs as configs
+from . import cost as cost
+from . import course as course
+from . import explore as explore
+from . import hardware as hardware
+from . import kernels as kernels
+from . import learn as learn
+from . import measure as measure
+from . import plots as plots
+from . import records as records

@@ -1,0 +1,128 @@
+"""The library's own commands: measuring, and what a learner asks without being graded."""
+
+import json
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from .command import Command
+
+
+def _map(arguments: Namespace) -> None:
+    from gqa_lib.learn.guide.map import lesson_map
+
+    print(lesson_map())
+
+
+def _progress_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "action",
+        nargs="?",
+        choices=("show", "export", "import"),
+        default="show",
+        help="export into one file, or import such a file: nothing is lost, nothing counted twice",
+    )
+    parser.add_argument("file", nargs="?", type=Path, help="the file to write or to read")
+
+
+def _progress(arguments: Namespace) -> None:
+    if (arguments.action == "show") == bool(arguments.file):
+        raise ValueError("say `gqa progress`, `gqa progress export FILE` or `... import FILE`.")
+    if arguments.action == "show":
+        from gqa_lib.learn.progress.table import progress_table
+
+        print(progress_table())
+        return
+    from gqa_lib.learn import progress
+
+    if arguments.action == "export":
+        print(f"{arguments.file}: {progress.export_to(arguments.file)} events")
+    else:
+        there, new = progress.import_from(arguments.file)
+        print(f"{arguments.file}: {there} events, {new} of them new here")
+
+
+def _ask_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("question", nargs="+", help="in quotes, for the shell's sake")
+    parser.add_argument("--lesson", help="number or name of the lesson you are in: it comes first")
+    parser.add_argument("--json", action="store_true", help="as {refused, answer, sources}")
+
+
+def _ask(arguments: Namespace) -> None:
+    from gqa_lib.course.manifest import find_lesson
+    from gqa_lib.learn.tutor.answer import ask
+    from gqa_lib.learn.tutor.showing import terminal
+
+    lesson = find_lesson(arguments.lesson).slug if arguments.lesson else None
+    reply = ask(" ".join(arguments.question), lesson)
+    if arguments.json:
+        print(json.dumps(reply.as_dict(), ensure_ascii=False))
+    else:
+        print(terminal(reply))
+
+
+def _bench_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("name", nargs="*", help="benchmark (default: all)")
+    parser.add_argument("-p", "--param", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--out", default="runs", help="folder for the results (default: runs)")
+    parser.add_argument("--timeout", type=float, help="seconds before a run is stopped")
+
+
+def _bench(arguments: Namespace) -> int:
+    from gqa_lib.bench import main
+
+    return main(arguments.name, arguments.param, Path(arguments.out), arguments.timeout)
+
+
+def _info(arguments: Namespace) -> None:
+    from .info import info
+
+    print(info())
+
+
+def _build_native(arguments: Namespace) -> None:
+    from gqa_lib.kernels.native.compile import build
+
+    print("Compiling (about 15 s on two cores) ...", flush=True)
+    print(build())
+
+
+COMMANDS = (
+    Command("map", "learner", "show the lessons and where you stand", _map),
+    Command(
+        "progress",
+        "learner",
+        "your checks and marks, exercise by exercise",
+        _progress,
+        _progress_arguments,
+    ),
+    Command(
+        "ask",
+        "learner",
+        "ask the tutor, who answers from the lessons",
+        _ask,
+        _ask_arguments,
+        takes_folders=False,
+    ),
+    Command(
+        "bench",
+        "engineer",
+        "run benchmark notebooks",
+        _bench,
+        _bench_arguments,
+        takes_folders=False,
+    ),
+    Command(
+        "info",
+        "engineer",
+        "versions, device, backends: what would run here",
+        _info,
+        takes_folders=False,
+    ),
+    Command(
+        "build-native",
+        "engineer",
+        "compile the native CPU operator, once",
+        _build_native,
+        takes_folders=False,
+    ),
+)

@@ -1,0 +1,62 @@
+"""Whether bytes or FLOPs decide how long a piece of work takes."""
+
+from __future__ import annotations
+
+from gqa_lib.hardware import Hardware
+
+from .positive import require_positive
+
+
+def arithmetic_intensity(flops: float, bytes_moved: float) -> float:
+    """FLOPs per byte moved.
+
+    Args:
+        flops: multiplications and additions, a multiply-add being 2.
+        bytes_moved: between memory and processor.
+
+    Returns:
+        FLOP per byte. Shazeer 2019 has the inverse, memory over compute.
+
+    Source: Williams, Waterman and Patterson 2009, "Roofline", CACM 52(4).
+    """
+    require_positive(bytes_moved=bytes_moved)
+    return flops / bytes_moved
+
+
+def ridge_point(hardware: Hardware) -> float:
+    """Intensity in FLOP/byte at which this hardware's FLOPs and bytes take equally long.
+
+    Source: Williams, Waterman and Patterson 2009, "Roofline", CACM 52(4).
+    """
+    return hardware.flops_per_s / hardware.bandwidth_bytes_per_s
+
+
+def is_memory_bound(intensity: float, hardware: Hardware) -> bool:
+    """True when moving the bytes takes longer than doing the FLOPs: intensity below the ridge.
+
+    Args:
+        intensity: FLOP per byte.
+        hardware: its two ceilings.
+
+    Returns:
+        True or False; at the ridge itself both take equally long, so False.
+
+    Source: Williams, Waterman and Patterson 2009, "Roofline", CACM 52(4).
+    """
+    return intensity < ridge_point(hardware)
+
+
+def roofline_time(flops: float, bytes_moved: float, hardware: Hardware) -> float:
+    """The least seconds a piece of work can take: the longer of its bytes and its FLOPs.
+
+    Args:
+        flops: multiplications and additions, a multiply-add being 2.
+        bytes_moved: between memory and processor.
+        hardware: its two ceilings.
+
+    Returns:
+        Seconds.
+
+    Source: Williams, Waterman and Patterson 2009, "Roofline", CACM 52(4).
+    """
+    return max(bytes_moved / hardware.bandwidth_bytes_per_s, flops / hardware.flops_per_s)

@@ -1,0 +1,32 @@
+"""The picture of an estimate: what a step reads, and where attention lies under the roofline."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from gqa_lib import plots
+from gqa_lib.hardware import Hardware
+
+from .estimate import Estimate
+from .units import seconds
+
+
+def figure(found: list[Estimate], hardware: Hardware) -> Figure:
+    """What a step reads, and where attention lies under the roofline."""
+    fig, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8), width_ratios=(1, 1.15))
+    names = [e.arm for e in found]
+    weights, kv = [e.weight_bytes / 1e9 for e in found], [e.kv_bytes / 1e9 for e in found]
+    left.barh(names, weights, color=plots.COLOURS["ceiling"])
+    bars = left.barh(names, kv, left=weights, color=[plots.COLOURS[name] for name in names])
+    left.bar_label(bars, [seconds(e.step_time_s) for e in found], padding=4)
+    left.set(xlabel="GB per step: weights grey, KV cache coloured", xmargin=0.25)
+    left.set_title("Read in one decode step, and its least time")
+    left.invert_yaxis()
+    left.grid(axis="y", visible=False)
+    points = {}
+    for e in found:
+        roof = min(hardware.flops_per_s, e.intensity * hardware.bandwidth_bytes_per_s)
+        points[e.arm] = (e.intensity, roof)
+    plots.roofline(hardware, points, title="Attention under the roofline", ax=right)
+    return fig

@@ -1,0 +1,103 @@
+"""Prints and draws the estimates; `explorer` puts sliders around them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gqa_lib import cost, plots
+from gqa_lib.configs import ModelConfig, load_model
+from gqa_lib.hardware import Hardware, datasheet
+
+from .estimate import Estimate, alternatives, estimate
+from .figure import figure
+from .units import seconds, size
+
+DEFAULT_MODEL, DEFAULT_HARDWARE = "Llama-3.2-3B", "H100 SXM"
+
+
+def explore(
+    config: ModelConfig | None = None, hardware: Hardware | None = None, **workload
+) -> list[Estimate]:
+    """Print and draw a model as MHA, as it is and as MQA, on a device; return the estimates.
+
+    Args:
+        config: the model's shape; Llama-3.2-3B's unless given.
+        hardware: its ceilings; a data sheet's of an H100 SXM unless given.
+        workload: batch_size, context_length, bytes_per_element, weight_bytes, as in `estimate`.
+
+    Returns:
+        The estimates, MHA first.
+    """
+    config, hardware = config or load_model(DEFAULT_MODEL), hardware or datasheet(DEFAULT_HARDWARE)
+    found = [estimate(arm, hardware, **workload) for arm in alternatives(config)]
+    print(_as_text(table(found, hardware)))
+    plots.use_style()
+    plots.show(figure(found, hardware), alt=finding(found))
+    return found
+
+
+def finding(found: list[Estimate]) -> str:
+    """Return in a sentence what sharing heads buys."""
+    mha = found[0].step_time_s
+    gains = [f"{e.arm} ({_kept(e)}) {mha / e.step_time_s:.2f} times as fast" for e in found[1:]]
+    return f"Against MHA's {seconds(mha)} a step, modelled: {', '.join(gains)}."
+
+
+def explorer(config: ModelConfig | None = None, hardware: Hardware | None = None):
+    """Show sliders around `explore`; without ipywidgets, `explore` itself.
+
+    Args:
+        config: where to begin; Llama-3.2-3B unless given.
+        hardware: ceilings measured on this machine, to have among the choices.
+    """
+    try:
+        from .panel import Panel
+    except ModuleNotFoundError:  # ipywidgets comes with the course, not with the library
+        explore(config, hardware)
+        return None
+    return Panel(config or load_model(DEFAULT_MODEL), hardware).view()
+
+
+def table(found: list[Estimate], hardware: Hardware) -> list[list[str]]:
+    """Return the estimates as rows of text, the names of rows and arms included."""
+    ridge = cost.ridge_point(hardware)
+    mha = found[0].step_time_s
+
+    def bound(e: Estimate) -> str:
+        side = "memory" if cost.is_memory_bound(e.intensity, hardware) else "compute"
+        return f"{e.intensity:.3g} ({side}-bound)"
+
+    def fit(e: Estimate) -> str:
+        return f"{e.capacity:,}" + (" (too few)" if e.capacity < e.batch_size else "")
+
+    rows: list[tuple[str, Callable[[Estimate], str]]] = [
+        ("kept per token and layer", _kept),
+        ("weights", lambda e: size(e.weight_bytes) if e.weight_bytes else "not given"),
+        ("cache per token", lambda e: size(e.kv_bytes_per_token)),
+        ("cache of one sequence", lambda e: size(e.sequence_bytes)),
+        ("sequences that fit", fit),
+        (f"FLOP/byte (ridge {ridge:.3g})", bound),
+        ("least time of a step", lambda e: seconds(e.step_time_s)),
+        ("as fast as MHA, times", lambda e: f"{mha / e.step_time_s:.2f}"),
+    ]
+    head = ["modelled", *(e.arm for e in found)]
+    return [head, *([name, *map(tell, found)] for name, tell in rows)]
+
+
+def _kept(e: Estimate) -> str:
+    if e.arm == "MLA":
+        return "one latent"
+    return f"{e.num_kv_heads} KV head{'s' if e.num_kv_heads > 1 else ''}"
+
+
+def _as_text(table: list[list[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return "\n".join(
+        "  ".join(
+            [
+                row[0].ljust(widths[0]),
+                *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True)),
+            ]
+        )
+        for row in table
+    )

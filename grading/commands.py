@@ -1,0 +1,286 @@
+"""The commands of the course beyond the library: for learners, instructors and authors."""
+
+import argparse
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from gqa_lib.cli.command import Command
+from gqa_lib.course.manifest import class_exchange, find_lesson, lessons
+
+# For learners
+
+
+def _lab_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("lesson", nargs="?", help="number or name (default: where you were)")
+    parser.add_argument(
+        "--role",
+        choices=("student", "instructor"),
+        default="student",
+        help="instructor: nbgrader's Formgrader, Create Assignment and course list",
+    )
+    parser.add_argument("--port", type=int, help="port on 127.0.0.1 (default: free from 8888)")
+    parser.add_argument("--no-browser", action="store_true", help="only print the address")
+
+
+def _lab(arguments: Namespace) -> None:
+    from .learner.lab import open_lab
+
+    open_lab(
+        find_lesson(arguments.lesson) if arguments.lesson else None,
+        role=arguments.role,
+        browser=False if arguments.no_browser else None,
+        port=arguments.port,
+    )
+
+
+def _submit_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("lesson", help="number or name, for example 01")
+
+
+def _submit(arguments: Namespace) -> int:
+    lesson = find_lesson(arguments.lesson)
+    print(f"Submitting {lesson.number} {lesson.title} ...", flush=True)
+    from .learner.submit import SubmitError, report, submit
+
+    try:
+        marks = submit(lesson)
+    except SubmitError as error:
+        print(f"gqa submit: {error}", file=sys.stderr)
+        return 1
+    print(report(lesson, marks))
+    return 0
+
+
+def _reset_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("lesson", help="number or name, for example 04")
+    parser.add_argument("exercise", nargs="?", help="its name, for example expand_kv")
+    parser.add_argument("--all", action="store_true", help="the whole lesson")
+
+
+def _reset(arguments: Namespace) -> None:
+    from .learner.reset import reset
+
+    lesson = find_lesson(arguments.lesson)
+    if arguments.all == bool(arguments.exercise):
+        raise ValueError(
+            f"nothing was reset: name an exercise, as in `gqa reset {lesson.number} NAME`, or say "
+            f"`gqa reset {lesson.number} --all` for the whole lesson."
+        )
+    print(reset(lesson, arguments.exercise))
+
+
+def _demo(arguments: Namespace) -> int:
+    from .learner.demo import demo
+
+    return demo()
+
+
+# For instructors
+
+
+def _seed(text: str) -> int | str:
+    try:
+        return text if text == "none" else int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a whole number nor 'none'") from None
+
+
+def _release_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("lesson", nargs="*", help="numbers or names (default: all)")
+    parser.add_argument(
+        "--students",
+        metavar="FOLDER",
+        help="make the students' copy of the course instead: a "
+        "folder, or an archive named .zip or .tar.gz",
+    )
+    parser.add_argument("--exchange", help="folder of the class's exchange (else $GQA_EXCHANGE)")
+    parser.add_argument(
+        "--seed",
+        type=_seed,
+        help="seed of the hidden tests from now on; 'none' draws anew each run",
+    )
+    parser.add_argument(
+        "--new-attempt",
+        action="store_true",
+        help="open another attempt at the quiz, with other questions, from now on",
+    )
+
+
+def _release(arguments: Namespace) -> None:
+    from .classroom.bundle import students_bundle
+    from .classroom.release import release
+    from .intake.class_file import set_course_seed
+
+    chosen = [find_lesson(name) for name in arguments.lesson]
+    if arguments.students and chosen:
+        raise ValueError("a students' copy has every lesson: leave the lessons out.")
+    if arguments.exchange:
+        os.environ["GQA_EXCHANGE"] = arguments.exchange
+    if arguments.seed is not None:
+        set_course_seed(None if arguments.seed == "none" else arguments.seed)
+    if arguments.students:
+        made = students_bundle(Path(arguments.students), class_exchange())
+        print(f"{made}: hands in to {class_exchange() or 'an exchange that students must ask for'}")
+        return
+    if arguments.new_attempt:
+        chosen = [find_lesson("16")]
+    for path in release(chosen or lessons(), new_attempt=arguments.new_attempt):
+        print(f"Released: {path}")
+
+
+def _grade_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("lesson", help="number or name, for example 04")
+    parser.add_argument("--students", help="only these ids, separated by commas")
+    parser.add_argument("--workers", type=int, help="notebooks at once (default: by the cores)")
+    parser.add_argument("--all", action="store_true", help="regrade unchanged submissions too")
+    parser.add_argument("--collect", action="store_true", help="collect from the exchange first")
+    parser.add_argument("--feedback", action="store_true", help="make and release feedback after")
+
+
+def _grade(arguments: Namespace) -> int:
+    from .classroom.grading import grade_class
+    from .safe.sandbox import NoSandbox
+
+    try:
+        outcome = grade_class(
+            find_lesson(arguments.lesson),
+            students=arguments.students.split(",") if arguments.students else None,
+            workers=arguments.workers,
+            everything=arguments.all,
+            collect=arguments.collect,
+            feedback=arguments.feedback,
+        )
+    except NoSandbox as error:
+        print(f"gqa grade: {error}", file=sys.stderr)
+        return 1
+    return len(outcome.failed) > 0
+
+
+def _roster_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, help="CSV with id, first_name, last_name, email")
+    parser.add_argument("--id-column", help="the column of the ids, if another would be taken")
+
+
+def _roster(arguments: Namespace) -> None:
+    from .classroom.roster import load_roster
+
+    print(load_roster(arguments.file, arguments.id_column))
+
+
+def _due_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, help="CSV with lesson, due")
+    parser.add_argument("--timezone", help="e.g. Europe/Berlin (default: this machine's)")
+
+
+def _due(arguments: Namespace) -> None:
+    from .classroom.due import load_due_dates
+
+    for due in load_due_dates(arguments.file, arguments.timezone):
+        print(due)
+
+
+def _export_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("file", nargs="?", type=Path, help="default: the terminal")
+    parser.add_argument("--long", action="store_true", help="a row per student and lesson")
+
+
+def _export(arguments: Namespace) -> None:
+    from .classroom.export import export
+
+    students = export(arguments.file, long=arguments.long)
+    if arguments.file:
+        print(f"{arguments.file}: the marks of {students} students")
+
+
+# For authors
+
+
+def _build_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--check", action="store_true", help="change nothing; fail on a difference")
+
+
+def _build(arguments: Namespace) -> int:
+    from .authoring.build import build
+
+    problems = build(check=arguments.check)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if not problems:
+        print("notebooks/ is what solutions/ gives." if arguments.check else "Built.")
+    return len(problems) > 0
+
+
+def _verify_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("lesson", nargs="*", help="numbers or names (default: all)")
+    parser.add_argument("--show", action="store_true", help="print what a learner would read")
+
+
+def _verify(arguments: Namespace) -> int:
+    from .authoring.verify import verify
+
+    chosen = [find_lesson(name) for name in arguments.lesson] or lessons()
+    problems = verify(chosen, show_all=arguments.show)
+    for problem in problems:
+        print(f"\n{problem}", file=sys.stderr)
+    return len(problems) > 0
+
+
+COMMANDS = (
+    Command("lab", "learner", "open the course in JupyterLab", _lab, _lab_arguments),
+    Command(
+        "submit",
+        "learner",
+        "submit a lesson, have it graded, see score and feedback",
+        _submit,
+        _submit_arguments,
+    ),
+    Command(
+        "reset",
+        "learner",
+        "put an exercise back to how it was; a backup of your notebook is kept",
+        _reset,
+        _reset_arguments,
+    ),
+    Command(
+        "demo",
+        "learner",
+        "a learner's round and two benchmarks, start to end",
+        _demo,
+        takes_folders=False,
+    ),
+    Command("release", "instructor", "give the class its lessons", _release, _release_arguments),
+    Command(
+        "grade",
+        "instructor",
+        "grade the class's new and changed submissions of a lesson",
+        _grade,
+        _grade_arguments,
+    ),
+    Command(
+        "roster",
+        "instructor",
+        "enter the class list into the gradebook",
+        _roster,
+        _roster_arguments,
+    ),
+    Command("due", "instructor", "enter due dates into the gradebook", _due, _due_arguments),
+    Command("export", "instructor", "write the marks as CSV", _export, _export_arguments),
+    Command(
+        "build",
+        "author",
+        "make notebooks/ from solutions/",
+        _build,
+        _build_arguments,
+        takes_folders=False,
+    ),
+    Command(
+        "verify",
+        "author",
+        "grade the planted bugs: the checks must refuse them all",
+        _verify,
+        _verify_arguments,
+        takes_folders=False,
+    ),
+)
