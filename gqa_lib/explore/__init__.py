@@ -5,8 +5,9 @@
 """
 
 from .estimate import Estimate, alternatives, estimate
+from .explorer import explorer
 from .figure import figure
-from .show import explore, explorer, finding, table
+from .show import explore, finding, table
 
 __all__ = [
     "Estimate",

@@ -1,4 +1,4 @@
-"""Prints and draws the estimates; `explorer` puts sliders around them."""
+"""Prints and draws the estimates."""
 
 from __future__ import annotations
 
@@ -41,21 +41,6 @@ def finding(found: list[Estimate]) -> str:
     mha = found[0].step_time_s
     gains = [f"{e.arm} ({_kept(e)}) {mha / e.step_time_s:.2f} times as fast" for e in found[1:]]
     return f"Against MHA's {seconds(mha)} a step, modelled: {', '.join(gains)}."
-
-
-def explorer(config: ModelConfig | None = None, hardware: Hardware | None = None):
-    """Show sliders around `explore`; without ipywidgets, `explore` itself.
-
-    Args:
-        config: where to begin; Llama-3.2-3B unless given.
-        hardware: ceilings measured on this machine, to have among the choices.
-    """
-    try:
-        from .panel import Panel
-    except ModuleNotFoundError:  # ipywidgets comes with the course, not with the library
-        explore(config, hardware)
-        return None
-    return Panel(config or load_model(DEFAULT_MODEL), hardware).view()
 
 
 def table(found: list[Estimate], hardware: Hardware) -> list[list[str]]:

@@ -23,18 +23,13 @@ from traitlets.config import Config
 from gqa_lib.course.manifest import Lesson, lessons
 from gqa_lib.course.places import course_root
 from gqa_lib.learn.quiz.questions import all_questions
+from grading.nb.cells import as_text
 from grading.quiz.bank import facts, lint_bank, load_bank
 from grading.quiz.marking import public_bank
 from grading.settings import nbgrader_config, source_directory
 
 from .lint import lint_benchmark, lint_lesson
-from .source import (
-    as_text,
-    lesson_notebook,
-    read_source,
-    write_if_changed,
-    write_instructor_notebook,
-)
+from .source import lesson_notebook, read_source, write_if_changed, write_instructor_notebook
 
 _BANK = "gqa_lib/learn/quiz/quiz.json"
 _HINT = re.compile(r"<details>\s*<summary>(.*?)</summary>\s*(.*?)\s*</details>", re.DOTALL)

@@ -11,7 +11,7 @@ from nbformat import NotebookNode
 from gqa_lib.course.manifest import Lesson, anchor_of, terms
 from gqa_lib.course.places import course_root
 from gqa_lib.learn.guide.ending import key_terms, related_lessons
-from grading.nb.cells import grade_id
+from grading.nb.cells import as_text, grade_id
 
 KERNEL = {
     "kernelspec": {
@@ -90,8 +90,3 @@ def write_if_changed(path: Path, text: str) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
-
-
-def as_text(notebook: NotebookNode) -> str:
-    """Return a notebook as the text of its file."""
-    return nbformat.writes(notebook) + "\n"

@@ -20,7 +20,7 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell, new_notebook
 
-from grading.authoring.source import as_text
+from grading.nb.cells import as_text
 
 MAX_BYTES = 5 * 2**20
 MAX_CELLS = 1000

@@ -44,3 +44,8 @@ def read_notebook(path: Path) -> NotebookNode:
         if not isinstance(ours, dict) or not isinstance(ours.get("grade_id", ""), str):
             del cell.metadata["nbgrader"]
     return notebook
+
+
+def as_text(notebook: NotebookNode) -> str:
+    """Return a notebook as the text of its file."""
+    return nbformat.writes(notebook) + "\n"

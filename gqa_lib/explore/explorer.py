@@ -1,0 +1,23 @@
+"""The sliders, where they can be shown."""
+
+from __future__ import annotations
+
+from gqa_lib.configs import ModelConfig, load_model
+from gqa_lib.hardware import Hardware
+
+from .show import DEFAULT_MODEL, explore
+
+
+def explorer(config: ModelConfig | None = None, hardware: Hardware | None = None):
+    """Show sliders around `explore`; without ipywidgets, `explore` itself.
+
+    Args:
+        config: where to begin; Llama-3.2-3B unless given.
+        hardware: ceilings measured on this machine, to have among the choices.
+    """
+    try:
+        from .panel import Panel
+    except ModuleNotFoundError:  # ipywidgets comes with the course, not with the library
+        explore(config, hardware)
+        return None
+    return Panel(config or load_model(DEFAULT_MODEL), hardware).view()
