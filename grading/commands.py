@@ -140,7 +140,7 @@ def _grade_arguments(parser: ArgumentParser) -> None:
 
 
 def _grade(arguments: Namespace) -> int:
-    from .classroom.grading import grade_class
+    from .classroom.round import grade_class
     from .safe.sandbox import NoSandbox
 
     try:

@@ -7,7 +7,7 @@ import torch
 
 from gqa_lib.learn import check as check_function
 from gqa_lib.learn import check_no_copy, kv_copied, progress
-from gqa_lib.learn.checking.compare import difference
+from gqa_lib.learn.checking.difference import difference
 from gqa_lib.learn.exercises import all_exercises
 from gqa_lib.learn.exercises.exercise import NotYet
 from gqa_lib.learn.exercises.variants import plain_attention

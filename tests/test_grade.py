@@ -17,7 +17,7 @@ from nbgrader.utils import compute_checksum
 from gqa_lib.course.manifest import find_lesson
 from grading.authoring.catalogue import catalogue, filled, first_right
 from grading.authoring.source import write_instructor_notebook
-from grading.classroom.grading import grade_class
+from grading.classroom.round import grade_class
 from grading.intake.class_file import set_course_seed
 from grading.nb.cells import grade_id, read_notebook
 from grading.nb.steps import course_of, file_log, generate, quietly

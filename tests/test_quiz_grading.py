@@ -21,8 +21,8 @@ from gqa_lib.learn.quiz.saved import FILE, Saved
 from gqa_lib.learn.quiz.sitting import Sitting
 from grading.authoring.catalogue import filled
 from grading.authoring.source import write_instructor_notebook
-from grading.classroom.grading import grade_class
 from grading.classroom.release import release
+from grading.classroom.round import grade_class
 from grading.intake.class_file import attempts_opened, course_seed, open_attempt, set_course_seed
 from grading.intake.collect import SafeCollect
 from grading.intake.sittings import sitting_of_submission

@@ -16,8 +16,8 @@ def explorer(config: ModelConfig | None = None, hardware: Hardware | None = None
         hardware: ceilings measured on this machine, to have among the choices.
     """
     try:
-        from .panel import Panel
+        from .panel import ExplorerPanel
     except ModuleNotFoundError:  # ipywidgets comes with the course, not with the library
         explore(config, hardware)
         return None
-    return Panel(config or load_model(DEFAULT_MODEL), hardware).view()
+    return ExplorerPanel(config or load_model(DEFAULT_MODEL), hardware).view()

@@ -24,7 +24,7 @@ _WIDE = {"style": {"description_width": "11em"}, "layout": {"width": "32em"}}
 _NO_WEIGHTS = "How many parameters it has is not known here: enter it, or read attention alone."
 
 
-class Panel:
+class ExplorerPanel:
     """The controls and, below them, the table and the figure they lead to.
 
     Args:

@@ -3,12 +3,13 @@
 import codecs
 import csv
 import io
-import os
 import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from gqa_lib.course.files import replace_file
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _MOST_ERRORS = 10
@@ -103,9 +104,7 @@ def write_table(path: Path | None, rows: Iterable[Iterable]) -> None:
     if path is None:
         sys.stdout.write(text.getvalue())
         return
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text.getvalue(), encoding="utf-8", newline="")
-    os.replace(part, path)
+    replace_file(path, text.getvalue())
 
 
 def _cell(value) -> str:

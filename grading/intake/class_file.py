@@ -3,12 +3,12 @@
 It lies in `class.toml` among the records (`GQA_HOME`), never in what students get.
 """
 
-import os
 import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 
 from gqa_lib.course import places
+from gqa_lib.course.files import replace_file
 
 
 def course_seed() -> int | None:
@@ -73,11 +73,7 @@ def _write(record: dict) -> None:
     if not lines:
         path.unlink(missing_ok=True)
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    part.chmod(0o600)
-    os.replace(part, path)
+    replace_file(path, "\n".join(lines) + "\n", mode=0o600)
 
 
 def _path() -> Path:

@@ -8,9 +8,9 @@ import nbformat
 from nbformat import NotebookNode
 
 from gqa_lib.course import places
+from gqa_lib.course.files import replace_file
 from gqa_lib.course.manifest import Lesson
 from gqa_lib.learn import progress
-from gqa_lib.learn.guide.work import replace_file
 from gqa_lib.learn.progress.standing import standing
 from grading.nb.cells import grade_id, is_solution, read_notebook
 
@@ -46,7 +46,7 @@ def reset(lesson: Lesson, exercise: str | None) -> str:
         made = nbformat.writes(with_exercise_back(_readable(path, lesson), released, exercise))
     checks = _checks(lesson, exercise)
     backup = _keep(path)
-    replace_file(path, made.encode())
+    replace_file(path, made)
     progress.add(lesson.slug, exercise or "", "reset", detail=f"after {checks} checks")
     after = f" after {checks} check{'s' if checks != 1 else ''}" if checks else ""
     return (

@@ -18,11 +18,12 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 from gqa_lib import bench
+from gqa_lib.course.files import replace_file
 from gqa_lib.course.manifest import Lesson
 from gqa_lib.course.places import course_root
 from gqa_lib.measure import environment
 from grading.authoring.source import read_source, source_of
-from grading.nb.cells import CHECK, QUIZ, grade_id, is_solution
+from grading.nb.cells import CHECK, QUIZ, as_text, grade_id, is_solution
 
 LIMIT_S = 600  # of one lesson or benchmark
 MADE, FINDING = "made", "finding"  # metadata: where and when it was run, and what came out
@@ -73,12 +74,9 @@ def cached(name: str, text: str, cache: Path, run: Callable[[], NotebookNode]) -
         notebook.metadata[MADE] = {
             key: about[key] for key in ("utc", "cpu_model", "cpu_affinity", "torch")
         }
-        cache.mkdir(parents=True, exist_ok=True)
         for old in cache.glob(f"{name}-{'?' * len(digest)}.ipynb"):
             old.unlink()
-        part = kept.with_suffix(".part")
-        nbformat.write(notebook, part)
-        os.replace(part, kept)
+        replace_file(kept, as_text(notebook))
     return nbformat.read(kept, as_version=4)
 
 

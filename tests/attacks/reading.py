@@ -209,7 +209,7 @@ for name in (
     "gqa_lib.kernels.reference",
     "gqa_lib.cache",
     "gqa_lib.learn.exercises",
-    "gqa_lib.learn.checking.compare",
+    "gqa_lib.learn.checking.difference",
     "grading.safe",
     "grading.authoring.verify",
 ):

@@ -16,7 +16,7 @@ from gqa_lib.learn.exercises import find_exercise
 from gqa_lib.learn.exercises.exercise import Complaint, Exercise, NotYet, describe
 from gqa_lib.learn.watch import Elsewhere, answer_used, watching
 
-from .compare import difference, same
+from .difference import difference, same
 
 _LIBRARIES = {"torch", "triton"}  # whose lines are not the learner's
 

@@ -8,7 +8,7 @@ from gqa_lib.learn.watch import Elsewhere, Seen, watching
 from gqa_lib.learn.watch.copies import Copies
 
 from .check import fresh_seed, not_yet, record, run
-from .compare import difference
+from .difference import difference
 
 
 def kv_copied(function, q, k, v) -> tuple[int, str]:

@@ -1,11 +1,10 @@
 """The map of the course: as text for `gqa map`, as Markdown with a drawing for JupyterLab."""
 
+from gqa_lib.course.files import replace_file
 from gqa_lib.course.manifest import lessons, terms
 from gqa_lib.course.places import work
 from gqa_lib.learn.progress.standing import Standing, next_lesson, standings
 from gqa_lib.learn.show import show
-
-from .work import replace_file
 
 _SIGNS = {"done": "✓", "begun": "…", "open": "○"}
 _LOOK = (
@@ -82,7 +81,7 @@ def show_map() -> None:
 def write_map() -> None:
     """Write the map into the learner's folder, where JupyterLab shows it as a page."""
     page = f"# The map\n\n{course_map(start='')}\n\n{_PAGE_NOTE}\n"
-    replace_file(work() / "map.md", page.encode())
+    replace_file(work() / "map.md", page)
 
 
 def _state(one: Standing) -> str:

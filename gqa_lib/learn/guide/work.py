@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
+from gqa_lib.course.files import replace_file
 from gqa_lib.course.manifest import lessons
 from gqa_lib.course.places import work
 
@@ -33,7 +33,7 @@ def put_lessons() -> list[str]:
                 f"Lesson {lesson.number} has a new version: {beside}. Your own work is as it was."
             )
         copied[lesson.slug] = now
-    replace_file(record, json.dumps(copied, indent=1).encode())
+    replace_file(record, json.dumps(copied, indent=1))
     return told
 
 
@@ -46,14 +46,6 @@ def _read(record: Path) -> dict[str, str]:
 
 def _copy(source: Path, target: Path) -> None:
     replace_file(target, source.read_bytes())
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file so that it is never there in part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(content)
-    os.replace(part, path)
 
 
 def _digest(path: Path) -> str:

@@ -11,7 +11,7 @@ from gqa_lib.learn import progress
 
 
 @dataclass
-class Exercise:
+class ExerciseStanding:
     """What is known of one exercise: checks since ever, whether it is solved now."""
 
     name: str
@@ -26,7 +26,7 @@ class Standing:
     """What is known of one lesson."""
 
     lesson: Lesson
-    exercises: dict[str, Exercise]
+    exercises: dict[str, ExerciseStanding]
     points: dict[str, float]  # graded cell -> points to be had
     best: dict[str, float]  # graded cell -> best mark
     latest: dict[str, float]  # graded cell -> last mark
@@ -104,7 +104,7 @@ def next_lesson(all_standings: list[Standing]) -> Standing | None:
 
 def _standing(lesson: Lesson, events: Iterable[sqlite3.Row]) -> Standing:
     names, points = graded_cells(lesson)
-    exercises = {name: Exercise(name) for name in names}
+    exercises = {name: ExerciseStanding(name) for name in names}
     found = Standing(lesson, exercises, points, best={}, latest={}, marks=[])
     for event in events:
         _take(found, event)

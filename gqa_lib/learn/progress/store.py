@@ -5,14 +5,15 @@ ever appended to, so damage to one line costs that line. A SQLite file that is d
 an older form or gone is made anew from the journal and from what can still be read in the file.
 """
 
-import fcntl
 import json
 import os
 import sqlite3
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from gqa_lib.course.places import home
 
@@ -96,7 +97,7 @@ def _sound(connection: sqlite3.Connection) -> bool:
 
 def _make_anew() -> None:
     """Make the record from the journal and from what can be read of the file that is there."""
-    with _alone():
+    with FileLock(path().with_name("progress.lock")):
         with closing(_open(path())) as connection:
             if _sound(connection):  # another process was faster
                 return
@@ -112,13 +113,6 @@ def _make_anew() -> None:
             connection.execute(_SCHEMA)
             connection.executemany(_INSERT, [*kept, *rescued])
         os.replace(part, path())
-
-
-@contextmanager
-def _alone():
-    with path().with_name("progress.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _set_aside() -> None:

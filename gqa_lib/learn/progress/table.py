@@ -1,6 +1,6 @@
 """`gqa progress`: a learner's record, exercise by exercise."""
 
-from .standing import Exercise, Standing, standings
+from .standing import ExerciseStanding, Standing, standings
 
 
 def progress_table() -> str:
@@ -22,7 +22,7 @@ def _lesson(one: Standing) -> list[str]:
     return lines
 
 
-def _did(exercise: Exercise) -> str:
+def _did(exercise: ExerciseStanding) -> str:
     counts = (
         (exercise.checks, "check"),
         (exercise.hints, "hint"),

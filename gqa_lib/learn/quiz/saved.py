@@ -4,11 +4,12 @@ Whoever grades reads it as a stranger's file, with the same function that reads 
 """
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from gqa_lib.course.files import replace_file
 
 from .questions import LETTERS
 
@@ -87,9 +88,7 @@ def write(folder: Path, saved: Saved) -> None:
         OSError: it cannot be written.
     """
     data = {"version": 1, "attempt": saved.attempt, "answers": dict(sorted(saved.answers.items()))}
-    part = folder / f".{FILE}.part"
-    part.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    os.replace(part, folder / FILE)
+    replace_file(folder / FILE, json.dumps(data, indent=1) + "\n")
 
 
 def _no_key_twice(pairs: list[tuple[str, object]]) -> dict:

@@ -55,7 +55,7 @@ def _words(count: int) -> str:
 def _panel(questions: list[Question], heading: str, sitting: Sitting):
     """Return the panel, or None where anywidget is not there."""
     try:
-        from .panel import Panel
+        from .panel import QuizPanel
     except ImportError:
         return None
-    return Panel.of(questions, f"{heading} {_SAVED}", sitting, Path.cwd())
+    return QuizPanel.of(questions, f"{heading} {_SAVED}", sitting, Path.cwd())

@@ -1,9 +1,9 @@
 """`gqa grade`: collects, grades, tells what changed, makes feedback, for one lesson of a class."""
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from filelock import FileLock, Timeout
 from nbgrader.converters import GenerateFeedback
 
 from gqa_lib.course import places
@@ -11,8 +11,8 @@ from gqa_lib.course.manifest import Lesson
 from grading.intake.class_file import course_seed
 from grading.nb.steps import course_of, exchange, file_log, quietly
 from grading.pipeline.batch import GradeError, Outcome, grade
+from grading.settings import gradebook_url, nbgrader_config
 
-from ..settings import gradebook_url, nbgrader_config
 from .regrade import diff_of_marks, marks_by_exercise, table_of_changes
 
 
@@ -87,12 +87,12 @@ def _told(lesson: Lesson, outcome: Outcome) -> str:
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
     places.home().mkdir(parents=True, exist_ok=True)
-    with (places.home() / "grade.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise GradeError(
-                "another `gqa grade` goes on with these records. It writes the gradebook alone: "
-                "wait for it, or stop it; what it has graded stays."
-            ) from None
+    try:
+        held = FileLock(places.home() / "grade.lock", timeout=0).acquire()
+    except Timeout:
+        raise GradeError(
+            "another `gqa grade` goes on with these records. It writes the gradebook alone: "
+            "wait for it, or stop it; what it has graded stays."
+        ) from None
+    with held:
         yield

@@ -1,0 +1,32 @@
+"""Files that are written whole or not at all."""
+
+import os
+from pathlib import Path
+from uuid import uuid4
+
+
+def replace_file(path: Path, content: bytes | str, *, mode: int = 0o666) -> None:
+    """Write a file, and the folders it needs, so that readers never see part of it.
+
+    The content is written to a hidden file in the same folder, which then takes the name: whoever
+    stops this, and whenever, the file is as it was before or complete.
+
+    Args:
+        path: the file.
+        content: all of it; text is written as UTF-8.
+        mode: permissions of the file, less those that the umask takes away.
+
+    Raises:
+        OSError: it cannot be written; what was there is unchanged.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = content.encode() if isinstance(content, str) else content
+    part = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")  # two writers, two parts
+    try:
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
