@@ -42,6 +42,7 @@ site: site-tools
 lint: tests
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
+	@.venv/bin/lint-imports --no-logo
 	@.venv/bin/mypy
 
 test: lint

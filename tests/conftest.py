@@ -3,6 +3,8 @@ import shutil
 import pytest
 import torch
 
+from gqa_lib.course.variables import VARIABLES
+
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 
 
@@ -18,7 +20,7 @@ def _seed():
 
 @pytest.fixture(autouse=True)
 def _no_override(monkeypatch, tmp_path):
-    for name in ("GQA_BACKEND", "GQA_EXCHANGE", "GQA_GRADEBOOK", "GQA_STUDENT"):
+    for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     # No operator that was built on this machine: tests that want one build it.
     monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path / "no-extensions"))

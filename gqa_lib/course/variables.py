@@ -1,0 +1,23 @@
+"""The environment variables that the course reads, each where it is needed; all are listed here."""
+
+VARIABLES = {
+    "GQA_HOME": "folder of records: progress, gradebook, exchange (default: your user data folder)",
+    "GQA_WORK": "folder of your copies of the lessons (default: `work/` in the clone)",
+    "GQA_DEVICE": "device to work on, such as `cpu` or `cuda:1` (default: the best there is)",
+    "GQA_BACKEND": "attention backend that `auto` takes (default: the fastest known for each call)",
+    "GQA_STUDENT": "id you hand in under (default: your user name)",
+    "GQA_EXCHANGE": "folder of the class's nbgrader exchange (default: none, you learn alone)",
+    "GQA_GRADEBOOK": "database of the gradebook, such as `postgresql+psycopg://gqa@localhost/gqa` "
+    "(default: an SQLite file among the records)",
+    "GQA_SEED": "seed of the hidden tests; set by the grader, for itself alone",
+    "GQA_TUTOR_BASE_URL": "address of a language model for the tutor (default: none, no network)",
+    "GQA_TUTOR_MODEL": "name of that model (default: `default`)",
+    "GQA_TUTOR_API_KEY": "key for that address (default: none)",
+    "GQA_MIN_FREE_MB": "free disk space that the set-up asks for, in MB (default: 3000)",
+}
+
+
+def table() -> str:
+    """Return the variables as a Markdown table."""
+    rows = [f"| `{name}` | {meaning} |" for name, meaning in VARIABLES.items()]
+    return "\n".join(["| variable | meaning |", "|---|---|", *rows]) + "\n"
