@@ -3,6 +3,8 @@
 A name that ends in `.*` is a package with everything in it.
 """
 
+from gqa_lib.moved import present_name
+
 # What set-up cells and arguments need when a submission is graded: the sandbox has nothing else.
 IN_THE_SANDBOX = (
     "gqa_lib",
@@ -15,6 +17,7 @@ IN_THE_SANDBOX = (
     "gqa_lib.learn",
     "gqa_lib.learn.watch.*",
     "gqa_lib.measure.*",
+    "gqa_lib.moved",
 )
 # What a learner's code may use besides, in a notebook.
 WITHOUT_ANSWERS = (*IN_THE_SANDBOX, "gqa_lib.course.*", "gqa_lib.learn.*", "gqa_lib.plots.*")
@@ -30,4 +33,5 @@ def is_among(module: str, names: tuple[str, ...]) -> bool:
 
 def holds_answers(module: str) -> bool:
     """Return whether a module is a part of the library that an exercise's answer may be in."""
-    return module.partition(".")[0] == "gqa_lib" and not is_among(module, WITHOUT_ANSWERS)
+    name = present_name(module)
+    return name.partition(".")[0] == "gqa_lib" and not is_among(name, WITHOUT_ANSWERS)

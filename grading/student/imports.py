@@ -5,6 +5,7 @@ import sys
 from importlib.abc import Loader, MetaPathFinder
 
 from gqa_lib.course.answers import IN_THE_SANDBOX, is_among
+from gqa_lib.moved import present_name
 
 # what a notebook calls while it is worked on, and which has nothing to do when it is graded
 STAND_INS = {
@@ -25,7 +26,7 @@ class _Finder(MetaPathFinder, Loader):
     def find_spec(self, name, path=None, target=None):
         if name in STAND_INS or name in _PACKAGES:
             return importlib.util.spec_from_loader(name, self, is_package=name in _PACKAGES)
-        if name.partition(".")[0] != "gqa_lib" or is_among(name, IN_THE_SANDBOX):
+        if name.partition(".")[0] != "gqa_lib" or is_among(present_name(name), IN_THE_SANDBOX):
             return None
         raise LibraryAnswer(
             f"{name} holds the library's own answers. Exercises are graded without it: write this "
@@ -45,5 +46,5 @@ def watch_imports() -> None:
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
     for name in [name for name in sys.modules if name.partition(".")[0] == "gqa_lib"]:
-        if not is_among(name, IN_THE_SANDBOX):
+        if not is_among(present_name(name), IN_THE_SANDBOX):
             del sys.modules[name]

@@ -1,0 +1,289 @@
+"""Records and work of an earlier version, copied, under the present code; see data/before."""
+
+import ast
+import json
+import os
+import pwd
+import subprocess
+import sys
+import tarfile
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from nbclient import NotebookClient
+
+from gqa_lib.cli import main
+from gqa_lib.learn import progress
+from gqa_lib.learn.manifest import find_lesson, lessons
+from gqa_lib.learn.places import home, work
+from gqa_lib.learn.quiz.sitting import sitting_of
+from gqa_lib.learn.standing import standing
+from gqa_lib.learn.work import put_lessons
+from grading import collect
+from grading.catalogue import filled, first_right
+from grading.desk import arrange
+from grading.grade import NOTE
+from grading.safe import sandbox
+from grading.safe.execute import cells_of
+from grading.safe.grade_notebook import TRUSTED
+from grading.source import read_notebook
+
+BEFORE = Path(__file__).parent / "data" / "before"
+IMPORTS = (BEFORE / "imports.txt").read_text(encoding="utf-8").splitlines()
+SLUG = find_lesson("04").slug
+
+needs_sandbox = pytest.mark.skipif(
+    bool(sandbox.sandbox_problem()), reason=f"no sandbox here: {sandbox.sandbox_problem()}"
+)
+
+
+def unpack(name, place):
+    with tarfile.open(BEFORE / f"{name}.tar.xz") as archive:
+        archive.extraction_filter = lambda member, path: member  # its modes are part of it
+        archive.extractall(place)
+    return place / name
+
+
+@pytest.fixture
+def learner(tmp_path, monkeypatch):
+    """The learner `ada`, with records and notebooks of then; return that folder."""
+    folder = unpack("learner", tmp_path)
+    monkeypatch.setenv("GQA_HOME", str(folder / "home"))
+    monkeypatch.setenv("GQA_WORK", str(folder / "work"))
+    real = pwd.getpwuid
+    as_ada = lambda uid: pwd.struct_passwd(("ada", *real(uid)[1:]))  # noqa: E731
+    monkeypatch.setattr(pwd, "getpwuid", as_ada)
+    return folder
+
+
+@pytest.fixture
+def classroom(tmp_path, monkeypatch):
+    """A class's records and exchange of then; return the folder of the records."""
+    folder = unpack("class", tmp_path)
+    monkeypatch.setenv("GQA_HOME", str(folder / "records"))
+    monkeypatch.setenv("GQA_EXCHANGE", str(folder / "exchange"))
+    came = json.loads((BEFORE / "arrivals.json").read_text(encoding="utf-8"))
+
+    def arrival(descriptor, names):
+        name = os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}"))
+        return datetime.fromisoformat(came[name])
+
+    monkeypatch.setattr(collect, "arrival", arrival)  # the copy came now
+    monkeypatch.setattr(collect.SafeCollect, "check_owner", False)  # and is whoever's runs this
+    return folder / "records"
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def exported():
+    return json.loads((BEFORE / "progress-export.json").read_text(encoding="utf-8"))["events"]
+
+
+def events():
+    return [{name: row[name] for name in row.keys() if name != "id"} for row in progress.events()]  # noqa: SIM118
+
+
+# A learner's record
+
+
+@pytest.mark.parametrize("lost", [None, "progress.sqlite", "progress.jsonl"])
+def test_every_event_of_then_is_read_and_the_map_tells_them(learner, lost, capsys):
+    if lost:
+        (home() / lost).unlink()
+    assert events() == exported()
+    assert main(["map"]) == 0
+    told = capsys.readouterr().out
+    assert "14 of 16 points" in told
+    assert "15 of 21 points" in told
+    one = standing(find_lesson("01"))
+    assert one.marks == [(5, 16), (14, 16)]
+    hints, resets = one.exercises["causal_mask"].hints, one.exercises["merge_heads"].resets
+    assert (one.exercises["attention"].checks, hints, resets) == (2, 1, 1)
+    assert one.solved == ["causal_mask", "attention", "split_heads", "MultiHeadAttention"]
+
+
+def test_an_export_of_then_is_imported_and_new_events_follow_the_old(tmp_path, monkeypatch):
+    monkeypatch.setenv("GQA_HOME", str(tmp_path))
+    assert main(["progress", "import", str(BEFORE / "progress-export.json")]) == 0
+    assert events() == exported()
+    progress.add(SLUG, "expand_kv", "check", 1.0, 1.0)
+    assert events()[:-1] == exported()
+
+
+# A learner's notebooks
+
+
+@pytest.mark.parametrize("number", ["01", "05"])
+def test_work_of_then_gets_the_same_points_exercise_by_exercise(learner, number):
+    lesson = find_lesson(number)
+    before, folder = standing(lesson), work() / lesson.slug
+    files = contents(folder)
+    assert main(["submit", number]) == 0
+    after = standing(lesson)
+    assert after.latest == before.latest
+    assert after.marks == [*before.marks, before.marks[-1]]
+    assert contents(folder).items() > files.items()  # nothing of theirs changed
+    (new,) = contents(folder).keys() - files.keys()
+    assert new.parent.parent.name == "feedback"
+    assert next(iter(before.exercises)) in new.read_text(encoding="utf-8")
+
+
+def test_a_reset_puts_back_the_exercise_and_the_notebook_of_then_is_kept(learner):
+    lesson = find_lesson("01")
+    path = work() / lesson.slug / f"{lesson.slug}.ipynb"
+    mine, backups = path.read_bytes(), set(path.parent.glob("*.before-*"))
+    assert len(backups) == 1
+    assert main(["reset", "01", "attention"]) == 0
+    (kept,) = set(path.parent.glob("*.before-*")) - backups
+    assert kept.read_bytes() == mine
+    assert path.read_bytes() != mine
+    assert "attention" not in standing(lesson).solved
+
+
+def test_the_desk_leaves_work_of_then_and_offers_the_lessons_of_now(learner):
+    missing = find_lesson("02").slug  # as a lesson that there was not yet
+    record = json.loads((work() / ".lessons.json").read_text())
+    del record[missing]
+    (work() / missing / f"{missing}.ipynb").unlink()
+    (work() / ".lessons.json").write_text(json.dumps(record))
+    files = contents(work())
+    told = " ".join(put_lessons())
+    assert arrange().number == "05"  # which was in front
+    for lesson in lessons():
+        path = work() / lesson.slug / f"{lesson.slug}.ipynb"
+        released = lesson.pristine.read_bytes()
+        if lesson.number not in ("01", "05"):
+            assert path.read_bytes() == released
+            continue
+        changed = path.with_suffix("").name + ".updated-"
+        beside = [one.read_bytes() for one in path.parent.glob(f"{changed}*")]
+        assert path.read_bytes() == files[path]
+        assert beside == ([released] if f"Lesson {lesson.number} has a new version" in told else [])
+        assert released in (*beside, released_then(lesson))
+    for path, content in files.items():  # answers, backups, feedback, the chat with the tutor
+        if path.suffix != ".ipynb" and path.name not in (".lessons.json", "map.md"):
+            assert path.read_bytes() == content
+
+
+def released_then(lesson):
+    outbound = home() / "exchange" / "gqa" / "outbound"
+    return (outbound / lesson.slug / f"{lesson.slug}.ipynb").read_bytes()
+
+
+def test_choices_of_a_quiz_begun_then_are_there(learner):
+    chosen = sitting_of("16", work() / find_lesson("16").slug)
+    assert (chosen.attempt, len(chosen.saved), chosen.trouble) == (1, 4, "")
+
+
+# What notebooks import
+
+
+def notebooks_of_then(folder):
+    paths = sorted((folder / "work").glob("[0-9]*/*.ipynb"))
+    return {path.stem: read_notebook(path) for path in paths if ".before-" not in path.name}
+
+
+def test_the_imports_of_then_are_all_listed(learner):
+    found = set()
+    for name, notebook in notebooks_of_then(learner).items():
+        # answers may be broken
+        code = [c.source for c in notebook.cells if c.cell_type == "code" and "(:" not in c.source]
+        for node in ast.walk(ast.parse("\n".join(code))):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith("gqa_lib"):
+                found |= {f"from {node.module} import {alias.name}" for alias in node.names}
+        assert found, name
+    assert found <= set(IMPORTS)
+
+
+def test_whatever_notebooks_of_then_import_is_there_without_a_warning():
+    tried = (
+        f"for line in {IMPORTS!r}:\n"
+        "    try:\n"
+        "        exec(line)\n"
+        "    except Exception as error:\n"
+        "        print(f'{line}: {error!r}')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", tried], capture_output=True, text=True, cwd="/")
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+@needs_sandbox
+def test_set_up_cells_of_then_run_inside_the_sandbox(learner):
+    cells = [
+        (name, cell.source)
+        for name, notebook in notebooks_of_then(learner).items()
+        for cell in cells_of(notebook)[1]
+        if cell.kind == TRUSTED
+    ]
+    assert len({name for name, _ in cells}) >= 8
+    tried = (
+        "from grading.student.imports import watch_imports\n"
+        "watch_imports()\n"
+        f"for name, source in {cells!r}:\n"
+        "    try:\n"
+        "        exec(source, {'__name__': '__main__'})\n"
+        "    except Exception as error:\n"
+        "        print(f'{name}: {error!r}')\n"
+    )
+    argv = sandbox.command([sandbox.python(), "-c", tried])
+    done = subprocess.run(argv, capture_output=True, text=True, cwd="/")
+    assert (done.stdout, done.returncode) == ("", 0), done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lesson", lessons(), ids=lambda lesson: lesson.slug)
+def test_a_notebook_of_then_runs_to_its_end(learner, lesson):
+    path = work() / lesson.slug / f"{lesson.slug}.ipynb"
+    notebook = filled(read_notebook(path), first_right(lesson))
+    where = {"metadata": {"path": path.parent}}
+    NotebookClient(notebook, timeout=300, resources=where).execute()
+    outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
+    assert [o.text for o in outputs if o.output_type == "stream" and o.name == "stderr"] == []
+
+
+# A class
+
+
+def marks(place):
+    assert main(["export", str(place / "marks.csv")]) == 0
+    return (place / "marks.csv").read_text(encoding="utf-8")
+
+
+def test_a_gradebook_of_then_gives_the_same_marks(classroom, tmp_path):
+    assert marks(tmp_path) == (BEFORE / "marks.csv").read_text(encoding="utf-8")
+
+
+def graded_at(classroom):
+    """Return student -> when the submission's note of grading was written."""
+    notes = (classroom / "course" / "autograded").glob(f"*/{SLUG}/{NOTE}")
+    return {note.parts[-3]: note.stat().st_mtime_ns for note in notes}
+
+
+@needs_sandbox
+def test_what_was_handed_in_then_is_graded_now_and_what_was_graded_is_not_again(
+    classroom, tmp_path
+):
+    before = graded_at(classroom)
+    assert main(["grade", "04", "--collect", "--feedback"]) == 0
+    after = graded_at(classroom)
+    assert after.keys() - before.keys() == {"dan"}
+    assert {student: after[student] for student in before} == before
+    assert marks(tmp_path) == (BEFORE / "marks-of-all.csv").read_text(encoding="utf-8")
+    page = classroom / "course" / "feedback" / "dan" / SLUG / f"{SLUG}.html"
+    assert "grouped_query_attention" in page.read_text(encoding="utf-8")
+    released = classroom.parent / "exchange" / "gqa" / "feedback"
+    assert page.read_bytes() in contents(released).values()
+    assert len(contents(released)) == 3
+
+
+@needs_sandbox
+def test_graded_again_by_the_lesson_of_now_the_marks_are_equal(classroom, tmp_path, capsys):
+    before = graded_at(classroom)
+    assert main(["release", "04"]) == 0
+    assert main(["grade", "04", "--collect", "--all"]) == 0
+    after = graded_at(classroom)
+    assert all(after[student] > before[student] for student in before)
+    assert marks(tmp_path) == (BEFORE / "marks-of-all.csv").read_text(encoding="utf-8")
