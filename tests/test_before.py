@@ -14,20 +14,20 @@ import pytest
 from nbclient import NotebookClient
 
 from gqa_lib.cli import main
+from gqa_lib.course.manifest import find_lesson, lessons
+from gqa_lib.course.places import home, work
 from gqa_lib.learn import progress
-from gqa_lib.learn.manifest import find_lesson, lessons
-from gqa_lib.learn.places import home, work
+from gqa_lib.learn.guide.work import put_lessons
+from gqa_lib.learn.progress.standing import standing
 from gqa_lib.learn.quiz.sitting import sitting_of
-from gqa_lib.learn.standing import standing
-from gqa_lib.learn.work import put_lessons
-from grading import collect
-from grading.catalogue import filled, first_right
-from grading.desk import arrange
-from grading.grade import NOTE
+from grading.authoring.catalogue import filled, first_right
+from grading.intake import collect
+from grading.learner.desk import arrange
+from grading.nb.cells import read_notebook
+from grading.pipeline.batch import NOTE
 from grading.safe import sandbox
 from grading.safe.execute import cells_of
 from grading.safe.grade_notebook import TRUSTED
-from grading.source import read_notebook
 
 BEFORE = Path(__file__).parent / "data" / "before"
 IMPORTS = (BEFORE / "imports.txt").read_text(encoding="utf-8").splitlines()

@@ -9,7 +9,7 @@ import pytest
 
 import gqa_lib
 from gqa_lib import moved
-from gqa_lib.learn import places
+from gqa_lib.course import places
 from gqa_lib.learn.watch.answers import library_answer
 from gqa_lib.moved import MOVED, present_name
 from grading.safe import sandbox
@@ -65,7 +65,7 @@ def test_what_is_below_a_package_that_moved_moves_with_it(rows):
 WITH_A_NAME = (
     "import gqa_lib.moved\n"
     "gqa_lib.moved.MOVED['gqa_lib.configs:read_model'] = 'gqa_lib.cost:kv_cache_bytes'\n"
-    "gqa_lib.moved.MOVED['gqa_lib.learn:place'] = 'gqa_lib.learn.places:home'\n"
+    "gqa_lib.moved.MOVED['gqa_lib.learn:place'] = 'gqa_lib.course.places:home'\n"
 )
 
 
@@ -77,8 +77,8 @@ def test_a_name_that_moved_is_found_in_its_old_module():
         "    from gqa_lib.configs import read_model, load_model\n"
         "from gqa_lib import configs, cost, learn\n"
         "assert read_model is configs.read_model is cost.kv_cache_bytes\n"
-        "assert learn.place.__module__ == 'gqa_lib.learn.places'\n"
-        "assert learn.show_map.__module__ == 'gqa_lib.learn.map'  # by a lookup of its own\n"
+        "assert learn.place.__module__ == 'gqa_lib.course.places'\n"
+        "assert learn.show_map.__module__ == 'gqa_lib.learn.guide.map'  # by a lookup of its own\n"
         "assert 'def load_model' in inspect.getsource(configs)\n"
         "print(told[0].category.__name__, told[0].filename, told[0].message)\n"
         "for module in configs, learn:\n"
