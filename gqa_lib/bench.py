@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from gqa_lib.learn.places import course_root
+from gqa_lib.course.places import course_root
 
 
 def benchmarks() -> dict[str, Path]:

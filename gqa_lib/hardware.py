@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gqa_lib.environment import cpu_model, ram_bytes
 from gqa_lib.measure import MIN_ROUNDS, last_level_cache_bytes, time_arms
+from gqa_lib.measure.environment import cpu_model, ram_bytes
 
 if TYPE_CHECKING:
     import torch

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from traitlets.config import Config
 
-from gqa_lib.learn import places
-from gqa_lib.learn.manifest import Lesson, class_exchange, is_students_copy
+from gqa_lib.course import places
+from gqa_lib.course.manifest import Lesson, class_exchange, is_students_copy
 
 COURSE_ID = "gqa"
 CELL_TIMEOUT_S = 300  # a cell may import torch and measure on two busy cores
@@ -86,9 +86,11 @@ def nbgrader_config(home: Path | None = None, gradebook: Path | None = None) -> 
 
     config.ExecutePreprocessor.timeout = CELL_TIMEOUT_S  # of JupyterLab's Validate
     if not is_students_copy():  # which does not grade
-        from . import clear, collect, feedback
-        from .autograde import GRADE, SANITIZE
-        from .classroom.records import course_seed
+        from .intake import collect
+        from .intake.class_file import course_seed
+        from .nb import clear
+        from .pages import feedback
+        from .pipeline.autograde import GRADE, SANITIZE
 
         config.SafeExecute.seed = course_seed()
         config.Autograde.sanitize_preprocessors = SANITIZE

@@ -41,7 +41,7 @@ from gqa_lib.learn import check, check_quiz, hint, show_quiz
 # (its *memory bandwidth*), and how fast can it multiply?
 
 # %%
-from gqa_lib.hardware import measure_hardware, pick_device
+from gqa_lib.measure import measure_hardware, pick_device
 
 device = pick_device()
 dtype = torch.float32 if device.type == "cpu" else torch.float16
@@ -201,7 +201,7 @@ check("queries_per_kv_head", queries_per_kv_head, seed=None, cases=[
 # If something misbehaves, this is what to look at first, or to send along with a question.
 
 # %%
-from gqa_lib.environment import environment
+from gqa_lib.measure import environment
 
 about = environment(device)
 for key in ("python", "torch", "cpu_model", "num_threads", "gpu_name"):

@@ -483,7 +483,7 @@ class Layer(nn.Module):
         return self.o_proj(out.transpose(1, 2).flatten(2))  # (B, T, d_model)
 
 # %%
-from gqa_lib.hardware import pick_device
+from gqa_lib.measure import pick_device
 
 device = pick_device()
 on_gpu = device.type == "cuda"
@@ -590,7 +590,7 @@ print(f"by bytes alone {reads[2048] / reads[256]:.1f} times as long; measured {l
 # at the best bandwidth of this machine, measured now. **Will the measured line be steeper, or not?**
 
 # %%
-from gqa_lib.hardware import measure_hardware
+from gqa_lib.measure import measure_hardware
 
 bandwidth = measure_hardware(device, dtype).bandwidth_bytes_per_s
 FURTHER = (128, 1024, 2048, 4096, 8192)

@@ -415,7 +415,7 @@ plots.show(fig, alt="; ".join(
 
 # %%
 from gqa_lib.cost import attention_bytes, attention_flops, attention_time
-from gqa_lib.hardware import measure_hardware, pick_device
+from gqa_lib.measure import measure_hardware, pick_device
 
 device = pick_device()
 dtype = torch.float32 if device.type == "cpu" else torch.float16

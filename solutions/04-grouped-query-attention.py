@@ -154,7 +154,7 @@ print("yours:    ", expand_kv(kv, 3).flatten().tolist())
 # %%
 from torch.nn.functional import scaled_dot_product_attention as sdpa
 
-from gqa_lib.hardware import pick_device
+from gqa_lib.measure import pick_device
 from gqa_lib.measure import rotating_buffers, summarise, time_arms
 
 device = pick_device()
@@ -539,7 +539,7 @@ print(f"largest difference: {(one - other).abs().max():.1e}")
 from gqa_lib import kernels
 from gqa_lib.attention import grouped_query_attention as library_gqa
 from gqa_lib.cost import attention_time
-from gqa_lib.hardware import measure_hardware
+from gqa_lib.measure import measure_hardware
 
 machine = measure_hardware(device, dtype)
 caches = {n: make_kv(n) for n in (32, 16, 8, 4, 2, 1)}

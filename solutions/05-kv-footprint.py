@@ -113,7 +113,7 @@ for name in ("Llama-3-8B", "Llama-3-70B", "Qwen2.5-7B", "Qwen3-0.6B"):
 
 # %%
 from gqa_lib.cache import KVCache
-from gqa_lib.hardware import pick_device
+from gqa_lib.measure import pick_device
 
 device = pick_device()
 c = load_model("Llama-3.2-1B")
@@ -524,7 +524,7 @@ for label, mib in {"H100, 80": 81_559, "A100, 80": 81_920, "L4, 24": 23_034, "T4
 # </details>
 
 # %%
-from gqa_lib.environment import ram_bytes
+from gqa_lib.measure.environment import ram_bytes
 
 on_gpu = device.type == "cuda"
 total = torch.cuda.mem_get_info(device)[1] if on_gpu else ram_bytes() or 0
@@ -824,7 +824,8 @@ plots.show(fig, alt=f"KiB of cache per token of {len(picked)} models, most first
 # lengths, three element sizes:
 
 # %%
-from gqa_lib import checkpoints, cost
+from gqa_lib.configs import checkpoints
+from gqa_lib import cost
 
 cases = [(c, lengths, b) for c in all_models()
          for lengths in ([1], [8192] * 4, [100, 131_072, 5000]) for b in (2, 1, 0.5)]

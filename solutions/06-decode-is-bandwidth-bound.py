@@ -227,7 +227,8 @@ for num_kv_heads in (32, 8, 1):
 # over bytes/s, both measured here, now.
 
 # %%
-from gqa_lib.hardware import DATASHEET, measure_hardware, pick_device
+from gqa_lib.hardware import DATASHEET
+from gqa_lib.measure import measure_hardware, pick_device
 
 device = pick_device()
 dtype = torch.float32 if device.type == "cpu" else torch.float16

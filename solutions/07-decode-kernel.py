@@ -738,7 +738,7 @@ if counted:
 
 # %%
 if HAVE_TRITON and device == "cuda":
-    from gqa_lib.hardware import measure_hardware
+    from gqa_lib.measure import measure_hardware
     from gqa_lib.kernels import attend, sdpa_operator
 
     half = torch.float16

@@ -19,17 +19,18 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from grading.nb.cells import grade_id, is_graded, is_solution
 from nbformat import from_dict
 from nbformat.v4 import new_code_cell
 from nbgrader.utils import determine_grade
 
+from gqa_lib.course.manifest import find_lesson
 from gqa_lib.learn.exercises import find_exercise
-from gqa_lib.learn.manifest import find_lesson
-from grading.catalogue import first_right
+from grading.authoring.catalogue import first_right
+from grading.authoring.source import read_source, source_of
 from grading.safe.grade_notebook import ANSWER, TEST, TRUSTED, Cell, grade_notebook
 from grading.safe.limits import Limits
 from grading.safe.pool import Room
-from grading.source import grade_id, is_graded, is_solution, read_source, source_of
 
 FOLDER = Path(__file__).parent / "attacks"
 KEYS = ("exercise", "must", "never", "points", "cell_s", "notebook_s", "then")

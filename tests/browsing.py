@@ -16,12 +16,12 @@ from urllib.parse import urlsplit
 import nbformat
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from grading.nb.cells import read_notebook
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
-from gqa_lib.learn.manifest import Lesson
-from gqa_lib.learn.work import put_lessons
-from grading.catalogue import filled
-from grading.source import read_notebook
+from gqa_lib.course.manifest import Lesson
+from gqa_lib.learn.guide.work import put_lessons
+from grading.authoring.catalogue import filled
 
 CHROMIUM = shutil.which("chromium")
 needs_chromium = pytest.mark.skipif(

@@ -14,8 +14,8 @@ from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import NbGraderPreprocessor
 
-from grading.cells import run_cell
-from grading.collect import SafeCollect
+from grading.authoring.run import run_cell
+from grading.intake.collect import SafeCollect
 from grading.settings import nbgrader_config
 
 NAME = "doubling"

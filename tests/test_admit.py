@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 import nbformat
 import pytest
 from classroom import NAME, RIGHT, SECRET, Classroom
+from grading.nb.cells import grade_id, read_notebook
 from nbgrader.utils import parse_utc
 
-import grading.collect
-from grading.admit import MAX_BYTES, MAX_CELLS, MAX_SOURCE, Refused, opened, parse, read_file
-from grading.autograde import autograde
-from grading.rebuild import MAX_ANSWER, rebuild
-from grading.source import grade_id, read_notebook
+import grading.intake.collect
+from grading.intake.admit import MAX_BYTES, MAX_CELLS, MAX_SOURCE, Refused, opened, parse, read_file
+from grading.intake.rebuild import MAX_ANSWER, rebuild
+from grading.pipeline.autograde import autograde
 
 FILE = f"{NAME}.ipynb"
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can do this")
@@ -278,7 +278,9 @@ def submitted_by(room, student, **inbox):
 
 def test_a_folder_of_somebody_else_is_refused_and_hides_nothing(room, monkeypatch):
     owners = {}
-    monkeypatch.setattr(grading.collect, "_name_of", lambda user: owners.get(user, "mallory"))
+    monkeypatch.setattr(
+        grading.intake.collect, "_name_of", lambda user: owners.get(user, "mallory")
+    )
     monkeypatch.setattr(room.config.ExchangeCollect, "check_owner", True)
     genuine = submitted_by(room, "alice")
     if os.geteuid() == 0:

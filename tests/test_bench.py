@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from gqa_lib import bench
-from grading.source import KERNEL
+from grading.authoring.source import KERNEL
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from browsing import (
 )
 from playwright.sync_api import FrameLocator, Locator, expect
 
-from gqa_lib.learn.manifest import find_lesson, lessons
-from grading.catalogue import first_right, picked
+from gqa_lib.course.manifest import find_lesson, lessons
+from grading.authoring.catalogue import first_right, picked
 from grading.safe import sandbox
 
 pytestmark = [

@@ -16,14 +16,14 @@ from browsing import (
     serious,
     shot,
 )
+from grading.nb.cells import QUIZ
 from playwright.sync_api import Locator, Page, expect
 
-from gqa_lib.learn.manifest import Lesson, find_lesson, lessons
+from gqa_lib.course.manifest import Lesson, find_lesson, lessons
 from gqa_lib.learn.quiz import saved
 from gqa_lib.learn.quiz.questions import LETTERS
-from grading.catalogue import first_right, picked
+from grading.authoring.catalogue import first_right, picked
 from grading.quiz import right_answers
-from grading.source import QUIZ
 
 pytestmark = needs_chromium
 FOUR, LAST = find_lesson("04"), find_lesson("16")

@@ -4,11 +4,12 @@ import copy
 
 import nbformat
 import pytest
+from grading.nb.cells import grade_id
 
-from gqa_lib.learn.manifest import lessons
-from grading import build as builder
-from grading.lint import lint_benchmark, lint_lesson
-from grading.source import grade_id, lesson_notebook
+from gqa_lib.course.manifest import lessons
+from grading.authoring import build as builder
+from grading.authoring.lint import lint_benchmark, lint_lesson
+from grading.authoring.source import lesson_notebook
 
 LESSON = lessons()[1]
 

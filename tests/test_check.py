@@ -7,11 +7,11 @@ import torch
 
 from gqa_lib.learn import check as check_function
 from gqa_lib.learn import check_no_copy, kv_copied, progress
-from gqa_lib.learn.compare import difference
-from gqa_lib.learn.exercise import NotYet
+from gqa_lib.learn.checking.difference import difference
 from gqa_lib.learn.exercises import all_exercises
+from gqa_lib.learn.exercises.exercise import NotYet
 from gqa_lib.learn.exercises.variants import plain_attention
-from gqa_lib.learn.hints import all_hints, hint
+from gqa_lib.learn.guide.hints import all_hints, hint
 
 MISTAKES = [
     pytest.param(exercise, mistake, id=f"{exercise.name}-{place}")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from gqa_lib.checkpoints import kv_heads_in_weights
+from gqa_lib.configs.checkpoints import kv_heads_in_weights
 
 
 @pytest.mark.parametrize(("heads", "copies"), [(1, 1), (1, 4), (3, 2), (5, 1)])

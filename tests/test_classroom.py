@@ -13,8 +13,8 @@ from nbgrader.api import Gradebook
 from nbgrader.plugins.export import CsvExportPlugin
 
 from gqa_lib.cli import main
-from gqa_lib.learn import places
-from gqa_lib.learn.manifest import find_lesson
+from gqa_lib.course import places
+from gqa_lib.course.manifest import find_lesson
 from grading.classroom.due import load_due_dates
 from grading.classroom.export import export
 from grading.classroom.gradebook import open_gradebook

@@ -7,13 +7,14 @@ from importlib.util import find_spec
 
 import pytest
 import torch
+from grading.nb.cells import grade_id, read_notebook
 
+from gqa_lib.course.manifest import find_lesson
 from gqa_lib.learn.exercises import launch as launch_module
-from gqa_lib.learn.manifest import find_lesson
 from gqa_lib.learn.watch.kernels import Kernels, OutsideError
 from gqa_lib.learn.watch.no_triton import MISSING, triton
-from grading.cells import as_grader, known_cells, run_cell
-from grading.source import grade_id, read_notebook, read_source, source_of
+from grading.authoring.run import as_grader, known_cells, run_cell
+from grading.authoring.source import read_source, source_of
 
 LESSON = find_lesson("07")
 needs_triton = pytest.mark.skipif(find_spec("triton") is None, reason="Triton is made for Linux")

@@ -8,7 +8,7 @@ import pytest
 from gqa_lib import cost, explore
 from gqa_lib.configs import load_model
 from gqa_lib.explore import alternatives, estimate, explorer, finding, table
-from gqa_lib.explore_panel import Panel
+from gqa_lib.explore.panel import Panel
 from gqa_lib.hardware import Hardware, datasheet
 
 H100 = datasheet("H100 SXM")
@@ -102,6 +102,6 @@ def test_the_panel_reads_a_config_of_the_learners_own():
 
 
 def test_without_ipywidgets_the_static_figure_is_shown(monkeypatch, capsys):
-    monkeypatch.setitem(__import__("sys").modules, "gqa_lib.explore_panel", None)
+    monkeypatch.setitem(__import__("sys").modules, "gqa_lib.explore.panel", None)
     assert explorer() is None
     assert "times as fast" in capsys.readouterr().out

@@ -13,9 +13,9 @@ from nbconvert.exporters import HTMLExporter
 from nbconvert.filters.markdown_mistune import markdown2html_mistune
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, new_raw_cell
 
-from grading.feedback import RAN_HERE, HideHidden
-from grading.markup import MAX_MARKDOWN, formula, markdown2html
-from grading.outputs import MAX_TEXT, clean_outputs, is_image, plain
+from grading.pages.feedback import RAN_HERE, HideHidden
+from grading.pages.markup import MAX_MARKDOWN, formula, markdown2html
+from grading.pages.outputs import MAX_TEXT, clean_outputs, is_image, plain
 
 PNG = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5E"

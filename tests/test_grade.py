@@ -11,18 +11,19 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from grading.nb.cells import grade_id, read_notebook
 from nbgrader.api import Gradebook
 from nbgrader.utils import compute_checksum
 
-from gqa_lib.learn.manifest import find_lesson
-from grading.catalogue import catalogue, filled, first_right
-from grading.classroom.grading import grade_class
-from grading.classroom.records import set_course_seed
-from grading.grade import NOTE, GradeError
+from gqa_lib.course.manifest import find_lesson
+from grading.authoring.catalogue import catalogue, filled, first_right
+from grading.authoring.source import write_instructor_notebook
+from grading.classroom.round import grade_class
+from grading.intake.class_file import set_course_seed
+from grading.nb.steps import course_of, file_log, generate, quietly
+from grading.pipeline.batch import NOTE, GradeError
 from grading.safe import execute, sandbox
 from grading.settings import gradebook_url, nbgrader_config, source_directory
-from grading.source import grade_id, read_notebook, write_instructor_notebook
-from grading.steps import course_of, file_log, generate, quietly
 
 pytestmark = pytest.mark.skipif(
     bool(sandbox.sandbox_problem()), reason=f"no sandbox here: {sandbox.sandbox_problem()}"

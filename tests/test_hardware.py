@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from gqa_lib import hardware
-from gqa_lib.hardware import DATASHEET, Hardware, datasheet, measure_hardware, pick_device
+from gqa_lib.hardware import DATASHEET, Hardware, datasheet
+from gqa_lib.measure import measure_hardware, pick_device
 
 
 def test_every_data_sheet_says_how_it_was_read():

@@ -47,7 +47,7 @@ def test_imports_without_torch_or_matplotlib(module):
 
 
 def test_the_first_check_is_not_slowed_by_importing_the_compiler():
-    code = "import sys, gqa_lib.attention, gqa_lib.learn.checking; print(*sys.modules)"
+    code = "import sys, gqa_lib.attention, gqa_lib.learn.checking.check; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "torch._dynamo.convert_frame" not in done.stdout.split()
 

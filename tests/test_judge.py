@@ -231,7 +231,7 @@ def test_a_shared_cache_shows_its_public_names_only(ask, name):
 
 def test_a_complaint_stands_although_the_students_code_swallows_it(ask):
     trusted = SETUP + (
-        "from gqa_lib.learn.exercise import Complaint\n"
+        "from gqa_lib.learn.exercises.exercise import Complaint\n"
         "class Strict(KVCache):\n"
         "    def append(self, k, v):\n        raise Complaint('not so')\n"
     )

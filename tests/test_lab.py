@@ -14,11 +14,12 @@ import pytest
 from jupyterlab_server.workspaces_handler import WorkspacesManager
 
 from gqa_lib.cli import main
-from gqa_lib.learn import places, progress
-from gqa_lib.learn.manifest import find_lesson, lessons
-from gqa_lib.learn.work import put_lessons
-from grading import desk, lab
-from grading.desk import NAME, arrange, workspaces
+from gqa_lib.course import places
+from gqa_lib.course.manifest import find_lesson, lessons
+from gqa_lib.learn import progress
+from gqa_lib.learn.guide.work import put_lessons
+from grading.learner import desk, lab
+from grading.learner.desk import NAME, arrange, workspaces
 
 FOUR, FIVE = find_lesson("04"), find_lesson("05")
 MAP, TUTOR = "markdownviewer-widget:map.md", "chat:tutor.chat"

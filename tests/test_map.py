@@ -7,12 +7,12 @@ import sys
 import nbformat
 import pytest
 
+from gqa_lib.course.manifest import anchor_of, find_lesson, lessons, terms
 from gqa_lib.learn import course_map, progress, show_map, wrap_up
-from gqa_lib.learn.ending import ending
-from gqa_lib.learn.manifest import anchor_of, find_lesson, lessons, terms
-from gqa_lib.learn.map import lesson_map
-from gqa_lib.learn.standing import graded_cells, next_lesson, standing, standings
-from grading.source import lesson_notebook, read_source, source_of
+from gqa_lib.learn.guide.ending import ending
+from gqa_lib.learn.guide.map import lesson_map
+from gqa_lib.learn.progress.standing import graded_cells, next_lesson, standing, standings
+from grading.authoring.source import lesson_notebook, read_source, source_of
 
 FOUR = find_lesson("04")
 

@@ -6,18 +6,19 @@ import json
 import numpy as np
 import pytest
 
-from gqa_lib import environment as environment_module
-from gqa_lib import measure, samples
+from gqa_lib import measure
 from gqa_lib.measure import (
     environment,
     last_level_cache_bytes,
     ratios,
     read_jsonl,
     rotating_buffers,
+    samples,
     summarise,
     time_arms,
     write_jsonl,
 )
+from gqa_lib.measure import environment as environment_module
 
 
 class Clock:

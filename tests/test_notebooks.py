@@ -8,10 +8,10 @@ from nbclient import NotebookClient
 
 from gqa_lib import bench
 from gqa_lib.configs import list_models
-from gqa_lib.learn.manifest import lessons
+from gqa_lib.course.manifest import lessons
 from gqa_lib.learn.quiz.questions import DRAWN
 from gqa_lib.measure import read_jsonl
-from grading.source import lesson_notebook
+from grading.authoring.source import lesson_notebook
 
 
 @pytest.mark.parametrize("lesson", lessons(), ids=lambda lesson: lesson.slug)

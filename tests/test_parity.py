@@ -1,15 +1,16 @@
 """The judge's verdict on a submission is the one a learner's own check gives."""
 
 import pytest
+from grading.nb.cells import QUIZ, grade_id, is_graded, is_solution
 
-from gqa_lib.learn.manifest import lessons
-from grading.catalogue import catalogue
-from grading.cells import known_cells
+from gqa_lib.course.manifest import lessons
+from grading.authoring.catalogue import catalogue
+from grading.authoring.run import known_cells
+from grading.authoring.source import read_source, source_of
 from grading.safe import sandbox
 from grading.safe.grade_notebook import ANSWER, TEST, TRUSTED, Cell, grade_notebook
 from grading.safe.limits import Limits
 from grading.safe.pool import Room
-from grading.source import QUIZ, grade_id, is_graded, is_solution, read_source, source_of
 
 pytestmark = pytest.mark.skipif(
     bool(sandbox.sandbox_problem()), reason=f"no sandbox here: {sandbox.sandbox_problem()}"

@@ -12,19 +12,19 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from grading.nb.cells import read_notebook
 from nbgrader.utils import get_username
 
 from gqa_lib.cli import main
-from gqa_lib.learn import places
-from gqa_lib.learn.manifest import find_lesson
-from gqa_lib.learn.work import put_lessons
-from grading.catalogue import filled, first_right, picked
+from gqa_lib.course import places
+from gqa_lib.course.manifest import find_lesson
+from gqa_lib.learn.guide.work import put_lessons
+from grading.authoring.catalogue import filled, first_right, picked
 from grading.classroom.gradebook import open_gradebook
 from grading.classroom.regrade import marks_by_exercise
-from grading.demo import HALF_WAY
+from grading.learner.demo import HALF_WAY
+from grading.learner.submit import _staged_gradebook, submit, work_notebook
 from grading.settings import nbgrader_config
-from grading.source import read_notebook
-from grading.submit import _staged_gradebook, submit, work_notebook
 
 LESSON = find_lesson("01")
 NBGRADER = Path(sys.executable).parent / "nbgrader"

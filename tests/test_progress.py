@@ -10,9 +10,9 @@ import pytest
 from recording import some_events, told
 
 from gqa_lib.cli import main
+from gqa_lib.course.manifest import find_lesson, lessons
 from gqa_lib.learn import progress
-from gqa_lib.learn.manifest import find_lesson, lessons
-from gqa_lib.learn.work import put_lessons
+from gqa_lib.learn.guide.work import put_lessons
 
 
 @pytest.fixture(autouse=True)

@@ -7,10 +7,11 @@ import sys
 from collections import Counter
 
 import pytest
+from grading.nb.cells import read_notebook
 
+from gqa_lib.course.manifest import find_lesson, lessons
 from gqa_lib.learn import progress
-from gqa_lib.learn.exercise import NotYet
-from gqa_lib.learn.manifest import find_lesson, lessons
+from gqa_lib.learn.exercises.exercise import NotYet
 from gqa_lib.learn.quiz import check_quiz, saved
 from gqa_lib.learn.quiz.draw import DRAWN_COUNT, draw
 from gqa_lib.learn.quiz.questions import DRAWN, all_questions, questions_of
@@ -19,7 +20,6 @@ from gqa_lib.learn.quiz.sitting import Sitting, attempt_at, sitting_of, taking
 from grading.quiz import right_answers
 from grading.quiz.bank import load_bank
 from grading.quiz.marking import public_bank
-from grading.source import read_notebook
 
 CLAIMS = {one.id: one.claim for one in all_questions().values() if one.closes is None}
 LEARNERS = [f"s{number}" for number in range(300)]

@@ -9,29 +9,30 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from grading.nb.cells import read_notebook
 from nbgrader.api import Gradebook
 from nbgrader.converters import GenerateFeedback
 
+from gqa_lib.course.manifest import find_lesson
 from gqa_lib.learn import progress
-from gqa_lib.learn.manifest import find_lesson
+from gqa_lib.learn.guide.work import put_lessons
 from gqa_lib.learn.quiz import saved
 from gqa_lib.learn.quiz.questions import questions_of
 from gqa_lib.learn.quiz.saved import FILE, Saved
 from gqa_lib.learn.quiz.sitting import Sitting
-from gqa_lib.learn.work import put_lessons
-from grading.catalogue import filled
-from grading.classroom.grading import grade_class
-from grading.classroom.records import attempts_opened, course_seed, open_attempt, set_course_seed
+from grading.authoring.catalogue import filled
+from grading.authoring.source import write_instructor_notebook
 from grading.classroom.release import release
-from grading.collect import SafeCollect
+from grading.classroom.round import grade_class
+from grading.intake.class_file import attempts_opened, course_seed, open_attempt, set_course_seed
+from grading.intake.collect import SafeCollect
+from grading.intake.sittings import sitting_of_submission
+from grading.learner.submit import SubmitError, submit, work_notebook
+from grading.nb.steps import course_of, exchange, file_log, generate, quietly
 from grading.quiz import right_answers
 from grading.quiz.bank import load_bank
-from grading.quiz.sittings import sitting_of_submission
 from grading.safe import sandbox
 from grading.settings import gradebook_url, nbgrader_config, source_directory
-from grading.source import read_notebook, write_instructor_notebook
-from grading.steps import course_of, exchange, file_log, generate, quietly
-from grading.submit import SubmitError, submit, work_notebook
 
 needs_sandbox = pytest.mark.skipif(
     bool(sandbox.sandbox_problem()), reason=f"no sandbox here: {sandbox.sandbox_problem()}"

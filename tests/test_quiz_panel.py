@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gqa_lib.learn.quiz import saved, show_quiz
-from gqa_lib.learn.quiz.panel import Panel
+from gqa_lib.learn.quiz.panel import QuizPanel
 from gqa_lib.learn.quiz.questions import questions_of
 from gqa_lib.learn.quiz.saved import FILE, Saved
 from gqa_lib.learn.quiz.show import as_text
@@ -84,7 +84,7 @@ def test_a_file_that_is_none_is_refused_with_the_reason(content, said):
 
 def panel(folder, **sitting):
     asked = questions_of("16", "ada", 1)
-    return asked, Panel.of(asked, "15 questions", Sitting("ada", **sitting), folder)
+    return asked, QuizPanel.of(asked, "15 questions", Sitting("ada", **sitting), folder)
 
 
 def test_each_choice_is_saved_at_once_and_restored(tmp_path):
@@ -131,7 +131,7 @@ def test_a_damaged_file_is_set_aside_and_told(tmp_path):
 
 def test_the_panel_has_native_radios_that_jupyterlab_leaves_alone_and_loads_nothing():
     told = "".join(
-        (Path(sys.modules[Panel.__module__].__file__).parent / name).read_text(encoding="utf-8")
+        (Path(sys.modules[QuizPanel.__module__].__file__).parent / name).read_text(encoding="utf-8")
         for name in ("panel.js", "panel.css")
     )
     for part in (

@@ -9,7 +9,7 @@ import pytest
 from recording import some_events, told
 
 from gqa_lib.learn import progress
-from gqa_lib.learn.record import journal
+from gqa_lib.learn.progress.store import journal
 
 
 @pytest.fixture(autouse=True)
@@ -114,7 +114,7 @@ def test_a_journal_that_is_gone_is_written_again():
 def test_what_a_killed_process_had_begun_is_undone_and_the_rest_is_there():
     before = some_events(3)
     code = (
-        "import os\nfrom gqa_lib.learn.record import connect\n"
+        "import os\nfrom gqa_lib.learn.progress.store import connect\n"
         "c = connect()\nc.execute('PRAGMA cache_size = 1')\nc.execute('DELETE FROM events')\n"
         "c.executemany('INSERT INTO events (uid, at, lesson, exercise, kind) VALUES "
         "(?, ?, 1, 1, 1)', [(str(i), 'x' * 500) for i in range(500)])\nos._exit(0)"

@@ -17,18 +17,18 @@ from nbgrader.api import Gradebook
 from nbgrader.utils import get_username
 
 from gqa_lib.cli import main
-from gqa_lib.learn import places
-from gqa_lib.learn.manifest import find_lesson, lessons
-from grading.catalogue import catalogue
+from gqa_lib.course import places
+from gqa_lib.course.manifest import find_lesson, lessons
+from grading.authoring.catalogue import catalogue
+from grading.authoring.source import source_of
 from grading.classroom import bundle as bundle_module
 from grading.classroom import release as release_module
 from grading.classroom.bundle import DATA, students_bundle
-from grading.classroom.records import course_seed, set_course_seed
 from grading.classroom.release import ReleaseError, release
+from grading.intake.class_file import course_seed, set_course_seed
+from grading.nb.steps import course_of, exchange, file_log, quietly
 from grading.quiz.bank import load_bank
 from grading.settings import gradebook_url, nbgrader_config
-from grading.source import source_of
-from grading.steps import course_of, exchange, file_log, quietly
 
 LESSON = find_lesson("01")
 ROOT = places.course_root()
@@ -248,7 +248,7 @@ def test_without_an_exchange_a_student_is_told_what_to_ask_for(tmp_path, known_t
 
 def test_the_bundle_runs_its_own_modules(bundle, tmp_path):
     code = (
-        "import gqa_lib, gqa_lib.bench, grading.lab, grading.submit\n"
+        "import gqa_lib, gqa_lib.bench, grading.learner.lab, grading.learner.submit\n"
         "print(gqa_lib.__file__, grading.__file__, *gqa_lib.bench.benchmarks().values())"
     )
     done = subprocess.run(

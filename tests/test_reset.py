@@ -2,13 +2,14 @@
 
 import nbformat
 import pytest
+from grading.nb.cells import grade_id, read_notebook
 
 from gqa_lib.cli import main
-from gqa_lib.learn import places, progress
-from gqa_lib.learn.manifest import find_lesson
-from gqa_lib.learn.work import put_lessons
-from grading.rebuild import rebuild, unanswered
-from grading.source import grade_id, read_notebook
+from gqa_lib.course import places
+from gqa_lib.course.manifest import find_lesson
+from gqa_lib.learn import progress
+from gqa_lib.learn.guide.work import put_lessons
+from grading.intake.rebuild import rebuild, unanswered
 
 LESSON = find_lesson("04")
 ANSWER = "def expand_kv(kv, q_per_kv):\n    return 'mine'"

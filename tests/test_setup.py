@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gqa_lib.learn.places import course_root
+from gqa_lib.course.places import course_root
 
 ROOT = course_root()
 EXTRAS = ("course", "gpu", "postgres", "site", "tutor", "test")

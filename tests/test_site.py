@@ -8,11 +8,11 @@ import pytest
 from bs4 import BeautifulSoup
 
 from gqa_lib import bench
-from gqa_lib.learn.manifest import anchor_of, lessons
+from gqa_lib.course.manifest import anchor_of, lessons
+from grading.authoring.source import read_source, source_of
 from grading.quiz.bank import CLAIMS, load_bank
 from grading.site import dress, execute, links, pages
 from grading.site.build import build_site, make_pages
-from grading.source import read_source, source_of
 
 RUN = ["01", "05", "kv-footprint"]  # a page of each kind with its outputs; 05 has sliders
 SECRET = re.compile(r"### BEGIN (?:SOLUTION|HIDDEN TESTS).*?\n(.*?)### END", re.DOTALL)

@@ -8,20 +8,21 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from grading.nb.cells import grade_id, read_notebook
 from nbgrader.api import Gradebook
 
-import grading.submit
-from gqa_lib.learn import places, progress
-from gqa_lib.learn.manifest import find_lesson, lessons
-from gqa_lib.learn.work import put_lessons
-from grading.admit import MAX_BYTES
-from grading.catalogue import filled, first_right, picked
-from grading.demo import HALF_WAY
-from grading.rebuild import rebuild, unanswered
+import grading.learner.submit
+from gqa_lib.course import places
+from gqa_lib.course.manifest import find_lesson, lessons
+from gqa_lib.learn import progress
+from gqa_lib.learn.guide.work import put_lessons
+from grading.authoring.catalogue import filled, first_right, picked
+from grading.intake.admit import MAX_BYTES
+from grading.intake.rebuild import rebuild, unanswered
+from grading.learner.demo import HALF_WAY
+from grading.learner.submit import SubmitError, release_all, report, submit, work_notebook
 from grading.safe import execute, sandbox
 from grading.settings import gradebook_url
-from grading.source import grade_id, read_notebook
-from grading.submit import SubmitError, release_all, report, submit, work_notebook
 
 LESSON = find_lesson("01")
 BIN = Path(sys.executable).parent
@@ -146,7 +147,7 @@ def test_a_round_that_stops_half_way_changes_nothing(monkeypatch):
     def die(**_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(grading.submit, "GenerateFeedback", die)
+    monkeypatch.setattr(grading.learner.submit, "GenerateFeedback", die)
     with pytest.raises(KeyboardInterrupt):
         submit(LESSON)
     assert gradebook.read_bytes() == before

@@ -11,8 +11,8 @@ from unittest.mock import AsyncMock, MagicMock
 import pytest
 
 from gqa_lib.cli import main
-from gqa_lib.learn.hints import all_hints
-from gqa_lib.learn.manifest import find_lesson, lessons
+from gqa_lib.course.manifest import find_lesson, lessons
+from gqa_lib.learn.guide.hints import all_hints
 from gqa_lib.learn.tutor.answer import ask
 from gqa_lib.learn.tutor.evaluate import kept, measure, read
 from gqa_lib.learn.tutor.lexicon import data, edits, stems
@@ -21,8 +21,8 @@ from gqa_lib.learn.tutor.passages import plain, sections, sections_of, sentences
 from gqa_lib.learn.tutor.requests import request
 from gqa_lib.learn.tutor.search import index
 from gqa_lib.learn.tutor.showing import link, markdown, terminal
+from grading.authoring.source import read_source, source_of
 from grading.quiz.bank import load_bank
-from grading.source import read_source, source_of
 
 DATA = Path(__file__).parent / "data"
 

@@ -4,18 +4,19 @@ import random
 
 import nbformat
 import pytest
+from grading.nb.cells import read_notebook
 
+from gqa_lib.course.manifest import find_lesson, lessons
 from gqa_lib.learn.exercises import find_exercise
-from gqa_lib.learn.manifest import find_lesson, lessons
-from gqa_lib.learn.work import put_lessons
-from grading import catalogue as catalogue_module
-from grading import verify as verify_module
-from grading.catalogue import Answer, catalogue, filled, first_right
-from grading.cells import run_graded
+from gqa_lib.learn.guide.work import put_lessons
+from grading.authoring import catalogue as catalogue_module
+from grading.authoring import verify as verify_module
+from grading.authoring.catalogue import Answer, catalogue, filled, first_right
+from grading.authoring.run import run_graded
+from grading.authoring.source import read_source, source_of
+from grading.authoring.verify import verify
+from grading.learner.submit import submit, work_notebook
 from grading.quiz import cases
-from grading.source import read_notebook, read_source, source_of
-from grading.submit import submit, work_notebook
-from grading.verify import verify
 
 LESSON = find_lesson("04")
 

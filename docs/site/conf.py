@@ -10,7 +10,7 @@ nb_execution_mode = "off"  # the notebooks come with their outputs
 nb_merge_streams = True
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
-myst_heading_slug_func = "gqa_lib.learn.manifest.anchor_of"
+myst_heading_slug_func = "gqa_lib.course.manifest.anchor_of"
 
 html_theme = "sphinx_book_theme"
 html_static_path = ["_static"]

@@ -10,7 +10,6 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
-from gqa_lib.environment import free_bytes
 from gqa_lib.kernels import (
     attend,
     available_backends,
@@ -21,6 +20,7 @@ from gqa_lib.kernels import (
     sdpa_operator,
 )
 from gqa_lib.kernels.pytorch import fold
+from gqa_lib.measure.environment import free_bytes
 
 from .checks import PAGE_SIZE
 

@@ -5,7 +5,7 @@ from collections import defaultdict
 import torch
 
 from gqa_lib.cost import attention_bytes
-from gqa_lib.samples import ratios, summarise
+from gqa_lib.measure.samples import ratios, summarise
 
 from .arms import PEERS
 

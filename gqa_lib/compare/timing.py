@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 import torch
 
-from gqa_lib.environment import free_bytes
-from gqa_lib.hardware import read_passes
 from gqa_lib.measure import (
     CACHE_MULTIPLE,
     last_level_cache_bytes,
     rotating_buffers,
     time_arms,
 )
+from gqa_lib.measure.ceilings import read_passes
+from gqa_lib.measure.environment import free_bytes
 
 from .arms import PEERS, operator, own_arm
 from .checks import LIMITS, PAGE_SIZE, sampled_error

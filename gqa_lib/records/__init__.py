@@ -7,7 +7,7 @@ benchmark notebook becomes one with `python -m gqa_lib.records.keep`; a CUDA GPU
 
 from pathlib import Path
 
-from gqa_lib.samples import read_jsonl
+from gqa_lib.measure.samples import read_jsonl
 
 __all__ = ["about", "compact", "expanded", "read", "recorded"]
 

@@ -35,7 +35,7 @@ def main(argv=None) -> int:
     """Make a record, or print one; return 0 if every check passed."""
     arguments = _parser().parse_args(argv)
     if arguments.show:
-        from gqa_lib.samples import read_jsonl
+        from gqa_lib.measure.samples import read_jsonl
 
         from . import expanded
         from .report import report
@@ -86,8 +86,7 @@ def record(out: Path, device, arguments) -> int:
     from gqa_lib.compare.checks import checks
     from gqa_lib.compare.table import copy_bandwidth
     from gqa_lib.compare.timing import time_copy
-    from gqa_lib.environment import environment
-    from gqa_lib.measure import write_jsonl
+    from gqa_lib.measure import environment, write_jsonl
 
     from .report import report
 

@@ -10,7 +10,7 @@ import re
 import sys
 from pathlib import Path
 
-from gqa_lib.samples import read_jsonl, write_jsonl
+from gqa_lib.measure.samples import read_jsonl, write_jsonl
 
 from . import compact
 

@@ -11,8 +11,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from gqa_lib.learn.manifest import lessons
-from gqa_lib.learn.places import course_root
+from gqa_lib.course.manifest import lessons
+from gqa_lib.course.places import course_root
 
 from .release import ReleaseError, check_built
 

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from gqa_lib.learn.manifest import Lesson, find_lesson
+from gqa_lib.course.manifest import Lesson, find_lesson
 
 from .gradebook import open_gradebook
 from .table import read_table, refuse

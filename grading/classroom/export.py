@@ -12,7 +12,7 @@ from nbgrader.api import Assignment, Grade, SubmittedAssignment, SubmittedNotebo
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
-from gqa_lib.learn.manifest import lessons
+from gqa_lib.course.manifest import lessons
 
 from .gradebook import open_gradebook
 from .table import write_table

@@ -7,10 +7,10 @@ from nbgrader.api import Gradebook
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
-from gqa_lib.learn import places
+from gqa_lib.course import places
+from grading.nb.steps import quietly
 
 from ..settings import COURSE_ID, gradebook_url
-from ..steps import quietly
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from nbgrader.api import Assignment, BaseCell, Grade, SubmittedAssignment, SubmittedNotebook
 from sqlalchemy import select
 
-from gqa_lib.learn.manifest import Lesson
+from gqa_lib.course.manifest import Lesson
 
 from .gradebook import open_gradebook
 

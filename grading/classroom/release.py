@@ -8,16 +8,16 @@ from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.exchange import ExchangeError
 
-from gqa_lib.learn import places
-from gqa_lib.learn.manifest import Lesson, class_exchange
+from gqa_lib.course import places
+from gqa_lib.course.manifest import Lesson, class_exchange
 from gqa_lib.learn.quiz.questions import DRAWN
 from gqa_lib.learn.quiz.sitting import ATTEMPT_FILE
+from grading.authoring.build import student_notebook
+from grading.authoring.source import write_instructor_notebook
+from grading.intake.class_file import attempts_opened, open_attempt
+from grading.nb.steps import course_of, exchange, file_log, generate, quietly
 
-from ..build import student_notebook
 from ..settings import nbgrader_config, source_directory
-from ..source import write_instructor_notebook
-from ..steps import course_of, exchange, file_log, generate, quietly
-from .records import attempts_opened, open_attempt
 
 
 class ReleaseError(ValueError):

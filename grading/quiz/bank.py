@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from gqa_lib.learn.manifest import lessons
-from gqa_lib.learn.places import course_root
+from gqa_lib.course.manifest import lessons
+from gqa_lib.course.places import course_root
 from gqa_lib.learn.quiz.questions import DRAWN, LETTERS
 
 CLAIMS = {  # name -> what a page calls it
@@ -48,7 +48,7 @@ class Option:
 
 
 @dataclass(frozen=True)
-class Question:
+class BankQuestion:
     """One question of the bank; `answer` is the letter of the right option."""
 
     id: str
@@ -77,7 +77,7 @@ class Fact:
 
 
 @cache
-def load_bank(path: Path | None = None) -> list[Question]:
+def load_bank(path: Path | None = None) -> list[BankQuestion]:
     """Return the questions of a bank, the course's own unless a path is given.
 
     Raises:
@@ -93,9 +93,9 @@ def load_bank(path: Path | None = None) -> list[Question]:
     return [_question(path.name, place, one) for place, one in enumerate(bank["questions"], 1)]
 
 
-def _question(name: str, place: int, one: dict) -> Question:
+def _question(name: str, place: int, one: dict) -> BankQuestion:
     try:
-        return Question(
+        return BankQuestion(
             id=one["id"],
             claim=one["claim"],
             level=one["level"],
@@ -121,7 +121,7 @@ def facts() -> dict[str, Fact]:
     return {id: Fact(one["text"], one["source"]) for id, one in tomllib.loads(text).items()}
 
 
-def lint_bank(questions: Sequence[Question], facts: Mapping[str, Fact]) -> list[str]:
+def lint_bank(questions: Sequence[BankQuestion], facts: Mapping[str, Fact]) -> list[str]:
     """Return what is wrong with a bank, in words; nothing if it may be used."""
     found = [f"{one.id}: {problem}" for one in questions for problem in _lint_question(one, facts)]
     if not found:  # a broken question has no right option to look at
@@ -132,7 +132,7 @@ def lint_bank(questions: Sequence[Question], facts: Mapping[str, Fact]) -> list[
     return found
 
 
-def _lint_question(one: Question, facts: Mapping[str, Fact]) -> Iterator[str]:
+def _lint_question(one: BankQuestion, facts: Mapping[str, Fact]) -> Iterator[str]:
     if one.claim not in CLAIMS:
         yield f"claim {one.claim!r} is unknown"
     if one.level not in LEVELS:
@@ -153,7 +153,7 @@ def _lint_question(one: Question, facts: Mapping[str, Fact]) -> Iterator[str]:
     yield from _lint_words(one)
 
 
-def _lint_words(one: Question) -> Iterator[str]:
+def _lint_words(one: BankQuestion) -> Iterator[str]:
     for text in (option.text for option in one.options):
         if _ALL_OR_NONE.search(text) or _LETTERS_NAMED.search(text):
             yield f"an option speaks of other options: {text}"
@@ -164,7 +164,7 @@ def _lint_words(one: Question) -> Iterator[str]:
             yield f"it has a $, and the panel shows plain text: {text}"
 
 
-def _lint_ids(questions: Sequence[Question]) -> Iterator[str]:
+def _lint_ids(questions: Sequence[BankQuestion]) -> Iterator[str]:
     for place, one in enumerate(questions, 1):
         if one.id != f"Q{place:02}":
             yield f"question {place} is {one.id} and should be Q{place:02}: number them in order"
@@ -172,7 +172,7 @@ def _lint_ids(questions: Sequence[Question]) -> Iterator[str]:
     yield from (f"{n} questions ask the same: {stem}" for stem, n in stems.items() if n > 1)
 
 
-def _lint_counts(questions: Sequence[Question]) -> Iterator[str]:
+def _lint_counts(questions: Sequence[BankQuestion]) -> Iterator[str]:
     drawn = sum(one.closes is None for one in questions)
     if drawn < LEAST_DRAWN:
         yield f"{drawn} questions close no lesson, and the quiz is drawn from {LEAST_DRAWN} or more"
@@ -182,7 +182,7 @@ def _lint_counts(questions: Sequence[Question]) -> Iterator[str]:
             yield f"{claim} has {by_claim[claim]} questions and needs {LEAST_PER_CLAIM}"
 
 
-def _lint_letters(questions: Sequence[Question]) -> Iterator[str]:
+def _lint_letters(questions: Sequence[BankQuestion]) -> Iterator[str]:
     counts = Counter(one.answer for one in questions)
     expected = len(questions) / len(LETTERS)
     if sum((counts[letter] - expected) ** 2 / expected for letter in LETTERS) > UNEVEN:
@@ -190,7 +190,7 @@ def _lint_letters(questions: Sequence[Question]) -> Iterator[str]:
         yield f"the right answers are not spread evenly ({shown}): move some"
 
 
-def _lint_lengths(questions: Sequence[Question]) -> Iterator[str]:
+def _lint_lengths(questions: Sequence[BankQuestion]) -> Iterator[str]:
     rights = [len(one.right.text) for one in questions]
     wrongs = [[len(o.text) for o in one.options if o is not one.right] for one in questions]
     longest = sum(r > max(w) for r, w in zip(rights, wrongs, strict=True)) / len(questions)
@@ -202,7 +202,7 @@ def _lint_lengths(questions: Sequence[Question]) -> Iterator[str]:
         yield f"right options are {mean:.2f} times as long as wrong ones, not {low} to {high}"
 
 
-def _lint_closing(questions: Sequence[Question]) -> Iterator[str]:
+def _lint_closing(questions: Sequence[BankQuestion]) -> Iterator[str]:
     known = [lesson.number for lesson in lessons() if lesson.number != DRAWN]
     for number in known:
         letters = [one.answer for one in questions if one.closes == number]

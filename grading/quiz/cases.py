@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gqa_lib.learn.exercise import NotYet
-from gqa_lib.learn.manifest import Lesson
+from gqa_lib.course.manifest import Lesson
+from gqa_lib.learn.exercises.exercise import NotYet
 from gqa_lib.learn.quiz.check import check_quiz
 from gqa_lib.learn.quiz.questions import DRAWN, LETTERS, questions_of
 from gqa_lib.learn.quiz.sitting import Sitting, taking

@@ -7,14 +7,14 @@ only the judge has the bank.
 import json
 from collections.abc import Mapping
 
-from gqa_lib.learn.manifest import Lesson, find_lesson, lessons
-from gqa_lib.learn.partial import Credit, partial_credit
+from gqa_lib.course.manifest import Lesson, find_lesson, lessons
+from gqa_lib.learn.checking.credit import Credit, partial_credit
 from gqa_lib.learn.quiz.check import choices
 from gqa_lib.learn.quiz.draw import DRAWN_COUNT
 from gqa_lib.learn.quiz.questions import DRAWN, LETTERS, questions_of
 from gqa_lib.learn.quiz.sitting import sitting_of
 
-from .bank import CLOSING, Question, facts, load_bank
+from .bank import CLOSING, BankQuestion, facts, load_bank
 
 
 def public_bank() -> str:
@@ -67,7 +67,7 @@ def mark_quiz(quiz: str, answers: Mapping[str, str]) -> Credit:
     return partial_credit(right, about)
 
 
-def _explained(one: Question, chosen: str) -> dict:
+def _explained(one: BankQuestion, chosen: str) -> dict:
     """Return a question with its answer and what there is to say of each option, as plain data."""
     known = facts()
     return {

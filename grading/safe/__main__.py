@@ -9,7 +9,7 @@ import sys
 
 import torch
 
-import gqa_lib.learn.checking  # noqa: F401
+import gqa_lib.learn.checking.check  # noqa: F401
 from gqa_lib.learn.exercises import all_exercises
 from gqa_lib.learn.quiz.sitting import Sitting, take
 

@@ -12,8 +12,8 @@ from nbgrader.utils import is_grade, is_locked, is_solution
 from traitlets import Bool, Dict, Int
 
 from gqa_lib.learn.quiz.sitting import Sitting
+from grading.intake.sittings import as_key, sitting_of_submission
 
-from ..quiz.sittings import as_key, sitting_of_submission
 from .grade_notebook import ANSWER, TEST, TRUSTED, Cell, grade_notebook
 from .limits import Limits
 from .pool import Room

@@ -11,7 +11,7 @@ import io
 import symtable
 import time
 
-from gqa_lib.learn.partial import Credit
+from gqa_lib.learn.checking.credit import Credit
 
 from ..student.wire import Channel
 from .proxy import Link, Stopped

@@ -1,6 +1,6 @@
 """Outputs of cells as a notebook keeps them, checked for their form where a student made them."""
 
-from ..outputs import is_image
+from grading.pages.outputs import is_image
 
 MAX_OUTPUTS = 1000
 IMAGES = ("image/png", "image/jpeg")

@@ -174,7 +174,7 @@ class ForkedStudent(StudentProcess):
             self.end("its process ended")
 
 
-class Judge:
+class JudgeProcess:
     """The line to one judge."""
 
     def __init__(
@@ -253,10 +253,10 @@ class Room:
         self._students = self._students.alive()
         return ForkedStudent(self._students, limits)
 
-    def judge(self, student: StudentProcess, sitting: Sitting | None = None) -> Judge:
+    def judge(self, student: StudentProcess, sitting: Sitting | None = None) -> JudgeProcess:
         """Return a judge for a student's process; to it, quizzes are the sitting's."""
         self._judges = self._judges.alive()
-        return Judge(self._judges, student, self.seed, sitting)
+        return JudgeProcess(self._judges, student, self.seed, sitting)
 
     def close(self) -> None:
         """End all processes."""

@@ -13,7 +13,7 @@ import torch
 from gqa_lib.cache import KVCache
 from gqa_lib.configs import ModelConfig
 from gqa_lib.hardware import Hardware
-from gqa_lib.learn.exercise import Complaint
+from gqa_lib.learn.exercises.exercise import Complaint
 from gqa_lib.learn.watch import Elsewhere, Seen
 
 from ..student.wire import MAX_ITEMS, Channel, Garbled, pack, tensors_in, unpack

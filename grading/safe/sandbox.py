@@ -14,7 +14,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from gqa_lib.learn import places
+from gqa_lib.course import places
 
 from ..student.imports import PRESENT
 from ..student.isolate import HOME, SCRATCH

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from gqa_lib.learn.places import course_root
+from gqa_lib.course.places import course_root
 
 from .build import build_site
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import nbformat
 
 from gqa_lib import bench
-from gqa_lib.learn.manifest import lessons
-from gqa_lib.learn.places import course_root
+from gqa_lib.course.manifest import lessons
+from gqa_lib.course.places import course_root
 
 from . import pages
 from .dress import benchmark_page, lesson_page

@@ -5,9 +5,9 @@ import re
 import nbformat
 from nbformat import NotebookNode
 
-from gqa_lib.learn.manifest import Lesson
+from gqa_lib.course.manifest import Lesson
+from grading.nb.cells import is_solution
 
-from ..source import is_solution
 from .execute import MADE
 
 WIDGET = "application/vnd.jupyter.widget-view+json"

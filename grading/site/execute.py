@@ -18,11 +18,11 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 from gqa_lib import bench
-from gqa_lib.environment import environment
-from gqa_lib.learn.manifest import Lesson
-from gqa_lib.learn.places import course_root
-
-from ..source import CHECK, QUIZ, grade_id, is_solution, read_source, source_of
+from gqa_lib.course.manifest import Lesson
+from gqa_lib.course.places import course_root
+from gqa_lib.measure import environment
+from grading.authoring.source import read_source, source_of
+from grading.nb.cells import CHECK, QUIZ, grade_id, is_solution
 
 LIMIT_S = 600  # of one lesson or benchmark
 MADE, FINDING = "made", "finding"  # metadata: where and when it was run, and what came out

@@ -4,13 +4,13 @@ import html
 from collections.abc import Iterator
 
 from gqa_lib import bench
-from gqa_lib.learn.manifest import Lesson, Term, anchor_of, lessons, terms
-from gqa_lib.learn.places import course_root
+from gqa_lib.course.manifest import Lesson, Term, anchor_of, lessons, terms
+from gqa_lib.course.places import course_root
 from gqa_lib.records import read, recorded
 from gqa_lib.records.report import report
+from grading.pages.markup import inline_code
 
-from ..markup import inline_code
-from ..quiz.bank import CLAIMS, Question, load_bank
+from ..quiz.bank import CLAIMS, BankQuestion, load_bank
 
 
 def home() -> str:
@@ -94,7 +94,7 @@ def questions() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _question(one: Question) -> str:
+def _question(one: BankQuestion) -> str:
     options = "".join(f"<li>{inline_code(option.text)}</li>" for option in one.options)
     known = [lesson for lesson in lessons() if lesson.number == one.lesson]
     where = f"Explained in {link(known[0])}." if known else "Its lesson is not written yet."

@@ -11,9 +11,9 @@ PRESENT = (
 )
 # what a notebook calls while it is worked on, and which has nothing to do when it is graded
 STAND_INS = {
-    "gqa_lib.learn.checking": ("check",),
-    "gqa_lib.learn.copies": ("check_no_copy", "kv_copied"),
-    "gqa_lib.learn.hints": ("hint",),
+    "gqa_lib.learn.checking.check": ("check",),
+    "gqa_lib.learn.checking.copies": ("check_no_copy", "kv_copied"),
+    "gqa_lib.learn.guide.hints": ("hint",),
     "gqa_lib.learn.quiz": ("check_quiz", "show_quiz"),
 }
 _NAMES = {

@@ -41,7 +41,7 @@ from gqa_lib.compare import table
 from gqa_lib.compare.arms import library_arms, own_arm, peer_arms
 from gqa_lib.compare.timing import Point, fitting, time_points
 from gqa_lib.cost import attention_bytes, attention_time
-from gqa_lib.hardware import measure_hardware, pick_device
+from gqa_lib.measure import measure_hardware, pick_device
 from gqa_lib.measure import environment, write_jsonl
 from gqa_lib.records.report import show_recorded
 

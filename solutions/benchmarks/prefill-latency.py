@@ -38,7 +38,7 @@ from gqa_lib.compare import table
 from gqa_lib.compare.arms import library_arms, peer_arms
 from gqa_lib.compare.timing import Point, fitting, time_points
 from gqa_lib.cost import arithmetic_intensity, attention_bytes, attention_flops
-from gqa_lib.hardware import measure_hardware, pick_device
+from gqa_lib.measure import measure_hardware, pick_device
 from gqa_lib.measure import environment, write_jsonl
 
 out = results_folder(out_dir)

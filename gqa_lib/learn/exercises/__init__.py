@@ -5,7 +5,7 @@ from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 
-from ..exercise import Exercise
+from .exercise import Exercise
 
 
 @cache

@@ -7,8 +7,8 @@ import re
 
 import torch
 
-from ..exercise import Complaint
 from ..watch import Elsewhere, as_it_is_now, place_of, watching
+from .exercise import Complaint
 
 
 def expected_of_cache(k, v, max_seq_len, steps) -> dict:

@@ -6,8 +6,8 @@ from importlib.util import find_spec
 
 import torch
 
-from ..exercise import Complaint
 from ..watch import Elsewhere, Seen, watching
+from .exercise import Complaint
 
 NO_TRITON = (
     "Triton is not installed here, so no kernel can run. It is made for Linux: there "

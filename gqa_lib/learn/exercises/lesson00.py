@@ -2,7 +2,7 @@
 
 import torch
 
-from ..exercise import Exercise, Mistake
+from .exercise import Exercise, Mistake
 
 _LESSON = "00-start-here"
 

@@ -6,7 +6,7 @@ import torch
 
 from gqa_lib.kernels.reference import attention_reference
 
-from ..exercise import Exercise, Mistake
+from .exercise import Exercise, Mistake
 from .modules import module_attention, run_module, weights
 from .variants import NO_MASK, TOP_LEFT_MASK, bottom_right, draw, plain_attention
 

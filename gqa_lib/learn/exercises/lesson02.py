@@ -8,8 +8,8 @@ import torch
 from gqa_lib.cache import KVCache
 from gqa_lib.kernels.reference import attention_reference
 
-from ..exercise import Complaint, Exercise, Mistake
 from .caches import expected_of_cache, memory_of, observe_cache
+from .exercise import Complaint, Exercise, Mistake
 from .variants import NO_MASK, TOP_LEFT_MASK, bottom_right, draw, plain_attention
 from .wrong_caches import WRONG_CACHES, WRONG_NBYTES
 

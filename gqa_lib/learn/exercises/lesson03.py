@@ -6,7 +6,7 @@ import torch
 
 from gqa_lib.kernels.reference import attention_reference
 
-from ..exercise import Exercise, Mistake
+from .exercise import Exercise, Mistake
 from .variants import FOLDING, NO_MASK, TOP_LEFT_MASK, bottom_right, draw, plain_attention
 
 _LESSON = "03-multi-query-attention"

@@ -7,7 +7,7 @@ import torch
 
 from gqa_lib.kernels.reference import attention_reference
 
-from ..exercise import Exercise, Mistake
+from .exercise import Exercise, Mistake
 from .modules import SharedHeadsCache, module_attention, run_module, run_module_in_chunks, weights
 from .variants import FOLDING, NO_MASK, TOP_LEFT_MASK, draw, plain_attention, shared
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from gqa_lib.configs import ModelConfig
 
-from ..exercise import Exercise, Mistake
+from .exercise import Exercise, Mistake
 from .toys import (
     cache_bytes,
     cached_elements,

@@ -9,7 +9,7 @@ import torch
 
 from gqa_lib.configs import ModelConfig
 
-from ..exercise import Exercise, Mistake
+from .exercise import Exercise, Mistake
 from .toys import cache_bytes, call, drawn, drawn_bytes, toy
 
 _LESSON = "05-kv-footprint"

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import torch
 
-from ..exercise import Exercise, Mistake
+from .exercise import Exercise, Mistake
 from .toys import call, drawn
 
 _LESSON = "05-kv-footprint"

@@ -7,7 +7,7 @@ import torch
 from gqa_lib.configs import ModelConfig
 from gqa_lib.hardware import Hardware
 
-from ..exercise import Exercise, Mistake
+from .exercise import Exercise, Mistake
 
 _LESSON = "06-decode-is-bandwidth-bound"
 

@@ -7,7 +7,7 @@ import torch
 
 from gqa_lib.kernels.reference import attention_reference
 
-from ..exercise import Exercise, Mistake
+from .exercise import Exercise, Mistake
 from .lesson07_kernels import in_parts
 from .toys import plain
 from .variants import draw

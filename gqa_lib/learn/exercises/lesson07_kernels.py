@@ -6,7 +6,7 @@ import torch
 
 from gqa_lib.kernels.reference import attention_reference
 
-from ..exercise import Complaint, Exercise, Mistake
+from .exercise import Complaint, Exercise, Mistake
 from .launch import launch, poisoned, untouched
 from .variants import draw
 

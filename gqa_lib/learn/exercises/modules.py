@@ -4,7 +4,7 @@ import torch
 
 from gqa_lib.cache import KVCache
 
-from ..exercise import Complaint
+from .exercise import Complaint
 from .variants import draw, plain_attention
 
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj")

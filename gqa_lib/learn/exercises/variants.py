@@ -8,7 +8,7 @@ from functools import partial
 
 import torch
 
-from ..exercise import Mistake
+from .exercise import Mistake
 
 
 def bottom_right(num_queries: int, num_keys: int) -> torch.Tensor:

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..exercise import NotYet
-from ..manifest import find_lesson
+from gqa_lib.course.manifest import find_lesson
+from gqa_lib.learn.exercises.exercise import NotYet
+
 from .questions import DRAWN, LETTERS, Question, questions_of
 from .sitting import Sitting, sitting_of
 

@@ -13,7 +13,7 @@ from .sitting import Sitting
 _HERE = Path(__file__).parent
 
 
-class Panel(anywidget.AnyWidget):
+class QuizPanel(anywidget.AnyWidget):
     """Questions to choose answers to; each choice is written to the file in `folder`."""
 
     _esm = _HERE / "panel.js"
@@ -26,7 +26,9 @@ class Panel(anywidget.AnyWidget):
     saves = traitlets.Int().tag(sync=True)  # so that the same status twice is news, too
 
     @classmethod
-    def of(cls, questions: list[Question], heading: str, sitting: Sitting, folder: Path) -> "Panel":
+    def of(
+        cls, questions: list[Question], heading: str, sitting: Sitting, folder: Path
+    ) -> "QuizPanel":
         """Return the panel of some questions, with the choices made before."""
         ids = [one.id for one in questions]
         panel = cls(

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from ..manifest import find_lesson
+from gqa_lib.course.manifest import find_lesson
+
 from .draw import draw
 
 LETTERS = "ABCD"

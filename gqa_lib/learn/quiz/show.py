@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from ..manifest import find_lesson
+from gqa_lib.course.manifest import find_lesson
+
 from ..show import show
 from .questions import DRAWN, LETTERS, Question, questions_of
 from .sitting import Sitting, sitting_of
@@ -54,7 +55,7 @@ def _words(count: int) -> str:
 def _panel(questions: list[Question], heading: str, sitting: Sitting):
     """Return the panel, or None where anywidget is not there."""
     try:
-        from .panel import Panel
+        from .panel import QuizPanel
     except ImportError:
         return None
-    return Panel.of(questions, f"{heading} {_SAVED}", sitting, Path.cwd())
+    return QuizPanel.of(questions, f"{heading} {_SAVED}", sitting, Path.cwd())

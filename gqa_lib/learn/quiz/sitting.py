@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gqa_lib.course.manifest import class_exchange, find_lesson, is_students_copy
+
 from .. import progress
-from ..manifest import class_exchange, find_lesson, is_students_copy
 from . import saved
 from .questions import DRAWN
 

@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 
 from . import requests
-from .judge import confidence
-from .lexicon import Term, named_lesson
+from .confidence import confidence
+from .lexicon import SearchTerm, named_lesson
 from .passages import Section
 from .quoting import flow
 from .quoting import quotes as quotes_of
@@ -123,7 +123,7 @@ def _numbered(question: str, lesson: str | None) -> str | None:
     return None
 
 
-def _not_covered(question: str, asked: Index, terms: list[Term], found: list[Found]) -> Reply:
+def _not_covered(question: str, asked: Index, terms: list[SearchTerm], found: list[Found]) -> Reply:
     strange = [term.word for term in terms if term.elsewhere or not term.known]
     about = f"“{' '.join(strange)}”" if 0 < len(strange) <= 3 else "that"
     said = f"The course does not cover {about}, so I stop here."

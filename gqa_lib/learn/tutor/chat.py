@@ -5,7 +5,7 @@ import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ..places import work
+from gqa_lib.course.places import work
 
 TUTOR = "jupyter-ai-personas::gqa_lib::Tutor"  # what JupyterLab's chat calls the tutor
 _WELCOME = (

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .answer import ask
-from .judge import SIGNS, signs
+from .confidence import SIGNS, signs
 from .passages import Section
 from .requests import request
 from .search import index
@@ -22,7 +22,7 @@ KINDS = ("inside", "outside", "requests")
 
 
 @dataclass(frozen=True)
-class Question:
+class KeptQuestion:
     """A kept question: its kind, and the sections (lesson#start of the heading) that answer it."""
 
     text: str
@@ -34,18 +34,18 @@ class Question:
         return bool(hashlib.sha256(self.text.encode()).digest()[0] % 2)
 
 
-def read(path: Path) -> list[Question]:
+def read(path: Path) -> list[KeptQuestion]:
     """Return the questions of one file."""
     tables = tomllib.loads(path.read_text(encoding="utf-8"))
     return [
-        Question(text, kind, tuple(name.split("|")) if kind == "inside" else ())
+        KeptQuestion(text, kind, tuple(name.split("|")) if kind == "inside" else ())
         for kind in KINDS
         for name, texts in tables.get(kind, {}).items()
         for text in texts
     ]
 
 
-def kept(folder: Path) -> dict[str, list[Question]]:
+def kept(folder: Path) -> dict[str, list[KeptQuestion]]:
     """Return the questions for tuning, of the test half, and those written last."""
     first = read(folder / "tutor_questions.toml")
     later = read(folder / "tutor_tuning.toml")
@@ -66,7 +66,7 @@ def is_right(section: Section, right: tuple[str, ...]) -> bool:
     )
 
 
-def measure(questions: list[Question], *, lesson_open: bool = False) -> dict[str, float]:
+def measure(questions: list[KeptQuestion], *, lesson_open: bool = False) -> dict[str, float]:
     """Return the shares that the table shows.
 
     Args:
@@ -100,7 +100,7 @@ def measure(questions: list[Question], *, lesson_open: bool = False) -> dict[str
     }
 
 
-def fit(questions: list[Question], shrink: float = 0.02, steps: int = 4000) -> dict[str, float]:
+def fit(questions: list[KeptQuestion], shrink: float = 0.02, steps: int = 4000) -> dict[str, float]:
     """Return the weights of the refusal's signs: logistic regression, both classes alike."""
     import numpy as np
 

@@ -66,7 +66,7 @@ def named_lesson(question: str) -> str | None:
 
 
 @dataclass
-class Term:
+class SearchTerm:
     """One word of a question that says what it is about."""
 
     word: str
@@ -135,7 +135,7 @@ class Lexicon:
             *(w for row in data()["everyday"].values() for w in words(row)),
         }
 
-    def terms(self, question: str) -> list[Term]:
+    def terms(self, question: str) -> list[SearchTerm]:
         """Return the words of a question that say what it is about."""
         asked = [self.spelled(word) for word in words(_LESSON.sub(" ", question))]
         learn_stems(asked)
@@ -155,7 +155,7 @@ class Lexicon:
             )
             if place in strange or place in also or not says_nothing:
                 known = stem in self.known or place in also
-                found.append(Term(word, stem, known, place in strange, also.get(place, [])))
+                found.append(SearchTerm(word, stem, known, place in strange, also.get(place, [])))
         return found
 
     def _also(self, stemmed: list[str]) -> dict[int, list]:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from IPython.display import Markdown, display
 
-from ..manifest import lessons
+from gqa_lib.course.manifest import lessons
+
 from .answer import ask
 from .showing import markdown
 

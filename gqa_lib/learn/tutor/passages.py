@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from ..manifest import Lesson, lessons
+from gqa_lib.course.manifest import Lesson, lessons
 
 _HEADING = re.compile(r"(#{1,6})\s+(.*)")
 _AS_IS = re.compile(r"[A-Za-z0-9 ,?:'.-]+")  # a heading that a browser leaves as it is in a link

@@ -7,8 +7,9 @@ import json
 from jupyter_ai_persona_manager import BasePersona, PersonaDefaults
 from jupyterlab_chat.models import Message, MimeModel, NewMessage
 
-from ..manifest import find_lesson
-from ..places import package_root
+from gqa_lib.course.manifest import find_lesson
+from gqa_lib.course.places import package_root
+
 from .answer import ask
 from .magic import lesson_of
 from .passages import Section

@@ -4,7 +4,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from .lexicon import Term, stems
+from .lexicon import SearchTerm, stems
 from .passages import Passage, Section
 from .search import EMPHASIS, Found, Index, term_in
 
@@ -26,7 +26,7 @@ _REASON = re.compile(r"\b(?:because|since|so that|therefore|that is why)\b", re.
 
 
 def quotes(
-    asked: Index, chosen: list[Found], terms: list[Term], why: bool
+    asked: Index, chosen: list[Found], terms: list[SearchTerm], why: bool
 ) -> tuple[tuple[Section, tuple[str, ...]], ...]:
     """Return the sentences to quote, by section; two at least, four at most."""
     most = MOST_SENTENCES // len(chosen)
@@ -34,7 +34,7 @@ def quotes(
 
 
 def _window(
-    asked: Index, section: Section, terms: list[Term], most: int, why: bool
+    asked: Index, section: Section, terms: list[SearchTerm], most: int, why: bool
 ) -> tuple[str, ...]:
     """Return the neighbouring sentences of a section that say most about the question."""
     best = -math.inf
@@ -62,7 +62,7 @@ class _Sentence:
     before: str  # the sentence in front of it, whatever that is
 
 
-def _row(asked: Index, passage: Passage, terms: list[Term]) -> list[_Sentence]:
+def _row(asked: Index, passage: Passage, terms: list[SearchTerm]) -> list[_Sentence]:
     """Return the sentences of a passage that stand for themselves, with what each is worth.
 
     What a summary or a question to the reader says counts for the sentences below it.
@@ -85,7 +85,9 @@ def _row(asked: Index, passage: Passage, terms: list[Term]) -> list[_Sentence]:
     return row
 
 
-def _value(asked: Index, row: list[_Sentence], before: str, terms: list[Term], why: bool) -> float:
+def _value(
+    asked: Index, row: list[_Sentence], before: str, terms: list[SearchTerm], why: bool
+) -> float:
     """Return what a window says of the question, less for each sentence that says nothing."""
     text = " ".join([before, *(sentence.text for sentence in row)])
     there = frozenset(stems(text))

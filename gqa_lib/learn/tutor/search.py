@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from ..manifest import find_lesson
-from .lexicon import Lexicon, Term, data, learn_stems, named_lesson, stems, words
+from gqa_lib.course.manifest import find_lesson
+
+from .lexicon import Lexicon, SearchTerm, data, learn_stems, named_lesson, stems, words
 from .passages import Section, sections
 
 # What a word counts for, by where it stands (found on the tuning questions, then rounded).
@@ -97,13 +98,15 @@ class Index:
         """Return what a stem says: the more, the fewer sections have it."""
         return self._weights.get(stem, self.unknown)
 
-    def worth(self, term: Term) -> float:
+    def worth(self, term: SearchTerm) -> float:
         """Return what a word of a question says, or what stands for it where it is not known."""
         if term.stem in self._weights or not term.also:
             return self.weight(term.stem)
         return max(self.weight(stem) for phrase, _ in term.also for stem in phrase)
 
-    def rank(self, question: str, lesson: str | None = None) -> tuple[list[Term], list[Found]]:
+    def rank(
+        self, question: str, lesson: str | None = None
+    ) -> tuple[list[SearchTerm], list[Found]]:
         """Return the words that say what a question is about, and the sections, best first."""
         terms = self.lexicon.terms(question)
         light = frozenset(stems(question)) & self.lexicon.everyday - {t.stem for t in terms}
@@ -116,7 +119,7 @@ class Index:
             one.score *= NAMED_LESSON if number == named else 1
         return terms, sorted((f for f in found if f.score > 0), key=lambda f: -f.score)
 
-    def _match(self, entry: Entry, terms: list[Term], light: frozenset[str]) -> Found:
+    def _match(self, entry: Entry, terms: list[SearchTerm], light: frozenset[str]) -> Found:
         whole = sum(map(self.worth, terms)) or 1.0
         covered = [term_in(term, entry.counts.keys()) > 0 for term in terms]
         fits = dict.fromkeys(FITS, 0.0)
@@ -128,7 +131,7 @@ class Index:
         score *= GENERAL if entry.section.is_general else 1
         return Found(entry.section, score, score, covered, fits)
 
-    def _bm25(self, entry: Entry, terms: list[Term]) -> float:
+    def _bm25(self, entry: Entry, terms: list[SearchTerm]) -> float:
         value: dict[str, float] = {term.stem: 1.0 for term in terms}
         for term in terms:
             for phrase, same in term.also:
@@ -145,7 +148,9 @@ class Index:
                 score += PAIR * (self.weight(one.stem) + self.weight(two.stem))
         return score
 
-    def _fit(self, unit: Unit, terms: list[Term], light: frozenset[str], whole: float) -> float:
+    def _fit(
+        self, unit: Unit, terms: list[SearchTerm], light: frozenset[str], whole: float
+    ) -> float:
         """Return how much of the question a unit says, less for what else it says."""
         hit = said = 0.0
         for term in terms:
@@ -159,7 +164,7 @@ class Index:
         return hit / whole * min(said / unit.weight, 1.0) ** SHORT
 
 
-def term_in(term: Term, there) -> float:
+def term_in(term: SearchTerm, there) -> float:
     """Return whether a word is there: 1, `ALIAS` where only what may be meant is, or 0."""
     if term.stem in there:
         return 1.0

@@ -3,7 +3,7 @@
 import dis
 from types import CodeType, FunctionType
 
-OWN = ("gqa_lib.learn", "gqa_lib.hardware", "gqa_lib.plots", "gqa_lib.environment")
+OWN = ("gqa_lib.learn", "gqa_lib.hardware", "gqa_lib.plots", "gqa_lib.measure.environment")
 NO_ANSWERS = {("gqa_lib.configs", "ModelConfig")}
 
 

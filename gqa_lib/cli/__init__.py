@@ -1,0 +1,5 @@
+"""The `gqa` command."""
+
+from .parser import main
+
+__all__ = ["main"]

@@ -1,0 +1,33 @@
+"""What attention costs in bytes, FLOPs and seconds: arithmetic, nothing measured, no torch.
+
+B batch, T new query tokens, S key tokens, Hq query heads, Hkv key/value heads, D head size.
+Sizes are bytes, times seconds, rates per second. `bytes_per_element` is that of the cache: 4 for
+float32, 2 for bfloat16, 1 for 8-bit, 0.5 for 4-bit.
+"""
+
+from .attention import attention_bytes, attention_flops, attention_time
+from .bytes import (
+    kv_bytes_per_token,
+    kv_cache_bytes,
+    kv_projection_params,
+    max_concurrent_sequences,
+)
+from .roofline import arithmetic_intensity, is_memory_bound, ridge_point, roofline_time
+from .step import decode_intensity, decode_step_time, decode_step_work
+
+__all__ = [
+    "arithmetic_intensity",
+    "attention_bytes",
+    "attention_flops",
+    "attention_time",
+    "decode_intensity",
+    "decode_step_time",
+    "decode_step_work",
+    "is_memory_bound",
+    "kv_bytes_per_token",
+    "kv_cache_bytes",
+    "kv_projection_params",
+    "max_concurrent_sequences",
+    "ridge_point",
+    "roofline_time",
+]

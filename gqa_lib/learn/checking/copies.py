@@ -1,0 +1,84 @@
+"""`check_no_copy` and `kv_copied`: see whether K and V were expanded, a copy per query head."""
+
+import torch
+
+from gqa_lib.learn.exercises import find_exercise
+from gqa_lib.learn.exercises.exercise import NotYet
+from gqa_lib.learn.watch import Elsewhere, Seen, watching
+from gqa_lib.learn.watch.copies import Copies
+
+from .check import fresh_seed, not_yet, record, run
+from .difference import difference
+
+
+def kv_copied(function, q, k, v) -> tuple[int, str]:
+    """Return how many elements of keys and values a call copies, and the last operation that did.
+
+    Args:
+        function: attention, called with q, k and v.
+        q: queries, (B, Hq, T, D).
+        k, v: keys and values, (B, Hkv, S, D); S and D unlike every other size, and unlike B x Hq.
+    """
+    with Copies([q, k, v], *k.shape[2:]) as made:
+        function(q, k, v)
+    return made.elements, made.operation
+
+
+def check_no_copy(
+    name: str, yours, *, cases: list[dict] | None = None, seed: int | None = 0
+) -> None:
+    """Check that your attention never makes a tensor as large as K expanded to all query heads.
+
+    Args:
+        name: the exercise.
+        yours: a function of q (B, Hq, T, D), k and v (B, Hkv, S, D).
+        cases: shapes to try; those of the exercise unless given. No other size may equal S or D.
+        seed: seed of the random inputs; None draws a fresh one.
+
+    Raises:
+        NotYet: it makes one; the message names the operation.
+    """
+    exercise = find_exercise(name)
+    if not exercise.copy_cases:
+        raise ValueError(
+            f"{name} has no cases to see copies in: check it with check({name!r}, ...)."
+        )
+    seed = fresh_seed(name) if seed is None else seed
+    generator = torch.Generator().manual_seed(seed)
+    try:
+        for case in exercise.copy_cases if cases is None else cases:
+            _look_for_copies(exercise, yours, *exercise.make(generator, **case), peak=False)
+        if isinstance(yours, Elsewhere):  # the memory of its process is measured, too
+            case = exercise.peak_case
+            _look_for_copies(exercise, yours, *exercise.make(generator, **case), peak=True)
+    except NotYet as failed:
+        record(exercise, "check", passed=False, detail=str(failed))
+        raise
+    record(exercise, "check", passed=True, detail="no copy")
+    print(f"✓ {name}: K and V are read where they lie, never copied per query head.")
+
+
+def _look_for_copies(exercise, yours, q, k, v, causal, *, peak: bool) -> None:
+    (B, Hq, _, D), (_, Hkv, S, _) = q.shape, k.shape
+    with watching(yours, given=(q, k, v), copies=(S, D)) as watch:
+        result = run(exercise, yours, (q, k, v, causal))
+    if difference(result, exercise.oracle(q, k, v, causal), q.dtype):
+        raise not_yet(exercise, "Its result is not right yet, so there is nothing to look at.")
+    seen, expanded = watch.seen(result), B * Hq * S * D
+    grew = peak and 2 * seen.peak_bytes >= expanded * k.element_size()
+    if seen.copied < expanded and not grew:
+        return
+    raise not_yet(
+        exercise,
+        f"{_told(seen)} K has shape {(B, Hkv, S, D)}; expanded to every query head it "
+        f"would have {(B, Hq, S, D)}.",
+        "Broadcasting k.unsqueeze(2) in a matmul copies too, as does q @ k.mT with one KV head. "
+        "Fold the query heads of a KV head into the rows of q instead, and leave k and v as they "
+        "are.",
+    )
+
+
+def _told(seen: Seen) -> str:
+    if seen.operation:
+        return f"{seen.operation} copied: {seen.copied} elements of keys and values in all."
+    return f"Its memory grew by {seen.peak_bytes / 2**20:.0f} MiB during the call."

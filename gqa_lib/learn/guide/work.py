@@ -1,0 +1,60 @@
+"""The learner's copies of the lessons: made once, never overwritten."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from gqa_lib.course.manifest import lessons
+from gqa_lib.course.places import work
+
+
+def put_lessons() -> list[str]:
+    """Copy each lesson the learner does not have yet; return what they should know.
+
+    A lesson that changed since it was copied replaces a copy nobody edited; beside an edited
+    one the new version is put under a name of its own.
+    """
+    told = []
+    record = work() / ".lessons.json"
+    copied = _read(record)
+    for lesson in lessons():
+        mine = work() / lesson.slug / lesson.pristine.name
+        now = _digest(lesson.pristine)
+        if mine.exists() and copied.get(lesson.slug) == now:
+            continue
+        if not mine.exists() or _digest(mine) == copied.get(lesson.slug):
+            _copy(lesson.pristine, mine)
+        elif _digest(mine) != now:
+            beside = mine.with_name(f"{lesson.slug}.updated-{now[:6]}.ipynb")
+            if not beside.exists():
+                _copy(lesson.pristine, beside)
+            told.append(
+                f"Lesson {lesson.number} has a new version: {beside}. Your own work is as it was."
+            )
+        copied[lesson.slug] = now
+    replace_file(record, json.dumps(copied, indent=1).encode())
+    return told
+
+
+def _read(record: Path) -> dict[str, str]:
+    try:
+        return dict(json.loads(record.read_text()))
+    except (OSError, ValueError):  # none yet, or damaged: every copy counts as edited
+        return {}
+
+
+def _copy(source: Path, target: Path) -> None:
+    replace_file(target, source.read_bytes())
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file so that it is never there in part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(content)
+    os.replace(part, path)
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

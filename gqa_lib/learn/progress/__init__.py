@@ -1,0 +1,5 @@
+"""A learner's record: events, and what they add up to."""
+
+from .log import add, add_all, events, export_to, import_from, marks
+
+__all__ = ["add", "add_all", "events", "export_to", "import_from", "marks"]

@@ -1,0 +1,1 @@
+"""How lessons are made: from their source to notebooks, linted and verified."""

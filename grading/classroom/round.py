@@ -1,0 +1,98 @@
+"""`gqa grade`: collects, grades, tells what changed, makes feedback, for one lesson of a class."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from nbgrader.converters import GenerateFeedback
+
+from gqa_lib.course import places
+from gqa_lib.course.manifest import Lesson
+from grading.intake.class_file import course_seed
+from grading.nb.steps import course_of, exchange, file_log, quietly
+from grading.pipeline.batch import GradeError, Outcome, grade
+from grading.settings import gradebook_url, nbgrader_config
+
+from .regrade import diff_of_marks, marks_by_exercise, table_of_changes
+
+
+def grade_class(
+    lesson: Lesson,
+    *,
+    students: list[str] | None = None,
+    workers: int | None = None,
+    everything: bool = False,
+    collect: bool = False,
+    feedback: bool = False,
+) -> Outcome:
+    """Grade a lesson's new and changed submissions and print what came of it.
+
+    Args:
+        lesson: the lesson.
+        students: whose submissions; everybody's unless given.
+        workers: how many notebooks run at once.
+        everything: grade what has not changed, too; whose mark changed is printed.
+        collect: take the latest submissions from the exchange first.
+        feedback: make the feedback pages of those graded and release them afterwards.
+
+    Raises:
+        GradeError: it cannot begin, or another grading goes on.
+        NoSandbox: there is no sandbox here.
+    """
+    with _one_at_a_time(), quietly():
+        course, log = course_of(lesson, nbgrader_config()), file_log("grade")
+        if collect:
+            exchange(course, "Collect", log, update=True)
+        before = marks_by_exercise(gradebook_url(), lesson)
+        outcome = grade(
+            course,
+            log,
+            students=students,
+            workers=workers,
+            everything=everything,
+            seed=course_seed(),
+        )
+        after = marks_by_exercise(gradebook_url(), lesson)
+        print(_told(lesson, outcome))
+        again = [student for student in outcome.graded if student in before]
+        if again:
+            old, new = ({s: m[s] for s in again if s in m} for m in (before, after))
+            print(table_of_changes(diff_of_marks(old, new)))
+        if feedback and outcome.graded:
+            _give_feedback(course, log, outcome.graded)
+    return outcome
+
+
+def _give_feedback(course, log, students: list[str]) -> None:
+    for student in students:
+        course.student_id = student
+        pages = GenerateFeedback(coursedir=course, config=course.config)
+        pages.log, pages.force = log, True
+        pages.start()
+        exchange(course, "ReleaseFeedback", log)
+    print(f"Feedback of {len(students)} released.")
+
+
+def _told(lesson: Lesson, outcome: Outcome) -> str:
+    told = [f"{lesson.slug}: {len(outcome.graded)} graded"]
+    if outcome.unchanged:
+        told.append(f"{len(outcome.unchanged)} as they were")
+    lines = [", ".join(told)]
+    lines += [f"  {student}: not graded: {why}" for student, why in outcome.failed.items()]
+    if outcome.failed:
+        lines.append(f"  Details: {places.home() / 'grade.log'}")
+    return "\n".join(lines)
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    places.home().mkdir(parents=True, exist_ok=True)
+    with (places.home() / "grade.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise GradeError(
+                "another `gqa grade` goes on with these records. It writes the gradebook alone: "
+                "wait for it, or stop it; what it has graded stays."
+            ) from None
+        yield

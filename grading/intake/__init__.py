@@ -1,0 +1,1 @@
+"""What comes in from students: collected, admitted, rebuilt."""

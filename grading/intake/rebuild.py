@@ -1,0 +1,171 @@
+"""Puts a learner's answers into the released notebook, and nothing else of theirs.
+
+Whatever happened to the rest of the file - cells deleted, copied, renamed, their points or
+tags changed - what is graded is the released notebook with the learner's answers in it.
+"""
+
+import copy
+from pathlib import Path
+
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell
+from nbgrader.coursedir import CourseDirectory
+from nbgrader.preprocessors import NbGraderPreprocessor
+from nbgrader.utils import is_task
+
+from grading.nb.cells import QUIZ, grade_id, is_graded, is_solution, read_notebook
+
+from .admit import refusal
+
+MAX_ANSWER = 100_000  # characters
+MAX_WORK = 20  # cells below a task
+NOTICE = "notice"  # metadata of the cell that tells what became of a submission
+
+
+def rebuild(submitted: NotebookNode, released: NotebookNode) -> tuple[NotebookNode, list[str]]:
+    """Return the released notebook with the answers of the submitted one, and notes on it.
+
+    Answers are the texts of solution and task cells, and what the learner added right below a
+    task, which is how nbgrader has tasks done. One deleted or emptied by the learner comes back
+    as released; of several copies the last one that is not the untouched stub counts, as it does
+    when the notebook runs from top to bottom. Cells that belong to no exercise are shown and not
+    run.
+    """
+    rebuilt, notes = copy.deepcopy(released), []
+    known = {grade_id(cell) for cell in released.cells if grade_id(cell)}
+    answers: dict[str, list[str]] = {name: [] for name in known}
+    for cell in submitted.cells:
+        if (name := _claimed_id(cell)) in known:
+            answers[name].append(cell.source)
+    for cell in rebuilt.cells:
+        name = grade_id(cell)
+        if is_solution(cell) or is_task(cell):
+            cell.source, told = _answer(name, cell.source, answers[name])
+            notes += told
+        elif is_graded(cell) and len(answers[name]) != 1:
+            notes.append(f"The check cell {name} was deleted or copied; the released one is used.")
+        elif name is None and cell.cell_type == "code":
+            cell.metadata["tags"] = ["skip-execution"]
+    for task, work in _work_on_tasks(submitted, released).items():
+        below = next(i for i, cell in enumerate(rebuilt.cells, 1) if grade_id(cell) == task)
+        rebuilt.cells[below:below] = [_fresh(cell, rebuilt) for cell in work[:MAX_WORK]]
+    return rebuilt, notes
+
+
+def _work_on_tasks(submitted: NotebookNode, released: NotebookNode) -> dict[str, list]:
+    """Return task -> the cells the learner added between it and the next released cell."""
+    known = {grade_id(cell): is_task(cell) for cell in released.cells if grade_id(cell)}
+    theirs = {cell.source for cell in released.cells}
+    work: dict[str, list] = {}
+    task = None
+    for cell in submitted.cells:
+        if (name := _claimed_id(cell)) in known:
+            task = name if known[name] else None
+        elif cell.get("source") in theirs:
+            task = None
+        elif task and cell.cell_type in ("code", "markdown") and isinstance(cell.source, str):
+            work.setdefault(task, []).append(cell)
+    return work
+
+
+def _fresh(cell: NotebookNode, notebook: NotebookNode) -> NotebookNode:
+    """Return a new cell for a notebook with a learner's text, which is shown and not run."""
+    make = new_code_cell if cell.cell_type == "code" else new_markdown_cell
+    tags = {"tags": ["skip-execution"]} if cell.cell_type == "code" else {}
+    return _fitting(make(cell.source[:MAX_ANSWER], metadata=tags), notebook)
+
+
+def _fitting(cell: NotebookNode, notebook: NotebookNode) -> NotebookNode:
+    if notebook.nbformat_minor < 5:  # before cells had ids
+        del cell["id"]
+    return cell
+
+
+def _answer(name: str, untouched: str, found: list[str]) -> tuple[str, list[str]]:
+    """Return the text that counts among those found for a cell, and notes on it."""
+    notes = []
+    if not found:
+        notes.append(f"The exercise cell {name} is gone; it counts as not answered.")
+    elif len(found) > 1:
+        notes.append(f"The exercise cell {name} is there {len(found)} times; the last counts.")
+    own = (text for text in reversed(found) if text.strip() and text != untouched)
+    answer = next(own, untouched)
+    if len(answer) > MAX_ANSWER:
+        notes.append(
+            f"The exercise cell {name} is longer than {MAX_ANSWER} characters; the rest of it was "
+            "cut off."
+        )
+    return answer[:MAX_ANSWER], notes
+
+
+def _claimed_id(cell: NotebookNode) -> str | None:
+    """Return the nbgrader id that a submitted cell gives itself, if it is one with a text."""
+    ours = cell.metadata.get("nbgrader") if isinstance(cell.get("metadata"), dict) else None
+    name = ours.get("grade_id") if isinstance(ours, dict) else None
+    return name if isinstance(name, str) and isinstance(cell.get("source"), str) else None
+
+
+def unanswered(rebuilt: NotebookNode) -> list[str]:
+    """Return the exercises whose cells still raise NotImplementedError."""
+    return [
+        grade_id(cell)
+        for cell in rebuilt.cells
+        if is_solution(cell) and "raise NotImplementedError()" in cell.source
+    ]
+
+
+def wrote_answers(rebuilt: NotebookNode, released: NotebookNode) -> bool:
+    """Return whether the cell for written answers to the quiz was written in."""
+    text = [c.source for nb in (rebuilt, released) for c in nb.cells if grade_id(c) == QUIZ]
+    return len(text) == 2 and text[0] != text[1]
+
+
+def own_cells(submitted: NotebookNode, released: NotebookNode) -> int:
+    """Return how many code cells of the learner's own the submitted notebook has."""
+    theirs = {cell.source for cell in released.cells}
+    return sum(
+        cell.cell_type == "code"
+        and grade_id(cell) is None
+        and cell.source not in theirs
+        and bool(cell.source.strip())
+        for cell in submitted.cells
+    )
+
+
+def released_folder(course: CourseDirectory, assignment: str) -> Path:
+    """Return the folder of an assignment's released notebooks.
+
+    Raises:
+        ValueError: it was not released on this machine; the message says what makes the release.
+    """
+    folder = Path(course.format_path(course.release_directory, ".", assignment))
+    if not any(folder.glob("*.ipynb")):
+        raise ValueError(
+            f"{assignment} has no release in {folder}. A submission is graded as the released "
+            "notebook with the student's answers in it, so grading needs that. Make it with "
+            f"`nbgrader generate_assignment {assignment}` and grade again."
+        )
+    return folder
+
+
+class Rebuild(NbGraderPreprocessor):
+    """nbgrader's sanitising step: replaces what was submitted by `rebuild` of it."""
+
+    def preprocess(self, nb, resources):
+        """Return the notebook to grade, which tells first what became of the submission.
+
+        Raises:
+            ValueError: there is no released notebook of this name.
+        """
+        about = resources["nbgrader"]
+        course = self.parent.parent.coursedir  # of the converter that exports with this step
+        path = released_folder(course, about["assignment"]) / f"{about['notebook']}.ipynb"
+        rebuilt, notes = rebuild(nb, read_notebook(path))
+        if verdict := refusal(nb):
+            notes = [verdict]
+        for note in notes:
+            self.log.warning("%s: %s", about["student"], note)
+        if notes:
+            notice = new_markdown_cell("\n\n".join(notes), metadata={"gqa": NOTICE})
+            rebuilt.cells.insert(0, _fitting(notice, rebuilt))
+        return rebuilt, resources

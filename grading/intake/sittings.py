@@ -1,0 +1,78 @@
+"""Whose quiz a submission is: the learner and the attempt from the records, the choices from it."""
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from nbgrader.utils import parse_utc
+
+from gqa_lib.course.manifest import find_lesson
+from gqa_lib.learn.quiz import saved
+from gqa_lib.learn.quiz.questions import DRAWN
+from gqa_lib.learn.quiz.sitting import Sitting
+
+from .admit import Refused, opened, read_file
+from .class_file import attempts_opened
+
+
+def answers_file(folder: int) -> tuple[dict[str, bytes], bool]:
+    """Return the file of choices to keep of an opened folder, and whether it is the one there.
+
+    What is no plain file of the folder's owner, or too large, becomes one that says why it was not
+    taken. Without a file nothing is kept.
+    """
+    try:
+        return {saved.FILE: read_file(folder, saved.FILE, limit=saved.MAX_BYTES)}, True
+    except FileNotFoundError:
+        return {}, True
+    except Refused as reason:
+        return {saved.FILE: saved.refused(str(reason))}, False
+
+
+def sitting_of_submission(
+    folder: Path, student: str, assignment: str, own: dict | None = None
+) -> Sitting:
+    """Return the sitting that a folder of `submitted/` is graded as.
+
+    Args:
+        folder: the submission as it was collected.
+        student: its student's id.
+        assignment: its name.
+        own: learner and attempt of a learner alone, who is not in a class's records.
+    """
+    answers, trouble = {}, ""
+    try:
+        with opened(folder) as here:
+            for content in answers_file(here)[0].values():
+                answers = dict(saved.parse(content).answers)
+    except (Refused, ValueError, OSError) as error:
+        trouble = str(error)
+    if own:
+        return Sitting(own["learner"], own["attempt"], answers, trouble)
+    return Sitting(student, _attempt(folder, assignment), answers, trouble)
+
+
+def as_key(sitting: Sitting | None) -> str:
+    """Return what tells a sitting from every other."""
+    return json.dumps(asdict(sitting), sort_keys=True) if sitting else ""
+
+
+def _attempt(folder: Path, assignment: str) -> int:
+    """Return the attempt that was open when a submission came; the last, if nobody knows when."""
+    try:
+        if find_lesson(assignment).number != DRAWN:
+            return 1
+    except ValueError:  # an assignment of the instructor's own
+        return 1
+    came = _arrival(folder)
+    return 1 + sum(came is None or opened_at <= came for opened_at in attempts_opened())
+
+
+def _arrival(folder: Path) -> datetime | None:
+    try:
+        with opened(folder) as here:
+            text = read_file(here, "timestamp.txt", limit=100).decode("ascii").strip()
+        return parse_utc(text).replace(tzinfo=UTC)
+    except (Refused, ValueError, OSError, OverflowError, TypeError):
+        return None

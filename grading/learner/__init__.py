@@ -1,0 +1,1 @@
+"""What a learner does outside a notebook: open, submit, reset."""

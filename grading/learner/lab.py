@@ -1,0 +1,127 @@
+"""Opens JupyterLab on the course, for a learner or an instructor."""
+
+import os
+import secrets
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from gqa_lib.course import places
+from gqa_lib.course.manifest import Lesson, class_exchange, is_students_copy, lessons
+from gqa_lib.learn.guide.work import put_lessons
+from grading.settings import make_local_exchange, nbgrader_config, released_copy, source_directory
+
+from .desk import INSTRUCTORS, NAME, arrange, arrange_instructors, workspaces
+
+RELEASE_AFTER_S = 10  # when JupyterLab has started, which wants the cores itself
+
+
+def open_lab(
+    lesson: Lesson | None = None,
+    *,
+    role: str = "student",
+    browser: bool | None = None,
+    port: int | None = None,
+) -> None:
+    """Run JupyterLab in this process until it is stopped.
+
+    Args:
+        lesson: the lesson to show; where the learner was unless given.
+        role: "student" has the learner's desk, on their own notebooks; "instructor" has nbgrader's
+            tools, on the course's own tree.
+        browser: whether to open a browser; where there is a screen unless given.
+        port: the port on 127.0.0.1; the first free one from 8888 unless given.
+    """
+    page, root = _student(lesson) if role == "student" else _instructor(lesson)
+    port = port or _free_port()
+    token = secrets.token_hex(16)
+    print(f"The course is at http://127.0.0.1:{port}{page}?token={token}")
+    print("Ctrl-C stops it; your notebooks are in", root, flush=True)
+    os.environ |= {
+        "JUPYTER_CONFIG_PATH": str(Path(__file__).parent / "jupyter" / role),
+        "JUPYTER_TOKEN": token,
+        "JUPYTERLAB_WORKSPACES_DIR": str(workspaces()),
+    }
+    os.chdir(root)  # nbgrader's Assignment List works in the server's folder
+    from jupyterlab.labapp import main
+
+    main(
+        [
+            f"--ServerApp.port={port}",
+            "--ServerApp.port_retries=0",
+            f"--ServerApp.root_dir={root}",
+            f"--LabApp.default_url={page}",
+            f"--ServerApp.open_browser={_has_screen() if browser is None else browser}",
+            "--log-level=ERROR",
+            *(["--allow-root"] if os.geteuid() == 0 else []),
+        ]
+    )
+
+
+def _student(lesson: Lesson | None) -> tuple[str, Path]:
+    """Get the learner's desk ready; return the page to open and the server's folder."""
+    for line in put_lessons():
+        print(line)
+    if class_exchange() is None and not is_students_copy():
+        _release_in_the_background()
+    lesson = arrange(lesson)
+    print(f"Open: lesson {lesson.name}")
+    return f"/lab/workspaces/{NAME}", places.work()
+
+
+def _instructor(lesson: Lesson | None) -> tuple[str, Path]:
+    """Get the course's own tree ready; return the page to open and the server's folder.
+
+    Formgrader works in a course that lies in the server's folder, and its links reach the sources
+    of lessons only through it.
+    """
+    if is_students_copy():
+        raise ValueError(
+            "the instructor's tools are not in a students' copy of the course: `gqa lab` opens "
+            "your own desk."
+        )
+    from grading.authoring.source import write_instructor_notebook
+
+    for one in lessons():
+        write_instructor_notebook(one, source_directory())
+    root = Path(nbgrader_config().CourseDirectory.root)
+    sources = root / "source"
+    if not sources.exists():
+        sources.unlink(missing_ok=True)
+        sources.symlink_to(source_directory(), target_is_directory=True)
+    arrange_instructors()
+    page = f"/tree/source/{lesson.slug}/{lesson.slug}.ipynb" if lesson else ""
+    return f"/lab/workspaces/{INSTRUCTORS}{page}", root
+
+
+def _release_in_the_background() -> None:
+    """Let the Assignment List find the lessons, without making the learner wait for it."""
+    make_local_exchange()
+    if all(_is_released(lesson) for lesson in lessons()):
+        return
+    release = (
+        f"import time; time.sleep({RELEASE_AFTER_S})\n"
+        "from grading.learner.submit import release_all; release_all()"
+    )
+    nowhere = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    subprocess.Popen([sys.executable, "-c", release], start_new_session=True, **nowhere)
+
+
+def _is_released(lesson: Lesson) -> bool:
+    copy = released_copy(lesson)
+    return copy.exists() and copy.read_bytes() == lesson.pristine.read_bytes()
+
+
+def _free_port(first: int = 8888) -> int:
+    for port in range(first, first + 100):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
+    raise OSError(f"no free port between {first} and {first + 99} on 127.0.0.1")
+
+
+def _has_screen() -> bool:
+    if sys.platform.startswith("linux"):
+        return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    return True

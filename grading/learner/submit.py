@@ -1,0 +1,304 @@
+"""A learner's whole round in one process: submit, collect, grade, feedback, progress.
+
+It goes through nbgrader's exchange and gradebook, as a class does. The gradebook is worked
+on as a copy that replaces it at the end, so a round that is killed leaves it as it was.
+"""
+
+import fcntl
+import os
+import shutil
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nbgrader.api import Gradebook
+from nbgrader.converters import GenerateFeedback
+from nbgrader.converters.base import NbGraderException
+from nbgrader.utils import get_username
+
+from gqa_lib.course import places
+from gqa_lib.course.manifest import Lesson, class_exchange, is_students_copy, lessons
+from gqa_lib.learn import progress
+from gqa_lib.learn.guide.map import write_map
+from gqa_lib.learn.quiz.check import before_submitting
+from gqa_lib.learn.quiz.sitting import attempt_at, learner
+from grading.authoring.source import write_instructor_notebook
+from grading.intake.admit import parse
+from grading.intake.rebuild import own_cells, rebuild, unanswered, wrote_answers
+from grading.nb.cells import read_notebook
+from grading.nb.steps import course_of, exchange, file_log, generate, quietly
+from grading.settings import nbgrader_config, source_directory
+
+
+class SubmitError(Exception):
+    """A submission that cannot go on; the message tells the learner what to do."""
+
+
+@dataclass
+class Marks:
+    """What came of a submission: score by graded cell, where the feedback is, what to know."""
+
+    scores: list[tuple[str, float, float]] = field(default_factory=list)
+    feedback: Path | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def score(self) -> float:
+        """The points reached."""
+        return sum(score for _, score, _ in self.scores)
+
+    @property
+    def max_score(self) -> float:
+        """The points there are."""
+        return sum(points for _, _, points in self.scores)
+
+
+def work_notebook(lesson: Lesson) -> Path:
+    """Return the learner's copy of a lesson."""
+    return places.work() / lesson.slug / f"{lesson.slug}.ipynb"
+
+
+def examine(lesson: Lesson) -> list[str]:
+    """Return what a learner should know about the notebook they are about to submit.
+
+    Raises:
+        SubmitError: there is no readable notebook to submit.
+    """
+    path = work_notebook(lesson)
+    if not path.exists():
+        others = sorted(p.name for p in path.parent.glob("*.ipynb")) if path.parent.exists() else []
+        there = f" There is {', '.join(others)}: if that is it, rename it back." if others else ""
+        raise SubmitError(
+            f"{path} is not there.{there} `gqa lab {lesson.number}` puts a fresh copy in place "
+            "without touching anything else."
+        )
+    try:
+        submitted = read_notebook(path)
+        parse(path.read_bytes())  # as grading will
+    except ValueError as error:
+        raise SubmitError(
+            f"{path} was not submitted: {str(error).rstrip('.')}. An older copy may be in "
+            f"{path.parent / '.ipynb_checkpoints'}; earlier submissions are kept."
+        ) from None
+    released = read_notebook(lesson.pristine)
+    rebuilt, notes = rebuild(submitted, released)
+    if empty := unanswered(rebuilt):
+        notes.append(f"Not answered yet: {', '.join(empty)}.")
+    if not wrote_answers(rebuilt, released):
+        try:
+            notes += before_submitting(lesson.number, path.parent)
+        except ValueError as error:
+            raise SubmitError(f"{path} was not submitted: {error}") from None
+    if count := own_cells(submitted, released):
+        notes.append(
+            f"You added {count} code cell{'s' if count > 1 else ''}. Grading runs the exercise "
+            "cells only, so an exercise must not need them."
+        )
+    return notes
+
+
+def submit(lesson: Lesson) -> Marks:
+    """Submit the learner's copy of a lesson; alone, grade it at once.
+
+    With the exchange of a class the submission goes there and is graded by its instructor.
+
+    Raises:
+        SubmitError: it was not submitted or not graded; nothing was changed or lost.
+    """
+    notes = examine(lesson)
+    in_class = class_exchange() is not None
+    if is_students_copy() and not in_class:
+        raise SubmitError(
+            "nothing was handed in: this copy of the course belongs to a class and does not know "
+            "where to. Ask your instructor for the folder of the class's exchange, then put it "
+            'into course.toml, under [class], as exchange = "/the/folder", or set GQA_EXCHANGE.'
+        )
+    with _one_at_a_time(), quietly():
+        try:
+            if in_class:
+                _Round(lesson, None).submit()
+                return Marks(notes=notes)
+            with _staged_gradebook() as gradebook:
+                marks = _Round(lesson, gradebook).grade()
+        except SubmitError:
+            raise
+        except Exception as error:
+            raise SubmitError(
+                f"{'it was not handed in' if in_class else 'grading stopped'}: {_reason(error)} "
+                "Your notebook and your earlier marks are as they were."
+            ) from error
+        _save(lesson, marks)
+    marks.notes = [*notes, *marks.notes]
+    return marks
+
+
+def _reason(error: Exception) -> str:
+    """Return why a round failed, in words; nbgrader keeps the reason in its log."""
+    log = places.home() / "submit.log"
+    return f"{str(error).strip() or type(error).__name__}. Details: {log}."
+
+
+def release_all() -> None:
+    """Release every lesson to the local exchange, so that JupyterLab's Assignment List has them."""
+    with _one_at_a_time(), quietly(), _staged_gradebook() as gradebook:
+        for lesson in lessons():
+            _Round(lesson, gradebook).release()
+
+
+class _Round:
+    """nbgrader's steps for one lesson and this learner, on a gradebook's file or the chosen one."""
+
+    def __init__(self, lesson: Lesson, gradebook: Path | None):
+        self.lesson = lesson
+        self.config = nbgrader_config(gradebook=gradebook)
+        self.config.Exchange.assignment_dir = str(places.work())
+        self.config.SafeExecute.own_code = True
+        attempt = attempt_at(lesson.number)
+        self.config.SafeExecute.quiz = {"learner": learner(), "attempt": attempt}
+        self.log = file_log("submit")
+        self.course = course_of(lesson, self.config)
+
+    def grade(self) -> Marks:
+        """Go the whole round."""
+        from grading.pipeline.autograde import autograde  # which a students' copy does not have
+        from grading.safe.execute import room_for
+
+        room = room_for(own_code=True, seed=self.config.SafeExecute.seed)  # it gets ready meanwhile
+        self.release()
+        self.submit()
+        self.course.student_id = get_username()
+        self.exchange("Collect", update=True)
+        autograde(self.course, self.log)
+        marks = Marks(scores=self.scores())
+        if room.kind == "open":
+            marks.notes.append("Your code ran without a sandbox, which is fine for your own.")
+        feedback = GenerateFeedback(coursedir=self.course, config=self.config)
+        feedback.log, feedback.force = self.log, True
+        feedback.start()
+        self.exchange("ReleaseFeedback")
+        self.exchange("FetchFeedback")
+        pages = work_notebook(self.lesson).parent.glob("feedback/*/*.html")
+        marks.feedback = max(pages, default=None)  # folders are named by time
+        return marks
+
+    def release(self) -> None:
+        """Make nbgrader's release of the lesson, unless the one there is the current one."""
+        write_instructor_notebook(self.lesson, source_directory())
+        folder = Path(self.course.format_path(self.course.release_directory, ".", self.lesson.slug))
+        there = folder / f"{self.lesson.slug}.ipynb"
+        released = self.lesson.pristine.read_bytes()
+        if self.known() and there.exists() and there.read_bytes() == released:
+            return
+        try:
+            generate(self.course, self.log)
+        except NbGraderException:  # graded cells came or went: nbgrader refuses to change those
+            self.forget()
+            generate(self.course, self.log)
+        self.exchange("ReleaseAssignment", force=True)
+
+    def forget(self) -> None:
+        """Take the lesson out of the gradebook of a learner alone; progress keeps the marks.
+
+        Raises:
+            SubmitError: others have marks for it there.
+        """
+        with Gradebook(self.course.db_url) as gradebook:
+            submissions = gradebook.find_assignment(self.lesson.slug).submissions
+            if any(one.student_id != get_username() for one in submissions):
+                raise SubmitError(
+                    f"the exercises of {self.lesson.slug} changed, and the gradebook holds other "
+                    "people's marks for it. To try the lesson yourself, name another folder for "
+                    "your own records with --home."
+                )
+            gradebook.remove_assignment(self.lesson.slug)
+
+    def known(self) -> bool:
+        """Return whether the gradebook has the lesson."""
+        with Gradebook(self.course.db_url) as gradebook:
+            return any(a.name == self.lesson.slug for a in gradebook.assignments)
+
+    def submit(self) -> None:
+        """Hand the learner's folder to the exchange."""
+        self.exchange("Submit")
+
+    def exchange(self, step: str, **traits) -> None:
+        """Run one step of nbgrader's exchange."""
+        exchange(self.course, step, self.log, **traits)
+
+    def scores(self) -> list[tuple[str, float, float]]:
+        """Return (graded cell, score, points) in the order of the lesson."""
+        with Gradebook(self.course.db_url) as gradebook:
+            notebook = gradebook.find_submission_notebook(
+                self.lesson.slug, self.lesson.slug, self.course.student_id
+            )
+            order = {cell.name: place for place, cell in enumerate(notebook.notebook.source_cells)}
+            found = [(g.name, float(g.score), float(g.max_score)) for g in notebook.grades]
+        return sorted(found, key=lambda row: order.get(row[0], 0))
+
+
+def _save(lesson: Lesson, marks: Marks) -> None:
+    rows = [(lesson.slug, name, "mark", score, points, "") for name, score, points in marks.scores]
+    progress.add_all([*rows, (lesson.slug, "", "mark", marks.score, marks.max_score, "")])
+    write_map()
+
+
+@contextmanager
+def _one_at_a_time(patience_s: float = 60):
+    places.home().mkdir(parents=True, exist_ok=True)
+    give_up = time.monotonic() + patience_s
+    with (places.home() / "submit.lock").open("w") as lock:
+        while not _locked(lock) and time.monotonic() < give_up:
+            time.sleep(0.1)
+        if not _locked(lock):
+            raise SubmitError("another submission is being graded; try again in a minute.")
+        yield
+
+
+def _locked(lock) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def _staged_gradebook():
+    """Yield a copy of the gradebook; what was done to it becomes the gradebook at the end.
+
+    A database that `GQA_GRADEBOOK` names has no file to copy: it is worked on itself.
+    """
+    if os.environ.get("GQA_GRADEBOOK"):
+        yield None
+        return
+    real = places.home() / "gradebook.db"
+    staged = real.with_name(f"gradebook.{os.getpid()}-{time.time_ns()}.db")
+    for left in real.parent.glob("gradebook.*-*.db"):  # of a round that was killed
+        left.unlink()
+    if real.exists():
+        shutil.copy2(real, staged)
+    try:
+        yield staged
+        os.replace(staged, real)
+    finally:
+        staged.unlink(missing_ok=True)
+
+
+def report(lesson: Lesson, marks: Marks) -> str:
+    """Return the outcome of a submission as text for the terminal."""
+    lines = [f"  note: {note}" for note in marks.notes]
+    if not marks.scores:
+        return "\n".join([*lines, "Submitted. Feedback comes from your instructor."])
+    lines.append("")
+    for cell, score, points in marks.scores:
+        mark = "✓" if score == points else ("~" if score else "✗")
+        lines.append(f"  {mark} {cell.removesuffix('-check'):<36} {score:g} of {points:g}")
+    lines += ["", f"  {lesson.title}: {marks.score:g} of {marks.max_score:g} points"]
+    earlier = progress.marks(lesson.slug)[:-1]
+    if earlier:
+        best = max(earlier)
+        lines.append(f"  submission {len(earlier) + 1}; best so far {max(best[0], marks.score):g}")
+    if marks.feedback:
+        lines.append(f"  feedback: {marks.feedback.as_uri()}")
+    return "\n".join(lines)

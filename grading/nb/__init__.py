@@ -1,0 +1,1 @@
+"""What nbgrader's notebooks and steps are made of."""

@@ -1,0 +1,65 @@
+"""nbgrader's steps for one lesson: what a learner's round and a class's release are made of."""
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator
+
+from nbgrader.auth import Authenticator
+from nbgrader.converters import GenerateAssignment
+from nbgrader.coursedir import CourseDirectory
+from nbgrader.exchange import ExchangeFactory
+from traitlets.config import Config
+
+from gqa_lib.course import places
+from gqa_lib.course.manifest import Lesson
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Keep the working directory, which nbgrader changes, and its warnings from the reader."""
+    with warnings.catch_warnings(), contextlib.chdir("."):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def course_of(lesson: Lesson, config: Config) -> CourseDirectory:
+    """Return nbgrader's course directory, set to a lesson."""
+    course = CourseDirectory(config=config)
+    course.assignment_id = lesson.slug
+    return course
+
+
+def file_log(name: str) -> logging.Logger:
+    """Return a log that begins anew in the file `name`.log among the records."""
+    log = logging.getLogger(f"gqa.{name}")
+    log.propagate = False
+    places.home().mkdir(parents=True, exist_ok=True)
+    log.handlers = [logging.FileHandler(places.home() / f"{name}.log", mode="w")]
+    return log
+
+
+def generate(course: CourseDirectory, log: logging.Logger) -> None:
+    """Make nbgrader's release of the course's lesson and enter it into the gradebook.
+
+    Raises:
+        nbgrader.converters.base.NbGraderException: it could not be made; the log says why.
+    """
+    converter = GenerateAssignment(coursedir=course, config=course.config)
+    converter.log, converter.force = log, True
+    converter.start()
+
+
+def exchange(course: CourseDirectory, step: str, log: logging.Logger, **traits) -> None:
+    """Run one step of nbgrader's exchange, with these of its options.
+
+    Raises:
+        nbgrader.exchange.ExchangeError: it could not be done; the message says why.
+    """
+    config = course.config
+    make = getattr(ExchangeFactory(config=config), step)
+    app = make(coursedir=course, authenticator=Authenticator(config=config), config=config)
+    app.log = log
+    for name, value in traits.items():
+        setattr(app, name, value)
+    app.start()

@@ -1,0 +1,117 @@
+"""The pages made of graded notebooks: feedback, and Formgrader's view of a submission.
+
+A student's text is on both, and an instructor opens both in a browser that is logged in. So
+text becomes markup in one way only (`markup`), outputs are text and images only (`outputs`), and
+the pages forbid scripts (feedback) and loads from elsewhere (both). Feedback shows the score by
+exercise and why, and no hidden test.
+
+Formgrader's page is nbgrader's template; `templates/formgrade` is installed where nbconvert looks
+for parts of it, and takes MathJax's place there.
+"""
+
+import re
+from pathlib import Path
+
+from nbconvert.preprocessors import Preprocessor
+from nbformat import NotebookNode
+from nbgrader.preprocessors import ClearHiddenTests, GetGrades
+from traitlets import Bool
+from traitlets.config import Config
+
+from grading.nb.cells import is_graded
+
+from .markup import inline_code, markdown2html
+from .outputs import clean_outputs, plain
+
+RAN_HERE = "# hidden tests ran here"
+_LEAST_TELLING = 6  # characters: a shorter line of a hidden test gives nothing away
+
+
+def configure(config: Config) -> None:
+    """Make nbgrader's feedback and Formgrader's pages of submissions safe, and feedback ours."""
+    pages = config.HTMLExporter
+    pages.sanitize_html = True
+    pages.filters = {"markdown2html": markdown2html, "inline_code": inline_code}
+    pages.preprocessors = [SafePage]
+    feedback = config.GenerateFeedback.HTMLExporter
+    feedback.template_name = "gqa_feedback"
+    feedback.extra_template_basedirs = [str(Path(__file__).parent / "templates")]
+    config.GenerateFeedback.preprocessors = [Marks, HideHidden]
+
+
+class SafePage(Preprocessor):
+    """Leaves in a notebook that becomes a page nothing that could act there."""
+
+    def preprocess(self, nb, resources):
+        """Return the notebook without raw cells, attachments, widgets and active outputs."""
+        kept = ("kernelspec", "language_info")
+        nb.metadata = NotebookNode({k: v for k, v in nb.metadata.items() if k in kept})
+        nb.cells = [cell for cell in nb.cells if cell.cell_type in ("code", "markdown")]
+        for cell in nb.cells:
+            cell.pop("attachments", None)
+            known = ("nbgrader", "gqa")
+            cell.metadata = NotebookNode({k: v for k, v in cell.metadata.items() if k in known})
+            if cell.cell_type == "code":
+                cell.outputs = clean_outputs(cell.outputs)
+        return nb, resources
+
+
+class Marks(GetGrades):
+    """Puts the marks from the gradebook into the notebook, and which ones a person has to give."""
+
+    def _get_score(self, cell, resources):
+        super()._get_score(cell, resources)
+        name = cell.metadata.nbgrader["grade_id"]
+        grade = self.gradebook.find_grade(
+            name, self.notebook_id, self.assignment_id, self.student_id
+        )
+        cell.metadata.nbgrader["unmarked"] = grade.needs_manual_grade
+
+
+class HideHidden(Preprocessor):
+    """Takes hidden tests out of a page: from their cells and wherever their lines are quoted."""
+
+    enabled = Bool(True, help="Whether to take them out").tag(config=True)
+
+    def preprocess(self, nb, resources):
+        """Return the notebook with a remark in the place of each hidden test."""
+        hidden: set[str] = set()
+        region = _hidden_region(ClearHiddenTests(parent=self.parent))
+        for cell in filter(is_graded, nb.cells):
+            cell.source, lines = _split(cell.source, region)
+            hidden |= lines
+        shown = {line.strip() for cell in nb.cells for line in cell.source.split("\n")}
+        telling = {line for line in hidden - shown if len(line) >= _LEAST_TELLING}
+        for cell in nb.cells:
+            for output in cell.get("outputs", []):
+                _censor(output, telling)
+        return nb, resources
+
+
+def _hidden_region(marks: ClearHiddenTests) -> re.Pattern:
+    """Return the pattern of hidden tests, from the mark that begins them to the one that ends."""
+    begin, end = re.escape(marks.begin_test_delimeter), re.escape(marks.end_test_delimeter)
+    return re.compile(rf"^[^\n]*{begin}.*?(?:{end}[^\n]*$|\Z)", re.MULTILINE | re.DOTALL)
+
+
+def _split(source: str, region: re.Pattern) -> tuple[str, set[str]]:
+    """Return a cell's text without its hidden tests, and the lines of those."""
+    lines = {line.strip() for found in region.findall(source) for line in found.split("\n")}
+    return region.sub(RAN_HERE, source), lines
+
+
+def _censor(output: NotebookNode, hidden: set[str]) -> None:
+    """Replace the lines of an output that quote one of the hidden lines."""
+
+    def without(text: str) -> str:
+        lines = plain(text).split("\n")
+        quoted = [any(secret in line for secret in hidden) for line in lines]
+        return "\n".join(RAN_HERE if q else line for q, line in zip(quoted, lines, strict=True))
+
+    for key in ("text", "evalue"):
+        if key in output:
+            output[key] = without(output[key])
+    if "traceback" in output:
+        output.traceback = [without(part) for part in output.traceback]
+    if "text/plain" in output.get("data", {}):
+        output.data["text/plain"] = without(output.data["text/plain"])

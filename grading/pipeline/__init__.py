@@ -1,0 +1,1 @@
+"""How submissions are graded: one by one with nbgrader, or a class at once."""

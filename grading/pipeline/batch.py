@@ -1,0 +1,283 @@
+"""`gqa grade`: grades a class's submissions of one assignment, in parallel, each exactly once.
+
+Workers run the notebooks, each in a room of its own; this process alone writes the gradebook,
+through nbgrader's own autograde. A submission counts as graded once a note with its fingerprint
+lies beside its graded notebook, which is written last: whatever is killed, and whenever, the next
+run grades what has no such note or an older one, and nothing else.
+"""
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import queue
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from unittest.mock import patch
+
+from nbgrader.api import Gradebook, MissingEntry
+from nbgrader.converters.base import NbGraderException
+from nbgrader.coursedir import CourseDirectory
+from sqlalchemy import Engine
+from sqlalchemy.orm import scoped_session, sessionmaker
+from tqdm import tqdm
+
+from gqa_lib.learn.quiz.sitting import Sitting
+from grading.intake.admit import admit, opened, parse
+from grading.intake.collect import clean_submitted
+from grading.intake.rebuild import rebuild, released_folder
+from grading.intake.sittings import as_key, sitting_of_submission
+from grading.nb.cells import grade_id, read_notebook
+from grading.safe.execute import cells_of, remember
+from grading.safe.grade_notebook import Cell, grade_notebook
+from grading.safe.limits import Limits
+from grading.safe.pool import Room
+from grading.safe.sandbox import NoSandbox
+
+from .autograde import autograde
+
+NOTE = ".graded.json"
+
+
+class GradeError(ValueError):
+    """Grading that cannot begin; the message says what to do."""
+
+
+@dataclass
+class Outcome:
+    """What came of grading a class: students by what happened, and why some were not graded."""
+
+    graded: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Assignment:
+    """What the tests of an assignment are: the release, and the locked cells by notebook."""
+
+    names: tuple[str, ...]
+    released: dict
+    locked: dict[str, dict[str, str]]
+    fingerprint: str
+
+
+def grade(
+    course: CourseDirectory,
+    log: logging.Logger,
+    *,
+    students: list[str] | None = None,
+    workers: int | None = None,
+    everything: bool = False,
+    seed: int | None = None,
+) -> Outcome:
+    """Grade what was collected for `course.assignment_id`: new and changed submissions only.
+
+    Args:
+        course: nbgrader's course, with its configuration.
+        log: what nbgrader says.
+        students: whose submissions; everybody's unless given.
+        workers: how many notebooks run at once; one per two cores unless given, at least two.
+        everything: grade again what has not changed.
+        seed: the course's seed of the hidden tests; None draws fresh numbers for each.
+
+    Raises:
+        GradeError: there is nothing to grade, or nothing to grade it with.
+        NoSandbox: there is no sandbox here.
+    """
+    assignment = _assignment(course)
+    submitted = _submitted(course, students)
+    outcome, todo = Outcome(), []
+    for student, folder in submitted.items():
+        course.student_id = student
+        clean_submitted(course)
+        sitting = sitting_of_submission(folder, student, course.assignment_id)
+        now = _fingerprint(folder, assignment, seed, sitting)
+        if not everything and _noted(course, student) == now:
+            outcome.unchanged.append(student)
+        else:
+            todo.append((student, folder, now, sitting))
+    if todo:
+        count = min(workers or default_workers(), len(todo))
+        with _rooms(count, seed) as rooms, _one_database():
+            _grade_all(course, log, assignment, todo, rooms, outcome)
+    return outcome
+
+
+def default_workers() -> int:
+    """Return how many notebooks to run at once: each keeps a student and a judge busy in turn."""
+    return max(2, len(os.sched_getaffinity(0)) * 3 // 4)
+
+
+def _grade_all(course, log, assignment, todo, rooms, outcome: Outcome) -> None:
+    """Run the notebooks in the rooms; write what comes of each, one after the other."""
+    with (
+        ThreadPoolExecutor(rooms.qsize()) as pool,
+        tqdm(total=len(todo), unit="notebook", desc=course.assignment_id, mininterval=0.5) as bar,
+    ):
+        waiting = {
+            pool.submit(_run_ahead, folder, assignment, rooms, sitting): (student, now)
+            for student, folder, now, sitting in todo
+        }
+        try:
+            for done in as_completed(waiting):
+                student, now = waiting[done]
+                if (error := done.exception()) is None:
+                    _write_down(course, log, student, now, outcome)
+                elif isinstance(error, NoSandbox):
+                    raise error
+                else:
+                    log.error("%s: not graded", student, exc_info=error)
+                    outcome.failed[student] = str(error)
+                bar.update()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _write_down(course, log, student: str, fingerprint: str, outcome: Outcome) -> None:
+    """Take one student's submission through nbgrader's autograde, then note that it is done."""
+    course.student_id = student
+    try:
+        autograde(course, log, cleaned=True)
+    except NbGraderException as error:
+        outcome.failed[student] = str(error)
+    else:
+        _note(course, student, fingerprint)
+        outcome.graded.append(student)
+
+
+def _run_ahead(
+    folder: Path, assignment: _Assignment, rooms: queue.SimpleQueue, sitting: Sitting
+) -> None:
+    """Run a submission's notebooks now; nbgrader's own steps then find what came of them."""
+    for cells in _cells_to_run(folder, assignment):
+        room = rooms.get()
+        try:
+            grade_notebook(cells, room, Limits(), sitting)
+        finally:
+            rooms.put(room)
+        remember(cells, sitting)
+
+
+def _cells_to_run(folder: Path, assignment: _Assignment) -> Iterator[list[Cell]]:
+    with opened(folder) as descriptor:
+        admitted = admit(descriptor, [f"{name}.ipynb" for name in assignment.names])
+    for name, one in zip(assignment.names, admitted, strict=True):
+        rebuilt, _ = rebuild(parse(one.content), assignment.released[name])
+        for cell in rebuilt.cells:  # as nbgrader's OverwriteCells has it
+            cell.source = assignment.locked[name].get(grade_id(cell), cell.source)
+        yield cells_of(rebuilt)[1]
+
+
+@contextlib.contextmanager
+def _rooms(count: int, seed: int | None) -> Iterator[queue.SimpleQueue]:
+    """Yield so many rooms, to be lent one at a time; all get ready at once."""
+    made = [Room(seed=seed) for _ in range(count)]
+    free = queue.SimpleQueue()
+    for room in made:
+        free.put(room)
+    try:
+        yield free
+    finally:
+        for room in made:
+            room.close()
+
+
+@contextlib.contextmanager
+def _one_database() -> Iterator[None]:
+    """Let nbgrader, which opens the gradebook nine times a submission, look at its tables once."""
+    engines: dict[str, Engine] = {}
+    first = Gradebook.__init__
+
+    def again(self, db_url, course_id="default_course", authenticator=None):
+        if db_url not in engines:
+            first(self, db_url, course_id, authenticator)
+            engines[db_url] = self.engine
+        self.engine, self.course_id, self.authenticator = engines[db_url], course_id, authenticator
+        self.db = scoped_session(sessionmaker(bind=self.engine))
+
+    with patch.object(Gradebook, "__init__", again):
+        yield
+
+
+def _assignment(course: CourseDirectory) -> _Assignment:
+    """Return the assignment as the gradebook and the release have it."""
+    with Gradebook(course.db_url, course.course_id) as gradebook:
+        try:
+            found = gradebook.find_assignment(course.assignment_id)
+        except MissingEntry:
+            raise GradeError(
+                f"the gradebook has no {course.assignment_id}. `gqa release` enters the lessons; "
+                "if you grade elsewhere, see GQA_HOME and GQA_GRADEBOOK."
+            ) from None
+        names = tuple(notebook.name for notebook in found.notebooks)
+        cells = {n.name: list(n.source_cells) for n in found.notebooks}
+        locked = {name: {c.name: c.source for c in cells[name] if c.locked} for name in names}
+        told = [
+            [name, c.name, c.checksum, getattr(c, "source", "")]
+            for name in names
+            for c in cells[name]
+        ]
+        points = sorted((c.name, c.max_score) for n in found.notebooks for c in n.grade_cells)
+    folder = released_folder(course, course.assignment_id)
+    released = {name: read_notebook(folder / f"{name}.ipynb") for name in names}
+    fingerprint = hashlib.sha256(json.dumps([told, points]).encode()).hexdigest()
+    return _Assignment(names, released, locked, fingerprint)
+
+
+def _submitted(course: CourseDirectory, students: list[str] | None) -> dict[str, Path]:
+    """Return student -> folder of the submissions collected."""
+    pattern = course.format_path(course.submitted_directory, "*", course.assignment_id)
+    place = Path(pattern).parts.index("*")
+    top = Path(*Path(pattern).parts[:place])
+    found = {
+        path.parts[place]: path
+        for path in sorted(top.glob(str(Path(*Path(pattern).parts[place:]))))
+        if path.is_dir()
+    }
+    if missing := [one for one in students or [] if one not in found]:
+        raise GradeError(
+            f"{', '.join(missing)}: no submission of {course.assignment_id} was collected. "
+            f"There are {', '.join(sorted(found)[:10]) or 'none'}."
+        )
+    if not found:
+        raise GradeError(
+            f"no submission of {course.assignment_id} was collected: there is nothing in {top}. "
+            f"Collect first: `nbgrader collect {course.assignment_id}`, or `gqa grade --collect`."
+        )
+    return {one: found[one] for one in students} if students else found
+
+
+def _fingerprint(folder: Path, assignment: _Assignment, seed: int | None, sitting: Sitting) -> str:
+    """Return what changes when a submission or the tests do."""
+    told = hashlib.sha256(f"{assignment.fingerprint} {seed} {as_key(sitting)}".encode())
+    with opened(folder) as descriptor:
+        for one in admit(descriptor, [f"{name}.ipynb" for name in assignment.names]):
+            told.update(hashlib.sha256(one.content).digest())
+    stamp = folder / "timestamp.txt"
+    if stamp.is_file() and not stamp.is_symlink():
+        told.update(stamp.read_bytes()[:100])
+    return told.hexdigest()
+
+
+def _note_of(course: CourseDirectory, student: str) -> Path:
+    graded = course.format_path(course.autograded_directory, student, course.assignment_id)
+    return Path(graded) / NOTE
+
+
+def _noted(course: CourseDirectory, student: str) -> str:
+    try:
+        return json.loads(_note_of(course, student).read_text())["fingerprint"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def _note(course: CourseDirectory, student: str, fingerprint: str) -> None:
+    path = _note_of(course, student)
+    part = path.with_name(f"{NOTE}.part")
+    part.write_text(json.dumps({"fingerprint": fingerprint}))
+    os.replace(part, path)
