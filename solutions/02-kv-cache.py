@@ -1,14 +1,4 @@
-# %% [markdown]
-# # 2 · The KV cache
-#
-# | time | before this | claim tested |
-# |---|---|---|
-# | 90 minutes | lesson 01 | decoding re-reads everything it ever saw |
-#
-# When you are done you can write a KV cache that never copies an old token, give cached tokens
-# their right positions, prove that decoding with it changes nothing, and say what a step re-reads.
-#
-# **Key terms:** prefill, decode, KV cache, RoPE, position
+# %% [markdown] generated="card"
 
 # %% [markdown]
 # ## A question worth measuring
@@ -543,22 +533,12 @@ more, less = (times[2048] / times[256] for times in (without, cached))
 print(f"8 times the tokens: {more:.1f} times as long without a cache, {less:.1f} times with one")
 
 # %%
-import matplotlib.pyplot as plt
-
 from gqa_lib import plots
 
 plots.use_style()
-fig, ax = plt.subplots(figsize=(7.6, 3.6))
-for name, times, colour in (("without a cache", without, "GQA"), ("with a cache", cached, "MHA")):
-    ax.plot(LENGTHS, times.values(), "o-", color=plots.COLOURS[colour])
-    ax.annotate(f"{name}\n{times[2048]:,.1f} ms", (2048, times[2048]), (9, 0),
-                textcoords="offset points", va="center", color=plots.COLOURS[colour])
-ax.set_xscale("log", base=2)
-ax.set_yscale("log")
-ax.set_xticks(LENGTHS, [f"{n:,}" for n in LENGTHS])
-ax.yaxis.set_major_formatter("{x:g}")
-ax.set(xlabel="tokens already there", ylabel="time for one new token (ms)")
-ax.set_title(f"8x the tokens: {more:.1f}x the time without a cache, {less:.1f}x with")
+fig = plots.step_time_lines(
+    {"with a cache": cached, "without a cache": without}, xlabel="tokens already there", log=True,
+    title=f"8x the tokens: {more:.1f}x the time without a cache, {less:.1f}x with")
 plots.show(fig, alt="Time for one new token in ms, without and with a cache: " + ", ".join(
     f"{n} tokens {without[n]:.3g} and {cached[n]:.3g}" for n in LENGTHS))
 
@@ -602,17 +582,10 @@ for n in FURTHER:
     print(f"{n:5,} tokens: predicted {predicted[n]:6.2f} ms, measured {measured[n]:6.2f} ms")
 
 # %%
-fig, ax = plt.subplots(figsize=(6.6, 3.4))
-styles = {"predicted": ("o--", "prediction", predicted), "measured": ("o-", "MHA", measured)}
-for name, (line, colour, times) in styles.items():
-    face = "white" if name == "predicted" else None
-    ax.plot(FURTHER, times.values(), line, color=plots.COLOURS[colour], markerfacecolor=face)
-    side = 6 if times[8192] == max(predicted[8192], measured[8192]) else -6
-    ax.annotate(name, (8192, times[8192]), (8, side), textcoords="offset points", va="center",
-                color=plots.COLOURS[colour])
-ax.set_xticks(FURTHER, [f"{n:,}" for n in FURTHER])
-ax.set(xlabel="tokens in the cache", ylabel="time for one new token (ms)", ylim=0)
-ax.set_title(f"64x the tokens in the cache: a step takes {measured[8192] / measured[128]:.1f}x as long")
+longer = measured[8192] / measured[128]
+fig = plots.step_time_lines(
+    {"predicted": predicted, "measured": measured},
+    title=f"64x the tokens in the cache: a step takes {longer:.1f}x as long")
 plots.show(fig, alt="Time for one new token in ms, predicted and measured: " + ", ".join(
     f"{n} tokens {predicted[n]:.3g} and {measured[n]:.3g}" for n in FURTHER))
 
@@ -676,34 +649,7 @@ print(f"largest difference: {(yours - library).abs().max():.1e}")
 # - Your cache takes room for `max_seq_len` tokens for each sequence, used or not. Servers hand it out
 #   in small blocks ([PagedAttention](https://arxiv.org/abs/2309.06180)).
 
-# %% [markdown]
-# ## Three questions
-#
-# If you see no questions, run this cell. What you choose is saved in `quiz_answers.json` beside this
-# notebook; after you submit, the feedback page explains every option.
-
-# %%
-show_quiz("02")
-
-# %% [markdown]
-# Run this cell as it is. Only without a panel, write your answers here (`show_quiz("02", text=True)`
-# shows the questions as text): what stands here counts before what was chosen in a panel.
-
-# %% nbgrader={"grade": false, "grade_id": "quiz", "locked": false, "schema_version": 3, "solution": true, "task": false}
-answers = {}  # without a panel: answers = {"Q00": "B", ...}
-### BEGIN SOLUTION
-from grading.quiz import right_answers
-
-answers = right_answers("02")
-### END SOLUTION
-
-# %% nbgrader={"grade": true, "grade_id": "quiz-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
-check_quiz("02", answers)
-### BEGIN HIDDEN TESTS
-from grading.quiz import mark_quiz
-
-mark_quiz("02", answers)
-### END HIDDEN TESTS
+# %% [markdown] generated="quiz"
 
 # %% [markdown]
 # ## In three lines
@@ -711,7 +657,5 @@ mark_quiz("02", answers)
 # - Causality makes old keys and values final, so they are computed once and kept.
 # - A right cache changes nothing: cached = chunked = full. Compare them, with positions, every time.
 # - It saves arithmetic, not reading: step n still reads n tokens' keys and values.
-#
-# Submit with `gqa submit 02` in a terminal. **Next:** [3 · Multi-query
-# attention](../03-multi-query-attention/03-multi-query-attention.ipynb), where all heads share one
-# key and value, and there is less to read.
+
+# %% [markdown] generated="ending"

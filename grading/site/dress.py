@@ -6,6 +6,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from gqa_lib.course.manifest import Lesson
+from grading.authoring.source import EARNED
 from grading.nb.cells import is_solution
 
 from .execute import MADE
@@ -63,7 +64,9 @@ def benchmark_page(notebook: NotebookNode, executed: NotebookNode | None) -> Not
 
 
 def _is_for_a_learner(cell: NotebookNode) -> bool:
-    return cell.cell_type == "code" and bool(_RUNS_FOR_A_LEARNER.search(cell.source))
+    if cell.cell_type == "code":
+        return bool(_RUNS_FOR_A_LEARNER.search(cell.source))
+    return cell.source.startswith(EARNED)
 
 
 def _say(page: NotebookNode, executed: NotebookNode | None, more: str) -> None:
