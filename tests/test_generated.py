@@ -7,11 +7,11 @@ import nbformat
 import pytest
 
 from gqa_lib.course.manifest import find_lesson, lessons, outline, planned_lessons
-from grading import generated
 from grading.authoring import build as builder
+from grading.authoring import generated
+from grading.authoring.promises import empty_promises, lint_texts
 from grading.authoring.source import lesson_notebook, read_source, source_of
 from grading.nb.cells import CHECK, QUIZ, grade_id
-from grading.promises import empty_promises, lint_texts
 
 FOUR, SEVEN = find_lesson("04"), find_lesson("07")
 

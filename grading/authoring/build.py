@@ -23,14 +23,14 @@ from traitlets.config import Config
 from gqa_lib.course.manifest import Lesson, Planned, lessons, outline
 from gqa_lib.course.places import course_root
 from gqa_lib.learn.quiz.questions import all_questions
-from grading.generated import misplaced
 from grading.nb.cells import as_text
-from grading.promises import lint_texts
 from grading.quiz.bank import facts, lint_bank, load_bank
 from grading.quiz.marking import public_bank
 from grading.settings import nbgrader_config, source_directory
 
+from .generated import misplaced
 from .lint import lint_benchmark, lint_lesson
+from .promises import lint_texts
 from .source import (
     lesson_notebook,
     read_source,

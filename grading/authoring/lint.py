@@ -9,9 +9,9 @@ from nbformat import NotebookNode
 from gqa_lib.course.manifest import Lesson
 from gqa_lib.learn.exercises import all_exercises
 from grading.nb.cells import CHECK, QUIZ, grade_id, is_graded, is_solution
-from grading.promises import empty_promises
 from grading.quiz.marking import asked_count
 
+from .promises import empty_promises
 from .run import run_graded
 
 LONGEST_CODE, MEDIAN_CODE, MEDIAN_TEXT = 25, 8, 6

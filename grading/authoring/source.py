@@ -42,9 +42,7 @@ def lesson_notebook(lesson: Lesson) -> NotebookNode:
     Raises:
         ValueError: a cell that is generated is missing in its source, or written by hand.
     """
-    from grading.generated import (
-        expand,  # not in the students' copy, which reads other things from here
-    )
+    from .generated import expand
 
     notebook = read_source(source_of(lesson))
     notebook.cells = expand(lesson, notebook.cells)

@@ -11,10 +11,10 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from gqa_lib.course.manifest import Lesson, Planned, find_lesson, outline, terms
 from gqa_lib.learn.quiz.questions import DRAWN
+from grading.nb.cells import CHECK, QUIZ, grade_id
+from grading.quiz.marking import asked_count
 
-from .authoring.source import EARNED, MARK
-from .nb.cells import CHECK, QUIZ, grade_id
-from .quiz.marking import asked_count
+from .source import EARNED, MARK
 
 _HAND_WRITTEN = ("wrap_up(", "**Next:**", "**Key terms:**", "**Related lessons:**")
 _SHOWN_AGAIN = (
