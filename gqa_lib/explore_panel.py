@@ -23,6 +23,7 @@ from gqa_lib.explore import (
     table,
 )
 from gqa_lib.hardware import DATASHEET, Hardware
+from gqa_lib.heads import kv_head_choices
 
 _BYTES_PER_ELEMENT = {"float32": 4, "bfloat16": 2, "8-bit": 1, "4-bit": 0.5}
 _WIDE = {"style": {"description_width": "11em"}, "layout": {"width": "32em"}}
@@ -141,7 +142,7 @@ def _slider(description: str, options: list[int], value: int) -> widgets.Selecti
 
 def _offer_kv_heads(slider, num_heads: int, wanted: int) -> None:
     """Give the slider the divisors of num_heads, and set it to the largest up to `wanted`."""
-    options = [n for n in range(1, num_heads + 1) if num_heads % n == 0]
+    options = kv_head_choices(num_heads)
     if tuple(slider.options) != tuple(options):
         slider.options = options
     slider.value = max(n for n in options if n <= wanted)

@@ -6,7 +6,7 @@ import torch
 
 from gqa_lib.environment import environment
 from gqa_lib.hardware import pick_device
-from gqa_lib.kernels import BACKENDS, choose_backend
+from gqa_lib.kernels import BACKENDS, Call, choose_backend
 from gqa_lib.kernels.native import library
 
 _SHAPE = (1, 32, 8, 4096, 128)  # B, Hq, Hkv, S, D of the decoding step that is asked about
@@ -51,6 +51,6 @@ def _backends(place, dtype) -> str:
     name = str(dtype).removeprefix("torch.")
     lines = [f"\nOne new token in {name}, {Hq} query heads over {Hkv} KV heads of {S} keys:"]
     for backend in BACKENDS.values():
-        reason = backend.unsupported(q, k, k, True)
+        reason = backend.unsupported(Call(q, k, k))
         lines.append(f"  {backend.name:11} {f'no: {reason}' if reason else backend.summary}")
     return "\n".join([*lines, f"  auto        {choose_backend(q, k, k)}"])
