@@ -18,7 +18,6 @@ _SUBMODULES = (
     "learn",
     "measure",
     "plots",
-    "rope",
 )
 
 __all__ = ["__version__", *_SUBMODULES]
