@@ -10,6 +10,7 @@ from . import cost as cost
 from . import course as course
 from . import explore as explore
 from . import hardware as hardware
+from . import heads as heads
 from . import kernels as kernels
 from . import learn as learn
 from . import measure as measure

@@ -17,6 +17,7 @@ from types import ModuleType
 MOVED: dict[str, str] = {
     "gqa_lib.checkpoints": "gqa_lib.configs.checkpoints",
     "gqa_lib.environment": "gqa_lib.measure.environment",
+    "gqa_lib.rope": "gqa_lib.attention.rope",
     "gqa_lib.samples": "gqa_lib.measure.samples",
     "gqa_lib.hardware:matrix_products": "gqa_lib.measure.ceilings:matrix_products",
     "gqa_lib.hardware:measure_hardware": "gqa_lib.measure.ceilings:measure_hardware",

@@ -631,7 +631,7 @@ print(f"read while writing {N:,} tokens: {tokens_read:,} tokens, {tokens_read * 
 # %%
 from gqa_lib.attention import grouped_query_attention
 from gqa_lib.cache import KVCache as LibraryCache
-from gqa_lib.rope import rotate as library_rotate
+from gqa_lib.attention.rope import rotate as library_rotate
 
 def library_attention(q, k, v, cache):
     return grouped_query_attention(q, *cache.append(k, v))

@@ -3,7 +3,7 @@ import re
 import pytest
 import torch
 
-from gqa_lib.attention import GroupedQueryAttention, grouped_query_attention
+from gqa_lib.attention import GroupedQueryAttention, Rope, grouped_query_attention
 from gqa_lib.cache import KVCache
 from gqa_lib.kernels import attention_reference, available_backends
 
@@ -82,7 +82,7 @@ def oracle(layer, x, causal=True):
 
     q, k, v = heads(layer.q_proj), heads(layer.k_proj), heads(layer.v_proj)
     if layer.rope:
-        frequency = layer.rope_base ** (-torch.arange(D // 2, dtype=torch.float64) / (D // 2))
+        frequency = layer.rope.base ** (-torch.arange(D // 2, dtype=torch.float64) / (D // 2))
         angle = torch.outer(torch.arange(T, dtype=torch.float64), frequency).to(x.device)
         turn = torch.polar(torch.ones_like(angle), angle)
 
@@ -100,7 +100,8 @@ def oracle(layer, x, causal=True):
 @pytest.mark.parametrize("causal", [True, False])
 @torch.no_grad()
 def test_layer_equals_the_oracle(device, Hkv, rope, causal):
-    layer = GroupedQueryAttention(18, 6, Hkv, head_dim=4, rope=rope, rope_base=500.0, device=device)
+    rope = rope and Rope(4, base=500.0)
+    layer = GroupedQueryAttention(18, 6, Hkv, head_dim=4, rope=rope, device=device)
     x = torch.randn(2, 7, 18, device=device)
     assert_close(layer(x, causal=causal), oracle(layer, x, causal))
 

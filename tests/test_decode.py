@@ -3,13 +3,15 @@
 import pytest
 import torch
 
-from gqa_lib import kernels
 from gqa_lib.kernels import (
     BACKENDS,
+    Backend,
     attention_reference,
     available_decode_backends,
     choose_decode_backend,
     decode_attention,
+    dispatch,
+    tuned,
 )
 
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 3e-2, torch.float16: 4e-3}
@@ -91,7 +93,7 @@ def pieces_seen(monkeypatch, *call):
         seen.append((q.shape[0], k))
         return torch.zeros_like(q)
 
-    monkeypatch.setitem(BACKENDS, "note", kernels.Backend("note", note, "for a test"))
+    monkeypatch.setitem(BACKENDS, "note", Backend("note", note, "for a test"))
     decode_attention(*call, backend="note")
     return seen
 
@@ -134,16 +136,16 @@ def test_a_gpu_takes_triton_for_what_would_wait_for_lengths(monkeypatch):
 
     triton = BACKENDS["triton"]._replace(unsupported=lambda *call: None)
     monkeypatch.setitem(BACKENDS, "triton", triton)
-    monkeypatch.setattr(kernels, "_fastest_known", lambda *call: "another")
+    monkeypatch.setattr(tuned, "fastest_first", lambda call: iter(["fold_sdpa"]))
     for dtype, lengths, chosen in (
         (torch.bfloat16, None, "triton"),
-        (torch.float32, None, "another"),
+        (torch.float32, None, "fold_sdpa"),
         (torch.float32, torch.tensor([1, 2, 3]), "triton"),
     ):
         q, k, v = draw(dtype=dtype)
-        assert kernels._fastest_decode(q.as_subclass(OnGPU), k, v, lengths, None) == chosen
+        assert choose_decode_backend(q.as_subclass(OnGPU), k, v, lengths) == chosen
     monkeypatch.setitem(BACKENDS, "triton", triton._replace(unsupported=lambda *call: "missing"))
-    assert kernels._fastest_decode(q.as_subclass(OnGPU), k, v, lengths, None) == "another"
+    assert choose_decode_backend(q.as_subclass(OnGPU), k, v, lengths) == "fold_sdpa"
 
 
 def test_told_by_argument_or_environment(monkeypatch):
@@ -152,7 +154,7 @@ def test_told_by_argument_or_environment(monkeypatch):
     def note(backend):
         return backend._replace(fn=lambda *args: (ran.append(backend.name), backend.fn(*args))[1])
 
-    monkeypatch.setattr(kernels, "BACKENDS", {n: note(b) for n, b in BACKENDS.items()})
+    monkeypatch.setattr(dispatch, "BACKENDS", {n: note(b) for n, b in BACKENDS.items()})
     monkeypatch.setenv("GQA_BACKEND", "loop_sdpa")
     q, k, v = draw()
     assert choose_decode_backend(q, k, v) == "loop_sdpa"
@@ -168,7 +170,7 @@ def test_a_backend_that_reads_pages_itself_is_given_the_call_as_it_is(monkeypatc
         given.append(call)
         return call[0]
 
-    mine = kernels.Backend("mine", None, "a later kernel", decode=decode)
+    mine = Backend("mine", None, "a later kernel", decode=decode)
     monkeypatch.setitem(BACKENDS, "mine", mine)
     q, k, v = draw()
     k_pages, v_pages, table = paged(k, v, [13] * 3)
@@ -192,7 +194,7 @@ def test_wrong_shapes_dtypes_devices_and_ratios_are_errors_with_the_numbers():
     refused(r"v_cache \(3, 2, 12, 8\)", q, k, v[:, :, 1:])
     refused(r"k_cache \(2, 2, 13, 8\).*batch_size", q, k[1:], v[1:])
     refused(r"k_cache \(3, 2, 13, 7\).*head_dim", q, k[..., 1:], v[..., 1:])
-    refused(r"5 query heads cannot share 2 KV heads.*Cache 1, 5 KV heads", q[:, 1:], k, v)
+    refused(r"num_heads=5 is not divisible by num_kv_heads=2.*from 1, 5", q[:, 1:], k, v)
     refused(r"v_cache torch.float16 on cpu", q, k, v.half())
     refused(r"k_cache torch.float32 on meta", q, k.to("meta"), v.to("meta"))
 

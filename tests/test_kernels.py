@@ -4,16 +4,19 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from gqa_lib import kernels
 from gqa_lib.cache import KVCache
 from gqa_lib.kernels import (
     BACKENDS,
+    Backend,
+    Call,
     attend,
     attention_reference,
     available_backends,
     causal_mask,
     choose_backend,
+    dispatch,
     sdpa_operator,
+    tuned,
 )
 
 # Inputs are rounded to the dtype before the oracle sees them. fp32: sums of up to 64 terms. Half
@@ -283,15 +286,15 @@ def test_cpu_decode_folds_in_fp32(threads, Hkv):
 def test_cpu_decode_in_half_precision_multiplies_where_onednn_does(monkeypatch, threads, dtype):
     threads(1)
     for fast, expected in ((True, "fold_matmul"), (False, "fold_sdpa")):
-        monkeypatch.setattr(kernels, "_onednn_multiplies", lambda _, fast=fast: fast)
+        monkeypatch.setattr(tuned, "_onednn_multiplies", lambda _, fast=fast: fast)
         assert chosen(8, 2, 1, 64, dtype) == expected
-    monkeypatch.setattr(kernels, "_onednn_multiplies", lambda _: True)
+    monkeypatch.setattr(tuned, "_onednn_multiplies", lambda _: True)
     assert chosen(32, 1, 1, 64, dtype) == "fold_sdpa"  # 32 rows a KV head
 
 
 def test_onednn_is_asked_for_half_types_only():
-    assert kernels._onednn_multiplies(torch.float32) is False
-    assert kernels._onednn_multiplies(torch.bfloat16) in (True, False)
+    assert tuned._onednn_multiplies(torch.float32) is False
+    assert tuned._onednn_multiplies(torch.bfloat16) in (True, False)
 
 
 def test_cpu_decode_splits_long_keys_when_threads_outnumber_kv_heads(threads):
@@ -312,24 +315,24 @@ def test_decode_that_needs_gradients_is_never_split(threads):
 
 
 def test_cpu_prefill_skips_hidden_keys_and_short_chunks_fold(monkeypatch):
-    monkeypatch.setattr(kernels, "flash_takes", lambda *_: True)  # old torch: False
+    monkeypatch.setattr(Call, "flash", True)  # old torch: False
     assert chosen(8, 2, 64, 64) == "sdpa_gqa"
     assert chosen(8, 2, 64, 128) == "fold_sdpa"  # 256 rows
     assert chosen(8, 2, 65, 128) == "sdpa_gqa"
     assert chosen(8, 8, 64, 128) == "sdpa_gqa"  # nothing to share
     assert chosen(8, 2, 64, 64, causal=False) == "fold_sdpa"
-    monkeypatch.setattr(kernels, "flash_takes", lambda *_: False)
+    monkeypatch.setattr(Call, "flash", False)
     assert chosen(8, 2, 64, 64) == "loop_sdpa"
     assert chosen(8, 2, 65, 128) == "fold_sdpa"
 
 
 def test_gpu_takes_flash_or_a_way_that_does_not_expand(monkeypatch):
     def on_gpu(T, causal=True):
-        return kernels._fastest_known(*draw(1, 8, 2, T, 16, 8, device="meta"), causal)
+        return choose_backend(*draw(1, 8, 2, T, 16, 8, device="meta"), causal)
 
-    monkeypatch.setattr(kernels, "flash_takes", lambda *_: True)
+    monkeypatch.setattr(Call, "flash", True)
     assert {on_gpu(T) for T in (1, 3, 16)} == {"sdpa_gqa"}
-    monkeypatch.setattr(kernels, "flash_takes", lambda *_: False)
+    monkeypatch.setattr(Call, "flash", False)
     assert [on_gpu(T) for T in (1, 3, 16)] == ["fold_matmul", "fold_sdpa", "loop_sdpa"]
     assert on_gpu(16, causal=False) == "fold_sdpa"
 
@@ -350,7 +353,7 @@ def test_environment_overrides_auto_but_not_an_argument(monkeypatch):
     def note(backend):
         return backend._replace(fn=lambda *args: (ran.append(backend.name), backend.fn(*args))[1])
 
-    monkeypatch.setattr(kernels, "BACKENDS", {n: note(b) for n, b in BACKENDS.items()})
+    monkeypatch.setattr(dispatch, "BACKENDS", {n: note(b) for n, b in BACKENDS.items()})
     monkeypatch.setenv("GQA_BACKEND", "loop_sdpa")
     inputs = draw(2, 6, 2, 3, 7, 5)
     attend(*inputs)
@@ -370,7 +373,7 @@ def test_unknown_backend_is_an_error_that_names_the_choices(monkeypatch, by):
 
 
 def test_a_backend_can_be_registered(monkeypatch):
-    mine = kernels.Backend("mine", lambda q, k, v, causal: q + 1, "a later kernel")
+    mine = Backend("mine", lambda q, k, v, causal: q + 1, "a later kernel")
     monkeypatch.setitem(BACKENDS, "mine", mine)
     q, k, v = draw(2, 6, 2, 3, 7, 5)
     assert "mine" in available_backends(q, k, v)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from gqa_lib.rope import rotate
+from gqa_lib.attention import rotate
 
 
 def turn(x, positions, base=10000.0):

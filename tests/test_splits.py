@@ -2,7 +2,7 @@
 
 import pytest
 
-from gqa_lib.kernels.splits import MAX_PARTS, fewest_keys, plan_cut
+from gqa_lib.kernels.triton_splits import MAX_PARTS, fewest_keys, plan_cut
 
 SM = 132
 

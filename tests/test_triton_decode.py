@@ -13,7 +13,7 @@ import triton_cases
 from triton_cases import compile_case, far_apart, reasons, run_case
 
 from gqa_lib.kernels import triton_backend
-from gqa_lib.kernels.splits import fewest_keys
+from gqa_lib.kernels.triton_splits import fewest_keys
 
 pytestmark = pytest.mark.skipif(
     bool(triton_backend._missing()), reason=f"{triton_backend._missing()}"

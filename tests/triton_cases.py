@@ -143,12 +143,13 @@ def far_apart(device, dim, paged=False):
 
 def reasons(**changes):
     """Why the kernels refuse calls that a test changed from one they take."""
+    from gqa_lib.kernels import Call
     from gqa_lib.kernels.triton_backend import triton_unsupported
 
     shape = {"Hq": 4, "Hkv": 2, "T": 1, "D": 64, "dtype": torch.float32} | changes
     q = torch.zeros(1, shape["Hq"], shape["T"], shape["D"], dtype=shape["dtype"])
     k = torch.zeros(1, shape["Hkv"], 3, shape["D"], dtype=shape["dtype"])
-    return triton_unsupported(q, k, k, True)
+    return triton_unsupported(Call(q, k, k))
 
 
 class _NoGPU:

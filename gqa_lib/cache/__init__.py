@@ -1,5 +1,6 @@
 """Where K and V of past tokens are kept."""
 
 from .contiguous import KVCache
+from .protocol import Cache
 
-__all__ = ["KVCache"]
+__all__ = ["Cache", "KVCache"]

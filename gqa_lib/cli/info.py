@@ -4,7 +4,7 @@ from importlib import metadata
 
 import torch
 
-from gqa_lib.kernels import BACKENDS, choose_backend
+from gqa_lib.kernels import BACKENDS, Call, choose_backend
 from gqa_lib.kernels.native import library
 from gqa_lib.measure import environment, pick_device
 
@@ -50,6 +50,6 @@ def _backends(place, dtype) -> str:
     name = str(dtype).removeprefix("torch.")
     lines = [f"\nOne new token in {name}, {Hq} query heads over {Hkv} KV heads of {S} keys:"]
     for backend in BACKENDS.values():
-        reason = backend.unsupported(q, k, k, True)
+        reason = backend.unsupported(Call(q, k, k))
         lines.append(f"  {backend.name:11} {f'no: {reason}' if reason else backend.summary}")
     return "\n".join([*lines, f"  auto        {choose_backend(q, k, k)}"])

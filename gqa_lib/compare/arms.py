@@ -172,8 +172,8 @@ def _paged(batch_size, num_kv_heads, context, device):
 
 def _unbounded_splits(q, num_kv_heads, context):
     """Parts that fill the GPU whatever their partial results cost; None if that is no more."""
-    from gqa_lib.kernels.splits import fewest_keys, plan_cut
     from gqa_lib.kernels.triton_decode import device_limits
+    from gqa_lib.kernels.triton_splits import fewest_keys, plan_cut
 
     multiprocessors, _ = device_limits(q.device)
     bounded = fewest_keys(q.shape[1] // num_kv_heads, q.shape[3], q.itemsize)

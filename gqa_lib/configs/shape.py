@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from gqa_lib.heads import check_heads
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -57,13 +59,7 @@ class ModelConfig:
         for field in ("d_ff", "vocab_size", "kv_lora_rank", "rope_head_dim", "max_context"):
             if getattr(self, field) is not None:
                 _require_positive_int(self.name, field, getattr(self, field))
-        if self.num_heads % self.num_kv_heads:
-            divisors = [n for n in range(1, self.num_heads + 1) if self.num_heads % n == 0]
-            raise ValueError(
-                f"{self.name}: num_heads={self.num_heads} is not divisible by "
-                f"num_kv_heads={self.num_kv_heads}: each KV head must serve the same number of "
-                f"query heads. Choose num_kv_heads from {', '.join(map(str, divisors))}."
-            )
+        check_heads(self.num_heads, self.num_kv_heads, where=self.name)
         if (self.kv_lora_rank is None) != (self.rope_head_dim is None):
             raise ValueError(
                 f"{self.name}: kv_lora_rank={self.kv_lora_rank} with "

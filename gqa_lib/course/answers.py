@@ -14,6 +14,7 @@ IN_THE_SANDBOX = (
     "gqa_lib.course",
     "gqa_lib.course.answers",
     "gqa_lib.hardware",
+    "gqa_lib.heads",
     "gqa_lib.learn",
     "gqa_lib.learn.watch.*",
     "gqa_lib.measure.*",

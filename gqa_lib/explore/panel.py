@@ -14,6 +14,7 @@ import matplotlib.pyplot as plt
 from gqa_lib import plots
 from gqa_lib.configs import ModelConfig, all_models, from_hf_config
 from gqa_lib.hardware import DATASHEET, Hardware
+from gqa_lib.heads import kv_head_choices
 
 from .estimate import Estimate, alternatives, estimate
 from .figure import figure
@@ -136,7 +137,7 @@ def _slider(description: str, options: list[int], value: int) -> widgets.Selecti
 
 def _offer_kv_heads(slider, num_heads: int, wanted: int) -> None:
     """Give the slider the divisors of num_heads, and set it to the largest up to `wanted`."""
-    options = [n for n in range(1, num_heads + 1) if num_heads % n == 0]
+    options = kv_head_choices(num_heads)
     if tuple(slider.options) != tuple(options):
         slider.options = options
     slider.value = max(n for n in options if n <= wanted)

@@ -1,9 +1,15 @@
 """Which keys a query may attend to."""
 
 import torch
+from torch import Tensor
 
 
-def causal_mask(num_queries, num_keys, device=None):
+def causal_mask(
+    num_queries: int,
+    num_keys: int,
+    device: torch.device | str | None = None,
+    window: int | None = None,
+) -> Tensor:
     """Return the causal mask, aligned bottom-right: query i of T sees keys up to S - T + i.
 
     The last query sees every key, as it must when the keys before the new tokens come from a cache.
@@ -12,12 +18,15 @@ def causal_mask(num_queries, num_keys, device=None):
         num_queries: T, the new tokens.
         num_keys: S >= T, cached and new tokens.
         device: where the mask is made; None is torch's default device.
+        window: how many keys a query sees at most, itself included; None is all up to itself.
 
     Returns:
         (T, S) bool, True where a query may attend.
 
     Source: FlashAttention's README, section 2.1, aligns its mask like this, too. PyTorch's
-    `is_causal` is aligned to the top left instead, as its documentation shows.
+    `is_causal` is aligned to the top left instead, as its documentation shows. The window: Jiang
+    et al. 2023, "Mistral 7B" (arXiv 2310.06825), section 2.
     """
     everything = torch.ones(num_queries, num_keys, dtype=torch.bool, device=device)
-    return everything.tril(num_keys - num_queries)
+    mask = everything.tril(num_keys - num_queries)
+    return mask if window is None else mask.triu(num_keys - num_queries - window + 1)

@@ -1,10 +1,13 @@
 """Which operator PyTorch's scaled_dot_product_attention runs: it does not say unless asked."""
 
+from typing import Any
+
+from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 from torch.utils._python_dispatch import TorchDispatchMode
 
 
-def sdpa_operator(q, k, v, **kwargs):
+def sdpa_operator(q: Tensor, k: Tensor, v: Tensor, **kwargs: Any) -> str:
     """Return the name of the operator that `scaled_dot_product_attention` runs for this call.
 
     Args:

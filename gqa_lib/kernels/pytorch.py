@@ -1,27 +1,38 @@
 """Attention in plain PyTorch: several ways to share K and V among query heads, none expands them.
 
 Every function takes q (B, Hq, T, D) and k, v (B, Hkv, S, D) and returns (B, Hq, T, D). The
-`*_unsupported` functions beside them return why a backend must not run, or None.
+`*_unsupported` functions return why a backend must not run a call, or None.
 """
 
 import torch
-from torch.backends.cuda import SDPAParams, can_use_flash_attention
-from torch.nn.attention import SDPBackend
+from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from .call import Call
 from .mask import causal_mask
 
 
-def sdpa_gqa(q, k, v, causal=True):
+def sdpa_gqa(
+    q: Tensor, k: Tensor, v: Tensor, causal: bool = True, window: int | None = None
+) -> Tensor:
     """Attention by PyTorch's operator with its own `enable_gqa`."""
     T, S = q.shape[2], k.shape[2]
-    mask = None
-    # is_causal aligns top-left: with T < S the last query would not see the last keys.
-    if causal and 1 < T < S:
-        mask = _lower_right(T, S) if q.is_cuda else causal_mask(T, S, q.device)
+    mask, shared = None, q.shape[1] != k.shape[1]
+    if masked := _is_masked(T, S, causal, window):
+        flag = q.is_cuda and window is None
+        mask = _lower_right(T, S) if flag else causal_mask(T, S, q.device, window)
+    square = causal and T == S and not masked
     return scaled_dot_product_attention(
-        q, k, v, attn_mask=mask, is_causal=causal and T == S, enable_gqa=q.shape[1] != k.shape[1]
+        q, k, v, attn_mask=mask, is_causal=square, enable_gqa=shared
     )
+
+
+def _is_masked(T: int, S: int, causal: bool, window: int | None) -> bool:
+    """Whether PyTorch's causal flag says too little.
+
+    It aligns top-left: with T < S the last query would not see the last keys.
+    """
+    return causal and T > 1 and (T < S or window is not None)
 
 
 def _lower_right(T, S):
@@ -31,64 +42,63 @@ def _lower_right(T, S):
     return causal_lower_right(T, S)
 
 
-def sdpa_gqa_unsupported(q, k, v, causal):
-    if q.shape[1] == k.shape[1] or flash_takes(q, k, v, causal):
+def sdpa_gqa_unsupported(call: Call) -> str | None:
+    if call.R == 1 or call.flash:
         return None
     return "PyTorch would take its math path here, which expands K and V to every query head"
 
 
-def flash_takes(q, k, v, causal):
-    """Return whether PyTorch's flash kernel of q's device takes these heads as they are."""
-    if q.device.type == "cpu":
-        return torch._fused_sdp_choice(q, k, v, enable_gqa=True) == SDPBackend.FLASH_ATTENTION.value
-    # For 1 < T < S the causal flag is sdpa_gqa's bias, which asks PyTorch with is_causal=False.
-    square = causal and q.shape[2] == k.shape[2]
-    return q.is_cuda and can_use_flash_attention(SDPAParams(q, k, v, None, 0.0, square, True))
-
-
-def fold_sdpa(q, k, v, causal=True):
+def fold_sdpa(
+    q: Tensor, k: Tensor, v: Tensor, causal: bool = True, window: int | None = None
+) -> Tensor:
     """Attention with the R query heads of a KV head as R*T rows of one head: K is read once."""
     T, S = q.shape[2], k.shape[2]
     rows = fold(q, k)
     R = rows.shape[2] // T
-    mask = causal_mask(T, S, q.device).repeat(R, 1) if causal and T > 1 else None  # (R*T, S)
-    if R * T == 1 and q.device.type == "cpu" and q.dtype.itemsize == 2:
+    mask = causal_mask(T, S, q.device, window).repeat(R, 1) if causal and T > 1 else None
+    if R * T == 1 and q.is_cpu and q.dtype.itemsize == 2:
         # One row of half precision misses PyTorch's fast product: two rows take half the time.
         rows = rows.expand(-1, -1, 2, -1)
     out = scaled_dot_product_attention(rows, k, v, attn_mask=mask)[:, :, : R * T]
     return out.reshape(q.shape)  # (B, Hkv, R*T, D) -> (B, Hq, T, D)
 
 
-def fold(q, k):
+def fold(q: Tensor, k: Tensor) -> Tensor:
     """Return q as (B, Hkv, R*T, D): the rows that share a KV head, head after head."""
     return q.reshape(q.shape[0], k.shape[1], -1, q.shape[3])
 
 
-def fold_matmul(q, k, v, causal=True):
+def fold_matmul(
+    q: Tensor, k: Tensor, v: Tensor, causal: bool = True, window: int | None = None
+) -> Tensor:
     """Attention by two matrix products over folded rows, softmax in fp32 or better."""
     T, S = q.shape[2], k.shape[2]
     # Scaled before the product: scores of large keys would overflow fp16.
     scores = (fold(q, k) * q.shape[3] ** -0.5) @ k.mT  # (B, Hkv, R*T, S)
     if causal and T > 1:
-        hidden = ~causal_mask(T, S, q.device)
+        hidden = ~causal_mask(T, S, q.device, window)
         scores = scores.unflatten(2, (-1, T)).masked_fill(hidden, -torch.inf).flatten(2, 3)
     wide = torch.float64 if q.dtype == torch.float64 else torch.float32
     return (scores.softmax(-1, dtype=wide).to(q.dtype) @ v).view(q.shape)
 
 
-def loop_sdpa(q, k, v, causal=True):
+def loop_sdpa(
+    q: Tensor, k: Tensor, v: Tensor, causal: bool = True, window: int | None = None
+) -> Tensor:
     """Attention by R plain SDPA calls, each for one query head of every KV head."""
     T, S = q.shape[2], k.shape[2]
-    mask = causal_mask(T, S, q.device) if causal and 1 < T < S else None
+    masked = _is_masked(T, S, causal, window)
+    mask = causal_mask(T, S, q.device, window) if masked else None
+    square = causal and T == S and not masked
     members = q.unflatten(1, (k.shape[1], -1)).unbind(2)  # (B, Hq, T, D) -> R x (B, Hkv, T, D)
     outs = [
-        scaled_dot_product_attention(member, k, v, attn_mask=mask, is_causal=causal and T == S)
+        scaled_dot_product_attention(member, k, v, attn_mask=mask, is_causal=square)
         for member in members
     ]
     return torch.stack(outs, 2).flatten(1, 2)  # (B, Hkv, R, T, D) -> (B, Hq, T, D)
 
 
-def split_kv(q, k, v, causal=True):
+def split_kv(q: Tensor, k: Tensor, v: Tensor, causal: bool = True) -> Tensor:
     """Attention of one new token, keys split so that every thread has some (flash-decoding).
 
     Each part gives its own softmax-weighted output and log-sum-exp; the whole is their average
@@ -111,7 +121,7 @@ def split_kv(q, k, v, causal=True):
     return (out * weights).sum(1).to(q.dtype).view(q.shape)
 
 
-def num_splits(num_tasks):
+def num_splits(num_tasks: int) -> int:
     """Return in how many parts to cut the keys of each of `num_tasks` KV heads.
 
     Two parts for each thread, so that a late thread costs half its share.
@@ -119,15 +129,17 @@ def num_splits(num_tasks):
     return -(-2 * torch.get_num_threads() // num_tasks)
 
 
-def split_kv_unsupported(q, k, v, causal):
-    if q.device.type != "cpu":
+def split_kv_unsupported(call: Call) -> str | None:
+    if not call.on_cpu:
         return "it runs on the CPU only; GPU kernels split the keys themselves"
-    if q.shape[2] != 1:
-        return f"it is for one new token, not {q.shape[2]}"
-    if torch.is_grad_enabled() and any(t.requires_grad for t in (q, k, v)):
+    if call.T != 1:
+        return f"it is for one new token, not {call.T}"
+    if call.needs_grad:
         return "PyTorch has no gradient of the log-sum-exp it merges by"
-    if any(t.stride(-1) != 1 for t in (q, k, v)):
+    if not call.packed:
         return "PyTorch's CPU kernel needs the elements of a head next to each other"
-    if any(min(t.shape[:2]) > 1 and t.stride(0) != t.shape[1] * t.stride(1) for t in (k, v)):
+    if min(call.B, call.Hkv) > 1 and any(
+        t.stride(0) != call.Hkv * t.stride(1) for t in (call.k, call.v)
+    ):
         return "batch and heads of K and V do not merge into one dimension without a copy"
     return None

@@ -5,6 +5,9 @@ from functools import lru_cache
 from importlib import metadata
 
 import torch
+from torch import Tensor
+
+from .call import Call
 
 OLDEST = (3, 6)
 OLDEST_INTERPRETER = (3, 7, 1)  # before, its loops fail with numpy 2.4 and newer
@@ -12,41 +15,47 @@ DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 MAX_Q_PER_KV, MAX_HEAD_DIM = 64, 256
 
 
-def decode_by_triton(q, k, v, lengths=None, block_table=None):
+def decode_by_triton(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    lengths: Tensor | None = None,
+    block_table: Tensor | None = None,
+) -> Tensor:
     """Decode attention as in `gqa_lib.kernels.triton_decode`, imported now."""
     from .triton_decode import triton_decode
 
     return triton_decode(q, k, v, lengths, block_table)
 
 
-def attend_by_triton(q, k, v, causal=True):
+def attend_by_triton(q: Tensor, k: Tensor, v: Tensor, causal: bool = True) -> Tensor:
     """Attention of one new token, which sees every key whether causal or not."""
     return decode_by_triton(q, k, v)
 
 
-def triton_unsupported(q, k, v, causal):
-    """Return why the Triton kernels must not run this call, or None; k and v may be pages."""
-    if q.shape[2] != 1:
-        return f"it is for one new token, not {q.shape[2]}"
-    if q.shape[1] // k.shape[1] > MAX_Q_PER_KV or q.shape[3] > MAX_HEAD_DIM:
+def triton_unsupported(call: Call) -> str | None:
+    """Return why the Triton kernels must not run a call, or None; its k and v may be pages."""
+    if call.T != 1:
+        return f"it is for one new token, not {call.T}"
+    if call.R > MAX_Q_PER_KV or call.D > MAX_HEAD_DIM:
         return (
             f"its tile holds {MAX_Q_PER_KV} query heads of a KV head and {MAX_HEAD_DIM} channels, "
-            f"not {q.shape[1] // k.shape[1]} and {q.shape[3]}"
+            f"not {call.R} and {call.D}"
         )
-    if q.dtype not in DTYPES:
-        return f"it computes in {', '.join(map(str, DTYPES))}, not {q.dtype}"
-    if torch.is_grad_enabled() and any(t.requires_grad for t in (q, k, v)):
+    if call.dtype not in DTYPES:
+        return f"it computes in {', '.join(map(str, DTYPES))}, not {call.dtype}"
+    if call.needs_grad:
         return "it has no gradient"
-    return _missing() or (_no_gpu() if q.device.type != "cuda" else _old_gpu(q))
+    return _missing() or (_old_gpu(call) if call.on_cuda else _no_gpu())
 
 
-def interpreting():
+def interpreting() -> bool:
     """Return whether Triton's interpreter is asked for; Triton reads this when it is imported."""
     return os.environ.get("TRITON_INTERPRET") == "1"
 
 
 @lru_cache
-def _missing():
+def _missing() -> str | None:
     try:
         version = metadata.version("triton")
     except metadata.PackageNotFoundError:
@@ -56,12 +65,12 @@ def _missing():
     return None
 
 
-def _numbers(version):
+def _numbers(version: str) -> tuple[int, ...]:
     """(3, 7, 1) of "3.7.1+git1234"."""
     return tuple(int(part) for part in version.partition("+")[0].split(".") if part.isdigit())
 
 
-def _no_gpu():
+def _no_gpu() -> str | None:
     if not interpreting():
         return (
             "it runs on a GPU, or in Triton's interpreter when TRITON_INTERPRET=1 is in the "
@@ -77,8 +86,8 @@ def _no_gpu():
     return None
 
 
-def _old_gpu(q):
-    major, minor = torch.cuda.get_device_capability(q.device)
-    if q.dtype == torch.bfloat16 and major < 8:
+def _old_gpu(call: Call) -> str | None:
+    major, minor = torch.cuda.get_device_capability(call.device)
+    if call.dtype == torch.bfloat16 and major < 8:
         return f"Triton has no bfloat16 product for compute capability {major}.{minor}, under 8.0"
     return None

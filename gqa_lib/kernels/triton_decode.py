@@ -10,8 +10,8 @@ import torch
 import triton
 from triton.runtime.interpreter import InterpretedFunction
 
-from .splits import MAX_PARTS, fewest_keys, plan_cut
 from .triton_kernels import attend_part, merge_parts
+from .triton_splits import MAX_PARTS, fewest_keys, plan_cut
 
 LOG2_E = 1.4426950408889634
 MERGE_WIDTH = 64  # channels that a program of the second stage merges

@@ -14,8 +14,8 @@ from gqa_lib.learn.quiz.questions import DRAWN
 from grading.nb.cells import CHECK, QUIZ, grade_id
 from grading.quiz.marking import asked_count
 
-from .source import EARNED, MARK
-
+MARK = "generated"  # metadata of a source's cell that stands for cells generated in its place
+EARNED = "## What you earned"  # heading of the cell above the one that shows a learner's record
 _HAND_WRITTEN = ("wrap_up(", "**Next:**", "**Key terms:**", "**Related lessons:**")
 _SHOWN_AGAIN = (
     "Run this cell as it is. If no panel shows, write your answers here (`{show}`\n"

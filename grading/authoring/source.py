@@ -11,8 +11,8 @@ from gqa_lib.course.manifest import Lesson, anchor_of, terms
 from gqa_lib.course.places import course_root
 from grading.nb.cells import as_text, grade_id
 
-MARK = "generated"  # metadata of a source's cell that stands for cells generated in its place
-EARNED = "## What you earned"  # heading of the cell above the one that shows a learner's record
+from .generated import expand
+
 KERNEL = {
     "kernelspec": {
         "display_name": "Python 3 (ipykernel)",
@@ -42,8 +42,6 @@ def lesson_notebook(lesson: Lesson) -> NotebookNode:
     Raises:
         ValueError: a cell that is generated is missing in its source, or written by hand.
     """
-    from .generated import expand
-
     notebook = read_source(source_of(lesson))
     notebook.cells = expand(lesson, notebook.cells)
     _identified(notebook, lesson.slug)

@@ -6,7 +6,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from gqa_lib.course.manifest import Lesson
-from grading.authoring.source import EARNED
+from grading.authoring.generated import EARNED
 from grading.nb.cells import is_solution
 
 from .execute import MADE

@@ -230,13 +230,13 @@ import gqa_lib
 places = {os.path.dirname(gqa_lib.__file__), *sys.path, "/opt/gqa/environment"}
 for place in places:
     for name in (
-        "gqa_lib/attention.py",
-        "attention.py",
+        "gqa_lib/attention/layer.py",
+        "attention/layer.py",
         "kernels/reference.py",
         "gqa_lib/kernels/reference.py",
         "learn/exercises/lesson01.py",
         "grading/planted",
-        "lib/python3*/site-packages/gqa_lib/attention.py",
+        "lib/python3*/site-packages/gqa_lib/attention/layer.py",
     ):
         for path in glob.glob(os.path.join(place, name)):
             print("GOT IN", path)

@@ -4,14 +4,24 @@
 """
 
 import torch
+from torch import Tensor
 
-from ..decode import attend_pieces
+from ..call import Call
+from ..pieces import DecodeCall
 from .library import problem
 
 _DTYPES = (torch.float32, torch.bfloat16)
 
 
-def native_decode(q, k, v, causal=True, *, lengths=None, num_splits=0):
+def native_decode(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    causal: bool = True,
+    *,
+    lengths: Tensor | None = None,
+    num_splits: int = 0,
+) -> Tensor:
     """Attention of one new token per sequence; K and V are read once, by all threads.
 
     Args:
@@ -39,25 +49,27 @@ def native_decode(q, k, v, causal=True, *, lengths=None, num_splits=0):
     return torch.ops.gqa_native.decode(q, k, v, lengths, num_splits)
 
 
-def native_decode_cached(q, k_cache, v_cache, lengths, block_table):
+def native_decode_cached(
+    q: Tensor, k_cache: Tensor, v_cache: Tensor, lengths: Tensor | None, block_table: Tensor | None
+) -> Tensor:
     """Decode over a cache, as `decode_attention` has it; lengths are read here, pages gathered."""
     if block_table is not None:
-        return attend_pieces(native_decode, q, k_cache, v_cache, lengths, block_table)
+        return DecodeCall(q, k_cache, v_cache, lengths, block_table).attend(native_decode)
     return native_decode(q, k_cache, v_cache, lengths=lengths)
 
 
-def native_unsupported(q, k, v, causal):
-    """Return why `native_decode` must not run this call, or None."""
-    if q.device.type != "cpu":
+def native_unsupported(call: Call) -> str | None:
+    """Return why `native_decode` must not run a call, or None."""
+    if not call.on_cpu:
         return "it runs on the CPU only"
-    if q.shape[2] != 1:
-        return f"it is for one new token, not {q.shape[2]}"
-    if q.dtype not in _DTYPES:
-        return f"it takes float32 and bfloat16, not {str(q.dtype).removeprefix('torch.')}"
-    if q.shape[3] % 8:
-        return f"head_dim={q.shape[3]} is not a multiple of 8"
-    if any(t.stride(-1) != 1 for t in (q, k, v)):
+    if call.T != 1:
+        return f"it is for one new token, not {call.T}"
+    if call.dtype not in _DTYPES:
+        return f"it takes float32 and bfloat16, not {str(call.dtype).removeprefix('torch.')}"
+    if call.D % 8:
+        return f"head_dim={call.D} is not a multiple of 8"
+    if not call.packed:
         return "it needs the elements of a head next to each other"
-    if torch.is_grad_enabled() and any(t.requires_grad for t in (q, k, v)):
+    if call.needs_grad:
         return "it has no gradient"
     return problem()

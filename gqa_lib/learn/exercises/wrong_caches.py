@@ -1,15 +1,33 @@
 """The likely mistakes in a KV cache, as caches, each with its sentence for the learner."""
 
-from gqa_lib.cache import KVCache
+import torch
 
 
-class _Zeroed(KVCache):
-    """What the others begin with: memory that was never written holds zeros."""
+class _Zeroed:
+    """The lesson's cache, which the others change; memory that was never written holds zeros."""
 
-    def __init__(self, *sizes):
-        super().__init__(*sizes)
-        self._k.zero_()
-        self._v.zero_()
+    def __init__(
+        self, batch_size, num_kv_heads, max_seq_len, head_dim, dtype=torch.float32, device=None
+    ):
+        shape = (batch_size, num_kv_heads, max_seq_len, head_dim)
+        self._k, self._v = (torch.zeros(shape, dtype=dtype, device=device) for _ in range(2))
+        self.length = 0
+
+    @property
+    def nbytes(self):
+        return self._k.nbytes + self._v.nbytes
+
+    def reset(self):
+        self.length = 0
+
+    def append(self, k, v):
+        start, end, most = self.length, self.length + k.shape[2], self._k.shape[2]
+        if end > most:
+            raise ValueError(f"{end} tokens in a cache of {most}")
+        self._k[:, :, start:end] = k
+        self._v[:, :, start:end] = v
+        self.length = end
+        return self._k[:, :, :end], self._v[:, :, :end]
 
 
 class _WholeBuffer(_Zeroed):

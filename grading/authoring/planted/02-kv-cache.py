@@ -2810,6 +2810,6 @@ def rotate(x, positions):
 # %% wrong rotate: the library's
 # says: the library's own answer
 def rotate(x, positions):
-    from gqa_lib.rope import rotate as library_rotate
+    from gqa_lib.attention.rope import rotate as library_rotate
 
     return library_rotate(x, positions)

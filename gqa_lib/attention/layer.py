@@ -1,0 +1,171 @@
+"""Attention whose query heads share keys and values: as a function, and as a layer of a model."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from gqa_lib.cache import Cache
+from gqa_lib.heads import check_heads
+from gqa_lib.kernels import attend
+from gqa_lib.kernels.checks import check_attention
+
+from .rope import Rope
+
+
+def grouped_query_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    causal: bool = True,
+    *,
+    backend: str = "auto",
+    window: int | None = None,
+) -> Tensor:
+    """Return attention of q over k and v, each KV head shared by q_per_kv neighbouring query heads.
+
+    Query head h reads KV head h // q_per_kv: six over two read K0 K0 K0 K1 K1 K1. K and V are never
+    expanded to the query heads.
+
+    Args:
+        q: queries, (B, Hq, T, D).
+        k, v: keys and values, (B, Hkv, S, D), Hq divisible by Hkv.
+        causal: query i of T sees keys up to S - T + i, so S >= T.
+        backend: a name in `gqa_lib.kernels.BACKENDS`, or "auto" for the fastest known.
+        window: a query sees only the last `window` keys up to its own; None is all of them.
+
+    Returns:
+        (B, Hq, T, D) in q's dtype on q's device.
+
+    Raises:
+        ValueError: shapes, dtypes or devices do not fit together, or the backend cannot run them.
+
+    Source: Ainslie et al. 2023 (arXiv 2305.13245), section 2.2; with Hkv = 1, Shazeer 2019
+    (arXiv 1911.02150), section 3.
+    """
+    check_attention(q, k, v, causal, window)
+    return attend(q, k, v, causal, backend, window=window)
+
+
+class GroupedQueryAttention(nn.Module):
+    """Attention whose num_heads query heads share num_kv_heads keys and values.
+
+    num_kv_heads = num_heads is multi-head attention, num_kv_heads = 1 multi-query attention.
+
+    Args:
+        d_model: width of the model.
+        num_heads: query heads.
+        num_kv_heads: KV heads, a divisor of num_heads; None is num_heads.
+        head_dim: width of a head; None is d_model // num_heads.
+        rope: how queries and keys are turned by their positions: a `Rope`, which layers may share;
+            True is Rope(head_dim), False not at all.
+        bias: whether q_proj, k_proj and v_proj have one.
+        out_bias: whether o_proj has one.
+        qk_norm: whether each head's queries and keys are normalised, before they are turned.
+        norm_eps: what that adds to the mean square.
+        window: a token sees only the last `window` up to itself; None is all of them.
+        backend: a name in `gqa_lib.kernels.BACKENDS`, or "auto" for the fastest known.
+        device, dtype: of the weights.
+
+    Raises:
+        ValueError: num_kv_heads does not divide num_heads, num_heads does not divide d_model, or
+            rope is for another head_dim.
+
+    Source: Ainslie et al. 2023 (arXiv 2305.13245), section 2.2; the window: Jiang et al. 2023
+    (arXiv 2310.06825), section 2.
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        num_heads: int,
+        num_kv_heads: int | None = None,
+        *,
+        head_dim: int | None = None,
+        rope: Rope | bool = False,
+        bias: bool = False,
+        out_bias: bool = False,
+        qk_norm: bool = False,
+        norm_eps: float = 1e-6,
+        window: int | None = None,
+        backend: str = "auto",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ):
+        super().__init__()
+        self.num_heads = num_heads
+        self.num_kv_heads = num_heads if num_kv_heads is None else num_kv_heads
+        check_heads(num_heads, self.num_kv_heads)
+        self.head_dim = _head_dim(d_model, num_heads) if head_dim is None else head_dim
+        self.rope = _rope(rope, self.head_dim)
+        self.window, self.backend = window, backend
+        q_width, kv_width = num_heads * self.head_dim, self.num_kv_heads * self.head_dim
+        options = {"device": device, "dtype": dtype}
+        self.q_proj = nn.Linear(d_model, q_width, bias, **options)
+        self.k_proj = nn.Linear(d_model, kv_width, bias, **options)
+        self.v_proj = nn.Linear(d_model, kv_width, bias, **options)
+        self.o_proj = nn.Linear(q_width, d_model, out_bias, **options)
+        self.q_norm, self.k_norm = (
+            nn.RMSNorm(self.head_dim, norm_eps, device=device, dtype=dtype)
+            if qk_norm
+            else nn.Identity()
+            for _ in range(2)
+        )
+
+    def forward(
+        self,
+        x: Tensor,
+        cache: Cache | None = None,
+        causal: bool = True,
+        num_new: Sequence[int] | Tensor | None = None,
+    ) -> Tensor:
+        """Return the attention output for x, over the cached tokens as well if there is a cache.
+
+        Args:
+            x: (B, T, d_model), the new tokens.
+            cache: to which the new tokens are appended; positions continue from its lengths, and
+                keys are cached turned.
+            causal: whether a token sees only itself and those before it.
+            num_new: with a cache, how many of the T tokens each row has, (B,): its own first, then
+                padding. None is T for all.
+
+        Returns:
+            (B, T, d_model); what is there for padding means nothing.
+        """
+        q = self._split(self.q_proj(x))  # (B, Hq, T, D)
+        k, v = self._split(self.k_proj(x)), self._split(self.v_proj(x))  # (B, Hkv, T, D)
+        q, k = self.q_norm(q), self.k_norm(k)
+        if self.rope is not None:
+            T = x.shape[1]
+            positions = torch.arange(T, device="cpu") if cache is None else cache.positions(T)
+            q, k = self.rope.rotate(positions, q, k)
+        if cache is None:
+            out = grouped_query_attention(q, k, v, causal, backend=self.backend, window=self.window)
+        else:
+            cache.append(k, v, num_new)
+            out = cache.attend(q, self.backend, causal=causal, window=self.window)
+        return self.o_proj(out.transpose(1, 2).flatten(2))  # (B, Hq, T, D) -> (B, T, Hq*D)
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)  # (B, T, H*D) -> (B, H, T, D)
+
+
+def _head_dim(d_model: int, num_heads: int) -> int:
+    if d_model % num_heads:
+        raise ValueError(
+            f"d_model={d_model} is not divisible by num_heads={num_heads}: the heads would differ "
+            f"in width. Choose d_model={d_model // num_heads * num_heads or num_heads}, or pass "
+            "head_dim."
+        )
+    return d_model // num_heads
+
+
+def _rope(rope: Rope | bool, head_dim: int) -> Rope | None:
+    if isinstance(rope, bool):
+        return Rope(head_dim) if rope else None
+    if rope.head_dim != head_dim:
+        raise ValueError(
+            f"rope is for head_dim={rope.head_dim} and the layer's heads have {head_dim}: it would "
+            f"turn other pairs than the model was trained with. Pass Rope({head_dim}, ...)."
+        )
+    return rope

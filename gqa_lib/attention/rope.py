@@ -1,0 +1,165 @@
+"""Rotary position embedding: pairs of a head's elements turned by their token's position."""
+
+import torch
+from torch import Tensor
+
+from .rope_scaling import DynamicScaling, Scaling, magnitude, plain_frequencies
+
+FEWEST_POSITIONS = 1024  # in a table
+
+
+class Rope:
+    """Rotary position embedding with tables of cosines and sines, made once and grown if needed.
+
+    Args:
+        head_dim: D.
+        base: the slowest pair turns by about 1 / base per position.
+        scaling: how longer contexts than in training are reached; None is not at all.
+        rotary_dim: how many elements of a head turn, its first ones, an even number; None is all.
+
+    Raises:
+        ValueError: rotary_dim is odd or larger than the head.
+
+    Source: Su et al. 2021 (arXiv 2104.09864), section 3.2.2; see `rope_scaling` for the scalings.
+    """
+
+    def __init__(
+        self,
+        head_dim: int,
+        base: float = 10000.0,
+        scaling: Scaling | None = None,
+        rotary_dim: int | None = None,
+    ):
+        self.head_dim, self.base, self.scaling = head_dim, base, scaling
+        self.rotary_dim = head_dim if rotary_dim is None else rotary_dim
+        _check_even(self.rotary_dim, "head_dim" if rotary_dim is None else "rotary_dim")
+        if not 2 <= self.rotary_dim <= head_dim:
+            raise ValueError(
+                f"rotary_dim={self.rotary_dim} of head_dim={head_dim}: only elements that a head "
+                f"has can turn. Choose an even number from 2 to {head_dim}."
+            )
+        self._tables: dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor]] = {}
+
+    def rotate(self, positions: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Return queries, keys or both, turned.
+
+        Args:
+            positions: whole numbers from 0, (T,) or (B, T), cached tokens counted. On a GPU they
+                are waited for; a cache gives them on the CPU.
+            tensors: each (B, H, T, D), on one device.
+
+        Returns:
+            The tensors turned, in their own shapes and dtypes.
+
+        Raises:
+            ValueError: there is not one position for each token, or one is negative.
+        """
+        x = tensors[0]
+        _check_positions(x, positions)
+        smallest, largest = map(int, positions.aminmax())
+        if smallest < 0:
+            raise ValueError(
+                f"positions go down to {smallest}: the first token of a sequence is at 0. "
+                "Count positions from there, cached tokens included."
+            )
+        if isinstance(self.scaling, DynamicScaling) and largest >= self.scaling.trained_len:
+            cos, sin = self._beyond_training(self.scaling, positions, x)
+        else:
+            table = self._table(largest + 1, x)
+            at = positions.to(x.device, non_blocking=True)
+            cos, sin = table[0][at], table[1][at]  # (T, rotary_dim / 2) or (B, T, rotary_dim / 2)
+        cos, sin = _for_heads(cos, x), _for_heads(sin, x)
+        return tuple(_turn(x, cos, sin) for x in tensors)
+
+    def _table(self, num_positions: int, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Cosines and sines of so many positions or more, for tensors like x."""
+        key = x.device, _wide(x.dtype)
+        if key not in self._tables or len(self._tables[key][0]) < num_positions:
+            size = max(FEWEST_POSITIONS, 2 ** (num_positions - 1).bit_length())
+            frequencies = (
+                self.scaling.frequencies(self.base, self.rotary_dim)
+                if self.scaling
+                else plain_frequencies(self.base, self.rotary_dim)
+            )
+            positions = torch.arange(size, device="cpu")
+            with torch.inference_mode(False):  # the next call may be one of training
+                self._tables[key] = self._cos_sin(positions[:, None] * frequencies, x)
+        return self._tables[key]
+
+    def _beyond_training(
+        self, scaling: DynamicScaling, positions: Tensor, x: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Cosines and sines of these positions, with frequencies by the length of each row."""
+        positions = positions.cpu()
+        lengths = positions.amax(-1, keepdim=True) + 1  # (1,) or (B, 1)
+        frequencies = scaling.frequencies_at(lengths[..., None], self.base, self.rotary_dim)
+        return self._cos_sin(positions[..., None] * frequencies, x)
+
+    def _cos_sin(self, angles: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Cosines and sines of angles that are in float64, for tensors like x."""
+        scale, dtype = magnitude(self.scaling), _wide(x.dtype)
+        cos, sin = angles.cos() * scale, angles.sin() * scale
+        return cos.to(x.device, dtype), sin.to(x.device, dtype)
+
+
+def rotate(x: Tensor, positions: Tensor, base: float = 10000.0) -> Tensor:
+    """Return x with the pair (i, i + D/2) of each head turned by position * base^(-2i/D).
+
+    The two halves of D are paired, as Hugging Face's checkpoints expect (the paper pairs
+    neighbours). Angles are at least fp32: bf16 cannot tell position 257 from 256.
+
+    Args:
+        x: queries or keys, (..., T, D), D even.
+        positions: (T,), counted from the start of the sequence, cached tokens included; or (B, T)
+            with x (B, ..., T, D), where rows differ.
+        base: the slowest pair turns by about 1 / base per position.
+
+    Returns:
+        (..., T, D) in x's dtype.
+
+    Raises:
+        ValueError: D is odd, or there is not one position for each of the T tokens.
+
+    Source: Su et al. 2021 (arXiv 2104.09864), section 3.2.2.
+    """
+    _check_even(x.shape[-1], "head_dim")
+    _check_positions(x, positions)
+    D, wide = x.shape[-1], _wide(x.dtype)
+    pair = torch.arange(D // 2, device=x.device, dtype=wide)
+    angles = positions.to(x.device, wide)[..., None] * base ** (-2 * pair / D)  # (..., T, D/2)
+    return _turn(x, _for_heads(angles.cos(), x), _for_heads(angles.sin(), x))
+
+
+def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """x (..., T, D) with its first pairs turned, as many as there are cosines."""
+    turning, rest = x.tensor_split((2 * cos.shape[-1],), -1)
+    first, second = turning.to(cos.dtype).chunk(2, -1)  # 2 x (..., T, D/2) where all pairs turn
+    turned = torch.cat((first * cos - second * sin, second * cos + first * sin), -1).to(x.dtype)
+    return torch.cat((turned, rest), -1) if rest.shape[-1] else turned
+
+
+def _for_heads(table: Tensor, x: Tensor) -> Tensor:
+    """(B, T, pairs) with a place for each dimension of x between B and T; (T, pairs) has none."""
+    return table if table.dim() == 2 else table[(slice(None), *(None,) * (x.dim() - 3))]
+
+
+def _wide(dtype: torch.dtype) -> torch.dtype:
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def _check_even(size: int, name: str) -> None:
+    if size % 2:
+        raise ValueError(
+            f"{name}={size} is odd: RoPE turns pairs of elements, and one would be left over. "
+            f"Choose an even {name} such as {size + 1}."
+        )
+
+
+def _check_positions(x: Tensor, positions: Tensor) -> None:
+    T = x.shape[-2]
+    if positions.shape != (T,) and (x.dim() < 3 or positions.shape != (x.shape[0], T)):
+        raise ValueError(
+            f"positions has shape {tuple(positions.shape)} for T={T} tokens: each token is turned "
+            f"by its own position. Pass ({T},), such as torch.arange(start, start + {T}), or "
+            "(B, T) where rows differ."
+        )

@@ -1,0 +1,62 @@
+"""What attention asks of a KV cache."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from torch import Tensor
+
+
+class Cache(Protocol):
+    """Past tokens of one layer, B rows whose lengths may differ.
+
+    A forward pass asks for the new tokens' positions, appends their K and V and has their queries
+    attend. Where and in what form the past is kept is the cache's own business.
+
+    B batch, T new tokens, Hq query heads, Hkv KV heads, D elements of a head.
+    """
+
+    @property
+    def lengths(self) -> Tensor:
+        """Tokens of each row, (B,) int64 on the cache's device."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the cache occupies."""
+
+    def positions(self, num_new: int) -> Tensor:
+        """Return where the next `num_new` tokens of each row stand.
+
+        Returns:
+            (T,) if it is the same in all rows, else (B, T); int64 on the CPU, where it is known
+            without waiting for a GPU.
+        """
+
+    def append(self, k: Tensor, v: Tensor, num_new: Sequence[int] | Tensor | None = None) -> object:
+        """Take in the keys and values of new tokens.
+
+        Args:
+            k, v: (B, Hkv, T, D).
+            num_new: how many of the T tokens each row has, (B,), its own first and then padding,
+                which is not kept; None is T for all.
+        """
+
+    def attend(
+        self, q: Tensor, backend: str = "auto", *, causal: bool = True, window: int | None = None
+    ) -> Tensor:
+        """Return attention of the tokens appended last over all tokens of their rows.
+
+        Args:
+            q: their queries, (B, Hq, T, D).
+            backend: a name in `gqa_lib.kernels.BACKENDS`, or "auto" for the fastest known.
+            causal: a token sees itself and those before it, else all of its row.
+            window: it sees the last `window` of these only; None is all of them.
+
+        Returns:
+            (B, Hq, T, D), zeros for padding.
+        """
+
+    def reorder(self, index: Sequence[int] | Tensor) -> None:
+        """Let row b be what row index[b] was, as beam search does; index is (B,)."""
+
+    def truncate(self, length: int | Sequence[int] | Tensor) -> None:
+        """Forget all but the first `length` tokens of each row, one number or (B,)."""

@@ -1,0 +1,58 @@
+"""Which backend is fastest for a call: rules, those for the CPU measured on a few machines.
+
+None of the backends that are named here expands K and V.
+"""
+
+from collections.abc import Iterator
+
+import torch
+
+from .call import Call
+from .pieces import DecodeCall
+
+
+def fastest_first(call: Call) -> Iterator[str]:
+    """Yield the backends to try for a call, the fastest known first; the last runs anywhere."""
+    if call.on_cpu and call.T == 1:
+        yield from _cpu_decode(call)
+    # sdpa_gqa reads K and V once per query head, but leaves out keys that the mask hides. Its extra
+    # reads cost most where few rows use each key: those are folded, and K and V are read once.
+    elif call.on_cpu and call.T < call.R * call.T <= 256 and not call.square:
+        yield "fold_sdpa"
+    elif call.flash:
+        yield "sdpa_gqa"
+    elif call.T == 1:
+        yield "fold_matmul"  # SDPA without flash leaves each KV head to one GPU multiprocessor
+    else:
+        # Plain SDPA takes a causal flag and never computes what it hides. Folded rows need a mask,
+        # and with a mask every score is computed before some are hidden.
+        yield "loop_sdpa" if call.square else "fold_sdpa"
+
+
+def fastest_decode_first(call: DecodeCall) -> Iterator[str]:
+    """Yield the backends to try when decoding over a cache, like `fastest_first`.
+
+    On a GPU the kernel comes first that need not wait for lengths; its speed is not recorded yet.
+    """
+    if call.whole.on_cuda and (not call.in_one_piece or call.whole.dtype.itemsize == 2):
+        yield "triton"
+    yield from fastest_first(call.first)
+
+
+def _cpu_decode(call: Call) -> Iterator[str]:
+    # Faster than the others at every size tried, with AVX2 and AVX-512; not measured elsewhere.
+    if torch.backends.cpu.get_cpu_capability().startswith("AVX"):
+        yield "native"
+    idle_threads = call.B * call.Hkv < torch.get_num_threads()  # folding gives one a head
+    if idle_threads and call.k.nbytes + call.v.nbytes >= 2 * 2**20:
+        yield "split_kv"
+    yield "fold_matmul" if call.R <= 16 and _onednn_multiplies(call.dtype) else "fold_sdpa"
+
+
+def _onednn_multiplies(dtype: torch.dtype) -> bool:
+    """Return whether oneDNN multiplies this half type here; PyTorch's own loop is 10x slower."""
+    if dtype not in (torch.bfloat16, torch.float16) or not torch.backends.mkldnn.is_available():
+        return False
+    if dtype == torch.bfloat16:
+        return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.ops.mkldnn._is_mkldnn_fp16_supported()
