@@ -17,6 +17,7 @@ import nbformat
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect, sync_playwright
+from ports import free_port
 
 from gqa_lib.learn.manifest import Lesson
 from gqa_lib.learn.work import put_lessons
@@ -28,7 +29,7 @@ needs_chromium = pytest.mark.skipif(
     CHROMIUM is None, reason="Chromium is not installed (scripts/system-packages.sh installs it)"
 )
 SCREENSHOTS = Path(__file__).parents[1] / "build" / "screenshots"
-PATIENCE_MS = 120_000  # for whatever should show: two cores may be busy with other tests
+PATIENCE_MS = 300_000  # for whatever should show: two cores may be busy with other tests
 _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
@@ -69,10 +70,7 @@ class Desk:
     def __init__(self, folder: Path, *arguments: str):
         self.home, self.work = folder / "home", folder / "work"
         self.env = environment(folder)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = str(free.getsockname()[1])
-        lab = ["-m", "gqa_lib.cli", "lab", "--no-browser", "--port", port]
+        lab = ["-m", "gqa_lib.cli", "lab", "--no-browser", "--port", str(free_port())]
         self.log = folder / "lab.log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
@@ -80,7 +78,7 @@ class Desk:
             )
         self.address = self._address()
 
-    def _address(self, patience_s: float = 120) -> str:
+    def _address(self, patience_s: float = 300) -> str:
         """Return the address that was printed, once somebody answers there."""
         give_up = time.monotonic() + patience_s
         while time.monotonic() < give_up and self.process.poll() is None:
@@ -96,7 +94,7 @@ class Desk:
         """End the server, and with it its kernels."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(timeout=60)
+            self.process.wait(timeout=300)
 
 
 class Seen:

@@ -137,7 +137,7 @@ def test_what_a_hostile_submission_comes_to(number, attack, room, world):
     if attack.then == "honest" or number % EVERY == 0:
         assert honest_marks(room) == full_marks("attention")
     assert room.kind == "warm"
-    assert psutil.wait_procs(processes(room) - before, timeout=5)[1] == []
+    assert psutil.wait_procs(processes(room) - before, timeout=120)[1] == []
 
 
 def test_the_grader_keeps_nothing_of_what_it_graded(room):
@@ -151,7 +151,7 @@ def test_the_grader_keeps_nothing_of_what_it_graded(room):
 @pytest.mark.parametrize("title", COLD)
 def test_a_cold_kernel_gives_the_same_marks_and_no_more_away(title, cold, world):
     (attack,) = (one for one in attacks() if one.title == title)
-    attack = replace(attack, keys={"cell_s": "3"} | attack.keys | {"must": ""})  # other words
+    attack = replace(attack, keys=attack.keys | {"must": ""})  # other words
     assert wrong_about(attack, cold, world) == []
 
 

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from clocks import Clock
 
 from gqa_lib import environment as environment_module
 from gqa_lib import measure, samples
@@ -18,22 +19,6 @@ from gqa_lib.measure import (
     time_arms,
     write_jsonl,
 )
-
-
-class Clock:
-    """A clock that moves only when an arm says so."""
-
-    def __init__(self):
-        self.now = 0.0
-
-    def __call__(self):
-        return self.now
-
-    def arm(self, seconds):
-        def run(call):
-            self.now += seconds
-
-        return run
 
 
 @pytest.fixture
