@@ -37,6 +37,7 @@ def environment(folder: Path, **also: str) -> dict[str, str]:
     """Return what somebody's commands run with whose records and notebooks are under `folder`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GQA_")}
     return kept | {
+        "GQA_TIME_FACTOR": "20",
         "GQA_HOME": str(folder / "home"),
         "GQA_WORK": str(folder / "work"),
         "JUPYTER_CONFIG_DIR": str(folder / "jupyter"),  # no settings of whoever runs the tests

@@ -15,7 +15,6 @@ from gqa_lib.learn.quiz.questions import DRAWN
 from gqa_lib.measure import read_jsonl
 from grading.source import lesson_notebook
 
-
 PATIENCE_S = 3600  # it is not about time: two cores may be busy with other things
 
 

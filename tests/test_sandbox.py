@@ -76,6 +76,18 @@ def test_elsewhere_than_on_linux_it_says_so(fresh, monkeypatch):
         sandbox.check_sandbox()
 
 
+def test_a_slow_machine_gives_submissions_more_time(monkeypatch):
+    monkeypatch.delenv("GQA_TIME_FACTOR")
+    assert (Limits().cell_s, Limits().notebook_s) == (30, 150)
+    monkeypatch.setenv("GQA_TIME_FACTOR", "2.5")
+    assert (Limits().cell_s, Limits().notebook_s) == (75, 375)
+    assert Limits(cell_s=1).cell_s == 1
+    for wrong in ("much", "0", "-1", "nan", "inf"):
+        monkeypatch.setenv("GQA_TIME_FACTOR", wrong)
+        with pytest.raises(ValueError, match=f"GQA_TIME_FACTOR is '{wrong}'"):
+            Limits()
+
+
 needs_sandbox = pytest.mark.skipif(
     bool(sandbox.sandbox_problem()), reason=f"no sandbox here: {sandbox.sandbox_problem()}"
 )

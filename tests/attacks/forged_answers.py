@@ -206,7 +206,6 @@ def attention(q, k, v, causal=True):
 
 # %% do_execute of the kernel replaced
 # exercise: attention
-# cell_s: 3
 # must: name 'attention' is not defined
 kernel = getattr(get_ipython(), "kernel", None)
 
