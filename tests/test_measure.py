@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from clocks import Clock
 
 from gqa_lib import measure
 from gqa_lib.measure import (
@@ -19,22 +20,6 @@ from gqa_lib.measure import (
     write_jsonl,
 )
 from gqa_lib.measure import environment as environment_module
-
-
-class Clock:
-    """A clock that moves only when an arm says so."""
-
-    def __init__(self):
-        self.now = 0.0
-
-    def __call__(self):
-        return self.now
-
-    def arm(self, seconds):
-        def run(call):
-            self.now += seconds
-
-        return run
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Reads a lesson's percent-format source as a notebook that is the same on every run."""
 
 import hashlib
+import os
 import re
 from pathlib import Path
 
@@ -89,7 +90,9 @@ def write_if_changed(path: Path, text: str) -> None:
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    part = path.with_name(f".{path.name}.{os.getpid()}")  # others may be reading, or writing too
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
 
 
 def as_text(notebook: NotebookNode) -> str:
