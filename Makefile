@@ -2,9 +2,11 @@
 # PYTHON=/path/to/python3 and PIP_ARGS="..." are passed to the set-up.
 export PYTHON PIP_ARGS
 GQA := .venv/bin/gqa
-PYTEST := .venv/bin/python -m pytest
+# Tests run in as many processes as this, a file in one of them; 0 is this one, for a debugger.
+WORKERS := 2
+PYTEST := .venv/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help lab test test-all demo bench build site course site-tools tests lint
+.PHONY: help lab test test-all demo bench build site course site-tools tests lint generated checks
 
 help:
 	@echo "make lab       open the course in JupyterLab"
@@ -45,10 +47,14 @@ lint: tests
 	@.venv/bin/lint-imports --no-logo
 	@.venv/bin/mypy
 
-test: lint
+generated: tests
 	@$(GQA) build --check
+
+checks: # side by side
+	@$(MAKE) --no-print-directory -j 2 lint generated
+
+test: checks
 	@$(PYTEST) -m "not slow"
 
-test-all: lint
-	@$(GQA) build --check
+test-all: checks
 	@$(PYTEST)

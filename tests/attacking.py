@@ -10,12 +10,14 @@ Each cell of these files stands in for a student's cell of one exercise:
 
 `exercise` says whose tests grade it. `must` is a phrase that the student reads, `never` one that
 nobody does. `points` is what it earns, 0 unless given, or `all`. `cell_s` and `notebook_s` are
-limits of its own; `then: honest` wants an honest submission graded right after it. Three names tell
+limits of its own, from its cell on: what ends only by a limit has one, and all else has time enough
+on a busy machine. `then: honest` wants an honest submission graded right after it. Three names tell
 a cell what to aim at: SECRET_FILE is the path of a file of the instructor's, and the grader listens
 on PORT and ABSTRACT, a socket without a file.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,7 +36,9 @@ from grading.safe.pool import Room
 
 FOLDER = Path(__file__).parent / "attacks"
 KEYS = ("exercise", "must", "never", "points", "cell_s", "notebook_s", "then")
-SMALL = {"cell_s": 6, "notebook_s": 15, "memory_mb": 700, "scratch_mb": 16, "file_mb": 8}
+PATIENCE_S = 300
+SMALL = {"cell_s": PATIENCE_S, "notebook_s": 4 * PATIENCE_S}
+SMALL |= {"memory_mb": 700, "scratch_mb": 16, "file_mb": 8}
 _CELL = re.compile(r"^# %% (.+)\n((?:# (?:" + "|".join(KEYS) + r"): .+\n)*)", re.MULTILINE)
 
 
@@ -120,13 +124,31 @@ def grade(source: str, exercise: str, room: Room, limits: Limits, canary: str = 
     cells = _notebook(exercise, source)
     for cell in cells:
         cell.source += f"\ncanary = {canary!r}" if cell.kind == TEST and canary else ""
-    grade_notebook(cells, room, limits)
+    since = _Since(limits)
+    grade_notebook(since.watched(cells, source), room, since)
     errors = [
         _texts(out) for cell in cells if cell.kind == TEST for out in cell.outputs if _bad(out)
     ]
     read = "\n".join(_texts(output) for cell in cells for output in cell.outputs)
     marks = sum(_mark(cell) for cell in cells if cell.kind == TEST)
     return Graded(marks, " ".join(read.split()), " ".join(" ".join(errors[:1]).split()))
+
+
+class _Since:
+    """Limits of which that of a cell holds from a submission's own cell on."""
+
+    def __init__(self, limits: Limits):
+        self._limits, self.cell_s = limits, PATIENCE_S
+
+    def __getattr__(self, name: str):
+        return getattr(self._limits, name)
+
+    def watched(self, cells: list[Cell], source: str) -> Iterator[Cell]:
+        """Yield the cells as they are run."""
+        for cell in cells:
+            if cell.kind == ANSWER and cell.source == source:
+                self.cell_s = self._limits.cell_s
+            yield cell
 
 
 def honest(exercise: str) -> str:

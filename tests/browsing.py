@@ -17,6 +17,7 @@ import nbformat
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect, sync_playwright
+from ports import free_port
 
 from gqa_lib.course.manifest import Lesson
 from gqa_lib.learn.guide.work import put_lessons
@@ -28,7 +29,7 @@ needs_chromium = pytest.mark.skipif(
     CHROMIUM is None, reason="Chromium is not installed (scripts/system-packages.sh installs it)"
 )
 SCREENSHOTS = Path(__file__).parents[1] / "build" / "screenshots"
-PATIENCE_MS = 120_000  # for whatever should show: two cores may be busy with other tests
+PATIENCE_MS = 300_000  # for whatever should show: two cores may be busy with other tests
 _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
@@ -36,6 +37,7 @@ def environment(folder: Path, **also: str) -> dict[str, str]:
     """Return what somebody's commands run with whose records and notebooks are under `folder`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GQA_")}
     return kept | {
+        "GQA_TIME_FACTOR": "20",
         "GQA_HOME": str(folder / "home"),
         "GQA_WORK": str(folder / "work"),
         "JUPYTER_CONFIG_DIR": str(folder / "jupyter"),  # no settings of whoever runs the tests
@@ -69,10 +71,7 @@ class Desk:
     def __init__(self, folder: Path, *arguments: str):
         self.home, self.work = folder / "home", folder / "work"
         self.env = environment(folder)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = str(free.getsockname()[1])
-        lab = ["-m", "gqa_lib.cli", "lab", "--no-browser", "--port", port]
+        lab = ["-m", "gqa_lib.cli", "lab", "--no-browser", "--port", str(free_port())]
         self.log = folder / "lab.log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
@@ -80,7 +79,7 @@ class Desk:
             )
         self.address = self._address()
 
-    def _address(self, patience_s: float = 120) -> str:
+    def _address(self, patience_s: float = 300) -> str:
         """Return the address that was printed, once somebody answers there."""
         give_up = time.monotonic() + patience_s
         while time.monotonic() < give_up and self.process.poll() is None:
@@ -96,7 +95,7 @@ class Desk:
         """End the server, and with it its kernels."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(timeout=60)
+            self.process.wait(timeout=300)
 
 
 class Seen:

@@ -1,11 +1,52 @@
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 from gqa_lib.course.variables import VARIABLES
 
+# These take longest: with several workers they begin first, and none is waited for at the end.
+LONG = ("test_notebooks",)
+OWN_FOLDERS = ("GQA_HOME", "GQA_WORK", "IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR")
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+
+
+def pytest_collection_modifyitems(items):
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: item.path.stem not in LONG)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_environment(tmp_path_factory):
+    """No records and settings of whoever runs the tests, and none that two workers share."""
+    folder = tmp_path_factory.mktemp("own")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in OWN_FOLDERS:
+            patch.setenv(name, str(folder / name.lower()))
+        patch.setenv("GQA_TIME_FACTOR", "20")  # a busy machine is no fault of a submission
+        yield
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory):
+    """Make a folder once, whichever of several workers comes first; the others wait for it."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+
+    def folder(name, make) -> Path:
+        place = shared / f"once-{name}"
+        with FileLock(f"{place}.lock"):
+            if not place.exists():
+                part = shared / f"part-{name}"
+                make(part)
+                part.rename(place)
+        return place
+
+    return folder
 
 
 @pytest.fixture(params=DEVICES)
@@ -20,23 +61,24 @@ def _seed():
 
 @pytest.fixture(autouse=True)
 def _no_override(monkeypatch, tmp_path):
-    for name in VARIABLES:
+    for name in VARIABLES.keys() - {*OWN_FOLDERS, "GQA_TIME_FACTOR"}:
         monkeypatch.delenv(name, raising=False)
     # No operator that was built on this machine: tests that want one build it.
     monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path / "no-extensions"))
 
 
 @pytest.fixture(scope="session")
-def empty_classroom(tmp_path_factory):
+def empty_classroom(once):
     """The folder of a classroom where an assignment is released and nobody has handed in."""
     from classroom import Classroom
 
-    root = tmp_path_factory.mktemp("empty-classroom")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GQA_HOME", str(root))
-        patch.delenv("GQA_EXCHANGE", raising=False)
-        Classroom(root)
-    return root
+    def make(root):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("GQA_HOME", str(root))
+            patch.delenv("GQA_EXCHANGE", raising=False)
+            Classroom(root)
+
+    return once("classroom", make)
 
 
 @pytest.fixture
@@ -50,17 +92,18 @@ def room(tmp_path, monkeypatch, empty_classroom):
 
 
 @pytest.fixture(scope="session")
-def extensions(tmp_path_factory):
+def extensions(once):
     """The folder of a build made for these tests: ten seconds of work, once."""
     if shutil.which("c++") is None:
         pytest.skip("there is no C++ compiler (c++) to build the native operator with")
     from gqa_lib.kernels.native.compile import build
 
-    root = tmp_path_factory.mktemp("extensions")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TORCH_EXTENSIONS_DIR", str(root))
-        build()
-    return root
+    def make(root):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TORCH_EXTENSIONS_DIR", str(root))
+            build()
+
+    return once("extensions", make)
 
 
 @pytest.fixture

@@ -38,6 +38,7 @@ COLD = (  # one of each kind, in a Jupyter kernel of its own
     "leaves at once",
     "stops itself",
 )
+ENDLESS_IF_COLD = ("forges what its cell put out",)
 EVERY = 10  # attacks, then an honest submission
 
 
@@ -137,7 +138,7 @@ def test_what_a_hostile_submission_comes_to(number, attack, room, world):
     if attack.then == "honest" or number % EVERY == 0:
         assert honest_marks(room) == full_marks("attention")
     assert room.kind == "warm"
-    assert psutil.wait_procs(processes(room) - before, timeout=5)[1] == []
+    assert psutil.wait_procs(processes(room) - before, timeout=120)[1] == []
 
 
 def test_the_grader_keeps_nothing_of_what_it_graded(room):
@@ -151,7 +152,8 @@ def test_the_grader_keeps_nothing_of_what_it_graded(room):
 @pytest.mark.parametrize("title", COLD)
 def test_a_cold_kernel_gives_the_same_marks_and_no_more_away(title, cold, world):
     (attack,) = (one for one in attacks() if one.title == title)
-    attack = replace(attack, keys={"cell_s": "3"} | attack.keys | {"must": ""})  # other words
+    limits = {"cell_s": "3"} if title in ENDLESS_IF_COLD else {}
+    attack = replace(attack, keys=limits | attack.keys | {"must": ""})  # other words
     assert wrong_about(attack, cold, world) == []
 
 

@@ -67,12 +67,41 @@ def test_a_bad_end_is_a_record(code, status, said, notebook, tmp_path):
 
 
 def test_a_timeout_ends_everything_the_run_started(notebook, tmp_path):
-    code = "import subprocess; subprocess.Popen(['sleep', '4321']); import time; time.sleep(4321)"
-    record = bench.run_one(notebook(code), {}, tmp_path, timeout_s=8)
-    assert record["status"] == "timeout"
-    time.sleep(0.5)
-    left = [p for p in psutil.process_iter(["cmdline"]) if "4321" in (p.info["cmdline"] or [])]
-    assert left == []
+    """By its clock the time is over once the notebook and what it started go on for ever."""
+    told = tmp_path / "told"
+    code = (
+        "import os, pathlib, subprocess, time\n"
+        "also = subprocess.Popen(['sleep', '4321'])\n"
+        f"part = pathlib.Path({str(told)!r} + '.part')\n"
+        "part.write_text(f'{os.getpid()} {also.pid}')\n"
+        f"part.rename({str(told)!r})\n"
+        "time.sleep(4321)"
+    )
+    record = bench.run_one(
+        notebook(code), {}, tmp_path, timeout_s=8, clock=lambda: 9.0 if told.exists() else 0.0
+    )
+    assert (record["status"], record["error"]) == ("timeout", "not done after 8 s")
+    assert record["wall_s"] == 9
+    for pid in map(int, told.read_text().split()):
+        assert ended(pid)
+
+
+def ended(pid, patience_s=120):
+    """Wait until a process is gone, or is but an entry that nobody has taken note of."""
+    give_up = time.monotonic() + patience_s
+    try:
+        while psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+            if time.monotonic() > give_up:
+                return False
+            time.sleep(0.05)
+    except psutil.NoSuchProcess:
+        pass
+    return True
+
+
+def test_a_run_in_time_is_not_stopped(notebook, tmp_path):
+    record = bench.run_one(notebook(WRITE), {}, tmp_path, timeout_s=8, clock=lambda: 0.0)
+    assert (record["status"], record["wall_s"]) == ("ok", 0)
 
 
 @pytest.mark.parametrize(

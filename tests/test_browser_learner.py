@@ -219,7 +219,7 @@ def test_a_lesson_is_handed_in_graded_and_its_score_shown(page, desk):
     assert serious(end.locator(".jp-OutputArea")) == []
 
 
-def wait_for_release(desk: Desk, patience_s: float = 240) -> None:
+def wait_for_release(desk: Desk, patience_s: float = 900) -> None:
     """Wait until the lessons are in the exchange, where `gqa lab` puts them once it runs."""
     outbound = desk.home / "exchange" / "gqa" / "outbound"
     give_up = time.monotonic() + patience_s

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from clocks import Clock
 
 from gqa_lib.compare import arms as arms_module
 from gqa_lib.compare import table, timing
@@ -18,7 +19,8 @@ def tensors(point=SMALL, num_heads=8):
 
 
 def timed(points, arms, **options):
-    options = {"rounds": 2, "budget_s": 0.0, "rotate": False, "hopeless": 1e9} | options
+    """Time arms by a clock that gives each call a second, unless it says otherwise."""
+    options = {"rounds": 2, "budget_s": 0.0, "rotate": False, "clock": Clock(tick=1)} | options
     return time_points(points, 8, torch.float32, CPU, arms, **options)
 
 
@@ -56,53 +58,43 @@ def test_passes_that_read_take_turns_too():
     assert all(row["bytes"] >= 2**27 for row in reads)
 
 
-@pytest.fixture
-def told(monkeypatch):
-    """One call takes as many seconds as its function says, else one."""
-    monkeypatch.setattr(timing, "_one_call_s", lambda fn, q, buffer: getattr(fn, "seconds", 1.0))
+def test_wrong_slow_failing_and_unwanted_arms_are_not_timed_and_say_why():
+    clock = Clock(tick=1)
 
-
-def test_wrong_slow_failing_and_unwanted_arms_are_not_timed_and_say_why(told):
     def some(point, q, k, v):
         right = peer_arms(q, point.num_kv_heads, compiled=False)["sdpa"]
-
-        def slow(q, k, v):
-            return right(q, k, v)
-
-        slow.seconds = 4.0
-
         return {
             "right": right,
-            "slow": slow,
+            "slow": clock.arm(3, right),
             "wrong": lambda q, k, v: 1.01 * right(q, k, v),
             "fails": lambda q, k, v: right(q, k),
             "unwanted": right,
         }
 
-    rows = timed([SMALL], some, hopeless=3, skip={"unwanted": "it was said"})
+    rows = timed([SMALL], some, hopeless=3, skip={"unwanted": "it was said"}, clock=clock)
     reasons = {row["arm"]: row.get("reason", "") for row in rows if row["kind"] == "arm"}
     assert reasons["right"] == ""
-    assert "times the fastest arm's" in reasons["slow"]
+    assert "over 3 times the fastest arm's" in reasons["slow"]
+    assert next(row["times_the_fastest"] for row in rows if row["arm"] == "slow") == 4
     assert "wrong by 0.01" in reasons["wrong"]
     assert "TypeError" in reasons["fails"]
     assert "it was said" in reasons["unwanted"]
     assert {row["arm"] for row in rows if row["kind"] == "sample"} == {"right"}
 
 
-def test_the_fastest_peer_is_timed_however_slow_it_is():
+def test_the_choice_and_the_fastest_peer_are_timed_however_slow_they_are(monkeypatch):
+    clock = Clock(tick=1)
+    monkeypatch.setattr(timing, "own_arm", lambda q, k, v: "own")
+
     def ours_and_peers(point, q, k, v):
-        made = every_arm(point, q, k, v)
+        right = peer_arms(q, point.num_kv_heads, compiled=False)["sdpa"]
+        slow = {"own": 30, "other": 30, "sdpa_flash": 20, "fold_sdpa": 10}
+        return {"quick": right} | {name: clock.arm(s, right) for name, s in slow.items()}
 
-        def slow(q, k, v):
-            torch.randn(512, 512) @ torch.randn(512, 512)
-            return made["sdpa"](q, k, v)
-
-        return {"quick": made["sdpa"]} | dict.fromkeys(("sdpa_flash", "fold_sdpa"), slow)
-
-    rows = timed([SMALL], ours_and_peers, hopeless=1.5)
+    rows = timed([SMALL], ours_and_peers, hopeless=1.5, clock=clock)
     sampled = {row["arm"] for row in rows if row["kind"] == "sample"}
-    assert "quick" in sampled
-    assert sampled & set(PEERS)
+    assert sampled == {"quick", "own", "fold_sdpa"}
+    assert {row["value"] for row in rows if row.get("arm") == "own" and "value" in row} == {31}
 
 
 def test_an_arm_that_gives_nan_is_wrong():

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from clocks import Clock
 
 from gqa_lib.hardware import DATASHEET, Hardware, datasheet
 from gqa_lib.measure import ceilings, measure_hardware, pick_device
@@ -95,14 +96,20 @@ def test_disturbed_samples_give_their_tenth_percentile_and_say_so():
     assert how == "tenth percentile of 15 disturbed samples"
 
 
-def test_the_ceiling_is_the_arm_that_does_most_per_second(monkeypatch):
+def test_the_ceiling_is_the_arm_that_does_most_per_second():
     """The longer call may be the faster one: what counts is work over time."""
-    samples = rows("short", [1.0] * 5) + rows("long", [3.0] * 5)
-    monkeypatch.setattr(ceilings, "time_arms", lambda arms, **_: samples)
-    arms = dict.fromkeys(("short", "long"))
-    rate, how = ceilings._best_rate(arms, {"short": 10.0, "long": 60.0}, "cpu", 0)
+    clock = Clock()
+    arms = {"short": clock.arm(1.0), "long": clock.arm(3.0)}
+    rate, how = ceilings._best_rate(arms, {"short": 10.0, "long": 60.0}, "cpu", 30, clock)
     assert rate == 20.0
-    assert how.startswith("long (median of 5 ")
+    assert how.startswith("long (")
+
+
+def test_the_time_to_spend_is_by_the_clock_that_is_given():
+    clock, calls = Clock(), []
+    arms = {"a": clock.arm(1.0, calls.append)}
+    ceilings._best_rate(arms, {"a": 1.0}, "cpu", 30, clock)
+    assert len(calls) == 30 + 1  # with the round that the time ran out in
 
 
 def test_read_passes_read_what_they_say(monkeypatch):
@@ -121,12 +128,15 @@ def test_buffers_outgrow_a_large_cache(monkeypatch):
 
 @pytest.mark.parametrize(("bfloat16_s", "tried"), [(3e-3, 4), (40e-3, 2)])
 def test_a_dtype_the_cpu_has_no_instructions_for_is_not_its_ceiling(monkeypatch, bfloat16_s, tried):
-    def timed(arms, **_):
-        return [r for a in arms for r in rows(a, [bfloat16_s if "bfloat16" in a else 1e-3])]
+    clock, threads, products = Clock(), torch.get_num_threads(), ceilings._products
 
-    monkeypatch.setattr(ceilings, "time_arms", timed)
-    threads = torch.get_num_threads()
-    arms, flops = ceilings.matrix_products(torch.device("cpu"), torch.bfloat16)
+    def by_the_clock(kinds, sizes, device):
+        arms, flops = products(kinds, sizes, device)
+        assert torch.get_num_threads() == (1 if sizes == (256,) else threads)
+        return {a: clock.arm(bfloat16_s if "bfloat16" in a else 1e-3) for a in arms}, flops
+
+    monkeypatch.setattr(ceilings, "_products", by_the_clock)
+    arms, flops = ceilings.matrix_products(torch.device("cpu"), torch.bfloat16, clock)
     assert len(arms) == tried
     assert sum("float32" in arm for arm in arms) == 2
     assert sorted(flops.values())[0] == 2 * 1024**3

@@ -6,6 +6,7 @@ from importlib import import_module
 
 import numpy as np
 import pytest
+from clocks import Clock
 
 from gqa_lib.measure import (
     environment,
@@ -21,22 +22,6 @@ from gqa_lib.measure import (
 )
 
 environment_module = import_module("gqa_lib.measure.environment")  # its function has that name, too
-
-
-class Clock:
-    """A clock that moves only when an arm says so."""
-
-    def __init__(self):
-        self.now = 0.0
-
-    def __call__(self):
-        return self.now
-
-    def arm(self, seconds):
-        def run(call):
-            self.now += seconds
-
-        return run
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import csv
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,7 @@ from grading.nb.cells import read_notebook
 from grading.settings import nbgrader_config
 
 LESSON = find_lesson("01")
+PATIENCE_S = 300  # with a server, where two cores may be busy with other things
 NBGRADER = Path(sys.executable).parent / "nbgrader"
 
 
@@ -71,15 +73,15 @@ def server():
         wait_for(place, postgres)
         yield f"postgresql+psycopg://gqa@/postgres?host={place}"
     finally:
-        postgres.terminate()
-        postgres.wait(timeout=30)
+        postgres.send_signal(signal.SIGINT)  # it ends although somebody may still be connected
+        postgres.wait(timeout=PATIENCE_S)
         shutil.rmtree(place)
 
 
 def wait_for(place, postgres):
     import psycopg
 
-    give_up = time.monotonic() + 60
+    give_up = time.monotonic() + PATIENCE_S
     while True:
         try:
             return psycopg.connect(host=str(place), user="gqa", dbname="postgres").close()

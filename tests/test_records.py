@@ -26,7 +26,7 @@ def run(*arguments, **environment):
 @pytest.mark.skipif(bool(triton_backend._missing()), reason=f"{triton_backend._missing()}")
 def test_a_dry_run_goes_through_every_step_and_is_no_record(tmp_path):
     out = tmp_path / "record.jsonl"
-    done = run("--dry-run", "--tile", "16,4,2", "--out", out)
+    done = run("--dry-run", "--minutes", 90, "--tile", "16,4,2", "--out", out)
     assert done.returncode == 0, done.stderr
     assert "DRY RUN" in done.stdout
     rows = read_jsonl(out)

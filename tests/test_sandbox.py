@@ -64,7 +64,7 @@ def test_own_code_is_graded_in_the_open_where_bubblewrap_is_missing(fresh, tmp_p
     try:
         assert room.kind == "open"
         student = room.student(Limits())
-        assert student.run_cell("print(6 * 7)", 20)[0]["text"] == "42\n"
+        assert student.run_cell("print(6 * 7)", 300)[0]["text"] == "42\n"
         student.close()
     finally:
         room.close()
@@ -74,6 +74,18 @@ def test_elsewhere_than_on_linux_it_says_so(fresh, monkeypatch):
     monkeypatch.setattr(sandbox.sys, "platform", "darwin")
     with pytest.raises(sandbox.NoSandbox, match="needs Linux"):
         sandbox.check_sandbox()
+
+
+def test_a_slow_machine_gives_submissions_more_time(monkeypatch):
+    monkeypatch.delenv("GQA_TIME_FACTOR")
+    assert (Limits().cell_s, Limits().notebook_s) == (30, 150)
+    monkeypatch.setenv("GQA_TIME_FACTOR", "2.5")
+    assert (Limits().cell_s, Limits().notebook_s) == (75, 375)
+    assert Limits(cell_s=1).cell_s == 1
+    for wrong in ("much", "0", "-1", "nan", "inf"):
+        monkeypatch.setenv("GQA_TIME_FACTOR", wrong)
+        with pytest.raises(ValueError, match=f"GQA_TIME_FACTOR is '{wrong}'"):
+            Limits()
 
 
 needs_sandbox = pytest.mark.skipif(

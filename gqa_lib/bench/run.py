@@ -7,13 +7,18 @@ record, never from the notebook (after a kernel was killed papermill calls every
 
 import hashlib
 import json
+import math
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from .inside import commit
 from .notebooks import benchmarks, check_params, parse_assignment
+
+LOOK_S = 0.2  # how often the clock is looked at while a run goes on
 
 
 def main(names: list[str], assignments: list[str], out: Path, timeout_s: float | None) -> int:
@@ -39,7 +44,14 @@ def main(names: list[str], assignments: list[str], out: Path, timeout_s: float |
     return min(failures, 1)
 
 
-def run_one(notebook: Path, params: dict, out: Path, *, timeout_s: float | None = None) -> dict:
+def run_one(
+    notebook: Path,
+    params: dict,
+    out: Path,
+    *,
+    timeout_s: float | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> dict:
     """Run one notebook in a process of its own and return its record.
 
     A run that fails is a record with status "error", "timeout" or "killed" (its process), not an
@@ -51,16 +63,17 @@ def run_one(notebook: Path, params: dict, out: Path, *, timeout_s: float | None 
         params: values for its parameters.
         out: where the run's folder goes.
         timeout_s: seconds after which the run and all it started is ended.
+        clock: seconds, increasing; by it a run takes too long.
 
     Raises:
         ValueError: a parameter does not exist or has the wrong type.
     """
     check_params(notebook, params)
-    started = time.time()
+    started, began = time.time(), clock()
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(started)) + f".{started % 1:.6f}"[2:]
     folder = out.resolve() / f"{notebook.stem}-{_digest(notebook, params)}-{stamp}"
     folder.mkdir(parents=True)
-    status, error = _run_child(notebook, params, folder, timeout_s)
+    status, error = _run_child(notebook, params, folder, timeout_s, clock)
     result = folder / "result.json"
     if status == "ok" and not result.exists():
         status, error = "error", "the notebook ended without writing its result"
@@ -70,7 +83,7 @@ def run_one(notebook: Path, params: dict, out: Path, *, timeout_s: float | None 
         "status": status,
         "error": error,
         "started_at": started,
-        "wall_s": round(time.time() - started, 3),
+        "wall_s": round(clock() - began, 3),
         "folder": str(folder),
         "result": json.loads(result.read_text()) if status == "ok" else None,
     }
@@ -83,7 +96,7 @@ def _digest(notebook: Path, params: dict) -> str:
     return hashlib.sha256(content).hexdigest()[:12]
 
 
-def _run_child(notebook, params, folder, timeout_s) -> tuple[str, str | None]:
+def _run_child(notebook, params, folder, timeout_s, clock) -> tuple[str, str | None]:
     """Run the notebook in a child process; return its status and error."""
     request = json.dumps([str(notebook), params, str(folder)])
     with (folder / "log.txt").open("w") as log:
@@ -94,7 +107,7 @@ def _run_child(notebook, params, folder, timeout_s) -> tuple[str, str | None]:
             stderr=subprocess.STDOUT,
         )
         try:
-            code = child.wait(timeout_s)
+            code = _wait(child, timeout_s, clock)
         except subprocess.TimeoutExpired:
             _kill_tree(child.pid)
             child.wait()
@@ -107,6 +120,15 @@ def _run_child(notebook, params, folder, timeout_s) -> tuple[str, str | None]:
     if code < 0:
         return "killed", f"ended by signal {-code}"
     return "error", (folder / "error.txt").read_text() if (folder / "error.txt").exists() else None
+
+
+def _wait(child: subprocess.Popen, timeout_s: float | None, clock: Callable[[], float]) -> int:
+    """Return a child's exit code; like `Popen.wait`, by a clock of our own."""
+    end = math.inf if timeout_s is None else clock() + timeout_s
+    while clock() < end:
+        with suppress(subprocess.TimeoutExpired):
+            return child.wait(LOOK_S)
+    raise subprocess.TimeoutExpired(child.args, timeout_s)
 
 
 def _kill_tree(pid: int) -> None:

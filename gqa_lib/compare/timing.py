@@ -48,6 +48,7 @@ def time_points(
     rotate: bool = True,
     hopeless: float = HOPELESS,
     reads: bool = False,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> list[dict]:
     """Return rows of kinds "arm", "sample" and "read"; all take turns in each round.
 
@@ -67,6 +68,7 @@ def time_points(
         rotate: read another copy of K and V at every call, so that no cache holds them.
         hopeless: when to give up on an arm, by one call.
         reads: passes that only read memory take turns, too: the ceiling, in the same weather.
+        clock: seconds, increasing; times everything but samples on CUDA.
     """
     points = list(points)
     rows, calls, settings, bytes_read = [], {}, [], {}
@@ -75,7 +77,7 @@ def time_points(
         settings.append(setting | {"p_num_heads": num_heads, "p_dtype": str(dtype)[6:]})
         q, buffers = _tensors(point, num_heads, dtype, device, rotate)
         made, own = arms(point, q, *buffers[0]), own_arm(q, *buffers[0])
-        tried = [_tried(name, fn, q, buffers, skip or {}) for name, fn in made.items()]
+        tried = [_tried(name, fn, q, buffers, skip or {}, clock) for name, fn in made.items()]
         for row, fn in _worth_timing(tried, own, hopeless):
             calls[index, row["arm"]] = _sampled_call(fn, q, buffers, point, graph_bandwidth)
         rows += [row | {"own": row["arm"] == own, **settings[-1]} for row, _, _ in tried]
@@ -89,24 +91,25 @@ def time_points(
             device=device,
             budget_s=budget_s,
             quiet_samples=quiet_samples,
+            clock=clock,
         )
         rows += [_sample_row(row, calls, settings, bytes_read) for row in timed]
     return rows
 
 
-def _tried(name, fn, q, buffers, skip):
+def _tried(name, fn, q, buffers, skip, clock):
     """(arm row, fn, seconds of one call); without seconds the row says why it is not timed."""
     row, seconds = {"kind": "arm", "arm": name, "status": "not timed"}, None
-    started = time.perf_counter()
+    started = clock()
     try:
         if name in skip:
             raise RuntimeError(skip[name])
         row["error"] = _checked(name, fn, q, *buffers[0])
         row["operator"] = operator(name, q, *buffers[0])
-        seconds = min(_one_call_s(fn, q, buffers[-1]) for _ in range(2))
+        seconds = min(_one_call_s(fn, q, buffers[-1], clock) for _ in range(2))
     except Exception as error:  # a peer that cannot run here is part of the record
         row["reason"] = f"{type(error).__name__}: {error}"[:300]
-    return row | {"setup_s": time.perf_counter() - started}, fn, seconds
+    return row | {"setup_s": clock() - started}, fn, seconds
 
 
 def _worth_timing(tried, own, hopeless):
@@ -148,14 +151,14 @@ def _checked(name, fn, q, k, v):
     return error
 
 
-def _one_call_s(fn, q, buffer):
+def _one_call_s(fn, q, buffer, clock):
     """Seconds of one call, now that the first has made what only the first makes."""
     synchronize = torch.cuda.synchronize if q.is_cuda else lambda: None
     synchronize()
-    started = time.perf_counter()
+    started = clock()
     fn(q, *buffer)
     synchronize()
-    return time.perf_counter() - started
+    return clock() - started
 
 
 def _sampled_call(fn, q, buffers, point, graph_bandwidth):

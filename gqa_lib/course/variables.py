@@ -10,6 +10,8 @@ VARIABLES = {
     "GQA_GRADEBOOK": "database of the gradebook, such as `postgresql+psycopg://gqa@localhost/gqa` "
     "(default: an SQLite file among the records)",
     "GQA_SEED": "seed of the hidden tests; set by the grader, for itself alone",
+    "GQA_TIME_FACTOR": "what the time limits of grading are multiplied by, such as 3 on a slow or "
+    "busy machine (default: 1)",
     "GQA_TUTOR_BASE_URL": "address of a language model for the tutor (default: none, no network)",
     "GQA_TUTOR_MODEL": "name of that model (default: `default`)",
     "GQA_TUTOR_API_KEY": "key for that address (default: none)",

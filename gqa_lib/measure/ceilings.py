@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from itertools import product
 from typing import TYPE_CHECKING
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
 
 
 def measure_hardware(
-    device: torch.device | str, dtype: torch.dtype, *, seconds: float = 2.0
+    device: torch.device | str,
+    dtype: torch.dtype,
+    *,
+    seconds: float = 2.0,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Hardware:
     """The ceilings of this device, measured now.
 
@@ -31,6 +36,7 @@ def measure_hardware(
         dtype: of the matrix products; a CPU may do better by converting to float32, and then that
             is its ceiling.
         seconds: time to spend, about; at least five samples of everything are taken.
+        clock: seconds, increasing; as in `time_arms`.
 
     Returns:
         Hardware, whose provenance says how each ceiling was measured.
@@ -39,9 +45,9 @@ def measure_hardware(
 
     device = torch.device(device)
     passes, pass_bytes = read_passes(device)
-    products, product_flops = matrix_products(device, dtype)
-    bandwidth, read_how = _best_rate(passes, pass_bytes, device, seconds / 2)
-    flops, product_how = _best_rate(products, product_flops, device, seconds / 2)
+    products, product_flops = matrix_products(device, dtype, clock)
+    bandwidth, read_how = _best_rate(passes, pass_bytes, device, seconds / 2, clock)
+    flops, product_how = _best_rate(products, product_flops, device, seconds / 2, clock)
     place = f"{torch.get_num_threads()} threads" if device.type == "cpu" else str(device)
     return Hardware(
         name=device_name(device),
@@ -53,10 +59,10 @@ def measure_hardware(
 
 
 def _best_rate(
-    arms: dict[str, Callable], work: Mapping[str, float], device, seconds: float
+    arms: dict[str, Callable], work: Mapping[str, float], device, seconds: float, clock: Callable
 ) -> tuple[float, str]:
     """(work per second, how it was found) of the arm that is quickest."""
-    rows = time_arms(arms, rounds=200, device=device, budget_s=seconds)
+    rows = time_arms(arms, rounds=200, device=device, budget_s=seconds, clock=clock)
     rates = {}
     for arm in arms:
         time_s, how = _undisturbed_time([row for row in rows if row["arm"] == arm])
@@ -107,7 +113,7 @@ def read_passes(device: torch.device) -> tuple[dict[str, Callable], dict[str, in
 
 
 def matrix_products(
-    device: torch.device, dtype: torch.dtype
+    device: torch.device, dtype: torch.dtype, clock: Callable[[], float] = time.perf_counter
 ) -> tuple[dict[str, Callable], dict[str, float]]:
     """Functions of a call's number that multiply square matrices, and the FLOPs of each.
 
@@ -118,11 +124,11 @@ def matrix_products(
 
     kinds = [dtype]
     if device.type == "cpu" and dtype != torch.float32:
-        kinds = [dtype, torch.float32] if _keeps_up(dtype) else [torch.float32]
+        kinds = [dtype, torch.float32] if _keeps_up(dtype, clock) else [torch.float32]
     return _products(kinds, (1024, 2048) if device.type == "cpu" else (4096, 8192), device)
 
 
-def _keeps_up(dtype) -> bool:
+def _keeps_up(dtype, clock) -> bool:
     """Whether one thread multiplies dtype at a quarter of float32's speed or more.
 
     One thread, and its fastest sample: a busy neighbour hardly touches those.
@@ -133,7 +139,7 @@ def _keeps_up(dtype) -> bool:
     torch.set_num_threads(1)
     try:
         arms, _ = _products((dtype, torch.float32), (256,), "cpu")
-        rows = time_arms(arms, rounds=MIN_ROUNDS)
+        rows = time_arms(arms, rounds=MIN_ROUNDS, clock=clock)
     finally:
         torch.set_num_threads(threads)
     fastest = [min(row["value"] for row in rows if row["arm"] == arm) for arm in arms]

@@ -7,6 +7,7 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 
+from gqa_lib.course.files import replace_file
 from gqa_lib.course.manifest import Lesson, anchor_of, terms
 from gqa_lib.course.places import course_root
 from grading.nb.cells import as_text, grade_id
@@ -88,5 +89,4 @@ def write_if_changed(path: Path, text: str) -> None:
     """Write a text file and the folders it needs, unless it says that already."""
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    replace_file(path, text)

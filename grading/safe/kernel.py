@@ -31,7 +31,7 @@ from .sandbox import NoSandbox, check_sandbox, command, python
 NAME, SPECS = "gqa-sandbox", Path(__file__).parent / "kernels"
 _SOCKETS = "/run/kernel"  # inside
 _CONNECTION = "/run/connection.json"
-START_S = 60
+START_S = 120
 MAX_MESSAGE, MAX_WAITING = 8 << 20, 32  # bytes of a kernel's message; how many may pile up here
 
 

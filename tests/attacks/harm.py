@@ -66,7 +66,6 @@ while time.time() < end:
 
 # %% threads without end
 # exercise: attention
-# cell_s: 2
 # then: honest
 # must: RuntimeError
 import threading
@@ -85,7 +84,6 @@ while True:
 
 # %% memory without end, in children
 # exercise: attention
-# cell_s: 2
 # must: Your code was stopped
 # then: honest
 import os
