@@ -7,12 +7,14 @@ import sys
 import tomllib
 from datetime import date
 from pathlib import Path
+from xml.etree import ElementTree
 
 import nbformat
 import pytest
 import yaml
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
+from gqa_lib.learn.manifest import lessons
 from gqa_lib.learn.places import course_root
 
 ROOT = course_root()
@@ -132,3 +134,50 @@ def test_an_issue_form_is_one_that_github_can_show(path):
 def test_there_is_a_form_for_a_grade_a_fact_and_a_number():
     assert [path.stem for path in FORMS] == ["wrong-fact", "wrong-grade", "wrong-number"]
     assert set(read_yaml(".github/ISSUE_TEMPLATE/config.yml")) == {"blank_issues_enabled"}
+
+
+def test_the_readme_says_how_many_lessons_there_are_and_how_long_they_take():
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    hours = round(sum(one.minutes for one in lessons()) / 60)
+    assert (
+        f"The {len(lessons())} lessons so far take about {hours} hours, "
+        f"the first one {lessons()[0].minutes} minutes."
+    ) in readme
+
+
+@pytest.mark.parametrize(
+    "name", ["README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in ROOT.glob("docs/*.md"))]
+)
+def test_links_between_files_lead_somewhere_and_pictures_have_a_text(name):
+    page = ROOT / name
+    links = re.findall(r"(!?)\[([^\]]*)\]\(([^)]+)\)", page.read_text())
+    for picture, text, target in links:
+        assert text
+        assert len(text) > 80 or not picture, f"{target}: say what the picture shows"
+        if not target.startswith("https://"):
+            assert (page.parent / target.partition("#")[0]).exists(), target
+
+
+def test_the_picture_of_the_heads_shows_the_sharing_that_it_names():
+    svg = "{http://www.w3.org/2000/svg}"
+    picture = ElementTree.parse(ROOT / "docs" / "heads.svg").getroot()
+    assert picture.find(f"{svg}title").text
+    assert picture.find(f"{svg}desc").text
+
+    def uses(element, name):
+        return [one for one in element.iter(f"{svg}use") if one.get("href") == f"#{name}"]
+
+    queries = len(uses(picture.find(f"{svg}defs"), "q"))
+    panels = [one for one in picture.findall(f"{svg}g") if one.get("transform")]
+    shown = {one.find(f"{svg}text").text: len(uses(one, "kv")) for one in panels}
+    assert shown == {
+        "Multi-head (MHA)": queries,
+        "Grouped-query (GQA)": queries // 4,
+        "Multi-query (MQA)": 1,
+    }
+    assert all(len(uses(one, "queries")) == 1 for one in panels)
+    for panel in panels:
+        lines = re.findall(r"M([\d.]+) 115L([\d.]+) 170", panel.find(f"{svg}path").get("d"))
+        centres = [float(one.get("x")) + 14 for one in uses(panel, "kv")]
+        q_per_kv = queries // len(centres)
+        assert [float(to) for _, to in lines] == [x for x in centres for _ in range(q_per_kv)]
