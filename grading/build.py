@@ -142,7 +142,7 @@ def _unknown(made: dict[str, str]) -> list[str]:
 
 
 def _told(path: str) -> str:
-    return f"{path} is not what its source gives: run `gqa build`"
+    return f"{path} does not match its source: run `gqa build`"
 
 
 def _remove_unknown_lessons() -> None:

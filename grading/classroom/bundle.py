@@ -52,7 +52,7 @@ def students_bundle(target: Path, exchange: Path | None = None) -> Path:
             for it when they submit.
 
     Raises:
-        ReleaseError: the target is there already, a notebook is not what its source gives, or the
+        ReleaseError: the target is there already, a notebook does not match its source, or the
             exchange is no absolute path.
         OSError: it cannot be written.
     """

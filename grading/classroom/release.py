@@ -61,10 +61,8 @@ def check_built(lessons: Sequence[Lesson]) -> None:
         ]
     if stale:
         raise ReleaseError(
-            "nothing was released: "
-            + ", ".join(map(str, stale))
-            + " is not what its source gives, so it may hold answers or old exercises. "
-            "Run `gqa build`."
+            f"nothing was released: {', '.join(map(str, stale))}: not built from the present source, "
+            "so answers or old exercises may be inside. Run `gqa build`."
         )
 
 
