@@ -186,7 +186,7 @@ def _too_few(exercise: str, counts: list[int]) -> list[str]:
     _, wrong, named, _, right = counts
     least = ((wrong, LEAST_WRONG, "bugs"), (named, LEAST_NAMED, "named bugs"))
     return [
-        f"{exercise} has {count} {what}; at least {wanted} are wanted"
+        f"{exercise} has {count} {what}; at least {wanted} are required"
         for count, wanted, what in (*least, (right, LEAST_RIGHT, "other right answers"))
         if count < wanted
     ]

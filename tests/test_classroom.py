@@ -366,5 +366,5 @@ def test_the_runbooks_commands_exist():
 
 def test_the_setting_of_the_database_must_be_an_address(monkeypatch):
     monkeypatch.setenv("GQA_GRADEBOOK", str(Path("gradebook.db")))
-    with pytest.raises(ValueError, match="no database address"):
+    with pytest.raises(ValueError, match="not a database address"):
         gradebook_url()

@@ -167,7 +167,7 @@ def test_an_archive_holds_the_same_in_one_folder(bundle, tmp_path, name, known_t
 
 def test_what_is_there_is_not_overwritten(tmp_path):
     (tmp_path / "students").mkdir()
-    with pytest.raises(ReleaseError, match="is there already"):
+    with pytest.raises(ReleaseError, match="already exists"):
         students_bundle(tmp_path / "students")
 
 

@@ -8,7 +8,7 @@ from .standing import Standing, in_a_class, standing
 
 
 def wrap_up(number: str) -> None:
-    """Show what a lesson earned so far and what comes after; run the cell again to see it anew.
+    """Show what a lesson earned so far and what comes after; run the cell again to update it.
 
     Args:
         number: the lesson, such as "04".

@@ -31,12 +31,12 @@ def grade_class(
         lesson: the lesson.
         students: whose submissions; everybody's unless given.
         workers: how many notebooks run at once.
-        everything: grade what has not changed, too; whose mark changed is printed.
+        everything: regrade unchanged submissions too; whose mark changed is printed.
         collect: take the latest submissions from the exchange first.
         feedback: make the feedback pages of those graded and release them afterwards.
 
     Raises:
-        GradeError: it cannot begin, or another grading goes on.
+        GradeError: it cannot begin, or another grading is running.
         NoSandbox: there is no sandbox here.
     """
     with _one_at_a_time(), quietly():
@@ -76,7 +76,7 @@ def _give_feedback(course, log, students: list[str]) -> None:
 def _told(lesson: Lesson, outcome: Outcome) -> str:
     told = [f"{lesson.slug}: {len(outcome.graded)} graded"]
     if outcome.unchanged:
-        told.append(f"{len(outcome.unchanged)} as they were")
+        told.append(f"{len(outcome.unchanged)} unchanged")
     lines = [", ".join(told)]
     lines += [f"  {student}: not graded: {why}" for student, why in outcome.failed.items()]
     if outcome.failed:
@@ -92,7 +92,7 @@ def _one_at_a_time() -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise GradeError(
-                "another `gqa grade` goes on with these records. It writes the gradebook alone: "
+                "another `gqa grade` is running with these records. It writes the gradebook alone: "
                 "wait for it, or stop it; what it has graded stays."
             ) from None
         yield

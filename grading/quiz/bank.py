@@ -20,7 +20,7 @@ CLAIMS = {  # name -> what a page calls it
     "workload_economics": "What it saves depends on the workload",
     "kv_variance_benchmarks": "How long requests are, and what a benchmark must do about it",
     "picking_group_count": "Choosing the number of KV heads",
-    "matches_mha_quality": "Quality beside multi-head attention",
+    "matches_mha_quality": "Quality compared with multi-head attention",
     "predicting_quality": "Predicting quality",
     "mqa_compute_savings": "What multi-query attention saves in arithmetic",
     "no_help_when_compute_bound": "Where arithmetic decides",

@@ -28,7 +28,7 @@ class SafeExecute(NbGraderPreprocessor):
     """
 
     own_code = Bool(
-        False, help="The code is the own one of who grades: without a sandbox it runs as it is."
+        False, help="The code is the grader's own: without a sandbox it runs as it is."
     ).tag(config=True)
     seed = Int(None, allow_none=True, help="The course's seed of the hidden tests.").tag(
         config=True

@@ -4,13 +4,13 @@ from ..outputs import is_image
 
 MAX_OUTPUTS = 1000
 IMAGES = ("image/png", "image/jpeg")
-CUT = "(more was put out than is kept)"
+CUT = "(the rest of the output was not kept)"
 
 
 def checked_outputs(told, room: int) -> tuple[list[dict], int]:
     """Return what a student's process says its cell put out, and how many characters that is.
 
-    What is no output, and what no page may show, is left out, as is what does not fit.
+    What is not an output, what no page may show, and what does not fit is left out.
 
     Args:
         told: what it says.

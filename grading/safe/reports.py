@@ -21,7 +21,7 @@ def exception_of(told) -> Exception:
         kinds = [str(kind)[:60] for kind in kinds[:20]]
         error = _kind(kinds)(str(text)[:2000])
     except (TypeError, ValueError, KeyError):
-        return StudentError("it stopped with something that is no error")
+        return StudentError("it stopped with something that is not an error")
     error.where_elsewhere = str(where)[:300]
     return error
 

@@ -47,7 +47,7 @@ class _Bounded(io.StringIO):
     def write(self, text: str) -> int:
         kept = text[: max(0, _Bounded.left)]
         if len(text) > len(kept) and _Bounded.left >= 0:
-            kept += "\n(more was printed than is kept)\n"
+            kept += "\n(the rest of what was printed was not kept)\n"
         _Bounded.left -= len(text)
         super().write(kept)
         return len(text)

@@ -1,6 +1,6 @@
 """Answers the judge from inside the student's process: calls, attributes, items, by value.
 
-Nothing here can be relied on once the student's code has run beside it, and nothing outside does:
+Nothing here can be relied on once the student's code has run next to it, and nothing outside does:
 whatever is answered is checked and compared there.
 """
 
