@@ -20,11 +20,13 @@ from nbgrader.converters import GenerateAssignment
 from nbgrader.coursedir import CourseDirectory
 from traitlets.config import Config
 
-from gqa_lib.learn.manifest import Lesson, lessons
+from gqa_lib.learn.manifest import Lesson, Planned, lessons, outline
 from gqa_lib.learn.places import course_root
 from gqa_lib.learn.quiz.questions import all_questions
 
+from .generated import misplaced
 from .lint import lint_benchmark, lint_lesson
+from .promises import lint_texts
 from .quiz.bank import facts, lint_bank, load_bank
 from .quiz.marking import public_bank
 from .settings import nbgrader_config, source_directory
@@ -32,6 +34,7 @@ from .source import (
     as_text,
     lesson_notebook,
     read_source,
+    source_of,
     write_if_changed,
     write_instructor_notebook,
 )
@@ -90,7 +93,10 @@ def _build_bank(*, check: bool) -> list[str]:
 
 def _generate(scratch: Path) -> tuple[dict[str, str], list[str]]:
     """Return the generated texts by path, and the lint findings."""
-    made, problems, hints = {}, [], {}
+    made, hints = {}, {}
+    problems = [*_lint_sources(), *lint_texts()]
+    if problems:
+        return made, problems
     for lesson in lessons():
         text = student_notebook(lesson, scratch)
         instructor, student = lesson_notebook(lesson), nbformat.reads(text, as_version=4)
@@ -106,6 +112,15 @@ def _generate(scratch: Path) -> tuple[dict[str, str], list[str]]:
     return made, problems
 
 
+def _lint_sources() -> list[str]:
+    """Return what keeps lessons from being generated at all."""
+    return [
+        f"{lesson.slug}: {problem}"
+        for lesson in lessons()
+        for problem in misplaced(lesson, read_source(source_of(lesson)).cells)
+    ]
+
+
 def _hints(notebook) -> dict[str, list[list[str]]]:
     """Return exercise -> [[summary, text], ...] from the cells marked with `hints`."""
     return {
@@ -118,7 +133,10 @@ def _hints(notebook) -> dict[str, list[list[str]]]:
 def _readme() -> str:
     """Return README.md with its map of lessons made from course.toml."""
     rows = ["| | lesson | minutes | what it tests |", "|---|---|---|---|"]
-    for lesson in lessons():
+    for lesson in outline():
+        if isinstance(lesson, Planned):
+            rows.append(f"| {lesson.number} | {lesson.title} | planned | {lesson.claim} |")
+            continue
         link = f"[{lesson.title}](notebooks/{lesson.slug}/{lesson.slug}.ipynb)"
         rows.append(f"| {lesson.number} | {link} | {lesson.minutes} | {lesson.claim} |")
     text = (course_root() / "README.md").read_text(encoding="utf-8")

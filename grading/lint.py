@@ -10,6 +10,7 @@ from gqa_lib.learn.exercises import all_exercises
 from gqa_lib.learn.manifest import Lesson
 
 from .cells import run_graded
+from .promises import empty_promises
 from .quiz.marking import asked_count
 from .source import CHECK, QUIZ, grade_id, is_graded, is_solution
 
@@ -29,6 +30,7 @@ def lint_lesson(lesson: Lesson, instructor: NotebookNode, student: NotebookNode)
         *_lint_sizes(student),
         *_lint_headings(student),
         *_lint_figures(student),
+        *_lint_promises(student),
         *_lint_scores(instructor, student),
     ]
     return [f"{lesson.slug}: {problem}" for problem in found]
@@ -36,7 +38,7 @@ def lint_lesson(lesson: Lesson, instructor: NotebookNode, student: NotebookNode)
 
 def lint_benchmark(name: str, notebook: NotebookNode) -> list[str]:
     """Return what is wrong with a benchmark notebook."""
-    found = [*_lint_parameters(notebook), *_lint_figures(notebook)]
+    found = [*_lint_parameters(notebook), *_lint_figures(notebook), *_lint_promises(notebook)]
     return [f"benchmarks/{name}: {problem}" for problem in found]
 
 
@@ -139,6 +141,11 @@ def _lint_figures(notebook: NotebookNode):
             cell
         ):
             yield f"a figure is not shown with plots.show(..., alt=...): {cell.source[:60]}"
+
+
+def _lint_promises(notebook: NotebookNode):
+    for cell in notebook.cells:
+        yield from empty_promises(cell.source)
 
 
 def _shows_with_alt(cell: NotebookNode) -> bool:

@@ -1,14 +1,8 @@
+# %% [markdown] generated="card"
+
 # %% [markdown]
-# # Start here
-#
-# | time | before this | claim tested |
-# |---|---|---|
-# | 20 minutes | some Python; you have seen a PyTorch tensor | decoding gets faster when query heads share K and V, on this machine, today |
-#
 # You begin with a measurement, not with theory. Then you learn how the course works: exercises,
 # checks, hints, submitting. Run each cell with **Shift+Enter**.
-#
-# **Key terms:** query head, KV head, KV cache, decode, memory bandwidth
 
 # %% [markdown]
 # ## The map
@@ -106,7 +100,7 @@ plots.show(fig, alt="Time of one step by KV heads, measured and predicted, in ms
 # - It **can** show you what grouped-query attention computes, what it saves and where the saving
 #   is lost, and give you the tools to measure your own case.
 # - It **cannot** tell you what GQA will do to your model's quality, your latency or your bill.
-#   Nobody can, without measuring. The last lessons plan that measurement with you.
+#   Nobody can, without measuring. (Lessons on that are planned, not written yet.)
 # - Every number here is **measured** in that run, **derived** before your eyes, or has its
 #   **source** beside it.
 
@@ -209,34 +203,7 @@ for key in ("python", "torch", "cpu_model", "num_threads", "gpu_name"):
         print(f"{key:12} {about[key]}")
 print(f"{'device':12} {device} (set the environment variable GQA_DEVICE to choose another)")
 
-# %% [markdown]
-# ## Three questions
-#
-# If you see no questions, run this cell. What you choose is saved in `quiz_answers.json` beside this
-# notebook; after you submit, the feedback page explains every option.
-
-# %%
-show_quiz("00")
-
-# %% [markdown]
-# Run this cell as it is. Only without a panel, write your answers here (`show_quiz("00", text=True)`
-# shows the questions as text): what stands here counts before what was chosen in a panel.
-
-# %% nbgrader={"grade": false, "grade_id": "quiz", "locked": false, "schema_version": 3, "solution": true, "task": false}
-answers = {}  # without a panel: answers = {"Q00": "B", ...}
-### BEGIN SOLUTION
-from grading.quiz import right_answers
-
-answers = right_answers("00")
-### END SOLUTION
-
-# %% nbgrader={"grade": true, "grade_id": "quiz-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
-check_quiz("00", answers)
-### BEGIN HIDDEN TESTS
-from grading.quiz import mark_quiz
-
-mark_quiz("00", answers)
-### END HIDDEN TESTS
+# %% [markdown] generated="quiz"
 
 # %% [markdown]
 # ## In three lines
@@ -244,6 +211,5 @@ mark_quiz("00", answers)
 # - Decoding reads the whole KV cache for every token; fewer KV heads, less to read.
 # - Predict, then measure; believe neither alone.
 # - Check at once, hint when stuck, submit when done.
-#
-# **Next:** [1 · Multi-head attention](../01-multi-head-attention/01-multi-head-attention.ipynb),
-# where you build what GQA starts from.
+
+# %% [markdown] generated="ending"

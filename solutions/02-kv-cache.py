@@ -1,14 +1,4 @@
-# %% [markdown]
-# # 2 · The KV cache
-#
-# | time | before this | claim tested |
-# |---|---|---|
-# | 90 minutes | lesson 01 | decoding re-reads everything it ever saw |
-#
-# When you are done you can write a KV cache that never copies an old token, give cached tokens
-# their right positions, prove that decoding with it changes nothing, and say what a step re-reads.
-#
-# **Key terms:** prefill, decode, KV cache, RoPE, position
+# %% [markdown] generated="card"
 
 # %% [markdown]
 # ## A question worth measuring
@@ -676,34 +666,7 @@ print(f"largest difference: {(yours - library).abs().max():.1e}")
 # - Your cache takes room for `max_seq_len` tokens for each sequence, used or not. Servers hand it out
 #   in small blocks ([PagedAttention](https://arxiv.org/abs/2309.06180)).
 
-# %% [markdown]
-# ## Three questions
-#
-# If you see no questions, run this cell. What you choose is saved in `quiz_answers.json` beside this
-# notebook; after you submit, the feedback page explains every option.
-
-# %%
-show_quiz("02")
-
-# %% [markdown]
-# Run this cell as it is. Only without a panel, write your answers here (`show_quiz("02", text=True)`
-# shows the questions as text): what stands here counts before what was chosen in a panel.
-
-# %% nbgrader={"grade": false, "grade_id": "quiz", "locked": false, "schema_version": 3, "solution": true, "task": false}
-answers = {}  # without a panel: answers = {"Q00": "B", ...}
-### BEGIN SOLUTION
-from grading.quiz import right_answers
-
-answers = right_answers("02")
-### END SOLUTION
-
-# %% nbgrader={"grade": true, "grade_id": "quiz-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
-check_quiz("02", answers)
-### BEGIN HIDDEN TESTS
-from grading.quiz import mark_quiz
-
-mark_quiz("02", answers)
-### END HIDDEN TESTS
+# %% [markdown] generated="quiz"
 
 # %% [markdown]
 # ## In three lines
@@ -711,7 +674,5 @@ mark_quiz("02", answers)
 # - Causality makes old keys and values final, so they are computed once and kept.
 # - A right cache changes nothing: cached = chunked = full. Compare them, with positions, every time.
 # - It saves arithmetic, not reading: step n still reads n tokens' keys and values.
-#
-# Submit with `gqa submit 02` in a terminal. **Next:** [3 · Multi-query
-# attention](../03-multi-query-attention/03-multi-query-attention.ipynb), where all heads share one
-# key and value, and there is less to read.
+
+# %% [markdown] generated="ending"

@@ -1,14 +1,4 @@
-# %% [markdown]
-# # 3 · Multi-query attention
-#
-# | time | before this | claim tested |
-# |---|---|---|
-# | 60 minutes | lessons 01 and 02 | one KV head |
-#
-# When you are done you can write multi-query attention that reads its one KV head where it lies,
-# say what that saves and what it does not, and catch the one-line versions that undo the saving.
-#
-# **Key terms:** multi-query attention, KV head, broadcasting, folding, FLOP
+# %% [markdown] generated="card"
 
 # %% [markdown]
 # ## A question worth measuring
@@ -519,7 +509,7 @@ print(f"training: {13.2 / 13.0:.3f} times as fast")
 # %% [markdown]
 # ## What it may cost
 #
-# As reported in the papers, which disagree; only training can tell (lesson 09 trains):
+# As reported in the papers, which disagree; only training can tell (lesson 09, planned, is to train):
 #
 # - [PaLM](https://arxiv.org/abs/2204.02311) was built with MQA: neutral for quality and training
 #   speed, a large saving in decoding, as reported there.
@@ -565,36 +555,9 @@ print("parameters:", cost.kv_projection_params(4544, 1, 64), "and", kv_projectio
 # - Nothing about **quality**: no model was trained here, and the reports above disagree.
 # - Nothing about a **whole model**: a step also reads the feed-forward weights, and with a short
 #   context those are most of the bytes.
-# - Nothing about **several GPUs**: one KV head cannot be split among them (lesson 13).
+# - Nothing about **several GPUs**: one KV head cannot be split among them (planned: lesson 13).
 
-# %% [markdown]
-# ## Three questions
-#
-# If you see no questions, run this cell. What you choose is saved in `quiz_answers.json` beside this
-# notebook; after you submit, the feedback page explains every option.
-
-# %%
-show_quiz("03")
-
-# %% [markdown]
-# Run this cell as it is. Only without a panel, write your answers here (`show_quiz("03", text=True)`
-# shows the questions as text): what stands here counts before what was chosen in a panel.
-
-# %% nbgrader={"grade": false, "grade_id": "quiz", "locked": false, "schema_version": 3, "solution": true, "task": false}
-answers = {}  # without a panel: answers = {"Q00": "B", ...}
-### BEGIN SOLUTION
-from grading.quiz import right_answers
-
-answers = right_answers("03")
-### END SOLUTION
-
-# %% nbgrader={"grade": true, "grade_id": "quiz-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
-check_quiz("03", answers)
-### BEGIN HIDDEN TESTS
-from grading.quiz import mark_quiz
-
-mark_quiz("03", answers)
-### END HIDDEN TESTS
+# %% [markdown] generated="quiz"
 
 # %% [markdown]
 # ## In three lines
@@ -602,7 +565,5 @@ mark_quiz("03", answers)
 # - MQA keeps every query head and shares one KV head: the cache shrinks by `num_heads`.
 # - The arithmetic of scores and values stays; parameters shrink by a few percent of a model.
 # - Broadcasting undoes it in silence. Fold the heads into rows, and test with two sequences.
-#
-# Submit with `gqa submit 03` in a terminal. **Next:** [4 · Grouped-query
-# attention](../04-grouped-query-attention/04-grouped-query-attention.ipynb), everything between
-# one KV head and all of them.
+
+# %% [markdown] generated="ending"

@@ -1,14 +1,4 @@
-# %% [markdown]
-# # 4 · Grouped-query attention
-#
-# | time | before this | claim tested |
-# |---|---|---|
-# | 100 minutes | lessons 01 to 03 | sharing K and V across query heads; MHA and MQA are its two ends |
-#
-# When you are done you can write grouped-query attention that never copies a key, say what the
-# obvious version costs, and find out on any machine which version runs.
-#
-# **Key terms:** KV head, `q_per_kv`, multi-query attention, expanding, folding, backend
+# %% [markdown] generated="card"
 
 # %% [markdown]
 # ## A question worth measuring
@@ -579,34 +569,7 @@ plots.show(fig, alt="Time per step by KV heads, measured and predicted, in ms: "
 # - Long prompts are processed many tokens at a time; arithmetic decides there, and GQA saves
 #   almost none of it.
 
-# %% [markdown]
-# ## Three questions
-#
-# If you see no questions, run this cell. What you choose is saved in `quiz_answers.json` beside this
-# notebook; after you submit, the feedback page explains every option.
-
-# %%
-show_quiz("04")
-
-# %% [markdown]
-# Run this cell as it is. Only without a panel, write your answers here (`show_quiz("04", text=True)`
-# shows the questions as text): what stands here counts before what was chosen in a panel.
-
-# %% nbgrader={"grade": false, "grade_id": "quiz", "locked": false, "schema_version": 3, "solution": true, "task": false}
-answers = {}  # without a panel: answers = {"Q00": "B", ...}
-### BEGIN SOLUTION
-from grading.quiz import right_answers
-
-answers = right_answers("04")
-### END SOLUTION
-
-# %% nbgrader={"grade": true, "grade_id": "quiz-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
-check_quiz("04", answers)
-### BEGIN HIDDEN TESTS
-from grading.quiz import mark_quiz
-
-mark_quiz("04", answers)
-### END HIDDEN TESTS
+# %% [markdown] generated="quiz"
 
 # %% [markdown]
 # ## In three lines
@@ -614,6 +577,5 @@ mark_quiz("04", answers)
 # - GQA shares each KV head among `q_per_kv` neighbouring query heads; MHA and MQA are its ends.
 # - The saving is in bytes. Expanding moves 9 units where MHA moves 4 and folding 1.
 # - The architecture makes the saving possible; the backend decides whether you get it. Ask it.
-#
-# Submit with `gqa submit 04` in a terminal. **Next:** [5 · The KV cache in
-# bytes](../05-kv-footprint/05-kv-footprint.ipynb), for real models and real memory.
+
+# %% [markdown] generated="ending"

@@ -1,14 +1,4 @@
-# %% [markdown]
-# # 5 · The KV cache in bytes
-#
-# | time | before this | claim tested |
-# |---|---|---|
-# | 100 minutes | lessons 02 and 04 | grouped-query attention makes the cache 4 to 8 times smaller |
-#
-# When you are done you can tell from a model's config what a token of context costs, how many
-# sequences fit on a device, and when the config is not to be believed.
-#
-# **Key terms:** bytes per token, KiB and GiB, sliding window, latent, shared layers, capacity
+# %% [markdown] generated="card"
 
 # %% [markdown]
 # ## A question worth measuring
@@ -859,38 +849,11 @@ found = explore(llama, batch_size=8, context_length=8192, weight_bytes=weights)
 # - Nothing about **speed**: fewer bytes kept means fewer bytes read per step, but a step also reads
 #   the weights. That is lesson 06.
 # - Nothing about **quality**: why one maker chose 2 KV heads and another 16, bytes do not say.
-#   Lesson 09 trains models to find out.
+#   Lesson 09, which is planned, is to train models to find out.
 # - Capacity here is arithmetic. A server also needs memory for activations, loses some to blocks
-#   half full, and its users' lengths vary: lessons 08 and 11.
+#   half full, and its users' lengths vary: lessons 08 and 11, both planned.
 
-# %% [markdown]
-# ## Three questions
-#
-# If you see no questions, run this cell. What you choose is saved in `quiz_answers.json` beside this
-# notebook; after you submit, the feedback page explains every option.
-
-# %%
-show_quiz("05")
-
-# %% [markdown]
-# Run this cell as it is. Only without a panel, write your answers here (`show_quiz("05", text=True)`
-# shows the questions as text): what stands here counts before what was chosen in a panel.
-
-# %% nbgrader={"grade": false, "grade_id": "quiz", "locked": false, "schema_version": 3, "solution": true, "task": false}
-answers = {}  # without a panel: answers = {"Q00": "B", ...}
-### BEGIN SOLUTION
-from grading.quiz import right_answers
-
-answers = right_answers("05")
-### END SOLUTION
-
-# %% nbgrader={"grade": true, "grade_id": "quiz-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
-check_quiz("05", answers)
-### BEGIN HIDDEN TESTS
-from grading.quiz import mark_quiz
-
-mark_quiz("05", answers)
-### END HIDDEN TESTS
+# %% [markdown] generated="quiz"
 
 # %% [markdown]
 # ## In three lines
@@ -899,7 +862,5 @@ mark_quiz("05", answers)
 #   each change one factor.
 # - "4 to 8 times" is `q_per_kv`, against the same model as MHA; between models it says nothing.
 # - Configs mislead. Read `head_dim`, mind the flags, and ask the weights when files disagree.
-#
-# Submit with `gqa submit 05` in a terminal. **Next:** [6 · Decoding is bound by
-# bandwidth](../06-decode-is-bandwidth-bound/06-decode-is-bandwidth-bound.ipynb), where these
-# bytes become time.
+
+# %% [markdown] generated="ending"

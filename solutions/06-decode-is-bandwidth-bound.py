@@ -1,14 +1,4 @@
-# %% [markdown]
-# # 6 · Decoding is bound by bandwidth
-#
-# | time | before this | claim tested |
-# |---|---|---|
-# | 90 minutes | lesson 05 | bandwidth decides how fast decoding is; sharing heads does not help where arithmetic decides; "cannot match MQA's compute savings" |
-#
-# When you are done you can predict a decode step from a model's shape and two numbers of the
-# machine, say when sharing heads will *not* pay, and check both on the machine in front of you.
-#
-# **Key terms:** arithmetic intensity, ridge point, roofline, memory-bound, compute-bound, prefill
+# %% [markdown] generated="card"
 
 # %% [markdown]
 # ## A question worth measuring
@@ -733,39 +723,13 @@ print("same:", [isclose(yours, library) for yours, library in pairs])
 # ## What this does not tell you
 #
 # - A ceiling is a **bound**. How near a kernel comes must be measured, for your kernel, dtype and
-#   shapes; the ratio plot is how.
+#   shapes; the ratio plot is how. For your own shapes: `gqa bench decode-latency -p context=16384`.
 # - Data-sheet ceilings are rarely reached. Before you predict a server from a sheet, fit the two
 #   rates to a few steps measured on it, as you did here.
-# - Time is not money, and a step is not a service: queues, prompts and the mix of lengths come later.
+# - Time is not money, and a step is not a service: queues, prompts and the mix of lengths are the
+#   subject of lesson 08, which is planned.
 
-# %% [markdown]
-# ## Three questions
-#
-# If you see no questions, run this cell. What you choose is saved in `quiz_answers.json` beside this
-# notebook; after you submit, the feedback page explains every option.
-
-# %%
-show_quiz("06")
-
-# %% [markdown]
-# Run this cell as it is. Only without a panel, write your answers here (`show_quiz("06", text=True)`
-# shows the questions as text): what stands here counts before what was chosen in a panel.
-
-# %% nbgrader={"grade": false, "grade_id": "quiz", "locked": false, "schema_version": 3, "solution": true, "task": false}
-answers = {}  # without a panel: answers = {"Q00": "B", ...}
-### BEGIN SOLUTION
-from grading.quiz import right_answers
-
-answers = right_answers("06")
-### END SOLUTION
-
-# %% nbgrader={"grade": true, "grade_id": "quiz-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
-check_quiz("06", answers)
-### BEGIN HIDDEN TESTS
-from grading.quiz import mark_quiz
-
-mark_quiz("06", answers)
-### END HIDDEN TESTS
+# %% [markdown] generated="quiz"
 
 # %% [markdown]
 # ## In three lines
@@ -773,6 +737,5 @@ mark_quiz("06", answers)
 # - Decode attention does 2 · q_per_kv / bytes FLOPs per byte, whatever the batch or the context.
 # - Below the ridge time is bytes over bandwidth, so fewer KV heads are faster; above it they are not.
 # - The gain for a whole model is the cache's share of all bytes read: predict it before you promise it.
-#
-# Submit with `gqa submit 06` in a terminal. `gqa bench decode-latency -p context=16384` measures your
-# own shapes the same way. **Next:** [7 · A decode kernel](../07-decode-kernel/07-decode-kernel.ipynb).
+
+# %% [markdown] generated="ending"

@@ -1,14 +1,4 @@
-# %% [markdown]
-# # 7 · A decode kernel
-#
-# | time | before this | claim tested |
-# |---|---|---|
-# | 120 minutes | lessons 04 and 06 | the kernel is where the bytes are saved |
-#
-# When you are done you can compute a softmax whose keys never meet in one place, share one KV head
-# out over a whole machine, and write the GPU kernel that does it, tested without a GPU.
-#
-# **Key terms:** online softmax, log-sum-exp, split-KV, kernel, program, tile, mask, interpreter
+# %% [markdown] generated="card"
 
 # %% [markdown]
 # ## A question worth measuring
@@ -788,34 +778,7 @@ print(f"library's split_kv and yours: largest difference {same:.1e}")
 # - How close to the bandwidth *your* kernel comes, unless there was a GPU above. Tuned Triton kernels can
 #   [keep up with hand-written CUDA](https://github.com/sgl-project/sglang/pull/21775); tuning was left out.
 
-# %% [markdown]
-# ## Three questions
-#
-# If you see no questions, run this cell. What you choose is saved in `quiz_answers.json` beside this
-# notebook; after you submit, the feedback page explains every option.
-
-# %%
-show_quiz("07")
-
-# %% [markdown]
-# Run this cell as it is. Only without a panel, write your answers here (`show_quiz("07", text=True)`
-# shows the questions as text): what stands here counts before what was chosen in a panel.
-
-# %% nbgrader={"grade": false, "grade_id": "quiz", "locked": false, "schema_version": 3, "solution": true, "task": false}
-answers = {}  # without a panel: answers = {"Q00": "B", ...}
-### BEGIN SOLUTION
-from grading.quiz import right_answers
-
-answers = right_answers("07")
-### END SOLUTION
-
-# %% nbgrader={"grade": true, "grade_id": "quiz-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
-check_quiz("07", answers)
-### BEGIN HIDDEN TESTS
-from grading.quiz import mark_quiz
-
-mark_quiz("07", answers)
-### END HIDDEN TESTS
+# %% [markdown] generated="quiz"
 
 # %% [markdown]
 # ## In three lines
@@ -823,6 +786,5 @@ mark_quiz("07", answers)
 # - A softmax can be computed in parts: an output and a log-sum-exp are all that parts need to tell.
 # - Splitting keeps a whole machine busy on one KV head; it costs a little traffic, so split no further than that.
 # - Query heads that share a tile share its bytes. That is where GQA's saving is made, or lost.
-#
-# Submit with `gqa submit 07` in a terminal. **Next:** 8 · Serving economics, what all this is worth in
-# requests and money; `gqa map` shows where you stand.
+
+# %% [markdown] generated="ending"

@@ -1,14 +1,4 @@
-# %% [markdown]
-# # The quiz
-#
-# | time | before this | claim tested |
-# |---|---|---|
-# | 25 minutes | the lessons, or what they teach | what of all this you can now tell without looking it up |
-#
-# You will see which parts of the subject you can explain, and which lesson to open again. Run each
-# cell with **Shift+Enter**.
-#
-# **Key terms:** draw, attempt
+# %% [markdown] generated="card"
 
 # %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
 from gqa_lib.learn import check_quiz, show_quiz
@@ -21,7 +11,8 @@ from gqa_lib.learn import check_quiz, show_quiz
 # - Choose with the mouse, or with Tab and the arrow keys. Each choice is saved at once.
 # - Save (Ctrl+S) and run `gqa submit 16`. The feedback page then explains every option.
 #
-# Some questions are about lessons still to come; their explanations are the lesson in short.
+# Some questions are about lessons that are planned, not written yet; their explanations are the
+# lesson in short. Run each cell with **Shift+Enter**.
 
 # %% [markdown]
 # ## Attempts
@@ -36,33 +27,7 @@ from gqa_lib.learn import check_quiz, show_quiz
 # Learning alone you have the course's sources, and with them the answers: nobody checks that you do not
 # look, and nothing depends on it but what you find out about yourself.
 
-# %% [markdown]
-# ## Your questions
-#
-# If you see no questions, run this cell.
-
-# %%
-show_quiz("16")
-
-# %% [markdown]
-# Run this cell as it is. Only without a panel, write your answers here (`show_quiz("16", text=True)`
-# shows the questions as text): what stands here counts before what was chosen in a panel.
-
-# %% nbgrader={"grade": false, "grade_id": "quiz", "locked": false, "schema_version": 3, "solution": true, "task": false}
-answers = {}  # without a panel: answers = {"Q00": "B", ...}
-### BEGIN SOLUTION
-from grading.quiz import right_answers
-
-answers = right_answers("16")
-### END SOLUTION
-
-# %% nbgrader={"grade": true, "grade_id": "quiz-check", "locked": true, "points": 15, "schema_version": 3, "solution": false, "task": false}
-check_quiz("16", answers)
-### BEGIN HIDDEN TESTS
-from grading.quiz import mark_quiz
-
-mark_quiz("16", answers)
-### END HIDDEN TESTS
+# %% [markdown] generated="quiz"
 
 # %% [markdown]
 # ## What this does not tell you
@@ -76,6 +41,5 @@ mark_quiz("16", answers)
 # - GQA shares keys and values, so decoding has less to keep and less to read.
 # - What that buys depends on model, hardware and traffic: predict it, then measure.
 # - What it costs in quality, only training tells.
-#
-# Submit with `gqa submit 16` in a terminal. **Next:** what the feedback page names; each explanation
-# says which lesson to open.
+
+# %% [markdown] generated="ending"

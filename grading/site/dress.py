@@ -7,7 +7,7 @@ from nbformat import NotebookNode
 
 from gqa_lib.learn.manifest import Lesson
 
-from ..source import is_solution
+from ..source import EARNED, is_solution
 from .execute import MADE
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -63,7 +63,9 @@ def benchmark_page(notebook: NotebookNode, executed: NotebookNode | None) -> Not
 
 
 def _is_for_a_learner(cell: NotebookNode) -> bool:
-    return cell.cell_type == "code" and bool(_RUNS_FOR_A_LEARNER.search(cell.source))
+    if cell.cell_type == "code":
+        return bool(_RUNS_FOR_A_LEARNER.search(cell.source))
+    return cell.source.startswith(EARNED)
 
 
 def _say(page: NotebookNode, executed: NotebookNode | None, more: str) -> None:
