@@ -111,7 +111,7 @@ def _readable(path: Path, lesson: Lesson) -> NotebookNode:
     except ValueError as error:
         raise ValueError(
             f"{path} was left as it is: {str(error).rstrip('.')}. `gqa reset {lesson.number} "
-            "--all` puts a fresh copy in its place and keeps this one beside it."
+            "--all` puts a fresh copy in its place and keeps this one next to it."
         ) from None
 
 

@@ -53,7 +53,7 @@ def grade_class(
             seed=course_seed(),
         )
         after = marks_by_exercise(gradebook_url(), lesson)
-        print(_told(lesson, outcome))
+        print(_summary(lesson, outcome))
         again = [student for student in outcome.graded if student in before]
         if again:
             old, new = ({s: m[s] for s in again if s in m} for m in (before, after))
@@ -73,11 +73,11 @@ def _give_feedback(course, log, students: list[str]) -> None:
     print(f"Feedback of {len(students)} released.")
 
 
-def _told(lesson: Lesson, outcome: Outcome) -> str:
-    told = [f"{lesson.slug}: {len(outcome.graded)} graded"]
+def _summary(lesson: Lesson, outcome: Outcome) -> str:
+    counts = [f"{lesson.slug}: {len(outcome.graded)} graded"]
     if outcome.unchanged:
-        told.append(f"{len(outcome.unchanged)} unchanged")
-    lines = [", ".join(told)]
+        counts.append(f"{len(outcome.unchanged)} unchanged")
+    lines = [", ".join(counts)]
     lines += [f"  {student}: not graded: {why}" for student, why in outcome.failed.items()]
     if outcome.failed:
         lines.append(f"  Details: {places.home() / 'grade.log'}")

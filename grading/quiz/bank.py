@@ -36,7 +36,7 @@ _ALL_OR_NONE = re.compile(
     r"\b(all|none|neither|both|either) of (the )?(above|these|options|answers)\b", re.I
 )
 _LETTERS_NAMED = re.compile(r"\b(both|either|neither) [A-D]\b|\b[A-D] (and|or|nor) [A-D]\b|^[A-D]:")
-_GROUP = re.compile(r"\bgroups?\b", re.I)  # not the `num_key_value_groups` of somebody's code
+_GROUP = re.compile(r"\bgroups?\b", re.I)  # not the `num_key_value_groups` of other code
 
 
 @dataclass(frozen=True)

@@ -187,7 +187,7 @@ def _append(cache, k, v, start, end):
 
 
 def _copied(tensor, held):
-    """Return a copy; with the wrong number of tokens only its shape counts, not what lies there."""
+    """Return a copy; with the wrong number of tokens only its shape counts, not its content."""
     return tensor.clone() if tensor.shape[2:3] == (held,) else torch.zeros_like(tensor)
 
 

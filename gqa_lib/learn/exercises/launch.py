@@ -27,7 +27,7 @@ def launch(yours, grid: tuple[int, ...], arguments: list, **constants) -> tuple[
         constants: its tl.constexpr arguments.
 
     Raises:
-        Complaint: Triton is missing, or this is no kernel.
+        Complaint: Triton is missing, or this is not a kernel.
         NotImplementedError: the kernel is still a stub.
     """
     if find_spec("triton") is None:
@@ -91,6 +91,6 @@ def untouched(buffer: torch.Tensor, rows: int, what: str) -> torch.Tensor:
     if written := int((~buffer[rows:].isnan()).sum()):
         raise Complaint(
             f"it wrote {written} elements past the last row of `{what}`, where the next tensor "
-            "lies: the padded rows of its tile are not real. Mask the store with r < R."
+            "is: the padded rows of its tile are not real. Mask the store with r < R."
         )
     return buffer[:rows]
