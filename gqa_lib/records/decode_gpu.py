@@ -63,7 +63,7 @@ def main(argv=None) -> int:
 
 def _parser():
     parser = argparse.ArgumentParser(prog="python -m gqa_lib.records.decode_gpu")
-    parser.add_argument("--out", type=Path, help="the record's file (default: with this program)")
+    parser.add_argument("--out", type=Path, help="file to write (default: next to this program)")
     parser.add_argument(
         "--minutes", type=float, default=9, help="start no point after this many minutes (9)"
     )
