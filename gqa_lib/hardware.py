@@ -2,7 +2,7 @@
 
 Two numbers bound a kernel from below: how fast bytes are read and how fast matrices multiply.
 Predictions are made from ceilings measured in the same run; data-sheet figures are for machines
-that are not at hand. Importing this needs no torch.
+you do not have. Importing this needs no torch.
 """
 
 from __future__ import annotations
@@ -131,8 +131,8 @@ def pick_device(override: str | None = None) -> torch.device:
     if wanted not in there and f"{wanted}:0" not in there:
         asked = "the argument" if override else "GQA_DEVICE"
         raise ValueError(
-            f"device {wanted!r} (from {asked}) is not there: this torch ({torch.__version__}) sees "
-            f"{', '.join(there)}. Choose one of those, or install a torch built for it."
+            f"device {wanted!r} (from {asked}) is not available: this torch ({torch.__version__}) "
+            f"sees {', '.join(there)}. Choose one of those, or install a torch built for it."
         )
     return torch.device(wanted)
 

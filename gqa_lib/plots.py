@@ -21,7 +21,7 @@ from gqa_lib.configs import ModelConfig
 from gqa_lib.cost import kv_bytes_per_token, kv_cache_bytes, ridge_point
 from gqa_lib.hardware import Hardware
 
-# Okabe and Ito's palette, told apart with any common colour blindness; markers repeat the message.
+# Okabe and Ito's palette, distinct with any common colour blindness; markers repeat the message.
 COLOURS = {
     "MHA": "#0072B2",
     "GQA": "#D55E00",
@@ -130,7 +130,7 @@ def decode_time_plot(
     num_heads: int | None = None,
     note: str = "",
 ) -> Figure:
-    """A figure of decode time against the number of KV heads, measured beside predicted.
+    """A figure of decode time against the number of KV heads, measured next to predicted.
 
     Args:
         measured: num_kv_heads to its summary: median, low and high in seconds, as `summarise`
@@ -162,7 +162,7 @@ def decode_time_plot(
     ax.set(xlim=(-0.6, len(heads) - 0.4), xlabel="KV heads")
     ax.set_ylabel(f"time per call ({unit})")
     flat = min(row["median"] for row in measured.values()) > 0.5 * ax.get_ylim()[1] / scale
-    ax.set_ylim(0, ax.get_ylim()[1] * (1.3 if flat else 1.05))  # room for the legend
+    ax.set_ylim(0, ax.get_ylim()[1] * (1.3 if flat else 1.05))  # space for the legend
     ax.grid(axis="x", visible=False)
     ax.plot([], [], color="#444444", marker="o", label="measured, median and 95 % interval")
     ax.plot([], [], **_PREDICTION, label="predicted")
@@ -332,7 +332,7 @@ def _label_points(ax, points: Mapping[str, tuple[float, float]]) -> None:
 
 
 def _label_ends(ax, x: float, ends: list[tuple[float, str, str]]) -> None:
-    """Writes each line's name beside its right end, moved apart where names would collide."""
+    """Writes each line's name next to its right end, moved apart where names would collide."""
     ends = sorted(ends)
     low, high = ax.get_ylim()
     step = (high / low) ** 0.055

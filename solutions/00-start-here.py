@@ -1,14 +1,8 @@
+# %% [markdown] generated="card"
+
 # %% [markdown]
-# # Start here
-#
-# | time | before this | claim tested |
-# |---|---|---|
-# | 20 minutes | some Python; you have seen a PyTorch tensor | decoding gets faster when query heads share K and V, on this machine, today |
-#
 # You begin with a measurement, not with theory. Then you learn how the course works: exercises,
 # checks, hints, submitting. Run each cell with **Shift+Enter**.
-#
-# **Key terms:** query head, KV head, KV cache, decode, memory bandwidth
 
 # %% [markdown]
 # ## The map
@@ -96,9 +90,8 @@ plots.show(fig, alt="Time of one step by KV heads, measured and predicted, in ms
 # %% [markdown]
 # That is the subject of this course in one picture: sharing keys and values leaves less to read.
 # (A whole model also reads its weights, so with a short context the gain all but disappears.)
-# Where measured and predicted part, there is
-# something to learn; you will find out what. (Other programs slow it:
-# close what you can and run the cells again.)
+# Where the measured and the predicted times differ, there is something to learn; you will find out
+# what. (Other programs slow the measurement: close what you can and run the cells again.)
 
 # %% [markdown]
 # ## What this course can tell you, and what it cannot
@@ -106,9 +99,9 @@ plots.show(fig, alt="Time of one step by KV heads, measured and predicted, in ms
 # - It **can** show you what grouped-query attention computes, what it saves and where the saving
 #   is lost, and give you the tools to measure your own case.
 # - It **cannot** tell you what GQA will do to your model's quality, your latency or your bill.
-#   Nobody can, without measuring. The last lessons plan that measurement with you.
-# - Every number here is **measured** in that run, **derived** before your eyes, or has its
-#   **source** beside it.
+#   Nobody can, without measuring. (Lessons on that are planned, not written yet.)
+# - Every number here is **measured** in that run, **derived** before your eyes, or given with its
+#   **source**.
 
 # %% [markdown]
 # ## Words we use, and what others say
@@ -163,7 +156,7 @@ check("queries_per_kv_head", queries_per_kv_head, seed=None, cases=[
 # <details><summary>If the check complains about a ValueError</summary>
 #
 # 12 query heads cannot be shared evenly by 5 KV heads. The remainder `num_heads % num_kv_heads`
-# tells: when it is not 0, `raise ValueError("...")`.
+# tells you: when it is not 0, `raise ValueError("...")`.
 # </details>
 # <details><summary>A worked step</summary>
 #
@@ -184,15 +177,15 @@ check("queries_per_kv_head", queries_per_kv_head, seed=None, cases=[
 #
 # Submit as often as you like: every submission is kept. Grading runs the exercise cells only, so
 # feel free to add cells and try things. The lessons you see are your own copies; updates never
-# touch them. `gqa reset 00 queries_per_kv_head` puts an exercise back to how it was and keeps your
-# notebook beside; `gqa map` shows the map in the terminal.
+# touch them. `gqa reset 00 queries_per_kv_head` restores an exercise and keeps a backup of your
+# notebook; `gqa map` shows the map in the terminal.
 
 # %% [markdown]
 # ## Ask the tutor
 #
-# The tutor answers from the lessons' own text, the open lesson first, and says so when the course
-# does not cover something. It gives no solutions and no quiz answers. In JupyterLab it is the chat
-# `tutor.chat`; in a terminal, `gqa ask "what is a KV head?"`. In any notebook, run
+# The tutor answers from the lessons' own text, starting with the open lesson, and says so when the
+# course does not cover something. It gives no solutions and no quiz answers. In JupyterLab it is
+# the chat `tutor.chat`; in a terminal, `gqa ask "what is a KV head?"`. In any notebook, run
 # `%load_ext gqa_lib.learn.tutor` once; then a cell whose first line is `%%ask` holds your question.
 
 # %% [markdown]
@@ -209,41 +202,13 @@ for key in ("python", "torch", "cpu_model", "num_threads", "gpu_name"):
         print(f"{key:12} {about[key]}")
 print(f"{'device':12} {device} (set the environment variable GQA_DEVICE to choose another)")
 
-# %% [markdown]
-# ## Three questions
-#
-# If you see no questions, run this cell. What you choose is saved in `quiz_answers.json` beside this
-# notebook; after you submit, the feedback page explains every option.
-
-# %%
-show_quiz("00")
-
-# %% [markdown]
-# Run this cell as it is. Only without a panel, write your answers here (`show_quiz("00", text=True)`
-# shows the questions as text): what stands here counts before what was chosen in a panel.
-
-# %% nbgrader={"grade": false, "grade_id": "quiz", "locked": false, "schema_version": 3, "solution": true, "task": false}
-answers = {}  # without a panel: answers = {"Q00": "B", ...}
-### BEGIN SOLUTION
-from grading.quiz import right_answers
-
-answers = right_answers("00")
-### END SOLUTION
-
-# %% nbgrader={"grade": true, "grade_id": "quiz-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
-check_quiz("00", answers)
-### BEGIN HIDDEN TESTS
-from grading.quiz import mark_quiz
-
-mark_quiz("00", answers)
-### END HIDDEN TESTS
+# %% [markdown] generated="quiz"
 
 # %% [markdown]
 # ## In three lines
 #
-# - Decoding reads the whole KV cache for every token; fewer KV heads, less to read.
+# - Decoding reads the whole KV cache for every token; with fewer KV heads there is less to read.
 # - Predict, then measure; believe neither alone.
 # - Check at once, hint when stuck, submit when done.
-#
-# **Next:** [1 · Multi-head attention](../01-multi-head-attention/01-multi-head-attention.ipynb),
-# where you build what GQA starts from.
+
+# %% [markdown] generated="ending"

@@ -1,14 +1,4 @@
-# %% [markdown]
-# # 1 · Multi-head attention
-#
-# | time | before this | claim tested |
-# |---|---|---|
-# | 75 minutes | lesson 00; tensors and `nn.Module` in PyTorch | what a head is, and what splitting into heads costs |
-#
-# When you are done you can write multi-head attention from an empty cell, say what each axis of
-# its tensors means, and catch the bugs that leave every shape right and every number wrong.
-#
-# **Key terms:** query, key, value, head, `head_dim`, causal mask
+# %% [markdown] generated="card"
 
 # %% [markdown]
 # ## A question worth measuring
@@ -118,7 +108,7 @@ check("causal_mask", causal_mask, seed=None, cases=[
 # *15 minutes · difficulty 3 of 5*
 #
 # Now for real tensors: B sequences, H heads, T queries, S keys, D channels per head. The same
-# steps, on the last two axes; PyTorch carries B and H along. The check calls it in bfloat16, too.
+# steps, on the last two axes; PyTorch carries B and H along. The check also calls it in bfloat16.
 #
 # | | shape |
 # |---|---|
@@ -384,9 +374,9 @@ plots.show(fig, alt="Time of one layer in ms by number of heads: " + ", ".join(
 #
 # Each head writes its own T · S scores: 1 MiB with one head here, 32 MiB with 32, and each is
 # scaled, masked, exponentiated and read back. That work grows with H although the products do
-# not; short dot products also run less efficiently. Which part dominates here you have not
-# measured. ([FlashAttention](https://arxiv.org/abs/2205.14135) never writes the scores to main
-# memory.) What is moved, not only what is multiplied, costs time: keep that thought.
+# not; short dot products also run less efficiently. You have not measured which part dominates
+# here. ([FlashAttention](https://arxiv.org/abs/2205.14135) never writes the scores to main memory.)
+# What is moved, not only what is multiplied, costs time: keep that thought.
 # </details>
 
 # %% [markdown]
@@ -414,34 +404,7 @@ print(f"largest difference: {(yours(x) - library(x)).abs().max():.1e}")
 # - Nothing was generated yet. When a model writes one token at a time, the costs shift from
 #   arithmetic to memory, and that is where sharing heads begins to pay.
 
-# %% [markdown]
-# ## Three questions
-#
-# If you see no questions, run this cell. What you choose is saved in `quiz_answers.json` beside this
-# notebook; after you submit, the feedback page explains every option.
-
-# %%
-show_quiz("01")
-
-# %% [markdown]
-# Run this cell as it is. Only without a panel, write your answers here (`show_quiz("01", text=True)`
-# shows the questions as text): what stands here counts before what was chosen in a panel.
-
-# %% nbgrader={"grade": false, "grade_id": "quiz", "locked": false, "schema_version": 3, "solution": true, "task": false}
-answers = {}  # without a panel: answers = {"Q00": "B", ...}
-### BEGIN SOLUTION
-from grading.quiz import right_answers
-
-answers = right_answers("01")
-### END SOLUTION
-
-# %% nbgrader={"grade": true, "grade_id": "quiz-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
-check_quiz("01", answers)
-### BEGIN HIDDEN TESTS
-from grading.quiz import mark_quiz
-
-mark_quiz("01", answers)
-### END HIDDEN TESTS
+# %% [markdown] generated="quiz"
 
 # %% [markdown]
 # ## In three lines
@@ -449,6 +412,5 @@ mark_quiz("01", answers)
 # - A head is a slice of the projected channels with a softmax of its own.
 # - Splitting into heads changes no multiply-add; it changes how much is written and read.
 # - Right shapes prove little: mark the numbers, rewrite the future, compare with a reference.
-#
-# Submit with `gqa submit 01` in a terminal. **Next:** [2 · The KV
-# cache](../02-kv-cache/02-kv-cache.ipynb), where you stop computing the same thing twice.
+
+# %% [markdown] generated="ending"

@@ -1,14 +1,4 @@
-# %% [markdown]
-# # 3 · Multi-query attention
-#
-# | time | before this | claim tested |
-# |---|---|---|
-# | 60 minutes | lessons 01 and 02 | one KV head |
-#
-# When you are done you can write multi-query attention that reads its one KV head where it lies,
-# say what that saves and what it does not, and catch the one-line versions that undo the saving.
-#
-# **Key terms:** multi-query attention, KV head, broadcasting, folding, FLOP
+# %% [markdown] generated="card"
 
 # %% [markdown]
 # ## A question worth measuring
@@ -79,7 +69,7 @@ def random_qkv(batch_size, num_heads, num_keys, head_dim, num_kv_heads=1):
 # %% [markdown]
 # ### Spot the bug
 #
-# But is the one KV head read where it lies, or written out again for every query head?
+# But is the one KV head read in place, or written out again for every query head?
 # `kv_copied` watches each operation that PyTorch really runs and adds up the new tensors of keys
 # and values. **Would you ship `broadcasting` after this test?**
 
@@ -100,16 +90,16 @@ print(f"that is all of K and V, {elements / (k.numel() + v.numel()):.0f} times")
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# The matrix product wants one batch axis, so it merges B and Hq. A stretched axis next to B = 1
+# The matrix product needs one batch axis, so it merges B and Hq. A stretched axis next to B = 1
 # merges for free. Next to B = 2 it does not, so PyTorch writes K and V out, once per query
-# head: MHA's whole cache, made anew at every step. A test with one sequence never sees it.
+# head: MHA's whole cache, rebuilt at every step. A test with one sequence never sees it.
 # </details>
 
 # %% [markdown]
 # ## Fold the queries instead
 #
-# One set of keys for all heads means: for this K, a head is just more rows. So lay the heads'
-# queries below each other and multiply **once**. Nothing needs stretching:
+# One set of keys for all heads means: for this K, a head is just more rows. So stack the heads'
+# queries and multiply **once**. Nothing needs stretching:
 #
 # $$(B,\ H_q,\ T,\ D)\;\longrightarrow\;(B,\ H_q T,\ D)$$
 
@@ -353,8 +343,8 @@ for num_queries, num_keys in ((1, 8192), (2048, 2048)):
     print(f"{num_queries:4} queries, {num_keys} keys: MHA {mha / 1e6:6,.0f} MFLOP, MQA {mqa / 1e6:6,.0f} MFLOP")
 
 # %% [markdown]
-# **Not one FLOP less.** Every query head still meets every key, whoever owns the keys. That is why
-# a prompt, where arithmetic decides, gains next to nothing. And mind the counter, which knows
+# **Not one FLOP less.** Every query head still meets every key, its own or a shared one. That is
+# why a prompt, where arithmetic decides, gains next to nothing. And mind the counter, which knows
 # matrix products and only some fused operators:
 
 # %%
@@ -519,7 +509,7 @@ print(f"training: {13.2 / 13.0:.3f} times as fast")
 # %% [markdown]
 # ## What it may cost
 #
-# As reported in the papers, which disagree; only training can tell (lesson 09 trains):
+# As reported in the papers, which disagree; only training can tell (lesson 09, planned, is to train):
 #
 # - [PaLM](https://arxiv.org/abs/2204.02311) was built with MQA: neutral for quality and training
 #   speed, a large saving in decoding, as reported there.
@@ -532,7 +522,7 @@ print(f"training: {13.2 / 13.0:.3f} times as fast")
 # ## Who uses it
 #
 # The models with one KV head in the course's table, each with its source there. The last column is
-# what a token would take, had the model a KV head for every query head. (In bfloat16, every layer
+# what a token would take if the model had a KV head for every query head. (In bfloat16, every layer
 # keeping every token. Gemma-3-1B keeps fewer: most of its layers see a short window only.)
 
 # %%
@@ -565,36 +555,9 @@ print("parameters:", cost.kv_projection_params(4544, 1, 64), "and", kv_projectio
 # - Nothing about **quality**: no model was trained here, and the reports above disagree.
 # - Nothing about a **whole model**: a step also reads the feed-forward weights, and with a short
 #   context those are most of the bytes.
-# - Nothing about **several GPUs**: one KV head cannot be split among them (lesson 13).
+# - Nothing about **several GPUs**: one KV head cannot be split among them (planned: lesson 13).
 
-# %% [markdown]
-# ## Three questions
-#
-# If you see no questions, run this cell. What you choose is saved in `quiz_answers.json` beside this
-# notebook; after you submit, the feedback page explains every option.
-
-# %%
-show_quiz("03")
-
-# %% [markdown]
-# Run this cell as it is. Only without a panel, write your answers here (`show_quiz("03", text=True)`
-# shows the questions as text): what stands here counts before what was chosen in a panel.
-
-# %% nbgrader={"grade": false, "grade_id": "quiz", "locked": false, "schema_version": 3, "solution": true, "task": false}
-answers = {}  # without a panel: answers = {"Q00": "B", ...}
-### BEGIN SOLUTION
-from grading.quiz import right_answers
-
-answers = right_answers("03")
-### END SOLUTION
-
-# %% nbgrader={"grade": true, "grade_id": "quiz-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
-check_quiz("03", answers)
-### BEGIN HIDDEN TESTS
-from grading.quiz import mark_quiz
-
-mark_quiz("03", answers)
-### END HIDDEN TESTS
+# %% [markdown] generated="quiz"
 
 # %% [markdown]
 # ## In three lines
@@ -602,7 +565,5 @@ mark_quiz("03", answers)
 # - MQA keeps every query head and shares one KV head: the cache shrinks by `num_heads`.
 # - The arithmetic of scores and values stays; parameters shrink by a few percent of a model.
 # - Broadcasting undoes it in silence. Fold the heads into rows, and test with two sequences.
-#
-# Submit with `gqa submit 03` in a terminal. **Next:** [4 · Grouped-query
-# attention](../04-grouped-query-attention/04-grouped-query-attention.ipynb), everything between
-# one KV head and all of them.
+
+# %% [markdown] generated="ending"

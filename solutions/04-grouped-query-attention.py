@@ -1,14 +1,4 @@
-# %% [markdown]
-# # 4 · Grouped-query attention
-#
-# | time | before this | claim tested |
-# |---|---|---|
-# | 100 minutes | lessons 01 to 03 | sharing K and V across query heads; MHA and MQA are its two ends |
-#
-# When you are done you can write grouped-query attention that never copies a key, say what the
-# obvious version costs, and find out on any machine which version runs.
-#
-# **Key terms:** KV head, `q_per_kv`, multi-query attention, expanding, folding, backend
+# %% [markdown] generated="card"
 
 # %% [markdown]
 # ## A question worth measuring
@@ -226,8 +216,8 @@ print("rows that meet KV head 1:", folded[0, 1].flatten().tolist())
 #
 # Scores, mask, softmax, values as in lesson 01, on folded queries; unfold at the end. `k` and `v`
 # stay (B, Hkv, S, D). The mask needs thought: row r · T + i is query i of head r, so each head
-# brings its own copy of the (T, S) mask. (`causal_mask` is given; it is made on the CPU, so move
-# it with `.to(q.device)`.) Return the dtype of q.
+# needs its own copy of the (T, S) mask. (`causal_mask` is given; it is made on the CPU, so move it
+# with `.to(q.device)`.) Return the dtype of q.
 
 # %% nbgrader={"grade": false, "grade_id": "causal_mask", "locked": true, "schema_version": 3, "solution": false, "task": false}
 def causal_mask(num_queries, num_keys):
@@ -344,13 +334,13 @@ print("with a mask:", sdpa_operator(q, k, v, enable_gqa=True, attn_mask=everythi
 # %% [markdown]
 # <details><summary>What the backends do with shared heads</summary>
 #
-# - On a CPU the flash operator takes the small K and V but walks them once per *query head*:
-#   nothing is copied, and less is saved than the bytes promise.
+# - On a CPU the flash operator takes the small K and V but walks through them once per *query
+#   head*: nothing is copied, and less is saved than the bytes promise.
 # - On a GPU the flash and cuDNN kernels fold the heads as you did (half precision, recent cards).
 # - On a GPU in fp32, with a mask, or before Ampere (a T4), only the math operator is left, which
 #   expands K and V itself: on a T4 decoding was [up to 28 %
 #   slower](https://github.com/huggingface/transformers/issues/48633) than when K and V were
-#   expanded first for a memory-efficient kernel. Same switch, other cost.
+#   expanded first for a memory-efficient kernel. Same switch, different cost.
 #
 # So a benchmark without the name of its backend says little. Ours print it.
 # </details>
@@ -371,7 +361,7 @@ print("output equals the value of token 0:", torch.equal(out[0, 0, 0], v[0, 0, 0
 #
 # Only at token 0. PyTorch aligns `is_causal` to the top left: query 0 sees key 0, as in a square
 # mask. With one query and a cache the mask must be aligned to the bottom right, and then it hides
-# nothing: leave it off. (FlashAttention 2.1 and later align to the bottom right. Check, always.)
+# nothing: leave it off. (FlashAttention 2.1 and later align to the bottom right. Always check.)
 # </details>
 
 # %% [markdown]
@@ -466,7 +456,7 @@ check("GroupedQueryAttention-cache", GroupedQueryAttention, seed=None, cases=[
 # <details><summary>If the check speaks of expanded heads</summary>
 #
 # Append k and v of shape (B, Hkv, T, D), fresh from `k_proj` and `v_proj`. Sharing them among the
-# query heads is the business of `grouped_query_attention`, on every call anew.
+# query heads is the business of `grouped_query_attention`, at every call.
 # </details>
 # <details><summary>A worked step</summary>
 #
@@ -579,34 +569,7 @@ plots.show(fig, alt="Time per step by KV heads, measured and predicted, in ms: "
 # - Long prompts are processed many tokens at a time; arithmetic decides there, and GQA saves
 #   almost none of it.
 
-# %% [markdown]
-# ## Three questions
-#
-# If you see no questions, run this cell. What you choose is saved in `quiz_answers.json` beside this
-# notebook; after you submit, the feedback page explains every option.
-
-# %%
-show_quiz("04")
-
-# %% [markdown]
-# Run this cell as it is. Only without a panel, write your answers here (`show_quiz("04", text=True)`
-# shows the questions as text): what stands here counts before what was chosen in a panel.
-
-# %% nbgrader={"grade": false, "grade_id": "quiz", "locked": false, "schema_version": 3, "solution": true, "task": false}
-answers = {}  # without a panel: answers = {"Q00": "B", ...}
-### BEGIN SOLUTION
-from grading.quiz import right_answers
-
-answers = right_answers("04")
-### END SOLUTION
-
-# %% nbgrader={"grade": true, "grade_id": "quiz-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
-check_quiz("04", answers)
-### BEGIN HIDDEN TESTS
-from grading.quiz import mark_quiz
-
-mark_quiz("04", answers)
-### END HIDDEN TESTS
+# %% [markdown] generated="quiz"
 
 # %% [markdown]
 # ## In three lines
@@ -614,6 +577,5 @@ mark_quiz("04", answers)
 # - GQA shares each KV head among `q_per_kv` neighbouring query heads; MHA and MQA are its ends.
 # - The saving is in bytes. Expanding moves 9 units where MHA moves 4 and folding 1.
 # - The architecture makes the saving possible; the backend decides whether you get it. Ask it.
-#
-# Submit with `gqa submit 04` in a terminal. **Next:** [5 · The KV cache in
-# bytes](../05-kv-footprint/05-kv-footprint.ipynb), for real models and real memory.
+
+# %% [markdown] generated="ending"

@@ -7,12 +7,12 @@ import sys
 import nbformat
 import pytest
 
-from gqa_lib.course.manifest import anchor_of, find_lesson, lessons, terms
+from gqa_lib.course.manifest import anchor_of, find_lesson, lessons, outline, planned_lessons, terms
 from gqa_lib.learn import course_map, progress, show_map, wrap_up
 from gqa_lib.learn.guide.ending import ending
 from gqa_lib.learn.guide.map import lesson_map
 from gqa_lib.learn.progress.standing import graded_cells, next_lesson, standing, standings
-from grading.authoring.source import lesson_notebook, read_source, source_of
+from grading.authoring.source import EARNED, lesson_notebook
 
 FOUR = find_lesson("04")
 
@@ -59,7 +59,7 @@ def test_what_is_next_is_what_was_begun_and_else_the_first_that_is_not_done():
     for lesson in lessons():
         submits(lesson, lesson.points)
     assert next_lesson(standings()) is None
-    assert "You are through" in course_map()
+    assert "You are done" in course_map()
 
 
 def test_in_a_class_every_check_passed_is_a_lesson_done(monkeypatch):
@@ -92,12 +92,34 @@ def test_the_drawing_has_each_lesson_once_and_what_is_done_in_words_too():
     assert re.search(r'L04\["… 4 · next<.*:::begunNext', drawing)
     assert f"{FOUR.name}: begun: 1 of 4 exercises checked" in drawing  # for a screen reader
     styles = re.findall(r"classDef (\w+) fill:#\w+,color:#\w+", drawing)
-    assert {f"{a}{b}" for a in ("done", "begun", "open") for b in ("", "Next")} == set(styles)
+    known = {f"{a}{b}" for a in ("done", "begun", "open") for b in ("", "Next")}
+    assert known | {"planned"} == set(styles)
+
+
+def test_planned_lessons_are_shown_as_planned_and_lead_nowhere():
+    text, page, drawing = lesson_map(), course_map(), drawn()
+    for lesson in planned_lessons():
+        assert re.search(rf"· {lesson.number}  {lesson.title} +planned, not written yet", text)
+        assert re.search(rf"\| · \| {lesson.name} \|[ |]+ planned, not written yet \|", page)
+        assert f"{lesson.name}: planned, not written yet" in drawing  # for a screen reader
+        assert lesson.slug not in page
+    boxes = re.findall(r'\["· (.*?)"\]:::planned', drawing)
+    assert boxes == ["8<br/>Serving economics<br/>planned", "9 to 15<br/>planned"]
+    arrows = set(re.findall(r"(\w+) -\.-> (\w+)", drawing))
+    assert arrows == {("L07", "F08"), ("P1", "P2"), ("P2", "P3")}
+
+
+def test_a_planned_lesson_counts_for_nothing():
+    assert len(standings()) == len(lessons())
+    assert f"0 of {len(lessons())} lessons done" in lesson_map()
+    for lesson in lessons():
+        submits(lesson, lesson.points)
+    assert next_lesson(standings()) is None
 
 
 def test_the_drawing_leads_from_each_lesson_to_those_that_need_it():
     arrows = set(re.findall(r"(\w+) --> (\w+)", drawn()))
-    parts = list(dict.fromkeys(lesson.part for lesson in lessons()))
+    parts = list(dict.fromkeys(lesson.part for lesson in outline()))
     at = {lesson.number: parts.index(lesson.part) for lesson in lessons()}
     for lesson in lessons():
         for before in lesson.prerequisites:
@@ -155,25 +177,24 @@ def test_a_term_is_explained_in_a_section_that_is_there(term, built):
 
 @pytest.mark.parametrize("lesson", lessons(), ids=lambda lesson: lesson.slug)
 def test_a_card_links_its_terms_and_related_lessons(lesson):
-    source, given = read_source(source_of(lesson)), lesson_notebook(lesson)
-    if lesson.key_terms:
-        line = re.search(r"\*\*Key terms:\*\* (.*?)(?=\n\n|\Z)", source.cells[0].source, re.DOTALL)
-        assert line[1].replace("`", "").split(", ") == list(lesson.key_terms)
-    card = given.cells[0].source
+    card = lesson_notebook(lesson).cells[0].source
     for name in lesson.key_terms:
         term = terms()[name]
         at = "" if term.lesson == lesson else f"../{term.lesson.slug}/{term.lesson.slug}.ipynb"
         assert f"[{name}]({at}#{anchor_of(term.section)})" in card
     assert lesson.number not in lesson.related
-    for number in lesson.related:
-        assert find_lesson(number).link() in card
+    for number in set(lesson.related) - set(lesson.prerequisites):  # those stand above
+        assert f"[{find_lesson(number).name}]({find_lesson(number).link()})" in card
 
 
 @pytest.mark.parametrize("lesson", lessons(), ids=lambda lesson: lesson.slug)
 def test_a_lesson_ends_with_what_was_earned_in_a_cell_that_is_not_graded(lesson):
-    last = nbformat.read(lesson.pristine, as_version=4).cells[-1]
-    assert f'wrap_up("{lesson.number}")' in last.source
-    assert last.metadata == {"deletable": False, "editable": False}
+    heading, earned, following = nbformat.read(lesson.pristine, as_version=4).cells[-3:]
+    assert heading.source.startswith(EARNED)
+    assert f'wrap_up("{lesson.number}")' in earned.source
+    assert earned.metadata == {"deletable": False, "editable": False}
+    after = lessons()[lessons().index(lesson) + 1 :]
+    assert all(f"**Next:** [{one.name}]({one.link()})" in following.source for one in after[:1])
 
 
 def test_the_ending_tells_what_is_earned_and_what_is_missing():
@@ -182,7 +203,6 @@ def test_the_ending_tells_what_is_earned_and_what_is_missing():
     assert "Exercises checked: 2 of 4" in text
     assert "Not checked yet: `grouped_query_attention`, `GroupedQueryAttention`" in text
     assert "gqa submit 04" in text
-    assert f"[5 · The KV cache in bytes]({find_lesson('05').link()})" in text
     cells = graded_cells(FOUR)[1]
     marks = [(FOUR.slug, n, "mark", p, p, "") for n, p in cells.items() if n != "expand_kv-check"]
     progress.add_all([*marks, (FOUR.slug, "expand_kv-check", "mark", 0.0, 2.0, "")])
@@ -194,10 +214,6 @@ def test_the_ending_tells_what_is_earned_and_what_is_missing():
     progress.add(FOUR.slug, "expand_kv-check", "mark", 2.0, 2.0)
     assert "the best of 2 submissions" in ending(FOUR)
     assert "Nothing is missing" in ending(FOUR)
-
-
-def test_the_last_lesson_has_nothing_after_it():
-    assert "last lesson" in ending(lessons()[-1])
 
 
 def test_nothing_is_shown_while_grading(monkeypatch, capsys):

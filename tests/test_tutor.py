@@ -167,6 +167,19 @@ def test_a_refusal_says_what_is_nearest():
     assert link(reply.nearest) in markdown(reply)
 
 
+def test_what_is_planned_is_said_to_be_planned():
+    reply = ask("what is lesson 8 about?")
+    assert reply.refused
+    assert "Lesson 08, “Serving economics”, is planned, not written yet" in reply.text
+    assert "Lesson 10, “Uptraining”, is planned" in ask("how do I do uptraining?").text
+    reply = ask("how does paged attention work?")
+    assert not reply.refused
+    assert reply.planned == "Lesson 11, “Paged attention”, is planned, not written yet."
+    assert reply.planned in terminal(reply)
+    assert reply.planned in markdown(reply)
+    assert ask("how does attention work?").planned == ""
+
+
 def test_an_empty_question_is_refused():
     assert ask("").refused
     assert ask("?!").refused

@@ -45,7 +45,7 @@ class KVCache:
             (k_all, v_all), each (B, Hkv, length, D): views that the next append leaves as they are.
 
         Raises:
-            ValueError: k or v does not fit the cache, or there is no room for T more tokens. The
+            ValueError: k or v does not fit the cache, or T more tokens do not. The
                 cache is then as it was before.
         """
         self._check(k, "k")
@@ -72,7 +72,7 @@ class KVCache:
         if new.dim() != 4 or (*new.shape[:2], new.shape[3]) != (B, Hkv, D):
             raise ValueError(
                 f"{name} has shape {tuple(new.shape)} but the cache takes ({B}, {Hkv}, T, {D}): "
-                "a token of another shape has no place in it. "
+                "a token of another shape does not fit. "
                 "Make the cache with the model's batch_size, num_kv_heads and head_dim."
             )
         if (new.dtype, new.device) != (self._k.dtype, self._k.device):

@@ -1,4 +1,4 @@
-"""The `gqa` command: thin doors to the course; each loads only what it needs."""
+"""The `gqa` command: thin entry points to the course; each loads only what it needs."""
 
 import argparse
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    # jsonschema would compile the grammar of a format that no notebook uses: two seconds
+    # else jsonschema compiles the grammar of a format that no notebook uses, for two seconds
     sys.modules.setdefault("rfc3987_syntax", None)
     arguments = _parser().parse_args(argv)
     for name in ("home", "work"):
@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
 def _missing(module: str) -> str:
     """Return what to do about a module that is not there."""
     if module.startswith("grading."):
-        return "this command is your instructor's; a students' copy of the course does not have it."
+        return "this command is for instructors; a students' copy of the course does not have it."
     extra = "postgres" if module.startswith("psycopg") else "course"
     return f"this needs {module}, which comes with the course: pip install -e '.[{extra}]'"
 
@@ -49,61 +49,82 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     lab = command("lab", _lab, "open the course in JupyterLab")
-    lab.add_argument("lesson", nargs="?", help="number or name (default: where you were)")
+    lab.add_argument("lesson", nargs="?", help="number or name (default: the one you were in)")
     lab.add_argument(
         "--role",
         choices=("student", "instructor"),
         default="student",
-        help="instructor: nbgrader's Formgrader, Create Assignment and course list",
+        help="instructor: with nbgrader's Formgrader, Create Assignment and course list",
     )
     lab.add_argument("--port", type=int, help="port on 127.0.0.1 (default: first free from 8888)")
     lab.add_argument("--no-browser", action="store_true", help="only print the address")
 
-    submit = command("submit", _submit, "submit a lesson, have it graded, see score and feedback")
+    submit = command("submit", _submit, "submit a lesson for grading; see the score and feedback")
     submit.add_argument("lesson", help="number or name, for example 01")
 
     command("map", _map, "show the lessons and where you stand")
 
-    progress = command("progress", _progress, "your checks and marks, exercise by exercise")
+    progress = command("progress", _progress, "show your checks and marks, exercise by exercise")
     progress.add_argument(
         "action",
         nargs="?",
         choices=("show", "export", "import"),
         default="show",
-        help="export into one file, or import such a file: nothing is lost, nothing counted twice",
+        help="export to one file, or import such a file; nothing is lost or counted twice",
     )
-    progress.add_argument("file", nargs="?", type=Path, help="the file to write or to read")
+    progress.add_argument("file", nargs="?", type=Path, help="the file to write or read")
 
-    reset = command("reset", _reset, "put an exercise back to how it was; your work is kept beside")
+    reset = command("reset", _reset, "restore an exercise; a backup of your notebook is kept")
     reset.add_argument("lesson", help="number or name, for example 04")
     reset.add_argument("exercise", nargs="?", help="its name, for example expand_kv")
     reset.add_argument("--all", action="store_true", help="the whole lesson")
 
-    ask = command("ask", _ask, "ask the tutor, who answers from the lessons", places=False)
-    ask.add_argument("question", nargs="+", help="in quotes, for the shell's sake")
-    ask.add_argument("--lesson", help="number or name of the lesson you are in: it comes first")
-    ask.add_argument("--json", action="store_true", help="as {refused, answer, sources}")
+    ask = command("ask", _ask, "ask the tutor, which answers from the lessons", places=False)
+    ask.add_argument("question", nargs="+", help="your question, in quotes")
+    ask.add_argument(
+        "--lesson", help="number or name of the lesson you are in; it is searched first"
+    )
+    ask.add_argument("--json", action="store_true", help="print JSON: {refused, answer, sources}")
 
     bench = command("bench", _bench, "run benchmark notebooks", places=False)
     bench.add_argument("name", nargs="*", help="benchmark (default: all)")
-    bench.add_argument("-p", "--param", action="append", default=[], metavar="NAME=VALUE")
+    bench.add_argument(
+        "-p",
+        "--param",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter of the notebook, for example context=16384; may be repeated",
+    )
     bench.add_argument("--out", default="runs", help="folder for the results (default: runs)")
-    bench.add_argument("--timeout", type=float, help="seconds before a run is stopped")
+    bench.add_argument("--timeout", type=float, help="stop a run after this many seconds")
 
-    command("info", _info, "versions, device, backends: what would run here", places=False)
+    command(
+        "info", _info, "show versions, the device, and which backends would run here", places=False
+    )
 
-    command("build-native", _build_native, "compile the native CPU operator, once", places=False)
+    command(
+        "build-native",
+        _build_native,
+        "compile the native CPU operator, once per machine",
+        places=False,
+    )
 
     build = command("build", _build, "make notebooks/ from solutions/", places=False)
-    build.add_argument("--check", action="store_true", help="change nothing; fail on a difference")
+    build.add_argument(
+        "--check", action="store_true", help="change nothing; fail if anything differs"
+    )
 
     verify = command(
-        "verify", _verify, "grade the planted bugs: the checks must refuse them all", places=False
+        "verify",
+        _verify,
+        "grade planted answers: the checks must refuse every wrong one",
+        places=False,
     )
     verify.add_argument("lesson", nargs="*", help="numbers or names (default: all)")
     verify.add_argument("--show", action="store_true", help="print what a learner would read")
 
-    release = command("release", _release, "give the class its lessons")
+    release = command("release", _release, "release lessons to the class")
     release.add_argument("lesson", nargs="*", help="numbers or names (default: all)")
     release.add_argument(
         "--students",
@@ -113,36 +134,50 @@ def _parser() -> argparse.ArgumentParser:
     )
     release.add_argument("--exchange", help="folder of the class's exchange (else $GQA_EXCHANGE)")
     release.add_argument(
-        "--seed", type=_seed, help="what the hidden tests draw from, from now on; none: afresh"
+        "--seed",
+        type=_seed,
+        help="seed of the hidden tests from now on; 'none' draws anew each run",
     )
-
     release.add_argument(
         "--new-attempt",
         action="store_true",
-        help="open another attempt at the quiz, with other questions, from now on",
+        help="open another attempt at the quiz, with different questions, from now on",
     )
 
     grade = command("grade", _grade, "grade the class's new and changed submissions of a lesson")
     grade.add_argument("lesson", help="number or name, for example 04")
     grade.add_argument("--students", help="only these ids, separated by commas")
-    grade.add_argument("--workers", type=int, help="notebooks at once (default: by the cores)")
-    grade.add_argument("--all", action="store_true", help="what has not changed, too")
+    grade.add_argument(
+        "--workers", type=int, help="notebooks graded at once (default: depends on the cores)"
+    )
+    grade.add_argument("--all", action="store_true", help="regrade unchanged submissions too")
     grade.add_argument("--collect", action="store_true", help="collect from the exchange first")
-    grade.add_argument("--feedback", action="store_true", help="make and release feedback after")
+    grade.add_argument(
+        "--feedback", action="store_true", help="make and release feedback afterwards"
+    )
 
     roster = command("roster", _roster, "enter the class list into the gradebook")
     roster.add_argument("file", type=Path, help="CSV with id, first_name, last_name, email")
-    roster.add_argument("--id-column", help="the column of the ids, if another would be taken")
+    roster.add_argument(
+        "--id-column", help="the column that holds the ids, if the wrong one is taken"
+    )
 
     due = command("due", _due, "enter due dates into the gradebook")
     due.add_argument("file", type=Path, help="CSV with lesson, due")
-    due.add_argument("--timezone", help="as Europe/Berlin (default: this machine's)")
+    due.add_argument("--timezone", help="e.g. Europe/Berlin (default: this machine's)")
 
     export = command("export", _export, "write the marks as CSV")
-    export.add_argument("file", nargs="?", type=Path, help="default: the terminal")
-    export.add_argument("--long", action="store_true", help="a row per student and lesson")
+    export.add_argument(
+        "file", nargs="?", type=Path, help="the file to write (default: the terminal)"
+    )
+    export.add_argument("--long", action="store_true", help="one row per student and lesson")
 
-    command("demo", _demo, "a learner's round and two benchmarks, start to end", places=False)
+    command(
+        "demo",
+        _demo,
+        "show a learner's round and two benchmarks, from start to finish",
+        places=False,
+    )
     return parser
 
 
@@ -182,7 +217,7 @@ def _map(arguments) -> None:
 
 def _progress(arguments) -> None:
     if (arguments.action == "show") == bool(arguments.file):
-        raise ValueError("say `gqa progress`, `gqa progress export FILE` or `... import FILE`.")
+        raise ValueError("use `gqa progress`, `gqa progress export FILE` or `... import FILE`.")
     if arguments.action == "show":
         from gqa_lib.learn.progress.table import progress_table
 
@@ -204,7 +239,7 @@ def _reset(arguments) -> None:
     lesson = find_lesson(arguments.lesson)
     if arguments.all == bool(arguments.exercise):
         raise ValueError(
-            f"nothing was reset: name an exercise, as in `gqa reset {lesson.number} NAME`, or say "
+            f"nothing was reset: name an exercise, as in `gqa reset {lesson.number} NAME`, or use "
             f"`gqa reset {lesson.number} --all` for the whole lesson."
         )
     print(reset(lesson, arguments.exercise))
@@ -251,7 +286,7 @@ def _build(arguments) -> int:
     for problem in problems:
         print(problem, file=sys.stderr)
     if not problems:
-        print("notebooks/ is what solutions/ gives." if arguments.check else "Built.")
+        print("notebooks/ matches solutions/." if arguments.check else "Built.")
     return len(problems) > 0
 
 
@@ -270,7 +305,7 @@ def _seed(text: str) -> int | str:
     try:
         return text if text == "none" else int(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number, nor none") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a whole number nor 'none'") from None
 
 
 def _release(arguments) -> None:
@@ -281,14 +316,15 @@ def _release(arguments) -> None:
 
     chosen = [find_lesson(name) for name in arguments.lesson]
     if arguments.students and chosen:
-        raise ValueError("a students' copy has every lesson: leave the lessons out.")
+        raise ValueError("a students' copy has every lesson: name none with --students.")
     if arguments.exchange:
         os.environ["GQA_EXCHANGE"] = arguments.exchange
     if arguments.seed is not None:
         set_course_seed(None if arguments.seed == "none" else arguments.seed)
     if arguments.students:
         made = students_bundle(Path(arguments.students), class_exchange())
-        print(f"{made}: hands in to {class_exchange() or 'an exchange that students must ask for'}")
+        exchange = class_exchange() or "an exchange that they must ask you for"
+        print(f"{made}: students hand in to {exchange}")
         return
     if arguments.new_attempt:
         chosen = [find_lesson("16")]

@@ -26,11 +26,14 @@ class Lesson:
     key_terms: tuple[str, ...]
     claim: str
     related: tuple[str, ...] = ()
+    before: str = ""
+    able: tuple[str, ...] = ()
+    teaser: str = ""
 
     @property
     def name(self) -> str:
         """Number and title, as the lesson's own heading has them."""
-        return f"{int(self.number)} · {self.title}"
+        return _name(self)
 
     @property
     def pristine(self) -> Path:
@@ -45,6 +48,26 @@ class Lesson:
             start: the way to the folder of all lessons; the default is from within a lesson.
         """
         return f"{start}{self.slug}/{self.slug}.ipynb{'#' + anchor_of(section) if section else ''}"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A lesson that is not written yet: it has no notebook, no points and no promised length."""
+
+    number: str
+    slug: str
+    title: str
+    part: str
+    claim: str
+
+    @property
+    def name(self) -> str:
+        """Number and title, as the lesson's own heading will have them."""
+        return _name(self)
+
+
+def _name(lesson: Lesson | Planned) -> str:
+    return f"{int(lesson.number)} · {lesson.title}"
 
 
 @dataclass(frozen=True)
@@ -81,13 +104,25 @@ def manifest() -> dict:
 
 
 @cache
-def lessons() -> tuple[Lesson, ...]:
-    """Return every lesson of the course, in order."""
+def outline() -> tuple[Lesson | Planned, ...]:
+    """Return every lesson of the course in order, those that are only planned among them."""
     rows: Iterator[dict[str, Any]] = (
         {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
         for row in manifest()["lessons"]
     )
-    return tuple(Lesson(**row) for row in rows)
+    return tuple(Planned(**row) if row.pop("planned", False) else Lesson(**row) for row in rows)
+
+
+@cache
+def lessons() -> tuple[Lesson, ...]:
+    """Return every lesson that is written, in the order of the course."""
+    return tuple(lesson for lesson in outline() if isinstance(lesson, Lesson))
+
+
+@cache
+def planned_lessons() -> tuple[Planned, ...]:
+    """Return the lessons that are planned and not written yet, in the order of the course."""
+    return tuple(lesson for lesson in outline() if isinstance(lesson, Planned))
 
 
 @cache
@@ -103,14 +138,23 @@ def find_lesson(name: str) -> Lesson:
     """Return the lesson called `name`: its number ("4", "04") or its slug.
 
     Raises:
-        ValueError: no lesson has that number or slug.
+        ValueError: no lesson has that number or slug, or it is planned and not written yet.
     """
-    wanted = name.strip().removesuffix(".ipynb")
-    for lesson in lessons():
-        if wanted in (lesson.slug, lesson.number) or wanted.zfill(2) == lesson.number:
-            return lesson
+    found = next((lesson for lesson in outline() if _is_called(lesson, name)), None)
+    if isinstance(found, Lesson):
+        return found
     known = ", ".join(f"{lesson.number} ({lesson.title})" for lesson in lessons())
+    if found:
+        raise ValueError(
+            f"lesson {found.number} ({found.title}) is planned, not written yet. "
+            f"The lessons there are: {known}."
+        )
     raise ValueError(f"there is no lesson {name!r}. The lessons are {known}.")
+
+
+def _is_called(lesson: Lesson | Planned, name: str) -> bool:
+    wanted = name.strip().removesuffix(".ipynb")
+    return wanted in (lesson.slug, lesson.number) or wanted.zfill(2) == lesson.number
 
 
 def is_students_copy() -> bool:

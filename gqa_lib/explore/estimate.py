@@ -29,7 +29,7 @@ class Estimate:
         batch_size: sequences decoded together.
         kv_bytes_per_token: bytes one more token adds when every layer keeps it.
         sequence_bytes: cache of one sequence of this context, windows and shared layers counted.
-        capacity: sequences of this context that fit beside the weights.
+        capacity: sequences of this context that fit next to the weights.
         intensity: FLOPs of attention per byte of cache it reads.
         weight_bytes: weights read in a step.
         kv_bytes: cache read in a step, all sequences.
@@ -163,7 +163,7 @@ def table(found: list[Estimate], hardware: Hardware) -> list[list[str]]:
         ("sequences that fit", fit),
         (f"FLOP/byte (ridge {ridge:.3g})", bound),
         ("least time of a step", lambda e: _seconds(e.step_time_s)),
-        ("as fast as MHA, times", lambda e: f"{mha / e.step_time_s:.2f}"),
+        ("times as fast as MHA", lambda e: f"{mha / e.step_time_s:.2f}"),
     ]
     head = ["modelled", *(e.arm for e in found)]
     return [head, *([name, *map(tell, found)] for name, tell in rows)]
@@ -189,7 +189,7 @@ def _as_text(table: list[list[str]]) -> str:
 
 
 def figure(found: list[Estimate], hardware: Hardware) -> Figure:
-    """What a step reads, and where attention lies under the roofline."""
+    """What a step reads, and where attention is under the roofline."""
     fig, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8), width_ratios=(1, 1.15))
     names = [e.arm for e in found]
     weights, kv = [e.weight_bytes / 1e9 for e in found], [e.kv_bytes / 1e9 for e in found]

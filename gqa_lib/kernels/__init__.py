@@ -134,7 +134,7 @@ def decode_attention(q, k_cache, v_cache, lengths=None, block_table=None, backen
             block_table pages of them, (P, Hkv, page_size, D). Query head h reads KV head
             h // (Hq // Hkv).
         lengths: how many keys each sequence has, (B,) int32 or int64 on q's device; None: all that
-            the cache holds. What lies beyond is not read.
+            the cache holds. What comes after is not read.
         block_table: the pages of each sequence in order, (B, pages) int32 or int64 on q's device.
         backend: a name in `BACKENDS`, or "auto" for `choose_decode_backend`'s.
 
@@ -236,7 +236,8 @@ def _fastest_known(q, k, v, causal):
     if q.device.type == "cpu":
         if T == 1:
             return _fastest_cpu_decode(q, k, v)
-        # sdpa_gqa re-reads K for each query head, which many rows hide, but skips hidden keys.
+        # sdpa_gqa re-reads K for each query head; with many rows that hardly shows, and it skips
+        # the keys that a causal mask hides.
         rows = q.shape[1] // k.shape[1] * T
         if T < rows <= 256 and not square:
             return "fold_sdpa"
@@ -244,7 +245,8 @@ def _fastest_known(q, k, v, causal):
         return "sdpa_gqa"
     if T == 1:
         return "fold_matmul"  # SDPA without flash leaves each KV head to one GPU multiprocessor
-    # Only the causal flag skips hidden keys: folded rows need a mask, which hides them too late.
+    # Keys hidden by a mask are skipped only with the causal flag. Folded rows need a mask tensor:
+    # it hides keys after their scores were computed.
     return "loop_sdpa" if square else "fold_sdpa"
 
 
@@ -253,7 +255,8 @@ def _fastest_cpu_decode(q, k, v):
     measured = torch.backends.cpu.get_cpu_capability().startswith("AVX")
     if measured and native_unsupported(q, k, v, True) is None:
         return "native"
-    idle_threads = k.shape[0] * k.shape[1] < torch.get_num_threads()  # folding gives one a head
+    # Folding gives each KV head of each sequence one thread.
+    idle_threads = k.shape[0] * k.shape[1] < torch.get_num_threads()
     worth_it = idle_threads and k.nbytes + v.nbytes >= 2 * 2**20
     if worth_it and not split_kv_unsupported(q, k, v, True):
         return "split_kv"

@@ -1,7 +1,7 @@
 """What decoding adds to attention: a length for each sequence, caches in pages, and their checks.
 
 A backend that reads these itself has a `decode` of its own. For the others a call is cut here into
-pieces that plain attention can compute: views where a sequence lies in one piece, and one copy of
+pieces that plain attention can compute: views where a sequence is in one piece, and one copy of
 a sequence's pages at a time where it does not.
 """
 
@@ -138,7 +138,7 @@ def _check_values(k_cache, lengths, block_table):
             if not 0 <= length <= capacity:
                 raise ValueError(
                     f"lengths[{b}]={length}, but a sequence has 0 to {capacity} keys in this "
-                    "cache: keys beyond would be another's. Pass the lengths, new token included."
+                    "cache: keys after those belong to others. Pass the lengths with the new token."
                 )
     if block_table is not None and block_table.numel():
         used = block_table
@@ -149,6 +149,6 @@ def _check_values(k_cache, lengths, block_table):
         if len(wrong):
             raise ValueError(
                 f"block_table names page {wrong[0].item()}, but k_cache has pages 0 to "
-                f"{k_cache.shape[0] - 1}: its keys would be some other memory. "
+                f"{k_cache.shape[0] - 1}: its keys would come from unrelated memory. "
                 "Entries past a sequence's length may be anything; those before must be pages."
             )

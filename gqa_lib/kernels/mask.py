@@ -16,7 +16,7 @@ def causal_mask(num_queries, num_keys, device=None):
     Returns:
         (T, S) bool, True where a query may attend.
 
-    Source: FlashAttention's README, section 2.1, aligns its mask like this, too. PyTorch's
+    Source: FlashAttention's README, section 2.1, aligns its mask like this too. PyTorch's
     `is_causal` is aligned to the top left instead, as its documentation shows.
     """
     everything = torch.ones(num_queries, num_keys, dtype=torch.bool, device=device)

@@ -1,7 +1,7 @@
 """Attention in plain PyTorch: several ways to share K and V among query heads, none expands them.
 
 Every function takes q (B, Hq, T, D) and k, v (B, Hkv, S, D) and returns (B, Hq, T, D). The
-`*_unsupported` functions beside them return why a backend must not run, or None.
+`*_unsupported` functions next to them return why a backend must not run, or None.
 """
 
 import torch

@@ -1,7 +1,7 @@
 """How this course times things: arms interleaved, buffers rotated, every sample kept.
 
 A measurement is a list of tidy rows, one per sample: {metric, unit, arm, round, sample, value,
-phase, quiet}. What to make of the rows is in `gqa_lib.measure.samples`, what to record beside them in
+phase, quiet}. What to make of the rows is in `gqa_lib.measure.samples`, what to record with them in
 `gqa_lib.measure.environment`; both are reached from here too.
 
 Two readings of one kernel ten minutes apart can differ twofold on a shared machine, while its
@@ -199,7 +199,7 @@ def rotating_buffers(make: Callable[[], Any], nbytes: int, *, device: Any = "cpu
     Args:
         make: returns one fresh set of tensors, say a (k, v) pair.
         nbytes: bytes of one set.
-        device: where they lie.
+        device: where they are.
 
     Returns:
         A list of sets, to be indexed by call number modulo its length.

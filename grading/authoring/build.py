@@ -20,16 +20,24 @@ from nbgrader.converters import GenerateAssignment
 from nbgrader.coursedir import CourseDirectory
 from traitlets.config import Config
 
-from gqa_lib.course.manifest import Lesson, lessons
+from gqa_lib.course.manifest import Lesson, Planned, lessons, outline
 from gqa_lib.course.places import course_root
 from gqa_lib.learn.quiz.questions import all_questions
+from grading.generated import misplaced
 from grading.nb.cells import as_text
+from grading.promises import lint_texts
 from grading.quiz.bank import facts, lint_bank, load_bank
 from grading.quiz.marking import public_bank
 from grading.settings import nbgrader_config, source_directory
 
 from .lint import lint_benchmark, lint_lesson
-from .source import lesson_notebook, read_source, write_if_changed, write_instructor_notebook
+from .source import (
+    lesson_notebook,
+    read_source,
+    source_of,
+    write_if_changed,
+    write_instructor_notebook,
+)
 
 _HINT = re.compile(r"<details>\s*<summary>(.*?)</summary>\s*(.*?)\s*</details>", re.DOTALL)
 
@@ -47,7 +55,7 @@ def build(*, check: bool = False) -> list[str]:
         if problems:
             return problems
         if check:
-            return _different(made) + [_told(path) for path in _unknown(made)]
+            return _different(made) + [_mismatch(path) for path in _unknown(made)]
         for path, text in made.items():
             write_if_changed(course_root() / path, text)
         for lesson in lessons():
@@ -85,7 +93,10 @@ def _build_bank(*, check: bool) -> list[str]:
 
 def _generate(scratch: Path) -> tuple[dict[str, str], list[str]]:
     """Return the generated texts by path, and the lint findings."""
-    made, problems, hints = {}, [], {}
+    made, hints = {}, {}
+    problems = [*_lint_sources(), *lint_texts()]
+    if problems:
+        return made, problems
     for lesson in lessons():
         text = student_notebook(lesson, scratch)
         instructor, student = lesson_notebook(lesson), nbformat.reads(text, as_version=4)
@@ -101,6 +112,15 @@ def _generate(scratch: Path) -> tuple[dict[str, str], list[str]]:
     return made, problems
 
 
+def _lint_sources() -> list[str]:
+    """Return what keeps lessons from being generated at all."""
+    return [
+        f"{lesson.slug}: {problem}"
+        for lesson in lessons()
+        for problem in misplaced(lesson, read_source(source_of(lesson)).cells)
+    ]
+
+
 def _hints(notebook) -> dict[str, list[list[str]]]:
     """Return exercise -> [[summary, text], ...] from the cells marked with `hints`."""
     return {
@@ -113,7 +133,10 @@ def _hints(notebook) -> dict[str, list[list[str]]]:
 def _readme() -> str:
     """Return README.md with its map of lessons made from course.toml."""
     rows = ["| | lesson | minutes | what it tests |", "|---|---|---|---|"]
-    for lesson in lessons():
+    for lesson in outline():
+        if isinstance(lesson, Planned):
+            rows.append(f"| {lesson.number} | {lesson.title} | planned | {lesson.claim} |")
+            continue
         link = f"[{lesson.title}](notebooks/{lesson.slug}/{lesson.slug}.ipynb)"
         rows.append(f"| {lesson.number} | {link} | {lesson.minutes} | {lesson.claim} |")
     text = (course_root() / "README.md").read_text(encoding="utf-8")
@@ -124,7 +147,7 @@ def _readme() -> str:
 def _different(made: dict[str, str]) -> list[str]:
     root = course_root()
     return [
-        _told(path)
+        _mismatch(path)
         for path, text in made.items()
         if not (root / path).exists() or (root / path).read_text(encoding="utf-8") != text
     ]
@@ -136,8 +159,8 @@ def _unknown(made: dict[str, str]) -> list[str]:
     return sorted(tracked - made.keys())
 
 
-def _told(path: str) -> str:
-    return f"{path} is not what its source gives: run `gqa build`"
+def _mismatch(path: str) -> str:
+    return f"{path} does not match its source: run `gqa build`"
 
 
 def _remove_unknown_lessons() -> None:

@@ -1,4 +1,4 @@
-"""What every lesson and benchmark notebook must satisfy, whoever writes it."""
+"""What every lesson and benchmark notebook must satisfy."""
 
 import ast
 import re
@@ -9,6 +9,7 @@ from nbformat import NotebookNode
 from gqa_lib.course.manifest import Lesson
 from gqa_lib.learn.exercises import all_exercises
 from grading.nb.cells import CHECK, QUIZ, grade_id, is_graded, is_solution
+from grading.promises import empty_promises
 from grading.quiz.marking import asked_count
 
 from .run import run_graded
@@ -29,6 +30,7 @@ def lint_lesson(lesson: Lesson, instructor: NotebookNode, student: NotebookNode)
         *_lint_sizes(student),
         *_lint_headings(student),
         *_lint_figures(student),
+        *_lint_promises(student),
         *_lint_scores(instructor, student),
     ]
     return [f"{lesson.slug}: {problem}" for problem in found]
@@ -36,7 +38,7 @@ def lint_lesson(lesson: Lesson, instructor: NotebookNode, student: NotebookNode)
 
 def lint_benchmark(name: str, notebook: NotebookNode) -> list[str]:
     """Return what is wrong with a benchmark notebook."""
-    found = [*_lint_parameters(notebook), *_lint_figures(notebook)]
+    found = [*_lint_parameters(notebook), *_lint_figures(notebook), *_lint_promises(notebook)]
     return [f"benchmarks/{name}: {problem}" for problem in found]
 
 
@@ -141,6 +143,11 @@ def _lint_figures(notebook: NotebookNode):
             yield f"a figure is not shown with plots.show(..., alt=...): {cell.source[:60]}"
 
 
+def _lint_promises(notebook: NotebookNode):
+    for cell in notebook.cells:
+        yield from empty_promises(cell.source)
+
+
 def _shows_with_alt(cell: NotebookNode) -> bool:
     calls = [n for n in ast.walk(ast.parse(cell.source)) if isinstance(n, ast.Call)]
     return any(
@@ -163,7 +170,7 @@ def _lint_scores(instructor: NotebookNode, student: NotebookNode):
 def _lint_parameters(notebook: NotebookNode):
     cells = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
     if len(cells) != 1:
-        yield f"it has {len(cells)} cells tagged parameters; papermill wants one"
+        yield f"it has {len(cells)} cells tagged parameters; papermill needs one"
         return
     for node in ast.parse(cells[0].source).body:
         if not (

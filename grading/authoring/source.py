@@ -1,7 +1,6 @@
 """Reads a lesson's percent-format source as a notebook that is the same on every run."""
 
 import hashlib
-import re
 from pathlib import Path
 
 import jupytext
@@ -10,9 +9,10 @@ from nbformat import NotebookNode
 
 from gqa_lib.course.manifest import Lesson, anchor_of, terms
 from gqa_lib.course.places import course_root
-from gqa_lib.learn.guide.ending import key_terms, related_lessons
 
 QUIZ, CHECK = "quiz", "quiz-check"  # the cells of a quiz: for written answers, and its check
+MARK = "generated"  # metadata of a source's cell that stands for cells generated in its place
+EARNED = "## What you earned"  # heading of the cell above the one that shows a learner's record
 KERNEL = {
     "kernelspec": {
         "display_name": "Python 3 (ipykernel)",
@@ -22,44 +22,48 @@ KERNEL = {
     "language_info": {"name": "python"},
 }
 
-_TERMS = re.compile(r"\*\*Key terms:\*\*.*?(?=\n\n|\Z)", re.DOTALL)
-
 
 def read_source(path: Path) -> NotebookNode:
     """Return the notebook of a percent-format file, with cell ids drawn from its content.
 
-    jupytext draws random ids and keeps its own version in the metadata; either would make
-    every build different. An id is the cell's nbgrader id, else a hash of its place and text.
+    A lesson's has marked cells still in it: `lesson_notebook` puts in what they stand for.
     """
     notebook = jupytext.read(path)
     notebook.metadata = NotebookNode(KERNEL)
     notebook.nbformat, notebook.nbformat_minor = 4, 5
-    for place, cell in enumerate(notebook.cells):
+    for cell in notebook.cells:
         cell.metadata.pop("lines_to_next_cell", None)
-        key = grade_id(cell) or f"{place}:{cell.cell_type}:{cell.source}"
-        cell.id = hashlib.sha256(f"{path.stem}:{key}".encode()).hexdigest()[:12]
-    nbformat.validate(notebook)
-    return notebook
+    return _identified(notebook, path.stem)
 
 
 def lesson_notebook(lesson: Lesson) -> NotebookNode:
     """Return a lesson's notebook as it is given out, with solutions and hidden tests still in it.
 
-    The card's key terms become links, with the related lessons below, and a last cell shows what
-    the lesson earned. nbgrader does not know that cell, so grading leaves it out.
+    Raises:
+        ValueError: a cell that is generated is missing in its source, or written by hand.
     """
-    notebook = read_source(source_of(lesson))
-    card = notebook.cells[0]
-    lines = "\n\n".join(filter(None, (key_terms(lesson, lesson), related_lessons(lesson))))
-    card.source = _TERMS.sub(lambda _: lines, card.source)
-    ending = nbformat.v4.new_code_cell(
-        f'from gqa_lib.learn import wrap_up\n\nwrap_up("{lesson.number}")',
-        id=hashlib.sha256(f"{lesson.slug}:wrap_up".encode()).hexdigest()[:12],
-        metadata={"deletable": False, "editable": False},
+    from grading.generated import (
+        expand,  # not in the students' copy, which reads other things from here
     )
-    notebook.cells.append(ending)
+
+    notebook = read_source(source_of(lesson))
+    notebook.cells = expand(lesson, notebook.cells)
+    _identified(notebook, lesson.slug)
     for section in {term.section for term in terms().values() if term.lesson == lesson}:
         _anchor(notebook, section)
+    return notebook
+
+
+def _identified(notebook: NotebookNode, stem: str) -> NotebookNode:
+    """Give each cell the same id on every build: from its nbgrader id, else its place and text.
+
+    jupytext draws random ids and keeps its own version in the metadata; either would make every
+    build different.
+    """
+    for place, cell in enumerate(notebook.cells):
+        key = grade_id(cell) or f"{place}:{cell.cell_type}:{cell.source}"
+        cell.id = hashlib.sha256(f"{stem}:{key}".encode()).hexdigest()[:12]
+    nbformat.validate(notebook)
     return notebook
 
 

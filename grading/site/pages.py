@@ -4,7 +4,16 @@ import html
 from collections.abc import Iterator
 
 from gqa_lib import bench
-from gqa_lib.course.manifest import Lesson, Term, anchor_of, lessons, terms
+from gqa_lib.course.manifest import (
+    Lesson,
+    Planned,
+    Term,
+    anchor_of,
+    lessons,
+    outline,
+    planned_lessons,
+    terms,
+)
 from gqa_lib.course.places import course_root
 from gqa_lib.records import read, recorded
 from gqa_lib.records.report import report
@@ -16,7 +25,7 @@ from ..quiz.bank import CLAIMS, BankQuestion, load_bank
 def home() -> str:
     """Return the first page: what README says first, the map, and how the site hangs together."""
     readme = (course_root() / "README.md").read_text(encoding="utf-8")
-    intro = readme.partition("## The lessons")[0].replace("docs/jupyterlab.png", "jupyterlab.png")
+    intro = readme.partition("## The lessons")[0].replace("](docs/", "](")  # its pictures
     return (
         f"{intro.strip()}\n\n## The map\n\n{course_cards()}\n\n" + "\n\n".join(_contents()) + "\n"
     )
@@ -25,30 +34,40 @@ def home() -> str:
 def map_page() -> str:
     """Return the map of the course: the drawing and a table."""
     rows = ["| | lesson | minutes | needs | what it tests |", "|--|--|--:|--|--|"]
-    rows += [
-        f"| {one.number} | {link(one)} | {one.minutes} | {', '.join(one.prerequisites)} "
-        f"| {one.claim} |"
-        for one in lessons()
-    ]
+    rows += [_row(one) for one in outline()]
     table = "\n".join(rows)
     hours = sum(one.minutes for one in lessons()) / 60
     return (
         f"# The map\n\n{course_cards()}\n\n## All lessons\n\n{table}\n\n"
-        f"{len(lessons())} lessons, about {hours:.0f} hours.\n"
+        f"{len(lessons())} lessons, about {hours:.0f} hours; {len(planned_lessons())} more are "
+        "planned, not written yet.\n"
     )
+
+
+def _row(one: Lesson | Planned) -> str:
+    if isinstance(one, Planned):
+        return f"| {one.number} | {one.title} | planned | | {one.claim} |"
+    needs = ", ".join(one.prerequisites)
+    return f"| {one.number} | {link(one)} | {one.minutes} | {needs} | {one.claim} |"
 
 
 def course_cards() -> str:
     """Return the lessons as HTML: a row of cards for each part, in the order of the course."""
     rows = []
-    for part in dict.fromkeys(one.part for one in lessons()):
-        cards = "".join(_card(one) for one in lessons() if one.part == part)
+    for part in dict.fromkeys(one.part for one in outline()):
+        cards = "".join(_card(one) for one in outline() if one.part == part)
         title = f'<p class="map-part">{html.escape(part)}</p>'
         rows.append(f'{title}<ol class="map-row">{cards}</ol>')
     return f'<div class="map">{"".join(rows)}</div>'
 
 
-def _card(lesson: Lesson) -> str:
+def _card(lesson: Lesson | Planned) -> str:
+    if isinstance(lesson, Planned):
+        return (
+            f'<li><div class="map-planned"><span class="map-number">{int(lesson.number)}</span>'
+            f'<span class="map-title">{html.escape(lesson.title)}</span>'
+            '<span class="map-note">planned,<br>not written yet</span></div></li>'
+        )
     needs = [str(int(number)) for number in lesson.prerequisites]
     after = f"after {_spoken(needs)}" if needs else "begin here"
     return (
@@ -96,8 +115,12 @@ def questions() -> str:
 
 def _question(one: BankQuestion) -> str:
     options = "".join(f"<li>{inline_code(option.text)}</li>" for option in one.options)
-    known = [lesson for lesson in lessons() if lesson.number == one.lesson]
-    where = f"Explained in {link(known[0])}." if known else "Its lesson is not written yet."
+    (lesson,) = (lesson for lesson in outline() if lesson.number == one.lesson)
+    where = (
+        f"Its lesson, {lesson.name}, is planned, not written yet."
+        if isinstance(lesson, Planned)
+        else f"Explained in {link(lesson)}."
+    )
     stem = f'<p><span class="question-id">{one.id}</span> {inline_code(one.stem)}</p>'
     return f'<div class="question">{stem}<ol type="A">{options}</ol>\n\n{where}\n\n</div>'
 

@@ -1,14 +1,14 @@
-"""`wrap_up`: the end of a lesson - what was earned, what is missing, where to go on."""
+"""`wrap_up`: the end of a lesson - what was earned, and what is missing."""
 
 import os
 
-from gqa_lib.course.manifest import Lesson, find_lesson, lessons, terms
+from gqa_lib.course.manifest import Lesson, find_lesson
 from gqa_lib.learn.progress.standing import Standing, in_a_class, standing
 from gqa_lib.learn.show import show
 
 
 def wrap_up(number: str) -> None:
-    """Show what a lesson earned so far and what comes after; run the cell again to see it anew.
+    """Show what a lesson earned so far and what is left; run the cell again to update it.
 
     Args:
         number: the lesson, such as "04".
@@ -20,12 +20,13 @@ def wrap_up(number: str) -> None:
 def ending(lesson: Lesson) -> str:
     """Return the end of a lesson as Markdown."""
     now = standing(lesson)
-    lines = [f"**Lesson {lesson.name}**", "", *_earned(now), *_missing(now), "", *_ahead(lesson)]
-    return "\n".join(lines)
+    return "\n".join([f"**Lesson {lesson.name}**", "", *_earned(now), *_missing(now)])
 
 
 def _earned(now: Standing) -> list[str]:
-    lines = [f"- Exercises checked: {len(now.solved)} of {len(now.exercises)}"]
+    lines = []
+    if now.exercises:
+        lines.append(f"- Exercises checked: {len(now.solved)} of {len(now.exercises)}")
     if now.best_mark:
         best, there = now.best_mark
         several = f", the best of {len(now.marks)} submissions" if len(now.marks) > 1 else ""
@@ -52,33 +53,3 @@ def _missing(now: Standing) -> list[str]:
     if short:
         lines.append("- Points are left in " + ", ".join(f"`{name}`" for name in short))
     return [*lines, f"- To {'hand in' if in_a_class() else 'have it graded'}: save, then {submit}."]
-
-
-def _ahead(lesson: Lesson) -> list[str]:
-    place = lessons().index(lesson)
-    following = lessons()[place + 1 : place + 2]
-    lines = [f"**Next:** [{one.name}]({one.link()}), {one.minutes} minutes" for one in following]
-    if not following:
-        lines = ["**This is the last lesson there is.** `gqa map` shows what is left."]
-    if related := related_lessons(lesson):
-        lines += ["", related]
-    if names := key_terms(lesson):
-        lines += ["", names]
-    return lines
-
-
-def key_terms(lesson: Lesson, within: Lesson | None = None) -> str:
-    """Return the line of a lesson's key terms, each linked to where it is explained.
-
-    Args:
-        lesson: the lesson.
-        within: the lesson in whose text the line stands; what it explains is linked in place.
-    """
-    linked = ", ".join(terms()[name].linked(within) for name in lesson.key_terms)
-    return f"**Key terms:** {linked}" if linked else ""
-
-
-def related_lessons(lesson: Lesson) -> str:
-    """Return the line of the lessons that go with this one."""
-    linked = ", ".join(f"[{one.name}]({one.link()})" for one in map(find_lesson, lesson.related))
-    return f"**Related lessons:** {linked}" if linked else ""

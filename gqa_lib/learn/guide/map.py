@@ -1,12 +1,15 @@
 """The map of the course: as text for `gqa map`, as Markdown with a drawing for JupyterLab."""
 
+from collections.abc import Iterable
+
 from gqa_lib.course.files import replace_file
-from gqa_lib.course.manifest import lessons, terms
+from gqa_lib.course.manifest import Planned, lessons, outline, planned_lessons, terms
 from gqa_lib.course.places import work
 from gqa_lib.learn.progress.standing import Standing, next_lesson, standings
 from gqa_lib.learn.show import show
 
 _SIGNS = {"done": "✓", "begun": "…", "open": "○"}
+_PLANNED, _PLANNED_SIGN = "planned, not written yet", "·"
 _LOOK = (
     '%%{init: {"flowchart": {"rankSpacing": 28, "nodeSpacing": 28, "wrappingWidth": 120, '
     '"padding": 8, "subGraphTitleMargin": {"top": 4, "bottom": 10}}}}%%'
@@ -22,23 +25,28 @@ _STYLES = (  # each fill with a text colour of its own: legible in a dark theme,
             ("Next", "stroke:#d55e00,stroke-width:4px"),
         )
     ),
+    "classDef planned fill:#ffffff,color:#595959,stroke:#767676,stroke-dasharray:5 4",
 )
 _PAGE_NOTE = (
-    "*This page is written anew when the course is opened and when you submit: close the tab and "
+    "*This page is rewritten when the course is opened and when you submit: close the tab and "
     "open it again, or run `show_map()` in lesson 00, to see where you stand now.*"
 )
 
 
 def lesson_map() -> str:
-    """Return the map of the course as text, with the learner's record beside each lesson."""
+    """Return the map of the course as text, with the learner's record next to each lesson."""
     everything = standings()
     following = next_lesson(everything)
+    by_number = {one.lesson.number: one for one in everything}
     lines, part = [], None
-    for one in everything:
-        lesson = one.lesson
+    for lesson in outline():
         if lesson.part != part:
             part = lesson.part
             lines += ["", part]
+        if isinstance(lesson, Planned):
+            lines.append(f"{_PLANNED_SIGN} {lesson.number}  {lesson.title:<40} {_PLANNED}")
+            continue
+        one = by_number[lesson.number]
         sign = "→" if one is following else _SIGNS[_state(one)]
         title, minutes = f"{lesson.title:<30}", f"{lesson.minutes:>3} min"
         lines.append(f"{sign} {lesson.number}  {title} {minutes}   {one.told()}")
@@ -58,14 +66,14 @@ def course_map(*, start: str = "../") -> str:
     """
     everything = standings()
     following = next_lesson(everything)
-    following_told = (
+    heading = (
         f"**Next: [{following.lesson.name}]({following.lesson.link(start=start)})**"
         if following
-        else "**You are through.** Every lesson is done."
+        else "**You are done:** every lesson is finished."
     )
     return "\n\n".join(
         [
-            f"{following_told} · {_total(everything)}",
+            f"{heading} · {_total(everything)}",
             _drawing(everything, following),
             _table(everything, following, start),
             _terms(start),
@@ -74,7 +82,7 @@ def course_map(*, start: str = "../") -> str:
 
 
 def show_map() -> None:
-    """Show the map as it is now; run the cell again to see it anew."""
+    """Show the map as it is now; run the cell again to update it."""
     show(course_map(), text=lesson_map())
 
 
@@ -102,21 +110,26 @@ def _drawing(everything: list[Standing], following: Standing | None) -> str:
     """Return the lessons, a row for each part, with an arrow from each to those that need it.
 
     Rows hold together only while no arrow leaves them, so the arrow to a lesson of another part is
-    drawn from row to row; the table has them all.
+    drawn from row to row; the table has them all. What is planned in a part is one dashed box.
     """
     about = "; ".join(f"{one.lesson.name}: {one.told()}" for one in everything)
-    parts = list(dict.fromkeys(lesson.part for lesson in lessons()))
+    parts = list(dict.fromkeys(lesson.part for lesson in outline()))
     row = {lesson.number: parts.index(lesson.part) for lesson in lessons()}
+    planned = {part: [p for p in planned_lessons() if p.part == part] for part in parts}
+    about += "".join(f"; {one.name}: {_PLANNED}" for one in planned_lessons())
     lines = ["```mermaid", _LOOK, "flowchart TB", "accTitle: The lessons of the course"]
     lines.append(f"accDescr: {about}")
     for place, part in enumerate(parts):
         lines += [f'subgraph P{place}["{part}"]', "direction LR"]
-        lines += [_node(one, one is following) for one in everything if one.lesson.part == part]
+        written = [one for one in everything if one.lesson.part == part]
+        lines += [_node(one, one is following) for one in written]
+        lines += _planned_node(planned[part], after=written)
         lines += ["end", f"style P{place} fill:none,stroke:#767676"]
     arrows = {
         f"L{a} --> L{b}" if row[a] == row[b] else f"P{row[a]} --> P{row[b]}" for a, b in _needed()
     }
-    return "\n".join([*lines, *sorted(arrows), *_STYLES, "```"])
+    ways = [f"P{place - 1} -.-> P{place}" for place in _around_planned(parts, row.values())]
+    return "\n".join([*lines, *sorted(arrows), *ways, *_STYLES, "```"])
 
 
 def _node(one: Standing, following: bool) -> str:
@@ -125,6 +138,25 @@ def _node(one: Standing, following: bool) -> str:
     label = f"{head}<br/>{lesson.title}<br/>{lesson.minutes} min"
     kind = f"{state}Next" if following else state
     return f'L{lesson.number}["{label}"]:::{kind}'
+
+
+def _planned_node(planned: list[Planned], after: list[Standing]) -> list[str]:
+    """Return the lines of the box for a part's planned lessons, after those that are written."""
+    if not planned:
+        return []
+    first, last = planned[0], planned[-1]
+    said = f"{int(first.number)}<br/>{first.title}"
+    if first != last:  # their titles are in the table
+        said = f"{int(first.number)} to {int(last.number)}"
+    box = f"F{first.number}"
+    lines = [f'{box}["{_PLANNED_SIGN} {said}<br/>planned"]:::planned']
+    return [*lines, *(f"L{one.lesson.number} -.-> {box}" for one in after[-1:])]
+
+
+def _around_planned(parts: list[str], written: Iterable[int]) -> list[int]:
+    """Return the rows to draw a dotted arrow to: those with planned lessons alone, and the next."""
+    bare = set(range(1, len(parts))) - set(written)
+    return sorted({place for one in bare for place in (one, one + 1) if place < len(parts)})
 
 
 def _needed() -> list[tuple[str, str]]:
@@ -146,8 +178,12 @@ def _table(everything: list[Standing], following: Standing | None, start: str) -
         "| | lesson | needs | minutes | points | where you stand |",
         "|---|---|---|--:|--:|---|",
     ]
-    for one in everything:
-        lesson = one.lesson
+    by_number = {one.lesson.number: one for one in everything}
+    for lesson in outline():
+        if isinstance(lesson, Planned):
+            rows.append(f"| {_PLANNED_SIGN} | {lesson.name} | | | | {_PLANNED} |")
+            continue
+        one = by_number[lesson.number]
         mark = " · **next**" if one is following else ""
         rows.append(
             f"| {_SIGNS[_state(one)]} | [{lesson.name}]({lesson.link(start=start)}) "

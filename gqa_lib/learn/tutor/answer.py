@@ -3,9 +3,11 @@
 import re
 from dataclasses import dataclass
 
+from gqa_lib.course.manifest import Planned, planned_lessons
+
 from . import requests
 from .confidence import confidence
-from .lexicon import SearchTerm, named_lesson
+from .lexicon import SearchTerm, named_lesson, stems
 from .passages import Section
 from .quoting import flow
 from .quoting import quotes as quotes_of
@@ -21,8 +23,8 @@ _WHY = re.compile(r"\b(?:why|how come|reasons?|what for)\b", re.IGNORECASE)
 class Reply:
     """What the tutor says.
 
-    `quotes` has the quoted sentences by section, `also` the sections named beside them; where the
-    question is refused both are empty and `said` tells why; else `said` has a language model's
+    `quotes` has the quoted sentences by section, `also` the sections named with them; if the
+    question is refused both are empty and `said` says why; else `said` has a language model's
     words, if there are any, and `quotes` what they stand on.
     """
 
@@ -32,6 +34,7 @@ class Reply:
     also: tuple[Section, ...] = ()
     nearest: Section | None = None
     note: str = ""  # why a language model's words are not shown
+    planned: str = ""  # which lesson is to treat this, where it is not written yet
 
     @property
     def refused(self) -> bool:
@@ -64,12 +67,15 @@ def ask(question: str, lesson: str | None = None, *, llm: bool = True) -> Reply:
 
     Args:
         question: what the learner wants to know.
-        lesson: number or slug of the open lesson: it comes first.
+        lesson: number or slug of the open lesson, which comes first.
         llm: whether a language model may put the answer into words, if one is set up.
     """
     question = question.strip()[:2000]
     if kind := requests.request(question):
         return Reply(question, _no_solution(question, kind, lesson))
+    if planned := _named_planned(question):
+        there = "; `gqa map` shows the lessons there are."
+        return Reply(question, f"{_is_planned(planned)}, so I cannot answer from it{there}")
     asked = index()
     terms, found = asked.rank(question, lesson)
     if confidence(asked, terms, found) < 0:
@@ -82,7 +88,7 @@ def ask(question: str, lesson: str | None = None, *, llm: bool = True) -> Reply:
         quotes = quotes_of(asked, chosen, terms, why)
     rest = (f for f in found[len(chosen) : 3] if f.score >= ALSO * found[0].score)
     also = tuple(f.section for f in rest if not f.section.is_general)
-    reply = Reply(question, "", quotes, also)
+    reply = Reply(question, "", quotes, also, planned=_about_planned(question))
     if llm:
         from .llm import in_words
 
@@ -123,10 +129,28 @@ def _numbered(question: str, lesson: str | None) -> str | None:
     return None
 
 
+def _named_planned(question: str) -> Planned | None:
+    """Return the lesson that a question names by its number, if that is not written yet."""
+    number = named_lesson(question)
+    return next((one for one in planned_lessons() if one.number == number), None)
+
+
+def _is_planned(lesson: Planned) -> str:
+    return f"Lesson {lesson.number}, “{lesson.title}”, is planned, not written yet"
+
+
+def _about_planned(question: str) -> str:
+    """Return what there is to say of a planned lesson whose title a question has, or ""."""
+    asked = set(stems(question))
+    titles = {one: stems(one.title.removeprefix("The ")) for one in planned_lessons()}
+    titled = (one for one, title in titles.items() if asked.issuperset(title))
+    return " ".join(f"{_is_planned(one)}." for one in titled)
+
+
 def _not_covered(question: str, asked: Index, terms: list[SearchTerm], found: list[Found]) -> Reply:
     strange = [term.word for term in terms if term.elsewhere or not term.known]
     about = f"“{' '.join(strange)}”" if 0 < len(strange) <= 3 else "that"
-    said = f"The course does not cover {about}, so I stop here."
+    said = f"The course does not cover {about}, so I stop here. {_about_planned(question)}".strip()
     near = None
     if found and any(
         there and asked.worth(term) > asked.unknown - 3 and not term.elsewhere

@@ -108,10 +108,12 @@ def sections_of(lesson: Lesson, notebook: dict) -> list[Section]:
 
 
 def _is_hidden(metadata: dict) -> bool:
-    """Is this cell a ladder of hints, or part of a quiz?"""
+    """Is this cell a ladder of hints, part of a quiz, or what leads on to the next lesson?"""
     grade_id = metadata.get("nbgrader", {}).get("grade_id", "")
     names = [*metadata, *metadata.get("tags", []), grade_id]
-    return "hints" in metadata or any("quiz" in name.lower() for name in names)
+    if "hints" in metadata or metadata.get("generated") == "ending":
+        return True
+    return any("quiz" in name.lower() for name in names)
 
 
 def _split(text: str) -> list[tuple[re.Match | None, str]]:

@@ -35,6 +35,8 @@ def markdown(reply: Reply, link: Callable[[Section], str] = link) -> str:
         parts += [f"> {flow(sentences, '> ')}", link(section)]
     if reply.also:
         parts.append("See also: " + "; ".join(map(link, reply.also)))
+    if reply.planned:
+        parts.append(reply.planned)
     if reply.note:
         parts.append(f"*{reply.note}*")
     return "\n\n".join(parts)
@@ -51,6 +53,8 @@ def terminal(reply: Reply) -> str:
     if reply.also:
         named = "; ".join(f"lesson {s.lesson.number}, {s.title}" for s in reply.also)
         parts.append(textwrap.fill(f"See also: {named}", 88, subsequent_indent="  "))
+    if reply.planned:
+        parts.append(textwrap.fill(reply.planned, 88))
     if reply.note:
         parts.append(f"({reply.note})")
     return "\n".join(parts)
