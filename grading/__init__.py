@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-# nbgrader calls alembic by its bare name: let it find the one installed beside it
+# nbgrader calls alembic by its bare name: let it find the one installed next to it
 _bin = str(Path(sys.executable).parent)
 if _bin not in os.environ.get("PATH", "").split(os.pathsep):
     os.environ["PATH"] = os.pathsep.join(filter(None, (_bin, os.environ.get("PATH"))))

@@ -13,12 +13,12 @@ from gqa_lib.course.manifest import class_exchange, find_lesson, lessons
 
 
 def _lab_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("lesson", nargs="?", help="number or name (default: where you were)")
+    parser.add_argument("lesson", nargs="?", help="number or name (default: the one you were in)")
     parser.add_argument(
         "--role",
         choices=("student", "instructor"),
         default="student",
-        help="instructor: nbgrader's Formgrader, Create Assignment and course list",
+        help="instructor: with nbgrader's Formgrader, Create Assignment and course list",
     )
     parser.add_argument("--port", type=int, help="port on 127.0.0.1 (default: free from 8888)")
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
@@ -65,7 +65,7 @@ def _reset(arguments: Namespace) -> None:
     lesson = find_lesson(arguments.lesson)
     if arguments.all == bool(arguments.exercise):
         raise ValueError(
-            f"nothing was reset: name an exercise, as in `gqa reset {lesson.number} NAME`, or say "
+            f"nothing was reset: name an exercise, as in `gqa reset {lesson.number} NAME`, or use "
             f"`gqa reset {lesson.number} --all` for the whole lesson."
         )
     print(reset(lesson, arguments.exercise))
@@ -104,7 +104,7 @@ def _release_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--new-attempt",
         action="store_true",
-        help="open another attempt at the quiz, with other questions, from now on",
+        help="open another attempt at the quiz, with different questions, from now on",
     )
 
 
@@ -115,14 +115,15 @@ def _release(arguments: Namespace) -> None:
 
     chosen = [find_lesson(name) for name in arguments.lesson]
     if arguments.students and chosen:
-        raise ValueError("a students' copy has every lesson: leave the lessons out.")
+        raise ValueError("a students' copy has every lesson: name none with --students.")
     if arguments.exchange:
         os.environ["GQA_EXCHANGE"] = arguments.exchange
     if arguments.seed is not None:
         set_course_seed(None if arguments.seed == "none" else arguments.seed)
     if arguments.students:
         made = students_bundle(Path(arguments.students), class_exchange())
-        print(f"{made}: hands in to {class_exchange() or 'an exchange that students must ask for'}")
+        exchange = class_exchange() or "an exchange that they must ask you for"
+        print(f"{made}: students hand in to {exchange}")
         return
     if arguments.new_attempt:
         chosen = [find_lesson("16")]
@@ -133,10 +134,14 @@ def _release(arguments: Namespace) -> None:
 def _grade_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("lesson", help="number or name, for example 04")
     parser.add_argument("--students", help="only these ids, separated by commas")
-    parser.add_argument("--workers", type=int, help="notebooks at once (default: by the cores)")
+    parser.add_argument(
+        "--workers", type=int, help="notebooks graded at once (default: by the cores)"
+    )
     parser.add_argument("--all", action="store_true", help="regrade unchanged submissions too")
     parser.add_argument("--collect", action="store_true", help="collect from the exchange first")
-    parser.add_argument("--feedback", action="store_true", help="make and release feedback after")
+    parser.add_argument(
+        "--feedback", action="store_true", help="make and release feedback afterwards"
+    )
 
 
 def _grade(arguments: Namespace) -> int:
@@ -160,7 +165,9 @@ def _grade(arguments: Namespace) -> int:
 
 def _roster_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("file", type=Path, help="CSV with id, first_name, last_name, email")
-    parser.add_argument("--id-column", help="the column of the ids, if another would be taken")
+    parser.add_argument(
+        "--id-column", help="the column that holds the ids, if the wrong one is taken"
+    )
 
 
 def _roster(arguments: Namespace) -> None:
@@ -182,8 +189,10 @@ def _due(arguments: Namespace) -> None:
 
 
 def _export_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("file", nargs="?", type=Path, help="default: the terminal")
-    parser.add_argument("--long", action="store_true", help="a row per student and lesson")
+    parser.add_argument(
+        "file", nargs="?", type=Path, help="the file to write (default: the terminal)"
+    )
+    parser.add_argument("--long", action="store_true", help="one row per student and lesson")
 
 
 def _export(arguments: Namespace) -> None:
@@ -198,7 +207,9 @@ def _export(arguments: Namespace) -> None:
 
 
 def _build_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--check", action="store_true", help="change nothing; fail on a difference")
+    parser.add_argument(
+        "--check", action="store_true", help="change nothing; fail if anything differs"
+    )
 
 
 def _build(arguments: Namespace) -> int:
@@ -208,7 +219,7 @@ def _build(arguments: Namespace) -> int:
     for problem in problems:
         print(problem, file=sys.stderr)
     if not problems:
-        print("notebooks/ is what solutions/ gives." if arguments.check else "Built.")
+        print("notebooks/ matches solutions/." if arguments.check else "Built.")
     return len(problems) > 0
 
 
@@ -232,25 +243,25 @@ COMMANDS = (
     Command(
         "submit",
         "learner",
-        "submit a lesson, have it graded, see score and feedback",
+        "submit a lesson for grading; see the score and feedback",
         _submit,
         _submit_arguments,
     ),
     Command(
         "reset",
         "learner",
-        "put an exercise back to how it was; a backup of your notebook is kept",
+        "restore an exercise; a backup of your notebook is kept",
         _reset,
         _reset_arguments,
     ),
     Command(
         "demo",
         "learner",
-        "a learner's round and two benchmarks, start to end",
+        "show a learner's round and two benchmarks, from start to finish",
         _demo,
         takes_folders=False,
     ),
-    Command("release", "instructor", "give the class its lessons", _release, _release_arguments),
+    Command("release", "instructor", "release lessons to the class", _release, _release_arguments),
     Command(
         "grade",
         "instructor",
@@ -278,7 +289,7 @@ COMMANDS = (
     Command(
         "verify",
         "author",
-        "grade the planted bugs: the checks must refuse them all",
+        "grade planted answers: the checks must refuse every wrong one",
         _verify,
         _verify_arguments,
         takes_folders=False,

@@ -49,7 +49,7 @@ def gradebook_url() -> str:
     chosen = os.environ.get("GQA_GRADEBOOK")
     if chosen and "://" not in chosen:
         raise ValueError(
-            f"GQA_GRADEBOOK is {chosen!r}, which is no database address. Give one such as "
+            f"GQA_GRADEBOOK is {chosen!r}, which is not a database address. Give one such as "
             "postgresql+psycopg://gqa@localhost/gqa, or unset it to use a SQLite file."
         )
     return chosen or _sqlite(places.home() / "gradebook.db")

@@ -90,9 +90,8 @@ plots.show(fig, alt="Time of one step by KV heads, measured and predicted, in ms
 # %% [markdown]
 # That is the subject of this course in one picture: sharing keys and values leaves less to read.
 # (A whole model also reads its weights, so with a short context the gain all but disappears.)
-# Where measured and predicted part, there is
-# something to learn; you will find out what. (Other programs slow it:
-# close what you can and run the cells again.)
+# Where the measured and the predicted times differ, there is something to learn; you will find out
+# what. (Other programs slow the measurement: close what you can and run the cells again.)
 
 # %% [markdown]
 # ## What this course can tell you, and what it cannot
@@ -101,8 +100,8 @@ plots.show(fig, alt="Time of one step by KV heads, measured and predicted, in ms
 #   is lost, and give you the tools to measure your own case.
 # - It **cannot** tell you what GQA will do to your model's quality, your latency or your bill.
 #   Nobody can, without measuring. (Lessons on that are planned, not written yet.)
-# - Every number here is **measured** in that run, **derived** before your eyes, or has its
-#   **source** beside it.
+# - Every number here is **measured** in that run, **derived** before your eyes, or given with its
+#   **source**.
 
 # %% [markdown]
 # ## Words we use, and what others say
@@ -157,7 +156,7 @@ check("queries_per_kv_head", queries_per_kv_head, seed=None, cases=[
 # <details><summary>If the check complains about a ValueError</summary>
 #
 # 12 query heads cannot be shared evenly by 5 KV heads. The remainder `num_heads % num_kv_heads`
-# tells: when it is not 0, `raise ValueError("...")`.
+# tells you: when it is not 0, `raise ValueError("...")`.
 # </details>
 # <details><summary>A worked step</summary>
 #
@@ -178,15 +177,15 @@ check("queries_per_kv_head", queries_per_kv_head, seed=None, cases=[
 #
 # Submit as often as you like: every submission is kept. Grading runs the exercise cells only, so
 # feel free to add cells and try things. The lessons you see are your own copies; updates never
-# touch them. `gqa reset 00 queries_per_kv_head` puts an exercise back to how it was and keeps your
-# notebook beside; `gqa map` shows the map in the terminal.
+# touch them. `gqa reset 00 queries_per_kv_head` restores an exercise and keeps a backup of your
+# notebook; `gqa map` shows the map in the terminal.
 
 # %% [markdown]
 # ## Ask the tutor
 #
-# The tutor answers from the lessons' own text, the open lesson first, and says so when the course
-# does not cover something. It gives no solutions and no quiz answers. In JupyterLab it is the chat
-# `tutor.chat`; in a terminal, `gqa ask "what is a KV head?"`. In any notebook, run
+# The tutor answers from the lessons' own text, starting with the open lesson, and says so when the
+# course does not cover something. It gives no solutions and no quiz answers. In JupyterLab it is
+# the chat `tutor.chat`; in a terminal, `gqa ask "what is a KV head?"`. In any notebook, run
 # `%load_ext gqa_lib.learn.tutor` once; then a cell whose first line is `%%ask` holds your question.
 
 # %% [markdown]
@@ -208,7 +207,7 @@ print(f"{'device':12} {device} (set the environment variable GQA_DEVICE to choos
 # %% [markdown]
 # ## In three lines
 #
-# - Decoding reads the whole KV cache for every token; fewer KV heads, less to read.
+# - Decoding reads the whole KV cache for every token; with fewer KV heads there is less to read.
 # - Predict, then measure; believe neither alone.
 # - Check at once, hint when stuck, submit when done.
 

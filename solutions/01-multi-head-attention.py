@@ -108,7 +108,7 @@ check("causal_mask", causal_mask, seed=None, cases=[
 # *15 minutes · difficulty 3 of 5*
 #
 # Now for real tensors: B sequences, H heads, T queries, S keys, D channels per head. The same
-# steps, on the last two axes; PyTorch carries B and H along. The check calls it in bfloat16, too.
+# steps, on the last two axes; PyTorch carries B and H along. The check also calls it in bfloat16.
 #
 # | | shape |
 # |---|---|
@@ -374,9 +374,9 @@ plots.show(fig, alt="Time of one layer in ms by number of heads: " + ", ".join(
 #
 # Each head writes its own T · S scores: 1 MiB with one head here, 32 MiB with 32, and each is
 # scaled, masked, exponentiated and read back. That work grows with H although the products do
-# not; short dot products also run less efficiently. Which part dominates here you have not
-# measured. ([FlashAttention](https://arxiv.org/abs/2205.14135) never writes the scores to main
-# memory.) What is moved, not only what is multiplied, costs time: keep that thought.
+# not; short dot products also run less efficiently. You have not measured which part dominates
+# here. ([FlashAttention](https://arxiv.org/abs/2205.14135) never writes the scores to main memory.)
+# What is moved, not only what is multiplied, costs time: keep that thought.
 # </details>
 
 # %% [markdown]

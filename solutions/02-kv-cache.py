@@ -4,8 +4,8 @@
 # ## A question worth measuring
 #
 # A model reads a prompt at once (**prefill**) and then writes one token at a time (**decode**). Each
-# new token attends to all the earlier ones. **How much longer does a token take when 2,048 are there
-# already than when there are 256?** Keep a guess for two programs: one that starts over for each
+# new token attends to all the earlier ones. **How much longer does a token take when 2,048 are
+# already there than when 256 are?** Keep a guess for two programs: one that starts over for each
 # token, and one that keeps what it can.
 
 # %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
@@ -29,7 +29,7 @@ print("keys of 4 tokens:", (x @ w_k.T).tolist())
 # %% [markdown]
 # The first three came out as before. In a deeper layer a token's vector depends on *earlier* tokens
 # too, but never on later ones: that is what the causal mask is for. So an old token's key and value
-# never change again, in any layer. (Its query has done its work, and nobody asks for it again.)
+# never change again, in any layer. (Its query has done its work and is never needed again.)
 
 # %%
 for N in (4, 100, 2000):
@@ -45,9 +45,9 @@ for N in (4, 100, 2000):
 #
 # *20 minutes · difficulty 3 of 5*
 #
-# Room for `max_seq_len` tokens is taken once, in `__init__`. Each append writes the new tokens
-# behind the old ones and returns all of them as **slices**, which copy nothing. (A layer may have
-# fewer KV heads than query heads; you will meet that in lesson 03.)
+# Memory for `max_seq_len` tokens is allocated once, in `__init__`. Each append writes the new
+# tokens after the old ones and returns all of them as **slices**, which copy nothing. (A layer may
+# have fewer KV heads than query heads; you will meet that in lesson 03.)
 #
 # | | |
 # |---|---|
@@ -93,7 +93,7 @@ class KVCache:
 
 # %% [markdown]
 # The first check looks at what comes back, the second at what it costs: `nbytes`, and whether an
-# append leaves the old tokens where they lie. A cache that glues tensors together passes only one.
+# append leaves the old tokens where they are. A cache that glues tensors together passes only one.
 
 # %% nbgrader={"grade": true, "grade_id": "KVCache-check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
 check("KVCache", KVCache)
@@ -115,7 +115,7 @@ check("KVCache-memory", KVCache, seed=None, cases=[{"sizes": n} for n in range(1
 # </details>
 # <details><summary>If tokens are missing, doubled or in the wrong slot</summary>
 #
-# T new tokens behind `length` old ones go into the slots from `length` up to, not including,
+# T new tokens after `length` old ones go into the slots from `length` up to, not including,
 # `length + T`. Give the end a name before you write, and change `self.length` last.
 # </details>
 # <details><summary>A worked step</summary>
@@ -171,8 +171,8 @@ print("attended to:", k[: length + 1].tolist())
 # <details><summary>Answer</summary>
 #
 # The length counts the new token already, so slot 3 is skipped: the sequence has a hole. Attention
-# reads it as a token whose key and value are whatever lies there (0 here; in a server, perhaps a
-# piece of somebody else's text), and takes one token too many at every later step.
+# reads it as a token whose key and value are whatever is there (0 here; in a server, perhaps a
+# piece of someone else's text), and takes one token too many at every later step.
 # </details>
 
 # %% [markdown]
@@ -218,8 +218,8 @@ check("cached_attention", cached_attention, seed=None, cases=[
 # %% [markdown] hints="cached_attention"
 # <details><summary>Hint: two sets of keys</summary>
 #
-# `k` is the new tokens' keys; `cache.append(k, v)` returns everybody's. Only the second belongs in
-# the scores. After that line the code of lesson 01 does the rest.
+# `k` is the new tokens' keys; `cache.append(k, v)` returns those of all tokens. Only the second
+# belongs in the scores. After that line the code of lesson 01 does the rest.
 # </details>
 # <details><summary>If only the first call is right</summary>
 #
@@ -265,9 +265,9 @@ print("is_causal=False:", who_has_a_say())
 #
 # `is_causal=True` aligns its mask to the top left ([PyTorch's
 # documentation](https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.scaled_dot_product_attention.html)
-# shows `tril(diagonal=0)`): query 0 sees key 0 and nothing else, whoever query 0 is. A single newest
-# token may see everything, so it needs no mask at all. A whole prompt into an empty cache is square,
-# and there the switch is right: tests of prefill alone do not find this.
+# shows `tril(diagonal=0)`): query 0 sees key 0 and nothing else, whatever token it is. A single
+# newest token may see everything, so it needs no mask at all. A whole prompt into an empty cache is
+# square, and there the switch is right: tests of prefill alone do not find this.
 # </details>
 
 # %% [markdown]
@@ -360,8 +360,9 @@ for positions in ((7, 3), (107, 103), (1007, 1003), (7, 4)):
 # %% [markdown]
 # Only the **distance** counts. That makes RoPE easy to cache: a key is turned once, when its
 # position is known, and cached **after** the turn. Do not turn it again when you read it. The price:
-# a cached key is tied to its place, so whoever drops tokens and renumbers the rest must cache keys
-# *before* the turn (as [StreamingLLM](https://arxiv.org/abs/2309.17453) reports doing, section 3.2).
+# a cached key is tied to its place, so a program that drops tokens and renumbers the rest must
+# cache keys *before* the turn (as [StreamingLLM](https://arxiv.org/abs/2309.17453) reports doing,
+# section 3.2).
 
 # %% [markdown]
 # ## All three together
@@ -440,7 +441,7 @@ for name, starts in (("yours", None), ("a", colleague_a(chunks)), ("b", colleagu
 #
 # - **a** restarts at 0: to a new token, all of its past seems to lie at its own place or ahead of it
 #   ([mlx-vlm #1983](https://github.com/Blaizzy/mlx-vlm/issues/1983)).
-# - **b** counts the prompt twice: the new tokens stand 4 too far away
+# - **b** counts the prompt twice: the new tokens are 4 places too far away
 #   ([tiny-llm #46](https://github.com/skyzh/tiny-llm/pull/46), where 6 became 12). Among themselves
 #   their distances are right; only the way back to the prompt is too long.
 #
@@ -552,7 +553,7 @@ plots.show(fig, alt="Time for one new token in ms, without and with a cache: " +
 # %% [markdown]
 # ## Why is the cached step not quite flat?
 #
-# Count the bytes one step must read. The weights, once: $4\,d^2$ numbers a layer. And K and V of
+# Count the bytes one step must read. The weights, once: $4\,d^2$ numbers per layer. And K and V of
 # *every* token so far: $2\,d$ numbers per token and layer. The first does not grow, the second does.
 
 # %%
@@ -593,9 +594,9 @@ plots.show(fig, alt="Time for one new token in ms, predicted and measured: " + "
 # <details><summary>What the two lines say</summary>
 #
 # Every cached token adds the same bytes, so the prediction is a straight line. If yours is steeper:
-# it takes several operations to attend, and none need read at the ceiling. If it is lower: small
-# caches may stay in the processor's own memory, which is quicker. On a fast GPU both lines may look
-# flat, because starting the operations takes longer than this little reading.
+# it takes several operations to attend, and none of them need reach the ceiling. If it is lower:
+# small caches may stay in the processor's own memory, which is quicker. On a fast GPU both lines
+# may look flat, because starting the operations takes longer than this little reading.
 # </details>
 
 # %% [markdown]
@@ -643,11 +644,11 @@ print(f"largest difference: {(yours - library).abs().max():.1e}")
 # %% [markdown]
 # ## What this does not tell you
 #
-# - Nothing about **many users**. The weights are read once for all of them, each cache for its own
-#   user alone; and memory for full caches is what runs out first.
+# - Nothing about **many users**. The weights are read once for all of them, each cache for one user
+#   alone; and memory for full caches is what runs out first.
 # - Nothing about a **whole model**: feed-forward layers add weights to read, but no cache.
-# - Your cache takes room for `max_seq_len` tokens for each sequence, used or not. Servers hand it out
-#   in small blocks ([PagedAttention](https://arxiv.org/abs/2309.06180)).
+# - Your cache takes memory for `max_seq_len` tokens of each sequence, used or not. Servers hand it
+#   out in small blocks ([PagedAttention](https://arxiv.org/abs/2309.06180)).
 
 # %% [markdown] generated="quiz"
 

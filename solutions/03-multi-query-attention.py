@@ -69,7 +69,7 @@ def random_qkv(batch_size, num_heads, num_keys, head_dim, num_kv_heads=1):
 # %% [markdown]
 # ### Spot the bug
 #
-# But is the one KV head read where it lies, or written out again for every query head?
+# But is the one KV head read in place, or written out again for every query head?
 # `kv_copied` watches each operation that PyTorch really runs and adds up the new tensors of keys
 # and values. **Would you ship `broadcasting` after this test?**
 
@@ -90,16 +90,16 @@ print(f"that is all of K and V, {elements / (k.numel() + v.numel()):.0f} times")
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# The matrix product wants one batch axis, so it merges B and Hq. A stretched axis next to B = 1
+# The matrix product needs one batch axis, so it merges B and Hq. A stretched axis next to B = 1
 # merges for free. Next to B = 2 it does not, so PyTorch writes K and V out, once per query
-# head: MHA's whole cache, made anew at every step. A test with one sequence never sees it.
+# head: MHA's whole cache, rebuilt at every step. A test with one sequence never sees it.
 # </details>
 
 # %% [markdown]
 # ## Fold the queries instead
 #
-# One set of keys for all heads means: for this K, a head is just more rows. So lay the heads'
-# queries below each other and multiply **once**. Nothing needs stretching:
+# One set of keys for all heads means: for this K, a head is just more rows. So stack the heads'
+# queries and multiply **once**. Nothing needs stretching:
 #
 # $$(B,\ H_q,\ T,\ D)\;\longrightarrow\;(B,\ H_q T,\ D)$$
 
@@ -344,8 +344,8 @@ for num_queries, num_keys in ((1, 8192), (2048, 2048)):
     print(f"{num_queries:4} queries, {num_keys} keys: MHA {mha / 1e6:6,.0f} MFLOP, MQA {mqa / 1e6:6,.0f} MFLOP")
 
 # %% [markdown]
-# **Not one FLOP less.** Every query head still meets every key, whoever owns the keys. That is why
-# a prompt, where arithmetic decides, gains next to nothing. And mind the counter, which knows
+# **Not one FLOP less.** Every query head still meets every key, its own or a shared one. That is
+# why a prompt, where arithmetic decides, gains next to nothing. And mind the counter, which knows
 # matrix products and only some fused operators:
 
 # %%
@@ -500,7 +500,7 @@ print(f"training: {13.2 / 13.0:.3f} times as fast")
 # ## Who uses it
 #
 # The models with one KV head in the course's table, each with its source there. The last column is
-# what a token would take, had the model a KV head for every query head. (In bfloat16, every layer
+# what a token would take if the model had a KV head for every query head. (In bfloat16, every layer
 # keeping every token. Gemma-3-1B keeps fewer: most of its layers see a short window only.)
 
 # %%

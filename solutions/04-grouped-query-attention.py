@@ -216,8 +216,8 @@ print("rows that meet KV head 1:", folded[0, 1].flatten().tolist())
 #
 # Scores, mask, softmax, values as in lesson 01, on folded queries; unfold at the end. `k` and `v`
 # stay (B, Hkv, S, D). The mask needs thought: row r · T + i is query i of head r, so each head
-# brings its own copy of the (T, S) mask. (`causal_mask` is given; it is made on the CPU, so move
-# it with `.to(q.device)`.) Return the dtype of q.
+# needs its own copy of the (T, S) mask. (`causal_mask` is given; it is made on the CPU, so move it
+# with `.to(q.device)`.) Return the dtype of q.
 
 # %% nbgrader={"grade": false, "grade_id": "causal_mask", "locked": true, "schema_version": 3, "solution": false, "task": false}
 def causal_mask(num_queries, num_keys):
@@ -334,13 +334,13 @@ print("with a mask:", sdpa_operator(q, k, v, enable_gqa=True, attn_mask=everythi
 # %% [markdown]
 # <details><summary>What the backends do with shared heads</summary>
 #
-# - On a CPU the flash operator takes the small K and V but walks them once per *query head*:
-#   nothing is copied, and less is saved than the bytes promise.
+# - On a CPU the flash operator takes the small K and V but walks through them once per *query
+#   head*: nothing is copied, and less is saved than the bytes promise.
 # - On a GPU the flash and cuDNN kernels fold the heads as you did (half precision, recent cards).
 # - On a GPU in fp32, with a mask, or before Ampere (a T4), only the math operator is left, which
 #   expands K and V itself: on a T4 decoding was [up to 28 %
 #   slower](https://github.com/huggingface/transformers/issues/48633) than when K and V were
-#   expanded first for a memory-efficient kernel. Same switch, other cost.
+#   expanded first for a memory-efficient kernel. Same switch, different cost.
 #
 # So a benchmark without the name of its backend says little. Ours print it.
 # </details>
@@ -361,7 +361,7 @@ print("output equals the value of token 0:", torch.equal(out[0, 0, 0], v[0, 0, 0
 #
 # Only at token 0. PyTorch aligns `is_causal` to the top left: query 0 sees key 0, as in a square
 # mask. With one query and a cache the mask must be aligned to the bottom right, and then it hides
-# nothing: leave it off. (FlashAttention 2.1 and later align to the bottom right. Check, always.)
+# nothing: leave it off. (FlashAttention 2.1 and later align to the bottom right. Always check.)
 # </details>
 
 # %% [markdown]
@@ -456,7 +456,7 @@ check("GroupedQueryAttention-cache", GroupedQueryAttention, seed=None, cases=[
 # <details><summary>If the check speaks of expanded heads</summary>
 #
 # Append k and v of shape (B, Hkv, T, D), fresh from `k_proj` and `v_proj`. Sharing them among the
-# query heads is the business of `grouped_query_attention`, on every call anew.
+# query heads is the business of `grouped_query_attention`, at every call.
 # </details>
 # <details><summary>A worked step</summary>
 #

@@ -5,7 +5,8 @@
 #
 # Qwen2.5-7B and Qwen3-0.6B: same maker, both with grouped queries, one ten times the size of the
 # other. **Which of them keeps more bytes for each token in its cache, and how many times more?**
-# Write down your guess. You will know in ten minutes, and again from memory really allocated.
+# Write down your guess. You will know in ten minutes, and again from memory that is really
+# allocated.
 
 # %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
 import torch
@@ -16,7 +17,7 @@ from gqa_lib.learn import check, check_quiz, hint, show_quiz
 # %% [markdown]
 # ## One token, by hand
 #
-# All that a cache depends on stands in a model's **config**. The course keeps it in a
+# All that a cache depends on is in a model's **config**. The course keeps it in a
 # `ModelConfig`; here is one small enough to count on paper.
 
 # %%
@@ -79,8 +80,8 @@ check("kv_bytes_per_token", kv_bytes_per_token, seed=None, cases=[
 # </details>
 
 # %% [markdown]
-# The course ships the shapes of 99 models, each with its source. Your guess, please: KiB are
-# 2¹⁰ = 1,024 bytes.
+# The course ships the shapes of 99 models, each with its source. Now check your guess. (A KiB is
+# 2¹⁰ = 1,024 bytes.)
 
 # %%
 from gqa_lib.configs import load_model
@@ -93,7 +94,7 @@ for name in ("Llama-3-8B", "Llama-3-70B", "Qwen2.5-7B", "Qwen3-0.6B"):
 
 # %% [markdown]
 # The small Qwen3 keeps **twice** as much per token as the large Qwen2.5: as many layers, heads of
-# the same size, and 8 KV heads instead of 4. How large a model is says nothing of its cache.
+# the same size, and 8 KV heads instead of 4. How large a model is says nothing about its cache.
 
 # %% [markdown]
 # ## Predict, then measure: is it so in memory?
@@ -175,7 +176,7 @@ for c in (before, after):
           f"{kv_bytes_per_token(c, 2) / KIB:4.0f} KiB per token")
 
 # %% [markdown]
-# Now the claim itself. **What share of the GQA models in the table lies within 4 to 8?** Guess
+# Now the claim itself. **What share of the GQA models in the table is within 4 to 8?** Guess
 # before you run it.
 
 # %%
@@ -196,8 +197,8 @@ plots.show(fig, alt="Number of GQA models by how many times smaller their cache 
            + ", ".join(f"{v} times: {factors.count(v)}" for v in sorted(set(factors))))
 
 # %% [markdown]
-# So "4 to 8" holds for most and for no law: 2 happens, and 29. It compares a model with itself.
-# **Across** models it predicts nothing. Each dot is a model:
+# So "4 to 8" holds for most models but is no law: 2 and 29 occur too. It compares a model with
+# itself. **Across** models it predicts nothing. Each dot is a model:
 
 # %%
 in_band = [kv_bytes_per_token(c, 2) for c in shared if 4 <= c.q_per_kv <= 8]
@@ -347,7 +348,7 @@ check("kv_cache_bytes-shared", kv_cache_bytes, seed=None, cases=[
 # %% [markdown]
 # Second, **MLA**, multi-head latent attention ([DeepSeek-V2](https://arxiv.org/abs/2405.04434)). A
 # layer keeps neither keys nor values but one **latent** of `kv_lora_rank` numbers, from which both
-# are made again for all heads, and beside it one key of `rope_head_dim` numbers that carries the
+# are made again for all heads, and next to it one key of `rope_head_dim` numbers that carries the
 # position. Where `kv_lora_rank` is not `None`, those are the numbers to count.
 
 # %% nbgrader={"grade": true, "grade_id": "kv_cache_bytes-mla", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
@@ -403,9 +404,9 @@ print(f"naive keeps {naive:,} numbers per token and layer, absorb {absorb}: {nai
 #
 # *10 minutes · difficulty 2 of 5*
 #
-# How many sequences of `context_length` tokens fit beside the weights? A whole number: a sequence
-# that fits in part serves nobody. 0 if not even one fits, or the weights alone do not. All sizes in
-# bytes; `kv_cache_bytes` is yours to use.
+# How many sequences of `context_length` tokens fit next to the weights? A whole number: a sequence
+# that fits only in part is of no use. 0 if not even one fits, or the weights alone do not. All
+# sizes in bytes; `kv_cache_bytes` is yours to use.
 
 # %% nbgrader={"grade": false, "grade_id": "max_concurrent_sequences", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
@@ -430,7 +431,7 @@ check("max_concurrent_sequences", max_concurrent_sequences, seed=None, cases=[
 # %% [markdown] hints="max_concurrent_sequences"
 # <details><summary>Hint: two lines</summary>
 #
-# What is free once the weights are in? How often does the cache of one sequence go into that?
+# What is free once the weights are in? How many times does the cache of one sequence fit into that?
 # </details>
 # <details><summary>If it fails where little memory is left</summary>
 #
@@ -465,8 +466,9 @@ for num_kv_heads in (32, 8, 1):
     print(f"{arm.attention_type}, num_kv_heads={num_kv_heads:2}: {fits:3} sequences of 8,192 tokens")
 
 # %% [markdown]
-# Capacity follows `q_per_kv` exactly, but for rounding. That is the first thing sharing buys: more
-# users, or longer contexts, in the same memory. Whether each step is faster is another question.
+# Capacity follows `q_per_kv` exactly, apart from rounding. That is the first thing sharing buys:
+# more users, or longer contexts, in the same memory. Whether each step is faster is another
+# question.
 
 # %% [markdown]
 # ### Spot the bug
@@ -525,13 +527,14 @@ for name, mib in printed.items():
           f"({c.num_kv_heads} KV heads)")
 
 # %% [markdown]
-# To the MiB; and what puzzled the user is in the last column. The formula leaves nothing out. What
-# can go wrong is what you put into it.
+# Right to the MiB; and what puzzled the user is in the last column. The formula leaves nothing out.
+# What can go wrong is what you put into it.
 
 # %% [markdown]
 # ## Do not believe the config
 #
-# A model on Hugging Face comes with a `config.json`. These keys matter, and each has bitten someone:
+# A model on Hugging Face comes with a `config.json`. These keys matter, and each has misled
+# someone:
 #
 # | key | note |
 # |---|---|
@@ -554,7 +557,8 @@ files = {
 # %% [markdown]
 # Falcon-7B has one KV head. Some files of it and its descendants say 71 all the same, and the model
 # ignores that: the [code](https://github.com/huggingface/optimum/pull/1343) takes `num_kv_heads` only
-# if `new_decoder_architecture` is on or `multi_query` off. Who believes the file is 71 times off.
+# if `new_decoder_architecture` is on or `multi_query` off. Anyone who believes the file is 71 times
+# off.
 
 # %% [markdown]
 # ## Exercise 5 · `read_kv_shape`
@@ -699,7 +703,7 @@ for name, weight in {"like Llama 2 7B": like_llama2, "like the 405B": like_405b}
 # %% [markdown]
 # ## Your own model
 #
-# Any `config.json` will do: `from_hf_config("path/to/config.json")`, or the folder it lies in, or
+# Any `config.json` will do: `from_hf_config("path/to/config.json")`, or the folder it is in, or
 # the dictionary itself, as here. It refuses what a `ModelConfig` cannot describe (layers of
 # different shapes, encoders) rather than give a wrong number.
 
@@ -773,8 +777,8 @@ plots.show(fig, alt=f"KiB of cache per token of {len(picked)} models, most first
 
 # %% [markdown]
 # Look for the surprises. SmolLM2's smallest model shares heads and its largest does not; in OLMo 2 it
-# is the other way round. Gemma 3 27B, with GQA, stands among MHA models (until its windows count). And
-# DeepSeek-V3, with 671 billion parameters, keeps less per token than SmolLM3 with 3 billion.
+# is the other way round. Gemma 3 27B, with GQA, is among the MHA models (until its windows count).
+# And DeepSeek-V3, with 671 billion parameters, keeps less per token than SmolLM3 with 3 billion.
 
 # %% [markdown]
 # The library's functions are yours plus error messages. Every model of the table, three sets of
@@ -816,10 +820,10 @@ found = explore(llama, batch_size=8, context_length=8192)
 #
 # - Nothing about **speed**: fewer bytes kept means fewer bytes read per step, but a step also reads
 #   the weights. That is lesson 06.
-# - Nothing about **quality**: why one maker chose 2 KV heads and another 16, bytes do not say.
+# - Nothing about **quality**: bytes do not say why one maker chose 2 KV heads and another 16.
 #   Lesson 09, which is planned, is to train models to find out.
-# - Capacity here is arithmetic. A server also needs memory for activations, loses some to blocks
-#   half full, and its users' lengths vary: lessons 08 and 11, both planned.
+# - Capacity here is arithmetic. A server also needs memory for activations, loses some to half-full
+#   blocks, and its users' lengths vary: lessons 08 and 11, both planned.
 
 # %% [markdown] generated="quiz"
 

@@ -3,9 +3,10 @@
 # %% [markdown]
 # ## A question worth measuring
 #
-# To write one token, attention over 8,192 cached tokens does 67 million multiplies and adds a layer
-# (32 heads of 64 channels): a millisecond's work at 67 GFLOP/s, which a small CPU can do. **Why
-# does it take longer, and why does removing KV heads help, when the multiplies stay the same?**
+# To write one token, attention over 8,192 cached tokens does 67 million multiplications and
+# additions per layer (32 heads of 64 channels): a millisecond's work at 67 GFLOP/s, which a small
+# CPU can do. **Why does it take longer, and why does removing KV heads help, when the multiplies
+# stay the same?**
 
 # %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
 import torch
@@ -189,8 +190,8 @@ check("arithmetic_intensity", arithmetic_intensity, seed=None, cases=[{"draw": n
 # </details>
 
 # %% [markdown]
-# Now put the three together. What happens to the intensity as the context grows, and what as the
-# batch grows? **Guess before you run.**
+# Now put the three together. What happens to the intensity as the context grows? And as the batch
+# grows? **Guess before you run.**
 
 # %%
 def decode_intensity(num_kv_heads, batch_size, num_keys, bytes_per_element=2):
@@ -203,9 +204,9 @@ for num_kv_heads in (32, 8, 1):
     print(f"{num_kv_heads:2} KV heads, bf16: " + ", ".join(f"{x:5.2f}" for x in row) + " FLOP/byte")
 
 # %% [markdown]
-# Neither. Each sequence brings its own cache and its own work, so more of them change nothing. Once
-# q and the output are negligible, $4 S H_q D$ FLOP meet $2 S H_{kv} D\,b$ bytes: the intensity is
-# **2 · q_per_kv / bytes per element**. In bf16 that is `q_per_kv` itself.
+# Neither changes it. Each sequence has its own cache and its own work, so more of them make no
+# difference. Once q and the output are negligible, $4 S H_q D$ FLOP meet $2 S H_{kv} D\,b$ bytes:
+# the intensity is **2 · q_per_kv / bytes per element**. In bf16 that is `q_per_kv` itself.
 
 # %% [markdown]
 # ## Two numbers of your machine
@@ -226,7 +227,7 @@ print(f"ridge: {machine.flops_per_s / machine.bandwidth_bytes_per_s:.1f} FLOP pe
 
 # %% [markdown]
 # For comparison, GPUs from their data sheets, *as transcribed on secondary pages*; we have not read
-# the vendors' own sheets. (`DATASHEET[name].provenance` says where each was found.)
+# the vendors' own sheets. (`DATASHEET[name].provenance` says where each was read.)
 
 # %%
 for name in ("T4", "A100 80GB SXM", "H100 SXM", "H200 SXM", "L4", "MI300X"):
@@ -244,8 +245,8 @@ for name in ("T4", "A100 80GB SXM", "H100 SXM", "H200 SXM", "L4", "MI300X"):
 # <details><summary>Answer</summary>
 #
 # The FLOP/s. Twice the dense rate is the rate *with 2:4 sparsity*, for weights in which two of every
-# four numbers are zero. Sheets like to headline it; attention gets nothing of it. Whenever a ridge
-# is off by exactly 2, look there.
+# four numbers are zero. Sheets like to headline it; attention gains nothing from it. Whenever a
+# ridge is off by exactly 2, look there.
 # </details>
 
 # %% [markdown]
@@ -285,7 +286,7 @@ check("is_memory_bound", is_memory_bound, seed=None, cases=[{"draw": n} for n in
 # </details>
 
 # %% [markdown]
-# So where does decoding stand, with 32 query heads, on your machine and on an H100?
+# So on which side is decoding, with 32 query heads, on your machine and on an H100?
 
 # %%
 element = dtype.itemsize
@@ -303,8 +304,8 @@ else:
     print("MQA with 32 heads per KV head is compute-bound here: its last bytes buy nothing.")
 
 # %% [markdown]
-# On the GPUs above the ridge lies in the hundreds, and query heads that share K and V stay far below
-# it. A CPU's may lie below 16, the FLOP per byte of 32 query heads on one KV head in float32: then
+# On the GPUs above the ridge is in the hundreds, and query heads that share K and V stay far below
+# it. A CPU's may be below 16, the FLOP per byte of 32 query heads on one KV head in float32: then
 # arithmetic takes over. **Now you know which of the two you have.**
 
 # %% [markdown]
@@ -374,8 +375,8 @@ for arm, (flops, moved) in work.items():
           "(noisy)" if timing[arm]["noisy"] else "")
 
 # %% [markdown]
-# What a machine has done, it can do: where a kernel beat a ceiling, the ceiling was read too low (in a
-# busy moment, say), and is put right.
+# What a machine has done, it can do: where a kernel beat a ceiling, the ceiling was measured too
+# low (in a busy moment, say) and is corrected.
 
 # %%
 from dataclasses import replace
@@ -404,8 +405,8 @@ plots.show(fig, alt="Roofline of this machine. " + "; ".join(
 # %% [markdown]
 # **What to look for.** Sharing heads moves decoding to the **right**, by cutting bytes, and the slope
 # carries it up for as long as it rises. Prefill sits under the flat roof with nothing to gain there.
-# With one token the weights are as starved as MHA; with 64 each byte read serves 64 times. **Batching
-# rescues the weights, never the cache.** And in your run?
+# With one token the weights are as starved as MHA; with 64 each byte read serves 64 times.
+# **Batching helps with the weights, never with the cache.** And in your run?
 
 # %%
 reached = {arm: y for arm, (_, y) in points.items()}
@@ -424,7 +425,7 @@ print(f"64 tokens instead of 1: the weights' FLOP/s grow {reached['weights, 64 t
 # <details><summary>Answer</summary>
 #
 # 0.25 bytes per FLOP are 4 FLOP per byte: still below 10 here, by luck. But 0.01 bytes per FLOP is
-# 100 FLOP per byte, far *above* the ridge, and the reading turns over. [Shazeer's
+# 100 FLOP per byte, far *above* the ridge, and the conclusion turns round. [Shazeer's
 # paper](https://arxiv.org/abs/1911.02150) has memory over compute, rooflines the inverse. Write the unit next to the number.
 # </details>
 
@@ -461,8 +462,8 @@ print(f"within 15 %: {near} of the {len(waits)} shapes that should wait for memo
 # %% [markdown]
 # The ceilings are a **bound**: what the memory and the multipliers could do. How much of them *this
 # kernel* reaches is a fact about the kernel, and two measurements tell it. Let its time be bytes
-# over its own bandwidth plus FLOPs over its own speed, and solve for the two from MHA and MQA at 8,192
-# tokens. The other 16 shapes were not used: do they come out right?
+# over its own bandwidth plus FLOPs over its own speed, and solve for these two rates from MHA and
+# MQA at 8,192 tokens. The other 16 shapes were not used: do they come out right?
 
 # %%
 from numpy.linalg import solve
@@ -505,12 +506,12 @@ print("noisy, so run again before you believe them:", ", ".join(disturbed) or "n
 #   comes closer: the library's benchmarks show by how much.
 # - Near the ridge bytes and FLOPs both take long, and a kernel overlaps them only in part. Adding
 #   the two times, as the fit does, says: not at all.
-# - Starting a call and sharing out threads costs microseconds that short reads cannot hide.
+# - Starting a call and dividing it among threads costs microseconds that short reads cannot hide.
 # - A neighbour on the machine takes bandwidth.
 # </details>
 
 # %% [markdown]
-# What you want to know in the end is a ratio anyway: **how much faster do fewer KV heads get?**
+# What you want to know in the end is a ratio anyway: **how much faster are fewer KV heads?**
 
 # %%
 def least_s(n, c):
@@ -580,7 +581,7 @@ check("decode_step_time", decode_step_time, seed=None, cases=[{"draw": n} for n 
 # ## When sharing heads buys almost nothing
 #
 # Llama-3-8B's shape with 32, 8 or 1 KV heads on an H100's data sheet, weights held the same. Same
-# architecture, same hardware, four kinds of traffic. **Which row gains most? Which nothing?**
+# architecture, same hardware, four kinds of traffic. **Which row gains most? Which gains nothing?**
 
 # %%
 H100, WEIGHTS = DATASHEET["H100 SXM"], llama.weight_bytes
@@ -590,9 +591,9 @@ for batch, context in ((1, 1024), (1, 131_072), (32, 8192), (128, 1024)):
     print(f"{batch:5} {context:8,} " + " ".join(f"{s * 1e3:7.2f} ms" for s in t.values()) + f"   {t[32] / t[8]:5.2f}x")
 
 # %% [markdown]
-# One user, a thousand tokens: MHA's 512 MiB of cache lie beside 15 GiB of weights. GQA spares 384 MiB of
-# all that, and the gain is 2 %. Four times less cache is four times faster only where there is
-# nothing *but* cache. "GQA makes decoding 4 times faster" leaves out batch, context and weights.
+# One user, a thousand tokens: MHA's 512 MiB of cache sit next to 15 GiB of weights. GQA saves 384
+# MiB of all that, and the gain is 2 %. Four times less cache is four times faster only where there
+# is nothing *but* cache. "GQA makes decoding 4 times faster" leaves out batch, context and weights.
 
 # %% [markdown]
 # ## Measure it: weights or cache?
@@ -646,8 +647,9 @@ print("The cache decides: sharing heads pays only where there is much of it." if
 
 # %% [markdown]
 # One short sequence can gain next to nothing: its cache is 3 % of what a step reads. If the long ones
-# fall short of the prediction, the reason is the one you met above: it takes the ceilings, and a kernel
-# that reaches less of them with 8 KV heads than with 32 gives part of the gain away.
+# fall short of the prediction, the reason is the one you met above: the prediction assumes the
+# ceilings, and a kernel that reaches less of them with 8 KV heads than with 32 loses part of the
+# gain.
 
 # %% [markdown]
 # ## Prefill: nothing to gain
@@ -664,7 +666,7 @@ for n, t in prefill.items():
           f"{prefill[32]['p10'] / t['p10']:.2f} times as fast as MHA", "(noisy)" if t["noisy"] else "")
 
 # %% [markdown]
-# Right of this machine's ridge arithmetic decides, and there sharing heads has nothing to
+# To the right of this machine's ridge, arithmetic decides, and there sharing heads has nothing to
 # offer but the smaller projections and the smaller cache it leaves behind. (On a GPU with a ridge of
 # 300 it takes a longer prompt to get there: the intensity grows with the number of new tokens.)
 

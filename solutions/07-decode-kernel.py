@@ -3,9 +3,10 @@
 # %% [markdown]
 # ## A question worth measuring
 #
-# Lesson 06 counted the least bytes of a decode step: K and V read once. But who sees to it that they
-# are? With one KV head there are 32 query heads and one stretch of memory, and a machine with 2, 16 or
-# 132 processors. **How can all of them work on one head, and still read every key only once?**
+# Lesson 06 counted the least bytes of a decode step: K and V read once. But what makes sure that
+# they are? With one KV head there are 32 query heads and one stretch of memory, and a machine with
+# 2, 16 or 132 processors. **How can all of them work on one head, and still read every key only
+# once?**
 
 # %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
 import os
@@ -38,7 +39,7 @@ else:
 # ## By hand: a softmax in two halves
 #
 # One query, four keys, `head_dim` 1. The scores are 1, 3, 2, 5 and the values 10, 20, 30, 40. Softmax
-# divides by the sum over *all* keys, so it seems that somebody must see all four.
+# divides by the sum over *all* keys, so it seems that someone must see all four.
 
 # %%
 scores, values = torch.tensor([1.0, 3.0, 2.0, 5.0]), torch.tensor([10.0, 20.0, 30.0, 40.0])
@@ -65,7 +66,7 @@ for score, value in zip(scores, values):
 # for softmax; FlashAttention made kernels of it.)
 
 # %% [markdown]
-# Now let two workers take two keys each. Each hands in its output and **log-sum-exp** (lse), the
+# Now let two workers take two keys each. Each returns its output and **log-sum-exp** (lse), the
 # logarithm of its sum of exponentials: m + log(l). That is all the other one needs to know.
 
 # %%
@@ -221,8 +222,9 @@ check_no_copy("split_kv_decode", split_kv_decode, seed=None, cases=[
 # ## Predict, then measure: who is idle?
 #
 # Parts do not need each other, so they can run side by side. One sequence, 32 query heads, **one** KV
-# head, 65,536 tokens: the obvious piece of work is one KV head, and there is only one of it. Below each
-# piece goes to the next free thread and notes when it ran. **Predict: what do 8 parts gain here?**
+# head, 65,536 tokens: the obvious piece of work is one KV head, and there is only one of it. Below,
+# each piece goes to the next free thread and notes when it ran. **Predict: what do 8 parts gain
+# here?**
 
 # %%
 import time
@@ -294,7 +296,7 @@ plots.show(fig, alt=f"When each thread worked on one KV head. In one part: {busy
 # </details>
 
 # %% [markdown]
-# Splitting is not free: every part writes an output and an lse that somebody reads again.
+# Splitting is not free: every part writes an output and an lse that must be read again.
 
 # %%
 def extra(num_splits, Hq=32, Hkv=8, D=128, S=4096, kv_bytes=2):
@@ -330,9 +332,9 @@ if HAVE_TRITON:
     print(out.tolist())
 
 # %% [markdown]
-# `x + n` are twelve addresses in three programs; ten exist. **Nobody checks.** Without the mask the last
-# two are read all the same, from whatever lies there. `tl.constexpr` marks sizes that are fixed when
-# the kernel is compiled; `other` is what masked places hold.
+# `x + n` are twelve addresses in three programs; ten exist. **Nothing checks them.** Without the
+# mask the last two are read all the same, from whatever is there. `tl.constexpr` marks sizes that
+# are fixed when the kernel is compiled; `other` is what masked places hold.
 
 # %% [markdown]
 # ## One KV head, one tile
@@ -355,9 +357,9 @@ plots.show(fig, alt="Three tiles of 16 by 16. Of q 6 rows are query heads and 10
 #
 # *5 minutes · difficulty 1 of 5*
 #
-# How many rows does the tile need for `q_per_kv` query heads? A GPU's matrix units want at least 16
-# rows, and Triton's tiles have power-of-two sides. Rows of padding cost next to nothing: the time goes
-# into loading K.
+# How many rows does the tile need for `q_per_kv` query heads? A GPU's matrix units need at least 16
+# rows, and Triton's tiles have power-of-two sides. Rows of padding cost next to nothing: the time
+# goes into loading K.
 
 # %% nbgrader={"grade": false, "grade_id": "tile_rows", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def tile_rows(q_per_kv):
@@ -379,7 +381,7 @@ check("tile_rows", tile_rows, seed=None, cases=[{"draw": n} for n in range(1, 40
 # </details>
 # <details><summary>If it is wrong for 40 only</summary>
 #
-# 48 is a multiple of 16, and no power of two.
+# 48 is a multiple of 16, but not a power of two.
 # </details>
 # <details><summary>A worked step</summary>
 #
@@ -392,8 +394,9 @@ check("tile_rows", tile_rows, seed=None, cases=[{"draw": n} for n in range(1, 40
 # *25 minutes · difficulty 4 of 5*
 #
 # One KV head, R query heads. Program i computes the scores of keys i · KEYS to (i + 1) · KEYS - 1. Key t
-# begins at address `k + t * stride_t` and its D numbers lie next to each other. Row r of `scores` begins
-# at `scores + r * length`. Load K's tile, multiply with `tl.dot`, store: three masks to think about.
+# begins at address `k + t * stride_t` and its D numbers are next to each other. Row r of `scores`
+# begins at `scores + r * length`. Load K's tile, multiply with `tl.dot`, store: three masks to
+# think about.
 
 # %% nbgrader={"grade": false, "grade_id": "scores_kernel", "locked": false, "schema_version": 3, "solution": true, "task": false}
 @triton.jit
@@ -430,9 +433,9 @@ check("scores_kernel", scores_kernel, seed=None, cases=[
 # </details>
 # <details><summary>If NaN, or the word "outside", comes up</summary>
 #
-# `length` need not be a multiple of KEYS, and a cache has room for more tokens: behind key `length - 1`
-# lies something that is not yours. Mask the load with `(t < length)[:, None]`, the store with
-# `(r < R)[:, None] & (t < length)[None, :]`.
+# `length` need not be a multiple of KEYS, and a cache has space for more tokens: after key
+# `length - 1` comes something that is not yours. Mask the load with `(t < length)[:, None]`, the
+# store with `(r < R)[:, None] & (t < length)[None, :]`.
 # </details>
 # <details><summary>A worked step</summary>
 #
@@ -441,7 +444,7 @@ check("scores_kernel", scores_kernel, seed=None, cases=[
 # k_tile = tl.load(k + t[:, None] * stride_t + d[None, :], mask=(t < length)[:, None], other=0.0)
 # tile = tl.dot(q_tile, tl.trans(k_tile), input_precision="ieee") * scale
 # ```
-# ("ieee" asks for full float32; recent GPUs would else round float32 to 10 bits in `tl.dot`.)
+# ("ieee" asks for full float32; otherwise recent GPUs round float32 to 10 bits in `tl.dot`.)
 # </details>
 
 # %% [markdown]
@@ -573,7 +576,7 @@ check("gqa_decode_kernel", gqa_decode_kernel, seed=None, cases=[
 # *Nothing to write: this check watches the kernel of exercise 5 at work.*
 #
 # The interpreter is slow, but it knows every address that is read. Each number of K and V must be read
-# **once**, and the tiles must be such as a GPU takes.
+# **once**, and a GPU must be able to take the tiles.
 
 # %% nbgrader={"grade": true, "grade_id": "gqa_decode_kernel-reads", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 check("gqa_decode_kernel-reads", gqa_decode_kernel)
@@ -584,8 +587,8 @@ check("gqa_decode_kernel-reads", gqa_decode_kernel, seed=None, cases=[
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# To call the kernel as a function takes a launcher. It is given: it makes the outputs, says how many
-# programs there are, and merges the parts with your `merge_partials`.
+# Calling the kernel as a function needs a launcher, which is given: it makes the outputs, says how
+# many programs there are, and merges the parts with your `merge_partials`.
 
 # %%
 from functools import reduce
@@ -654,8 +657,9 @@ if counted:
 
 # %% [markdown]
 # **That is the claim.** The model has few KV heads either way; whether a step *reads* few bytes is up to
-# the kernel. One that walks K once per query head gives GQA's whole saving back (unless a cache between
-# chip and memory holds the keys meanwhile, which is why it goes unnoticed in short tests).
+# the kernel. One that walks K once per query head gives GQA's whole saving back (unless a cache
+# between chip and memory holds the keys in the meantime, which is why it goes unnoticed in short
+# tests).
 
 # %% [markdown]
 # ### Spot the bug
@@ -670,10 +674,10 @@ if counted:
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Two things. With B · Hkv above 132 it is 0: no program runs, and the output is whatever
-# `torch.empty` found. And with 16 tokens and 1 KV head it makes 132 parts, 131 of them without a key:
-# all that is left are partials. Bound it from both sides: at least 1, and no more than the keys are
-# worth.
+# Two things. With B · Hkv above 132 it is 0: no program runs, and the output is whatever was in the
+# memory of `torch.empty`. And with 16 tokens and 1 KV head it makes 132 parts, 131 of them without
+# a key: all that is left are partials. Bound it from both sides: at least 1, and no more than the
+# keys are worth.
 # </details>
 
 # %% [markdown]
@@ -710,10 +714,12 @@ else:
 #   warps are best can only be measured on the GPU in question.
 # - **What the compiler refuses.** Sides of `tl.dot` below 16, tiles that do not fit the chip's memory,
 #   some mixes of types.
-# - **Races.** Two programs that write to one address give the last one's value here, any on a GPU.
+# - **Races.** Two programs that write to one address give the last one's value here, and either's
+#   on a GPU.
 # - **Access out of bounds** goes unseen, except that this course's checks look at every address.
-# - **bfloat16**, which it stores as whole numbers: [products of it are wrong without a
-#   word](https://github.com/triton-lang/triton/issues/11584). Test in float32 and float16, or convert right after the load.
+# - **bfloat16**, which it stores as whole numbers: [its products are silently
+#   wrong](https://github.com/triton-lang/triton/issues/11584). Test in float32 and float16, or
+#   convert right after the load.
 
 # %% [markdown]
 # A library's kernel also takes caches in pages, sequences of different lengths, other head sizes, and
@@ -739,7 +745,7 @@ print(f"library's split_kv and yours: largest difference {same:.1e}")
 # %% [markdown]
 # ## In three lines
 #
-# - A softmax can be computed in parts: an output and a log-sum-exp are all that parts need to tell.
+# - A softmax can be computed in parts: an output and a log-sum-exp are all that a part must report.
 # - Splitting keeps a whole machine busy on one KV head; it costs a little traffic, so split no further than that.
 # - Query heads that share a tile share its bytes. That is where GQA's saving is made, or lost.
 

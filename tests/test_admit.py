@@ -35,7 +35,7 @@ def nested(depth):
 CONTENTS = {  # refused for what is in the file: content, what the learner reads
     "empty": (b" \n", "it is empty"),
     "not-json": (b"dear teacher", "it is not readable JSON"),
-    "not-text": (b"\xff\xfe{}", "it is not text in UTF-8"),
+    "not-text": (b"\xff\xfe{}", "it is not UTF-8 text"),
     "too-deep-to-parse": (b"[" * 200_000, "it is not readable JSON"),
     "deep": (raw(cells=[cell()], metadata={"x": nested(200)}), "more than 100 levels deep"),
     "scattered": (raw(cells=[cell()], metadata={"x": [[]] * 300_000}), "than 200000 parts"),
@@ -49,7 +49,7 @@ CONTENTS = {  # refused for what is in the file: content, what the learner reads
     "odd-cell": (raw(cells=["cell"]), "its cell number 1 is damaged"),
     "odd-metadata": (raw(cells=[cell(), cell(metadata=[1])]), "its cell number 2 is damaged"),
     "odd-kind": (raw(cells=[cell(cell_type="spell")]), "it is not a valid notebook"),
-    "no-text": (raw(cells=[cell(source="\ud800")]), "characters that are no text"),
+    "no-text": (raw(cells=[cell(source="\ud800")]), "characters that are not text"),
     "too-large": (b" " * (MAX_BYTES + 1), "it is larger than 5 MB"),
 }
 
@@ -300,7 +300,7 @@ def test_a_folder_of_somebody_else_is_refused_and_hides_nothing(room, monkeypatc
 def test_a_file_of_somebody_else_in_ones_folder_is_refused(room):
     os.chown(submitted_by(room, "alice") / FILE, 20_001, -1)
     room.collect()
-    assert "belongs to somebody else" in (room.folder("submitted", "alice") / FILE).read_text()
+    assert "belongs to someone other" in (room.folder("submitted", "alice") / FILE).read_text()
 
 
 def test_odd_things_in_the_exchange_stop_nobody(room):

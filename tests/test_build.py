@@ -147,6 +147,6 @@ def test_the_lint_wants_typed_parameters(source, said):
     cell = nbformat.v4.new_code_cell(source, metadata={"tags": ["parameters"]})
     found = " ".join(lint_benchmark("x", nbformat.v4.new_notebook(cells=[cell])))
     assert said in found if said else found == ""
-    assert "papermill wants one" in " ".join(
+    assert "papermill needs one" in " ".join(
         lint_benchmark("x", nbformat.v4.new_notebook(cells=[]))
     )

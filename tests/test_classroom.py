@@ -107,7 +107,7 @@ def test_the_column_of_ids_can_be_named(tmp_path):
         ("", "is empty"),
         ("first_name,email\nAda,a@b\n", "no column holds the student's id.*first_name, email"),
         ("id,email\nada,a@b\n,b@c\n", "line 3: there is no id"),
-        ("id,email\nada,a@b\nada,b@c\n", "line 3: the id ada stands in line 2 already"),
+        ("id,email\nada,a@b\nada,b@c\n", "line 3: the id ada is already in line 2"),
         ("id,email\n../ada,a@b\n", r"line 2: the id '../ada' cannot name a folder"),
         ("id,email\na+b,a@b\n", r"line 2: the id 'a\+b' cannot"),
         ("id,email\nada,a@b,c\n", "line 2: 3 cells for 2 columns"),
@@ -188,7 +188,7 @@ def test_due_dates_are_said_changed_and_taken_away(tmp_path, capsys):
         ("2,01/02/2027", "line 3: '01/02/2027' is not a date"),
         ("2,2027-02-30", "line 3: '2027-02-30' is not a date"),
         ("2,2027-01-01 18:00 Berlin", "line 3: there is no time zone 'Berlin'"),
-        ("01,2027-01-02", "line 3: lesson 01 stands in line 2 already"),
+        ("01,2027-01-02", "line 3: lesson 01 is already in line 2"),
     ],
 )
 def test_a_wrong_due_date_is_refused_with_the_line_and_changes_nothing(tmp_path, row, said):
@@ -366,5 +366,5 @@ def test_the_runbooks_commands_exist():
 
 def test_the_setting_of_the_database_must_be_an_address(monkeypatch):
     monkeypatch.setenv("GQA_GRADEBOOK", str(Path("gradebook.db")))
-    with pytest.raises(ValueError, match="no database address"):
+    with pytest.raises(ValueError, match="not a database address"):
         gradebook_url()

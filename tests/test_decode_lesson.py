@@ -138,7 +138,7 @@ def test_a_kernel_that_spoils_what_lies_behind_its_output_is_refused(solved):
     wrong = source.replace("acc / some[:, None], mask=(r < R)[:, None])", "acc / some[:, None])")
     assert wrong != source
     assert run_cell(wrong, "gqa_decode_kernel", names) == ""
-    assert "behind the last row of `out`" in " ".join(
+    assert "past the last row of `out`" in " ".join(
         run_cell(checks["gqa_decode_kernel-check"], "check", names).split()
     )
 

@@ -123,7 +123,7 @@ def test_students_without_a_submission_and_two_gradings_at_once_are_named(course
         import fcntl
 
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(GradeError, match="another `gqa grade` goes on"):
+        with pytest.raises(GradeError, match="another `gqa grade` is running"):
             grade_class(LESSON)
 
 

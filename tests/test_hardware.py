@@ -73,7 +73,7 @@ def test_a_device_that_is_not_there(machine, monkeypatch):
         pick_device("cuda:1")
     machine()
     monkeypatch.setenv("GQA_DEVICE", "cuda")
-    with pytest.raises(ValueError, match=r"'cuda' \(from GQA_DEVICE\) is not there.*sees cpu"):
+    with pytest.raises(ValueError, match=r"'cuda' \(from GQA_DEVICE\) is not available.*sees cpu"):
         pick_device()
     with pytest.raises(ValueError, match="'gpu'"):
         pick_device("gpu")

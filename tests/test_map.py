@@ -59,7 +59,7 @@ def test_what_is_next_is_what_was_begun_and_else_the_first_that_is_not_done():
     for lesson in lessons():
         submits(lesson, lesson.points)
     assert next_lesson(standings()) is None
-    assert "You are through" in course_map()
+    assert "You are done" in course_map()
 
 
 def test_in_a_class_every_check_passed_is_a_lesson_done(monkeypatch):

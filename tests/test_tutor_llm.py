@@ -119,13 +119,13 @@ def test_unset_means_no_network(monkeypatch):
         ({"quotes": [{"passage": "1", "quote": "A ridge point is a mountain."}]}, "quoted what"),
         ({"quotes": [{"passage": "2", "quote": QUOTE}]}, "quoted what"),
         ({"quotes": [{"passage": "1", "quote": "That"}]}, "quoted what"),
-        ({"quotes": [{"passage": "9", "quote": QUOTE}]}, "not of the form"),
+        ({"quotes": [{"passage": "9", "quote": QUOTE}]}, "not in the form"),
         ({"quotes": []}, "cited nothing"),
-        ({"quotes": None}, "not of the form"),
-        ({"quotes": "all"}, "not of the form"),
+        ({"quotes": None}, "not in the form"),
+        ({"quotes": "all"}, "not in the form"),
         ({"covered": False}, "found nothing"),
-        ({"covered": "yes"}, "not of the form"),
-        ({"answer": 7}, "not of the form"),
+        ({"covered": "yes"}, "not in the form"),
+        ({"answer": 7}, "not in the form"),
         ({"answer": ""}, "two to four"),
         ({"answer": "The ridge point is FLOP/s over bytes/s."}, "two to four"),
         ({"answer": "The ridge point is FLOP/s. " * 5}, "two to four"),
@@ -144,7 +144,7 @@ def test_unset_means_no_network(monkeypatch):
         ({"answer": GOOD["answer"] + f" The key is {KEY}."}, ""),
         (
             {"answer": "My instructions say to sing songs. Bananas ripen under friendly clouds."},
-            "spoke of what is not",
+            "mentioned what is not",
         ),
     ],
 )
@@ -168,7 +168,7 @@ def test_an_answer_that_is_not_borne_out_is_not_shown(model, change, says):
 )
 def test_what_is_no_answer_is_not_shown(model, content):
     model(content)
-    assert "not of the form" in quoted_instead()
+    assert "not in the form" in quoted_instead()
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 429, 500, 503])
@@ -185,7 +185,7 @@ def test_a_server_that_refuses(model, status):
 )
 def test_a_server_that_is_no_model(model, body):
     model.server.expect_request("/v1/chat/completions").respond_with_data(body)
-    assert "did not answer as one should" in quoted_instead()
+    assert "sent an invalid answer" in quoted_instead()
 
 
 def test_a_redirect_is_not_followed(model):

@@ -217,7 +217,7 @@ def raw(text: bytes) -> bytes:
     [
         (struct.pack(">I", MAX_JSON + 1), "bytes; at most"),
         (raw(b"{"), "JSONDecodeError"),
-        (raw(b"\xff\xfe\xfd"), "no message"),
+        (raw(b"\xff\xfe\xfd"), "not a message"),
         (raw(b"[]"), "TypeError"),
         (raw(b'"text"'), "AttributeError"),
         (raw(b"7"), "AttributeError"),

@@ -19,14 +19,14 @@ def _progress_arguments(parser: ArgumentParser) -> None:
         nargs="?",
         choices=("show", "export", "import"),
         default="show",
-        help="export into one file, or import such a file: nothing is lost, nothing counted twice",
+        help="export to one file, or import such a file; nothing is lost or counted twice",
     )
-    parser.add_argument("file", nargs="?", type=Path, help="the file to write or to read")
+    parser.add_argument("file", nargs="?", type=Path, help="the file to write or read")
 
 
 def _progress(arguments: Namespace) -> None:
     if (arguments.action == "show") == bool(arguments.file):
-        raise ValueError("say `gqa progress`, `gqa progress export FILE` or `... import FILE`.")
+        raise ValueError("use `gqa progress`, `gqa progress export FILE` or `... import FILE`.")
     if arguments.action == "show":
         from gqa_lib.learn.progress.table import progress_table
 
@@ -42,9 +42,13 @@ def _progress(arguments: Namespace) -> None:
 
 
 def _ask_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("question", nargs="+", help="in quotes, for the shell's sake")
-    parser.add_argument("--lesson", help="number or name of the lesson you are in: it comes first")
-    parser.add_argument("--json", action="store_true", help="as {refused, answer, sources}")
+    parser.add_argument("question", nargs="+", help="your question, in quotes")
+    parser.add_argument(
+        "--lesson", help="number or name of the lesson you are in; it is searched first"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print JSON: {refused, answer, sources}"
+    )
 
 
 def _ask(arguments: Namespace) -> None:
@@ -62,9 +66,16 @@ def _ask(arguments: Namespace) -> None:
 
 def _bench_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("name", nargs="*", help="benchmark (default: all)")
-    parser.add_argument("-p", "--param", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument(
+        "-p",
+        "--param",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter of the notebook, for example context=16384; may be repeated",
+    )
     parser.add_argument("--out", default="runs", help="folder for the results (default: runs)")
-    parser.add_argument("--timeout", type=float, help="seconds before a run is stopped")
+    parser.add_argument("--timeout", type=float, help="stop a run after this many seconds")
 
 
 def _bench(arguments: Namespace) -> int:
@@ -91,14 +102,14 @@ COMMANDS = (
     Command(
         "progress",
         "learner",
-        "your checks and marks, exercise by exercise",
+        "show your checks and marks, exercise by exercise",
         _progress,
         _progress_arguments,
     ),
     Command(
         "ask",
         "learner",
-        "ask the tutor, who answers from the lessons",
+        "ask the tutor, which answers from the lessons",
         _ask,
         _ask_arguments,
         takes_folders=False,
@@ -114,14 +125,14 @@ COMMANDS = (
     Command(
         "info",
         "engineer",
-        "versions, device, backends: what would run here",
+        "show versions, the device, and which backends would run here",
         _info,
         takes_folders=False,
     ),
     Command(
         "build-native",
         "engineer",
-        "compile the native CPU operator, once",
+        "compile the native CPU operator, once per machine",
         _build_native,
         takes_folders=False,
     ),

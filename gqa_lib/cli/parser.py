@@ -40,7 +40,7 @@ def _commands() -> list[Command]:
 def _missing(module: str) -> str:
     """Return what to do about a module that is not there."""
     if module.startswith("grading."):
-        return "this command is your instructor's; a students' copy of the course does not have it."
+        return "this command is for instructors; a students' copy of the course does not have it."
     extra = "postgres" if module.startswith("psycopg") else "course"
     return f"this needs {module}, which comes with the course: pip install -e '.[{extra}]'"
 

@@ -1,4 +1,4 @@
-"""Attention backends beside what one would use instead of them, checked and timed in one run.
+"""Attention backends next to what one would use instead of them, checked and timed in one run.
 
 `arms` has the backends and their peers, `timing` times them at several points in the same rounds,
 `table` says what came out. Notebooks and the programs in `gqa_lib.records` stand on these.

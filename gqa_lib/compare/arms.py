@@ -68,7 +68,7 @@ def peer_arms(q, num_kv_heads: int, *, compiled: bool = True) -> dict[str, Calla
 
 
 def triton_variants(q, num_kv_heads: int, context: int, tiles=()) -> dict[str, Callable]:
-    """Return further arms of the Triton kernel, for whoever tunes it.
+    """Return further arms of the Triton kernel, for those who tune it.
 
     `triton_paged` takes the same memory as pages of 16 tokens in a shuffled order, so its result
     is another. `triton_unbounded` cuts the keys finer than partial results of 3 % allow; it is

@@ -11,7 +11,7 @@ PAGE_SIZE = 16
 def checks(device, *, small: bool = False):
     """Yield one row for each combination: {kind, name, error, limit, ok}.
 
-    Lengths are ragged and some empty; what lies past a sequence's keys is NaN.
+    Lengths are ragged and some empty; what comes after a sequence's keys is NaN.
 
     Args:
         device: where the kernel runs.

@@ -143,8 +143,8 @@ def gains(found: list[dict]) -> list[str]:
         most[where] = max(Hkv, most.get(where, 0))
     return [
         f"batch {where[0]}, {where[1]} tokens, d {where[2]}: {_kv_heads(Hkv)} "
-        f"{own[where, most[where]] / few:.2f}x faster than {most[where]}, of "
-        f"{most[where] / Hkv:g} by bytes"
+        f"{own[where, most[where]] / few:.2f}x faster than {most[where]} "
+        f"(by bytes {most[where] / Hkv:g}x)"
         for (where, Hkv), few in own.items()
         if Hkv < most[where]
     ]

@@ -67,7 +67,7 @@ def time_points(
         skip: arm -> why it is not to be tried.
         rotate: read another copy of K and V at every call, so that no cache holds them.
         hopeless: when to give up on an arm, by one call.
-        reads: passes that only read memory take turns, too: the ceiling, in the same weather.
+        reads: passes that only read memory take turns, too: the ceiling, under the same conditions.
         clock: seconds, increasing; times everything but samples on CUDA.
     """
     points = list(points)
@@ -202,7 +202,7 @@ def fitting(settings: list[list[Point]], itemsize: int, device, most_bytes: floa
     Args:
         settings: points that are timed together.
         itemsize: bytes of an element.
-        device: where their tensors would lie.
+        device: where their tensors would be.
         most_bytes: for one setting; 0 is half of what is free on the device.
     """
     most_bytes = most_bytes or (free_bytes(device) or 8 * 2**30) / 2

@@ -25,7 +25,7 @@ def kv_heads_in_weights(k_proj_weight: torch.Tensor, head_dim: int) -> int:
     if rows == 0 or rows % head_dim:
         raise ValueError(
             f"{rows} rows are not a whole number of heads of head_dim={head_dim}, so they cannot "
-            "be told apart. Is it the weight of K alone, stored as (out, in)?"
+            "be cut into heads. Is it the weight of K alone, stored as (out, in)?"
         )
     heads = k_proj_weight.reshape(-1, head_dim, k_proj_weight.shape[1])
     return 1 + int((heads[1:] != heads[:-1]).flatten(1).any(1).sum())

@@ -150,7 +150,7 @@ def _refuse_unequal_layers(hf: Mapping, origin: str) -> None:
     odd = [f"layer type {name!r}" for name in sorted(set(hf.get("layer_types") or ()) - known)]
     odd += [key for key in _HF_HYBRID if hf.get(key) is not None]
     if hf.get("global_head_dim") not in (None, hf.get("head_dim")):
-        odd.append(f"global_head_dim={hf['global_head_dim']} beside head_dim={hf.get('head_dim')}")
+        odd.append(f"global_head_dim={hf['global_head_dim']} next to head_dim={hf.get('head_dim')}")
     if odd:
         raise ValueError(
             f"{origin} has {', '.join(odd)}: its layers do not all cache K and V of one shape, so "

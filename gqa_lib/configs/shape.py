@@ -22,7 +22,7 @@ class ModelConfig:
         windows: for each layer the most tokens it keeps, or None for a layer that keeps all of
             them; None alone means that every layer keeps all.
         kv_lora_rank: MLA only, elements of the latent cached per token and layer.
-        rope_head_dim: MLA only, elements of the RoPE key cached beside the latent.
+        rope_head_dim: MLA only, elements of the RoPE key cached next to the latent.
         shared_kv_layers: the last layers, which reuse an earlier layer's K and V and cache none.
         max_context: longest context in tokens, None where it has no limit or was not verified.
         family: the series a model belongs to.
@@ -64,7 +64,7 @@ class ModelConfig:
             raise ValueError(
                 f"{self.name}: kv_lora_rank={self.kv_lora_rank} with "
                 f"rope_head_dim={self.rope_head_dim}: an MLA cache holds the latent and the RoPE "
-                "key, so one size says nothing alone. Give both, or neither."
+                "key, so one size alone says nothing. Give both, or neither."
             )
         if not 0 <= self.shared_kv_layers < self.num_layers:
             raise ValueError(

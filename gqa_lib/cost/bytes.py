@@ -64,7 +64,7 @@ def max_concurrent_sequences(
     weight_bytes: float,
     bytes_per_element: float,
 ) -> int:
-    """How many sequences of one length fit beside the weights; 0 if not even one does.
+    """How many sequences of one length fit next to the weights; 0 if not even one does.
 
     Args:
         config: the model's shape.
@@ -74,7 +74,7 @@ def max_concurrent_sequences(
         bytes_per_element: bytes of one cached number.
 
     Returns:
-        A whole number of sequences. Activations and fragmentation are not counted: leave room.
+        A whole number of sequences. Activations and fragmentation are not counted: leave space.
 
     Source: derived, what the weights leave over `kv_cache_bytes` of one sequence.
     """
@@ -111,7 +111,7 @@ def tokens_over_layers(config: ModelConfig, context_length: int, num_layers: int
     """Tokens of one sequence that the first num_layers layers keep, added up."""
     if context_length < 0:
         raise ValueError(
-            f"context_length={context_length}: a sequence cannot hold fewer than no tokens. "
+            f"context_length={context_length}: a sequence cannot hold fewer than 0 tokens. "
             "Give 0 or more."
         )
     if config.windows is None:

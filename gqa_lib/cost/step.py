@@ -14,7 +14,7 @@ from .roofline import arithmetic_intensity, roofline_time
 def decode_intensity(config: ModelConfig, bytes_per_element: float) -> float:
     """FLOPs that decoding attention does per byte of cache it reads: 2 x q_per_kv / bytes.
 
-    It depends on neither context nor batch: every sequence brings its own cache. MLA is counted in
+    It depends on neither context nor batch: every sequence has its own cache. MLA is counted in
     its absorbed form.
 
     Args:

@@ -19,7 +19,7 @@ class Estimate:
         batch_size: sequences decoded together.
         kv_bytes_per_token: bytes one more token adds when every layer keeps it.
         sequence_bytes: cache of one sequence of this context, windows and shared layers counted.
-        capacity: sequences of this context that fit beside the weights.
+        capacity: sequences of this context that fit next to the weights.
         intensity: FLOPs of attention per byte of cache it reads.
         weight_bytes: weights read in a step.
         kv_bytes: cache read in a step, all sequences.

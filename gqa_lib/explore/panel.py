@@ -22,7 +22,7 @@ from .show import DEFAULT_HARDWARE, finding, table
 
 _BYTES_PER_ELEMENT = {"float32": 4, "bfloat16": 2, "8-bit": 1, "4-bit": 0.5}
 _WIDE = {"style": {"description_width": "11em"}, "layout": {"width": "32em"}}
-_NO_WEIGHTS = "How many parameters it has is not known here: enter it, or read attention alone."
+_NO_WEIGHTS = "The number of parameters is not known here: enter it, or look at attention alone."
 
 
 class ExplorerPanel:

@@ -63,7 +63,7 @@ def table(found: list[Estimate], hardware: Hardware) -> list[list[str]]:
         ("sequences that fit", fit),
         (f"FLOP/byte (ridge {ridge:.3g})", bound),
         ("least time of a step", lambda e: seconds(e.step_time_s)),
-        ("as fast as MHA, times", lambda e: f"{mha / e.step_time_s:.2f}"),
+        ("times as fast as MHA", lambda e: f"{mha / e.step_time_s:.2f}"),
     ]
     head = ["modelled", *(e.arm for e in found)]
     return [head, *([name, *map(tell, found)] for name, tell in rows)]

@@ -114,7 +114,7 @@ def _check_lengths(k_cache: Tensor, lengths: Tensor | None, block_table: Tensor 
         if not 0 <= length <= capacity:
             raise ValueError(
                 f"lengths[{b}]={length}, but a sequence has 0 to {capacity} keys in this "
-                "cache: keys beyond would be another's. Pass the lengths, new token included."
+                "cache: keys after those belong to others. Pass the lengths with the new token."
             )
 
 
@@ -129,6 +129,6 @@ def _check_pages(k_cache: Tensor, lengths: Tensor | None, block_table: Tensor | 
     if len(wrong):
         raise ValueError(
             f"block_table names page {wrong[0].item()}, but k_cache has pages 0 to "
-            f"{k_cache.shape[0] - 1}: its keys would be some other memory. "
+            f"{k_cache.shape[0] - 1}: its keys would come from unrelated memory. "
             "Entries past a sequence's length may be anything; those before must be pages."
         )

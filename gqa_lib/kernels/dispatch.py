@@ -111,7 +111,7 @@ def decode_attention(
             block_table pages of them, (P, Hkv, page_size, D). Query head h reads KV head
             h // (Hq // Hkv).
         lengths: how many keys each sequence has, (B,) int32 or int64 on q's device; None: all that
-            the cache holds. What lies beyond is not read.
+            the cache holds. What comes after is not read.
         block_table: the pages of each sequence in order, (B, pages) int32 or int64 on q's device.
         backend: a name in `BACKENDS`, or "auto" for `choose_decode_backend`'s.
 

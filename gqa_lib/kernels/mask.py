@@ -23,7 +23,7 @@ def causal_mask(
     Returns:
         (T, S) bool, True where a query may attend.
 
-    Source: FlashAttention's README, section 2.1, aligns its mask like this, too. PyTorch's
+    Source: FlashAttention's README, section 2.1, aligns its mask like this too. PyTorch's
     `is_causal` is aligned to the top left instead, as its documentation shows. The window: Jiang
     et al. 2023, "Mistral 7B" (arXiv 2310.06825), section 2.
     """

@@ -1,7 +1,7 @@
 """Decoding over caches whose sequences differ in length or lie in pages.
 
 A backend that reads lengths and pages itself has a `decode` of its own. For the others a call is
-cut here: into views where a sequence lies in one piece, and where it does not into one copy of one
+cut here: into views where a sequence is in one piece, and where it does not into one copy of one
 sequence's pages at a time.
 """
 

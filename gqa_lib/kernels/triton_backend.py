@@ -1,4 +1,4 @@
-"""The door to the Triton kernels: says why they cannot run, imports Triton when they first do."""
+"""The way to the Triton kernels: says why they cannot run, imports Triton when they first do."""
 
 import os
 from functools import lru_cache
@@ -82,7 +82,7 @@ def _no_gpu() -> str | None:
     from .triton_decode import INTERPRETED
 
     if not INTERPRETED:
-        return "Triton was imported before TRITON_INTERPRET=1 was set: start afresh with it set"
+        return "Triton was imported before TRITON_INTERPRET=1 was set: restart with it set"
     return None
 
 

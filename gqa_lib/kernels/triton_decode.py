@@ -14,12 +14,12 @@ from .triton_kernels import attend_part, merge_parts
 from .triton_splits import MAX_PARTS, fewest_keys, plan_cut
 
 LOG2_E = 1.4426950408889634
-MERGE_WIDTH = 64  # channels that a program of the second stage merges
+MERGE_WIDTH = 64  # channels merged by one program of the second stage
 INTERPRETED = isinstance(attend_part, InterpretedFunction)
 
 
 class Tile(NamedTuple):
-    """Keys in a block, warps of a program, and its loop's stages: one more than blocks under way.
+    """Keys in a block, warps per program, and stages of its loop (blocks being loaded, plus one).
 
     Pages take twice the stages: a page's number is fetched before the page.
     """
@@ -69,8 +69,8 @@ def triton_decode(
     """Return attention of one new token per sequence, (B, Hq, 1, D); arguments are taken as valid.
 
     Nothing here waits for the device, and once a first call has compiled the kernels everything may
-    be captured in a CUDA graph: how a ragged batch is cut is worked out on the device, anew at
-    every replay.
+    be captured in a CUDA graph: how a ragged batch is cut is worked out on the device, at every
+    replay.
 
     Args:
         q: (B, Hq, 1, D), any strides; up to 64 query heads for each KV head.

@@ -10,7 +10,7 @@ PARTIAL_SHARE = 0.03  # partial results written and read again, at most, over th
 PROGRAMS_PER_SM = 2  # that share a multiprocessor's memory at once
 MAX_WAVES = 4  # past four rounds of programs a late one costs little
 MAX_PARTS = 128  # of one sequence: the second stage reads them in one tile
-FULL_ENOUGH = 0.85  # of the best occupancy; fewer parts are worth the rest
+FULL_ENOUGH = 0.85  # this share of the best occupancy will do: fewer parts cost less to merge
 
 
 class Cut(NamedTuple):
@@ -56,7 +56,7 @@ def plan_cut(
     ragged: bool,
     num_splits: int | None = None,
 ) -> Cut:
-    """Return how to cut the keys of a batch, from shapes alone: lengths may lie on the device.
+    """Return how to cut the keys of a batch, from shapes alone: lengths may be on the device.
 
     Args:
         batch_size, num_kv_heads: B and Hkv.

@@ -35,8 +35,8 @@ def pick_device(override: str | None = None) -> torch.device:
     if wanted not in there and f"{wanted}:0" not in there:
         asked = "the argument" if override else "GQA_DEVICE"
         raise ValueError(
-            f"device {wanted!r} (from {asked}) is not there: this torch ({torch.__version__}) sees "
-            f"{', '.join(there)}. Choose one of those, or install a torch built for it."
+            f"device {wanted!r} (from {asked}) is not available: this torch ({torch.__version__}) "
+            f"sees {', '.join(there)}. Choose one of those, or install a torch built for it."
         )
     return torch.device(wanted)
 

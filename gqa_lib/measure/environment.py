@@ -94,14 +94,14 @@ def _gpu(device: Any) -> dict[str, Any]:
     command = ("nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader,nounits", *which)
     answer = _output(*command)
     values = answer.splitlines()[0].split(", ") if answer else [None] * len(_NVIDIA_SMI)
-    told = dict(zip(_NVIDIA_SMI, values, strict=True))
+    reported = dict(zip(_NVIDIA_SMI, values, strict=True))
     return {
         "name": properties.name,
         "memory_bytes": properties.total_memory,
         "compute_capability": f"{properties.major}.{properties.minor}",
         "cuda": torch.version.cuda,
-        "driver": told.pop("driver"),
-        **{field: _number(value) for field, value in told.items()},
+        "driver": reported.pop("driver"),
+        **{field: _number(value) for field, value in reported.items()},
     }
 
 

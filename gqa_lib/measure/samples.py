@@ -57,7 +57,7 @@ def ratios(rows: Iterable[dict], baseline: str, *, margin: float = 0.05) -> dict
 
     In each round the baseline's time is divided by the arm's; the median over rounds is the
     speed-up, and its 95 % interval a bootstrap over rounds, not over samples, which within a
-    round share the same weather.
+    round share the same conditions.
 
     Args:
         rows: times, as from `time_arms`.
@@ -65,8 +65,8 @@ def ratios(rows: Iterable[dict], baseline: str, *, margin: float = 0.05) -> dict
         margin: difference that would matter, stated before measuring; 0.05 is 5 %.
 
     Returns:
-        Arm to {speedup, low, high, rounds, verdict}: "faster" or "slower" when the interval lies
-        beyond the margin, "same" when it lies within, else "ambiguous"; below MIN_ROUNDS rounds
+        Arm to {speedup, low, high, rounds, verdict}: "faster" or "slower" when the interval is
+        beyond the margin, "same" when it is within, else "ambiguous"; below MIN_ROUNDS rounds
         always "ambiguous".
 
     Raises:

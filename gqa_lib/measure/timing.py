@@ -185,7 +185,7 @@ def rotating_buffers(make: Callable[[], Any], nbytes: int, *, device: Any = "cpu
     Args:
         make: returns one fresh set of tensors, say a (k, v) pair.
         nbytes: bytes of one set.
-        device: where they lie.
+        device: where they are.
 
     Returns:
         A list of sets, to be indexed by call number modulo its length.

@@ -21,7 +21,7 @@ def decode_time_plot(
     num_heads: int | None = None,
     note: str = "",
 ) -> Figure:
-    """A figure of decode time against the number of KV heads, measured beside predicted.
+    """A figure of decode time against the number of KV heads, measured next to predicted.
 
     Args:
         measured: num_kv_heads to its summary: median, low and high in seconds, as `summarise`
@@ -53,7 +53,7 @@ def decode_time_plot(
     ax.set(xlim=(-0.6, len(heads) - 0.4), xlabel="KV heads")
     ax.set_ylabel(f"time per call ({unit})")
     flat = min(row["median"] for row in measured.values()) > 0.5 * ax.get_ylim()[1] / scale
-    ax.set_ylim(0, ax.get_ylim()[1] * (1.3 if flat else 1.05))  # room for the legend
+    ax.set_ylim(0, ax.get_ylim()[1] * (1.3 if flat else 1.05))  # space for the legend
     ax.grid(axis="x", visible=False)
     ax.plot([], [], color="#444444", marker="o", label="measured, median and 95 % interval")
     ax.plot([], [], **PREDICTION, label="predicted")

@@ -177,7 +177,7 @@ def kv_bytes_ranking(
 
 
 def _label_ends(ax, x: float, ends: list[tuple[float, str, str]]) -> None:
-    """Writes each line's name beside its right end, moved apart where names would collide."""
+    """Writes each line's name next to its right end, moved apart where names would collide."""
     ends = sorted(ends)
     low, high = ax.get_ylim()
     step = (high / low) ** 0.055

@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Okabe and Ito's palette, told apart with any common colour blindness; markers repeat the message.
+# Okabe and Ito's palette, distinct with any common colour blindness; markers repeat the message.
 COLOURS = {
     "MHA": "#0072B2",
     "GQA": "#D55E00",

@@ -1,4 +1,4 @@
-"""Measurements kept from machines that are not at hand: one file of JSON lines each.
+"""Measurements kept from machines you do not have: one file of JSON lines each.
 
 A record is shown as recorded, with its machine and date, never as measured now. A run of the
 benchmark notebook becomes one with `python -m gqa_lib.records.keep`; a CUDA GPU is measured by
@@ -38,8 +38,8 @@ def read(path: str | Path) -> list[dict]:
         )
     if rows[0].get("dry_run"):
         raise ValueError(
-            f"{Path(path).name} is of a dry run on {rows[0]['device']}: its times say nothing of a "
-            "GPU. Run it on one."
+            f"{Path(path).name} is of a dry run on {rows[0]['device']}: its times say nothing "
+            "about a GPU. Run it on one."
         )
     return rows
 
@@ -50,7 +50,7 @@ def about(environment: dict) -> str:
     place = gpu.get("name") or f"{environment['cpu_model']}, {environment['num_threads']} threads"
     text = f"{place}, " + (f"driver {gpu['driver']}, " if gpu else "")
     text += "torch {torch}, triton {triton}, {utc}".format(**environment)
-    return text + ("  - DRY RUN: these times say nothing" if environment.get("dry_run") else "")
+    return text + ("  - DRY RUN: these times mean nothing" if environment.get("dry_run") else "")
 
 
 def compact(rows: list[dict]) -> list[dict]:

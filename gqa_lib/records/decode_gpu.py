@@ -2,9 +2,9 @@
 
     python -m gqa_lib.records.decode_gpu
 
-It needs torch >= 2.9 and Triton beside what the library itself needs, and a GPU that nobody else
-uses meanwhile. The record is written as it grows, so that a run that was stopped shows it: only
-the last row says that all was done.
+It needs torch >= 2.9 and Triton in addition to what the library itself needs, and a GPU that is
+used by nothing else meanwhile. The record is written as it grows, so that a run that was stopped
+shows it: only the last row says that all was done.
 """
 
 import argparse
@@ -56,18 +56,20 @@ def main(argv=None) -> int:
     out = arguments.out or _name(device, arguments.dry_run)
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.exists():
-        print(f"{out} exists, and a record is not written twice: name another with --out.")
+        print(f"{out} exists, and records are never overwritten: name another with --out.")
         return 1
     return record(out, device, arguments)
 
 
 def _parser():
     parser = argparse.ArgumentParser(prog="python -m gqa_lib.records.decode_gpu")
-    parser.add_argument("--out", type=Path, help="the record's file (default: beside this program)")
-    parser.add_argument("--minutes", type=float, default=9, help="the last point's start (9)")
-    parser.add_argument("--rounds", type=int, default=15, help="measured rounds a point, at most")
+    parser.add_argument("--out", type=Path, help="file to write (default: next to this program)")
+    parser.add_argument(
+        "--minutes", type=float, default=9, help="start no point after this many minutes (9)"
+    )
+    parser.add_argument("--rounds", type=int, default=15, help="most measured rounds per point")
     parser.add_argument("--dry-run", action="store_true", help="tiny, on the CPU, interpreted")
-    parser.add_argument("--show", type=Path, metavar="FILE", help="print a record and do no more")
+    parser.add_argument("--show", type=Path, metavar="FILE", help="print a record and exit")
     parser.add_argument(
         "--tile",
         action="append",
@@ -162,7 +164,7 @@ def _arms(point, q, k, v, *, tiles, compiled):
 
 
 def _name(device, dry) -> Path:
-    """Where a record goes: beside this program, by the GPU's name and the day."""
+    """Where a record goes: next to this program, by the GPU's name and the day."""
     day = time.strftime("%Y%m%d", time.gmtime())
     if dry:
         return Path("runs") / f"decode-dry-{os.getpid()}-{day}.jsonl"

@@ -28,10 +28,10 @@ def keep(runs: list[Path], folder: Path = Path(__file__).parent) -> Path:
     """
     names = {_name(run) for run in runs}
     if len(names) != 1:
-        raise ValueError(f"these runs are not alike: {', '.join(sorted(names))}. Keep each apart.")
+        raise ValueError(f"these runs differ: {', '.join(sorted(names))}. Make a record of each.")
     out = folder / f"decode-{names.pop()}.jsonl"
     if out.exists():
-        raise ValueError(f"{out} exists, and a record is not written twice: move one of them.")
+        raise ValueError(f"{out} exists, and records are never overwritten: move one of them.")
     rows = [{"kind": "environment", "dry_run": False, **_rows(runs[0], "environment")[0]}]
     for run in runs:
         rows += [*_rows(run, "arms"), *compact(_rows(run, "samples"))]

@@ -33,7 +33,7 @@ def report(rows: list[dict]) -> str:
 def show_recorded(name: str = "decode") -> None:
     """Show the records kept here, newest first, each labelled as recorded, not measured now.
 
-    In a notebook each is a line that opens.
+    In a notebook each is a line that unfolds.
     """
     gpus = []
     for path in reversed(recorded(name)):

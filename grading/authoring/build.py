@@ -56,7 +56,7 @@ def build(*, check: bool = False) -> list[str]:
         if problems:
             return problems
         if check:
-            return _different(made) + [_told(path) for path in _unknown(made)]
+            return _different(made) + [_mismatch(path) for path in _unknown(made)]
         for path, text in made.items():
             write_if_changed(course_root() / path, text)
         for lesson in lessons():
@@ -148,7 +148,7 @@ def _readme() -> str:
 def _different(made: dict[str, str]) -> list[str]:
     root = course_root()
     return [
-        _told(path)
+        _mismatch(path)
         for path, text in made.items()
         if not (root / path).exists() or (root / path).read_text(encoding="utf-8") != text
     ]
@@ -160,8 +160,8 @@ def _unknown(made: dict[str, str]) -> list[str]:
     return sorted(tracked - made.keys())
 
 
-def _told(path: str) -> str:
-    return f"{path} is not what its source gives: run `gqa build`"
+def _mismatch(path: str) -> str:
+    return f"{path} does not match its source: run `gqa build`"
 
 
 def _remove_unknown_lessons() -> None:

@@ -53,7 +53,7 @@ def expand(lesson: Lesson, cells: Sequence[NotebookNode]) -> list[NotebookNode]:
 
 
 def misplaced(lesson: Lesson, cells: Sequence[NotebookNode]) -> list[str]:
-    """Return what is wrong with the marked cells of a lesson's source, or written beside them."""
+    """Return what is wrong with the marked cells of a lesson's source, or written next to them."""
     found = []
     marks = [cell.metadata.get(MARK) for cell in cells]
     for kind in _MAKERS:

@@ -1,4 +1,4 @@
-"""What every lesson and benchmark notebook must satisfy, whoever writes it."""
+"""What every lesson and benchmark notebook must satisfy."""
 
 import ast
 import re
@@ -170,7 +170,7 @@ def _lint_scores(instructor: NotebookNode, student: NotebookNode):
 def _lint_parameters(notebook: NotebookNode):
     cells = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
     if len(cells) != 1:
-        yield f"it has {len(cells)} cells tagged parameters; papermill wants one"
+        yield f"it has {len(cells)} cells tagged parameters; papermill needs one"
         return
     for node in ast.parse(cells[0].source).body:
         if not (

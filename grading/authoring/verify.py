@@ -120,7 +120,7 @@ def verify(lessons: list[Lesson], *, show_all: bool = False) -> list[str]:
             before = time.perf_counter()
             problems += filter(None, [verdict.problem])
             if show_all:
-                print(_told(verdict))
+                print(_as_text(verdict))
         for exercise, verdicts in by_exercise.items():
             counts = _counts(verdicts)
             totals = [a + b for a, b in zip(totals, counts, strict=True)]
@@ -187,13 +187,13 @@ def _too_few(exercise: str, counts: list[int]) -> list[str]:
     _, wrong, named, _, right = counts
     least = ((wrong, LEAST_WRONG, "bugs"), (named, LEAST_NAMED, "named bugs"))
     return [
-        f"{exercise} has {count} {what}; at least {wanted} are wanted"
+        f"{exercise} has {count} {what}; at least {wanted} are required"
         for count, wanted, what in (*least, (right, LEAST_RIGHT, "other right answers"))
         if count < wanted
     ]
 
 
-def _told(verdict: Verdict) -> str:
+def _as_text(verdict: Verdict) -> str:
     kind = "right" if verdict.answer.right else "wrong"
     read = "\n".join(verdict.messages).splitlines() or ["accepted"]
     return "\n    ".join([f"\n{kind} {verdict.answer.exercise}: {verdict.answer.title}", *read])

@@ -67,17 +67,17 @@ def students_bundle(target: Path, exchange: Path | None = None) -> Path:
             for it when they submit.
 
     Raises:
-        ReleaseError: the target is there already, a notebook is not what its source gives, or the
-            exchange is no absolute path.
+        ReleaseError: the target is there already, a notebook does not match its source, or the
+            exchange is not an absolute path.
         OSError: it cannot be written.
     """
     target = target.resolve()
     if target.exists():
-        raise ReleaseError(f"{target} is there already: name another folder, or remove that one.")
+        raise ReleaseError(f"{target} already exists: name another folder, or remove that one.")
     if exchange and not exchange.is_absolute():
         raise ReleaseError(
             f"the exchange is {exchange}, which would be another folder for everyone who runs "
-            "`gqa submit`: give its path from the root, as /srv/gqa-exchange."
+            "`gqa submit`: give its path from the root, such as /srv/gqa-exchange."
         )
     check_built(lessons())
     ending = next((ending for ending in _ARCHIVES if target.name.endswith(ending)), "")

@@ -55,7 +55,7 @@ def load_due_dates(path: Path, timezone: str | None = None) -> list[Due]:
         try:
             lesson = find_lesson(row[name])
             if lesson in dates:
-                raise ValueError(f"lesson {lesson.number} stands in line {lines[lesson]} already")
+                raise ValueError(f"lesson {lesson.number} is already in line {lines[lesson]}")
             dates[lesson], lines[lesson] = Due(lesson, _moment(row[when], zone)), line
         except ValueError as error:
             wrong.append(f"line {line}: {error}")
@@ -80,8 +80,8 @@ def _moment(text: str, zone: tzinfo | None) -> datetime | None:
             moment = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError(
-            f"{text!r} is not a date as 2026-12-01 or 2026-12-01 18:00 (year, month, day), with or "
-            "without a time zone behind it"
+            f"{text!r} is not a date such as 2026-12-01 or 2026-12-01 18:00 (year, month, day), "
+            "with or without a time zone after it"
         ) from None
     if moment.tzinfo:
         return moment
@@ -93,5 +93,5 @@ def _zone(name: str) -> tzinfo:
         return ZoneInfo(name)
     except (OSError, ValueError, KeyError):
         raise ValueError(
-            f"there is no time zone {name!r}. Give one as Europe/Berlin, America/New_York or UTC."
+            f"there is no time zone {name!r}. Give one such as Europe/Berlin or UTC."
         ) from None

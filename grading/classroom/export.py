@@ -1,6 +1,6 @@
 """`gqa export`: the marks as CSV, read from the gradebook by one query over all submissions.
 
-nbgrader's own exporter asks the database anew for each student and lesson.
+nbgrader's own exporter asks the database again for each student and lesson.
 """
 
 from collections.abc import Iterator

@@ -25,7 +25,7 @@ class ReleaseError(ValueError):
 
 
 def release(lessons: Sequence[Lesson], *, new_attempt: bool = False) -> list[Path]:
-    """Release lessons to the class's exchange and return where they lie in it.
+    """Release lessons to the class's exchange and return where they are in it.
 
     A lesson released before is replaced there; marks and submissions stay. With `new_attempt`
     another attempt at the quiz is open from now on.
@@ -61,10 +61,8 @@ def check_built(lessons: Sequence[Lesson]) -> None:
         ]
     if stale:
         raise ReleaseError(
-            "nothing was released: "
-            + ", ".join(map(str, stale))
-            + " is not what its source gives, so it may hold answers or old exercises. "
-            "Run `gqa build`."
+            f"nothing was released: {', '.join(map(str, stale))} does not match its source, "
+            "so answers or old exercises may be in it. Run `gqa build`."
         )
 
 
@@ -82,7 +80,7 @@ def _release_one(lesson: Lesson) -> Path:
 
 
 def _tell_attempt(lesson: Lesson, course: CourseDirectory) -> None:
-    """Put the attempt that is open beside the released quiz, where students' copies look for it."""
+    """Put the open attempt next to the released quiz, where students' copies look for it."""
     if lesson.number == DRAWN:
         folder = Path(course.format_path(course.release_directory, ".", lesson.slug))
         (folder / ATTEMPT_FILE).write_text(f"{1 + len(attempts_opened())}\n", encoding="ascii")

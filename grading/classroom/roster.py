@@ -56,7 +56,7 @@ def load_roster(path: Path, id_column: str | None = None) -> RosterChange:
     Args:
         path: the CSV file; columns for the id, first and last name (or one full name) and email
             are found by the names that platforms give them.
-        id_column: the column of the ids, where the choice would be another.
+        id_column: the column of the ids, if the wrong one is taken.
 
     Raises:
         ValueError: something in the file is wrong; the message has the lines.
@@ -114,7 +114,7 @@ def _wrong_id(key: str, earlier: int | None) -> str:
     if not key:
         return "there is no id"
     if earlier:
-        return f"the id {key} stands in line {earlier} already"
+        return f"the id {key} is already in line {earlier}"
     if any(c in key for c in "+*?[]/\\") or key.startswith(".") or len(key) > 128:
         return (
             f"the id {key!r} cannot name a folder of submissions: it must have none of + * ? [ ] / "

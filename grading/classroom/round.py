@@ -31,12 +31,12 @@ def grade_class(
         lesson: the lesson.
         students: whose submissions; everybody's unless given.
         workers: how many notebooks run at once.
-        everything: grade what has not changed, too; whose mark changed is printed.
+        everything: regrade unchanged submissions too; whose mark changed is printed.
         collect: take the latest submissions from the exchange first.
         feedback: make the feedback pages of those graded and release them afterwards.
 
     Raises:
-        GradeError: it cannot begin, or another grading goes on.
+        GradeError: it cannot begin, or another grading is running.
         NoSandbox: there is no sandbox here.
     """
     with _one_at_a_time(), quietly():
@@ -53,7 +53,7 @@ def grade_class(
             seed=course_seed(),
         )
         after = marks_by_exercise(gradebook_url(), lesson)
-        print(_told(lesson, outcome))
+        print(_summary(lesson, outcome))
         again = [student for student in outcome.graded if student in before]
         if again:
             old, new = ({s: m[s] for s in again if s in m} for m in (before, after))
@@ -73,11 +73,11 @@ def _give_feedback(course, log, students: list[str]) -> None:
     print(f"Feedback of {len(students)} released.")
 
 
-def _told(lesson: Lesson, outcome: Outcome) -> str:
-    told = [f"{lesson.slug}: {len(outcome.graded)} graded"]
+def _summary(lesson: Lesson, outcome: Outcome) -> str:
+    counts = [f"{lesson.slug}: {len(outcome.graded)} graded"]
     if outcome.unchanged:
-        told.append(f"{len(outcome.unchanged)} as they were")
-    lines = [", ".join(told)]
+        counts.append(f"{len(outcome.unchanged)} unchanged")
+    lines = [", ".join(counts)]
     lines += [f"  {student}: not graded: {why}" for student, why in outcome.failed.items()]
     if outcome.failed:
         lines.append(f"  Details: {places.home() / 'grade.log'}")
@@ -91,7 +91,7 @@ def _one_at_a_time() -> Iterator[None]:
         held = FileLock(places.home() / "grade.lock", timeout=0).acquire()
     except Timeout:
         raise GradeError(
-            "another `gqa grade` goes on with these records. It writes the gradebook alone: "
+            "another `gqa grade` is running with these records. It writes the gradebook alone: "
             "wait for it, or stop it; what it has graded stays."
         ) from None
     with held:

@@ -109,10 +109,10 @@ def parse(content: bytes) -> NotebookNode:
     try:
         data = json.loads(content.decode("utf-8"))
     except UnicodeDecodeError:
-        raise Refused(f"it is not text in UTF-8, so it is no notebook. {_AGAIN}") from None
+        raise Refused(f"it is not UTF-8 text, so it is not a notebook. {_AGAIN}") from None
     except (ValueError, RecursionError, MemoryError):
         what = "it is empty" if not content.strip() else "it is not readable JSON"
-        raise Refused(f"{what}, so it is no notebook. {_AGAIN}") from None
+        raise Refused(f"{what}, so it is not a notebook. {_AGAIN}") from None
     _check_extent(data)
     if not isinstance(data, dict) or data.get("nbformat") not in (3, 4):
         found = data.get("nbformat") if isinstance(data, dict) else None
@@ -187,7 +187,9 @@ def _check_file(found: os.stat_result, home: os.stat_result) -> None:
             "it is a second name of a file elsewhere (a hard link). Submit a copy of your own."
         )
     if found.st_uid != home.st_uid:
-        raise Refused("it belongs to somebody else than the folder. Submit a file of your own.")
+        raise Refused(
+            "it belongs to someone other than the folder's owner. Submit a file of your own."
+        )
 
 
 def _kind(mode: int) -> str:
@@ -230,7 +232,7 @@ def _cells(data: dict) -> list:
 
 
 def _lighten(data: dict) -> None:
-    """Drop what grading never looks at, so that nobody loses points for damage in there."""
+    """Drop what grading never looks at, so that damage in there costs no points."""
     data["metadata"] = {"name": ""} if data["nbformat"] == 3 else {}
     for place, cell in enumerate(_cells(data), 1):
         if not isinstance(cell, dict) or not isinstance(cell.get("metadata", {}), dict):
@@ -256,6 +258,6 @@ def _check_sources(notebook: NotebookNode) -> None:
             cell.source.encode("utf-8")
         except UnicodeEncodeError:
             raise Refused(
-                f"its cell number {place} holds characters that are no text. Retype the cell and "
+                f"its cell number {place} holds characters that are not text. Retype the cell and "
                 "submit again."
             ) from None

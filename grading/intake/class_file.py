@@ -1,6 +1,6 @@
 """What an instructor's records hold of the class besides the gradebook: seed and quiz attempts.
 
-It lies in `class.toml` among the records (`GQA_HOME`), never in what students get.
+It is kept in `class.toml` among the records (`GQA_HOME`), never in what students get.
 """
 
 import tomllib
@@ -12,7 +12,7 @@ from gqa_lib.course.files import replace_file
 
 
 def course_seed() -> int | None:
-    """Return the seed that the hidden tests draw from, or None: every run draws afresh.
+    """Return the seed that the hidden tests draw from, or None: every run draws anew.
 
     Raises:
         ValueError: the record cannot be read.
@@ -26,7 +26,7 @@ def course_seed() -> int | None:
 
 
 def set_course_seed(seed: int | None) -> None:
-    """Keep the seed of the hidden tests; with None they draw afresh from now on."""
+    """Keep the seed of the hidden tests; with None they draw anew each run from now on."""
     _write(_read() | {"seed": seed})
 
 
@@ -39,7 +39,7 @@ def attempts_opened() -> list[datetime]:
     opened = _read().get("quiz_attempts", [])
     if type(opened) is not list or not all(isinstance(at, datetime) and at.tzinfo for at in opened):
         raise ValueError(
-            f"{_path()} has quiz_attempts that are no moments with a time zone, such as "
+            f"{_path()} has quiz_attempts that are not times with a time zone, such as "
             "[2027-02-01T09:00:00Z]: mend the line."
         )
     return opened

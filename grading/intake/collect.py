@@ -67,7 +67,7 @@ class SafeCollect(ExchangeCollect):
     """
 
     def init_src(self):
-        """Find each student's latest submission; leave out what is nobody's."""
+        """Find each student's latest submission; leave out what belongs to no student."""
         try:
             self.names = expected_notebooks(self.coursedir, self.coursedir.assignment_id)
         except ValueError as error:
@@ -132,8 +132,8 @@ class SafeCollect(ExchangeCollect):
 def arrival(folder: int, names: Iterable[str]) -> datetime:
     """Return when the expected files came into an opened folder, in UTC without a time zone.
 
-    It is the kernel's time of the last change, which a student cannot set back. (Whoever copies
-    or re-owns an exchange sets it to now: collect first.)
+    It is the kernel's time of the last change, which a student cannot set back. (Copying an
+    exchange or changing its owner sets it to now: collect first.)
     """
     changed = []
     for name in [*names, saved.FILE]:
@@ -162,14 +162,14 @@ def clean_submitted(course: CourseDirectory) -> None:
         try:
             clean_folder(Path(folder), names, course)
         except OSError as error:  # nbgrader will come to it, and grade nothing of it
-            course.log.error("%s cannot be made ready to be graded: %s", folder, error)
+            course.log.error("%s cannot be prepared for grading: %s", folder, error)
 
 
 def clean_folder(folder: Path, names: list[str], course: CourseDirectory) -> list[Admitted]:
     """Leave in a folder of `submitted/` only what may be graded; return its notebooks.
 
     If anything else is in it, the folder is set aside as it was, in `set-aside/` of the course's
-    folder, and made anew. A time of submission that cannot be is left empty: the submission then
+    folder, and rebuilt. An impossible time of submission is left empty: the submission then
     counts as on time.
 
     Raises:
@@ -192,7 +192,7 @@ def clean_folder(folder: Path, names: list[str], course: CourseDirectory) -> lis
         files = {name: content for name, content in files.items() if name not in there}
     else:
         aside = _set_aside(folder, Path(course.root))
-        course.log.warning("%s: made anew; what was handed in is in %s", folder, aside)
+        course.log.warning("%s: rebuilt; what was handed in is in %s", folder, aside)
     _write(folder, files, shared=course.groupshared)
     for one in admitted:
         if one.verdict:

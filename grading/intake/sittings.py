@@ -19,8 +19,8 @@ from .class_file import attempts_opened
 def answers_file(folder: int) -> tuple[dict[str, bytes], bool]:
     """Return the file of choices to keep of an opened folder, and whether it is the one there.
 
-    What is no plain file of the folder's owner, or too large, becomes one that says why it was not
-    taken. Without a file nothing is kept.
+    What is not a plain file of the folder's owner, or too large, becomes one that says why it was
+    not taken. Without a file nothing is kept.
     """
     try:
         return {saved.FILE: read_file(folder, saved.FILE, limit=saved.MAX_BYTES)}, True
@@ -39,7 +39,7 @@ def sitting_of_submission(
         folder: the submission as it was collected.
         student: its student's id.
         assignment: its name.
-        own: learner and attempt of a learner alone, who is not in a class's records.
+        own: learner and attempt of someone who learns alone and is not in a class's records.
     """
     answers, trouble = {}, ""
     try:
@@ -59,7 +59,7 @@ def as_key(sitting: Sitting | None) -> str:
 
 
 def _attempt(folder: Path, assignment: str) -> int:
-    """Return the attempt that was open when a submission came; the last, if nobody knows when."""
+    """Return the attempt that was open when a submission came; the last, if that is not known."""
     try:
         if find_lesson(assignment).number != DRAWN:
             return 1

@@ -1,7 +1,7 @@
 """The learner's desk: a JupyterLab workspace with the lesson left, the tutor right, the map behind.
 
 JupyterLab keeps the workspace while the learner works. Before it opens again, what is still there
-of it is kept, what a desk must have is put back, and a damaged one is made anew.
+of it is kept, what a desk must have is put back, and a damaged one is rebuilt.
 """
 
 import json
@@ -121,7 +121,7 @@ def _split(parts: list, sizes: list[float], orientation: str = "horizontal") -> 
 
 
 def _complete(dock: dict[str, Any] | None, tab: str) -> dict[str, Any]:
-    """Return the dock with the lesson in front, the map behind it, the tutor beside it."""
+    """Return the dock with the lesson in front, the map behind it, the tutor next to it."""
     tutor = {"type": "tab-area", "currentIndex": 0, "widgets": [_TUTOR]}
     areas = list(_areas(dock))
     lesson_area = next((a for a in areas if tab in a["widgets"]), None) or next(

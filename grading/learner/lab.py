@@ -14,7 +14,7 @@ from grading.settings import make_local_exchange, nbgrader_config, released_copy
 
 from .desk import INSTRUCTORS, NAME, arrange, arrange_instructors, workspaces
 
-RELEASE_AFTER_S = 10  # when JupyterLab has started, which wants the cores itself
+RELEASE_AFTER_S = 10  # when JupyterLab has started, which needs the cores itself
 
 
 def open_lab(
@@ -73,7 +73,7 @@ def _student(lesson: Lesson | None) -> tuple[str, Path]:
 def _instructor(lesson: Lesson | None) -> tuple[str, Path]:
     """Get the course's own tree ready; return the page to open and the server's folder.
 
-    Formgrader works in a course that lies in the server's folder, and its links reach the sources
+    Formgrader works in a course inside the server's folder, and its links reach the sources
     of lessons only through it.
     """
     if is_students_copy():

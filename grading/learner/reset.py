@@ -1,4 +1,4 @@
-"""`gqa reset`: puts an exercise or a lesson back to how it was released; work is kept beside."""
+"""`gqa reset`: restores an exercise or a lesson as released; a backup of the notebook is kept."""
 
 import copy
 from datetime import datetime
@@ -18,7 +18,7 @@ from grading.nb.cells import grade_id, is_solution, read_notebook
 def reset(lesson: Lesson, exercise: str | None) -> str:
     """Put an exercise of the learner's copy back, or the whole lesson; return what was done.
 
-    The notebook as it was is kept beside it under a dated name.
+    The notebook as it was is kept next to it under a dated name.
 
     Args:
         lesson: the lesson.
@@ -111,7 +111,7 @@ def _readable(path: Path, lesson: Lesson) -> NotebookNode:
     except ValueError as error:
         raise ValueError(
             f"{path} was left as it is: {str(error).rstrip('.')}. `gqa reset {lesson.number} "
-            "--all` puts a fresh copy in its place and keeps this one beside it."
+            "--all` puts a fresh copy in its place and keeps this one next to it."
         ) from None
 
 
@@ -121,7 +121,7 @@ def _checks(lesson: Lesson, exercise: str | None) -> int:
 
 
 def _keep(path: Path) -> Path:
-    """Copy a notebook beside itself under a name that no file has, and return that."""
+    """Copy a notebook next to itself under a name that no file has, and return that."""
     stamp = datetime.now().strftime("%Y-%m-%d-%H%M%S")
     content = path.read_bytes()
     for count in range(1, 1000):
@@ -133,4 +133,6 @@ def _keep(path: Path) -> Path:
         except FileExistsError:
             continue
         return backup
-    raise FileExistsError(f"there are a thousand copies beside {path}: put some of them away.")
+    raise FileExistsError(
+        f"there are a thousand copies next to {path}: move some of them elsewhere."
+    )

@@ -31,7 +31,7 @@ def course_of(lesson: Lesson, config: Config) -> CourseDirectory:
 
 
 def file_log(name: str) -> logging.Logger:
-    """Return a log that begins anew in the file `name`.log among the records."""
+    """Return a log that starts empty in the file `name`.log among the records."""
     log = logging.getLogger(f"gqa.{name}")
     log.propagate = False
     places.home().mkdir(parents=True, exist_ok=True)

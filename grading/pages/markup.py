@@ -84,7 +84,7 @@ def _check_math(node) -> None:
     """Keep of a MathML element what is known to be harmless.
 
     Raises:
-        ValueError: it is no element that is known, or a command that was not understood.
+        ValueError: it is not a known element, or a command that was not understood.
     """
     if node.tag not in _MATH_TAGS:
         raise ValueError(f"{node.tag} is not known")

@@ -81,14 +81,14 @@ def _clean(output) -> dict | None:
 
 def _clean_data(kind: str, output: dict) -> dict:
     given = output.get("data") if isinstance(output.get("data"), dict) else {}
-    told = output.get("metadata") if isinstance(output.get("metadata"), dict) else {}
+    given_metadata = output.get("metadata") if isinstance(output.get("metadata"), dict) else {}
     data, metadata = {}, {}
     for mimetype in _MAGIC:
         content = given.get(mimetype)
         content = "".join(content) if isinstance(content, list) else content
         if isinstance(content, str) and is_image(mimetype, content):
             data[mimetype] = "".join(content.split())
-            about = told.get(mimetype)
+            about = given_metadata.get(mimetype)
             if isinstance(about, dict) and isinstance(about.get("alt"), str):
                 metadata[mimetype] = {"alt": plain(about["alt"])[:1000]}
     text = plain(given.get("text/plain"))

@@ -2,7 +2,7 @@
 
 Workers run the notebooks, each in a room of its own; this process alone writes the gradebook,
 through nbgrader's own autograde. A submission counts as graded once a note with its fingerprint
-lies beside its graded notebook, which is written last: whatever is killed, and whenever, the next
+is next to its graded notebook, which is written last: whatever is killed, and whenever, the next
 run grades what has no such note or an older one, and nothing else.
 """
 
@@ -81,7 +81,7 @@ def grade(
         log: what nbgrader says.
         students: whose submissions; everybody's unless given.
         workers: how many notebooks run at once; one per two cores unless given, at least two.
-        everything: grade again what has not changed.
+        everything: regrade unchanged submissions too.
         seed: the course's seed of the hidden tests; None draws fresh numbers for each.
 
     Raises:

@@ -20,7 +20,7 @@ CLAIMS = {  # name -> what a page calls it
     "workload_economics": "What it saves depends on the workload",
     "kv_variance_benchmarks": "How long requests are, and what a benchmark must do about it",
     "picking_group_count": "Choosing the number of KV heads",
-    "matches_mha_quality": "Quality beside multi-head attention",
+    "matches_mha_quality": "Quality compared with multi-head attention",
     "predicting_quality": "Predicting quality",
     "mqa_compute_savings": "What multi-query attention saves in arithmetic",
     "no_help_when_compute_bound": "Where arithmetic decides",
@@ -36,7 +36,7 @@ _ALL_OR_NONE = re.compile(
     r"\b(all|none|neither|both|either) of (the )?(above|these|options|answers)\b", re.I
 )
 _LETTERS_NAMED = re.compile(r"\b(both|either|neither) [A-D]\b|\b[A-D] (and|or|nor) [A-D]\b|^[A-D]:")
-_GROUP = re.compile(r"\bgroups?\b", re.I)  # not the `num_key_value_groups` of somebody's code
+_GROUP = re.compile(r"\bgroups?\b", re.I)  # not the `num_key_value_groups` of other code
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ def cases(lesson: Lesson) -> Iterator[Case]:
 
 
 def _others(lesson: Lesson, learner: str, right: dict, everything: dict) -> Iterator[Case]:
-    """Yield cases with the right answers to what somebody else, or another attempt, drew."""
+    """Yield cases with the right answers to what someone else, or another attempt, drew."""
     draws = {f"those of {one}": (one, 1) for one in LEARNERS if one != learner}
     for title, (who, attempt) in (draws | {"those of attempt 2": (learner, 2)}).items():
         drawn = [one.id for one in questions_of(lesson.number, who, attempt)]

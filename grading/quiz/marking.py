@@ -58,10 +58,10 @@ def mark_quiz(quiz: str, answers: Mapping[str, str]) -> Credit:
     asked = questions_of(quiz, sitting.learner, sitting.attempt)
     chosen = choices(asked, sitting, answers)
     bank = {one.id: one for one in load_bank()}
-    told = [_explained(bank[one.id], chosen.get(one.id, "")) for one in asked]
-    right = sum(one["chosen"] == one["answer"] for one in told)
+    explained = [_explained(bank[one.id], chosen.get(one.id, "")) for one in asked]
+    right = sum(one["chosen"] == one["answer"] for one in explained)
     print(f"{right} of {len(asked)} right.")
-    about = {"quiz": told}
+    about = {"quiz": explained}
     if find_lesson(quiz).number == DRAWN:
         about |= {"learner": sitting.learner, "attempt": sitting.attempt}
     return partial_credit(right, about)

@@ -28,7 +28,7 @@ class SafeExecute(NbGraderPreprocessor):
     """
 
     own_code = Bool(
-        False, help="The code is the own one of who grades: without a sandbox it runs as it is."
+        False, help="The code is the grader's own: without a sandbox it runs as it is."
     ).tag(config=True)
     seed = Int(None, allow_none=True, help="The course's seed of the hidden tests.").tag(
         config=True
@@ -54,8 +54,8 @@ class SafeExecute(NbGraderPreprocessor):
         return nb, resources
 
     def _sitting(self, resources: dict) -> Sitting:
-        told, course = resources["nbgrader"], self.parent.parent.coursedir
-        student, assignment = told["student"], told["assignment"]
+        submission, course = resources["nbgrader"], self.parent.parent.coursedir
+        student, assignment = submission["student"], submission["assignment"]
         folder = course.format_path(course.submitted_directory, student, assignment)
         return sitting_of_submission(Path(folder), student, assignment, self.quiz)
 
@@ -87,9 +87,9 @@ def cells_of(notebook: NotebookNode) -> tuple[list[int], list[Cell]]:
 
 def key_of(cells: list[Cell], sitting: Sitting) -> str:
     """Return what identifies cells that would run the same."""
-    told = json.dumps([[cell.kind, cell.source, cell.points] for cell in cells])
-    told += as_key(sitting)
-    return hashlib.sha256(told.encode()).hexdigest()
+    key = json.dumps([[cell.kind, cell.source, cell.points] for cell in cells])
+    key += as_key(sitting)
+    return hashlib.sha256(key.encode()).hexdigest()
 
 
 _outputs_known: dict[str, list[list[list[dict]]]] = {}  # one for each that ran, if several alike

@@ -59,7 +59,7 @@ class _Grading:
         if self._time() <= 0:
             return [self._stopped("")]
         try:
-            self._seat()
+            self._start()
         except Ended as ended:
             self.close()
             return [self._stopped(str(ended))]
@@ -95,27 +95,27 @@ class _Grading:
         time_s = self._time()
         try:
             self.student.serve()
-            told = self.judge.ask({"test": cell.source, "time_s": time_s}, time_s + 2)
+            verdict = self.judge.ask({"test": cell.source, "time_s": time_s}, time_s + 2)
         except Ended as ended:
             self.student.stop(str(ended))
             return [self._stopped(self.student.stopped)]
-        if told["stopped"]:
-            self.student.stop(told["stopped"])
+        if verdict["stopped"]:
+            self.student.stop(verdict["stopped"])
             return [self._stopped(self.student.stopped)]
-        outputs = [text_output(text) for text in (told["printed"], told["out"]) if text]
-        if told["error"]:
-            name, text = told["error"]
+        outputs = [text_output(text) for text in (verdict["printed"], verdict["out"]) if text]
+        if verdict["error"]:
+            name, text = verdict["error"]
             if name == "NameError" and self.trouble:
                 text = f"{text}, because the cell of the answer stopped. {self.trouble}"
             return [*outputs, error_output(name, text)]
-        if (credit := told.get("credit")) is not None:
+        if (credit := verdict.get("credit")) is not None:
             if not 0 <= credit <= cell.points:
                 text = f"This test gives {credit} of {cell.points:g} points. Tell your instructor."
                 return [*outputs, error_output("ValueError", text)]
-            outputs.append(credit_output(credit, told.get("about")))
+            outputs.append(credit_output(credit, verdict.get("about")))
         return outputs
 
-    def _seat(self) -> None:
+    def _start(self) -> None:
         """Have a student's process and a judge that have run what was run before."""
         if self.student is not None and not self.student.stopped:
             return
@@ -128,9 +128,9 @@ class _Grading:
             self.student.run_cell(source, max(0.1, self._time()))
 
     def _tell_judge(self, source: str) -> None:
-        told = self.judge.ask({"trusted": source}, self.limits.cell_s)
-        if told["error"]:
-            name, text = told["error"]
+        reply = self.judge.ask({"trusted": source}, self.limits.cell_s)
+        if reply["error"]:
+            name, text = reply["error"]
             raise RuntimeError(f"a locked cell of the lesson stops with {name}: {text}")
 
     def _time(self) -> float:

@@ -48,7 +48,7 @@ class Judge:
                     self.names[name] = self.link.get(name)
             result, value = self._run(source)
         except (Exception, Stopped) as problem:
-            result, value = {"out": "", "error": _told_of(problem)}, None
+            result, value = {"out": "", "error": _error_of(problem)}, None
         self.own |= bound
         with contextlib.suppress(Stopped):
             self.link.rest()
@@ -69,11 +69,11 @@ class Judge:
                 if last is not None:
                     value = eval(compile(last, "<test>", "eval"), self.names)
         except BaseException as problem:
-            error = _told_of(problem)
+            error = _error_of(problem)
         return {"out": out.getvalue()[:MAX_TEXT], "error": error}, value
 
 
-def _told_of(problem: BaseException) -> list[str]:
+def _error_of(problem: BaseException) -> list[str]:
     if isinstance(problem, Stopped):
         return ["Stopped", f"Your code was stopped: {problem}."]
     return [type(problem).__name__, str(problem)[:MAX_TEXT]]

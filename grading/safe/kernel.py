@@ -1,4 +1,4 @@
-"""A Jupyter kernel inside the sandbox: what warm students' processes are held against.
+"""A Jupyter kernel inside the sandbox: what warm students' processes are compared with.
 
 `SandboxProvisioner` is a jupyter_client kernel provisioner: any kernel whose spec names it runs
 inside bubblewrap, its five sockets in a folder that only the sandbox has. `KernelStudent` runs a

@@ -4,20 +4,20 @@ from grading.pages.outputs import is_image
 
 MAX_OUTPUTS = 1000
 IMAGES = ("image/png", "image/jpeg")
-CUT = "(more was put out than is kept)"
+CUT = "(the rest of the output was not kept)"
 
 
-def checked_outputs(told, room: int) -> tuple[list[dict], int]:
+def checked_outputs(raw, room: int) -> tuple[list[dict], int]:
     """Return what a student's process says its cell put out, and how many characters that is.
 
-    What is no output, and what no page may show, is left out, as is what does not fit.
+    What is not an output, what no page may show, and what does not fit is left out.
 
     Args:
-        told: what it says.
+        raw: what it says.
         room: how many characters are kept.
     """
-    told, kept, taken = told if type(told) is list else [], [], 0
-    for output in filter(None, map(_checked, told[:MAX_OUTPUTS])):
+    raw, kept, taken = raw if type(raw) is list else [], [], 0
+    for output in filter(None, map(_checked, raw[:MAX_OUTPUTS])):
         size = len(str(output))
         if size > room - taken and output["output_type"] == "stream":
             output["text"] = f"{output['text'][: max(0, room - taken)]}\n{CUT}\n"
@@ -29,19 +29,17 @@ def checked_outputs(told, room: int) -> tuple[list[dict], int]:
     return kept, taken
 
 
-def _checked(told) -> dict | None:
-    kind = told.get("output_type") if type(told) is dict else None
+def _checked(raw) -> dict | None:
+    kind = raw.get("output_type") if type(raw) is dict else None
     if kind == "stream":
-        return text_output(_text(told, "text"), "stderr" if told.get("name") == "stderr" else "")
-    if kind == "display_data" and type(told.get("data")) is dict:
-        images = {name: _text(told["data"], name) for name in IMAGES}
+        return text_output(_text(raw, "text"), "stderr" if raw.get("name") == "stderr" else "")
+    if kind == "display_data" and type(raw.get("data")) is dict:
+        images = {name: _text(raw["data"], name) for name in IMAGES}
         data = {name: image for name, image in images.items() if is_image(name, image)}
-        data["text/plain"] = clean(_text(told["data"], "text/plain"))
+        data["text/plain"] = clean(_text(raw["data"], "text/plain"))
         return {"output_type": kind, "data": data, "metadata": {}}
     if kind == "error":
-        return error_output(
-            _text(told, "ename")[:80], _text(told, "evalue"), _text(told, "traceback")
-        )
+        return error_output(_text(raw, "ename")[:80], _text(raw, "evalue"), _text(raw, "traceback"))
     return None
 
 
@@ -54,15 +52,15 @@ def error_output(name: str, text: str, traceback: str = "") -> dict:
     """Return an error; `NotYet` is a sentence to a learner and needs no more."""
     name, text = clean(name), clean(text)
     lines = clean(traceback) or (text if name == "NotYet" else f"{name}: {text}")
-    told = {"output_type": "error", "ename": name, "evalue": text}
-    return told | {"traceback": lines.splitlines()}
+    output = {"output_type": "error", "ename": name, "evalue": text}
+    return output | {"traceback": lines.splitlines()}
 
 
 def credit_output(points: float, about: dict | None = None) -> dict:
     """Return part of a graded cell's points, where nbgrader looks for it, and what it is about."""
-    told = {"output_type": "execute_result", "execution_count": None}
+    output = {"output_type": "execute_result", "execution_count": None}
     metadata = {"gqa": about} if about else {}
-    return told | {"data": {"text/plain": repr(points)}, "metadata": metadata}
+    return output | {"data": {"text/plain": repr(points)}, "metadata": metadata}
 
 
 def clean(text: str) -> str:
@@ -70,6 +68,6 @@ def clean(text: str) -> str:
     return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
-def _text(told: dict, key: str) -> str:
-    value = told.get(key)
+def _text(raw: dict, key: str) -> str:
+    value = raw.get(key)
     return value if type(value) is str else ""

@@ -53,7 +53,7 @@ class StudentProcess:
                 self._process.kill()
 
     def close(self) -> None:
-        """End the process, which may not want to, and forget it."""
+        """End the process, even against its will, and forget it."""
         self._over.set()
         self.stop("it is over")
         self.judge_line.close()

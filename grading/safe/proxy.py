@@ -110,7 +110,7 @@ class Link:
             self._watch, self._seen = before
 
     def rest(self) -> None:
-        """Let the student's process do something else than answering."""
+        """Let the student's process do something other than answering."""
         if not self.stopped:
             self._guarded(lambda: self.channel.send({"op": "rest"}))
 
@@ -118,7 +118,7 @@ class Link:
         try:
             value = unpack(reply["value"], blobs, self._resolve)
         except (Garbled, KeyError) as error:
-            raise StudentError(f"what it returned is no value: {error}") from None
+            raise StudentError(f"what it returned is not a value: {error}") from None
         for tensor, its in tensors_in(value, reply["value"]):
             number, place = its.get("number"), its.get("place")
             if type(number) is int and type(place) is int:
@@ -210,7 +210,7 @@ class Link:
             return self._shared[reference["judge"]]
         number, name = reference["object"], str(reference.get("class"))
         if type(number) is not int:
-            raise Garbled("an object that is none")
+            raise Garbled("something that is not an object")
         base = Function if reference.get("callable") is True else Proxy
         name = name if name.isidentifier() and len(name) < 60 else "object"
         return type(name, (base,), {})(self, number)
@@ -257,7 +257,7 @@ class Proxy(Elsewhere):
     def __len__(self) -> int:
         length = self._link.do("length", self._number)
         if type(length) is not int:
-            raise TypeError(f"len() of the student's object is no number: {length!r}")
+            raise TypeError(f"len() of the student's object is not a number: {length!r}")
         return length
 
     def __bool__(self) -> bool:

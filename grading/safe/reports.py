@@ -14,14 +14,14 @@ class StudentError(Exception):
     """An exception of a class that only the student's process knows."""
 
 
-def exception_of(told) -> Exception:
+def exception_of(reported) -> Exception:
     """Return the student's exception, as itself or as what it is a kind of in Python."""
     try:
-        kinds, text, where = told
+        kinds, text, where = reported
         kinds = [str(kind)[:60] for kind in kinds[:20]]
         error = _kind(kinds)(str(text)[:2000])
     except (TypeError, ValueError, KeyError):
-        return StudentError("it stopped with something that is no error")
+        return StudentError("it stopped with something that is not an error")
     error.where_elsewhere = str(where)[:300]
     return error
 
@@ -37,22 +37,22 @@ def _kind(names: list[str]) -> type[Exception]:
     return StudentError
 
 
-def seen_of(told) -> Seen:
+def seen_of(reported) -> Seen:
     """Return what the student's process reports of a call; it may well be forged."""
     try:
         return Seen(
-            settings=[str(name)[:80] for name in told["settings"][:5]],
-            mixed=str(told["mixed"])[:80],
-            left_behind=bool(told["left_behind"]),
-            copied=_count(told["copied"]),
-            largest=_count(told["largest"]),
-            operation=str(told["operation"])[:80],
-            reads=[_count(n) for n in told.get("reads", [])[:MAX_ITEMS]],
-            small_dot=str(told.get("small_dot", ""))[:80],
+            settings=[str(name)[:80] for name in reported["settings"][:5]],
+            mixed=str(reported["mixed"])[:80],
+            left_behind=bool(reported["left_behind"]),
+            copied=_count(reported["copied"]),
+            largest=_count(reported["largest"]),
+            operation=str(reported["operation"])[:80],
+            reads=[_count(n) for n in reported.get("reads", [])[:MAX_ITEMS]],
+            small_dot=str(reported.get("small_dot", ""))[:80],
         )
     except (TypeError, KeyError, ValueError, OverflowError, AttributeError):
         raise StudentError("what was seen of its call is unreadable") from None
 
 
-def _count(told) -> int:
-    return min(max(0, int(told)), 2**62)  # no tensor has more elements
+def _count(reported) -> int:
+    return min(max(0, int(reported)), 2**62)  # no tensor has more elements

@@ -33,7 +33,7 @@ def check_sandbox() -> None:
     """Make sure that a sandbox works here.
 
     Raises:
-        NoSandbox: bubblewrap is missing or not allowed; the message says how to mend it.
+        NoSandbox: bubblewrap is missing or not allowed; the message says what to do.
     """
     if problem := sandbox_problem():
         raise NoSandbox(problem)

@@ -12,10 +12,10 @@ from grading.nb.cells import is_solution
 from .execute import MADE
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
-_NEEDS_A_KERNEL = "*What is here can be moved, and that needs Python: open the notebook.*"
+_NEEDS_A_KERNEL = "*This figure has sliders, and that needs Python: open the notebook.*"
 _MAP_IS_A_PAGE = "*The map is [a page of its own](../../map.html) here.*"
 _QUESTIONS_ARE_A_PAGE = (
-    "*Each learner draws other questions; [all of them](../../questions.html) are here.*"
+    "*Each learner draws different questions; [all of them](../../questions.html) are here.*"
 )
 _DRAWN = re.compile(r"\d+ questions,? drawn for ")  # and then the name of who made the site
 _RUNS_FOR_A_LEARNER = re.compile(r"^wrap_up\(", re.MULTILINE)  # it shows a record, and here is none

@@ -81,7 +81,7 @@ def cached(name: str, text: str, cache: Path, run: Callable[[], NotebookNode]) -
 
 
 def _library() -> str:
-    """Return a digest of all that a notebook's outputs depend on beside itself."""
+    """Return a digest of all that a notebook's outputs depend on in addition to itself."""
     root, found = course_root(), hashlib.sha256(version("torch").encode())
     paths = [path for pattern in _CODE for path in (root / "gqa_lib").rglob(pattern)]
     for path in [*sorted(paths), root / "course.toml"]:
@@ -105,7 +105,7 @@ def _run_benchmark(path: Path) -> NotebookNode:
         if record["status"] != "ok":
             raise RuntimeError(
                 f"the benchmark {path.stem} ended with {record['status']}: {record['error']}. "
-                f"The site shows what it gives: run `gqa bench {path.stem}` to see what is wrong."
+                f"The site shows its results: run `gqa bench {path.stem}` to see what is wrong."
             )
         notebook = nbformat.read(Path(record["folder"]) / "executed.ipynb", as_version=4)
         notebook.metadata[FINDING] = record["result"]["finding"]

@@ -25,7 +25,7 @@ from ..quiz.bank import CLAIMS, BankQuestion, load_bank
 def home() -> str:
     """Return the first page: what README says first, the map, and how the site hangs together."""
     readme = (course_root() / "README.md").read_text(encoding="utf-8")
-    intro = readme.partition("## The lessons")[0].replace("docs/jupyterlab.png", "jupyterlab.png")
+    intro = readme.partition("## The lessons")[0].replace("](docs/", "](")  # its pictures
     return (
         f"{intro.strip()}\n\n## The map\n\n{course_cards()}\n\n" + "\n\n".join(_contents()) + "\n"
     )

@@ -1,1 +1,1 @@
-"""What runs inside the sandbox, beside a student's code. Nothing here is believed outside."""
+"""What runs inside the sandbox, next to a student's code. Nothing here is believed outside."""

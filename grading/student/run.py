@@ -47,7 +47,7 @@ class _Bounded(io.StringIO):
     def write(self, text: str) -> int:
         kept = text[: max(0, _Bounded.left)]
         if len(text) > len(kept) and _Bounded.left >= 0:
-            kept += "\n(more was printed than is kept)\n"
+            kept += "\n(the rest of what was printed was not kept)\n"
         _Bounded.left -= len(text)
         super().write(kept)
         return len(text)
@@ -83,13 +83,13 @@ def _run_cell(shell: InteractiveShell, source: str, time_s: float) -> list[dict]
             data = {kind: one.data[kind] for kind in KEPT if kind in one.data}
             outputs.append({"output_type": "display_data", "data": data, "metadata": {}})
     if error is not None:
-        told = "The cell took too long." if isinstance(error, OutOfTime) else message_of(error)
+        text = "The cell took too long." if isinstance(error, OutOfTime) else message_of(error)
         lines = "\n".join(map(str, _TRACEBACK))[-MAX_TRACEBACK:]
         outputs.append(
             {
                 "output_type": "error",
                 "ename": type(error).__name__,
-                "evalue": told,
+                "evalue": text,
                 "traceback": lines,
             }
         )

@@ -76,10 +76,10 @@ def install() -> None:
     if not (filters := program()):
         return
     kept = ctypes.create_string_buffer(filters, len(filters))
-    told = struct.pack("HxxxxxxP", len(filters) // 8, ctypes.addressof(kept))
+    header = struct.pack("HxxxxxxP", len(filters) // 8, ctypes.addressof(kept))
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_SET_SECCOMP, _FILTER, ctypes.create_string_buffer(told, len(told)), 0, 0):
-        raise OSError(ctypes.get_errno(), "the filter on system calls was not taken")
+    if libc.prctl(_SET_SECCOMP, _FILTER, ctypes.create_string_buffer(header, len(header)), 0, 0):
+        raise OSError(ctypes.get_errno(), "the kernel refused the filter on system calls")
 
 
 def program(machine: str | None = None, *, loopback: bool = False) -> bytes:

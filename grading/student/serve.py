@@ -1,6 +1,6 @@
 """Answers the judge from inside the student's process: calls, attributes, items, by value.
 
-Nothing here can be relied on once the student's code has run beside it, and nothing outside does:
+Nothing here can be relied on once the student's code has run next to it, and nothing outside does:
 whatever is answered is checked and compared there.
 """
 
@@ -71,9 +71,9 @@ class Server:
             with contextlib.redirect_stdout(printed):
                 reply = self._do(request, blobs, sent)
         except BaseException as error:
-            told = message_of(error) if isinstance(error, Exception) else type(error).__name__
+            text = message_of(error) if isinstance(error, Exception) else type(error).__name__
             kinds = [kind.__name__ for kind in type(error).__mro__]
-            reply, sent = {"error": [kinds[:20], told, _where(error)]}, []
+            reply, sent = {"error": [kinds[:20], text, _where(error)]}, []
         if text := printed.getvalue():
             reply["printed"] = text
         self.channel.send(reply, sent)

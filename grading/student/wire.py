@@ -60,7 +60,7 @@ class Channel:
         """Return the next message and its byte strings.
 
         Raises:
-            Garbled: what came is no message, or a larger one than is allowed.
+            Garbled: what came is not a message, or larger than is allowed.
             EOFError: the other end is closed.
         """
         (length,) = struct.unpack(">I", self._read(4))
@@ -71,7 +71,7 @@ class Channel:
             sizes = message.pop("blobs")
             sound = all(type(size) is int and size >= 0 for size in sizes)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise Garbled(f"no message ({type(error).__name__})") from None
+            raise Garbled(f"something that is not a message ({type(error).__name__})") from None
         if not sound or sum(sizes) > MAX_BYTES:
             raise Garbled(f"more than {MAX_BYTES >> 20} MiB of tensors in one message")
         return message, [self._read(size) for size in sizes]
@@ -158,7 +158,7 @@ def _pack_tensor(tensor: torch.Tensor, blobs: list, exact: bool) -> dict:
 
 
 def _spread(tensor: torch.Tensor) -> torch.Tensor:
-    """Return a tensor's numbers as they lie in memory, with 0 for what is no part of it."""
+    """Return a tensor's numbers as they are in memory, with 0 for what is not part of it."""
     sizes, strides = tensor.shape, tensor.stride()
     once = [1 if stride == 0 else size for size, stride in zip(sizes, strides, strict=True)]
     extent = 1 + sum((n - 1) * s for n, s in zip(sizes, strides, strict=True))
@@ -194,11 +194,11 @@ def unpack(
             raise Garbled(f"a text of {len(packed)} characters")
         return packed
     if type(packed) is not dict or not packed:
-        raise Garbled("a value of no known kind")
+        raise Garbled("a value of unknown kind")
 
     def inner(values):
         if type(values) is not list or len(values) > MAX_ITEMS:
-            raise Garbled(f"no list, or one of more than {MAX_ITEMS} items")
+            raise Garbled(f"something other than a list of at most {MAX_ITEMS} items")
         return [unpack(one, blobs, resolve, exact, depth + 1) for one in values]
 
     try:
@@ -221,7 +221,7 @@ def unpack(
     except Garbled:
         raise
     except (ValueError, KeyError, TypeError, IndexError, RuntimeError, OverflowError) as error:
-        raise Garbled(f"a value that is none ({type(error).__name__})") from None
+        raise Garbled(f"something that is not a value ({type(error).__name__})") from None
 
 
 def _unpack_tensor(packed: dict, blobs: list[bytearray], exact: bool) -> torch.Tensor:

@@ -78,7 +78,7 @@ print(*left_out, sep="\n")
 # %% [markdown]
 # ## Measurement
 #
-# All arms take turns in the same rounds, in an order that turns round each time: this library's
+# All arms take turns in the same rounds, in an order that is reversed each time: this library's
 # backends, and its **peers**, which one would call instead. These are PyTorch's operator as it
 # chooses (`sdpa`) and pinned to one kernel, the query heads folded into rows, and compiled
 # FlexAttention. Each is first compared with float64: a wrong result is not timed.

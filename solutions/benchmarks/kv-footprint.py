@@ -4,7 +4,7 @@
 # How many bytes does each model keep per token, and how many sequences fit? For the models in the
 # shipped table, or for yours: give the path of a Hugging Face `config.json`.
 #
-# Nothing is timed here. The formula is held against tensors that are really allocated.
+# Nothing is timed here. The formula is compared with tensors that are really allocated.
 
 # %% tags=["parameters"]
 models: list = ["Llama-2-7B", "Llama-3-8B", "Llama-3-70B", "Mistral-7B-v0.1", "Qwen2.5-7B", "Qwen3-0.6B", "Gemma-3-27B", "Falcon-7B", "DeepSeek-V3", "gpt-oss-120b"]  # names in the table, or paths of config.json files

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Roofline
 #
-# What are this machine's two ceilings, and where under them do decoding, prefill and the linear layers
-# stand? The picture says who waits for memory, so what sharing heads can buy here.
+# What are this machine's two ceilings, and where under them are decoding, prefill and the linear
+# layers? The picture says which of them wait for memory, and so what sharing heads can buy here.
 #
 # - **Timed:** one call each of decoding (cold caches), of prefill and of a linear layer.
 # - **Alone:** this notebook times. Run nothing else on the machine meanwhile.
@@ -19,7 +19,7 @@ prompt_length: int = 0  # tokens of a prefill; 0: 1024 on a CPU, 4096 on a GPU
 linear_tokens: list = [1, 64]  # rows that a linear layer of num_heads * head_dim squared is given
 dtype: str = "float32"  # float32, bfloat16 or float16
 device: str = ""  # cpu, cuda, ...; empty: the best there is
-datasheet: str = ""  # a GPU whose data sheet is drawn beside, such as "H100 SXM"
+datasheet: str = ""  # a GPU whose data sheet is drawn too, such as "H100 SXM"
 rounds: int = 10  # measured rounds, at least
 quiet_samples: int = 8  # wait for this many undisturbed samples of everything ...
 budget_s: float = 8.0  # ... but not longer than this, in seconds

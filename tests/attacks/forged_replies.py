@@ -92,7 +92,7 @@ class MultiHeadAttention(nn.Module):
 
 # %% json patched to say that all is well
 # exercise: attention
-# must: no error
+# must: not an error
 import json
 
 _dumps = json.dumps
@@ -443,7 +443,7 @@ class GroupedQueryAttention(nn.Module):
 
 # %% sizes beyond all memory
 # exercise: attention
-# must: no value
+# must: not a value
 from grading.student import serve
 
 
@@ -478,7 +478,7 @@ def attention(q, k, v, causal=True):
 
 # %% negative sizes
 # exercise: attention
-# must: no value
+# must: not a value
 from grading.student import serve
 
 
@@ -496,7 +496,7 @@ def attention(q, k, v, causal=True):
 
 # %% fewer bytes than the shape says
 # exercise: attention
-# must: no value
+# must: not a value
 from grading.student import serve
 
 
@@ -514,7 +514,7 @@ def attention(q, k, v, causal=True):
 
 # %% four bytes, said to be a terabyte by their strides
 # exercise: GroupedQueryAttention
-# must: no value
+# must: not a value
 from grading.student import serve
 
 _call_it = serve.Server._call
@@ -553,7 +553,7 @@ class GroupedQueryAttention(nn.Module):
 
 # %% one byte string for a hundred thousand tensors
 # exercise: attention
-# must: no value
+# must: not a value
 from grading.student import serve
 
 
@@ -572,7 +572,7 @@ def attention(q, k, v, causal=True):
 
 # %% a number that is a list of numbers
 # exercise: attention
-# must: no value
+# must: not a value
 from grading.student import serve
 
 serve.Server._call = lambda self, target, request, blobs, sent: {
@@ -646,7 +646,7 @@ def attention(q, k, v, causal=True):
 
 # %% lists nested without end
 # exercise: attention
-# must: no message
+# must: not a message
 import struct
 
 from grading.student import serve
@@ -667,7 +667,7 @@ def attention(q, k, v, causal=True):
 
 # %% values nested deeper than any value
 # exercise: attention
-# must: no value
+# must: not a value
 from grading.student import serve
 
 
@@ -687,7 +687,7 @@ def attention(q, k, v, causal=True):
 
 # %% a number of a hundred thousand digits
 # exercise: attention
-# must: no message
+# must: not a message
 import struct
 
 from grading.student import serve
@@ -733,7 +733,7 @@ def attention(q, k, v, causal=True):
 
 # %% answers nonsense
 # exercise: attention
-# must: no message
+# must: not a message
 import os
 
 from grading.student import serve
@@ -752,7 +752,7 @@ def attention(q, k, v, causal=True):
 
 # %% answers what is no answer
 # exercise: attention
-# must: no value
+# must: not a value
 from grading.student import serve
 
 serve.Server._do = lambda self, request, blobs, sent: {"nothing": True}
@@ -835,7 +835,7 @@ for byte in struct.pack(">I", len(text)) + text:
 
 # %% forges what its cell put out
 # exercise: attention
-# must: no value
+# must: not a value
 # never: <script
 import os
 import socket
@@ -940,7 +940,7 @@ def attention(q, k, v, causal=True):
 
 # %% errors that are no errors
 # exercise: attention
-# must: no error
+# must: not an error
 from grading.student import serve
 
 serve.Server._call = lambda self, target, request, blobs, sent: {"error": {"kinds": 1}}

@@ -232,7 +232,7 @@ for path in (
 # %% prints without end
 # exercise: attention
 # points: all
-# must: more was printed than is kept
+# must: the rest of what was printed was not kept
 for _ in range(100):
     print("x" * (1 << 20))
 

@@ -29,7 +29,7 @@ def native_decode(
         k, v: keys and values, (B, Hkv, S, D), with any strides but 1 for the last.
         causal: without effect, as the one query is the last token.
         lengths: (B,) whole numbers from 0 to S, the keys that each sequence has; None is S for
-            all. What lies behind them is not read. A sequence without keys gives zeros.
+            all. What comes after them is not read. A sequence without keys gives zeros.
         num_splits: parts that the keys of a KV head are cut into at most, in whole blocks; 0
             chooses by the threads there are.
 

@@ -70,7 +70,7 @@ def _environment() -> dict[str, str]:
             "apt install g++) or name it in CXX. Without it PyTorch's own operators are used."
         )
     path = os.environ.get("PATH", "")
-    if importlib.util.find_spec("ninja"):  # its program may lie outside of PATH
+    if importlib.util.find_spec("ninja"):  # its program may be outside PATH
         import ninja
 
         path = f"{ninja.BIN_DIR}{os.pathsep}{path}"

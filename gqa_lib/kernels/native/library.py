@@ -1,4 +1,4 @@
-"""Where the built operator lies, whether it belongs to this machine, and loading it.
+"""Where the built operator is, whether it belongs to this machine, and loading it.
 
 A build is a folder named after everything it depends on: the sources, the CPU's instruction sets
 and torch's version. Another CPU or torch looks for another folder, so an operator never runs where

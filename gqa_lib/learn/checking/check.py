@@ -105,8 +105,8 @@ def run(exercise: Exercise, yours, arguments: tuple):
 def not_yet(exercise: Exercise, *lines: str) -> NotYet:
     """Return the exception whose text a learner reads."""
     indent = {"initial_indent": "  ", "subsequent_indent": "  "}
-    told = [*filter(None, lines), f"Stuck? hint({exercise.name!r})"]
-    wrapped = [textwrap.fill(line, 92, break_long_words=False, **indent) for line in told]
+    paragraphs = [*filter(None, lines), f"Stuck? hint({exercise.name!r})"]
+    wrapped = [textwrap.fill(line, 92, break_long_words=False, **indent) for line in paragraphs]
     return NotYet("\n".join([f"{exercise.name}: not yet.", *wrapped]))
 
 

@@ -55,7 +55,7 @@ def check_no_copy(
         record(exercise, "check", passed=False, detail=str(failed))
         raise
     record(exercise, "check", passed=True, detail="no copy")
-    print(f"✓ {name}: K and V are read where they lie, never copied per query head.")
+    print(f"✓ {name}: K and V are read in place, never copied per query head.")
 
 
 def _look_for_copies(exercise, yours, q, k, v, causal, *, peak: bool) -> None:
@@ -70,7 +70,7 @@ def _look_for_copies(exercise, yours, q, k, v, causal, *, peak: bool) -> None:
         return
     raise not_yet(
         exercise,
-        f"{_told(seen)} K has shape {(B, Hkv, S, D)}; expanded to every query head it "
+        f"{_copy_message(seen)} K has shape {(B, Hkv, S, D)}; expanded to every query head it "
         f"would have {(B, Hq, S, D)}.",
         "Broadcasting k.unsqueeze(2) in a matmul copies too, as does q @ k.mT with one KV head. "
         "Fold the query heads of a KV head into the rows of q instead, and leave k and v as they "
@@ -78,7 +78,7 @@ def _look_for_copies(exercise, yours, q, k, v, causal, *, peak: bool) -> None:
     )
 
 
-def _told(seen: Seen) -> str:
+def _copy_message(seen: Seen) -> str:
     if seen.operation:
         return f"{seen.operation} copied: {seen.copied} elements of keys and values in all."
     return f"Its memory grew by {seen.peak_bytes / 2**20:.0f} MiB during the call."

@@ -14,16 +14,16 @@ from .exercise import Complaint
 def expected_of_cache(k, v, max_seq_len, steps) -> dict:
     """Return what `observe_cache` sees of a right cache, from a plain list of token numbers."""
     seen, held, before = {"Length of a new cache": 0}, [], None
-    for told, step, first in _walk(steps):
+    for label, step, first in _walk(steps):
         if step == "reset":
             held, before = [], None
         elif len(held) + step <= max_seq_len:
             held = held + list(range(first, first + step))
-            seen |= {f"{told}, k_all": _tokens(k, held), f"{told}, v_all": _tokens(v, held)}
+            seen |= {f"{label}, k_all": _tokens(k, held), f"{label}, v_all": _tokens(v, held)}
             if before is not None:
-                seen[f"{told}, the k_all of the append before"] = before
+                seen[f"{label}, the k_all of the append before"] = before
             before = _tokens(k, held)
-        seen[f"{told}, length"] = len(held)
+        seen[f"{label}, length"] = len(held)
     return seen | {
         f"{_SECOND}, k_all": _tokens(k, [0, 1, 5]),
         f"{_SECOND}, v_all": _tokens(v, [0, 1, 5]),
@@ -38,10 +38,10 @@ _FIRST = "The first cache, after reset, append 2 in between"
 
 def _walk(steps):
     """Yield (the story so far, step, number of its first token)."""
-    told, first = [], 0
+    done, first = [], 0
     for step in steps:
-        told.append(step if step == "reset" else f"append {step}")
-        yield f"After {', '.join(told)}", step, first
+        done.append(step if step == "reset" else f"append {step}")
+        yield f"After {', '.join(done)}", step, first
         first += 0 if step == "reset" else step
 
 
@@ -57,7 +57,7 @@ def observe_cache(yours, k, v, max_seq_len, steps) -> dict:
     """
     cache = _new(yours, k, max_seq_len)
     seen, held, before = {"Length of a new cache": _number(cache, "length")}, 0, None
-    for told, step, first in _walk(steps):
+    for label, step, first in _walk(steps):
         if step == "reset":
             cache.reset()
             held, before = 0, None
@@ -66,15 +66,15 @@ def observe_cache(yours, k, v, max_seq_len, steps) -> dict:
         else:
             held += step
             k_all, v_all = _append(cache, k, v, first, first + step)
-            seen[f"{told}, k_all"] = _copied(k_all, held)
-            seen[f"{told}, v_all"] = _copied(v_all, held)
+            seen[f"{label}, k_all"] = _copied(k_all, held)
+            seen[f"{label}, v_all"] = _copied(v_all, held)
             if before is not None:
                 k_before, held_then = before
-                seen[f"{told}, the k_all of the append before"] = _copied(
+                seen[f"{label}, the k_all of the append before"] = _copied(
                     as_it_is_now(k_before), held_then
                 )
             before = k_all, held
-        seen[f"{told}, length"] = _number(cache, "length")
+        seen[f"{label}, length"] = _number(cache, "length")
     return seen | _observe_two(yours, cache, k, v, max_seq_len)
 
 
@@ -112,7 +112,7 @@ def memory_of(yours, k, v, max_seq_len, steps) -> dict:
         for name, first_time, now in zip(("k_all", "v_all"), kept[0], kept[-1], strict=True):
             if place_of(first_time) != place_of(now):
                 raise Complaint(
-                    f"The {name} for {held} tokens lies in other memory than the one before: "
+                    f"The {name} for {held} tokens is not in the memory of the one before: "
                     f"adding {step} copied the {held - step} old ones as well. Allocate room for "
                     "max_seq_len tokens once, in __init__, write only the new tokens into it, and "
                     "return a slice of it, which copies nothing."
@@ -187,7 +187,7 @@ def _append(cache, k, v, start, end):
 
 
 def _copied(tensor, held):
-    """Return a copy; with the wrong number of tokens only its shape counts, not what lies there."""
+    """Return a copy; with the wrong number of tokens only its shape counts, not its content."""
     return tensor.clone() if tensor.shape[2:3] == (held,) else torch.zeros_like(tensor)
 
 
@@ -224,8 +224,8 @@ def _overflow(cache, k, v, first, step, held, max_seq_len) -> None:
         numbers = set(re.findall(r"\d+", str(error)))
         if str(max_seq_len) not in numbers or not {str(step), str(held + step)} & numbers:
             raise Complaint(
-                f"{what}: the ValueError says {str(error)!r}. Whoever reads it needs both numbers: "
-                f"what there is room for, {max_seq_len}, and what was wanted, {held + step}."
+                f"{what}: the ValueError says {str(error)!r}. Its reader needs both numbers: the "
+                f"most tokens that fit, {max_seq_len}, and how many there would be, {held + step}."
             ) from None
         if (after := _number(cache, "length")) != before:
             raise Complaint(

@@ -10,8 +10,8 @@ from ..watch import Elsewhere, Seen, watching
 from .exercise import Complaint
 
 NO_TRITON = (
-    "Triton is not installed here, so no kernel can run. It is made for Linux: there "
-    "`pip install triton` brings it, and Colab and Kaggle have it. The rest of the lesson works "
+    "Triton is not installed here, so no kernel can run. It is made for Linux, where "
+    "`pip install triton` installs it; Colab and Kaggle have it. The rest of the lesson works "
     "without it, and kernels handed in are graded on Linux."
 )
 NO_KERNEL = "it cannot be launched as a kernel: keep the line @triton.jit above its def."
@@ -27,7 +27,7 @@ def launch(yours, grid: tuple[int, ...], arguments: list, **constants) -> tuple[
         constants: its tl.constexpr arguments.
 
     Raises:
-        Complaint: Triton is missing, or this is no kernel.
+        Complaint: Triton is missing, or this is not a kernel.
         NotImplementedError: the kernel is still a stub.
     """
     if find_spec("triton") is None:
@@ -90,7 +90,7 @@ def untouched(buffer: torch.Tensor, rows: int, what: str) -> torch.Tensor:
     """
     if written := int((~buffer[rows:].isnan()).sum()):
         raise Complaint(
-            f"it wrote {written} elements behind the last row of `{what}`, where the next tensor "
-            "lies: the padded rows of its tile are not real. Mask the store with r < R."
+            f"it wrote {written} elements past the last row of `{what}`, where the next tensor "
+            "is: the padded rows of its tile are not real. Mask the store with r < R."
         )
     return buffer[:rows]

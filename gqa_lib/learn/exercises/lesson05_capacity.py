@@ -16,7 +16,7 @@ _LESSON = "05-kv-footprint"
 
 
 def _capacity(generator, fits=0, spare=0.0, n=10, weights=1000, b=2, draw=0, **sizes):
-    """Return arguments where `fits` sequences fit, and `spare` of another one beside them.
+    """Return arguments where `fits` sequences fit, and `spare` of another one with them.
 
     Drawn ones have windows, a latent, shared layers or none of them, weights that differ, and space
     for up to 30 sequences.

@@ -8,7 +8,7 @@ from gqa_lib.learn.show import show
 
 
 def wrap_up(number: str) -> None:
-    """Show what a lesson earned so far and what is left; run the cell again to see it anew.
+    """Show what a lesson earned so far and what is left; run the cell again to update it.
 
     Args:
         number: the lesson, such as "04".

@@ -28,13 +28,13 @@ _STYLES = (  # each fill with a text colour of its own: legible in a dark theme,
     "classDef planned fill:#ffffff,color:#595959,stroke:#767676,stroke-dasharray:5 4",
 )
 _PAGE_NOTE = (
-    "*This page is written anew when the course is opened and when you submit: close the tab and "
+    "*This page is rewritten when the course is opened and when you submit: close the tab and "
     "open it again, or run `show_map()` in lesson 00, to see where you stand now.*"
 )
 
 
 def lesson_map() -> str:
-    """Return the map of the course as text, with the learner's record beside each lesson."""
+    """Return the map of the course as text, with the learner's record next to each lesson."""
     everything = standings()
     following = next_lesson(everything)
     by_number = {one.lesson.number: one for one in everything}
@@ -66,14 +66,14 @@ def course_map(*, start: str = "../") -> str:
     """
     everything = standings()
     following = next_lesson(everything)
-    following_told = (
+    heading = (
         f"**Next: [{following.lesson.name}]({following.lesson.link(start=start)})**"
         if following
-        else "**You are through.** Every lesson is done."
+        else "**You are done:** every lesson is finished."
     )
     return "\n\n".join(
         [
-            f"{following_told} · {_total(everything)}",
+            f"{heading} · {_total(everything)}",
             _drawing(everything, following),
             _table(everything, following, start),
             _terms(start),
@@ -82,7 +82,7 @@ def course_map(*, start: str = "../") -> str:
 
 
 def show_map() -> None:
-    """Show the map as it is now; run the cell again to see it anew."""
+    """Show the map as it is now; run the cell again to update it."""
     show(course_map(), text=lesson_map())
 
 

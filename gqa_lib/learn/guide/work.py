@@ -12,10 +12,10 @@ from gqa_lib.course.places import work
 def put_lessons() -> list[str]:
     """Copy each lesson the learner does not have yet; return what they should know.
 
-    A lesson that changed since it was copied replaces a copy nobody edited; beside an edited
+    A lesson that changed since it was copied replaces an unedited copy; next to an edited
     one the new version is put under a name of its own.
     """
-    told = []
+    notes = []
     record = work() / ".lessons.json"
     copied = _read(record)
     for lesson in lessons():
@@ -26,15 +26,15 @@ def put_lessons() -> list[str]:
         if not mine.exists() or _digest(mine) == copied.get(lesson.slug):
             _copy(lesson.pristine, mine)
         elif _digest(mine) != now:
-            beside = mine.with_name(f"{lesson.slug}.updated-{now[:6]}.ipynb")
-            if not beside.exists():
-                _copy(lesson.pristine, beside)
-            told.append(
-                f"Lesson {lesson.number} has a new version: {beside}. Your own work is as it was."
+            updated = mine.with_name(f"{lesson.slug}.updated-{now[:6]}.ipynb")
+            if not updated.exists():
+                _copy(lesson.pristine, updated)
+            notes.append(
+                f"Lesson {lesson.number} has a new version: {updated}. Your own work is unchanged."
             )
         copied[lesson.slug] = now
     replace_file(record, json.dumps(copied, indent=1))
-    return told
+    return notes
 
 
 def _read(record: Path) -> dict[str, str]:

@@ -41,7 +41,7 @@ def valid_event(event: Any) -> dict[str, Any]:
         if not isinstance(event[name], str):
             raise ValueError(f"{name} is {_shown(event[name])}, not a text")
         if not event[name].isprintable() and _SURROGATE.search(event[name]):
-            raise ValueError(f"{name} is {_shown(event[name])}, which is no Unicode text")
+            raise ValueError(f"{name} is {_shown(event[name])}, which is not Unicode text")
         if len(event[name]) > longest:
             raise ValueError(f"{name} has {len(event[name])} characters; at most {longest}")
     if event["kind"] not in KINDS:
@@ -56,8 +56,8 @@ def valid_event(event: Any) -> dict[str, Any]:
 
 def uid_of_old(row: dict[str, Any]) -> str:
     """Return the id of an event from when events had none: the same wherever it is computed."""
-    told = repr([row[name] for name in ("id", *FIELDS[1:])])
-    return uuid.uuid5(uuid.NAMESPACE_OID, told).hex
+    text = repr([row[name] for name in ("id", *FIELDS[1:])])
+    return uuid.uuid5(uuid.NAMESPACE_OID, text).hex
 
 
 def _is_finite(value: Any) -> bool:

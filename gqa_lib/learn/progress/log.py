@@ -63,7 +63,7 @@ def export_to(file: Path) -> int:
     """Write the whole record into one file to carry elsewhere; return the number of events.
 
     Raises:
-        OSError: the file is there already, or cannot be written.
+        OSError: the file exists already, or cannot be written.
     """
     rows = [dict(row) for row in events()]
     for row in rows:
@@ -73,7 +73,7 @@ def export_to(file: Path) -> int:
         with file.open("x", encoding="utf-8") as out:
             out.write(text + "\n")
     except FileExistsError:
-        raise FileExistsError(f"{file} is there already: name another file.") from None
+        raise FileExistsError(f"{file} already exists: name another file.") from None
     return len(rows)
 
 

@@ -2,7 +2,7 @@
 
 Every event goes into both in one transaction. The journal is text, a line per event, and is only
 ever appended to, so damage to one line costs that line. A SQLite file that is damaged, emptied, of
-an older form or gone is made anew from the journal and from what can still be read in the file.
+an older form or gone is rebuilt from the journal and from what can still be read in the file.
 """
 
 import json
@@ -52,7 +52,7 @@ def journal() -> Path:
 
 
 def connect() -> sqlite3.Connection:
-    """Return a connection to a sound record, which is made or made anew where there is none."""
+    """Return a connection to a sound record, made or rebuilt where there is none."""
     path().parent.mkdir(parents=True, exist_ok=True)
     connection = _open(path())
     if not _sound(connection):

@@ -28,5 +28,5 @@ def _did(exercise: ExerciseStanding) -> str:
         (exercise.hints, "hint"),
         (exercise.resets, "reset"),
     )
-    told = [f"{n} {what}{'s' if n > 1 else ''}" for n, what in counts if n]
-    return ", ".join(told) or "not tried"
+    parts = [f"{n} {what}{'s' if n > 1 else ''}" for n, what in counts if n]
+    return ", ".join(parts) or "not tried"

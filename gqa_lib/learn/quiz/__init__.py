@@ -1,7 +1,7 @@
 """Quizzes: `show_quiz` asks the questions, `check_quiz` says what is answered.
 
 The public half of the bank is here (`quiz.json`, made by `gqa build`). Which answer
-is right, and why, stays with who grades.
+is right, and why, stays with the grader.
 """
 
 from .check import check_quiz

@@ -13,7 +13,7 @@ from .sitting import Sitting, sitting_of
 def check_quiz(quiz: str, answers: Mapping[str, str]) -> None:
     """Say which questions are answered, and so what grading would count.
 
-    An answer written in the notebook counts before one chosen in the panel.
+    An answer written in the notebook takes precedence over one chosen in the panel.
 
     Args:
         quiz: the number of the lesson.
@@ -28,8 +28,10 @@ def check_quiz(quiz: str, answers: Mapping[str, str]) -> None:
     missing = [one.id for one in questions if one.id not in chosen]
     if not chosen:
         raise NotYet("\n".join([_nothing(questions, sitting, answers), *_trouble(sitting)]))
-    told = [f"{name} {letter}{' (written)' * (name in answers)}" for name, letter in chosen.items()]
-    print(f"{len(chosen)} of {len(questions)} answered: {', '.join(told)}.")
+    shown = [
+        f"{name} {letter}{' (written)' * (name in answers)}" for name, letter in chosen.items()
+    ]
+    print(f"{len(chosen)} of {len(questions)} answered: {', '.join(shown)}.")
     if missing:
         print(f"Not answered, so 0 points for now: {', '.join(missing)}.")
     for line in _trouble(sitting):
@@ -50,8 +52,8 @@ def before_submitting(quiz: str, folder: Path) -> list[str]:
             f"none of the {len(questions)} questions of attempt {sitting.attempt} is answered. Run "
             "the cell that shows them, choose, and submit again."
         )
-    told = [f"Quiz: not answered yet: {', '.join(missing)}."] if missing else []
-    return [*told, *_trouble(sitting)]
+    notes = [f"Quiz: not answered yet: {', '.join(missing)}."] if missing else []
+    return [*notes, *_trouble(sitting)]
 
 
 def choices(

@@ -21,7 +21,7 @@ def draw(
         count: how many to draw.
 
     Raises:
-        ValueError: the attempt is no positive number, or the bank is too small.
+        ValueError: the attempt is not a positive number, or the bank is too small.
     """
     if attempt < 1 or count > len(claims):
         raise ValueError(
@@ -54,5 +54,5 @@ def _shares(learner: str, attempt: int, by_claim: dict[str, list[str]], count: i
             shares[claim] += shares[claim] < len(by_claim[claim])
 
 
-def _rank(*told: str | int) -> bytes:
-    return hashlib.sha256("\n".join(map(str, told)).encode()).digest()
+def _rank(*parts: str | int) -> bytes:
+    return hashlib.sha256("\n".join(map(str, parts)).encode()).digest()

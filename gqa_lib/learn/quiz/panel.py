@@ -1,4 +1,4 @@
-"""The panel: native radio buttons in the browser, the file beside the notebook here."""
+"""The panel: native radio buttons in the browser, the file next to the notebook here."""
 
 import os
 from pathlib import Path
@@ -43,8 +43,8 @@ class QuizPanel(anywidget.AnyWidget):
         if sitting.trouble:
             aside = _set_aside(folder)
             panel.status = (
-                f"The choices saved before cannot be read ({sitting.trouble}). "
-                f"{f'That file is now {aside}; what' if aside else 'What'} you choose begins anew."
+                f"Your saved choices cannot be read ({sitting.trouble}). "
+                f"{f'That file is now {aside}; your' if aside else 'Your'} choices start over."
             )
         panel.observe(panel._save, "chosen")
         return panel
@@ -63,7 +63,7 @@ class QuizPanel(anywidget.AnyWidget):
                 self.kept, self.status = answers, f"Saved. {self._counted()}"
             except OSError as error:
                 self.status = (
-                    f"Not saved: {error}. Make room or mend the folder, then choose again."
+                    f"Not saved: {error}. Free some space or fix the folder, then choose again."
                 )
             self.saves += 1
 

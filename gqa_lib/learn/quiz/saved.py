@@ -1,6 +1,6 @@
-"""`quiz_answers.json` beside a notebook: what a learner chose in the panel.
+"""`quiz_answers.json` next to a notebook: what a learner chose in the panel.
 
-Whoever grades reads it as a stranger's file, with the same function that reads it here.
+Grading reads it as an untrusted file, with the same function that reads it here.
 """
 
 import json
@@ -40,11 +40,11 @@ def parse(content: bytes) -> Saved:
             content.decode("utf-8"), object_pairs_hook=_no_key_twice, parse_constant=_no_number
         )
     except UnicodeDecodeError:
-        raise ValueError("it is not text in UTF-8") from None
+        raise ValueError("it is not UTF-8 text") from None
     except json.JSONDecodeError:
         raise ValueError("it is not readable JSON") from None
     except RecursionError:
-        raise ValueError("it is nested too deep") from None
+        raise ValueError("it is nested too deeply") from None
     if type(data) is dict and data.keys() == {"refused"} and type(data["refused"]) is str:
         raise ValueError("".join(c for c in data["refused"][:200] if c.isprintable()))
     if type(data) is not dict or data.keys() != {"version", "attempt", "answers"}:
@@ -99,4 +99,4 @@ def _no_key_twice(pairs: list[tuple[str, object]]) -> dict:
 
 
 def _no_number(name: str):
-    raise ValueError(f"it holds {name}, which is no number")
+    raise ValueError(f"it holds {name}, which is not a number")

@@ -8,11 +8,11 @@ from ..show import show
 from .questions import DRAWN, LETTERS, Question, questions_of
 from .sitting import Sitting, sitting_of
 
-_SAVED = "What you choose is saved at once."
+_SAVED = "Your choices are saved at once."
 
 
 def show_quiz(quiz: str, *, text: bool = False) -> None:
-    """Show a quiz's questions; what is chosen is saved beside the notebook at once.
+    """Show a quiz's questions; choices are saved next to the notebook at once.
 
     A place that cannot show the panel shows the questions as text: write the answers into the
     cell below then, as it says.

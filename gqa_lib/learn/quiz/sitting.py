@@ -1,6 +1,6 @@
-"""Who takes a quiz, for the how-manieth time, and what they chose in the panel.
+"""Who takes a quiz, which attempt this is, and what they chose in the panel.
 
-In a notebook that is found out here. Whoever grades says it instead (`take`): the learner's id and
+In a notebook that is worked out here. A grader says it instead (`take`): the learner's id and
 the attempt come from their records, and only the choices from the submission.
 """
 
@@ -75,7 +75,7 @@ def attempt_at(quiz: str) -> int:
     """Return which attempt at a quiz this is.
 
     Alone, each graded submission of the drawn quiz was one. In a class the first is open until the
-    instructor opens another, which stands beside the release. Closing questions do not change.
+    instructor opens another, which is noted next to the release. Closing questions do not change.
     """
     if find_lesson(quiz).number != DRAWN:
         return 1

@@ -1,6 +1,6 @@
 """The tutor: answers questions with the lessons' own words, and says when they have none.
 
-`answer.ask` is the engine. Three thin doors lead to it: `gqa ask`, the cell magic `%%ask`
+`answer.ask` is the engine. Three thin entry points lead to it: `gqa ask`, the cell magic `%%ask`
 (`%load_ext gqa_lib.learn.tutor`) and the chat in JupyterLab (`persona`).
 """
 

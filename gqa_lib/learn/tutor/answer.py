@@ -23,8 +23,8 @@ _WHY = re.compile(r"\b(?:why|how come|reasons?|what for)\b", re.IGNORECASE)
 class Reply:
     """What the tutor says.
 
-    `quotes` has the quoted sentences by section, `also` the sections named beside them; where the
-    question is refused both are empty and `said` tells why; else `said` has a language model's
+    `quotes` has the quoted sentences by section, `also` the sections named with them; if the
+    question is refused both are empty and `said` says why; else `said` has a language model's
     words, if there are any, and `quotes` what they stand on.
     """
 
@@ -67,7 +67,7 @@ def ask(question: str, lesson: str | None = None, *, llm: bool = True) -> Reply:
 
     Args:
         question: what the learner wants to know.
-        lesson: number or slug of the open lesson: it comes first.
+        lesson: number or slug of the open lesson, which comes first.
         llm: whether a language model may put the answer into words, if one is set up.
     """
     question = question.strip()[:2000]

@@ -1,4 +1,4 @@
-"""The file of the tutor's chat, beside the lessons' folders."""
+"""The file of the tutor's chat, next to the lessons' folders."""
 
 import json
 import uuid
@@ -18,7 +18,7 @@ _WELCOME = (
 def put_chat() -> Path:
     """Make the chat's file where there is none; return its path.
 
-    It lies beside the lessons' folders, never in one: what is there is handed in.
+    It is next to the lessons' folders, never in one: what is there is handed in.
     """
     path = work() / "tutor.chat"
     if not path.exists():

@@ -1,6 +1,6 @@
 """Words: their stems, what else may stand for them, and what they cannot mean.
 
-The stems are those of SQLite's FTS5 (its Porter stemmer), which Python brings along.
+The stems are those of SQLite's FTS5 (its Porter stemmer), which comes with Python.
 """
 
 import re

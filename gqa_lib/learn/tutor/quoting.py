@@ -101,7 +101,7 @@ def _value(
 
 
 def _with_a_neighbour(section: Section, chosen: tuple[str, ...]) -> tuple[str, ...]:
-    """Return a lone sentence with the nearest other one that is no table row."""
+    """Return a lone sentence with the nearest other one that is not a table row."""
     row = [s for p in section.passages for s in p.sentences]
     if not chosen:
         return tuple(row[:2])

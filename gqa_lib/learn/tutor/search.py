@@ -1,6 +1,6 @@
 """Ranks the sections of the course for a question.
 
-A section's score adds how often the question's words stand in it (BM25, by place), and how well
+A section's score adds how often the question's words occur in it (BM25, by place), and how well
 its best single phrase, sentence and emphasised term match: short texts that say the same thing.
 """
 

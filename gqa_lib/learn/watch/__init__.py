@@ -1,4 +1,4 @@
-"""What can be seen of a call to learner's code beside its result.
+"""What can be seen of a call to learner's code in addition to its result.
 
 In a notebook that code runs in this process. When a submission is graded it runs in another one,
 behind an `Elsewhere`, and is watched there, call by call. What is reported from there can be
@@ -54,7 +54,7 @@ class Watch(AbstractContextManager):
         copies: (S, D): see what is copied of keys and values of that size.
         made: see the largest new tensor.
         kernels: see what interpreted Triton kernels read and multiply.
-        given: the call's arguments, which are no copies.
+        given: the call's arguments, which are not copies.
     """
 
     def __init__(
@@ -110,8 +110,8 @@ def watching(yours, *, given=(), arguments: bool = False, **what) -> AbstractCon
     Args:
         yours: the learner's function or class.
         given: see `Watch`.
-        arguments: let changes to arguments be seen here although the code runs elsewhere. Whoever
-            asks for it has taken copies of them before.
+        arguments: let changes to arguments be seen here although the code runs elsewhere. The
+            caller has taken copies of them before.
         what: see `Watch`.
     """
     if isinstance(yours, Elsewhere):

@@ -40,8 +40,8 @@ class Made(TorchDispatchMode):
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         result = function(*args, **(kwargs or {}))
         made = result if isinstance(result, tuple | list) else (result,)
-        for tensor, told in zip(made, function._schema.returns, strict=False):
-            is_new = isinstance(tensor, torch.Tensor) and told.alias_info is None
+        for tensor, returned in zip(made, function._schema.returns, strict=False):
+            is_new = isinstance(tensor, torch.Tensor) and returned.alias_info is None
             if is_new and tensor.numel() > self.elements:
                 self.elements, self.operation = tensor.numel(), function.name()
         return result

@@ -83,7 +83,7 @@ class Kernels(AbstractContextManager):
         """Return the addresses that are not masked.
 
         Raises:
-            OutsideError: there is a guard, and some lie in no tensor's memory.
+            OutsideError: there is a guard, and some are in no tensor's memory.
         """
         addresses = pointers.data[mask.data].astype("uint64")
         inside = sum(_within(addresses, span) for span in {_memory(t) for t in self._given})

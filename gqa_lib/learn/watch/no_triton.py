@@ -4,8 +4,8 @@ from collections.abc import Callable
 from types import SimpleNamespace
 
 MISSING = (
-    "Triton is not installed here, so this kernel cannot run. It is made for Linux: there "
-    "`pip install triton` brings it, and Colab and Kaggle have it."
+    "Triton is not installed here, so this kernel cannot run. It is made for Linux, where "
+    "`pip install triton` installs it; Colab and Kaggle have it."
 )
 
 

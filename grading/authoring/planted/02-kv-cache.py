@@ -590,7 +590,7 @@ class KVCache:
         self.length = 0
 
 # %% wrong KVCache: an error without numbers
-# says: Whoever reads it needs both numbers
+# says: Its reader needs both numbers
 class KVCache:
     def __init__(self, batch_size, num_kv_heads, max_seq_len, head_dim, dtype, device):
         shape = (batch_size, num_kv_heads, max_seq_len, head_dim)
@@ -615,7 +615,7 @@ class KVCache:
         self.length = 0
 
 # %% wrong KVCache: an error with one number
-# says: Whoever reads it needs both numbers
+# says: Its reader needs both numbers
 class KVCache:
     def __init__(self, batch_size, num_kv_heads, max_seq_len, head_dim, dtype, device):
         shape = (batch_size, num_kv_heads, max_seq_len, head_dim)
@@ -1270,7 +1270,7 @@ class KVCache:
         self.length = 0
 
 # %% wrong KVCache: glues with torch.cat
-# says: lies in other memory than the one before
+# says: is not in the memory of the one before
 class KVCache:
     def __init__(self, batch_size, num_kv_heads, max_seq_len, head_dim, dtype, device):
         shape = (batch_size, num_kv_heads, 0, head_dim)
@@ -1317,7 +1317,7 @@ class KVCache:
         self.length = 0
 
 # %% wrong KVCache: returns copies
-# says: lies in other memory than the one before
+# says: is not in the memory of the one before
 class KVCache:
     def __init__(self, batch_size, num_kv_heads, max_seq_len, head_dim, dtype, device):
         shape = (batch_size, num_kv_heads, max_seq_len, head_dim)
@@ -1342,7 +1342,7 @@ class KVCache:
         self.length = 0
 
 # %% wrong KVCache: returns contiguous copies
-# says: lies in other memory than the one before
+# says: is not in the memory of the one before
 class KVCache:
     def __init__(self, batch_size, num_kv_heads, max_seq_len, head_dim, dtype, device):
         shape = (batch_size, num_kv_heads, max_seq_len, head_dim)
@@ -1392,7 +1392,7 @@ class KVCache:
         self.length = 0
 
 # %% wrong KVCache: new memory at each append
-# says: lies in other memory than the one before
+# says: is not in the memory of the one before
 class KVCache:
     def __init__(self, batch_size, num_kv_heads, max_seq_len, head_dim, dtype, device):
         shape = (batch_size, num_kv_heads, max_seq_len, head_dim)
