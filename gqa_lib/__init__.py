@@ -6,6 +6,8 @@ Submodules load on first use, so `import gqa_lib` costs nothing and
 
 import importlib
 
+from gqa_lib import moved
+
 __version__ = "0.1.0"
 
 _SUBMODULES = (
@@ -25,7 +27,7 @@ __all__ = ["__version__", *_SUBMODULES]
 
 
 def __getattr__(name):
-    if name in _SUBMODULES:
+    if name in _SUBMODULES or f"gqa_lib.{name}" in moved.MOVED:
         return importlib.import_module(f"gqa_lib.{name}")
     raise AttributeError(f"module 'gqa_lib' has no attribute {name!r}")
 

@@ -29,7 +29,7 @@ ALLOWED_WITH_TORCH = {
     "attention": {"kernels", "rope"},
     "explore": {"configs", "cost", "explore_panel", "hardware", "plots"},
     "explore_panel": {"configs", "explore", "hardware", "plots"},
-    "learn": {"cache", "configs", "cost", "hardware", "kernels", "rope"},
+    "learn": {"cache", "configs", "cost", "hardware", "kernels", "moved", "rope"},
     "bench": {"learn"},
     "compare": {"cost", "environment", "hardware", "kernels", "measure", "samples"},
     "records": {"compare", "environment", "measure", "samples"},

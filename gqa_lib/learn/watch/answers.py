@@ -3,6 +3,8 @@
 import dis
 from types import CodeType, FunctionType
 
+from gqa_lib.moved import present_name
+
 OWN = ("gqa_lib.learn", "gqa_lib.hardware", "gqa_lib.plots", "gqa_lib.measure.environment")
 NO_ANSWERS = {("gqa_lib.configs", "ModelConfig")}
 
@@ -57,6 +59,7 @@ def _of_the_library(value) -> str:
 
 
 def _holds_answers(module: str, name: str = "") -> bool:
+    module = present_name(module)
     return (
         module.partition(".")[0] == "gqa_lib"
         and not module.startswith(OWN)
