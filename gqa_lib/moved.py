@@ -1,8 +1,8 @@
-"""Modules and names that moved, and a hook that imports them from where they are now.
+"""Keeps old import names working after a module or a name has moved.
 
-Notebooks in learners' folders outlive the library they were written for. So whatever notebooks
-import keeps its old name here: a row of `MOVED`, and nothing in the old place. Importing by an old
-name warns with PendingDeprecationWarning, which no notebook shows.
+The notebooks in a learner's folder outlive the version of the library that they were written for.
+So whatever a notebook has ever imported stays importable: when it moves, it gets a row in `MOVED`.
+An import by an old name warns with PendingDeprecationWarning, which notebooks do not show.
 """
 
 import sys
@@ -12,8 +12,8 @@ from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
 
-# Old place: new place. "package.module" is a module, with all that is below it;
-# "package.module:name" is a name in a module that is still there.
+# Old place: new place. "gqa_lib.module" is a module or package, with everything in it;
+# "gqa_lib.module:name" is one name out of a module that is still there.
 MOVED: dict[str, str] = {
     "gqa_lib.checkpoints": "gqa_lib.configs.checkpoints",
     "gqa_lib.environment": "gqa_lib.measure.environment",
@@ -27,7 +27,7 @@ MOVED: dict[str, str] = {
 
 
 def present_name(module: str) -> str:
-    """Return what a module is called now: as before, unless it or a package above it moved."""
+    """Return the present name of a module: its own, unless it or a package above it moved."""
     head, below = module, ""
     while head not in MOVED:
         head, dot, last = head.rpartition(".")
@@ -37,11 +37,13 @@ def present_name(module: str) -> str:
     return MOVED[head] + below
 
 
-class Finder:
-    """Finds modules under their old names, and old names in the modules that are still there."""
+class _Finder:
+    """Finds modules by their old names, and the names that have moved out of a module."""
 
     def find_spec(self, name: str, path=None, target=None) -> ModuleSpec | None:
-        """Return how to load a module that moved or lost a name; None is the usual way."""
+        """Return how to load a module with rows in the table, or None for any other."""
+        if name.partition(".")[0] not in ("gqa_lib", "grading"):
+            return None
         if present_name(name) != name:
             return ModuleSpec(name, self)  # type: ignore[arg-type]  # needs no load_module
         if not any(old.startswith(f"{name}:") for old in MOVED):
@@ -52,17 +54,17 @@ class Finder:
         return spec
 
     def create_module(self, spec: ModuleSpec) -> None:
-        """Leave the making of the module to Python."""
+        """Let Python make the module."""
 
     def exec_module(self, module: ModuleType) -> None:
-        """Put the module that there is now in the place of the old one."""
+        """Import the present module and put it in the old one's place."""
         old, new = module.__name__, present_name(module.__name__)
         _warn(old, new)
         sys.modules[old] = import_module(new)
 
 
 class _WithOldNames(SourceFileLoader):
-    """Loads a module in which names that moved can still be looked up."""
+    """Loads a module so that names which have moved out of it are still found."""
 
     def exec_module(self, module: ModuleType) -> None:
         super().exec_module(module)
@@ -71,7 +73,7 @@ class _WithOldNames(SourceFileLoader):
 
 
 def _lookup(module: str, otherwise: Callable | None) -> Callable:
-    """Return a module's `__getattr__`: old names first, then what the module itself looks up."""
+    """Return a module's `__getattr__`: names that moved first, then its own lookup if any."""
 
     def lookup(name: str):
         if new := MOVED.get(f"{module}:{name}"):
@@ -86,9 +88,8 @@ def _lookup(module: str, otherwise: Callable | None) -> Callable:
 
 
 def _warn(old: str, new: str) -> None:
-    told = f"{old} is now {new}; the old name still works."
-    warnings.warn(told, PendingDeprecationWarning, stacklevel=3)
+    message = f"{old} is now {new}; the old name still works."
+    warnings.warn(message, PendingDeprecationWarning, stacklevel=3)
 
 
-if not any(isinstance(finder, Finder) for finder in sys.meta_path):
-    sys.meta_path.insert(0, Finder())
+sys.meta_path.insert(0, _Finder())

@@ -1,4 +1,4 @@
-"""Records and work of an earlier version, copied, under the present code; see data/before."""
+"""The present code on copies of records and notebooks of an earlier version; see data/before."""
 
 import ast
 import json
@@ -20,10 +20,11 @@ from gqa_lib.learn import progress
 from gqa_lib.learn.guide.work import put_lessons
 from gqa_lib.learn.progress.standing import standing
 from gqa_lib.learn.quiz.sitting import sitting_of
-from grading.authoring.catalogue import filled, first_right
+from grading.authoring.catalogue import filled
+from grading.authoring.source import lesson_notebook
 from grading.intake import collect
 from grading.learner.desk import arrange
-from grading.nb.cells import read_notebook
+from grading.nb.cells import grade_id, is_solution, read_notebook
 from grading.pipeline.batch import NOTE
 from grading.safe import sandbox
 from grading.safe.execute import cells_of
@@ -40,14 +41,14 @@ needs_sandbox = pytest.mark.skipif(
 
 def unpack(name, place):
     with tarfile.open(BEFORE / f"{name}.tar.xz") as archive:
-        archive.extraction_filter = lambda member, path: member  # its modes are part of it
+        archive.extraction_filter = lambda member, path: member  # keep its modes
         archive.extractall(place)
     return place / name
 
 
 @pytest.fixture
 def learner(tmp_path, monkeypatch):
-    """The learner `ada`, with records and notebooks of then; return that folder."""
+    """Be the learner `ada`, with her old records and notebooks; return the folder of both."""
     folder = unpack("learner", tmp_path)
     monkeypatch.setenv("GQA_HOME", str(folder / "home"))
     monkeypatch.setenv("GQA_WORK", str(folder / "work"))
@@ -59,7 +60,7 @@ def learner(tmp_path, monkeypatch):
 
 @pytest.fixture
 def classroom(tmp_path, monkeypatch):
-    """A class's records and exchange of then; return the folder of the records."""
+    """Be the instructor of an old class; return the folder of the records."""
     folder = unpack("class", tmp_path)
     monkeypatch.setenv("GQA_HOME", str(folder / "records"))
     monkeypatch.setenv("GQA_EXCHANGE", str(folder / "exchange"))
@@ -69,8 +70,8 @@ def classroom(tmp_path, monkeypatch):
         name = os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}"))
         return datetime.fromisoformat(came[name])
 
-    monkeypatch.setattr(collect, "arrival", arrival)  # the copy came now
-    monkeypatch.setattr(collect.SafeCollect, "check_owner", False)  # and is whoever's runs this
+    monkeypatch.setattr(collect, "arrival", arrival)  # a copy has its own times
+    monkeypatch.setattr(collect.SafeCollect, "check_owner", False)  # and owner
     return folder / "records"
 
 
@@ -83,14 +84,15 @@ def exported():
 
 
 def events():
-    return [{name: row[name] for name in row.keys() if name != "id"} for row in progress.events()]  # noqa: SIM118
+    rows = [dict(row) for row in progress.events()]
+    return [{name: value for name, value in row.items() if name != "id"} for row in rows]
 
 
 # A learner's record
 
 
 @pytest.mark.parametrize("lost", [None, "progress.sqlite", "progress.jsonl"])
-def test_every_event_of_then_is_read_and_the_map_tells_them(learner, lost, capsys):
+def test_every_old_event_is_read_and_shown_on_the_map(learner, lost, capsys):
     if lost:
         (home() / lost).unlink()
     assert events() == exported()
@@ -105,7 +107,7 @@ def test_every_event_of_then_is_read_and_the_map_tells_them(learner, lost, capsy
     assert one.solved == ["causal_mask", "attention", "split_heads", "MultiHeadAttention"]
 
 
-def test_an_export_of_then_is_imported_and_new_events_follow_the_old(tmp_path, monkeypatch):
+def test_an_old_export_is_imported_and_new_events_follow(tmp_path, monkeypatch):
     monkeypatch.setenv("GQA_HOME", str(tmp_path))
     assert main(["progress", "import", str(BEFORE / "progress-export.json")]) == 0
     assert events() == exported()
@@ -117,7 +119,7 @@ def test_an_export_of_then_is_imported_and_new_events_follow_the_old(tmp_path, m
 
 
 @pytest.mark.parametrize("number", ["01", "05"])
-def test_work_of_then_gets_the_same_points_exercise_by_exercise(learner, number):
+def test_old_work_gets_the_same_points_for_each_exercise(learner, number):
     lesson = find_lesson(number)
     before, folder = standing(lesson), work() / lesson.slug
     files = contents(folder)
@@ -125,13 +127,13 @@ def test_work_of_then_gets_the_same_points_exercise_by_exercise(learner, number)
     after = standing(lesson)
     assert after.latest == before.latest
     assert after.marks == [*before.marks, before.marks[-1]]
-    assert contents(folder).items() > files.items()  # nothing of theirs changed
+    assert contents(folder).items() > files.items()  # every old file is as it was
     (new,) = contents(folder).keys() - files.keys()
     assert new.parent.parent.name == "feedback"
     assert next(iter(before.exercises)) in new.read_text(encoding="utf-8")
 
 
-def test_a_reset_puts_back_the_exercise_and_the_notebook_of_then_is_kept(learner):
+def test_a_reset_keeps_a_backup_of_the_old_notebook(learner):
     lesson = find_lesson("01")
     path = work() / lesson.slug / f"{lesson.slug}.ipynb"
     mine, backups = path.read_bytes(), set(path.parent.glob("*.before-*"))
@@ -143,37 +145,28 @@ def test_a_reset_puts_back_the_exercise_and_the_notebook_of_then_is_kept(learner
     assert "attention" not in standing(lesson).solved
 
 
-def test_the_desk_leaves_work_of_then_and_offers_the_lessons_of_now(learner):
-    missing = find_lesson("02").slug  # as a lesson that there was not yet
+def test_the_desk_keeps_old_work_and_adds_the_present_lessons(learner):
+    new, edited = find_lesson("02").slug, (find_lesson("01"), find_lesson("05"))
     record = json.loads((work() / ".lessons.json").read_text())
-    del record[missing]
-    (work() / missing / f"{missing}.ipynb").unlink()
+    del record[new]
+    (work() / new / f"{new}.ipynb").unlink()
+    record |= {lesson.slug: "of an earlier release" for lesson in edited}
     (work() / ".lessons.json").write_text(json.dumps(record))
     files = contents(work())
-    told = " ".join(put_lessons())
-    assert arrange().number == "05"  # which was in front
+    assert len(put_lessons()) == len(edited)
+    assert arrange().number == "05"  # the one that was open
     for lesson in lessons():
         path = work() / lesson.slug / f"{lesson.slug}.ipynb"
-        released = lesson.pristine.read_bytes()
-        if lesson.number not in ("01", "05"):
-            assert path.read_bytes() == released
-            continue
-        changed = path.with_suffix("").name + ".updated-"
-        beside = [one.read_bytes() for one in path.parent.glob(f"{changed}*")]
-        assert path.read_bytes() == files[path]
-        assert beside == ([released] if f"Lesson {lesson.number} has a new version" in told else [])
-        assert released in (*beside, released_then(lesson))
+        if lesson in edited:
+            assert path.read_bytes() == files[path]
+            (path,) = path.parent.glob("*.updated-*.ipynb")
+        assert path.read_bytes() == lesson.pristine.read_bytes()
     for path, content in files.items():  # answers, backups, feedback, the chat with the tutor
-        if path.suffix != ".ipynb" and path.name not in (".lessons.json", "map.md"):
+        if path.stem != path.parent.name and path.name not in (".lessons.json", "map.md"):
             assert path.read_bytes() == content
 
 
-def released_then(lesson):
-    outbound = home() / "exchange" / "gqa" / "outbound"
-    return (outbound / lesson.slug / f"{lesson.slug}.ipynb").read_bytes()
-
-
-def test_choices_of_a_quiz_begun_then_are_there(learner):
+def test_choices_in_a_quiz_begun_earlier_are_read(learner):
     chosen = sitting_of("16", work() / find_lesson("16").slug)
     assert (chosen.attempt, len(chosen.saved), chosen.trouble) == (1, 4, "")
 
@@ -181,16 +174,16 @@ def test_choices_of_a_quiz_begun_then_are_there(learner):
 # What notebooks import
 
 
-def notebooks_of_then(folder):
+def old_notebooks(folder):
     paths = sorted((folder / "work").glob("[0-9]*/*.ipynb"))
     return {path.stem: read_notebook(path) for path in paths if ".before-" not in path.name}
 
 
-def test_the_imports_of_then_are_all_listed(learner):
+def test_the_list_of_old_imports_is_complete(learner):
     found = set()
-    for name, notebook in notebooks_of_then(learner).items():
-        # answers may be broken
-        code = [c.source for c in notebook.cells if c.cell_type == "code" and "(:" not in c.source]
+    for name, notebook in old_notebooks(learner).items():
+        code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+        code = [source for source in code if "(:" not in source]  # an answer that is broken
         for node in ast.walk(ast.parse("\n".join(code))):
             if isinstance(node, ast.ImportFrom) and node.module.startswith("gqa_lib"):
                 found |= {f"from {node.module} import {alias.name}" for alias in node.names}
@@ -198,7 +191,7 @@ def test_the_imports_of_then_are_all_listed(learner):
     assert found <= set(IMPORTS)
 
 
-def test_whatever_notebooks_of_then_import_is_there_without_a_warning():
+def test_old_imports_work_without_a_warning():
     tried = (
         f"for line in {IMPORTS!r}:\n"
         "    try:\n"
@@ -211,10 +204,10 @@ def test_whatever_notebooks_of_then_import_is_there_without_a_warning():
 
 
 @needs_sandbox
-def test_set_up_cells_of_then_run_inside_the_sandbox(learner):
+def test_old_set_up_cells_run_inside_the_sandbox(learner):
     cells = [
         (name, cell.source)
-        for name, notebook in notebooks_of_then(learner).items()
+        for name, notebook in old_notebooks(learner).items()
         for cell in cells_of(notebook)[1]
         if cell.kind == TRUSTED
     ]
@@ -235,9 +228,10 @@ def test_set_up_cells_of_then_run_inside_the_sandbox(learner):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lesson", lessons(), ids=lambda lesson: lesson.slug)
-def test_a_notebook_of_then_runs_to_its_end(learner, lesson):
+def test_an_old_notebook_runs_to_its_end(learner, lesson):
     path = work() / lesson.slug / f"{lesson.slug}.ipynb"
-    notebook = filled(read_notebook(path), first_right(lesson))
+    solved = {grade_id(c): c.source for c in lesson_notebook(lesson).cells if is_solution(c)}
+    notebook = filled(read_notebook(path), solved)
     where = {"metadata": {"path": path.parent}}
     NotebookClient(notebook, timeout=300, resources=where).execute()
     outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
@@ -252,20 +246,18 @@ def marks(place):
     return (place / "marks.csv").read_text(encoding="utf-8")
 
 
-def test_a_gradebook_of_then_gives_the_same_marks(classroom, tmp_path):
+def test_an_old_gradebook_gives_the_same_marks(classroom, tmp_path):
     assert marks(tmp_path) == (BEFORE / "marks.csv").read_text(encoding="utf-8")
 
 
 def graded_at(classroom):
-    """Return student -> when the submission's note of grading was written."""
+    """Return student -> when the note that a submission was graded was written."""
     notes = (classroom / "course" / "autograded").glob(f"*/{SLUG}/{NOTE}")
     return {note.parts[-3]: note.stat().st_mtime_ns for note in notes}
 
 
 @needs_sandbox
-def test_what_was_handed_in_then_is_graded_now_and_what_was_graded_is_not_again(
-    classroom, tmp_path
-):
+def test_an_old_submission_is_graded_and_old_grades_are_not_made_again(classroom, tmp_path):
     before = graded_at(classroom)
     assert main(["grade", "04", "--collect", "--feedback"]) == 0
     after = graded_at(classroom)
@@ -280,7 +272,7 @@ def test_what_was_handed_in_then_is_graded_now_and_what_was_graded_is_not_again(
 
 
 @needs_sandbox
-def test_graded_again_by_the_lesson_of_now_the_marks_are_equal(classroom, tmp_path, capsys):
+def test_regrading_with_the_present_lesson_gives_equal_marks(classroom, tmp_path, capsys):
     before = graded_at(classroom)
     assert main(["release", "04"]) == 0
     assert main(["grade", "04", "--collect", "--all"]) == 0

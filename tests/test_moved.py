@@ -1,4 +1,4 @@
-"""Old names of modules and of what is in them: where they lead, and what they never reach."""
+"""Old import names: what they lead to, and what they must not reach."""
 
 import importlib
 import subprocess
@@ -8,7 +8,6 @@ import warnings
 import pytest
 
 import gqa_lib
-from gqa_lib import moved
 from gqa_lib.course import places
 from gqa_lib.learn.watch.answers import library_answer
 from gqa_lib.moved import MOVED, present_name
@@ -17,7 +16,7 @@ from grading.safe import sandbox
 
 @pytest.fixture
 def rows(monkeypatch):
-    """Add rows to the table; what was imported by them is forgotten afterwards."""
+    """Add rows to the table; undo them and their imports afterwards."""
     modules, names = set(sys.modules), set(vars(gqa_lib))
     yield lambda **rows: [
         monkeypatch.setitem(MOVED, f"gqa_lib.{old}", f"gqa_lib.{new}") for old, new in rows.items()
@@ -29,12 +28,12 @@ def rows(monkeypatch):
 
 
 def ran(code, *command):
-    """Run code in a fresh process of a command, Python unless given."""
+    """Run code in a new process, with Python unless another command is given."""
     command = command or (sys.executable, "-c")
     return subprocess.run([*command, code], capture_output=True, text=True, cwd="/")
 
 
-def test_a_module_that_moved_is_the_one_that_there_is_now(rows):
+def test_an_old_module_name_gives_the_present_module(rows):
     rows(sizes="configs")
     with pytest.warns(PendingDeprecationWarning, match=r"gqa_lib\.sizes is now gqa_lib\.configs"):
         from gqa_lib.sizes import load_model
@@ -45,13 +44,13 @@ def test_a_module_that_moved_is_the_one_that_there_is_now(rows):
     assert configs.__name__ == configs.__spec__.name == "gqa_lib.configs"
 
 
-def test_a_module_that_moved_is_found_on_the_package_too(rows):
+def test_an_old_module_is_an_attribute_of_the_package(rows):
     rows(sizes="configs")
     with warnings.catch_warnings(action="ignore"):
         assert gqa_lib.sizes is gqa_lib.configs
 
 
-def test_what_is_below_a_package_that_moved_moves_with_it(rows):
+def test_the_modules_of_a_package_move_with_it(rows):
     rows(studies="learn")
     assert present_name("gqa_lib.studies.watch.answers") == "gqa_lib.learn.watch.answers"
     assert present_name("gqa_lib.studies_not") == "gqa_lib.studies_not"
@@ -69,7 +68,7 @@ WITH_A_NAME = (
 )
 
 
-def test_a_name_that_moved_is_found_in_its_old_module():
+def test_a_name_that_moved_is_still_in_its_old_module():
     done = ran(
         WITH_A_NAME + "import inspect, warnings\n"
         "with warnings.catch_warnings(record=True) as told:\n"
@@ -78,7 +77,7 @@ def test_a_name_that_moved_is_found_in_its_old_module():
         "from gqa_lib import configs, cost, learn\n"
         "assert read_model is configs.read_model is cost.kv_cache_bytes\n"
         "assert learn.place.__module__ == 'gqa_lib.course.places'\n"
-        "assert learn.show_map.__module__ == 'gqa_lib.learn.guide.map'  # by a lookup of its own\n"
+        "assert learn.show_map.__module__ == 'gqa_lib.learn.guide.map'  # the module's own lookup\n"
         "assert 'def load_model' in inspect.getsource(configs)\n"
         "print(told[0].category.__name__, told[0].filename, told[0].message)\n"
         "for module in configs, learn:\n"
@@ -97,7 +96,7 @@ def test_a_name_that_moved_is_found_in_its_old_module():
 
 
 @pytest.mark.parametrize("command", [["-c"], ["-m", "IPython", "--colors=NoColor", "-c"]])
-def test_a_learner_who_imports_by_an_old_name_reads_no_warning(command, tmp_path, monkeypatch):
+def test_a_learner_sees_no_warning_about_an_old_name(command, tmp_path, monkeypatch):
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     code = WITH_A_NAME + (
         "gqa_lib.moved.MOVED['gqa_lib.sizes'] = 'gqa_lib.configs'\n"
@@ -109,12 +108,7 @@ def test_a_learner_who_imports_by_an_old_name_reads_no_warning(command, tmp_path
     assert (done.stdout.strip(), done.stderr) == ("done", "")
 
 
-def test_there_is_one_finder_however_often_it_is_asked_for(rows):
-    importlib.import_module("gqa_lib.moved")
-    assert sum(isinstance(finder, moved.Finder) for finder in sys.meta_path) == 1
-
-
-def test_a_row_that_leads_nowhere_names_the_new_place(rows):
+def test_an_error_in_a_row_names_the_new_place(rows):
     rows(sizes="nowhere")
     with (
         warnings.catch_warnings(action="ignore"),
@@ -123,7 +117,7 @@ def test_a_row_that_leads_nowhere_names_the_new_place(rows):
         importlib.import_module("gqa_lib.sizes")
 
 
-def test_every_row_leads_to_what_is_there_and_hides_nothing():
+def test_every_row_resolves_and_hides_no_module():
     root = places.package_root().parent
     for old, new in MOVED.items():
         module, _, name = old.partition(":")
@@ -167,7 +161,7 @@ def test_an_old_name_reaches_nothing_that_the_sandbox_hides():
     assert done.stdout.splitlines() == [*[hidden] * 5, "imported"], done.stderr
 
 
-def test_an_old_name_is_refused_as_the_new_one_is_where_the_library_is_there():
+def test_an_old_name_is_refused_like_the_new_one():
     before = (
         "import gqa_lib.attention\n"
         "import gqa_lib.answers\n"
@@ -180,7 +174,7 @@ def test_an_old_name_is_refused_as_the_new_one_is_where_the_library_is_there():
     assert done.stdout.splitlines() == [*["LibraryAnswer None"] * 5, "imported"], done.stderr
 
 
-def test_an_old_name_in_an_answer_is_judged_as_the_new_one(rows):
+def test_an_answer_that_uses_an_old_name_is_judged_by_the_new_one(rows):
     rows(answers="attention", machine="hardware")
 
     def borrows(q, k, v):

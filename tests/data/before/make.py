@@ -9,23 +9,24 @@ import time
 from pathlib import Path
 
 import nbformat
+from grading.nb.cells import QUIZ, grade_id, read_notebook
 
 from gqa_lib.cli import main
+from gqa_lib.course.manifest import find_lesson, lessons
+from gqa_lib.course.places import course_root
 from gqa_lib.learn import hint
-from gqa_lib.learn.manifest import find_lesson, lessons
-from gqa_lib.learn.places import course_root
+from gqa_lib.learn.guide.work import put_lessons
 from gqa_lib.learn.quiz import saved
 from gqa_lib.learn.quiz.questions import questions_of
-from gqa_lib.learn.work import put_lessons
-from grading.catalogue import filled, first_right, picked
-from grading.cells import known_cells, new_namespace, run_cell
+from grading.authoring.catalogue import filled, first_right, picked
+from grading.authoring.run import known_cells, new_namespace, run_cell
+from grading.authoring.source import lesson_notebook
 from grading.classroom.gradebook import open_gradebook
-from grading.collect import SafeCollect, arrival
-from grading.demo import HALF_WAY
-from grading.desk import arrange
+from grading.intake.collect import SafeCollect, arrival
+from grading.learner.demo import HALF_WAY
+from grading.learner.desk import arrange
+from grading.learner.submit import work_notebook
 from grading.quiz import right_answers
-from grading.source import QUIZ, grade_id, lesson_notebook, read_notebook
-from grading.submit import work_notebook
 
 HERE, PLACE = Path(__file__).parent, Path("/tmp/before")
 _REAL = pwd.getpwuid
