@@ -81,7 +81,7 @@ def triton_variants(q, num_kv_heads: int, context: int, tiles=()) -> dict[str, C
     """
     from gqa_lib.kernels import triton_decode as ours
 
-    made = {"triton_paged": _paged(q.shape[0], num_kv_heads, context, q.device)}
+    made: dict[str, Callable] = {"triton_paged": _Paged(q, num_kv_heads, context)}
     finer = _unbounded_splits(q, num_kv_heads, context)
     if finer:
         made["triton_unbounded"] = lambda q, k, v: ours.triton_decode(q, k, v, num_splits=finer)
@@ -135,7 +135,7 @@ def _room_to_expand(q, k):
 
 
 def _flex(causal, shared):
-    compiled = []
+    compiled: list = []
 
     def run(q, k, v):
         if not compiled:  # what goes wrong here belongs to this arm
@@ -157,17 +157,21 @@ def _sees(b, h, query, key):
     return query >= key
 
 
-def _paged(batch_size, num_kv_heads, context, device):
-    pages = context // PAGE_SIZE
-    order = torch.randperm(batch_size * pages, device=device).to(torch.int32)
-    table = order.view(batch_size, pages)
+class _Paged:
+    """The Triton kernel on the same memory, read as pages in a shuffled order.
 
-    def run(q, k, v):
-        k, v = (t.view(-1, num_kv_heads, PAGE_SIZE, t.shape[3]) for t in (k, v))
-        return decode_attention(q, k, v, None, table, backend="triton")
+    Attributes:
+        table: the page at each place of each sequence, (B, pages), int32.
+    """
 
-    run.table = table
-    return run
+    def __init__(self, q: torch.Tensor, num_kv_heads: int, context: int):
+        B, pages = q.shape[0], context // PAGE_SIZE
+        order = torch.randperm(B * pages, device=q.device).to(torch.int32)
+        self.table, self._num_kv_heads = order.view(B, pages), num_kv_heads
+
+    def __call__(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        k, v = (t.view(-1, self._num_kv_heads, PAGE_SIZE, t.shape[3]) for t in (k, v))
+        return decode_attention(q, k, v, None, self.table, backend="triton")
 
 
 def _unbounded_splits(q, num_kv_heads, context):

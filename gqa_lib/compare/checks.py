@@ -67,11 +67,12 @@ def _error(dtype, D, R, paged, lengths, device):
     for b, length in enumerate(lengths):
         k[b, :, length:], v[b, :, length:] = torch.nan, torch.nan
     counts = torch.tensor(lengths, device=device)
-    caches, table = (k, v), None
+    k_cache, v_cache, table = k, v, None
     if paged:
         order = torch.randperm(B * S // PAGE_SIZE, device=device)
-        caches, table = [_shuffled(t, order) for t in (k, v)], order.argsort().view(B, -1)
-    out = decode_attention(q, *caches, counts, table, backend="triton")
+        k_cache, v_cache = (_shuffled(t, order) for t in (k, v))
+        table = order.argsort().view(B, -1)
+    out = decode_attention(q, k_cache, v_cache, counts, table, backend="triton")
     if out[[b for b, length in enumerate(lengths) if length == 0]].any():
         return float("inf")
     return max(

@@ -37,6 +37,7 @@ def points(rows: list[dict], bandwidth: float | None = None) -> list[dict]:
         `high` of its 95 % interval: above 1 the library is faster. `paged` is the paged Triton
         kernel over the contiguous one.
     """
+    kept: dict[str, defaultdict[tuple, list[dict]]]
     kept = {kind: defaultdict(list) for kind in ("sample", "arm", "read")}
     for row in rows:
         if "p_context" in row and row["kind"] in kept:
@@ -71,7 +72,7 @@ def _point(key, samples, arms, bandwidth):
     ideal = attention_bytes(B, num_heads, Hkv, D, T, S, getattr(torch, dtype).itemsize) / bandwidth
     found = dict(zip(_SHAPE, key, strict=False)) | {"num_heads": num_heads, "dtype": dtype}
     found |= {"bandwidth_bytes_per_s": bandwidth, "ideal_s": ideal, "time_s": time_s}
-    found |= {"own": own, "timing": summary.get(own), "best_peer": best}
+    found |= {"own": own, "timing": summary[own] if own else None, "best_peer": best}
     found["noisy"] = any(summary[arm]["noisy"] for arm in (own, best) if arm)
     found["share"] = ideal / time_s[own] if own else None
     found |= _over_peer(samples, own, best)
@@ -169,13 +170,13 @@ def _kv_heads(count):
 
 def not_timed(rows: list[dict]) -> list[str]:
     """Return the arms that were not timed, each with the reason and at how many points."""
-    reasons = defaultdict(list)
+    reasons: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
     for row in rows:
         if row["kind"] == "arm" and row["status"] != "timed":
             why = row["reason"].splitlines()[0][:100]
-            reasons[row["arm"], why].append(row.get("times_the_fastest"))
+            reasons[row["arm"], why].append(row.get("times_the_fastest") or 0.0)
     lines = []
     for (arm, why), times in reasons.items():
-        worst = f", {max(times):.0f} at worst" if times[0] else ""
+        worst = f", {max(times):.0f} at worst" if max(times) else ""
         lines.append(f"not timed at {len(times)} points: {arm}: {why}{worst}")
     return lines

@@ -8,8 +8,8 @@ from gqa_lib.learn.quiz.sitting import Sitting
 
 from .limits import Limits
 from .outputs import credit_output, error_output, text_output
-from .pool import Room
-from .process import Ended
+from .pool import JudgeProcess, Room
+from .process import Ended, StudentProcess
 
 TRUSTED, ANSWER, TEST = "trusted", "answer", "test"
 
@@ -51,7 +51,7 @@ class _Grading:
         self.deadline = time.monotonic() + limits.notebook_s
         self.trusted: list[str] = []
         self.sources: list[str] = []  # of the cells that student and judge have run
-        self.student = self.judge = None
+        self.seat: tuple[StudentProcess, JudgeProcess] | None = None
         self.trouble = ""  # what stopped the last answer's cell
 
     def run(self, cell: Cell) -> list[dict]:
@@ -59,23 +59,25 @@ class _Grading:
         if self._time() <= 0:
             return [self._stopped("")]
         try:
-            self._seat()
+            student, judge = self._seat()
         except Ended as ended:
             self.close()
             return [self._stopped(str(ended))]
-        return self._test(cell) if cell.kind == TEST else self._run_cell(cell)
+        if cell.kind == TEST:
+            return self._test(cell, student, judge)
+        return self._run_cell(cell, student, judge)
 
     def close(self) -> None:
         """End the processes of this notebook."""
-        if self.judge is not None:
-            self.judge.close()
-        if self.student is not None:
-            self.student.close()
-        self.student = self.judge = None
+        if self.seat is not None:
+            student, judge = self.seat
+            judge.close()
+            student.close()
+        self.seat = None
 
-    def _run_cell(self, cell: Cell) -> list[dict]:
+    def _run_cell(self, cell: Cell, student: StudentProcess, judge: JudgeProcess) -> list[dict]:
         try:
-            outputs = self.student.run_cell(cell.source, self._time())
+            outputs = student.run_cell(cell.source, self._time())
         except Ended as ended:
             outputs = [self._stopped(str(ended))]
         else:
@@ -86,22 +88,22 @@ class _Grading:
         if cell.kind == TRUSTED:
             self.trusted.append(cell.source)
             try:
-                self._tell_judge(cell.source)
+                self._tell(judge, cell.source)
             except Ended:
                 self.close()  # the next cell's judge is told again
         return outputs
 
-    def _test(self, cell: Cell) -> list[dict]:
+    def _test(self, cell: Cell, student: StudentProcess, judge: JudgeProcess) -> list[dict]:
         time_s = self._time()
         try:
-            self.student.serve()
-            told = self.judge.ask({"test": cell.source, "time_s": time_s}, time_s + 2)
+            student.serve()
+            told = judge.ask({"test": cell.source, "time_s": time_s}, time_s + 2)
         except Ended as ended:
-            self.student.stop(str(ended))
-            return [self._stopped(self.student.stopped)]
+            student.stop(str(ended))
+            return [self._stopped(student.stopped)]
         if told["stopped"]:
-            self.student.stop(told["stopped"])
-            return [self._stopped(self.student.stopped)]
+            student.stop(told["stopped"])
+            return [self._stopped(student.stopped)]
         outputs = [text_output(text) for text in (told["printed"], told["out"]) if text]
         if told["error"]:
             name, text = told["error"]
@@ -115,20 +117,26 @@ class _Grading:
             outputs.append(credit_output(credit, told.get("about")))
         return outputs
 
-    def _seat(self) -> None:
-        """Have a student's process and a judge that have run what was run before."""
-        if self.student is not None and not self.student.stopped:
-            return
+    def _seat(self) -> tuple[StudentProcess, JudgeProcess]:
+        """Return a student's process and a judge that have run what was run before."""
+        if self.seat is not None and not self.seat[0].stopped:
+            return self.seat
         self.close()
-        self.student = self.room.student(self.limits)
-        self.judge = self.room.judge(self.student, self.sitting)
+        student = self.room.student(self.limits)
+        try:
+            judge = self.room.judge(student, self.sitting)
+        except BaseException:
+            student.close()
+            raise
+        self.seat = student, judge
         for source in self.trusted:
-            self._tell_judge(source)
+            self._tell(judge, source)
         for source in self.sources:
-            self.student.run_cell(source, max(0.1, self._time()))
+            student.run_cell(source, max(0.1, self._time()))
+        return self.seat
 
-    def _tell_judge(self, source: str) -> None:
-        told = self.judge.ask({"trusted": source}, self.limits.cell_s)
+    def _tell(self, judge: JudgeProcess, source: str) -> None:
+        told = judge.ask({"trusted": source}, self.limits.cell_s)
         if told["error"]:
             name, text = told["error"]
             raise RuntimeError(f"a locked cell of the lesson stops with {name}: {text}")

@@ -16,8 +16,10 @@ def checked_outputs(told, room: int) -> tuple[list[dict], int]:
         told: what it says.
         room: how many characters are kept.
     """
-    told, kept, taken = told if type(told) is list else [], [], 0
-    for output in filter(None, map(_checked, told[:MAX_OUTPUTS])):
+    kept: list[dict] = []
+    taken = 0
+    outputs = told[:MAX_OUTPUTS] if type(told) is list else []
+    for output in filter(None, map(_checked, outputs)):
         size = len(str(output))
         if size > room - taken and output["output_type"] == "stream":
             output["text"] = f"{output['text'][: max(0, room - taken)]}\n{CUT}\n"

@@ -22,7 +22,7 @@ def exception_of(told) -> Exception:
         error = _kind(kinds)(str(text)[:2000])
     except (TypeError, ValueError, KeyError):
         return StudentError("it stopped with something that is no error")
-    error.where_elsewhere = str(where)[:300]
+    vars(error)["where_elsewhere"] = str(where)[:300]
     return error
 
 

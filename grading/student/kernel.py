@@ -21,4 +21,6 @@ def begin(descriptor: int) -> None:
 
 def serve() -> None:
     """Answer the judge until it says `rest`."""
+    if _server is None:
+        raise RuntimeError("the kernel has no line to the judge: begin() comes before serve()")
     _server.serve()

@@ -10,7 +10,7 @@ import math
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 import numpy as np
@@ -48,11 +48,12 @@ class Channel:
         self.deadline = time.monotonic() + time_s
         return self
 
-    def send(self, message: dict, blobs: list = ()) -> None:
+    def send(self, message: dict, blobs: Sequence = ()) -> None:
         """Send one message."""
         views = [memoryview(blob).cast("B") for blob in blobs]
         head = json.dumps(message | {"blobs": [view.nbytes for view in views]}).encode()
-        for part in (struct.pack(">I", len(head)) + head, *views):
+        parts: list[bytes | memoryview] = [struct.pack(">I", len(head)) + head, *views]
+        for part in parts:
             self._wait_no_longer()
             self.sock.sendall(part)
 
@@ -232,7 +233,7 @@ def _unpack_tensor(packed: dict, blobs: list[bytearray], exact: bool) -> torch.T
         return torch.empty(shape, dtype=dtype, device="meta")
     if not math.prod(shape):
         return torch.empty(shape, dtype=dtype)
-    blob, blobs[packed["blob"]] = blobs[packed["blob"]], b""
+    blob, blobs[packed["blob"]] = blobs[packed["blob"]], bytearray()
     strides = packed.get("strides") if exact else None
     if strides is None:
         elements = math.prod(shape)

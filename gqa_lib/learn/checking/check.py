@@ -104,9 +104,11 @@ def run(exercise: Exercise, yours, arguments: tuple):
 
 def not_yet(exercise: Exercise, *lines: str) -> NotYet:
     """Return the exception whose text a learner reads."""
-    indent = {"initial_indent": "  ", "subsequent_indent": "  "}
+    wrap = textwrap.TextWrapper(
+        92, initial_indent="  ", subsequent_indent="  ", break_long_words=False
+    )
     told = [*filter(None, lines), f"Stuck? hint({exercise.name!r})"]
-    wrapped = [textwrap.fill(line, 92, break_long_words=False, **indent) for line in told]
+    wrapped = [wrap.fill(line) for line in told]
     return NotYet("\n".join([f"{exercise.name}: not yet.", *wrapped]))
 
 
@@ -221,7 +223,7 @@ def _explained(exercise: Exercise, yours, differs: _Differs, seed: int) -> NotYe
                 fits[mistake] -= not same(got, expected)
             else:
                 fits[mistake] += 1 if same(got, wrong) else -len(exercise.cases)
-    best = max(fits, key=fits.get, default=None)
+    best = max(fits, key=fits.__getitem__, default=None)
     named = f"That is what you get when {best.says}" if best and fits[best] > 0 else ""
     return not_yet(exercise, differs.found, named, differs.called)
 

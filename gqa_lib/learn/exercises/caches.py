@@ -13,7 +13,9 @@ from .exercise import Complaint
 
 def expected_of_cache(k, v, max_seq_len, steps) -> dict:
     """Return what `observe_cache` sees of a right cache, from a plain list of token numbers."""
-    seen, held, before = {"Length of a new cache": 0}, [], None
+    seen: dict[str, object] = {"Length of a new cache": 0}
+    held: list[int] = []
+    before = None
     for told, step, first in _walk(steps):
         if step == "reset":
             held, before = [], None

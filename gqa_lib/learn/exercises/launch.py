@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from importlib.util import find_spec
+from typing import Protocol
 
 import torch
 
@@ -47,7 +48,11 @@ def launch(yours, grid: tuple[int, ...], arguments: list, **constants) -> tuple[
     return [_moved(one, home) for one in given], watch.seen(None)
 
 
-def _kernel(yours) -> Callable:
+class _Kernel(Protocol):
+    def __getitem__(self, grid: tuple[int, ...]) -> Callable: ...
+
+
+def _kernel(yours) -> _Kernel:
     if not hasattr(yours, "__getitem__"):
         raise Complaint(NO_KERNEL)
     return yours

@@ -303,7 +303,7 @@ DECODE_STEP_TIME = Exercise(
         ),
         Mistake(
             "the weights are left out: a step reads them all.",
-            lambda *a: _step_time(*a[:5], 0.0),
+            lambda config, hardware, B, T, b, weights: _step_time(config, hardware, B, T, b, 0.0),
         ),
         Mistake(
             "the cache is left out: each sequence's is read in every step.",

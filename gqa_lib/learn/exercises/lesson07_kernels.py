@@ -162,7 +162,8 @@ def _changed(change):
     """Return decoding with q, k and v changed beforehand."""
 
     def wrong(q, k, v, room, token_major, KEYS, parts):
-        return _decode(*change(q, k, v), room, token_major, KEYS, parts)
+        q, k, v = change(q, k, v)
+        return _decode(q, k, v, room, token_major, KEYS, parts)
 
     return wrong
 

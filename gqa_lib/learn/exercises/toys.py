@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,7 +46,7 @@ def drawn(generator, windows=False, shared=False, latent=False) -> dict:
         return int(torch.randint(low, high + 1, (1,), generator=generator))
 
     L, Hkv, R = between(3, 9), between(2, 6), between(2, 6)
-    sizes = {"L": L, "Hq": Hkv * R, "Hkv": Hkv, "D": 2 * between(2, 12) + 1}
+    sizes: dict[str, Any] = {"L": L, "Hq": Hkv * R, "Hkv": Hkv, "D": 2 * between(2, 12) + 1}
     sizes["d_model"] = Hkv * R * (sizes["D"] + between(1, 9)) + between(0, 3)
     if windows:
         choices = [None if between(0, 2) == 0 else between(2, 12) for _ in range(L)]
@@ -84,7 +85,7 @@ def window_of(config, layer):
 
 
 def cached_elements(config: ModelConfig) -> int:
-    if config.kv_lora_rank is not None:
+    if config.kv_lora_rank is not None and config.rope_head_dim is not None:
         return config.kv_lora_rank + config.rope_head_dim
     return 2 * config.num_kv_heads * config.head_dim
 

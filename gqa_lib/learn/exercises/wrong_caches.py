@@ -1,5 +1,7 @@
 """The likely mistakes in a KV cache, as caches, each with its sentence for the learner."""
 
+import torch
+
 from gqa_lib.cache import KVCache
 
 
@@ -74,7 +76,7 @@ class _AdvancesFirst(_Zeroed):
 
 
 class _OneMemory(_Zeroed):
-    memory = None
+    memory: tuple[torch.Tensor, ...] = ()
 
     def __init__(self, *sizes):
         super().__init__(*sizes)

@@ -5,6 +5,7 @@ behind an `Elsewhere`, and is watched there, call by call. What is reported from
 forged and therefore only ever costs points: what is right is decided by comparing values.
 """
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 
@@ -71,8 +72,11 @@ class Watch(AbstractContextManager):
 
     def __enter__(self):
         self._before = settings() if self._settings else {}
-        for mode in filter(None, (self._devices, self._copies, self._made, self._kernels)):
-            self._stack.enter_context(mode)
+        modes: tuple[AbstractContextManager | None, ...]
+        modes = (self._devices, self._copies, self._made, self._kernels)
+        for mode in modes:
+            if mode is not None:
+                self._stack.enter_context(mode)
         return self
 
     def __exit__(self, *exception):
@@ -142,11 +146,12 @@ def inplace(yours):
     Elsewhere arguments go by value and stay as they are here; a test of an in-place update asks for
     the change with this, call by call, and takes what it compares with from copies made before.
     """
-    if not isinstance(yours, Elsewhere):
-        return yours
+    return _inplace(yours, yours._gqa_watch) if isinstance(yours, Elsewhere) else yours
 
+
+def _inplace(yours, watch: Callable[..., AbstractContextManager]) -> Callable:
     def call(*arguments, **keywords):
-        with yours._gqa_watch(arguments=True):
+        with watch(arguments=True):
             return yours(*arguments, **keywords)
 
     return call
