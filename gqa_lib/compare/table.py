@@ -14,7 +14,11 @@ _SHAPE = ("batch_size", "context", "num_kv_heads", "head_dim", "num_queries")
 
 
 def copy_bandwidth(rows: list[dict]) -> float:
-    """Return bytes/s of the run's own copies, read and written bytes together; their median."""
+    """Return bytes/s of the run's own copies, read and written bytes together; their median.
+
+    Args:
+        rows: as from `time_copy`; others are passed over.
+    """
     samples = [row for row in rows if row["kind"] == "sample" and row["arm"] == "copy"]
     return samples[0]["bytes"] / summarise(samples)["copy"]["median"]
 
@@ -57,7 +61,11 @@ def _rounds(key):
 
 
 def read_bandwidth(reads: list[dict]) -> float:
-    """Return bytes/s of the fastest kind of pass that only reads, by medians."""
+    """Return bytes/s of the fastest kind of pass that only reads, by medians.
+
+    Args:
+        reads: rows of kind "read", as from `time_points`.
+    """
     summary, nbytes = summarise(reads), {row["arm"]: row["bytes"] for row in reads}
     return max(nbytes[arm] / timing["median"] for arm, timing in summary.items())
 
@@ -130,7 +138,14 @@ def _number(value, form):
 
 
 def gains(found: list[dict]) -> list[str]:
-    """Return how much faster fewer KV heads are than the most, all else being equal."""
+    """Return how much faster fewer KV heads are than the most, all else being equal.
+
+    Args:
+        found: as from `points`.
+
+    Returns:
+        A line for each point with fewer KV heads than another of its kind.
+    """
     same = ("batch_size", "context", "head_dim", "dtype", "num_heads")
     own = {
         (tuple(p[name] for name in same), p["num_kv_heads"]): p["time_s"][p["own"]]
@@ -169,7 +184,14 @@ def _kv_heads(count):
 
 
 def not_timed(rows: list[dict]) -> list[str]:
-    """Return the arms that were not timed, each with the reason and at how many points."""
+    """Return the arms that were not timed, each with the reason and at how many points.
+
+    Args:
+        rows: of kind "arm", as from `time_points`; others are passed over.
+
+    Returns:
+        A line for each arm and reason.
+    """
     reasons: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
     for row in rows:
         if row["kind"] == "arm" and row["status"] != "timed":

@@ -59,7 +59,7 @@ class SandboxProvisioner(LocalProvisioner):
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Start the kernel and return how to reach it from here."""
-        info: dict[str, Any] = {**self.connection_info}
+        info = self.connection_info.copy()
         told = {k: v.decode() if isinstance(v, bytes) else v for k, v in info.items()}
         connection, told_pid = _pipe_with(json.dumps(told).encode()), os.pipe()
         filters = _pipe_with(program(loopback=True))

@@ -109,6 +109,7 @@ def pack(value, blobs: list, refer: Callable | None = None, exact: bool = False,
         blobs: the message's byte strings.
         refer: returns what stands for anything else.
         exact: keep the strides of tensors, for code that depends on them.
+        depth: lists around the value.
 
     Raises:
         TypeError: it is something else and there is no `refer`.
@@ -182,6 +183,7 @@ def unpack(
         blobs: the message's byte strings; each is used once.
         resolve: returns what a reference stands for.
         exact: take the strides of tensors, from who is trusted: they make much of few bytes.
+        depth: lists around the value.
 
     Raises:
         Garbled: it stands for nothing.
@@ -197,7 +199,7 @@ def unpack(
     if type(packed) is not dict or not packed:
         raise Garbled("a value of no known kind")
 
-    def inner(values):
+    def inner(values) -> list:
         if type(values) is not list or len(values) > MAX_ITEMS:
             raise Garbled(f"no list, or one of more than {MAX_ITEMS} items")
         return [unpack(one, blobs, resolve, exact, depth + 1) for one in values]
@@ -205,24 +207,31 @@ def unpack(
     try:
         if "tensor" in packed:
             return _unpack_tensor(packed, blobs, exact)
-        for kind, made in (("list", list), ("tuple", tuple)):
-            if kind in packed:
-                return made(inner(packed[kind]))
-        if "slice" in packed:
-            return slice(*inner(packed["slice"]))
-        if "dict" in packed:
-            return dict(inner(pair) for pair in packed["dict"][:MAX_ITEMS])
-        if "dtype" in packed:
-            return DTYPES[packed["dtype"]]
-        if "device" in packed:
-            return torch.device(packed["device"])
-        if "number" in packed and type(packed["number"]) in (int, float):
-            return _NUMBERS[packed["kind"]](packed["number"])
-        return resolve(packed)
+        return _unpack_object(packed, inner, resolve)
     except Garbled:
         raise
     except (ValueError, KeyError, TypeError, IndexError, RuntimeError, OverflowError) as error:
         raise Garbled(f"a value that is none ({type(error).__name__})") from None
+
+
+def _unpack_object(
+    packed: dict, inner: Callable[[object], list], resolve: Callable[[dict], object]
+):
+    """Return what a JSON object other than a tensor's stands for; `inner` unpacks a list."""
+    for kind, made in (("list", list), ("tuple", tuple)):
+        if kind in packed:
+            return made(inner(packed[kind]))
+    if "slice" in packed:
+        return slice(*inner(packed["slice"]))
+    if "dict" in packed:
+        return dict(inner(pair) for pair in packed["dict"][:MAX_ITEMS])
+    if "dtype" in packed:
+        return DTYPES[packed["dtype"]]
+    if "device" in packed:
+        return torch.device(packed["device"])
+    if "number" in packed and type(packed["number"]) in (int, float):
+        return _NUMBERS[packed["kind"]](packed["number"])
+    return resolve(packed)
 
 
 def _unpack_tensor(packed: dict, blobs: list[bytearray], exact: bool) -> torch.Tensor:

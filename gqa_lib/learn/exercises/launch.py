@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
@@ -18,7 +18,7 @@ NO_TRITON = (
 NO_KERNEL = "it cannot be launched as a kernel: keep the line @triton.jit above its def."
 
 
-def launch(yours, grid: tuple[int, ...], arguments: list, **constants) -> tuple[list, Seen]:
+def launch(yours: Any, grid: tuple[int, ...], arguments: list, **constants) -> tuple[list, Seen]:
     """Launch a kernel and return its arguments as it left them, and what was seen of it.
 
     Args:

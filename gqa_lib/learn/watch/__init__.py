@@ -5,9 +5,10 @@ behind an `Elsewhere`, and is watched there, call by call. What is reported from
 forged and therefore only ever costs points: what is right is decided by comparing values.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
@@ -59,7 +60,14 @@ class Watch(AbstractContextManager):
     """
 
     def __init__(
-        self, *, settings=False, devices=False, copies=None, made=False, kernels=False, given=()
+        self,
+        *,
+        settings: bool = False,
+        devices: bool = False,
+        copies: tuple[int, int] | None = None,
+        made: bool = False,
+        kernels: bool = False,
+        given: Iterable = (),
     ):
         self._settings, self._stack = settings, ExitStack()
         self._before: dict = {}
@@ -83,7 +91,7 @@ class Watch(AbstractContextManager):
         self._stack.close()
         self._changed = restore(self._before) if self._settings else []
 
-    def seen(self, result) -> Seen:
+    def seen(self, result: Any) -> Seen:
         """Return what was seen of the call that gave `result`."""
         seen = Seen(settings=self._changed)
         if self._devices:
@@ -108,7 +116,9 @@ class Elsewhere:
         raise NotImplementedError
 
 
-def watching(yours, *, given=(), arguments: bool = False, **what) -> AbstractContextManager:
+def watching(
+    yours: Any, *, given: Iterable = (), arguments: bool = False, **what
+) -> AbstractContextManager:
     """Return a context in which calls to learner's code are watched; ask it for `seen(result)`.
 
     Args:
@@ -123,7 +133,7 @@ def watching(yours, *, given=(), arguments: bool = False, **what) -> AbstractCon
     return Watch(given=given, **what)
 
 
-def answer_used(yours) -> str:
+def answer_used(yours: Any) -> str:
     """Return the part of the library, holding the answer, that learner's code uses, or ""."""
     return yours._gqa_answer if isinstance(yours, Elsewhere) else library_answer(yours)
 
@@ -140,7 +150,7 @@ def as_it_is_now(tensor: torch.Tensor) -> torch.Tensor:
     return there.read() if there else tensor
 
 
-def inplace(yours):
+def inplace(yours: Any) -> Any:
     """Return learner's code such that a test sees what it does to its arguments.
 
     Elsewhere arguments go by value and stay as they are here; a test of an in-place update asks for

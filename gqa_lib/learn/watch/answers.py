@@ -2,11 +2,12 @@
 
 import dis
 from types import CodeType, FunctionType
+from typing import Any
 
 from gqa_lib.course.answers import holds_answers
 
 
-def library_answer(yours) -> str:
+def library_answer(yours: Any) -> str:
     """Return the part of the library that a function or class is or calls, or "".
 
     Follows the functions and classes of the same notebook that it calls.
