@@ -66,6 +66,9 @@ def solved(lesson: Lesson) -> tuple[dict, dict[str, str], list[str]]:
     """Return a solved lesson: its namespace, its graded cells' sources, its exercises.
 
     The quiz is not among these: `quiz.cases` has its own.
+
+    Raises:
+        ValueError: a cell of the solution stops.
     """
     cells, namespace = known_cells(read_source(source_of(lesson))), new_namespace()
     for cell in cells:
@@ -77,7 +80,11 @@ def solved(lesson: Lesson) -> tuple[dict, dict[str, str], list[str]]:
 
 
 def judge(lesson: Lesson) -> Iterator[Verdict]:
-    """Yield the verdict on each answer of a lesson's catalogue, in its order."""
+    """Yield the verdict on each answer of a lesson's catalogue, in its order.
+
+    Raises:
+        ValueError: a cell of the solution stops, or an answer is to no exercise of the lesson.
+    """
     with as_grader(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an answer may well earn some
         namespace, checks, exercises = solved(lesson)

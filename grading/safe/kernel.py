@@ -184,7 +184,11 @@ class KernelStudent(StudentProcess):
         self.end("time limit")
 
     def serve(self) -> None:
-        """Let the kernel answer the judge until the judge says it may rest."""
+        """Let the kernel answer the judge until the judge says it may rest.
+
+        Raises:
+            Ended: the kernel was stopped.
+        """
         if self.stopped:
             raise Ended(self.stopped)
         self._quietly("__import__('grading.student.kernel').student.kernel.serve()")

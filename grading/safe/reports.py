@@ -38,7 +38,11 @@ def _kind(names: list[str]) -> type[Exception]:
 
 
 def seen_of(told) -> Seen:
-    """Return what the student's process reports of a call; it may well be forged."""
+    """Return what the student's process reports of a call; it may well be forged.
+
+    Raises:
+        StudentError: it is unreadable.
+    """
     try:
         return Seen(
             settings=[str(name)[:80] for name in told["settings"][:5]],

@@ -51,7 +51,11 @@ class Server:
             self._answer(request, blobs)
 
     def of_judge(self, number: int, name: str, arguments: tuple | None = None, keywords=None):
-        """Return an attribute of an object of the judge's, or what calling it gives."""
+        """Return an attribute of an object of the judge's, or what calling it gives.
+
+        Raises:
+            Exception: what it raised there; RuntimeError where Python has no class of that name.
+        """
         blobs: list = []
         asked: dict[str, Any] = {"judge": number, "name": name}
         if arguments is not None:
