@@ -21,6 +21,9 @@ class Hardware:
         bandwidth_bytes_per_s: main memory, reading.
         memory_bytes: size of that memory.
         provenance: measured or read, where and how.
+
+    Raises:
+        ValueError: a ceiling or size that is not above 0.
     """
 
     name: str
@@ -77,6 +80,12 @@ DATASHEET = {
 
 def datasheet(name: str) -> Hardware:
     """Data-sheet figures of a GPU by name; upper and lower case do not matter.
+
+    Args:
+        name: a key of DATASHEET, such as "H100 SXM".
+
+    Returns:
+        Its Hardware; the provenance says where the figures were read.
 
     Raises:
         ValueError: no such entry; the message names the closest ones.

@@ -20,6 +20,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from nbformat import from_dict
 from nbformat.v4 import new_code_cell
@@ -75,7 +76,8 @@ class Attack:
     def limits(self) -> Limits:
         """The limits it is graded with."""
         own = {name: float(self.keys[name]) for name in {"cell_s", "notebook_s"} & self.keys.keys()}
-        return Limits(**SMALL | own)
+        limits: dict[str, Any] = SMALL | own
+        return Limits(**limits)
 
     def points(self) -> float:
         """Return what it is to earn."""

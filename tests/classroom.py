@@ -51,7 +51,7 @@ class RunHere(NbGraderPreprocessor):
     """Runs a notebook's cells in this process: these tests are not about how they are run."""
 
     def preprocess(self, nb, resources):
-        namespace = {}
+        namespace: dict = {}
         for cell in nb.cells:
             runs = cell.cell_type == "code" and "tags" not in cell.metadata
             if runs and (error := run_cell(cell.source, "cell", namespace)):
@@ -59,6 +59,15 @@ class RunHere(NbGraderPreprocessor):
                 trace = ["\x1b[31mTraceback\x1b[0m", *cell.source.split("\n"), error]
                 cell.outputs = [new_output("error", ename=name, evalue=says, traceback=trace)]
         return nb, resources
+
+
+class _Kept(logging.Handler):
+    def __init__(self, lines: list[str]):
+        super().__init__()
+        self.lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
 
 
 class Classroom:
@@ -71,9 +80,7 @@ class Classroom:
         self.log = logging.getLogger(f"classroom-{root}")
         self.log.propagate = False
         self.lines: list[str] = []
-        handler = logging.Handler()
-        handler.emit = lambda record: self.lines.append(record.getMessage())
-        self.log.addHandler(handler)
+        self.log.addHandler(_Kept(self.lines))
         self.config = nbgrader_config(root)
         self.config.CourseDirectory.source_directory = str(root / "source")
         self.config.Exchange.root = str(root / "exchange")

@@ -3,6 +3,7 @@
 import os
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from typing import Any
 from unittest import mock
 
 import torch
@@ -81,7 +82,7 @@ def run_case(
     for b, count in enumerate(counts):
         k[b, :, count:], v[b, :, count:] = torch.nan, torch.nan
     apart = None if lengths is None else torch.tensor(lengths, device=device).repeat_interleave(2)
-    on_device = None if lengths is None else apart[::2]  # not next to each other
+    on_device = None if apart is None else apart[::2]  # not next to each other
     caches, table = (k, v), None
     if page_size:
         torch.manual_seed(1)
@@ -146,7 +147,8 @@ def reasons(**changes):
     from gqa_lib.kernels import Call
     from gqa_lib.kernels.triton_backend import triton_unsupported
 
-    shape = {"Hq": 4, "Hkv": 2, "T": 1, "D": 64, "dtype": torch.float32} | changes
+    shape: dict[str, Any] = {"Hq": 4, "Hkv": 2, "T": 1, "D": 64, "dtype": torch.float32}
+    shape |= changes
     q = torch.zeros(1, shape["Hq"], shape["T"], shape["D"], dtype=shape["dtype"])
     k = torch.zeros(1, shape["Hkv"], 3, shape["D"], dtype=shape["dtype"])
     return triton_unsupported(Call(q, k, k))

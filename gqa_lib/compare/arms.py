@@ -4,7 +4,7 @@ An arm is a function of q (B, Hq, T, D) and k, v (B, Hkv, S, D) to the output; T
 and S in a prefill, which is causal.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -24,6 +24,7 @@ from gqa_lib.measure.environment import free_bytes
 
 from .checks import PAGE_SIZE
 
+Arm = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 PINNED = {
     "sdpa_flash": SDPBackend.FLASH_ATTENTION,
     "sdpa_cudnn": SDPBackend.CUDNN_ATTENTION,
@@ -35,20 +36,30 @@ PEERS = ("sdpa", *PINNED, *FOLDED, "flex_compiled")
 _SAME_CALL = {"sdpa_gqa": "sdpa"}  # the backend is the peer, so it is timed once
 
 
-def library_arms(q, k, v) -> dict[str, Callable]:
-    """Return the arms of this library's backends that can run here and are not peers, by name."""
+def library_arms(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> dict[str, Arm]:
+    """Return the arms of this library's backends that can run here and are not peers, by name.
+
+    Args:
+        q: (B, Hq, T, D).
+        k, v: (B, Hkv, S, D).
+    """
     available = available_decode_backends if q.shape[2] == 1 else available_backends
     names = [name for name in available(q, k, v) if name not in (*_SAME_CALL, *PEERS)]
     return {name: _by_backend(name) for name in names}
 
 
-def own_arm(q, k, v) -> str:
-    """Return the name of the arm that the library chooses for this call."""
+def own_arm(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> str:
+    """Return the name of the arm that the library chooses for this call.
+
+    Args:
+        q: (B, Hq, T, D).
+        k, v: (B, Hkv, S, D).
+    """
     name = (choose_decode_backend if q.shape[2] == 1 else choose_backend)(q, k, v)
     return _SAME_CALL.get(name, name)
 
 
-def peer_arms(q, num_kv_heads: int, *, compiled: bool = True) -> dict[str, Callable]:
+def peer_arms(q: torch.Tensor, num_kv_heads: int, *, compiled: bool = True) -> dict[str, Arm]:
     """Return the peers by name: PyTorch's operator free and pinned, folded heads, FlexAttention.
 
     Not all of them run everywhere: the others fail when they are called.
@@ -59,7 +70,7 @@ def peer_arms(q, num_kv_heads: int, *, compiled: bool = True) -> dict[str, Calla
         compiled: FlexAttention, too, which is compiled at its first call, for ten seconds or more.
     """
     causal, shared = q.shape[2] > 1, q.shape[1] != num_kv_heads
-    made = {"sdpa": _sdpa(causal, shared)}
+    made: dict[str, Arm] = {"sdpa": _sdpa(causal, shared)}
     made |= {name: _pinned(backend, causal, shared) for name, backend in PINNED.items()}
     made |= {name: _by_backend(name) for name in FOLDED}
     if compiled:
@@ -67,8 +78,13 @@ def peer_arms(q, num_kv_heads: int, *, compiled: bool = True) -> dict[str, Calla
     return made
 
 
-def triton_variants(q, num_kv_heads: int, context: int, tiles=()) -> dict[str, Callable]:
-    """Return further arms of the Triton kernel, for those who tune it.
+def triton_variants(
+    q: torch.Tensor,
+    num_kv_heads: int,
+    context: int,
+    tiles: Sequence[tuple[int, int, int]] = (),
+) -> dict[str, Arm]:
+    """Return further arms of the Triton kernel, for whoever tunes it.
 
     `triton_paged` takes the same memory as pages of 16 tokens in a shuffled order, so its result
     is another. `triton_unbounded` cuts the keys finer than partial results of 3 % allow; it is
@@ -81,19 +97,29 @@ def triton_variants(q, num_kv_heads: int, context: int, tiles=()) -> dict[str, C
     """
     from gqa_lib.kernels import triton_decode as ours
 
-    made = {"triton_paged": _paged(q.shape[0], num_kv_heads, context, q.device)}
+    made: dict[str, Arm] = {"triton_paged": _Paged(q, num_kv_heads, context)}
     finer = _unbounded_splits(q, num_kv_heads, context)
     if finer:
         made["triton_unbounded"] = lambda q, k, v: ours.triton_decode(q, k, v, num_splits=finer)
     for tile in tiles:
-        made[f"triton_tile_{'_'.join(map(str, tile))}"] = lambda q, k, v, tile=tile: (
-            ours.triton_decode(q, k, v, tile=ours.Tile(*tile))
-        )
+        made[f"triton_tile_{'_'.join(map(str, tile))}"] = _tiled(tile)
     return made
 
 
-def operator(name: str, q, k, v) -> str | None:
-    """Return the operator that PyTorch runs for an arm that leaves it the choice, else None."""
+def _tiled(tile: tuple[int, int, int]) -> Arm:
+    from gqa_lib.kernels.triton_decode import Tile, triton_decode
+
+    return lambda q, k, v: triton_decode(q, k, v, tile=Tile(*tile))
+
+
+def operator(name: str, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> str | None:
+    """Return the operator that PyTorch runs for an arm that leaves it the choice, else None.
+
+    Args:
+        name: the arm.
+        q: (B, Hq, T, D).
+        k, v: (B, Hkv, S, D).
+    """
     if name == "sdpa":
         causal, shared = q.shape[2] > 1, q.shape[1] != k.shape[1]
         return sdpa_operator(q, k, v, is_causal=causal, enable_gqa=shared)
@@ -135,7 +161,7 @@ def _room_to_expand(q, k):
 
 
 def _flex(causal, shared):
-    compiled = []
+    compiled: list = []
 
     def run(q, k, v):
         if not compiled:  # what goes wrong here belongs to this arm
@@ -157,17 +183,21 @@ def _sees(b, h, query, key):
     return query >= key
 
 
-def _paged(batch_size, num_kv_heads, context, device):
-    pages = context // PAGE_SIZE
-    order = torch.randperm(batch_size * pages, device=device).to(torch.int32)
-    table = order.view(batch_size, pages)
+class _Paged:
+    """The Triton kernel on the same memory, read as pages in a shuffled order.
 
-    def run(q, k, v):
-        k, v = (t.view(-1, num_kv_heads, PAGE_SIZE, t.shape[3]) for t in (k, v))
-        return decode_attention(q, k, v, None, table, backend="triton")
+    Attributes:
+        table: the page at each place of each sequence, (B, pages), int32.
+    """
 
-    run.table = table
-    return run
+    def __init__(self, q: torch.Tensor, num_kv_heads: int, context: int):
+        B, pages = q.shape[0], context // PAGE_SIZE
+        order = torch.randperm(B * pages, device=q.device).to(torch.int32)
+        self.table, self._num_kv_heads = order.view(B, pages), num_kv_heads
+
+    def __call__(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        k, v = (t.view(-1, self._num_kv_heads, PAGE_SIZE, t.shape[3]) for t in (k, v))
+        return decode_attention(q, k, v, None, self.table, backend="triton")
 
 
 def _unbounded_splits(q, num_kv_heads, context):

@@ -1,5 +1,7 @@
 """Is the kernel right on this machine? Against float64, before anything is timed."""
 
+from collections.abc import Iterator
+
 import torch
 
 from gqa_lib.kernels import attention_reference, decode_attention
@@ -8,7 +10,7 @@ LIMITS = {torch.float32: 5e-6, torch.bfloat16: 2.5e-3, torch.float16: 5e-4}  # r
 PAGE_SIZE = 16
 
 
-def checks(device, *, small: bool = False):
+def checks(device: torch.device | str, *, small: bool = False) -> Iterator[dict]:
     """Yield one row for each combination: {kind, name, error, limit, ok}.
 
     Lengths are ragged and some empty; what comes after a sequence's keys is NaN.
@@ -38,17 +40,30 @@ def checks(device, *, small: bool = False):
         }
 
 
-def relative_error(out, q, k, v) -> float:
-    """Return the L2 error of one sequence's output over the norm of the right one."""
+def relative_error(out: torch.Tensor, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> float:
+    """Return the L2 error of one sequence's output over the norm of the right one.
+
+    Args:
+        out: what a backend gave, (1, Hq, T, D).
+        q: (1, Hq, T, D).
+        k, v: (1, Hkv, S, D).
+
+    Returns:
+        The error against float64; infinity where the output is not a number.
+    """
     expected = attention_reference(q, k, v)
     error = ((out.double() - expected).norm() / expected.norm()).item()
     return error if error == error else float("inf")
 
 
-def sampled_error(out, q, k, v) -> float:
+def sampled_error(out: torch.Tensor, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> float:
     """Return the largest relative error of the first and last KV head of the outer sequences.
 
     With more than 64 new tokens the last 64 are compared, causally, as a prefill's are.
+
+    Args:
+        out, q: (B, Hq, T, D).
+        k, v: (B, Hkv, S, D).
     """
     R, T = q.shape[1] // k.shape[1], q.shape[2]
     errors = []
@@ -67,11 +82,12 @@ def _error(dtype, D, R, paged, lengths, device):
     for b, length in enumerate(lengths):
         k[b, :, length:], v[b, :, length:] = torch.nan, torch.nan
     counts = torch.tensor(lengths, device=device)
-    caches, table = (k, v), None
+    k_cache, v_cache, table = k, v, None
     if paged:
         order = torch.randperm(B * S // PAGE_SIZE, device=device)
-        caches, table = [_shuffled(t, order) for t in (k, v)], order.argsort().view(B, -1)
-    out = decode_attention(q, *caches, counts, table, backend="triton")
+        k_cache, v_cache = (_shuffled(t, order) for t in (k, v))
+        table = order.argsort().view(B, -1)
+    out = decode_attention(q, k_cache, v_cache, counts, table, backend="triton")
     if out[[b for b, length in enumerate(lengths) if length == 0]].any():
         return float("inf")
     return max(

@@ -16,7 +16,11 @@ _SHAPE = ("batch_size", "context", "num_kv_heads", "head_dim", "num_queries")
 
 
 def copy_bandwidth(rows: list[dict]) -> float:
-    """Return bytes/s of the run's own copies, read and written bytes together; their median."""
+    """Return bytes/s of the run's own copies, read and written bytes together; their median.
+
+    Args:
+        rows: as from `time_copy`; others are passed over.
+    """
     samples = [row for row in rows if row["kind"] == "sample" and row["arm"] == "copy"]
     return samples[0]["bytes"] / summarise(samples)["copy"]["median"]
 
@@ -39,6 +43,7 @@ def points(rows: list[dict], bandwidth: float | None = None) -> list[dict]:
         `high` of its 95 % interval: above 1 the library is faster. `paged` is the paged Triton
         kernel over the contiguous one.
     """
+    kept: dict[str, defaultdict[tuple, list[dict]]]
     kept = {kind: defaultdict(list) for kind in ("sample", "arm", "read")}
     for row in rows:
         if "p_context" in row and row["kind"] in kept:
@@ -58,7 +63,11 @@ def _rounds(key):
 
 
 def read_bandwidth(reads: list[dict]) -> float:
-    """Return bytes/s of the fastest kind of pass that only reads, by medians."""
+    """Return bytes/s of the fastest kind of pass that only reads, by medians.
+
+    Args:
+        reads: rows of kind "read", as from `time_points`.
+    """
     summary, nbytes = summarise(reads), {row["arm"]: row["bytes"] for row in reads}
     return max(nbytes[arm] / timing["median"] for arm, timing in summary.items())
 
@@ -73,7 +82,7 @@ def _point(key, samples, arms, bandwidth):
     ideal = attention_bytes(B, num_heads, Hkv, D, T, S, getattr(torch, dtype).itemsize) / bandwidth
     found = dict(zip(_SHAPE, key, strict=False)) | {"num_heads": num_heads, "dtype": dtype}
     found |= {"bandwidth_bytes_per_s": bandwidth, "ideal_s": ideal, "time_s": time_s}
-    found |= {"own": own, "timing": summary.get(own), "best_peer": best}
+    found |= {"own": own, "timing": summary[own] if own else None, "best_peer": best}
     found["noisy"] = any(summary[arm]["noisy"] for arm in (own, best) if arm)
     found["share"] = ideal / time_s[own] if own else None
     found |= _over_peer(samples, own, best)
@@ -131,7 +140,14 @@ def _number(value, form):
 
 
 def gains(found: list[dict]) -> list[str]:
-    """Return how much faster fewer KV heads are than the most, all else being equal."""
+    """Return how much faster fewer KV heads are than the most, all else being equal.
+
+    Args:
+        found: as from `points`.
+
+    Returns:
+        A line for each point with fewer KV heads than another of its kind.
+    """
     same = ("batch_size", "context", "head_dim", "dtype", "num_heads")
     own = {
         (tuple(p[name] for name in same), p["num_kv_heads"]): p["time_s"][p["own"]]
@@ -181,14 +197,21 @@ def _kv_heads(count):
 
 
 def not_timed(rows: list[dict]) -> list[str]:
-    """Return the arms that were not timed, each with the reason and at how many points."""
-    reasons = defaultdict(list)
+    """Return the arms that were not timed, each with the reason and at how many points.
+
+    Args:
+        rows: of kind "arm", as from `time_points`; others are passed over.
+
+    Returns:
+        A line for each arm and reason.
+    """
+    reasons: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
     for row in rows:
         if row["kind"] == "arm" and row["status"] != "timed":
             why = row["reason"].splitlines()[0][:100]
-            reasons[row["arm"], why].append(row.get("times_the_fastest"))
+            reasons[row["arm"], why].append(row.get("times_the_fastest") or 0.0)
     lines = []
     for (arm, why), times in reasons.items():
-        worst = f", {max(times):.0f} at worst" if times[0] else ""
+        worst = f", {max(times):.0f} at worst" if max(times) else ""
         lines.append(f"not timed at {len(times)} points: {arm}: {why}{worst}")
     return lines

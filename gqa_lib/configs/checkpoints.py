@@ -18,6 +18,9 @@ def kv_heads_in_weights(k_proj_weight: torch.Tensor, head_dim: int) -> int:
         k_proj_weight: the projection's weight, (heads * head_dim, d_model).
         head_dim: channels of a head.
 
+    Returns:
+        The number of KV heads, copies of one counted once.
+
     Raises:
         ValueError: the rows are not a whole number of heads.
     """

@@ -59,20 +59,7 @@ def from_hf_config(source: str | Path | Mapping) -> ModelConfig:
     outer, origin = _read_hf(source)
     hf = {"model_type": outer.get("model_type", ""), **(outer.get("text_config") or outer)}
     sizes = {field: _first(hf, keys) for field, keys in _HF_KEYS.items()}
-    missing = [field for field in ("num_layers", "num_heads", "d_model") if not sizes[field]]
-    encoders = [a for a in outer.get("architectures") or () if "MaskedLM" in a or "Image" in a]
-    if encoders:
-        raise ValueError(
-            f"{origin} belongs to {encoders[0]}, an encoder: it reads its whole input at once and "
-            "keeps no KV cache. Give the config.json of a text generation model."
-        )
-    if missing:
-        wanted = "; ".join(f"{field} (as {' or '.join(_HF_KEYS[field])})" for field in missing)
-        raise ValueError(
-            f"{origin} lacks {wanted}: without them this is not the config of a decoder (its keys "
-            f"are {', '.join(sorted(outer)[:8]) or 'none'}). Give the config.json of a text "
-            "generation model, or build a ModelConfig by hand."
-        )
+    _refuse_what_is_no_decoder(outer, sizes, origin)
     _refuse_unequal_layers(hf, origin)
     if isinstance(sizes["d_ff"], list):  # Gemma 3n lists one width per layer
         sizes["d_ff"] = max(sizes["d_ff"])
@@ -99,6 +86,23 @@ def _read_hf(source: str | Path | Mapping) -> tuple[Mapping, str]:
     path = Path(source)
     path = path / "config.json" if path.is_dir() else path
     return json.loads(path.read_text(encoding="utf-8")), path.name
+
+
+def _refuse_what_is_no_decoder(outer: Mapping, sizes: Mapping, origin: str) -> None:
+    encoders = [a for a in outer.get("architectures") or () if "MaskedLM" in a or "Image" in a]
+    if encoders:
+        raise ValueError(
+            f"{origin} belongs to {encoders[0]}, an encoder: it reads its whole input at once and "
+            "keeps no KV cache. Give the config.json of a text generation model."
+        )
+    missing = [field for field in ("num_layers", "num_heads", "d_model") if not sizes[field]]
+    if missing:
+        wanted = "; ".join(f"{field} (as {' or '.join(_HF_KEYS[field])})" for field in missing)
+        raise ValueError(
+            f"{origin} lacks {wanted}: without them this is not the config of a decoder (its keys "
+            f"are {', '.join(sorted(outer)[:8]) or 'none'}). Give the config.json of a text "
+            "generation model, or build a ModelConfig by hand."
+        )
 
 
 def _first(hf: Mapping, keys: tuple[str, ...]):

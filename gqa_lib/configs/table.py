@@ -23,6 +23,12 @@ def all_models() -> list[ModelConfig]:
 def load_model(name: str) -> ModelConfig:
     """The shipped model of that name; upper and lower case do not matter.
 
+    Args:
+        name: as in `list_models`, such as "Llama-3.2-3B".
+
+    Returns:
+        Its ModelConfig.
+
     Raises:
         ValueError: no such model; the message names the closest ones.
     """

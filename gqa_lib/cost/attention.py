@@ -104,6 +104,11 @@ def attention_time(
 
     Returns:
         Seconds; launch and dispatch cost is not in it.
+
+    Raises:
+        ValueError: causal with fewer keys than queries.
+
+    Source: derived, `roofline_time` of `attention_flops` and `attention_bytes`.
     """
     flops = attention_flops(batch_size, num_heads, head_dim, num_queries, num_keys, causal)
     moved = attention_bytes(

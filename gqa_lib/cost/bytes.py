@@ -23,6 +23,9 @@ def kv_bytes_per_token(config: ModelConfig, bytes_per_element: float) -> float:
     Returns:
         Bytes per token.
 
+    Raises:
+        ValueError: bytes_per_element is not above 0.
+
     Source: Shazeer 2019 (arXiv 1911.02150), section 2.4; DeepSeek-V2 (arXiv 2405.04434), Table 1.
     """
     require_positive(bytes_per_element=bytes_per_element)
@@ -46,7 +49,7 @@ def kv_cache_bytes(
         Bytes.
 
     Raises:
-        ValueError: a negative length.
+        ValueError: a negative length, or bytes_per_element not above 0.
 
     Source: derived, `kv_bytes_per_token` summed over layers; a window keeps the newest tokens only:
     Jiang et al. 2023, "Mistral 7B" (arXiv 2310.06825), section 2.
@@ -76,6 +79,9 @@ def max_concurrent_sequences(
     Returns:
         A whole number of sequences. Activations and fragmentation are not counted: leave space.
 
+    Raises:
+        ValueError: context_length or bytes_per_element is not above 0.
+
     Source: derived, what the weights leave over `kv_cache_bytes` of one sequence.
     """
     require_positive(context_length=context_length)
@@ -94,6 +100,9 @@ def kv_projection_params(d_model: int, num_kv_heads: int, head_dim: int) -> int:
     Returns:
         A number of parameters, biases left out.
 
+    Raises:
+        ValueError: a size is not above 0.
+
     Source: derived from the shapes of `k_proj` and `v_proj`, (num_kv_heads x head_dim, d_model).
     """
     require_positive(d_model=d_model, num_kv_heads=num_kv_heads, head_dim=head_dim)
@@ -101,14 +110,33 @@ def kv_projection_params(d_model: int, num_kv_heads: int, head_dim: int) -> int:
 
 
 def kv_elements_per_layer(config: ModelConfig) -> int:
-    """Numbers that one token keeps in one layer's cache."""
+    """Numbers that one token keeps in one layer's cache.
+
+    Args:
+        config: the model's shape.
+
+    Returns:
+        2 x num_kv_heads x head_dim; for MLA kv_lora_rank + rope_head_dim.
+    """
     if config.kv_lora_rank is not None and config.rope_head_dim is not None:
         return config.kv_lora_rank + config.rope_head_dim
     return 2 * config.num_kv_heads * config.head_dim
 
 
 def tokens_over_layers(config: ModelConfig, context_length: int, num_layers: int) -> int:
-    """Tokens of one sequence that the first num_layers layers keep, added up."""
+    """Tokens of one sequence that the first num_layers layers keep, added up.
+
+    Args:
+        config: the model's shape; of it only the windows count here.
+        context_length: tokens of the sequence.
+        num_layers: how many layers.
+
+    Returns:
+        Tokens, a token that several layers keep counted in each.
+
+    Raises:
+        ValueError: a negative length.
+    """
     if context_length < 0:
         raise ValueError(
             f"context_length={context_length}: a sequence cannot hold fewer than 0 tokens. "

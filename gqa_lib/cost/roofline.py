@@ -17,6 +17,9 @@ def arithmetic_intensity(flops: float, bytes_moved: float) -> float:
     Returns:
         FLOP per byte. Shazeer 2019 has the inverse, memory over compute.
 
+    Raises:
+        ValueError: bytes_moved is not above 0.
+
     Source: Williams, Waterman and Patterson 2009, "Roofline", CACM 52(4).
     """
     require_positive(bytes_moved=bytes_moved)
@@ -25,6 +28,12 @@ def arithmetic_intensity(flops: float, bytes_moved: float) -> float:
 
 def ridge_point(hardware: Hardware) -> float:
     """Intensity in FLOP/byte at which this hardware's FLOPs and bytes take equally long.
+
+    Args:
+        hardware: its two ceilings.
+
+    Returns:
+        FLOP per byte.
 
     Source: Williams, Waterman and Patterson 2009, "Roofline", CACM 52(4).
     """

@@ -23,6 +23,12 @@ def decode_intensity(config: ModelConfig, bytes_per_element: float) -> float:
 
     Returns:
         FLOP per byte, to be held against `ridge_point`.
+
+    Raises:
+        ValueError: bytes_per_element is not above 0.
+
+    Source: derived from the shapes; the absorbed form is DeepSeek-V2's (arXiv 2405.04434),
+    section 2.1.2.
     """
     cached_bytes = kv_elements_per_layer(config) * bytes_per_element
     return arithmetic_intensity(_decode_flops_per_token(config), cached_bytes)
@@ -50,6 +56,12 @@ def decode_step_work(
 
     Returns:
         FLOPs and bytes of one step.
+
+    Raises:
+        ValueError: a negative length, or batch_size or bytes_per_element not above 0.
+
+    Source: derived; 2 FLOP per parameter and token is Kaplan et al. 2020 (arXiv 2001.08361),
+    section 2.1.
     """
     require_positive(batch_size=batch_size, bytes_per_element=bytes_per_element)
     tokens = batch_size * tokens_over_layers(config, context_length, config.num_layers)
@@ -81,6 +93,9 @@ def decode_step_time(
 
     Returns:
         Seconds per step.
+
+    Raises:
+        ValueError: a negative length, or batch_size or bytes_per_element not above 0.
 
     Source: derived; Shazeer 2019 (arXiv 1911.02150), sections 2.4.1 and 3.1, has the same two
     terms, weights and cache, as memory over compute.

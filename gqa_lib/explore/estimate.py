@@ -59,6 +59,11 @@ def estimate(
 
     Returns:
         An Estimate.
+
+    Raises:
+        ValueError: a size that is not above 0.
+
+    Source: `gqa_lib.cost`, each of whose functions names its own.
     """
     weights = (config.weight_bytes or 0) if weight_bytes is None else weight_bytes
     work = (batch_size, context_length, bytes_per_element, weights)
@@ -80,7 +85,15 @@ def estimate(
 
 
 def alternatives(config: ModelConfig) -> list[ModelConfig]:
-    """Return the model as MHA, as it is, and as MQA; one that is an end already appears once."""
+    """Return the model as MHA, as it is, and as MQA; one that is an end already appears once.
+
+    Args:
+        config: the model's shape.
+
+    Returns:
+        Two or three shapes, MHA first; they differ in nothing but the KV heads, and in the latent
+        that only MLA has.
+    """
     standard = replace(config, kv_lora_rank=None, rope_head_dim=None)
     ends = [replace(standard, num_kv_heads=n) for n in (config.num_heads, 1)]
     arms = {c.attention_type: c for c in (ends[0], config, ends[1])}

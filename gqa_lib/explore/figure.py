@@ -13,7 +13,15 @@ from .units import seconds
 
 
 def figure(found: list[Estimate], hardware: Hardware) -> Figure:
-    """What a step reads, and where attention is under the roofline."""
+    """What a step reads, and where attention is under the roofline.
+
+    Args:
+        found: as from `estimate`, one for each arm.
+        hardware: the ceilings that they were estimated for.
+
+    Returns:
+        A figure of two axes: GB per step, and FLOP/s over FLOP per byte.
+    """
     fig, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8), width_ratios=(1, 1.15))
     names = [e.arm for e in found]
     weights, kv = [e.weight_bytes / 1e9 for e in found], [e.kv_bytes / 1e9 for e in found]

@@ -37,14 +37,26 @@ def explore(
 
 
 def finding(found: list[Estimate]) -> str:
-    """Return in a sentence what sharing heads buys."""
+    """Return in a sentence what sharing heads buys.
+
+    Args:
+        found: as from `estimate`, MHA first.
+    """
     mha = found[0].step_time_s
     gains = [f"{e.arm} ({_kept(e)}) {mha / e.step_time_s:.2f} times as fast" for e in found[1:]]
     return f"Against MHA's {seconds(mha)} a step, modelled: {', '.join(gains)}."
 
 
 def table(found: list[Estimate], hardware: Hardware) -> list[list[str]]:
-    """Return the estimates as rows of text, the names of rows and arms included."""
+    """Return the estimates as rows of text, the names of rows and arms included.
+
+    Args:
+        found: as from `estimate`, MHA first.
+        hardware: the ceilings that they were estimated for.
+
+    Returns:
+        Rows of cells: the first has the arms, and each row begins with its name.
+    """
     ridge = cost.ridge_point(hardware)
     mha = found[0].step_time_s
 

@@ -1,7 +1,9 @@
 """Shows Markdown where there is a notebook, and text where there is none."""
 
+from typing import Any
 
-def show(markdown: str, *, text: str | None = None, widget=None) -> None:
+
+def show(markdown: str, *, text: str | None = None, widget: Any = None) -> None:
     """Show Markdown in a notebook; in a terminal print `text`, or the Markdown as it is.
 
     Args:

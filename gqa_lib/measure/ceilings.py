@@ -59,7 +59,11 @@ def measure_hardware(
 
 
 def _best_rate(
-    arms: dict[str, Callable], work: Mapping[str, float], device, seconds: float, clock: Callable
+    arms: dict[str, Callable],
+    work: Mapping[str, float],
+    device: torch.device,
+    seconds: float,
+    clock: Callable[[], float],
 ) -> tuple[float, str]:
     """(work per second, how it was found) of the arm that is quickest."""
     rows = time_arms(arms, rounds=200, device=device, budget_s=seconds, clock=clock)
@@ -89,6 +93,12 @@ def read_passes(device: torch.device) -> tuple[dict[str, Callable], dict[str, in
 
     A plain sum is the ceiling on most CPUs, a sum of many rows where threads share out better,
     and a dot product reads two streams at once, as attention does. A GPU's copy reads and writes.
+
+    Args:
+        device: where the buffers lie: two, together at least 8 times its last-level cache.
+
+    Returns:
+        (name to function of the call's number, name to bytes moved per call).
     """
     import torch
 
@@ -119,6 +129,13 @@ def matrix_products(
 
     A CPU without instructions for dtype multiplies it a hundred times slower than float32, to
     which a kernel can convert: so on a CPU float32 is tried too, and dtype only if it keeps up.
+
+    Args:
+        device: where the matrices lie.
+        dtype: of the matrices.
+
+    Returns:
+        (name to function of the call's number, name to FLOPs per call).
     """
     import torch
 
@@ -128,7 +145,7 @@ def matrix_products(
     return _products(kinds, (1024, 2048) if device.type == "cpu" else (4096, 8192), device)
 
 
-def _keeps_up(dtype, clock) -> bool:
+def _keeps_up(dtype: torch.dtype, clock: Callable[[], float]) -> bool:
     """Whether one thread multiplies dtype at a quarter of float32's speed or more.
 
     One thread, and its fastest sample: a busy neighbour hardly touches those.

@@ -41,7 +41,8 @@ def pick_device(override: str | None = None) -> torch.device:
     return torch.device(wanted)
 
 
-def device_name(device) -> str:
+def device_name(device: torch.device) -> str:
+    """What a device is called: the GPU's or the CPU's model, else the kind of device."""
     import torch
 
     if device.type == "cuda":
@@ -49,7 +50,12 @@ def device_name(device) -> str:
     return cpu_model() or device.type
 
 
-def memory_bytes(device) -> int:
+def memory_bytes(device: torch.device) -> int:
+    """Bytes of memory of a device; what torch recommends to use at most where CPU and GPU share.
+
+    Raises:
+        ValueError: the system does not say.
+    """
     import torch
 
     if device.type == "cuda":

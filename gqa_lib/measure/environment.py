@@ -9,7 +9,10 @@ import sys
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
 
 _NVIDIA_SMI = {
     "driver": "driver_version",
@@ -21,7 +24,7 @@ _NVIDIA_SMI = {
 }
 
 
-def environment(device: Any = "cpu") -> dict[str, Any]:
+def environment(device: torch.device | str = "cpu") -> dict[str, Any]:
     """The conditions of a measurement, ready for JSON; take it just before measuring.
 
     Args:
@@ -58,7 +61,7 @@ def ram_bytes() -> int | None:
         return None
 
 
-def free_bytes(device: Any = "cpu") -> int | None:
+def free_bytes(device: torch.device | str = "cpu") -> int | None:
     """Bytes of memory that a program can still get on a device, None where nothing tells."""
     if str(device).startswith("cuda"):
         import torch
@@ -84,7 +87,7 @@ def cpu_model() -> str | None:
     return platform.processor() or platform.machine() or None
 
 
-def _gpu(device: Any) -> dict[str, Any]:
+def _gpu(device: torch.device | str) -> dict[str, Any]:
     import torch
 
     properties = torch.cuda.get_device_properties(device)

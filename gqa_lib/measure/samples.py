@@ -181,6 +181,12 @@ def write_jsonl(path: str | Path, rows: Iterable[dict]) -> None:
 def read_jsonl(path: str | Path) -> list[dict]:
     """The rows of a file of JSON lines; a half-written last line is left out.
 
+    Args:
+        path: the file.
+
+    Returns:
+        A dictionary for each line.
+
     Raises:
         ValueError: a complete line that is not JSON, with its number.
     """

@@ -17,9 +17,12 @@ from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .samples import MIN_ROUNDS
+
+if TYPE_CHECKING:
+    import torch
 
 CACHE_MULTIPLE = 4  # rotated buffers together, in last-level caches
 
@@ -32,7 +35,7 @@ def time_arms(
     *,
     rounds: int = 20,
     warmup: int = 2,
-    device: Any = "cpu",
+    device: torch.device | str = "cpu",
     samples: int = 1,
     budget_s: float | None = None,
     min_rounds: int = MIN_ROUNDS,
@@ -67,16 +70,7 @@ def time_arms(
     Raises:
         ValueError: no arms, fewer rounds than one, or quiet samples waited for without a budget.
     """
-    if quiet_samples and budget_s is None:
-        raise ValueError(
-            f"quiet_samples={quiet_samples} without a budget: on a busy machine that would never "
-            "end. Give budget_s."
-        )
-    if not arms or rounds < 1:
-        raise ValueError(
-            f"{len(arms)} arms over {rounds} rounds: there is nothing to time. Give at least one "
-            "arm and one round."
-        )
+    _refuse_no_work(len(arms), rounds, quiet_samples, budget_s)
     take_sample = _sampler(device, clock)
     rows: list[dict] = []
     call = 0
@@ -96,6 +90,19 @@ def time_arms(
                     quiet_of[name] += index >= 0 and quiet is not False
                     rows.append(_row(name, index, warmup, sample, value, quiet))
     return rows
+
+
+def _refuse_no_work(num_arms: int, rounds: int, quiet_samples: int, budget_s: float | None) -> None:
+    if quiet_samples and budget_s is None:
+        raise ValueError(
+            f"quiet_samples={quiet_samples} without a budget: on a busy machine that would never "
+            "end. Give budget_s."
+        )
+    if not num_arms or rounds < 1:
+        raise ValueError(
+            f"{num_arms} arms over {rounds} rounds: there is nothing to time. Give at least one "
+            "arm and one round."
+        )
 
 
 def _row(arm: str, index: int, warmup: int, sample: int, value: float, quiet) -> dict:
@@ -176,7 +183,9 @@ def _no_garbage_collection():
 # Buffers
 
 
-def rotating_buffers(make: Callable[[], Any], nbytes: int, *, device: Any = "cpu") -> list:
+def rotating_buffers(
+    make: Callable[[], Any], nbytes: int, *, device: torch.device | str = "cpu"
+) -> list:
     """Enough results of `make()` that caches cannot serve a call that walks through them.
 
     The copies together are at least CACHE_MULTIPLE last-level caches: before one comes round
@@ -189,6 +198,9 @@ def rotating_buffers(make: Callable[[], Any], nbytes: int, *, device: Any = "cpu
 
     Returns:
         A list of sets, to be indexed by call number modulo its length.
+
+    Raises:
+        ValueError: nbytes below 1.
     """
     if nbytes < 1:
         raise ValueError(
@@ -199,7 +211,7 @@ def rotating_buffers(make: Callable[[], Any], nbytes: int, *, device: Any = "cpu
     return [make() for _ in range(copies)]
 
 
-def last_level_cache_bytes(device: Any = "cpu") -> int:
+def last_level_cache_bytes(device: torch.device | str = "cpu") -> int:
     """Bytes of last-level cache: L2 of a CUDA device, all L3 of a CPU; 32 MiB where unknown."""
     if str(device).startswith("cuda"):
         import torch

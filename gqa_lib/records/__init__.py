@@ -19,12 +19,21 @@ def recorded(name: str = "decode") -> list[Path]:
 
     Args:
         name: of the benchmark that they are of, such as "decode".
+
+    Returns:
+        Paths, for `read`.
     """
     return sorted(Path(__file__).parent.glob(f"{name}-*.jsonl"), key=lambda path: path.stem[-8:])
 
 
 def read(path: str | Path) -> list[dict]:
     """Return a record's rows, each with a `kind`: environment, check, arm, sample, read, end.
+
+    Args:
+        path: the record's file.
+
+    Returns:
+        Dictionaries, a row for each sample; times are seconds.
 
     Raises:
         ValueError: the run did not reach its end, or was a dry run, which times nothing real.
@@ -45,7 +54,11 @@ def read(path: str | Path) -> list[dict]:
 
 
 def about(environment: dict) -> str:
-    """Return where and when a record was made, in a line."""
+    """Return where and when a record was made, in a line.
+
+    Args:
+        environment: the record's first row, as from `gqa_lib.measure.environment`.
+    """
     gpu = environment.get("gpu") or {}
     place = gpu.get("name") or f"{environment['cpu_model']}, {environment['num_threads']} threads"
     text = f"{place}, " + (f"driver {gpu['driver']}, " if gpu else "")
@@ -54,7 +67,15 @@ def about(environment: dict) -> str:
 
 
 def compact(rows: list[dict]) -> list[dict]:
-    """Return the rows with all samples of an arm, or of a read, at a point in one row."""
+    """Return the rows with all samples of an arm, or of a read, at a point in one row.
+
+    Args:
+        rows: as measured, a row for each sample.
+
+    Returns:
+        Rows without a sample first, as they are; then a row for each arm and point, whose value,
+        round, sample, phase and quiet are lists.
+    """
     others = [row for row in rows if "value" not in row]
     groups: dict[tuple, dict] = {}
     for row in rows:
@@ -69,7 +90,14 @@ def compact(rows: list[dict]) -> list[dict]:
 
 
 def expanded(rows: list[dict]) -> list[dict]:
-    """Return rows as `compact` was given them, with a row for each sample."""
+    """Return rows as `compact` was given them, with a row for each sample.
+
+    Args:
+        rows: as from `compact`; a row without lists stays as it is.
+
+    Returns:
+        A row for each sample.
+    """
     out = []
     for row in rows:
         if not isinstance(row.get("value"), list):

@@ -7,12 +7,19 @@ used by nothing else meanwhile. The record is written as it grows, so that a run
 shows it: only the last row says that all was done.
 """
 
+from __future__ import annotations
+
 import argparse
 import functools
 import os
 import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 NUM_HEADS = 32
 K = 1024
@@ -31,8 +38,12 @@ DRY_GRID = ((2, 64, [(1, 64)]), (8, 64, [(2, 32)]))
 FLEX_SHARE = 0.4  # of the time; compiling takes ten seconds or more a point
 
 
-def main(argv=None) -> int:
-    """Make a record, or print one; return 0 if every check passed."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Make a record, or print one; return 0 if every check passed.
+
+    Args:
+        argv: the command line's arguments; those of this process unless given.
+    """
     arguments = _parser().parse_args(argv)
     if arguments.show:
         from gqa_lib.measure.samples import read_jsonl
@@ -81,8 +92,14 @@ def _parser():
     return parser
 
 
-def record(out: Path, device, arguments) -> int:
-    """Check, time and write the record; return 0 if every check passed."""
+def record(out: Path, device: torch.device, arguments: argparse.Namespace) -> int:
+    """Check, time and write the record; return 0 if every check passed.
+
+    Args:
+        out: the record's file, which grows.
+        device: where the kernels run.
+        arguments: minutes, rounds, dry_run and tile, as the command line has them.
+    """
     import torch
 
     from gqa_lib.compare.checks import checks

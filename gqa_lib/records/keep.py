@@ -22,6 +22,9 @@ def keep(runs: list[Path], folder: Path = Path(__file__).parent) -> Path:
         runs: their folders.
         folder: where the record goes.
 
+    Returns:
+        The new file.
+
     Raises:
         ValueError: a run is not complete or of another machine, dtype or day than the first, or
             there is a record of these already.

@@ -13,6 +13,9 @@ def report(rows: list[dict]) -> str:
 
     Args:
         rows: of kinds environment, check, arm, sample and read.
+
+    Returns:
+        Lines: the machine, a table of the points, gains of fewer KV heads, checks, arms not timed.
     """
     found = sorted(table.points(rows), key=_order)
     checks = [row for row in rows if row["kind"] == "check"]
@@ -34,6 +37,12 @@ def show_recorded(name: str = "decode") -> None:
     """Show the records kept here, newest first, each labelled as recorded, not measured now.
 
     In a notebook each is a line that unfolds.
+
+    Args:
+        name: of the benchmark that the records are of.
+
+    Raises:
+        ValueError: a record is not complete.
     """
     gpus = []
     for path in reversed(recorded(name)):

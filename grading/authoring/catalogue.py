@@ -18,7 +18,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from gqa_lib.course.manifest import Lesson
-from grading.nb.cells import QUIZ, grade_id, is_solution
+from grading.nb.cells import QUIZ, is_solution, known_id
 from grading.quiz import right_answers
 
 _CELL = re.compile(r"^# %% (wrong|right) (\w+): (.+)\n((?:# says: .+\n)?)", re.MULTILINE)
@@ -70,7 +70,7 @@ def picked(lesson: Lesson, titles: dict[str, str]) -> dict[str, str]:
 
 def first_right(lesson: Lesson) -> dict[str, str]:
     """Return exercise -> source of the first right answer to each, and last that of the quiz."""
-    right = {}
+    right: dict[str, str] = {}
     for answer in catalogue(lesson):
         if answer.right:
             right.setdefault(answer.exercise, answer.source)
@@ -81,5 +81,5 @@ def filled(notebook: NotebookNode, answers: dict[str, str]) -> NotebookNode:
     """Return the notebook with sources of answers in the exercises that are named."""
     for cell in notebook.cells:
         if is_solution(cell):
-            cell.source = answers.get(grade_id(cell), cell.source)
+            cell.source = answers.get(known_id(cell), cell.source)
     return notebook

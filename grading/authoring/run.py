@@ -11,7 +11,7 @@ import matplotlib
 from nbformat import NotebookNode
 
 from gqa_lib.learn.quiz.sitting import Sitting, taking
-from grading.nb.cells import grade_id, is_graded
+from grading.nb.cells import grade_id, is_graded, known_id
 
 
 def run_graded(notebook: NotebookNode) -> dict[str, str]:
@@ -22,9 +22,9 @@ def run_graded(notebook: NotebookNode) -> dict[str, str]:
     namespace, outcome = new_namespace(), {}
     with as_grader():
         for cell in known_cells(notebook):
-            error = run_cell(cell.source, grade_id(cell), namespace)
+            error = run_cell(cell.source, known_id(cell), namespace)
             if is_graded(cell):
-                outcome[grade_id(cell)] = error
+                outcome[known_id(cell)] = error
     return outcome
 
 

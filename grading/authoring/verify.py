@@ -9,13 +9,13 @@ import io
 import re
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gqa_lib.course.manifest import Lesson
 from gqa_lib.learn.exercises import find_exercise
 from gqa_lib.learn.watch.settings import restore, settings
-from grading.nb.cells import CHECK, QUIZ, grade_id, is_graded, is_solution
+from grading.nb.cells import CHECK, QUIZ, is_graded, is_solution, known_id
 from grading.quiz.cases import cases
 from grading.quiz.marking import asked_count
 
@@ -66,18 +66,25 @@ def solved(lesson: Lesson) -> tuple[dict, dict[str, str], list[str]]:
     """Return a solved lesson: its namespace, its graded cells' sources, its exercises.
 
     The quiz is not among these: `quiz.cases` has its own.
+
+    Raises:
+        ValueError: a cell of the solution stops.
     """
     cells, namespace = known_cells(read_source(source_of(lesson))), new_namespace()
     for cell in cells:
-        if not is_graded(cell) and (error := run_cell(cell.source, grade_id(cell), namespace)):
-            raise ValueError(f"{lesson.slug}: the cell {grade_id(cell)} stops: {error}")
-    checks = {grade_id(c): c.source for c in cells if is_graded(c) and grade_id(c) != CHECK}
-    exercises = [grade_id(c) for c in cells if is_solution(c) and grade_id(c) != QUIZ]
+        if not is_graded(cell) and (error := run_cell(cell.source, known_id(cell), namespace)):
+            raise ValueError(f"{lesson.slug}: the cell {known_id(cell)} stops: {error}")
+    checks = {known_id(c): c.source for c in cells if is_graded(c) and known_id(c) != CHECK}
+    exercises = [known_id(c) for c in cells if is_solution(c) and known_id(c) != QUIZ]
     return namespace, checks, exercises
 
 
 def judge(lesson: Lesson) -> Iterator[Verdict]:
-    """Yield the verdict on each answer of a lesson's catalogue, in its order."""
+    """Yield the verdict on each answer of a lesson's catalogue, in its order.
+
+    Raises:
+        ValueError: a cell of the solution stops, or an answer is to no exercise of the lesson.
+    """
     with as_grader(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an answer may well earn some
         namespace, checks, exercises = solved(lesson)
@@ -103,7 +110,7 @@ def _run(answer: Answer, checks: list[str], namespace: dict) -> Iterator[str]:
         restore(before)
 
 
-def verify(lessons: list[Lesson], *, show_all: bool = False) -> list[str]:
+def verify(lessons: Sequence[Lesson], *, show_all: bool = False) -> list[str]:
     """Print the table of exercises; return what is wrong, with the answer it is about."""
     print(f"{'':4}{'exercise':<32}{'bugs refused':>14}{'named':>7}{'right accepted':>16}{'s':>7}")
     problems: list[str] = []

@@ -50,7 +50,9 @@ def load_due_dates(path: Path, timezone: str | None = None) -> list[Due]:
     table = read_table(path)
     name, when = table.need("the lesson", *LESSON), table.need("the due date", *DUE)
     zone = _zone(timezone) if timezone else None
-    dates, lines, wrong = {}, {}, []
+    dates: dict[Lesson, Due] = {}
+    lines: dict[Lesson, int] = {}
+    wrong = []
     for line, row in table.rows:
         try:
             lesson = find_lesson(row[name])

@@ -109,7 +109,8 @@ def _late(at: datetime | None, due: datetime | None, extension: timedelta | None
 
 def _points(session: Session) -> dict[str, float]:
     """Return lesson -> its points, in the order of the course; others come after."""
-    found = dict(session.execute(select(Assignment.name, Assignment.max_score)).all())
+    rows = session.execute(select(Assignment.name, Assignment.max_score))
+    found: dict[str, float] = {row.name: row.max_score for row in rows}
     ours = [lesson.slug for lesson in lessons() if lesson.slug in found]
     return {name: found[name] for name in [*ours, *sorted(found.keys() - set(ours))]}
 

@@ -67,7 +67,8 @@ def table_of_changes(changes: list[Change]) -> str:
         return "No mark changed."
     wide = max(len(change.student) for change in changes)
     longest = max(len(change.exercise) for change in changes)
-    lines, totals = [], {}
+    lines = []
+    totals: dict[str, float] = {}
     for c in changes:
         totals[c.student] = totals.get(c.student, 0.0) + c.points
         lines.append(

@@ -86,7 +86,9 @@ def load_roster(path: Path, id_column: str | None = None) -> RosterChange:
 def _students(table: Table, id_column: str) -> dict[str, dict[str, str]]:
     """Return id -> first_name, last_name and email."""
     first, last, full, email = (table.column(*names) for names in (FIRST, LAST, FULL, EMAIL))
-    students, lines, wrong = {}, {}, []
+    students: dict[str, dict[str, str]] = {}
+    lines: dict[str, int] = {}
+    wrong = []
     for line, row in table.rows:
         if full and row[full].casefold() in NO_STUDENT:
             continue

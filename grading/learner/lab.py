@@ -104,8 +104,13 @@ def _release_in_the_background() -> None:
         f"import time; time.sleep({RELEASE_AFTER_S})\n"
         "from grading.learner.submit import release_all; release_all()"
     )
-    nowhere = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
-    subprocess.Popen([sys.executable, "-c", release], start_new_session=True, **nowhere)
+    subprocess.Popen(
+        [sys.executable, "-c", release],
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 def _is_released(lesson: Lesson) -> bool:

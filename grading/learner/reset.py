@@ -12,7 +12,7 @@ from gqa_lib.course.files import replace_file
 from gqa_lib.course.manifest import Lesson
 from gqa_lib.learn import progress
 from gqa_lib.learn.progress.standing import standing
-from grading.nb.cells import grade_id, is_solution, read_notebook
+from grading.nb.cells import grade_id, is_solution, known_id, read_notebook
 
 
 def reset(lesson: Lesson, exercise: str | None) -> str:
@@ -30,7 +30,7 @@ def reset(lesson: Lesson, exercise: str | None) -> str:
     """
     path = places.work() / lesson.slug / lesson.pristine.name
     released = read_notebook(lesson.pristine)
-    names = [grade_id(cell) for cell in released.cells if is_solution(cell)]
+    names = [known_id(cell) for cell in released.cells if is_solution(cell)]
     if exercise is not None and exercise not in names:
         raise ValueError(
             f"lesson {lesson.number} has no exercise {exercise!r}. Its exercises are "

@@ -13,6 +13,21 @@ def grade_id(cell: NotebookNode) -> str | None:
     return cell.metadata.get("nbgrader", {}).get("grade_id")
 
 
+def known_id(cell: NotebookNode) -> str:
+    """Return the nbgrader id of a cell that must have one.
+
+    Raises:
+        ValueError: it has none.
+    """
+    name = grade_id(cell)
+    if name is None:
+        raise ValueError(
+            f"the cell that begins {cell.source[:40]!r} has no nbgrader id, so grading cannot name "
+            "it. Give it one: metadata.nbgrader.grade_id."
+        )
+    return name
+
+
 def is_solution(cell: NotebookNode) -> bool:
     """Return whether the learner answers in this cell."""
     return bool(cell.metadata.get("nbgrader", {}).get("solution"))

@@ -154,5 +154,5 @@ def _cleaner() -> bleach.Cleaner:
 def _of_image(_, name: str, value: str) -> bool:
     if name == "src":
         found = _DATA_IMAGE.fullmatch(value)
-        return bool(found) and is_image(found[1], found[2])
+        return found is not None and is_image(found[1], found[2])
     return name in ("alt", "title")

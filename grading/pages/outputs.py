@@ -79,10 +79,14 @@ def _clean(output) -> dict | None:
     return None
 
 
+def _dict(value) -> dict:
+    return value if isinstance(value, dict) else {}
+
+
 def _clean_data(kind: str, output: dict) -> dict:
-    given = output.get("data") if isinstance(output.get("data"), dict) else {}
-    given_metadata = output.get("metadata") if isinstance(output.get("metadata"), dict) else {}
-    data, metadata = {}, {}
+    given, given_metadata = _dict(output.get("data")), _dict(output.get("metadata"))
+    data: dict[str, str] = {}
+    metadata: dict[str, dict] = {}
     for mimetype in _MAGIC:
         content = given.get(mimetype)
         content = "".join(content) if isinstance(content, list) else content
@@ -94,7 +98,8 @@ def _clean_data(kind: str, output: dict) -> dict:
     text = plain(given.get("text/plain"))
     if text or not data:
         data["text/plain"] = text or "(an output that is neither text nor a PNG or JPEG image)"
-    cleaned = {"output_type": kind, "data": NotebookNode(data), "metadata": NotebookNode(metadata)}
+    cleaned: dict[str, object] = {"output_type": kind}
+    cleaned |= {"data": NotebookNode(data), "metadata": NotebookNode(metadata)}
     if kind == "execute_result":
         count = output.get("execution_count")
         cleaned["execution_count"] = count if isinstance(count, int) else None

@@ -61,7 +61,7 @@ def mark_quiz(quiz: str, answers: Mapping[str, str]) -> Credit:
     explained = [_explained(bank[one.id], chosen.get(one.id, "")) for one in asked]
     right = sum(one["chosen"] == one["answer"] for one in explained)
     print(f"{right} of {len(asked)} right.")
-    about = {"quiz": explained}
+    about: dict[str, object] = {"quiz": explained}
     if find_lesson(quiz).number == DRAWN:
         about |= {"learner": sitting.learner, "attempt": sitting.attempt}
     return partial_credit(right, about)

@@ -8,8 +8,8 @@ from gqa_lib.learn.quiz.sitting import Sitting
 
 from .limits import Limits
 from .outputs import credit_output, error_output, text_output
-from .pool import Room
-from .process import Ended
+from .pool import JudgeProcess, Room
+from .process import Ended, StudentProcess
 
 TRUSTED, ANSWER, TEST = "trusted", "answer", "test"
 
@@ -51,7 +51,7 @@ class _Grading:
         self.deadline = time.monotonic() + limits.notebook_s
         self.trusted: list[str] = []
         self.sources: list[str] = []  # of the cells that student and judge have run
-        self.student = self.judge = None
+        self.processes: tuple[StudentProcess, JudgeProcess] | None = None
         self.trouble = ""  # what stopped the last answer's cell
 
     def run(self, cell: Cell) -> list[dict]:
@@ -59,23 +59,25 @@ class _Grading:
         if self._time() <= 0:
             return [self._stopped("")]
         try:
-            self._start()
+            student, judge = self._processes()
         except Ended as ended:
             self.close()
             return [self._stopped(str(ended))]
-        return self._test(cell) if cell.kind == TEST else self._run_cell(cell)
+        if cell.kind == TEST:
+            return self._test(cell, student, judge)
+        return self._run_cell(cell, student, judge)
 
     def close(self) -> None:
         """End the processes of this notebook."""
-        if self.judge is not None:
-            self.judge.close()
-        if self.student is not None:
-            self.student.close()
-        self.student = self.judge = None
+        if self.processes is not None:
+            student, judge = self.processes
+            judge.close()
+            student.close()
+        self.processes = None
 
-    def _run_cell(self, cell: Cell) -> list[dict]:
+    def _run_cell(self, cell: Cell, student: StudentProcess, judge: JudgeProcess) -> list[dict]:
         try:
-            outputs = self.student.run_cell(cell.source, self._time())
+            outputs = student.run_cell(cell.source, self._time())
         except Ended as ended:
             outputs = [self._stopped(str(ended))]
         else:
@@ -86,22 +88,22 @@ class _Grading:
         if cell.kind == TRUSTED:
             self.trusted.append(cell.source)
             try:
-                self._tell_judge(cell.source)
+                self._tell_judge(judge, cell.source)
             except Ended:
                 self.close()  # the next cell's judge is told again
         return outputs
 
-    def _test(self, cell: Cell) -> list[dict]:
+    def _test(self, cell: Cell, student: StudentProcess, judge: JudgeProcess) -> list[dict]:
         time_s = self._time()
         try:
-            self.student.serve()
-            verdict = self.judge.ask({"test": cell.source, "time_s": time_s}, time_s + 2)
+            student.serve()
+            verdict = judge.ask({"test": cell.source, "time_s": time_s}, time_s + 2)
         except Ended as ended:
-            self.student.stop(str(ended))
-            return [self._stopped(self.student.stopped)]
+            student.stop(str(ended))
+            return [self._stopped(student.stopped)]
         if verdict["stopped"]:
-            self.student.stop(verdict["stopped"])
-            return [self._stopped(self.student.stopped)]
+            student.stop(verdict["stopped"])
+            return [self._stopped(student.stopped)]
         outputs = [text_output(text) for text in (verdict["printed"], verdict["out"]) if text]
         if verdict["error"]:
             name, text = verdict["error"]
@@ -115,20 +117,26 @@ class _Grading:
             outputs.append(credit_output(credit, verdict.get("about")))
         return outputs
 
-    def _start(self) -> None:
-        """Have a student's process and a judge that have run what was run before."""
-        if self.student is not None and not self.student.stopped:
-            return
+    def _processes(self) -> tuple[StudentProcess, JudgeProcess]:
+        """Return a student's process and a judge that have run what was run before."""
+        if self.processes is not None and not self.processes[0].stopped:
+            return self.processes
         self.close()
-        self.student = self.room.student(self.limits)
-        self.judge = self.room.judge(self.student, self.sitting)
+        student = self.room.student(self.limits)
+        try:
+            judge = self.room.judge(student, self.sitting)
+        except BaseException:
+            student.close()
+            raise
+        self.processes = student, judge
         for source in self.trusted:
-            self._tell_judge(source)
+            self._tell_judge(judge, source)
         for source in self.sources:
-            self.student.run_cell(source, max(0.1, self._time()))
+            student.run_cell(source, max(0.1, self._time()))
+        return self.processes
 
-    def _tell_judge(self, source: str) -> None:
-        reply = self.judge.ask({"trusted": source}, self.limits.cell_s)
+    def _tell_judge(self, judge: JudgeProcess, source: str) -> None:
+        reply = judge.ask({"trusted": source}, self.limits.cell_s)
         if reply["error"]:
             name, text = reply["error"]
             raise RuntimeError(f"a locked cell of the lesson stops with {name}: {text}")

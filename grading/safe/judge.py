@@ -62,8 +62,9 @@ class Judge:
         out, value, error = io.StringIO(), None, None
         try:
             tree, last = ast.parse(source, "<test>"), None
-            if tree.body and isinstance(tree.body[-1], ast.Expr):
-                last = ast.Expression(tree.body.pop().value)
+            if tree.body and isinstance(end := tree.body[-1], ast.Expr):
+                last = ast.Expression(end.value)
+                tree.body.pop()
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
                 exec(compile(tree, "<test>", "exec"), self.names)
                 if last is not None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import zmq
-from jupyter_client import KernelConnectionInfo
+from jupyter_client import BlockingKernelClient, KernelConnectionInfo
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 from jupyter_client.provisioning import LocalProvisioner
@@ -51,7 +51,7 @@ class SandboxProvisioner(LocalProvisioner):
         check_sandbox()
         self.judge_end = kwargs.pop("judge_end", None)
         self.limits = kwargs.pop("limits", self.limits)
-        manager = self.parent
+        manager: Any = self.parent
         manager.transport, manager.ip = "ipc", _SOCKETS
         for number, name in enumerate(("shell", "iopub", "stdin", "hb", "control"), 1):
             setattr(manager, f"{name}_port", number)
@@ -59,7 +59,7 @@ class SandboxProvisioner(LocalProvisioner):
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Start the kernel and return how to reach it from here."""
-        info = dict(self.connection_info)
+        info = self.connection_info.copy()
         told = {k: v.decode() if isinstance(v, bytes) else v for k, v in info.items()}
         connection, told_pid = _pipe_with(json.dumps(told).encode()), os.pipe()
         filters = _pipe_with(program(loopback=True))
@@ -80,16 +80,22 @@ class SandboxProvisioner(LocalProvisioner):
                 *("--as-pid-1", *(("--seccomp", str(filters)) if program() else ())),
             ],
         )
-        nowhere = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
         self.process = subprocess.Popen(
-            argv, pass_fds=passed, env={}, cwd="/", start_new_session=True, **nowhere
+            argv,
+            pass_fds=passed,
+            env={},
+            cwd="/",
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         self.pid, self.pgid = self.process.pid, os.getpgid(self.process.pid)
         for descriptor in (connection, filters, told_pid[1]):
             os.close(descriptor)
         self.inside_pid = await _child_pid(told_pid[0])
         info["ip"] = f"/proc/{self.inside_pid}/root{_SOCKETS}"
-        await self._sockets_are_there(info["ip"])
+        await self._sockets_are_there(info["ip"], self.process)
         return info
 
     async def send_signal(self, signum: int) -> None:
@@ -102,10 +108,10 @@ class SandboxProvisioner(LocalProvisioner):
             with suppress(ProcessLookupError):
                 os.kill(self.inside_pid, 9)
 
-    async def _sockets_are_there(self, address: str) -> None:
+    async def _sockets_are_there(self, address: str, process: subprocess.Popen) -> None:
         for _ in range(START_S * 100):
             ready = all(Path(f"{address}-{number}").exists() for number in range(1, 6))
-            if ready or self.process.poll() is not None:
+            if ready or process.poll() is not None:
                 return
             await asyncio.sleep(0.01)
 
@@ -119,7 +125,8 @@ class KernelStudent(StudentProcess):
 
     def __init__(self, limits: Limits):
         super().__init__(limits)
-        self._client, self._asked = None, ""
+        self._client: BlockingKernelClient | None = None
+        self._asked = ""
         self.judge_line, judge_end = socket.socketpair()
         specs = KernelSpecManager(kernel_dirs=[str(SPECS)])  # no choice for a learner's launcher
         self._manager = KernelManager(
@@ -130,7 +137,7 @@ class KernelStudent(StudentProcess):
         options = ["--HistoryManager.hist_file=:memory:", "--InteractiveShell.colors=nocolor"]
         try:
             self._manager.start_kernel(extra_arguments=options, judge_end=judge_end, limits=limits)
-            self.hold(self._manager.provisioner.inside_pid)
+            self.hold(self._pid())
             self._client = self._manager.client()
             self._client.start_channels(hb=False)  # a kernel can make its thread wait for ever
             self._client.wait_for_ready(timeout=START_S)
@@ -154,10 +161,12 @@ class KernelStudent(StudentProcess):
         if self.stopped:
             raise Ended(self.stopped)
         self._wait_until_idle(time_s)
-        asked, outputs, size = self._client.execute(source, allow_stdin=False), [], 0
+        client, size = self._connected(), 0
+        outputs: list[dict] = []
+        asked = client.execute(source, allow_stdin=False)
         end = time.monotonic() + time_s
         while time.monotonic() < end:
-            message = self._message(self._client.get_iopub_msg)
+            message = self._message(client.get_iopub_msg)
             if message is None or _asked_by(message) != asked:
                 continue
             kind, content = message["msg_type"], message["content"]
@@ -175,7 +184,11 @@ class KernelStudent(StudentProcess):
         self.end("time limit")
 
     def serve(self) -> None:
-        """Let the kernel answer the judge until the judge says it may rest."""
+        """Let the kernel answer the judge until the judge says it may rest.
+
+        Raises:
+            Ended: the kernel was stopped.
+        """
         if self.stopped:
             raise Ended(self.stopped)
         self._quietly("__import__('grading.student.kernel').student.kernel.serve()")
@@ -187,14 +200,25 @@ class KernelStudent(StudentProcess):
             self._client.stop_channels()
         self._manager.shutdown_kernel(now=True)
 
+    def _pid(self) -> int:
+        provisioner = self._manager.provisioner
+        if not isinstance(provisioner, SandboxProvisioner):
+            raise Ended(f"the kernel {NAME!r} was not started by the sandbox")
+        return provisioner.inside_pid
+
+    def _connected(self) -> BlockingKernelClient:
+        if self._client is None:
+            raise Ended("its kernel is not connected")
+        return self._client
+
     def _quietly(self, source: str) -> None:
-        self._asked = self._client.execute(source, silent=True, store_history=False)
+        self._asked = self._connected().execute(source, silent=True, store_history=False)
 
     def _wait_until_idle(self, time_s: float) -> None:
         """Wait for the reply to what was executed quietly."""
         end = time.monotonic() + time_s
         while self._asked and time.monotonic() < end:
-            message = self._message(self._client.get_shell_msg)
+            message = self._message(self._connected().get_shell_msg)
             if message is not None and _asked_by(message) == self._asked:
                 self._asked = ""
         if self._asked:

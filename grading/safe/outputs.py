@@ -16,8 +16,10 @@ def checked_outputs(raw, room: int) -> tuple[list[dict], int]:
         raw: what it says.
         room: how many characters are kept.
     """
-    raw, kept, taken = raw if type(raw) is list else [], [], 0
-    for output in filter(None, map(_checked, raw[:MAX_OUTPUTS])):
+    kept: list[dict] = []
+    taken = 0
+    outputs = raw[:MAX_OUTPUTS] if type(raw) is list else []
+    for output in filter(None, map(_checked, outputs)):
         size = len(str(output))
         if size > room - taken and output["output_type"] == "stream":
             output["text"] = f"{output['text'][: max(0, room - taken)]}\n{CUT}\n"

@@ -4,6 +4,7 @@ import contextlib
 import socket
 import threading
 import time
+from typing import NoReturn
 
 import psutil
 
@@ -58,7 +59,7 @@ class StudentProcess:
         self.stop("it is over")
         self.judge_line.close()
 
-    def end(self, reason: str):
+    def end(self, reason: str) -> NoReturn:
         """Stop the process and say why.
 
         Raises:

@@ -274,4 +274,5 @@ class Function(Proxy):
     """A student's function, class or callable object."""
 
     def __call__(self, *arguments, **keywords):
+        """Call it there, by value."""
         return self._link.call(self._number, arguments, keywords)

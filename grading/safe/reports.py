@@ -22,7 +22,7 @@ def exception_of(reported) -> Exception:
         error = _kind(kinds)(str(text)[:2000])
     except (TypeError, ValueError, KeyError):
         return StudentError("it stopped with something that is not an error")
-    error.where_elsewhere = str(where)[:300]
+    vars(error)["where_elsewhere"] = str(where)[:300]
     return error
 
 
@@ -38,7 +38,11 @@ def _kind(names: list[str]) -> type[Exception]:
 
 
 def seen_of(reported) -> Seen:
-    """Return what the student's process reports of a call; it may well be forged."""
+    """Return what the student's process reports of a call; it may well be forged.
+
+    Raises:
+        StudentError: it is unreadable.
+    """
     try:
         return Seen(
             settings=[str(name)[:80] for name in reported["settings"][:5]],

@@ -73,7 +73,7 @@ def command(inside: list[str], *, nested: bool = False, bwrap: Sequence[str] = (
         nested: let it make namespaces of its own, as the process that forks for everyone does.
     """
     binds = _binds()
-    prefix = []
+    prefix: list[str] = []
     if os.geteuid() == 0:
         prefix, binds = _as_nobody(binds)
     return [

@@ -78,6 +78,6 @@ def _write_notebook(notebook, path: Path) -> None:
 def make_pages(source: Path, html: Path) -> list[str]:
     """Have Sphinx make pages of what is in a folder; return its warnings."""
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html"]
-    folders = ["-c", SETTINGS, "-d", source.parent / "doctrees", source, html]
+    folders: list[str | Path] = ["-c", SETTINGS, "-d", source.parent / "doctrees", source, html]
     done = subprocess.run([*command, *folders], capture_output=True, text=True)
     return (done.stderr.splitlines() or ["Sphinx failed"]) if done.returncode else []

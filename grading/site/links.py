@@ -41,7 +41,7 @@ def pages_of(site: Path) -> list[Path]:
 
 
 def _anchors(page: BeautifulSoup) -> set[str]:
-    return {tag[name] for name in ("id", "name") for tag in page.find_all(attrs={name: True})}
+    return {str(tag[name]) for name in ("id", "name") for tag in page.select(f"[{name}]")}
 
 
 def _of_page(path: Path, page: BeautifulSoup, site: Path, anchors) -> Iterator[str]:
@@ -67,12 +67,13 @@ def _of_page(path: Path, page: BeautifulSoup, site: Path, anchors) -> Iterator[s
 def _addresses(page: BeautifulSoup):
     """Yield (element, attribute, address) of all that is linked or loaded."""
     for attribute in (*_LOADS, "srcset"):
-        for tag in page.find_all(attrs={attribute: True}):
+        for tag in page.select(f"[{attribute}]"):
+            value = str(tag[attribute])
             if attribute == "srcset":
-                for part in tag["srcset"].split(","):
+                for part in value.split(","):
                     yield tag, "src", part.split()[0]
-            elif tag.name in ("a", "area", *_LOADS[attribute]) and not _is_inline(tag[attribute]):
-                yield tag, attribute, tag[attribute]
+            elif tag.name in ("a", "area", *_LOADS[attribute]) and not _is_inline(value):
+                yield tag, attribute, value
 
 
 def _of_css(text: str) -> list[str]:

@@ -20,5 +20,11 @@ def begin(descriptor: int) -> None:
 
 
 def serve() -> None:
-    """Answer the judge until it says `rest`."""
+    """Answer the judge until it says `rest`.
+
+    Raises:
+        RuntimeError: `begin` was not called before.
+    """
+    if _server is None:
+        raise RuntimeError("the kernel has no line to the judge: begin() comes before serve()")
     _server.serve()

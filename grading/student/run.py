@@ -21,12 +21,11 @@ KEPT = ("text/plain", "image/png", "image/jpeg")  # of what a cell displays
 def run_student(grader: socket.socket, judge: socket.socket, output_bytes: int) -> None:
     """Run cells and serve tests as the grader says, until it hangs up."""
     watch_imports()
-    shell = InteractiveShell.instance(colors="nocolor")
-    shell._showtraceback = lambda kind, error, lines: _TRACEBACK.extend(lines)  # as ipykernel does
+    shell = _Shell.instance(colors="nocolor")
     channel, server = Channel(grader), Server(Channel(judge), shell.user_ns)
     signal.signal(signal.SIGALRM, _out_of_time)
     _Bounded.left = output_bytes
-    capture.StringIO = _Bounded
+    capture.StringIO = _Bounded  # type: ignore[misc]  # what IPython collects a cell's text in
     channel.send({"ready": True})
     while True:
         try:
@@ -37,6 +36,11 @@ def run_student(grader: socket.socket, judge: socket.socket, output_bytes: int) 
             channel.send({"outputs": _run_cell(shell, asked["cell"], asked["time_s"])})
         else:
             server.serve()
+
+
+class _Shell(InteractiveShell):
+    def _showtraceback(self, etype, evalue, stb) -> None:  # as ipykernel's does
+        _TRACEBACK.extend(stb)
 
 
 class _Bounded(io.StringIO):

@@ -10,6 +10,7 @@ import linecache
 import os
 import traceback
 from itertools import islice
+from typing import Any
 
 import torch
 
@@ -37,7 +38,7 @@ class Server:
 
     def __init__(self, channel: Channel, namespace: dict):
         self.channel, self.namespace = channel, namespace
-        self.objects: dict[int, object] = {}
+        self.objects: dict[int, Any] = {}
         self.tensors: dict[int, torch.Tensor] = {}
 
     def serve(self) -> None:
@@ -50,9 +51,13 @@ class Server:
             self._answer(request, blobs)
 
     def of_judge(self, number: int, name: str, arguments: tuple | None = None, keywords=None):
-        """Return an attribute of an object of the judge's, or what calling it gives."""
+        """Return an attribute of an object of the judge's, or what calling it gives.
+
+        Raises:
+            Exception: what it raised there; RuntimeError where Python has no class of that name.
+        """
         blobs: list = []
-        asked = {"judge": number, "name": name}
+        asked: dict[str, Any] = {"judge": number, "name": name}
         if arguments is not None:
             asked["arguments"] = pack(list(arguments), blobs, self._refer)
             asked["keywords"] = pack(dict(keywords), blobs, self._refer)
@@ -66,7 +71,8 @@ class Server:
         return unpack(reply["value"], blobs, self._resolve, exact=True)
 
     def _answer(self, request: dict, blobs: list) -> None:
-        printed, reply, sent = _Printed(), {}, []
+        printed, reply = _Printed(), {}
+        sent: list = []
         try:
             with contextlib.redirect_stdout(printed):
                 reply = self._do(request, blobs, sent)

@@ -10,7 +10,7 @@ import math
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 import numpy as np
@@ -48,11 +48,12 @@ class Channel:
         self.deadline = time.monotonic() + time_s
         return self
 
-    def send(self, message: dict, blobs: list = ()) -> None:
+    def send(self, message: dict, blobs: Sequence = ()) -> None:
         """Send one message."""
         views = [memoryview(blob).cast("B") for blob in blobs]
         head = json.dumps(message | {"blobs": [view.nbytes for view in views]}).encode()
-        for part in (struct.pack(">I", len(head)) + head, *views):
+        parts: list[bytes | memoryview] = [struct.pack(">I", len(head)) + head, *views]
+        for part in parts:
             self._wait_no_longer()
             self.sock.sendall(part)
 
@@ -108,6 +109,7 @@ def pack(value, blobs: list, refer: Callable | None = None, exact: bool = False,
         blobs: the message's byte strings.
         refer: returns what stands for anything else.
         exact: keep the strides of tensors, for code that depends on them.
+        depth: lists around the value.
 
     Raises:
         TypeError: it is something else and there is no `refer`.
@@ -181,6 +183,7 @@ def unpack(
         blobs: the message's byte strings; each is used once.
         resolve: returns what a reference stands for.
         exact: take the strides of tensors, from who is trusted: they make much of few bytes.
+        depth: lists around the value.
 
     Raises:
         Garbled: it stands for nothing.
@@ -196,7 +199,7 @@ def unpack(
     if type(packed) is not dict or not packed:
         raise Garbled("a value of unknown kind")
 
-    def inner(values):
+    def inner(values) -> list:
         if type(values) is not list or len(values) > MAX_ITEMS:
             raise Garbled(f"something other than a list of at most {MAX_ITEMS} items")
         return [unpack(one, blobs, resolve, exact, depth + 1) for one in values]
@@ -204,24 +207,31 @@ def unpack(
     try:
         if "tensor" in packed:
             return _unpack_tensor(packed, blobs, exact)
-        for kind, made in (("list", list), ("tuple", tuple)):
-            if kind in packed:
-                return made(inner(packed[kind]))
-        if "slice" in packed:
-            return slice(*inner(packed["slice"]))
-        if "dict" in packed:
-            return dict(inner(pair) for pair in packed["dict"][:MAX_ITEMS])
-        if "dtype" in packed:
-            return DTYPES[packed["dtype"]]
-        if "device" in packed:
-            return torch.device(packed["device"])
-        if "number" in packed and type(packed["number"]) in (int, float):
-            return _NUMBERS[packed["kind"]](packed["number"])
-        return resolve(packed)
+        return _unpack_object(packed, inner, resolve)
     except Garbled:
         raise
     except (ValueError, KeyError, TypeError, IndexError, RuntimeError, OverflowError) as error:
         raise Garbled(f"something that is not a value ({type(error).__name__})") from None
+
+
+def _unpack_object(
+    packed: dict, inner: Callable[[object], list], resolve: Callable[[dict], object]
+):
+    """Return what a JSON object other than a tensor's stands for; `inner` unpacks a list."""
+    for kind, made in (("list", list), ("tuple", tuple)):
+        if kind in packed:
+            return made(inner(packed[kind]))
+    if "slice" in packed:
+        return slice(*inner(packed["slice"]))
+    if "dict" in packed:
+        return dict(inner(pair) for pair in packed["dict"][:MAX_ITEMS])
+    if "dtype" in packed:
+        return DTYPES[packed["dtype"]]
+    if "device" in packed:
+        return torch.device(packed["device"])
+    if "number" in packed and type(packed["number"]) in (int, float):
+        return _NUMBERS[packed["kind"]](packed["number"])
+    return resolve(packed)
 
 
 def _unpack_tensor(packed: dict, blobs: list[bytearray], exact: bool) -> torch.Tensor:
@@ -232,7 +242,7 @@ def _unpack_tensor(packed: dict, blobs: list[bytearray], exact: bool) -> torch.T
         return torch.empty(shape, dtype=dtype, device="meta")
     if not math.prod(shape):
         return torch.empty(shape, dtype=dtype)
-    blob, blobs[packed["blob"]] = blobs[packed["blob"]], b""
+    blob, blobs[packed["blob"]] = blobs[packed["blob"]], bytearray()
     strides = packed.get("strides") if exact else None
     if strides is None:
         elements = math.prod(shape)

@@ -8,6 +8,7 @@ import textwrap
 import traceback
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -21,7 +22,7 @@ from .difference import difference, same
 _LIBRARIES = {"torch", "triton"}  # whose lines are not the learner's
 
 
-def check(name: str, yours, *, cases: list[dict] | None = None, seed: int | None = 0) -> None:
+def check(name: str, yours: Any, *, cases: list[dict] | None = None, seed: int | None = 0) -> None:
     """Compare your function or class with an independent float64 reference.
 
     Args:
@@ -32,6 +33,7 @@ def check(name: str, yours, *, cases: list[dict] | None = None, seed: int | None
 
     Raises:
         NotYet: the results differ; the message says how, and what that usually means.
+        ValueError: there is no such exercise.
     """
     exercise = find_exercise(name)
     seed = fresh_seed(name) if seed is None else seed
@@ -65,7 +67,14 @@ def fresh_seed(name: str) -> int:
 
 
 def record(exercise: Exercise, kind: str, *, passed: bool | None = None, detail: str = "") -> None:
-    """Append to the learner's record, except while grading; never get in the learner's way."""
+    """Append to the learner's record, except while grading; never get in the learner's way.
+
+    Args:
+        exercise: what it is about.
+        kind: one of the record's kinds, such as "check" or "hint".
+        passed: whether a check passed; None where nothing was checked.
+        detail: what the learner was told.
+    """
     if "NBGRADER_EXECUTION" in os.environ:
         return
     score, max_score = (None, None) if passed is None else (float(passed), 1.0)
@@ -75,8 +84,13 @@ def record(exercise: Exercise, kind: str, *, passed: bool | None = None, detail:
         print(f"(Progress was not saved: {trouble})")
 
 
-def run(exercise: Exercise, yours, arguments: tuple):
-    """Return what the learner's code returns, or its ValueError.
+def run(exercise: Exercise, yours: Any, arguments: tuple) -> Any:
+    """Return what the learner's code returns, or its ValueError where the oracle raises one too.
+
+    Args:
+        exercise: what is checked.
+        yours: the learner's function or class.
+        arguments: of one case, as `exercise.make` gives them.
 
     Raises:
         NotYet: it is still a stub, or stopped with another error; the learner's line is named.
@@ -103,10 +117,17 @@ def run(exercise: Exercise, yours, arguments: tuple):
 
 
 def not_yet(exercise: Exercise, *lines: str) -> NotYet:
-    """Return the exception whose text a learner reads."""
-    indent = {"initial_indent": "  ", "subsequent_indent": "  "}
+    """Return the exception whose text a learner reads.
+
+    Args:
+        exercise: what is not solved yet.
+        lines: what is wrong, a paragraph each; empty ones are left out.
+    """
+    wrap = textwrap.TextWrapper(
+        92, initial_indent="  ", subsequent_indent="  ", break_long_words=False
+    )
     paragraphs = [*filter(None, lines), f"Stuck? hint({exercise.name!r})"]
-    wrapped = [textwrap.fill(line, 92, break_long_words=False, **indent) for line in paragraphs]
+    wrapped = [wrap.fill(line) for line in paragraphs]
     return NotYet("\n".join([f"{exercise.name}: not yet.", *wrapped]))
 
 
@@ -221,7 +242,7 @@ def _explained(exercise: Exercise, yours, differs: _Differs, seed: int) -> NotYe
                 fits[mistake] -= not same(got, expected)
             else:
                 fits[mistake] += 1 if same(got, wrong) else -len(exercise.cases)
-    best = max(fits, key=fits.get, default=None)
+    best = max(fits, key=fits.__getitem__, default=None)
     named = f"That is what you get when {best.says}" if best and fits[best] > 0 else ""
     return not_yet(exercise, differs.found, named, differs.called)
 

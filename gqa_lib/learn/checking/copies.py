@@ -1,5 +1,7 @@
 """`check_no_copy` and `kv_copied`: see whether K and V were expanded, a copy per query head."""
 
+from collections.abc import Callable
+
 import torch
 
 from gqa_lib.learn.exercises import find_exercise
@@ -11,7 +13,9 @@ from .check import fresh_seed, not_yet, record, run
 from .difference import difference
 
 
-def kv_copied(function, q, k, v) -> tuple[int, str]:
+def kv_copied(
+    function: Callable, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor
+) -> tuple[int, str]:
     """Return how many elements of keys and values a call copies, and the last operation that did.
 
     Args:
@@ -25,7 +29,7 @@ def kv_copied(function, q, k, v) -> tuple[int, str]:
 
 
 def check_no_copy(
-    name: str, yours, *, cases: list[dict] | None = None, seed: int | None = 0
+    name: str, yours: Callable, *, cases: list[dict] | None = None, seed: int | None = 0
 ) -> None:
     """Check that your attention never makes a tensor as large as K expanded to all query heads.
 
@@ -37,6 +41,7 @@ def check_no_copy(
 
     Raises:
         NotYet: it makes one; the message names the operation.
+        ValueError: there is no such exercise, or it has no cases to see copies in.
     """
     exercise = find_exercise(name)
     if not exercise.copy_cases:

@@ -1,6 +1,7 @@
 """Compares what a learner's code returned with the oracle, and says how they differ."""
 
 import math
+from typing import Any
 
 import torch
 
@@ -13,7 +14,7 @@ TOLERANCE = {
 }
 
 
-def difference(got, expected, dtype: torch.dtype | None = None) -> str | None:
+def difference(got: Any, expected: Any, dtype: torch.dtype | None = None) -> str | None:
     """Return one sentence on how `got` differs from `expected`, or None if it does not.
 
     Args:
@@ -38,7 +39,7 @@ def difference(got, expected, dtype: torch.dtype | None = None) -> str | None:
     return _value_difference(got, expected)
 
 
-def same(got, expected) -> bool:
+def same(got: Any, expected: Any) -> bool:
     """Return whether two results agree in shape and value, whatever their dtypes."""
     if isinstance(expected, torch.Tensor) and isinstance(got, torch.Tensor):
         return got.shape == expected.shape and _value_difference(got, expected) is None

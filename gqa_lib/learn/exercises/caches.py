@@ -4,16 +4,28 @@ A step is a number of new tokens, which come from k and v in order, or "reset".
 """
 
 import re
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 
 from ..watch import Elsewhere, as_it_is_now, place_of, watching
 from .exercise import Complaint
 
+Steps = Sequence[int | str]
 
-def expected_of_cache(k, v, max_seq_len, steps) -> dict:
-    """Return what `observe_cache` sees of a right cache, from a plain list of token numbers."""
-    seen, held, before = {"Length of a new cache": 0}, [], None
+
+def expected_of_cache(k: torch.Tensor, v: torch.Tensor, max_seq_len: int, steps: Steps) -> dict:
+    """Return what `observe_cache` sees of a right cache, from a plain list of token numbers.
+
+    Args:
+        k, v: (B, Hkv, S, D), S tokens or more than all steps append.
+        max_seq_len: tokens that the cache has room for.
+        steps: what is done with it.
+    """
+    seen: dict[str, object] = {"Length of a new cache": 0}
+    held: list[int] = []
+    before = None
     for label, step, first in _walk(steps):
         if step == "reset":
             held, before = [], None
@@ -49,8 +61,14 @@ def _tokens(x, held):
     return torch.stack([x[:, :, token] for token in held], 2)
 
 
-def observe_cache(yours, k, v, max_seq_len, steps) -> dict:
+def observe_cache(
+    yours: Any, k: torch.Tensor, v: torch.Tensor, max_seq_len: int, steps: Steps
+) -> dict:
     """Return what can be seen of the learner's cache after each step.
+
+    Args:
+        yours: the learner's class.
+        k, v, max_seq_len, steps: as in `expected_of_cache`.
 
     Raises:
         Complaint: something that no comparison of values would name.
@@ -92,8 +110,12 @@ def _observe_two(yours, cache, k, v, max_seq_len) -> dict:
     }
 
 
-def memory_of(yours, k, v, max_seq_len, steps) -> dict:
+def memory_of(yours: Any, k: torch.Tensor, v: torch.Tensor, max_seq_len: int, steps: Steps) -> dict:
     """Return the learner's `nbytes`.
+
+    Args:
+        yours: the learner's class.
+        k, v, max_seq_len, steps: as in `expected_of_cache`.
 
     Raises:
         Complaint: an append copies what was cached before, or the device is not the one asked for.

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from importlib.util import find_spec
+from typing import Any, Protocol
 
 import torch
 
@@ -17,7 +18,7 @@ NO_TRITON = (
 NO_KERNEL = "it cannot be launched as a kernel: keep the line @triton.jit above its def."
 
 
-def launch(yours, grid: tuple[int, ...], arguments: list, **constants) -> tuple[list, Seen]:
+def launch(yours: Any, grid: tuple[int, ...], arguments: list, **constants) -> tuple[list, Seen]:
     """Launch a kernel and return its arguments as it left them, and what was seen of it.
 
     Args:
@@ -47,7 +48,11 @@ def launch(yours, grid: tuple[int, ...], arguments: list, **constants) -> tuple[
     return [_moved(one, home) for one in given], watch.seen(None)
 
 
-def _kernel(yours) -> Callable:
+class _Kernel(Protocol):
+    def __getitem__(self, grid: tuple[int, ...]) -> Callable: ...
+
+
+def _kernel(yours) -> _Kernel:
     if not hasattr(yours, "__getitem__"):
         raise Complaint(NO_KERNEL)
     return yours

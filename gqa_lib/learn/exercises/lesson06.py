@@ -1,10 +1,9 @@
-"""Lesson 06: FLOPs, bytes, and which of them decoding waits for."""
+"""Lesson 06: FLOPs, bytes, and which of them a kernel waits for."""
 
 from math import prod
 
 import torch
 
-from gqa_lib.configs import ModelConfig
 from gqa_lib.hardware import Hardware
 
 from .exercise import Exercise, Mistake
@@ -12,7 +11,7 @@ from .exercise import Exercise, Mistake
 _LESSON = "06-decode-is-bandwidth-bound"
 
 
-def _integers(generator, *most: int) -> list[int]:
+def integers(generator: torch.Generator, *most: int) -> list[int]:
     """Return a random whole number from 1 up to each of `most`."""
     return [int(torch.randint(1, top + 1, (), generator=generator)) for top in most]
 
@@ -22,13 +21,13 @@ def _integers(generator, *most: int) -> list[int]:
 
 def _flops_sizes(generator, B=0, H=0, D=0, T=0, S=0, causal=False, draw=0):
     for _ in range(draw):
-        B, H, D, T, more = _integers(generator, 9, 40, 130, 60, 900)
+        B, H, D, T, more = integers(generator, 9, 40, 130, 60, 900)
         S = T + more
     return B, H, D, T, S, causal
 
 
-def _count_flops(B, H, D, T, S, causal):
-    """Pair by pair: a score is D multiplies and D adds, and its weighted value as many."""
+def count_flops(B: int, H: int, D: int, T: int, S: int, causal: bool) -> int:
+    """Count pair by pair: a score is D multiplies and D adds, and its weighted value as many."""
     pairs = sum(1 for i in range(T) for j in range(S) if not causal or j <= S - T + i)
     return B * H * pairs * (2 * D + 2 * D)
 
@@ -41,7 +40,7 @@ ATTENTION_FLOPS = Exercise(
     name="attention_flops",
     lesson=_LESSON,
     make=_flops_sizes,
-    oracle=_count_flops,
+    oracle=count_flops,
     cases=(
         {"B": 2, "H": 6, "D": 5, "T": 3, "S": 7},
         {"B": 2, "H": 6, "D": 5, "T": 3, "S": 7, "causal": True},
@@ -51,15 +50,15 @@ ATTENTION_FLOPS = Exercise(
     mistakes=(
         Mistake(
             "a multiply and an add are counted as one. They are 2 FLOP.",
-            lambda *sizes: _count_flops(*sizes) // 2,
+            lambda *sizes: count_flops(*sizes) // 2,
         ),
         Mistake(
             "only the causal case is right: without a mask every query meets every key.",
-            lambda B, H, D, T, S, causal: _count_flops(B, H, D, T, S, True),
+            lambda B, H, D, T, S, causal: count_flops(B, H, D, T, S, True),
         ),
         Mistake(
             "the mask is not counted: with causal=True a query meets only the keys it may see.",
-            lambda B, H, D, T, S, causal: _count_flops(B, H, D, T, S, False),
+            lambda B, H, D, T, S, causal: count_flops(B, H, D, T, S, False),
         ),
         Mistake(
             "causal takes half of all pairs. Query i sees S - T + i + 1 keys: the mask hides only "
@@ -77,7 +76,7 @@ ATTENTION_FLOPS = Exercise(
         Mistake(
             "the softmax is counted, too. Count only scores and weighted values.",
             lambda B, H, D, T, S, causal: (
-                _count_flops(B, H, D, T, S, causal) + _count_flops(B, H, 1, T, S, causal) // 4 * 5
+                count_flops(B, H, D, T, S, causal) + count_flops(B, H, 1, T, S, causal) // 4 * 5
             ),
         ),
     ),
@@ -89,7 +88,7 @@ ATTENTION_FLOPS = Exercise(
 
 def _bytes_sizes(generator, B=0, Hq=0, Hkv=0, D=0, T=0, S=0, b=2, draw=0):
     for _ in range(draw):
-        B, Hkv, shared, D, T, more = _integers(generator, 9, 8, 8, 130, 60, 900)
+        B, Hkv, shared, D, T, more = integers(generator, 9, 8, 8, 130, 60, 900)
         Hq, S, b = Hkv * shared, T + more, (4, 2, 1, 0.5)[draw % 4]
     return B, Hq, Hkv, D, T, S, b
 
@@ -148,7 +147,7 @@ ATTENTION_BYTES = Exercise(
 
 def _two(generator, flops=0.0, bytes_moved=0.0, draw=0):
     for _ in range(draw):
-        flops, bytes_moved = (float(n) for n in _integers(generator, 10**6, 10**6))
+        flops, bytes_moved = (float(n) for n in integers(generator, 10**6, 10**6))
     return flops, bytes_moved
 
 
@@ -176,8 +175,8 @@ def _machine(
     generator, intensity=0.0, flops_per_s=1.0, bandwidth=1.0, memory=1e9, near=0.0, draw=0
 ):
     for _ in range(draw):
-        flops_per_s, bandwidth = (1e9 * n for n in _integers(generator, 10**5, 10**3))
-        near = 0.505 + _integers(generator, 100)[0] / 100  # never 1: rounding would decide
+        flops_per_s, bandwidth = (1e9 * n for n in integers(generator, 10**5, 10**3))
+        near = 0.505 + integers(generator, 100)[0] / 100  # never 1: rounding would decide
     if near:  # a multiple of the ridge
         intensity = near * flops_per_s / bandwidth
     return float(intensity), Hardware("a machine", flops_per_s, bandwidth, memory, "made up")
@@ -241,113 +240,4 @@ IS_MEMORY_BOUND = Exercise(
     ),
 )
 
-
-# A whole step
-
-
-def _step(generator, Hq=0, Hkv=0, D=0, L=0, B=1, T=0, b=2, weights=0.0, flops_per_s=1e12, draw=0):
-    bandwidth = 1e11
-    for _ in range(draw):
-        Hkv, shared, D, L, B, T = _integers(generator, 8, 8, 130, 40, 60, 9000)
-        Hq, b = Hkv * shared, (4, 2, 1)[draw % 3]
-        weights = 1e6 * _integers(generator, 3000)[0]
-        flops_per_s = bandwidth * (1, 5, 60, 300)[draw % 4]
-    config = ModelConfig(
-        "a model", num_layers=L, num_heads=Hq, num_kv_heads=Hkv, head_dim=D, d_model=Hq * D + 64
-    )
-    return config, Hardware("a machine", flops_per_s, bandwidth, 8e10, "made up"), B, T, b, weights
-
-
-def _step_time(config, hardware, B, T, b, weights, *, combine=max, **changed):
-    """Seconds of reading and of multiplying, summed over layers and sequences, then combined."""
-    sizes = {"layers": config.num_layers, "kv_heads": config.num_kv_heads, "kv_reads": B}
-    sizes |= {"width": config.head_dim, "weight_reads": 1, "answers": B, "kinds": 2} | changed
-    one_layer = sizes["kinds"] * sizes["kv_heads"] * T * sizes["width"] * b
-    moved = sizes["weight_reads"] * weights + sizes["kv_reads"] * sizes["layers"] * one_layer
-    per_layer = _count_flops(1, config.num_heads, config.head_dim, 1, T, False)
-    flops = sizes["answers"] * 2 * weights / b + B * config.num_layers * per_layer
-    return float(combine((moved / hardware.bandwidth_bytes_per_s, flops / hardware.flops_per_s)))
-
-
-def _stepped(**changed):
-    """Return the step time with sizes changed, each given by a function of config and batch."""
-    return lambda config, hardware, B, *rest: _step_time(
-        config, hardware, B, *rest, **{name: value(config, B) for name, value in changed.items()}
-    )
-
-
-DECODE_STEP_TIME = Exercise(
-    name="decode_step_time",
-    lesson=_LESSON,
-    make=_step,
-    oracle=_step_time,
-    cases=(
-        {"Hq": 6, "Hkv": 2, "D": 80, "L": 3, "B": 4, "T": 700, "weights": 5e6, "flops_per_s": 5e13},
-        {"Hq": 6, "Hkv": 2, "D": 80, "L": 3, "B": 4, "T": 700, "weights": 5e6, "flops_per_s": 1e11},
-        {"Hq": 32, "Hkv": 8, "D": 128, "L": 32, "B": 1, "T": 1024, "weights": 1.6e10},
-        {"Hq": 8, "Hkv": 1, "D": 64, "L": 5, "B": 64, "T": 90, "weights": 3e8, "b": 4},
-        {"Hq": 12, "Hkv": 12, "D": 64, "L": 7, "B": 32, "T": 4000, "weights": 1e8, "b": 1},
-    ),
-    mistakes=(
-        Mistake(
-            "the two times are added. Reading and multiplying overlap: the longer one counts.",
-            lambda *a: _step_time(*a, combine=sum),
-        ),
-        Mistake(
-            "the shorter of the two times is taken. The step waits for the longer one.",
-            lambda *a: _step_time(*a, combine=min),
-        ),
-        Mistake(
-            "only the bytes are counted: FLOPs over peak may take longer.",
-            lambda *a: _step_time(*a, combine=lambda times: times[0]),
-        ),
-        Mistake(
-            "the weights are left out: a step reads them all.",
-            lambda *a: _step_time(*a[:5], 0.0),
-        ),
-        Mistake(
-            "the cache is left out: each sequence's is read in every step.",
-            _stepped(kv_reads=lambda config, B: 0),
-        ),
-        Mistake(
-            "the weights are read once per sequence. One reading serves the whole batch.",
-            _stepped(weight_reads=lambda config, B: B),
-        ),
-        Mistake(
-            "the cache is read once for the whole batch. Every sequence has its own.",
-            _stepped(kv_reads=lambda config, B: 1),
-        ),
-        Mistake(
-            "the layers are forgotten: each has a cache of its own.",
-            _stepped(layers=lambda config, B: 1),
-        ),
-        Mistake(
-            "the cache is counted with the query heads. It holds num_kv_heads.",
-            _stepped(kv_heads=lambda config, B: config.num_heads),
-        ),
-        Mistake(
-            "only K is read: V is as large.",
-            _stepped(kinds=lambda config, B: 1),
-        ),
-        Mistake(
-            "head_dim is derived from d_model. Read config.head_dim.",
-            _stepped(width=lambda config, B: config.d_model // config.num_heads),
-        ),
-        Mistake(
-            "a parameter's multiply and add are counted as one. They are 2 FLOP.",
-            _stepped(answers=lambda config, B: B / 2),
-        ),
-        Mistake(
-            "the weights' FLOPs do not grow with the batch. Each sequence needs 2 per parameter.",
-            _stepped(answers=lambda config, B: 1),
-        ),
-    ),
-)
-
-EXERCISES = [
-    ATTENTION_FLOPS,
-    ATTENTION_BYTES,
-    ARITHMETIC_INTENSITY,
-    IS_MEMORY_BOUND,
-    DECODE_STEP_TIME,
-]
+EXERCISES = [ATTENTION_FLOPS, ATTENTION_BYTES, ARITHMETIC_INTENSITY, IS_MEMORY_BOUND]

@@ -50,7 +50,7 @@ def _merge(out_a, lse_a, out_b, lse_b):
         parts = [(o, s) for o, s in parts if s > -torch.inf]
         if parts:
             top = max(s for _, s in parts)
-            total = sum(torch.exp(s - top) for _, s in parts)
+            total = torch.stack([torch.exp(s - top) for _, s in parts]).sum()
             mean = sum(torch.exp(s - top) / total * o for o, s in parts)
             out.view(-1, out.shape[-1])[place] = mean
             lse.view(-1)[place] = top + torch.log(total)

@@ -1,6 +1,7 @@
 """Lesson 07: the two Triton kernels, graded in Triton's interpreter."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 
@@ -15,10 +16,17 @@ _SPARE = 64  # rows behind an output that nobody may write
 _ROWS = 16
 
 
-def in_parts(q, k, v, bounds):
+def in_parts(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, bounds: Sequence[tuple[int, int]]
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Return (P, B, Hq, 1, D) outputs and (P, B, Hq, 1) log-sum-exps of parts (start, end) of keys.
 
     In float64; a part without keys has output 0 and log-sum-exp -inf.
+
+    Args:
+        q: (B, Hq, 1, D).
+        k, v: (B, Hkv, S, D).
+        bounds: (start, end) of each part's keys.
     """
     R, scale = q.shape[1] // k.shape[1], q.shape[-1] ** -0.5
     q, k, v = q.double(), k.double(), v.double()
@@ -162,7 +170,8 @@ def _changed(change):
     """Return decoding with q, k and v changed beforehand."""
 
     def wrong(q, k, v, room, token_major, KEYS, parts):
-        return _decode(*change(q, k, v), room, token_major, KEYS, parts)
+        q, k, v = change(q, k, v)
+        return _decode(q, k, v, room, token_major, KEYS, parts)
 
     return wrong
 

@@ -10,7 +10,10 @@ from .variants import draw, plain_attention
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj")
 
 
-def weights(generator, d_model, num_heads, num_kv_heads) -> dict[str, torch.Tensor]:
+State = dict[str, torch.Tensor]
+
+
+def weights(generator: torch.Generator, d_model: int, num_heads: int, num_kv_heads: int) -> State:
     """Return random projection weights as `nn.Linear` stores them, (out, in)."""
     kv_dim = d_model // num_heads * num_kv_heads
     rows = dict(zip(PROJECTIONS, (d_model, kv_dim, kv_dim, d_model), strict=True))
@@ -20,8 +23,21 @@ def weights(generator, d_model, num_heads, num_kv_heads) -> dict[str, torch.Tens
     }
 
 
-def module_attention(x, state, num_heads, num_kv_heads, causal, **decisions):
-    """Return what an attention module gives for x (B, T, d_model), in float64."""
+def module_attention(
+    x: torch.Tensor, state: State, num_heads: int, num_kv_heads: int, causal: bool, **decisions
+) -> torch.Tensor:
+    """Return what an attention module gives for x (B, T, d_model), in float64.
+
+    Args:
+        x: (B, T, d_model).
+        state: the projections, as from `weights`.
+        num_heads, num_kv_heads: Hq and Hkv.
+        causal: whether a token sees no later ones.
+        decisions: of `plain_attention`, to take one wrongly.
+
+    Returns:
+        (B, T, d_model).
+    """
     x = x.double().cpu()
     head_dim = x.shape[-1] // num_heads
 
@@ -35,14 +51,28 @@ def module_attention(x, state, num_heads, num_kv_heads, causal, **decisions):
     return y.transpose(1, 2).flatten(2) @ state["o_proj.weight"].double().cpu().T
 
 
-def run_module(module, x, state, causal):
+def run_module(
+    module: torch.nn.Module, x: torch.Tensor, state: State, causal: bool
+) -> torch.Tensor:
     """Return the learner's module's result after giving it our weights."""
     give_weights(module, state, x.device)
     return module(x) if causal else module(x, causal=False)
 
 
-def run_module_in_chunks(module, x, state, cache, chunks):
+def run_module_in_chunks(
+    module: torch.nn.Module, x: torch.Tensor, state: State, cache: KVCache, chunks: list[int]
+) -> torch.Tensor:
     """Return the learner's module's result when x comes in chunks of so many tokens, cached.
+
+    Args:
+        module: the learner's.
+        x: (B, T, d_model).
+        state: the projections, as from `weights`.
+        cache: empty, with room for T tokens.
+        chunks: tokens of each call; T in all.
+
+    Returns:
+        (B, T, d_model).
 
     Raises:
         Complaint: the cache does not hold the tokens afterwards.
@@ -60,12 +90,17 @@ def run_module_in_chunks(module, x, state, cache, chunks):
 class SharedHeadsCache(KVCache):
     """A cache that says what is wrong when it is given one copy of K and V per query head."""
 
-    def __init__(self, x, Hq, Hkv):
+    def __init__(self, x: torch.Tensor, Hq: int, Hkv: int):
         B, T, d_model = x.shape
         super().__init__(B, Hkv, T, d_model // Hq, x.dtype, x.device)
         self.num_heads, self.num_kv_heads = Hq, Hkv
 
-    def append(self, k, v):
+    def append(self, k: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Append as `KVCache` does.
+
+        Raises:
+            Complaint: k has a head for every query head.
+        """
         if k.dim() == 4 and k.shape[1] == self.num_heads != self.num_kv_heads:
             raise Complaint(
                 f"It caches K and V expanded to all {self.num_heads} query heads. That makes the "
@@ -75,7 +110,7 @@ class SharedHeadsCache(KVCache):
         return super().append(k, v)
 
 
-def give_weights(module, state, device):
+def give_weights(module: torch.nn.Module, state: State, device: torch.device) -> None:
     """Load our weights into the learner's module.
 
     Raises:

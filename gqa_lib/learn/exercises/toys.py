@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,9 +11,26 @@ from gqa_lib.configs import ModelConfig
 
 
 def toy(
-    L, Hq, Hkv, D, d_model, windows=None, shared=0, latent=None, rope=None, name=""
+    L: int,
+    Hq: int,
+    Hkv: int,
+    D: int,
+    d_model: int,
+    windows: tuple[int | None, ...] | None = None,
+    shared: int = 0,
+    latent: int | None = None,
+    rope: int | None = None,
+    name: str = "",
 ) -> ModelConfig:
-    """Return a small config whose name spells its sizes, for the learner to type again."""
+    """Return a small config whose name spells its sizes, for the learner to type again.
+
+    Args:
+        L, Hq, Hkv, D, d_model: layers, query heads, KV heads, head_dim and hidden size.
+        windows: tokens that each layer keeps, None where it keeps all.
+        shared: layers that reuse another's K and V.
+        latent, rope: numbers of MLA's latent and RoPE key.
+        name: another name than the sizes.
+    """
     rest = [
         f"{key}={value}"
         for key, value in (
@@ -38,14 +56,24 @@ def toy(
     )
 
 
-def drawn(generator, windows=False, shared=False, latent=False) -> dict:
-    """Return drawn sizes of a toy config, no two of them standing in for each other."""
+def drawn(
+    generator: torch.Generator, windows: bool = False, shared: bool = False, latent: bool = False
+) -> dict:
+    """Return drawn sizes of a toy config, no two of them standing in for each other.
+
+    Args:
+        generator: what draws.
+        windows, shared, latent: draw those, too.
+
+    Returns:
+        Arguments of `toy`.
+    """
 
     def between(low: int, high: int) -> int:
         return int(torch.randint(low, high + 1, (1,), generator=generator))
 
     L, Hkv, R = between(3, 9), between(2, 6), between(2, 6)
-    sizes = {"L": L, "Hq": Hkv * R, "Hkv": Hkv, "D": 2 * between(2, 12) + 1}
+    sizes: dict[str, Any] = {"L": L, "Hq": Hkv * R, "Hkv": Hkv, "D": 2 * between(2, 12) + 1}
     sizes["d_model"] = Hkv * R * (sizes["D"] + between(1, 9)) + between(0, 3)
     if windows:
         choices = [None if between(0, 2) == 0 else between(2, 12) for _ in range(L)]
@@ -57,34 +85,40 @@ def drawn(generator, windows=False, shared=False, latent=False) -> dict:
     return sizes
 
 
-def drawn_bytes(generator) -> float:
+def drawn_bytes(generator: torch.Generator) -> float:
+    """Return drawn bytes per cached number, from 4 for float32 to 0.5 for 4 bits."""
     return (4, 2, 1, 0.5, 0.75)[int(torch.randint(5, (1,), generator=generator))]
 
 
-def drawn_lengths(generator) -> list[int]:
+def drawn_lengths(generator: torch.Generator) -> list[int]:
+    """Return drawn tokens of two to six sequences, 1 to 40 each."""
     count = int(torch.randint(2, 6, (1,), generator=generator))
     return torch.randint(1, 41, (count,), generator=generator).tolist()
 
 
-def plain(result):
+def plain(result: Any) -> Any:
     """Return a NumPy number as Python's own: a sum over an array is as good as one in a loop."""
     return result.item() if isinstance(result, np.generic) else result
 
 
-def call(yours, *arguments):
+def call(yours: Callable, *arguments) -> Any:
+    """Return what the learner's function gives, as a plain number where it is one."""
     return plain(yours(*arguments))
 
 
-def no_window(config, layer):
+def no_window(config: ModelConfig, layer: int) -> None:
+    """Return that a layer keeps all tokens: windows are overlooked."""
     return None
 
 
-def window_of(config, layer):
+def window_of(config: ModelConfig, layer: int) -> int | None:
+    """Return the tokens that a layer keeps at most, or None."""
     return None if config.windows is None else config.windows[layer]
 
 
 def cached_elements(config: ModelConfig) -> int:
-    if config.kv_lora_rank is not None:
+    """Return the numbers that a token keeps in one layer's cache."""
+    if config.kv_lora_rank is not None and config.rope_head_dim is not None:
         return config.kv_lora_rank + config.rope_head_dim
     return 2 * config.num_kv_heads * config.head_dim
 
@@ -99,7 +133,17 @@ def cache_bytes(
     elements: Callable = cached_elements,
     cut: Callable = min,
 ) -> float:
-    """Return the cache's bytes, counted layer by layer; each decision can be taken wrongly."""
+    """Return the cache's bytes, counted layer by layer; each decision can be taken wrongly.
+
+    Args:
+        config: the model's shape.
+        lengths: tokens of each sequence.
+        b: bytes of one cached number.
+        window: (config, layer) to the tokens that the layer keeps at most, or None.
+        layers: config to the layers that cache.
+        elements: config to the numbers of a token in one layer.
+        cut: (length, window) to the tokens kept.
+    """
     total = Fraction(0)
     for layer in layers(config):
         for length in lengths:

@@ -22,18 +22,29 @@ def shared(head: int, num_heads: int, num_kv_heads: int) -> int:
 
 
 def plain_attention(
-    q,
-    k,
-    v,
-    causal=True,
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    causal: bool = True,
     *,
     kv_head: Callable[[int, int, int], int] = shared,
     scale: float | None = None,
     mask: Callable[[int, int], torch.Tensor] = bottom_right,
     masked_score: float = -torch.inf,
     softmax_dim: int = -1,
-):
-    """Return attention of q (B, Hq, T, D) over k, v (B, Hkv, S, D), as (B, Hq, T, D)."""
+) -> torch.Tensor:
+    """Return attention of q (B, Hq, T, D) over k, v (B, Hkv, S, D), as (B, Hq, T, D), in float64.
+
+    Args:
+        q: (B, Hq, T, D).
+        k, v: (B, Hkv, S, D).
+        causal: whether query i sees only the keys up to S - T + i.
+        kv_head: (query head, Hq, Hkv) to the KV head it reads.
+        scale: of the scores; D ** -0.5 unless given.
+        mask: (T, S) to the places that a query sees.
+        masked_score: of the others.
+        softmax_dim: of the scores (B, T, S).
+    """
     q, k, v = q.double().cpu(), k.double().cpu(), v.double().cpu()
     scale = q.shape[-1] ** -0.5 if scale is None else scale
     heads = []

@@ -92,7 +92,7 @@ class _AdvancesFirst(_Zeroed):
 
 
 class _OneMemory(_Zeroed):
-    memory = None
+    memory: tuple[torch.Tensor, ...] = ()
 
     def __init__(self, *sizes):
         super().__init__(*sizes)

@@ -19,7 +19,7 @@ class QuizPanel(anywidget.AnyWidget):
     _esm = _HERE / "panel.js"
     _css = _HERE / "panel.css"
     heading = traitlets.Unicode().tag(sync=True)
-    questions = traitlets.List().tag(sync=True)
+    questions: traitlets.List[dict] = traitlets.List().tag(sync=True)
     chosen = traitlets.Dict().tag(sync=True)
     status = traitlets.Unicode().tag(sync=True)
     kept = traitlets.Dict().tag(sync=True)  # of `chosen`, what is written by now

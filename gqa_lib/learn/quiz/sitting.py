@@ -80,10 +80,11 @@ def attempt_at(quiz: str) -> int:
     if find_lesson(quiz).number != DRAWN:
         return 1
     slug = find_lesson(quiz).slug
-    if class_exchange() is None and not is_students_copy():
-        return 1 + len(progress.marks(slug))
+    exchange = class_exchange()
+    if exchange is None:
+        return 1 if is_students_copy() else 1 + len(progress.marks(slug))
+    path = exchange / "gqa" / "outbound" / slug / ATTEMPT_FILE
     try:
-        path = class_exchange() / "gqa" / "outbound" / slug / ATTEMPT_FILE
         return max(1, int(path.read_text(encoding="ascii")))
-    except (OSError, ValueError, TypeError):  # no exchange in reach, or no other attempt opened
+    except (OSError, ValueError):  # the exchange is out of reach, or no other attempt was opened
         return 1

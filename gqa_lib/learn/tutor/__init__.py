@@ -4,8 +4,10 @@
 (`%load_ext gqa_lib.learn.tutor`) and the chat in JupyterLab (`persona`).
 """
 
+from typing import Any
 
-def load_ipython_extension(shell) -> None:
+
+def load_ipython_extension(shell: Any) -> None:
     """Make `%%ask` known; the name IPython looks for."""
     from .magic import register
 

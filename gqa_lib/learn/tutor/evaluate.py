@@ -31,6 +31,7 @@ class KeptQuestion:
 
     @property
     def in_test_half(self) -> bool:
+        """Whether it is kept for testing: by its text, so half of them and always the same."""
         return bool(hashlib.sha256(self.text.encode()).digest()[0] % 2)
 
 

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 from IPython.display import Markdown, display
 
@@ -26,6 +27,6 @@ def ask_cell(line: str, cell: str) -> None:
     display(Markdown(markdown(reply)))
 
 
-def register(shell) -> None:
+def register(shell: Any) -> None:
     """Add the magic to a running IPython."""
     shell.register_magic_function(ask_cell, "cell", "ask")

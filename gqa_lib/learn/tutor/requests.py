@@ -99,8 +99,8 @@ def _patterns() -> tuple[re.Pattern, re.Pattern, re.Pattern]:
     """Return what finds exercises' names, requests about the quiz, and requests for solutions."""
     names = [rf"\b{re.escape(n.lower())}\b" for n in exercises() if n not in _COMMON_WORDS]
     names += [rf"`{n}`|\b{n}\(|\b{n} (?:function|exercise)|\b{n}(?=\W*$)" for n in _COMMON_WORDS]
-    patterns = ("|".join(f"(?:{p})" for p in rows) for rows in (_ABOUT_QUIZ, _FOR_SOLUTION))
-    return re.compile("|".join(names)), *map(re.compile, patterns)
+    quiz, solution = ("|".join(f"(?:{p})" for p in rows) for rows in (_ABOUT_QUIZ, _FOR_SOLUTION))
+    return re.compile("|".join(names)), re.compile(quiz), re.compile(solution)
 
 
 def request(question: str) -> str | None:

@@ -8,7 +8,7 @@ import itertools
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -55,6 +55,7 @@ class Entry:
 
     @cached_property
     def length(self) -> float:
+        """The section's words, those of headings counted more than once."""
         return sum(self.counts.values())
 
 
@@ -164,7 +165,7 @@ class Index:
         return hit / whole * min(said / unit.weight, 1.0) ** SHORT
 
 
-def term_in(term: SearchTerm, there) -> float:
+def term_in(term: SearchTerm, there: Container[str]) -> float:
     """Return whether a word is there: 1, `ALIAS` where only what may be meant is, or 0."""
     if term.stem in there:
         return 1.0

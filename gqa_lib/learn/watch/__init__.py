@@ -5,8 +5,10 @@ behind an `Elsewhere`, and is watched there, call by call. What is reported from
 forged and therefore only ever costs points: what is right is decided by comparing values.
 """
 
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
@@ -58,7 +60,14 @@ class Watch(AbstractContextManager):
     """
 
     def __init__(
-        self, *, settings=False, devices=False, copies=None, made=False, kernels=False, given=()
+        self,
+        *,
+        settings: bool = False,
+        devices: bool = False,
+        copies: tuple[int, int] | None = None,
+        made: bool = False,
+        kernels: bool = False,
+        given: Iterable = (),
     ):
         self._settings, self._stack = settings, ExitStack()
         self._before: dict = {}
@@ -71,15 +80,18 @@ class Watch(AbstractContextManager):
 
     def __enter__(self):
         self._before = settings() if self._settings else {}
-        for mode in filter(None, (self._devices, self._copies, self._made, self._kernels)):
-            self._stack.enter_context(mode)
+        modes: tuple[AbstractContextManager | None, ...]
+        modes = (self._devices, self._copies, self._made, self._kernels)
+        for mode in modes:
+            if mode is not None:
+                self._stack.enter_context(mode)
         return self
 
     def __exit__(self, *exception):
         self._stack.close()
         self._changed = restore(self._before) if self._settings else []
 
-    def seen(self, result) -> Seen:
+    def seen(self, result: Any) -> Seen:
         """Return what was seen of the call that gave `result`."""
         seen = Seen(settings=self._changed)
         if self._devices:
@@ -104,7 +116,9 @@ class Elsewhere:
         raise NotImplementedError
 
 
-def watching(yours, *, given=(), arguments: bool = False, **what) -> AbstractContextManager:
+def watching(
+    yours: Any, *, given: Iterable = (), arguments: bool = False, **what
+) -> AbstractContextManager:
     """Return a context in which calls to learner's code are watched; ask it for `seen(result)`.
 
     Args:
@@ -119,7 +133,7 @@ def watching(yours, *, given=(), arguments: bool = False, **what) -> AbstractCon
     return Watch(given=given, **what)
 
 
-def answer_used(yours) -> str:
+def answer_used(yours: Any) -> str:
     """Return the part of the library, holding the answer, that learner's code uses, or ""."""
     return yours._gqa_answer if isinstance(yours, Elsewhere) else library_answer(yours)
 
@@ -136,17 +150,18 @@ def as_it_is_now(tensor: torch.Tensor) -> torch.Tensor:
     return there.read() if there else tensor
 
 
-def inplace(yours):
+def inplace(yours: Any) -> Any:
     """Return learner's code such that a test sees what it does to its arguments.
 
     Elsewhere arguments go by value and stay as they are here; a test of an in-place update asks for
     the change with this, call by call, and takes what it compares with from copies made before.
     """
-    if not isinstance(yours, Elsewhere):
-        return yours
+    return _inplace(yours, yours._gqa_watch) if isinstance(yours, Elsewhere) else yours
 
+
+def _inplace(yours, watch: Callable[..., AbstractContextManager]) -> Callable:
     def call(*arguments, **keywords):
-        with yours._gqa_watch(arguments=True):
+        with watch(arguments=True):
             return yours(*arguments, **keywords)
 
     return call

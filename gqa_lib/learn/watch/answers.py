@@ -2,11 +2,12 @@
 
 import dis
 from types import CodeType, FunctionType
+from typing import Any
 
 from gqa_lib.course.answers import holds_answers
 
 
-def library_answer(yours) -> str:
+def library_answer(yours: Any) -> str:
     """Return the part of the library that a function or class is or calls, or "".
 
     Follows the functions and classes of the same notebook that it calls.
@@ -46,8 +47,10 @@ def _in_code(code: CodeType, names: dict, seen: set[int]):
 
 def _is_near(value, names: dict) -> bool:
     """Return whether a value is the notebook's own or the library's: others are not looked into."""
-    own = getattr(value, "__globals__", None) is names
-    return own or value.__module__ in ("__main__", names.get("__name__")) or _of_the_library(value)
+    if getattr(value, "__globals__", None) is names:
+        return True
+    near = ("__main__", names.get("__name__"))
+    return value.__module__ in near or bool(_of_the_library(value))
 
 
 def _of_the_library(value) -> str:

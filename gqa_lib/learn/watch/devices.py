@@ -22,7 +22,7 @@ class StaysBehind(TorchFunctionMode):
         self._left: dict[int, torch.Tensor] = {}  # kept, so that no id is used twice
         self.mixed = ""
 
-    def left_behind(self, value) -> bool:
+    def left_behind(self, value: object) -> bool:
         """Return whether a value is a tensor that would be on the CPU."""
         return id(value) in self._left
 

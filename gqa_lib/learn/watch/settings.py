@@ -1,8 +1,11 @@
 """The settings of torch that belong to the whole notebook, for an exercise to leave alone."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 
-_SETTINGS = {
+_SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
     "torch.set_default_dtype": (torch.get_default_dtype, torch.set_default_dtype),
     "torch.set_default_device": (torch.get_default_device, torch.set_default_device),
     "torch.set_grad_enabled": (torch.is_grad_enabled, torch.set_grad_enabled),
