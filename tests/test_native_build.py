@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from gqa_lib.cli import main
-from gqa_lib.kernels import attend, attention_reference, choose_backend
+from gqa_lib.kernels import Call, attend, attention_reference, choose_backend
 from gqa_lib.kernels.native import compile as building
 from gqa_lib.kernels.native import library, native_decode, native_unsupported
 
@@ -87,7 +87,7 @@ def test_environment_and_argument_choose_it_or_another(built, monkeypatch):
 
 def test_why_it_cannot_run(built):
     q, k, v = draw(1, 8, 2, 64, 128)
-    assert native_unsupported(q, k, v, True) is None
+    assert native_unsupported(Call(q, k, v)) is None
     reasons = {
         "one new token, not 2": (q.expand(-1, -1, 2, -1), k, v),
         "not float16": (q.half(), k.half(), v.half()),
@@ -97,11 +97,11 @@ def test_why_it_cannot_run(built):
         "no gradient": (q.clone().requires_grad_(), k, v),
     }
     for told, tensors in reasons.items():
-        assert told in native_unsupported(*tensors, True)
+        assert told in native_unsupported(Call(*tensors))
         with pytest.raises(ValueError, match="'native' cannot run"):
             attend(*tensors, backend="native")
     with torch.no_grad():
-        assert native_unsupported(q.clone().requires_grad_(), k, v, True) is None
+        assert native_unsupported(Call(q.clone().requires_grad_(), k, v)) is None
 
 
 # ---- without it
@@ -229,10 +229,12 @@ def test_a_students_copy_has_the_sources():
 
 def test_importing_loads_and_builds_nothing(built):
     code = """
-import sys, torch, gqa_lib.kernels
+import sys, torch
+from gqa_lib.kernels import Call
+from gqa_lib.kernels.native import native_unsupported
 print("torch.utils.cpp_extension" in sys.modules, hasattr(torch.ops.gqa_native, "decode"))
 q, k = torch.ones(1, 2, 1, 8), torch.ones(1, 1, 5, 8)
-print(gqa_lib.kernels.native_unsupported(q, k, k, True), hasattr(torch.ops.gqa_native, "decode"))
+print(native_unsupported(Call(q, k, k)), hasattr(torch.ops.gqa_native, "decode"))
 print("torch.utils.cpp_extension" in sys.modules)
 """
     assert run_python(code).split() == ["False", "False", "None", "True", "False"]

@@ -22,9 +22,8 @@ class Call:
 
     Attributes:
         B, T, S, D, Hkv: sizes; R is the query heads of a KV head.
+        dtype, on_cpu: of all three.
         square: the queries are those of all keys, and PyTorch's causal flag says all there is.
-        packed: the elements of a head lie next to each other in q, k and v.
-        needs_grad: a gradient may be asked for.
     """
 
     def __init__(
@@ -34,13 +33,19 @@ class Call:
         self.B, Hq, self.T, self.D = q.shape
         _, self.Hkv, self.S, _ = k.shape
         self.R = Hq // self.Hkv
-        self.dtype, self.device = q.dtype, q.device
-        self.on_cpu, self.on_cuda = q.is_cpu, q.is_cuda
-        self.square = causal and self.T == self.S and window is None
-        self.packed = q.stride(3) == k.stride(3) == v.stride(3) == 1
-        self.needs_grad = torch.is_grad_enabled() and (
-            q.requires_grad or k.requires_grad or v.requires_grad
-        )
+        self.dtype, self.on_cpu = q.dtype, q.is_cpu
+        self.square = causal and window is None and self.T == self.S
+
+    @property
+    def packed(self) -> bool:
+        """Whether the elements of a head lie next to each other in q, k and v."""
+        return self.q.stride()[3] == self.k.stride()[3] == self.v.stride()[3] == 1
+
+    @property
+    def needs_grad(self) -> bool:
+        """Whether a gradient may be asked for."""
+        q, k, v = self.q, self.k, self.v
+        return torch.is_grad_enabled() and (q.requires_grad or k.requires_grad or v.requires_grad)
 
     @cached_property
     def flash(self) -> bool:
@@ -48,7 +53,7 @@ class Call:
         q, k, v = self.q, self.k, self.v
         if self.on_cpu:
             return torch._fused_sdp_choice(q, k, v, enable_gqa=True) == _FLASH
-        if not self.on_cuda or self.window is not None:  # no mask but a causal one
+        if not q.is_cuda or self.window is not None:  # no mask but a causal one
             return False
         # For 1 < T < S the causal flag is sdpa_gqa's bias, which asks PyTorch with is_causal=False.
         return can_use_flash_attention(SDPAParams(q, k, v, None, 0.0, self.square, True))

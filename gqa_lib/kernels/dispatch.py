@@ -192,7 +192,7 @@ def _choose(call: Call | DecodeCall, name: str, fastest: Iterable[str]) -> Backe
         whole = call if isinstance(call, Call) else call.whole
         raise ValueError(
             f"backend {name!r} cannot run q {tuple(whole.q.shape)} over k {tuple(whole.k.shape)}, "
-            f"{whole.dtype} on {whole.device}: {reason}. "
+            f"{whole.dtype} on {whole.q.device}: {reason}. "
             f"Choose from auto, {', '.join(_available(call))}."
         )
     return BACKENDS[name]
@@ -205,7 +205,12 @@ def _preset() -> str:
 
 
 def _first_that_can(call: Call | DecodeCall, names: Iterable[str]) -> Backend:
-    return next(b for b in map(BACKENDS.__getitem__, names) if _why_not(b, call) is None)
+    """Return the first of some backends that can run a call, or else the last."""
+    for name in names:
+        backend = BACKENDS[name]
+        if _why_not(backend, call) is None:
+            break
+    return backend
 
 
 def _available(call: Call | DecodeCall) -> list[str]:

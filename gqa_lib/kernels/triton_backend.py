@@ -1,4 +1,4 @@
-"""The way to the Triton kernels: says why they cannot run, imports Triton when they first do."""
+"""Whether the Triton kernels can run, and if not why; Triton is imported when they first do."""
 
 import os
 from functools import lru_cache
@@ -46,7 +46,7 @@ def triton_unsupported(call: Call) -> str | None:
         return f"it computes in {', '.join(map(str, DTYPES))}, not {call.dtype}"
     if call.needs_grad:
         return "it has no gradient"
-    return _missing() or (_old_gpu(call) if call.on_cuda else _no_gpu())
+    return _missing() or (_old_gpu(call) if call.q.is_cuda else _no_gpu())
 
 
 def interpreting() -> bool:
@@ -87,7 +87,7 @@ def _no_gpu() -> str | None:
 
 
 def _old_gpu(call: Call) -> str | None:
-    major, minor = torch.cuda.get_device_capability(call.device)
+    major, minor = torch.cuda.get_device_capability(call.q.device)
     if call.dtype == torch.bfloat16 and major < 8:
         return f"Triton has no bfloat16 product for compute capability {major}.{minor}, under 8.0"
     return None

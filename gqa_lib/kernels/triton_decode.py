@@ -8,20 +8,23 @@ from typing import NamedTuple
 
 import torch
 import triton
+from torch import Tensor
 from triton.runtime.interpreter import InterpretedFunction
 
+from .checks import capacity_of
 from .triton_kernels import attend_part, merge_parts
-from .triton_splits import MAX_PARTS, fewest_keys, plan_cut
+from .triton_splits import MAX_PARTS, Cut, fewest_keys, plan_cut
 
 LOG2_E = 1.4426950408889634
-MERGE_WIDTH = 64  # channels merged by one program of the second stage
+MERGE_WIDTH = 64  # elements of a head that one program of the second kernel merges
 INTERPRETED = isinstance(attend_part, InterpretedFunction)
 
 
 class Tile(NamedTuple):
-    """Keys in a block, warps per program, and stages of its loop (blocks being loaded, plus one).
+    """How many keys a program takes at a time, with how many warps, and how far it reads ahead.
 
-    Pages take twice the stages: a page's number is fetched before the page.
+    A loop of n stages has n - 1 blocks of keys on their way while it computes. With pages it has
+    twice as many loads on their way, because the page's number is loaded before the page is.
     """
 
     block_n: int
@@ -29,10 +32,10 @@ class Tile(NamedTuple):
     num_stages: int
 
 
-def choose_tile(q_per_kv, head_dim, itemsize, shared_bytes):
-    """Return the tile with which two programs, three blocks of keys under way in each, fit in.
+def choose_tile(q_per_kv: int, head_dim: int, itemsize: int, shared_bytes: int) -> Tile:
+    """Return the tile with which two programs, each with three blocks on their way, fit in.
 
-    Where 16 wide keys are more than that, as in fp32, fewer are under way.
+    Where 16 keys are too many for that, as with wide heads in fp32, fewer blocks are on their way.
 
     Args:
         q_per_kv: R.
@@ -48,13 +51,13 @@ def choose_tile(q_per_kv, head_dim, itemsize, shared_bytes):
     return Tile(block_n, num_warps=4, num_stages=1 + max(0, min(3, blocks)))
 
 
-def padded(size):
+def padded(size: int) -> int:
     """Return the power of two, 16 or more, that holds a tile's rows or channels."""
     return max(16, triton.next_power_of_2(size))
 
 
 @lru_cache
-def device_limits(device):
+def device_limits(device: torch.device) -> tuple[int, int]:
     """Return (multiprocessors, bytes of shared memory for a program); stand-ins without a GPU."""
     if device.type != "cuda":
         return 8, 100 * 1024
@@ -64,8 +67,15 @@ def device_limits(device):
 
 
 def triton_decode(
-    q, k_cache, v_cache, lengths=None, block_table=None, *, num_splits=None, tile=None
-):
+    q: Tensor,
+    k_cache: Tensor,
+    v_cache: Tensor,
+    lengths: Tensor | None = None,
+    block_table: Tensor | None = None,
+    *,
+    num_splits: int | None = None,
+    tile: Tile | None = None,
+) -> Tensor:
     """Return attention of one new token per sequence, (B, Hq, 1, D); arguments are taken as valid.
 
     Nothing here waits for the device, and once a first call has compiled the kernels everything may
@@ -87,21 +97,9 @@ def triton_decode(
     """
     B, Hq, _, D = q.shape
     Hkv, page_size = k_cache.shape[1], 0 if block_table is None else k_cache.shape[2]
-    capacity = k_cache.shape[2] if block_table is None else block_table.shape[1] * page_size
-    R, ragged = Hq // Hkv, lengths is not None
-    lengths = lengths.contiguous() if ragged else None
-    multiprocessors, shared_bytes = device_limits(q.device)
-    tile = tile or choose_tile(R, D, q.itemsize, shared_bytes)
-    cut = plan_cut(
-        B,
-        Hkv,
-        capacity,
-        min_keys=fewest_keys(R, D, q.itemsize),
-        block=tile.block_n,
-        multiprocessors=multiprocessors,
-        ragged=ragged,
-        num_splits=None if num_splits is None else min(num_splits, MAX_PARTS),
-    )
+    capacity = capacity_of(k_cache, block_table)
+    lengths = None if lengths is None else lengths.contiguous()
+    tile, cut = _plan(q, Hkv, capacity, lengths is not None, num_splits, tile)
     # The interpreter computes in bf16 wrongly and rounds to it towards zero: so not there.
     upcast = INTERPRETED and q.dtype == torch.bfloat16
     out_dtype = torch.float32 if upcast else q.dtype
@@ -111,29 +109,22 @@ def triton_decode(
     lse = torch.empty(kept, dtype=torch.float32, device=q.device)
     shape = (capacity, B, Hkv, cut.parts, cut.keys, cut.slots)
     constants = {
-        "R": R,
+        "R": Hq // Hkv,
         "D": D,
         "BLOCK_N": tile.block_n,
-        "BLOCK_B": triton.next_power_of_2(B) if ragged else 1,
-        "RAGGED": ragged,
+        "BLOCK_B": 1 if lengths is None else triton.next_power_of_2(B),
+        "RAGGED": lengths is not None,
     }
     with torch.cuda.device_of(q):
         attend_part[(cut.programs, Hkv)](
-            q,
-            k_cache,
-            v_cache,
-            out,
-            partial,
-            lse,
-            lengths,
-            block_table,
+            *(q, k_cache, v_cache, out, partial, lse, lengths, block_table),
             D**-0.5 * LOG2_E,
             *shape,
             *(q.stride(i) for i in (0, 1, 3)),
             *k_cache.stride(),
             *v_cache.stride(),
-            *(block_table.stride() if page_size else (0, 0)),
-            BLOCK_R=padded(R),
+            *((0, 0) if block_table is None else block_table.stride()),
+            BLOCK_R=padded(Hq // Hkv),
             BLOCK_D=padded(D),
             PAGE_SIZE=page_size,
             SPLIT=cut.parts > 1,
@@ -145,13 +136,36 @@ def triton_decode(
         if cut.parts > 1:
             width = min(MERGE_WIDTH, padded(D))
             merge_parts[(B * Hq, triton.cdiv(D, width))](
-                out,
-                partial,
-                lse,
-                lengths,
+                *(out, partial, lse, lengths),
                 *shape,
                 BLOCK_D=width,
                 BLOCK_S=triton.next_power_of_2(cut.parts),
                 **constants,
             )
     return out.to(q.dtype)
+
+
+def _plan(
+    q: Tensor,
+    num_kv_heads: int,
+    capacity: int,
+    ragged: bool,
+    num_splits: int | None,
+    tile: Tile | None,
+) -> tuple[Tile, Cut]:
+    """The tile of a program and how the keys are cut among programs, as far as not given."""
+    B, Hq, _, D = q.shape
+    q_per_kv = Hq // num_kv_heads
+    multiprocessors, shared_bytes = device_limits(q.device)
+    tile = tile or choose_tile(q_per_kv, D, q.itemsize, shared_bytes)
+    cut = plan_cut(
+        B,
+        num_kv_heads,
+        capacity,
+        min_keys=fewest_keys(q_per_kv, D, q.itemsize),
+        block=tile.block_n,
+        multiprocessors=multiprocessors,
+        ragged=ragged,
+        num_splits=None if num_splits is None else min(num_splits, MAX_PARTS),
+    )
+    return tile, cut

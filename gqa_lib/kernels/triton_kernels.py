@@ -34,6 +34,53 @@ def _pick(values, chosen):
 
 
 @triton.jit
+def _own_part(
+    lengths_ptr, capacity, batch_size, num_kv_heads, parts, keys, slots, BLOCK_B, BLOCK_N, RAGGED
+):
+    """What this program does: (sequence, first key, behind the last one, parts of the sequence).
+
+    Where a ragged batch leaves a program nothing to do, the sequence is batch_size.
+    """
+    part = tl.program_id(0)  # of all sequences' parts
+    if RAGGED:
+        each, lengths, keys_of, parts_of = _cut_ragged(
+            lengths_ptr, batch_size, num_kv_heads, capacity, keys, slots, parts, BLOCK_B, BLOCK_N
+        )
+        ends = tl.cumsum(parts_of, 0)
+        b = tl.sum((ends <= part).to(tl.int32))  # sequences whose parts all come before
+        length, keys = _pick(lengths, each == b), _pick(keys_of, each == b)
+        parts, before = _pick(parts_of, each == b), _pick(ends - parts_of, each == b)
+    else:
+        b, length, before = part // parts, capacity, part // parts * parts
+    start = (part - before) * keys
+    return b, start, tl.minimum(start + keys, length), parts
+
+
+@triton.jit
+def _load_keys(
+    ptr, block, h, row, d, inside, stride_b, stride_h, stride_t, stride_d, D: tl.constexpr, UPCAST
+):
+    """A tile of keys or values, (BLOCK_N, BLOCK_D): one row of memory for each token."""
+    rows = ptr + h * stride_h + block * stride_b + row * stride_t
+    there = inside[:, None] & (d < D)[None, :]
+    tile = tl.load(rows[:, None] + d[None, :] * stride_d, mask=there, other=0.0)
+    return tile.to(tl.float32) if UPCAST else tile
+
+
+@triton.jit
+def _take_in(q, k, v, inside, scale_log2, top, total, acc):
+    """Online softmax: (top, total, acc) with a tile of keys and values taken in as well."""
+    score = tl.dot(q, tl.trans(k), input_precision="ieee") * scale_log2
+    score = tl.where(inside[None, :], score, float("-inf"))
+    new_top = tl.maximum(top, tl.max(score, 1))
+    shrink = tl.exp2(top - new_top)
+    p = tl.exp2(score - new_top[:, None])
+    total = total * shrink + tl.sum(p, 1)
+    acc = acc * shrink[:, None] + tl.dot(p.to(v.dtype), v, input_precision="ieee")
+    return new_top, total, acc
+
+
+@triton.jit
 def attend_part(
     q_ptr,
     k_ptr,
@@ -75,22 +122,20 @@ def attend_part(
     UPCAST: tl.constexpr,
 ):
     """Attention of the R query heads of one KV head over one part of a sequence's keys."""
-    part = tl.program_id(0)  # of all sequences' parts
     h = tl.program_id(1).to(tl.int64)
-    if RAGGED:
-        each, lengths, keys_of, parts_of = _cut_ragged(
-            lengths_ptr, batch_size, num_kv_heads, capacity, keys, slots, parts, BLOCK_B, BLOCK_N
-        )
-        ends = tl.cumsum(parts_of, 0)
-        b = tl.sum((ends <= part).to(tl.int32))  # sequences whose parts all come before
-        length, keys = _pick(lengths, each == b), _pick(keys_of, each == b)
-        parts, before = _pick(parts_of, each == b), _pick(ends - parts_of, each == b)
-        live = b < batch_size
-    else:
-        b, length, before, live = part // parts, capacity, part // parts * parts, True
-    start = (part - before) * keys
-    end = tl.minimum(start + keys, length)
-
+    b, start, end, parts = _own_part(
+        lengths_ptr,
+        capacity,
+        batch_size,
+        num_kv_heads,
+        parts,
+        keys,
+        slots,
+        BLOCK_B,
+        BLOCK_N,
+        RAGGED,
+    )
+    live = b < batch_size
     b = b.to(tl.int64)
     r, n = tl.arange(0, BLOCK_R), tl.arange(0, BLOCK_N)
     d = tl.arange(0, BLOCK_D).to(tl.int64)
@@ -111,21 +156,13 @@ def attend_part(
             row = (t % PAGE_SIZE).to(tl.int64)
         else:
             block, row = b, t.to(tl.int64)
-        k_rows = k_ptr + h * stride_kh + block * stride_kb + row * stride_kt
-        v_rows = v_ptr + h * stride_vh + block * stride_vb + row * stride_vt
-        there = inside[:, None] & (d < D)[None, :]
-        k = tl.load(k_rows[:, None] + d[None, :] * stride_kd, mask=there, other=0.0)
-        v = tl.load(v_rows[:, None] + d[None, :] * stride_vd, mask=there, other=0.0)
-        if UPCAST:
-            k, v = k.to(tl.float32), v.to(tl.float32)
-        score = tl.dot(q, tl.trans(k), input_precision="ieee") * scale_log2
-        score = tl.where(inside[None, :], score, float("-inf"))
-        new_top = tl.maximum(top, tl.max(score, 1))
-        shrink = tl.exp2(top - new_top)
-        p = tl.exp2(score - new_top[:, None])
-        total = total * shrink + tl.sum(p, 1)
-        acc = acc * shrink[:, None] + tl.dot(p.to(v.dtype), v, input_precision="ieee")
-        top = new_top
+        k = _load_keys(
+            k_ptr, block, h, row, d, inside, stride_kb, stride_kh, stride_kt, stride_kd, D, UPCAST
+        )
+        v = _load_keys(
+            v_ptr, block, h, row, d, inside, stride_vb, stride_vh, stride_vt, stride_vd, D, UPCAST
+        )
+        top, total, acc = _take_in(q, k, v, inside, scale_log2, top, total, acc)
 
     some = tl.where(total > 0, total, 1.0)  # a sequence without keys gives zeros
     acc = acc / some[:, None]
@@ -133,7 +170,7 @@ def attend_part(
         out_rows = out_ptr + ((b * num_kv_heads + h) * R + r) * D
         tl.store(out_rows[:, None] + d[None, :], acc.to(out_ptr.dtype.element_ty), mask=real)
     else:
-        rows = (part.to(tl.int64) * num_kv_heads + h) * R + r
+        rows = (tl.program_id(0).to(tl.int64) * num_kv_heads + h) * R + r
         tl.store(partial_ptr + rows[:, None] * D + d[None, :], acc, mask=real)
         tl.store(lse_ptr + rows, top + tl.log2(some), mask=(r < R) & live)
 

@@ -7,10 +7,10 @@ from functools import lru_cache
 from typing import NamedTuple
 
 PARTIAL_SHARE = 0.03  # partial results written and read again, at most, over the bytes of K and V
-PROGRAMS_PER_SM = 2  # that share a multiprocessor's memory at once
+PROGRAMS_PER_SM = 2  # at a time on one multiprocessor, which share its memory
 MAX_WAVES = 4  # past four rounds of programs a late one costs little
 MAX_PARTS = 128  # of one sequence: the second stage reads them in one tile
-FULL_ENOUGH = 0.85  # this share of the best occupancy will do: fewer parts cost less to merge
+FULL_ENOUGH = 0.85  # how busy the GPU must be, relative to the best cut, to take fewer parts
 
 
 class Cut(NamedTuple):

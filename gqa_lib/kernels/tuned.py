@@ -34,7 +34,7 @@ def fastest_decode_first(call: DecodeCall) -> Iterator[str]:
 
     On a GPU the kernel comes first that need not wait for lengths; its speed is not recorded yet.
     """
-    if call.whole.on_cuda and (not call.in_one_piece or call.whole.dtype.itemsize == 2):
+    if call.whole.q.is_cuda and (not call.in_one_piece or call.whole.dtype.itemsize == 2):
         yield "triton"
     yield from fastest_first(call.first)
 
