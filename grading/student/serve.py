@@ -14,7 +14,8 @@ from typing import Any
 
 import torch
 
-from gqa_lib.learn.watch import Watch, library_answer
+from gqa_lib.learn.watch import Watch
+from gqa_lib.learn.watch.answers import library_answer
 
 from .wire import MAX_ITEMS, Channel, pack, tensors_in, unpack
 

@@ -1,33 +1,6 @@
-"""The exercises of the course: one module a lesson, each with its list `EXERCISES`."""
-
-import difflib
-from functools import cache
-from importlib import import_module
-from pkgutil import iter_modules
+"""The exercises of the course: one module or more for each lesson, each with a list `EXERCISES`."""
 
 from .exercise import Exercise
+from .index import all_exercises, find_exercise
 
-
-@cache
-def all_exercises() -> dict[str, Exercise]:
-    """Return every exercise by its name."""
-    found = {}
-    for module in sorted(m.name for m in iter_modules(__path__) if m.name.startswith("lesson")):
-        for exercise in import_module(f"{__name__}.{module}").EXERCISES:
-            assert exercise.name not in found, f"two exercises are called {exercise.name}"
-            found[exercise.name] = exercise
-    return found
-
-
-def find_exercise(name: str) -> Exercise:
-    """Return the exercise called `name`.
-
-    Raises:
-        ValueError: there is none; the message names the closest.
-    """
-    known = all_exercises()
-    if name in known:
-        return known[name]
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else f" There are {', '.join(known)}."
-    raise ValueError(f"there is no exercise {name!r}.{hint}")
+__all__ = ["Exercise", "all_exercises", "find_exercise"]

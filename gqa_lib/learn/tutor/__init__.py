@@ -4,11 +4,6 @@
 (`%load_ext gqa_lib.learn.tutor`) and the chat in JupyterLab (`persona`).
 """
 
-from typing import Any
+import lazy_loader
 
-
-def load_ipython_extension(shell: Any) -> None:
-    """Make `%%ask` known; the name IPython looks for."""
-    from .magic import register
-
-    register(shell)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)  # of __init__.pyi

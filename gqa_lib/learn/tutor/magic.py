@@ -27,6 +27,6 @@ def ask_cell(line: str, cell: str) -> None:
     display(Markdown(markdown(reply)))
 
 
-def register(shell: Any) -> None:
-    """Add the magic to a running IPython."""
+def load_ipython_extension(shell: Any) -> None:
+    """Make `%%ask` known; the name that IPython looks for."""
     shell.register_magic_function(ask_cell, "cell", "ask")

@@ -5,163 +5,24 @@ behind an `Elsewhere`, and is watched there, call by call. What is reported from
 forged and therefore only ever costs points: what is right is decided by comparing values.
 """
 
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
-from typing import Any
+from .watch import (
+    Elsewhere,
+    Seen,
+    Watch,
+    answer_used,
+    as_it_is_now,
+    inplace,
+    place_of,
+    watching,
+)
 
-import torch
-
-from .answers import library_answer
-from .copies import Copies, Made
-from .devices import StaysBehind
-from .kernels import Kernels
-from .settings import restore, settings
-
-
-@dataclass
-class Seen:
-    """What was seen of a call, or of several."""
-
-    settings: list[str] = field(default_factory=list)  # functions that changed the whole process
-    mixed: str = ""  # the first function that mixed devices, as a GPU would see it
-    left_behind: bool = False  # the result would be on the CPU
-    copied: int = 0  # elements of keys and values copied
-    largest: int = 0  # elements of the largest new tensor
-    operation: str = ""  # the last operation that copied some, or that made the largest
-    peak_bytes: int = 0  # growth of the process at its peak, where it was measured from outside
-    reads: list[int] = field(default_factory=list)  # elements a kernel read of each tensor given
-    small_dot: str = ""  # the first tile product that is too small for a GPU
-
-    def add(self, other: "Seen") -> None:
-        """Take in what was seen of one more call."""
-        self.settings += [name for name in other.settings if name not in self.settings]
-        self.mixed = self.mixed or other.mixed
-        self.left_behind = self.left_behind or other.left_behind
-        self.copied += other.copied
-        if other.copied or other.largest > self.largest:
-            self.operation = other.operation
-        self.largest = max(self.largest, other.largest)
-        self.peak_bytes = max(self.peak_bytes, other.peak_bytes)
-        self.reads = self.reads or other.reads
-        self.small_dot = self.small_dot or other.small_dot
-
-
-class Watch(AbstractContextManager):
-    """Watches code that runs in this process; sets back the settings it changed.
-
-    Args:
-        settings: see which functions of torch changed the whole process.
-        devices: see what would fail on a GPU.
-        copies: (S, D): see what is copied of keys and values of that size.
-        made: see the largest new tensor.
-        kernels: see what interpreted Triton kernels read and multiply.
-        given: the call's arguments, which are not copies.
-    """
-
-    def __init__(
-        self,
-        *,
-        settings: bool = False,
-        devices: bool = False,
-        copies: tuple[int, int] | None = None,
-        made: bool = False,
-        kernels: bool = False,
-        given: Iterable = (),
-    ):
-        self._settings, self._stack = settings, ExitStack()
-        self._before: dict = {}
-        self._changed: list[str] = []
-        self._devices = StaysBehind() if devices else None
-        known = [one for one in given if isinstance(one, torch.Tensor)]
-        self._copies = Copies(known, *copies) if copies else None
-        self._made = Made() if made else None
-        self._kernels = Kernels(known) if kernels else None
-
-    def __enter__(self):
-        self._before = settings() if self._settings else {}
-        modes: tuple[AbstractContextManager | None, ...]
-        modes = (self._devices, self._copies, self._made, self._kernels)
-        for mode in modes:
-            if mode is not None:
-                self._stack.enter_context(mode)
-        return self
-
-    def __exit__(self, *exception):
-        self._stack.close()
-        self._changed = restore(self._before) if self._settings else []
-
-    def seen(self, result: Any) -> Seen:
-        """Return what was seen of the call that gave `result`."""
-        seen = Seen(settings=self._changed)
-        if self._devices:
-            seen.mixed = self._devices.mixed
-            seen.left_behind = self._devices.left_behind(result)
-        if self._copies:
-            seen.copied, seen.operation = self._copies.elements, self._copies.operation
-        if self._made:
-            seen.largest, seen.operation = self._made.elements, self._made.operation
-        if self._kernels:
-            seen.reads, seen.small_dot = self._kernels.reads, self._kernels.small_dot
-        return seen
-
-
-class Elsewhere:
-    """An object of the learner's in another process: what is done with it is done there."""
-
-    _gqa_answer = ""  # the part of the library that it uses, as reported from there
-
-    def _gqa_watch(self, **what) -> AbstractContextManager:
-        """Watch the calls to this object and to what came of it; like `Watch`."""
-        raise NotImplementedError
-
-
-def watching(
-    yours: Any, *, given: Iterable = (), arguments: bool = False, **what
-) -> AbstractContextManager:
-    """Return a context in which calls to learner's code are watched; ask it for `seen(result)`.
-
-    Args:
-        yours: the learner's function or class.
-        given: see `Watch`.
-        arguments: let changes to arguments be seen here although the code runs elsewhere. The
-            caller has taken copies of them before.
-        what: see `Watch`.
-    """
-    if isinstance(yours, Elsewhere):
-        return yours._gqa_watch(arguments=arguments, **what)
-    return Watch(given=given, **what)
-
-
-def answer_used(yours: Any) -> str:
-    """Return the part of the library, holding the answer, that learner's code uses, or ""."""
-    return yours._gqa_answer if isinstance(yours, Elsewhere) else library_answer(yours)
-
-
-def place_of(tensor: torch.Tensor) -> int:
-    """Return where a tensor's memory begins, in the process that made it."""
-    there = getattr(tensor, "_gqa_there", None)
-    return there.place if there else tensor.untyped_storage().data_ptr()
-
-
-def as_it_is_now(tensor: torch.Tensor) -> torch.Tensor:
-    """Return a tensor that learner's code gave, with the values it has by now."""
-    there = getattr(tensor, "_gqa_there", None)
-    return there.read() if there else tensor
-
-
-def inplace(yours: Any) -> Any:
-    """Return learner's code such that a test sees what it does to its arguments.
-
-    Elsewhere arguments go by value and stay as they are here; a test of an in-place update asks for
-    the change with this, call by call, and takes what it compares with from copies made before.
-    """
-    return _inplace(yours, yours._gqa_watch) if isinstance(yours, Elsewhere) else yours
-
-
-def _inplace(yours, watch: Callable[..., AbstractContextManager]) -> Callable:
-    def call(*arguments, **keywords):
-        with watch(arguments=True):
-            return yours(*arguments, **keywords)
-
-    return call
+__all__ = [
+    "Elsewhere",
+    "Seen",
+    "Watch",
+    "answer_used",
+    "as_it_is_now",
+    "inplace",
+    "place_of",
+    "watching",
+]
