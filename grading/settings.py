@@ -87,10 +87,11 @@ def nbgrader_config(home: Path | None = None, gradebook: Path | None = None) -> 
     config.ExecutePreprocessor.timeout = CELL_TIMEOUT_S  # of JupyterLab's Validate
     if not is_students_copy():  # which does not grade
         from . import clear, collect, feedback
-        from .autograde import GRADE, SANITIZE
+        from .autograde import GRADE, SANITIZE, ReadSafely
         from .classroom.records import course_seed
 
         config.SafeExecute.seed = course_seed()
+        config.Autograde.exporter_class = ReadSafely
         config.Autograde.sanitize_preprocessors = SANITIZE
         config.Autograde.autograde_preprocessors = GRADE
         clear.configure(config)

@@ -11,8 +11,9 @@ from classroom import NAME, RIGHT, SECRET, Classroom
 from nbgrader.utils import parse_utc
 
 import grading.collect
-from grading.admit import MAX_BYTES, MAX_CELLS, MAX_SOURCE, Refused, opened, parse, read_file
+from grading.admit import opened, read_file
 from grading.autograde import autograde
+from grading.reading import MAX_BYTES, MAX_CELLS, MAX_SOURCE, Refused, parse
 from grading.rebuild import MAX_ANSWER, rebuild
 from grading.source import grade_id, read_notebook
 
@@ -329,12 +330,13 @@ def test_a_later_submission_replaces_the_collected_one_and_the_same_one_does_not
     submitted_by(room, "alice")
     room.collect()
     kept = room.folder("submitted", "alice") / FILE
-    kept.write_text("mine")
+    mine = nbformat.writes(room.answered(code="double = 'mended by hand'"))
+    kept.write_text(mine)
     room.collect()
-    assert kept.read_text() == "mine"
+    assert kept.read_text() == mine
     submitted_by(room, "alice", stamp="2026-01-01 00:00:00 UTC")  # came later, whatever it says
     room.collect()
-    assert "double" in kept.read_text()
+    assert "mended by hand" not in kept.read_text()
 
 
 def test_a_link_in_the_place_of_a_submitted_folder_is_not_followed(room):

@@ -14,9 +14,9 @@ import grading.submit
 from gqa_lib.learn import places, progress
 from gqa_lib.learn.manifest import find_lesson, lessons
 from gqa_lib.learn.work import put_lessons
-from grading.admit import MAX_BYTES
 from grading.catalogue import filled, first_right, picked
 from grading.demo import HALF_WAY
+from grading.reading import MAX_BYTES
 from grading.rebuild import rebuild, unanswered
 from grading.safe import execute, sandbox
 from grading.settings import gradebook_url
