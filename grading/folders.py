@@ -62,12 +62,13 @@ def recover(pattern: str) -> None:
         pattern: the folders' paths, as for `glob`.
     """
     above, name = os.path.split(pattern)
-    for new in glob.glob(os.path.join(above, f".{name}.new")):
-        folder = Path(new).with_name(os.path.basename(new)[1:].removesuffix(".new"))
-        if os.path.lexists(folder):
-            _remove(Path(new))  # an attempt to replace it, which the next one makes anew
-        else:
-            os.rename(new, folder)
+    for kind in (".new", ".old"):
+        for left in map(Path, glob.glob(os.path.join(above, f".{name}{kind}"))):
+            folder = left.with_name(left.name[1:].removesuffix(kind))
+            if os.path.lexists(folder):
+                _remove(left)
+            else:
+                os.rename(left, folder)
 
 
 def put_file(path: Path, content: bytes, *, shared: bool = False) -> None:

@@ -114,13 +114,20 @@ def is_damaged(collected: Path, source: Path, names: list[str]) -> bool:
     with opened(source) as there:
         try:
             with opened(collected) as here:
-                if checked_time(here) is None or checked_secret(here) is None:
+                if checked_time(here) is None or _secret_damaged(here, there, names):
                     return True
                 if _choices_damaged(here, there):
                     return True
                 return any(_notebook_damaged(here, there, name) for name in names)
         except Refused:
             return True
+
+
+def _secret_damaged(here: int, there: int, names: list[str]) -> bool:
+    """Return whether a collected secret is gone, or made anew: no feedback is found by that."""
+    ours, theirs = checked_secret(here), checked_secret(there)
+    same_hand_in = time_told(here) == arrival(there, names)
+    return ours is None or bool(same_hand_in and theirs and ours != theirs)
 
 
 def _notebook_damaged(here: int, there: int, name: str) -> bool:

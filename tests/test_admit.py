@@ -13,7 +13,7 @@ from nbgrader.utils import parse_utc
 import grading.collect
 from grading.admit import opened, read_file
 from grading.autograde import autograde
-from grading.reading import MAX_BYTES, MAX_CELLS, MAX_SOURCE, Refused, parse
+from grading.reading import BOUNDS, MAX_BYTES, MAX_CELLS, MAX_SOURCE, Refused, parse
 from grading.rebuild import MAX_ANSWER, rebuild
 from grading.source import grade_id, read_notebook
 
@@ -52,6 +52,16 @@ CONTENTS = {  # refused for what is in the file: content, what the learner reads
     "odd-kind": (raw(cells=[cell(cell_type="spell")]), "it is not a valid notebook"),
     "no-text": (raw(cells=[cell(source="\ud800")]), "characters that are no text"),
     "too-large": (b" " * (MAX_BYTES + 1), "it is larger than 5 MB"),
+    "one": (b"1", "it names no nbformat"),
+    "null": (b"null", "it names no nbformat"),
+    "true": (b"true", "it names no nbformat"),
+    "format-to-come": (raw(nbformat_minor=6, cells=[{"cell_type": "zz"}]), "is of no known kind"),
+    "no-minor": (raw(nbformat_minor=None, cells=[cell()]), "it is not a valid notebook"),
+    "endless-heading": (
+        b'{"nbformat":3,"nbformat_minor":0,"metadata":{"name":""},"worksheets":[{"metadata":{},'
+        b'"cells":[{"cell_type":"heading","level":1500000000,"metadata":{},"source":"x"}]}]}',
+        f"reading it takes more than {BOUNDS}",
+    ),
 }
 
 
@@ -136,6 +146,10 @@ def odd_outputs(notebook):
     notebook.cells[2]["execution_count"] = "three"
 
 
+def no_outputs(notebook):
+    notebook.cells[2]["outputs"] = None
+
+
 def other_kernel(notebook):
     notebook.metadata["kernelspec"] = {"name": "mine", "display_name": "x", "language": "y"}
 
@@ -152,6 +166,7 @@ GRADED = {  # odd, and graded like any other
     "skipped-check": skipped_check,
     "odd-nbgrader": odd_nbgrader,
     "odd-outputs": odd_outputs,
+    "no-outputs": no_outputs,
     "other-kernel": other_kernel,
 }
 
