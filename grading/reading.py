@@ -21,7 +21,7 @@ MAX_DEPTH = 100  # JSON values inside one another
 MAX_PARTS = 200_000  # JSON values in all
 AGAIN = "Open the lesson in JupyterLab, save it and submit again."
 REFUSED = "gqa_refused"  # metadata of a notebook that stands for a refused one: the verdict
-BOUNDS = Bounds(memory_mb=1024, cpu_s=10)
+BOUNDS = Bounds(memory_mb=1024, cpu_s=10, answer_bytes=16 << 20)
 
 
 class Refused(ValueError):
