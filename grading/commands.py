@@ -160,7 +160,7 @@ def _grade(arguments: Namespace) -> int:
     except NoSandbox as error:
         print(f"gqa grade: {error}", file=sys.stderr)
         return 1
-    return len(outcome.failed) > 0
+    return bool(outcome.failed or outcome.without_feedback)
 
 
 def _roster_arguments(parser: ArgumentParser) -> None:

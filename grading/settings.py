@@ -86,15 +86,17 @@ def nbgrader_config(home: Path | None = None, gradebook: Path | None = None) -> 
     if class_exchange() is None:
         make_local_exchange()
 
+    config.ExchangeFactory.submit = f"{__package__}.hand_in.WholeSubmit"
     config.ExecutePreprocessor.timeout = CELL_TIMEOUT_S  # of JupyterLab's Validate
     if not is_students_copy():  # which does not grade
         from .intake import collect
         from .intake.class_file import course_seed
         from .nb import clear
         from .pages import feedback
-        from .pipeline.autograde import GRADE, SANITIZE
+        from .pipeline.autograde import GRADE, SANITIZE, ReadSafely
 
         config.SafeExecute.seed = course_seed()
+        config.Autograde.exporter_class = ReadSafely
         config.Autograde.sanitize_preprocessors = SANITIZE
         config.Autograde.autograde_preprocessors = GRADE
         clear.configure(config)

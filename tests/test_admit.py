@@ -11,10 +11,11 @@ from classroom import NAME, RIGHT, SECRET, Classroom
 from nbgrader.utils import parse_utc
 
 import grading.intake.collect
-from grading.intake.admit import MAX_BYTES, MAX_CELLS, MAX_SOURCE, Refused, opened, parse, read_file
+from grading.intake.admit import opened, read_file
 from grading.intake.rebuild import MAX_ANSWER, rebuild
 from grading.nb.cells import grade_id, read_notebook
 from grading.pipeline.autograde import autograde
+from grading.reading import BOUNDS, MAX_BYTES, MAX_CELLS, MAX_SOURCE, Refused, parse
 
 FILE = f"{NAME}.ipynb"
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can do this")
@@ -51,6 +52,16 @@ CONTENTS = {  # refused for what is in the file: content, what the learner reads
     "odd-kind": (raw(cells=[cell(cell_type="spell")]), "it is not a valid notebook"),
     "no-text": (raw(cells=[cell(source="\ud800")]), "characters that are not text"),
     "too-large": (b" " * (MAX_BYTES + 1), "it is larger than 5 MB"),
+    "one": (b"1", "it names no nbformat"),
+    "null": (b"null", "it names no nbformat"),
+    "true": (b"true", "it names no nbformat"),
+    "format-to-come": (raw(nbformat_minor=6, cells=[{"cell_type": "zz"}]), "is of no known kind"),
+    "no-minor": (raw(nbformat_minor=None, cells=[cell()]), "it is not a valid notebook"),
+    "endless-heading": (
+        b'{"nbformat":3,"nbformat_minor":0,"metadata":{"name":""},"worksheets":[{"metadata":{},'
+        b'"cells":[{"cell_type":"heading","level":1500000000,"metadata":{},"source":"x"}]}]}',
+        f"reading it takes more than {BOUNDS}",
+    ),
 }
 
 
@@ -135,6 +146,10 @@ def odd_outputs(notebook):
     notebook.cells[2]["execution_count"] = "three"
 
 
+def no_outputs(notebook):
+    notebook.cells[2]["outputs"] = None
+
+
 def other_kernel(notebook):
     notebook.metadata["kernelspec"] = {"name": "mine", "display_name": "x", "language": "y"}
 
@@ -151,6 +166,7 @@ GRADED = {  # odd, and graded like any other
     "skipped-check": skipped_check,
     "odd-nbgrader": odd_nbgrader,
     "odd-outputs": odd_outputs,
+    "no-outputs": no_outputs,
     "other-kernel": other_kernel,
 }
 
@@ -331,12 +347,13 @@ def test_a_later_submission_replaces_the_collected_one_and_the_same_one_does_not
     submitted_by(room, "alice")
     room.collect()
     kept = room.folder("submitted", "alice") / FILE
-    kept.write_text("mine")
+    mine = nbformat.writes(room.answered(code="double = 'mended by hand'"))
+    kept.write_text(mine)
     room.collect()
-    assert kept.read_text() == "mine"
+    assert kept.read_text() == mine
     submitted_by(room, "alice", stamp="2026-01-01 00:00:00 UTC")  # came later, whatever it says
     room.collect()
-    assert "double" in kept.read_text()
+    assert "mended by hand" not in kept.read_text()
 
 
 def test_a_link_in_the_place_of_a_submitted_folder_is_not_followed(room):

@@ -14,6 +14,7 @@ import pytest
 from nbgrader.api import Gradebook
 from nbgrader.utils import compute_checksum
 
+import grading.pipeline.batch
 from gqa_lib.course.manifest import find_lesson
 from grading.authoring.catalogue import catalogue, filled, first_right
 from grading.authoring.source import write_instructor_notebook
@@ -113,6 +114,56 @@ def test_one_submission_that_cannot_be_read_stops_no_other(course):
     assert grade_class(LESSON).graded == []
 
 
+HOSTILE = {  # a file's content, and what its student reads
+    "one": (b"1", "it names no nbformat"),
+    "null": (b"null", "it names no nbformat"),
+    "kind": (
+        b'{"cells": [{"cell_type": "zz"}], "nbformat": 4, "nbformat_minor": 6}',
+        "its cell number 1 is of no known kind",
+    ),
+    "heading": (
+        b'{"nbformat": 3, "nbformat_minor": 0, "metadata": {"name": ""}, "worksheets": [{"cells":'
+        b'[{"cell_type": "heading", "level": 1500000000, "metadata": {}, "source": "x"}]}]}',
+        "reading it takes more than 10 s or 1 GiB of memory",
+    ),
+}
+
+
+def test_hostile_notebooks_get_their_verdict_and_the_others_marks_and_feedback(
+    course, capsys, monkeypatch
+):
+    for student in ("ada", "zoe", "ben"):
+        hand_in(course, student, RIGHT[EXERCISE])
+    for student, (content, _) in HOSTILE.items():
+        hand_in(course, student, "")
+        folder = Path(course.format_path(course.submitted_directory, student, LESSON.slug))
+        (folder / f"{LESSON.slug}.ipynb").write_bytes(content)
+    fingerprint = grading.pipeline.batch._fingerprint
+
+    def fails_for_ben(folder, *rest):
+        if folder.parent.name == "ben":
+            raise TypeError("something unforeseen")
+        return fingerprint(folder, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(grading.pipeline.batch, "_fingerprint", fails_for_ben)
+        outcome = grade_class(LESSON, feedback=True)
+    assert outcome.failed == {"ben": "something unforeseen"}
+    assert sorted(outcome.graded) == sorted(["ada", "zoe", *HOSTILE])
+    assert outcome.without_feedback == {}
+    assert scores() == dict.fromkeys(HOSTILE, NOTHING) | {"ada": FULL, "zoe": FULL}
+    told = capsys.readouterr().out
+    assert "ben: not graded: something unforeseen" in told
+    assert "Feedback of 6 released." in told
+    for student in outcome.graded:
+        page = Path(course.format_path(course.feedback_directory, student, LESSON.slug))
+        text = (page / f"{LESSON.slug}.html").read_text(encoding="utf-8")
+        assert HOSTILE.get(student, ("", f"{LESSON.slug}: 2 of "))[1] in text
+
+    assert grade_class(LESSON).graded == ["ben"]
+    assert scores()["ben"] == FULL
+
+
 def test_students_without_a_submission_and_two_gradings_at_once_are_named(course):
     with pytest.raises(GradeError, match="Collect first"):
         grade_class(LESSON)
@@ -165,12 +216,16 @@ def test_other_peoples_code_is_refused_without_a_sandbox(course, monkeypatch):
 def test_nbgraders_own_autograde_takes_the_same_way(course):
     hand_in(course, "ada", RIGHT[EXERCISE])
     hand_in(course, "eve", "import os\nos._exit(0)")
+    hand_in(course, "one", "")
+    broken = Path(course.format_path(course.submitted_directory, "one", LESSON.slug))
+    (broken / f"{LESSON.slug}.ipynb").write_text("1")
     binary = Path(sys.executable).with_name("nbgrader")
     done = subprocess.run(
         [binary, "autograde", LESSON.slug], capture_output=True, text=True, cwd=course.root
     )
     assert done.returncode == 0, done.stderr
-    assert scores() == {"ada": FULL, "eve": NOTHING}
+    assert scores() == {"ada": FULL, "eve": NOTHING, "one": NOTHING}
+    assert "names no nbformat" in (broken / f"{LESSON.slug}.ipynb").read_text()
     page = Path(course.format_path(course.autograded_directory, "eve", LESSON.slug))
     graded = json.loads((page / f"{LESSON.slug}.ipynb").read_text())
     told = [o for cell in graded["cells"] for o in cell.get("outputs", []) if "evalue" in o]

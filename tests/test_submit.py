@@ -16,11 +16,11 @@ from gqa_lib.course.manifest import find_lesson, lessons
 from gqa_lib.learn import progress
 from gqa_lib.learn.guide.work import put_lessons
 from grading.authoring.catalogue import filled, first_right, picked
-from grading.intake.admit import MAX_BYTES
 from grading.intake.rebuild import rebuild, unanswered
 from grading.learner.demo import HALF_WAY
 from grading.learner.submit import SubmitError, release_all, report, submit, work_notebook
 from grading.nb.cells import grade_id, read_notebook
+from grading.reading import MAX_BYTES
 from grading.safe import execute, sandbox
 from grading.settings import gradebook_url
 
@@ -232,11 +232,19 @@ def test_ones_own_code_runs_without_a_sandbox_where_there_is_none_and_that_is_sa
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("", "not a readable notebook"),
-        ("{", "not a readable notebook"),
-        ("[1, 2]", "not a readable notebook"),
-        ('{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [{}]}', "not a readable"),
-        ('{"nbformat": 99, "nbformat_minor": 0, "metadata": {}, "cells": []}', "not a readable"),
+        ("", "it is empty"),
+        ("{", "not readable JSON"),
+        ("1", "names no nbformat"),
+        ("null", "names no nbformat"),
+        ("[1, 2]", "names no nbformat"),
+        ('{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [{}]}', "not a valid"),
+        ('{"nbformat": 4, "nbformat_minor": 6, "cells": [{"cell_type": "zz"}]}', "no known kind"),
+        ('{"nbformat": 99, "nbformat_minor": 0, "metadata": {}, "cells": []}', "says nbformat 99"),
+        (
+            '{"nbformat": 3, "nbformat_minor": 0, "metadata": {"name": ""}, "worksheets": '
+            '[{"cells": [{"cell_type": "heading", "level": 1500000000, "source": "x"}]}]}',
+            "takes more than 10 s or 1 GiB",
+        ),
     ],
 )
 def test_an_unreadable_notebook_is_refused_with_a_sentence(content, said):
@@ -267,7 +275,7 @@ def test_the_command_reports_without_a_traceback(learner):
     work_notebook(LESSON).write_text("{")
     done = subprocess.run([BIN / "gqa", "submit", "1"], capture_output=True, text=True)
     assert done.returncode == 1
-    assert "not a readable notebook" in done.stderr
+    assert "not readable JSON" in done.stderr
     assert "Traceback" not in done.stderr
 
 

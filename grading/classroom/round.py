@@ -59,18 +59,27 @@ def grade_class(
             old, new = ({s: m[s] for s in again if s in m} for m in (before, after))
             print(table_of_changes(diff_of_marks(old, new)))
         if feedback and outcome.graded:
-            _give_feedback(course, log, outcome.graded)
+            _give_feedback(course, log, outcome)
     return outcome
 
 
-def _give_feedback(course, log, students: list[str]) -> None:
-    for student in students:
+def _give_feedback(course, log, outcome: Outcome) -> None:
+    """Make and release the feedback of each one graded, and say whose could not be."""
+    for student in outcome.graded:
         course.student_id = student
-        pages = GenerateFeedback(coursedir=course, config=course.config)
-        pages.log, pages.force = log, True
-        pages.start()
-        exchange(course, "ReleaseFeedback", log)
-    print(f"Feedback of {len(students)} released.")
+        try:
+            pages = GenerateFeedback(coursedir=course, config=course.config)
+            pages.log, pages.force = log, True
+            pages.start()
+            exchange(course, "ReleaseFeedback", log)
+        except Exception as error:  # of this student's only: the class goes on
+            log.error("%s: no feedback", student, exc_info=error)
+            outcome.without_feedback[student] = str(error).strip() or type(error).__name__
+    print(f"Feedback of {len(outcome.graded) - len(outcome.without_feedback)} released.")
+    for student, why in outcome.without_feedback.items():
+        print(f"  {student}: no feedback: {why}")
+    if outcome.without_feedback:
+        print(f"  Details: {places.home() / 'grade.log'}")
 
 
 def _summary(lesson: Lesson, outcome: Outcome) -> str:

@@ -9,25 +9,31 @@ import glob
 import os
 import pwd
 import re
-import secrets
-from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.exchange.default.collect import ExchangeCollect
-from nbgrader.utils import parse_utc
 from traitlets.config import Config
 
-from gqa_lib.learn.quiz import saved
+from grading.folders import put_file, put_folder, recover
+from grading.hand_ins import (
+    SECRET,
+    TIMESTAMP,
+    arrival,
+    checked_secret,
+    checked_time,
+    is_damaged,
+    is_whole,
+    new_secret,
+    time_told,
+)
 
-from .admit import Admitted, Refused, admit, opened, printable, read_file, stub
+from .admit import Admitted, Refused, admit, opened, printable, stub
 from .rebuild import released_folder
 from .sittings import answers_file
 
-TIMESTAMP, SECRET = "timestamp.txt", "submission_secret.txt"
 _TIME_FORMAT = "%Y-%m-%d %H:%M:%S.%f UTC"
-_EARLIEST = datetime(2020, 1, 1)
 
 
 def configure(config: Config) -> None:
@@ -41,7 +47,7 @@ def configure(config: Config) -> None:
         notebooks.clear()  # should cleaning fail, nothing of the folder is graded
         try:
             admitted = clean_folder(folder, expected_notebooks(course, assignment), course)
-        except (OSError, ValueError) as error:
+        except Exception as error:
             course.log.error("Not graded: %s: %s", folder, error)
             raise
         notebooks.extend(str(folder / one.name) for one in admitted)
@@ -87,8 +93,8 @@ class SafeCollect(ExchangeCollect):
             with opened(path) as folder:
                 self._check_owner(folder, named[1])
                 return record | {"username": named[1], "timestamp": arrival(folder, self.names)}
-        except Refused as refused:
-            self.log.error("Not collected: %s: %s", printable(filename), refused)
+        except Exception as error:  # whatever it is, it stops no other
+            self.log.error("Not collected: %s: %s", printable(filename), error)
             return record
 
     def _check_owner(self, folder: int, student: str) -> None:
@@ -100,49 +106,89 @@ class SafeCollect(ExchangeCollect):
                 "False turns this check off."
             )
 
+    def _sort_by_timestamp(self, records):
+        """Return one student's hand-ins, the one that counts first: the latest complete one."""
+        latest_first = super()._sort_by_timestamp(records)
+        if len(records) == 1 or not records[0]["username"]:
+            return latest_first
+        due = self.duedate if self.before_duedate else None
+        in_time = [one for one in latest_first if due and one["timestamp"] <= due] or latest_first
+        counts = next(filter(self._is_whole, in_time), in_time[0])
+        return [counts, *(one for one in latest_first if one is not counts)]
+
+    def _is_whole(self, record: dict) -> bool:
+        name = printable(record["filename"])
+        try:
+            whole = is_whole(Path(self.inbound_path, record["filename"]), self.names)
+        except (OSError, Refused) as error:  # then it is collected, or not, like any other
+            self.log.error("%s: it is not known whether it is complete: %s", name, error)
+            return True
+        if not whole:
+            self.log.warning("%s: it is not complete; an earlier one counts if it is", name)
+        return whole
+
     def copy_files(self):
         """Collect one submission after the other; one that fails stops no other."""
-        records = self.src_records
-        if not records:
+        if not self.src_records:
             super().copy_files()
-        for record in records:
-            self.src_records = [record]
+        for record in self.src_records:
             try:
-                super().copy_files()
+                self._collect(record)
             except Exception as error:
                 self.log.error("Not collected: %s: %s", printable(record["filename"]), error)
 
+    def _collect(self, record: dict) -> None:
+        """Collect a submission if it is newer than what is there, or that is damaged."""
+        student, came = record["username"], record["timestamp"]
+        course = self.coursedir
+        source = Path(self.inbound_path, record["filename"])
+        place = course.format_path(course.submitted_directory, student, course.assignment_id)
+        recover(glob.escape(place))
+        about = f"{student} {course.assignment_id}"
+        if not os.path.lexists(place):
+            self.log.info("Collecting submission: %s", about)
+        elif is_damaged(Path(place), source, self.names):
+            self.log.warning("Collecting again, because what was there is damaged: %s", about)
+        elif self._replaces(came, Path(place)):
+            self.log.info("Updating submission: %s", about)
+        else:
+            hint = "" if self.update else ", use --update to update"
+            self.log.info("No newer submission to collect%s: %s", hint, about)
+            return
+        self.do_copy(source, place)
+
+    def _replaces(self, came: datetime, place: Path) -> bool:
+        """Return whether a submission that came then replaces the one in a folder."""
+        with opened(place) as folder:
+            there = time_told(folder)
+        if self.update and (there is None or came > there):
+            return True
+        return self.before_duedate and there != came
+
     def do_copy(self, src, dest, log=None):
-        """Write the admitted notebooks of the folder `src`, and when they came, to `dest`."""
-        student = Path(dest).parent.name
+        """Put the admitted notebooks of the folder `src`, and when they came, at `dest`."""
+        dest = Path(dest)
         with opened(src) as folder:
-            self._check_owner(folder, student)
+            self._check_owner(folder, dest.parent.name)
             admitted = admit(folder, self.names)
             time = arrival(folder, self.names).strftime(_TIME_FORMAT).encode()
-            secret = _checked_secret(folder) or _new_secret()
+            secret = checked_secret(folder) or new_secret()
             answers, _ = answers_file(folder)
-        files = {TIMESTAMP: time, SECRET: secret} | {one.name: one.content for one in admitted}
-        files |= answers
-        _write(Path(dest), files, shared=self.coursedir.groupshared)
+        files = {one.name: one.content for one in admitted} | answers
+        files |= {SECRET: secret, TIMESTAMP: time}
+        put_folder(dest, files, aside=self._aside(dest), shared=self.coursedir.groupshared)
         for one in admitted:
             if one.verdict:
-                self.log.warning("%s: %s", student, one.verdict)
+                self.log.warning("%s: %s", dest.parent.name, one.verdict)
 
-
-def arrival(folder: int, names: Iterable[str]) -> datetime:
-    """Return when the expected files came into an opened folder, in UTC without a time zone.
-
-    It is the kernel's time of the last change, which a student cannot set back. (Copying an
-    exchange or changing its owner sets it to now: collect first.)
-    """
-    changed = []
-    for name in [*names, saved.FILE]:
+    def _aside(self, place: Path) -> Path | None:
+        """Return where to keep what is replaced; None for what was collected, and is kept there."""
         try:
-            changed.append(os.stat(name, dir_fd=folder, follow_symlinks=False).st_ctime)
-        except FileNotFoundError:
-            continue
-    latest = max(changed, default=os.fstat(folder).st_ctime)
-    return datetime.fromtimestamp(latest, UTC).replace(tzinfo=None)
+            with opened(place) as folder:
+                collected = time_told(folder) is not None and checked_secret(folder) is not None
+        except Refused:
+            collected = False
+        return None if collected else set_aside_at(place, Path(self.coursedir.root))
 
 
 def clean_submitted(course: CourseDirectory) -> None:
@@ -158,10 +204,11 @@ def clean_submitted(course: CourseDirectory) -> None:
     pattern = course.format_path(
         course.submitted_directory, course.student_id, course.assignment_id
     )
+    recover(pattern)
     for folder in sorted(glob.glob(pattern)):
         try:
             clean_folder(Path(folder), names, course)
-        except OSError as error:  # nbgrader will come to it, and grade nothing of it
+        except Exception as error:  # nbgrader will come to it, and grade nothing of it
             course.log.error("%s cannot be prepared for grading: %s", folder, error)
 
 
@@ -178,7 +225,7 @@ def clean_folder(folder: Path, names: list[str], course: CourseDirectory) -> lis
     try:
         with opened(folder) as here:
             there, admitted = set(os.listdir(here)), admit(here, names)
-            known = {TIMESTAMP: _checked_time(here), SECRET: _checked_secret(here)}
+            known = {SECRET: checked_secret(here), TIMESTAMP: checked_time(here)}
             answers, as_is = answers_file(here)
     except Refused as refused:  # a link or a file in the folder's place
         verdict = f"The submission was not accepted: {refused}. Submit the folder itself."
@@ -186,64 +233,26 @@ def clean_folder(folder: Path, names: list[str], course: CourseDirectory) -> lis
         admitted = [Admitted(name, stub(verdict), verdict=verdict) for name in names]
     good = {name: content for name, content in known.items() if content is not None}
     stay = good.keys() | {one.name for one in admitted if not one.verdict}
-    files = {TIMESTAMP: b"", SECRET: _new_secret()} | good
-    files |= {one.name: one.content for one in admitted} | answers
+    files = {one.name: one.content for one in admitted} | answers
+    files |= {SECRET: new_secret(), TIMESTAMP: b""} | good
     if as_is and there <= stay | answers.keys():
-        files = {name: content for name, content in files.items() if name not in there}
+        for name, content in files.items():
+            if name not in there:
+                put_file(folder / name, content, shared=course.groupshared)
     else:
-        aside = _set_aside(folder, Path(course.root))
+        aside = set_aside_at(folder, Path(course.root))
+        put_folder(folder, files, aside=aside, shared=course.groupshared)
         course.log.warning("%s: rebuilt; what was handed in is in %s", folder, aside)
-    _write(folder, files, shared=course.groupshared)
     for one in admitted:
         if one.verdict:
             course.log.warning("%s: %s", folder, one.verdict)
     return admitted
 
 
-def _set_aside(folder: Path, root: Path) -> Path:
-    """Move a folder of the course to where nothing grades it; return that place."""
+def set_aside_at(folder: Path, root: Path) -> Path:
+    """Return where a folder of the course is moved to, so that nothing grades it."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-    aside = root / "set-aside" / os.path.relpath(folder, root) / stamp
-    aside.parent.mkdir(parents=True, exist_ok=True)
-    os.rename(folder, aside)
-    return aside
-
-
-def _write(folder: Path, files: dict[str, bytes], *, shared: bool) -> None:
-    """Write files into a folder, made if need be; for a group of instructors if `shared`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in files.items():
-        (folder / name).write_bytes(content)
-        if shared:
-            (folder / name).chmod(0o664)
-    if shared:
-        folder.chmod(0o2775)
-
-
-def _checked_time(folder: int) -> bytes | None:
-    """Return a timestamp.txt that is empty or tells a time that can be, else None."""
-    try:
-        content = read_file(folder, TIMESTAMP, limit=100)
-        text = content.decode("ascii").strip()
-        now = datetime.now(UTC).replace(tzinfo=None)
-        possible = not text or _EARLIEST <= parse_utc(text) <= now + timedelta(days=1)
-    except (Refused, OSError, ValueError, OverflowError, TypeError):
-        return None
-    return content if possible else None
-
-
-def _checked_secret(folder: int) -> bytes | None:
-    """Return a submission_secret.txt like those that nbgrader writes, else None."""
-    try:
-        content = read_file(folder, SECRET, limit=1000)
-    except (Refused, OSError):
-        return None
-    return content if re.fullmatch(rb"[0-9a-f]{32,256}", content) else None
-
-
-def _new_secret() -> bytes:
-    """Return a secret nobody knows: nbgrader's release of feedback stops where there is none."""
-    return secrets.token_hex(64).encode()
+    return root / "set-aside" / os.path.relpath(folder, root) / stamp
 
 
 def _name_of(user: int) -> str:

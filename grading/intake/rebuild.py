@@ -14,6 +14,7 @@ from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import is_task
 
 from grading.nb.cells import QUIZ, grade_id, is_graded, is_solution, read_notebook
+from grading.verdict import verdict_of
 
 from .admit import refusal
 
@@ -50,6 +51,22 @@ def rebuild(submitted: NotebookNode, released: NotebookNode) -> tuple[NotebookNo
         below = next(i for i, cell in enumerate(rebuilt.cells, 1) if grade_id(cell) == task)
         rebuilt.cells[below:below] = [_fresh(cell, rebuilt) for cell in work[:MAX_WORK]]
     return rebuilt, notes
+
+
+def rebuild_or_refuse(
+    submitted: NotebookNode, released: NotebookNode
+) -> tuple[NotebookNode, list[str]]:
+    """Return what `rebuild` does; of a notebook that it cannot rebuild, the released one and why.
+
+    Raises:
+        OSError: the machine is at fault.
+    """
+    try:
+        rebuilt, notes = rebuild(submitted, released)
+    except Exception as error:
+        step = "Your notebook was not accepted. Taking the answers from it"
+        rebuilt, notes = copy.deepcopy(released), [verdict_of(error, step)]
+    return rebuilt, [verdict] if (verdict := refusal(submitted)) else notes
 
 
 def _work_on_tasks(submitted: NotebookNode, released: NotebookNode) -> dict[str, list]:
@@ -160,9 +177,7 @@ class Rebuild(NbGraderPreprocessor):
         about = resources["nbgrader"]
         course = self.parent.parent.coursedir  # of the converter that exports with this step
         path = released_folder(course, about["assignment"]) / f"{about['notebook']}.ipynb"
-        rebuilt, notes = rebuild(nb, read_notebook(path))
-        if verdict := refusal(nb):
-            notes = [verdict]
+        rebuilt, notes = rebuild_or_refuse(nb, read_notebook(path))
         for note in notes:
             self.log.warning("%s: %s", about["student"], note)
         if notes:

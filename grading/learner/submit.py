@@ -24,10 +24,10 @@ from gqa_lib.learn.guide.map import write_map
 from gqa_lib.learn.quiz.check import before_submitting
 from gqa_lib.learn.quiz.sitting import attempt_at, learner
 from grading.authoring.source import write_instructor_notebook
-from grading.intake.admit import parse
-from grading.intake.rebuild import own_cells, rebuild, unanswered, wrote_answers
+from grading.intake.rebuild import own_cells, rebuild_or_refuse, unanswered, wrote_answers
 from grading.nb.cells import read_notebook
 from grading.nb.steps import course_of, exchange, file_log, generate, quietly
+from grading.reading import MAX_BYTES, parse
 from grading.settings import nbgrader_config, source_directory
 
 
@@ -74,15 +74,15 @@ def examine(lesson: Lesson) -> list[str]:
             "without touching anything else."
         )
     try:
-        submitted = read_notebook(path)
-        parse(path.read_bytes())  # as grading will
-    except ValueError as error:
+        with path.open("rb") as file:
+            submitted = parse(file.read(MAX_BYTES + 1))  # as grading will
+    except (ValueError, OSError) as error:
         raise SubmitError(
             f"{path} was not submitted: {str(error).rstrip('.')}. An older copy may be in "
             f"{path.parent / '.ipynb_checkpoints'}; earlier submissions are kept."
         ) from None
     released = read_notebook(lesson.pristine)
-    rebuilt, notes = rebuild(submitted, released)
+    rebuilt, notes = rebuild_or_refuse(submitted, released)
     if empty := unanswered(rebuilt):
         notes.append(f"Not answered yet: {', '.join(empty)}.")
     if not wrote_answers(rebuilt, released):

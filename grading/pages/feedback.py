@@ -9,18 +9,23 @@ Formgrader's page is nbgrader's template; `templates/formgrade` is installed whe
 for parts of it, and takes MathJax's place there.
 """
 
+import html
 import re
 from pathlib import Path
 
+from nbconvert.exporters import HTMLExporter
 from nbconvert.preprocessors import Preprocessor
 from nbformat import NotebookNode
+from nbgrader.api import Gradebook
 from nbgrader.preprocessors import ClearHiddenTests, GetGrades
 from traitlets import Bool
 from traitlets.config import Config
 
+from grading.formatting import CODE, MARKDOWN, highlight_code, markdown2html, prepare
 from grading.nb.cells import is_graded
+from grading.verdict import verdict_of
 
-from .markup import inline_code, markdown2html
+from .markup import inline_code
 from .outputs import clean_outputs, plain
 
 RAN_HERE = "# hidden tests ran here"
@@ -31,12 +36,71 @@ def configure(config: Config) -> None:
     """Make nbgrader's feedback and Formgrader's pages of submissions safe, and feedback ours."""
     pages = config.HTMLExporter
     pages.sanitize_html = True
-    pages.filters = {"markdown2html": markdown2html, "inline_code": inline_code}
+    pages.filters = {
+        "markdown2html": markdown2html,
+        "highlight_code": highlight_code,
+        "inline_code": inline_code,
+    }
     pages.preprocessors = [SafePage]
     feedback = config.GenerateFeedback.HTMLExporter
     feedback.template_name = "gqa_feedback"
     feedback.extra_template_basedirs = [str(Path(__file__).parent / "templates")]
+    config.GenerateFeedback.exporter_class = FeedbackPage
     config.GenerateFeedback.preprocessors = [Marks, HideHidden]
+
+
+class FeedbackPage(HTMLExporter):
+    """A student's feedback: whatever is in the notebook, there is a page with the marks."""
+
+    def from_filename(self, filename, resources=None, **kw):
+        """Return the page of a graded notebook; one of the marks alone if it cannot be shown."""
+        try:
+            return super().from_filename(filename, resources, **kw)
+        except Exception as error:
+            reason = verdict_of(error, "Showing your notebook")
+            self.log.error("%s: %s", filename, reason, exc_info=error)
+            resources["output_extension"] = self.file_extension
+            return _marks_alone(resources["nbgrader"], reason), resources
+
+
+_MARKS_ALONE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'">
+<title>{notebook}: {total}</title>
+</head>
+<body>
+<h1>{notebook}</h1>
+<p>{total} points</p>
+<p>{reason}</p>
+<table>
+<tr><th>exercise</th><th>points</th></tr>
+{rows}
+</table>
+</body>
+</html>
+"""
+
+
+def _marks_alone(about: dict, reason: str) -> str:
+    """Return a page that tells what the gradebook has of a notebook, and no more."""
+    with Gradebook(about["db_url"]) as gradebook:
+        found = gradebook.find_submission_notebook(
+            about["notebook"], about["assignment"], about["student"]
+        )
+        penalty = found.late_submission_penalty or 0
+        total = f"{found.score - penalty:g} of {found.max_score:g}"
+        rows = [
+            f"<tr><td>{html.escape(one.name)}</td><td>{one.score:g} of {one.max_score:g}</td></tr>"
+            for one in found.grades
+        ]
+    return _MARKS_ALONE.format(
+        notebook=html.escape(about["notebook"]),
+        total=total,
+        reason=html.escape(reason),
+        rows="\n".join(rows),
+    )
 
 
 class SafePage(Preprocessor):
@@ -53,7 +117,13 @@ class SafePage(Preprocessor):
             cell.metadata = NotebookNode({k: v for k, v in cell.metadata.items() if k in known})
             if cell.cell_type == "code":
                 cell.outputs = clean_outputs(cell.outputs)
+        _prepare(nb)
         return nb, resources
+
+
+def _prepare(nb: NotebookNode) -> None:
+    """Format a page's texts, within the bounds that they have together."""
+    prepare((MARKDOWN if c.cell_type == "markdown" else CODE, c.source) for c in nb.cells)
 
 
 class Marks(GetGrades):
@@ -85,6 +155,7 @@ class HideHidden(Preprocessor):
         for cell in nb.cells:
             for output in cell.get("outputs", []):
                 _censor(output, telling)
+        _prepare(nb)
         return nb, resources
 
 

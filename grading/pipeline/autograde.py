@@ -6,6 +6,8 @@ Formgrader's button all grade the same way.
 
 import logging
 
+import nbformat
+from nbconvert.exporters import NotebookExporter
 from nbgrader.converters import Autograde
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import (
@@ -16,9 +18,11 @@ from nbgrader.preprocessors import (
     SaveAutoGrades,
 )
 
+from grading.intake.admit import stub
 from grading.intake.collect import clean_submitted
 from grading.intake.rebuild import Rebuild
 from grading.pages.outputs import SanitizeOutputs
+from grading.reading import MAX_BYTES, Refused, parse
 from grading.safe.execute import SafeExecute
 
 SANITIZE = [Rebuild, OverwriteCells]  # what else nbgrader mends there, the release never has
@@ -30,6 +34,21 @@ GRADE = [
     AssignLatePenalties,
     CheckCellMetadata,
 ]
+
+
+class ReadSafely(NotebookExporter):
+    """How nbgrader reads what it grades: a submission comes in as `parse` lets it in."""
+
+    def from_file(self, file_stream, resources=None, **kw):
+        """Return what comes of a notebook's file: a submitted one, or nbgrader's own copy of it."""
+        if not self.parent._sanitizing:  # nbgrader's second round, over what the first has written
+            return super().from_file(file_stream, resources, **kw)
+        try:
+            notebook = parse(file_stream.buffer.read(MAX_BYTES + 1))
+        except Refused as refused:
+            verdict = f"The submitted notebook was not accepted: {refused}"
+            notebook = nbformat.reads(stub(verdict).decode(), 4)
+        return self.from_notebook_node(notebook, resources, **kw)
 
 
 def autograde(course: CourseDirectory, log: logging.Logger, *, cleaned: bool = False) -> None:

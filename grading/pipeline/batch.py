@@ -19,20 +19,21 @@ from pathlib import Path
 from unittest.mock import patch
 
 from nbgrader.api import Gradebook, MissingEntry
-from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
 from sqlalchemy import Engine
 from sqlalchemy.orm import scoped_session, sessionmaker
 from tqdm import tqdm
 
 from gqa_lib.learn.quiz.sitting import Sitting
-from grading.intake.admit import admit, opened, parse
+from grading.folders import recover
+from grading.intake.admit import admit, opened
 from grading.intake.collect import clean_submitted
-from grading.intake.rebuild import rebuild, released_folder
+from grading.intake.rebuild import rebuild_or_refuse, released_folder
 from grading.intake.sittings import as_key, sitting_of_submission
 from grading.nb.cells import grade_id, read_notebook
-from grading.safe.execute import cells_of, remember
-from grading.safe.grade_notebook import Cell, grade_notebook
+from grading.reading import parse
+from grading.safe.execute import cells_of, remember, run_cells
+from grading.safe.grade_notebook import Cell
 from grading.safe.limits import Limits
 from grading.safe.pool import Room
 from grading.safe.sandbox import NoSandbox
@@ -48,11 +49,12 @@ class GradeError(ValueError):
 
 @dataclass
 class Outcome:
-    """What came of grading a class: students by what happened, and why some were not graded."""
+    """What came of grading a class: students by what happened, and why where it went wrong."""
 
     graded: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    without_feedback: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -93,9 +95,13 @@ def grade(
     outcome, todo = Outcome(), []
     for student, folder in submitted.items():
         course.student_id = student
-        clean_submitted(course)
-        sitting = sitting_of_submission(folder, student, course.assignment_id)
-        now = _fingerprint(folder, assignment, seed, sitting)
+        try:
+            clean_submitted(course)
+            sitting = sitting_of_submission(folder, student, course.assignment_id)
+            now = _fingerprint(folder, assignment, seed, sitting)
+        except Exception as error:  # of this student's only: the class goes on
+            _fail(outcome, log, student, error)
+            continue
         if not everything and _noted(course, student) == now:
             outcome.unchanged.append(student)
         else:
@@ -119,7 +125,7 @@ def _grade_all(course, log, assignment, todo, rooms, outcome: Outcome) -> None:
         tqdm(total=len(todo), unit="notebook", desc=course.assignment_id, mininterval=0.5) as bar,
     ):
         waiting = {
-            pool.submit(_run_ahead, folder, assignment, rooms, sitting): (student, now)
+            pool.submit(_run_ahead, folder, assignment, rooms, sitting, log): (student, now)
             for student, folder, now, sitting in todo
         }
         try:
@@ -130,8 +136,7 @@ def _grade_all(course, log, assignment, todo, rooms, outcome: Outcome) -> None:
                 elif isinstance(error, NoSandbox):
                     raise error
                 else:
-                    log.error("%s: not graded", student, exc_info=error)
-                    outcome.failed[student] = str(error)
+                    _fail(outcome, log, student, error)
                 bar.update()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -143,21 +148,25 @@ def _write_down(course, log, student: str, fingerprint: str, outcome: Outcome) -
     course.student_id = student
     try:
         autograde(course, log, cleaned=True)
-    except NbGraderException as error:
-        outcome.failed[student] = str(error)
-    else:
         _note(course, student, fingerprint)
+    except Exception as error:  # of this student's only: the class goes on
+        _fail(outcome, log, student, error)
+    else:
         outcome.graded.append(student)
 
 
-def _run_ahead(
-    folder: Path, assignment: _Assignment, rooms: queue.SimpleQueue, sitting: Sitting
-) -> None:
+def _fail(outcome: Outcome, log: logging.Logger, student: str, error: BaseException) -> None:
+    """Note that a submission was not graded; what mark there was stays, and the next run tries."""
+    log.error("%s: not graded", student, exc_info=error)
+    outcome.failed[student] = str(error).strip() or type(error).__name__
+
+
+def _run_ahead(folder: Path, assignment: _Assignment, rooms, sitting: Sitting, log) -> None:
     """Run a submission's notebooks now; nbgrader's own steps then find what came of them."""
     for cells in _cells_to_run(folder, assignment):
         room = rooms.get()
         try:
-            grade_notebook(cells, room, Limits(), sitting)
+            run_cells(cells, room, Limits(), sitting, log)
         finally:
             rooms.put(room)
         remember(cells, sitting)
@@ -167,7 +176,8 @@ def _cells_to_run(folder: Path, assignment: _Assignment) -> Iterator[list[Cell]]
     with opened(folder) as descriptor:
         admitted = admit(descriptor, [f"{name}.ipynb" for name in assignment.names])
     for name, one in zip(assignment.names, admitted, strict=True):
-        rebuilt, _ = rebuild(parse(one.content), assignment.released[name])
+        submitted = one.notebook or parse(one.content)
+        rebuilt, _ = rebuild_or_refuse(submitted, assignment.released[name])
         for cell in rebuilt.cells:  # as nbgrader's OverwriteCells has it
             cell.source = assignment.locked[name].get(grade_id(cell), cell.source)
         yield cells_of(rebuilt)[1]
@@ -232,6 +242,7 @@ def _assignment(course: CourseDirectory) -> _Assignment:
 def _submitted(course: CourseDirectory, students: list[str] | None) -> dict[str, Path]:
     """Return student -> folder of the submissions collected."""
     pattern = course.format_path(course.submitted_directory, "*", course.assignment_id)
+    recover(pattern)
     place = Path(pattern).parts.index("*")
     top = Path(*Path(pattern).parts[:place])
     found = {

@@ -3,6 +3,7 @@
 import atexit
 import hashlib
 import json
+import logging
 import threading
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from traitlets import Bool, Dict, Int
 from gqa_lib.learn.quiz.sitting import Sitting
 from grading.intake.sittings import as_key, sitting_of_submission
 
+from ..verdict import verdict_of
 from .grade_notebook import ANSWER, TEST, TRUSTED, Cell, grade_notebook
 from .limits import Limits
+from .outputs import error_output
 from .pool import Room
 from .sandbox import NoSandbox
 
@@ -44,7 +47,7 @@ class SafeExecute(NbGraderPreprocessor):
             done = known.pop()
         else:
             room = room_for(own_code=self.own_code, seed=self.seed)
-            grade_notebook(cells, room, Limits(**self.limits), sitting)
+            run_cells(cells, room, Limits(**self.limits), sitting, self.log)
             done = [cell.outputs for cell in cells]
         for place, outputs in zip(places, done, strict=True):
             if about := _about(outputs):
@@ -58,6 +61,23 @@ class SafeExecute(NbGraderPreprocessor):
         student, assignment = submission["student"], submission["assignment"]
         folder = course.format_path(course.submitted_directory, student, assignment)
         return sitting_of_submission(Path(folder), student, assignment, self.quiz)
+
+
+def run_cells(
+    cells: list[Cell], room: Room, limits: Limits, sitting: Sitting, log: logging.Logger
+) -> None:
+    """Run a notebook's cells; should they make grading itself fail, every test tells that.
+
+    Raises:
+        OSError: the machine is at fault; so for other kinds of its failures.
+    """
+    try:
+        grade_notebook(cells, room, limits, sitting)
+    except Exception as error:
+        verdict = verdict_of(error, "Running your notebook")
+        log.error("%s", verdict, exc_info=error)
+        for cell in cells:
+            cell.outputs = [error_output("Stopped", verdict)] if cell.kind == TEST else []
 
 
 def _about(outputs: list[dict]) -> dict | None:

@@ -8,12 +8,9 @@ from typing import NoReturn
 
 import psutil
 
+from ..limited.forker import Ended
 from .limits import Limits
 from .outputs import checked_outputs
-
-
-class Ended(Exception):
-    """A process of the grader's ended or fell silent; the message says why."""
 
 
 class StudentProcess:

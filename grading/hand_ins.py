@@ -1,0 +1,153 @@
+"""What lies in a handed-in folder beside the notebooks, and whether the folder is complete."""
+
+import os
+import re
+import secrets
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from nbgrader.utils import parse_utc
+
+from gqa_lib.learn.quiz import saved
+
+from .intake.admit import Refused, admit, opened, read_file, refusal
+from .intake.sittings import answers_file
+
+TIMESTAMP, SECRET = "timestamp.txt", "submission_secret.txt"
+_EARLIEST = datetime(2020, 1, 1)
+
+
+def arrival(folder: int, names: Iterable[str]) -> datetime:
+    """Return when the expected files came into an opened folder, in UTC without a time zone.
+
+    It is the kernel's time of the last change, which a student cannot set back. (Whoever copies
+    or re-owns an exchange sets it to now: collect first.)
+    """
+    changed = []
+    for name in [*names, saved.FILE]:
+        try:
+            changed.append(os.stat(name, dir_fd=folder, follow_symlinks=False).st_ctime)
+        except FileNotFoundError:
+            continue
+    latest = max(changed, default=os.fstat(folder).st_ctime)
+    return datetime.fromtimestamp(latest, UTC).replace(tzinfo=None)
+
+
+def checked_time(folder: int) -> bytes | None:
+    """Return a timestamp.txt that is empty or tells a time that can be, else None."""
+    try:
+        content = read_file(folder, TIMESTAMP, limit=100)
+        told = _time_in(content)
+        now = datetime.now(UTC).replace(tzinfo=None)
+        possible = told is None or _EARLIEST <= told <= now + timedelta(days=1)
+    except Exception:  # dateutil raises many kinds, one per way to be no time
+        return None
+    return content if possible else None
+
+
+def time_told(folder: int) -> datetime | None:
+    """Return the time in a folder's timestamp.txt; None if there is none that can be."""
+    content = checked_time(folder)
+    return _time_in(content) if content else None
+
+
+def _time_in(content: bytes) -> datetime | None:
+    text = content.decode("ascii").strip()
+    return parse_utc(text) if text else None
+
+
+def checked_secret(folder: int) -> bytes | None:
+    """Return a submission_secret.txt like those that nbgrader writes, else None."""
+    try:
+        content = read_file(folder, SECRET, limit=1000)
+    except (Refused, OSError):
+        return None
+    return content if re.fullmatch(rb"[0-9a-f]{32,256}", content) else None
+
+
+def new_secret() -> bytes:
+    """Return a secret nobody knows: nbgrader's release of feedback stops where there is none."""
+    return secrets.token_hex(64).encode()
+
+
+def is_whole(path: Path, names: list[str]) -> bool:
+    """Return whether a hand-in in the exchange was copied to its end.
+
+    nbgrader writes timestamp.txt after all files, so one of a submission that was killed, or ran
+    out of disk space, lacks it, or holds a notebook that ends too early.
+
+    Args:
+        path: the hand-in's folder.
+        names: the notebooks expected.
+
+    Raises:
+        OSError: one of them could not be read.
+        Refused: the folder cannot be opened.
+    """
+    with opened(path) as folder:
+        try:
+            told = _time_in(read_file(folder, TIMESTAMP, limit=100))
+        except FileNotFoundError:
+            return False
+        except OSError:
+            raise
+        except Exception:  # dateutil raises many kinds, one per way to be no time
+            return False
+        return told is not None and not any(one.partial for one in admit(folder, names))
+
+
+def is_damaged(collected: Path, source: Path, names: list[str]) -> bool:
+    """Return whether a collected folder has lost something that its hand-in still has.
+
+    What a person changed in there and left readable is not damage.
+
+    Args:
+        collected: the folder in `submitted/`.
+        source: the hand-in's folder.
+        names: the notebooks expected.
+
+    Raises:
+        OSError: one of them could not be read.
+        Refused: the hand-in cannot be opened.
+    """
+    with opened(source) as there:
+        try:
+            with opened(collected) as here:
+                if checked_time(here) is None or _secret_damaged(here, there, names):
+                    return True
+                if _choices_damaged(here, there):
+                    return True
+                return any(_notebook_damaged(here, there, name) for name in names)
+        except Refused:
+            return True
+
+
+def _secret_damaged(here: int, there: int, names: list[str]) -> bool:
+    """Return whether a collected secret is gone, or made anew: no feedback is found by that."""
+    ours, theirs = checked_secret(here), checked_secret(there)
+    same_hand_in = time_told(here) == arrival(there, names)
+    return ours is None or bool(same_hand_in and theirs and ours != theirs)
+
+
+def _notebook_damaged(here: int, there: int, name: str) -> bool:
+    """Return whether a collected notebook is gone, unreadable, or a refusal without a reason."""
+    try:
+        if read_file(here, name) == read_file(there, name):
+            return False
+    except (Refused, FileNotFoundError):
+        pass
+    (ours,), (theirs,) = admit(here, [name]), admit(there, [name])
+    return bool(ours.verdict or (refusal(ours.notebook) and not theirs.verdict))
+
+
+def _choices_damaged(here: int, there: int) -> bool:
+    """Return whether a collected file of quiz answers is gone or unreadable."""
+    ours, theirs = answers_file(here)[0], answers_file(there)[0]
+    if ours == theirs or not theirs:
+        return False
+    try:
+        saved.parse(ours[saved.FILE])
+    except (KeyError, ValueError):
+        return True
+    return False

@@ -1,0 +1,1 @@
+"""A child process, limited in memory and time, for what strangers wrote."""

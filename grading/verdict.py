@@ -1,0 +1,24 @@
+"""Whose doing an exception is: that of the notebook at hand, or the machine's."""
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from .limited.forker import Ended
+
+_MACHINE = (OSError, MemoryError, SQLAlchemyError, Ended, RuntimeError)
+
+
+def verdict_of(error: Exception, step: str) -> str:
+    """Return what a student reads of an exception that their notebook raised in a step of grading.
+
+    Args:
+        error: the exception.
+        step: the step that it ended, as "Running your notebook".
+
+    Raises:
+        Exception: the error itself, when the machine is at fault (a full disk, a database that
+            does not answer): nobody loses a mark for that, the submission is graded again.
+    """
+    if isinstance(error, _MACHINE) and not isinstance(error, RecursionError):
+        raise error
+    reason = f"{type(error).__name__}: {error}".splitlines()[0][:120].replace("`", "'")
+    return f"{step} stopped with `{reason}`. Details are in your instructor's log."

@@ -1,0 +1,72 @@
+"""What `tests/test_limited.py` has done in a limited process."""
+
+import os
+import sys
+import time
+
+warmed = 0
+
+
+def warm():
+    global warmed
+    warmed += 1
+
+
+def length(data: bytes) -> bytes:
+    return str(len(data)).encode()
+
+
+def process(data: bytes) -> bytes:
+    return f"{os.getpid()} {os.getppid()} {warmed}".encode()
+
+
+def much_memory(data: bytes) -> bytes:
+    return str(len(bytearray(600 << 20))).encode()
+
+
+def much_time(data: bytes) -> bytes:
+    end = time.process_time() + float(data)
+    while time.process_time() < end:
+        pass
+    return b"done"
+
+
+def long_wait(data: bytes) -> bytes:
+    time.sleep(float(data))
+    return b"done"
+
+
+def long_answer(data: bytes) -> bytes:
+    return bytes(int(data))
+
+
+def broken(data: bytes) -> bytes:
+    raise KeyError(data.decode())
+
+
+def ends(data: bytes) -> bytes:
+    os._exit(0)
+
+
+def half_an_answer(data: bytes) -> bytes:
+    line = next(fd for fd in range(3, 64) if _is_line(fd))
+    os.write(line, (1000).to_bytes(8, "big") + b"+" + b"x" * 100)
+    os._exit(0)
+
+
+def writes_a_file(data: bytes) -> bytes:
+    with open(data.decode(), "w") as file:
+        file.write("x" * 100_000)
+    return b"written"
+
+
+def talks(data: bytes) -> bytes:
+    print("x" * 200_000, file=sys.stderr)
+    return b"done"
+
+
+def _is_line(fd: int) -> bool:
+    try:
+        return "socket" in os.readlink(f"/proc/self/fd/{fd}")
+    except OSError:
+        return False
