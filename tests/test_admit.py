@@ -12,10 +12,10 @@ from nbgrader.utils import parse_utc
 
 import grading.intake.collect
 from grading.intake.admit import opened, read_file
+from grading.intake.reading import BOUNDS, MAX_BYTES, MAX_CELLS, MAX_SOURCE, Refused, parse
 from grading.intake.rebuild import MAX_ANSWER, rebuild
 from grading.nb.cells import grade_id, read_notebook
 from grading.pipeline.autograde import autograde
-from grading.reading import BOUNDS, MAX_BYTES, MAX_CELLS, MAX_SOURCE, Refused, parse
 
 FILE = f"{NAME}.ipynb"
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can do this")

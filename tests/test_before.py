@@ -22,7 +22,7 @@ from gqa_lib.learn.progress.standing import standing
 from gqa_lib.learn.quiz.sitting import sitting_of
 from grading.authoring.catalogue import filled
 from grading.authoring.source import lesson_notebook
-from grading.intake import collect
+from grading.intake import collect, inbound
 from grading.learner.desk import arrange
 from grading.nb.cells import grade_id, is_solution, read_notebook
 from grading.pipeline.batch import NOTE
@@ -70,7 +70,8 @@ def classroom(tmp_path, monkeypatch):
         name = os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}"))
         return datetime.fromisoformat(came[name])
 
-    monkeypatch.setattr(collect, "arrival", arrival)  # a copy has its own times
+    for module in (collect, inbound):
+        monkeypatch.setattr(module, "arrival", arrival)  # a copy has its own times
     monkeypatch.setattr(collect.SafeCollect, "check_owner", False)  # and owner
     return folder / "records"
 

@@ -9,7 +9,7 @@ import pytest
 from gqa_lib import cost, explore
 from gqa_lib.configs import load_model
 from gqa_lib.explore import alternatives, estimate, explorer, finding, table
-from gqa_lib.explore.panel import Panel
+from gqa_lib.explore.panel import ExplorerPanel
 from gqa_lib.hardware import Hardware, datasheet
 
 H100 = datasheet("H100 SXM")
@@ -57,7 +57,7 @@ def test_explore_prints_and_draws(capsys):
 
 
 def test_the_panel_follows_its_controls():
-    panel = Panel(LLAMA, None)
+    panel = ExplorerPanel(LLAMA, None)
     panel.batch.value, panel.parameters.value = 32, 8.03
     assert "45.8 ms" in panel.output.value
     assert "15.1 ms" in panel.output.value
@@ -73,8 +73,8 @@ def test_the_panel_follows_its_controls():
 
 def test_the_panel_begins_with_the_machine_that_was_measured():
     mine = Hardware("my CPU", 1e11, 2e10, 16e9, "measured")
-    assert Panel(LLAMA, mine).machine.value == mine
-    assert "ridge 5" in Panel(LLAMA, mine).output.value
+    assert ExplorerPanel(LLAMA, mine).machine.value == mine
+    assert "ridge 5" in ExplorerPanel(LLAMA, mine).output.value
 
 
 def upload(panel, content):
@@ -90,7 +90,7 @@ def upload(panel, content):
 
 
 def test_the_panel_reads_a_config_of_the_learners_own():
-    panel = Panel(LLAMA, None)
+    panel = ExplorerPanel(LLAMA, None)
     own = {"model_type": "llama", "num_hidden_layers": 4, "num_attention_heads": 12}
     sizes = {"num_key_value_heads": 3, "hidden_size": 768}
     upload(panel, json.dumps(own | sizes).encode())

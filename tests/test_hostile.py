@@ -12,18 +12,18 @@ import pytest
 from classroom import NAME, RIGHT
 from test_feedback import formgraders_page
 
-import grading.formatting
 import grading.intake.rebuild
 import grading.pages.feedback
-from grading.classroom import grading as class_grading
-from grading.formatting import CODE, MARKDOWN, highlight_code, markdown2html, prepare
+import grading.pages.formatting
+from grading.classroom import round as class_grading
 from grading.limited.call import Bounds, Exceeded
+from grading.limited.verdict import verdict_of
+from grading.pages.formatting import CODE, MARKDOWN, highlight_code, markdown2html, prepare
 from grading.pipeline.autograde import autograde
 from grading.pipeline.batch import Outcome
 from grading.safe import execute
 from grading.safe.grade_notebook import ANSWER, TEST, Cell
 from grading.safe.limits import Limits
-from grading.verdict import verdict_of
 
 FILE = f"{NAME}.ipynb"
 SLOW = "x" + " \n" * 40_000 + "x"  # Pygments: a minute and more
@@ -37,9 +37,9 @@ HOSTILE = "def double(x):\n    return 'hostile'"
 @pytest.fixture
 def hurry(monkeypatch):
     """Formatting that gives up soon."""
-    monkeypatch.setattr(grading.formatting, "BOUNDS", Bounds(cpu_s=1))
-    monkeypatch.setattr(grading.formatting, "_kept", {})
-    monkeypatch.setattr(grading.formatting, "_hurried", set())
+    monkeypatch.setattr(grading.pages.formatting, "BOUNDS", Bounds(cpu_s=1))
+    monkeypatch.setattr(grading.pages.formatting, "_kept", {})
+    monkeypatch.setattr(grading.pages.formatting, "_hurried", set())
 
 
 def handed_in(room, **answers):
@@ -204,12 +204,14 @@ def test_texts_of_a_page_have_one_time_together_and_the_next_page_has_its_own(hu
         text = json.loads(data)[1]
         asked.append(text)
         if text == SLOW:
-            clock.now += grading.formatting.PAGE_S
+            clock.now += grading.pages.formatting.PAGE_S
             raise Exceeded
         return work(data)
 
-    monkeypatch.setattr(grading.formatting, "call", call)
-    monkeypatch.setattr(grading.formatting, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(grading.pages.formatting, "call", call)
+    monkeypatch.setattr(
+        grading.pages.formatting, "time", SimpleNamespace(monotonic=lambda: clock.now)
+    )
     prepare(texts)
     assert asked == ["x = 1", SLOW]
     assert "<span" in highlight_code("x = 1")
@@ -227,7 +229,7 @@ def test_a_machine_too_busy_to_format_shows_text_plain_and_tries_again(hurry, mo
         raise TimeoutError("the machine is too busy")
 
     with monkeypatch.context() as patch:
-        patch.setattr(grading.formatting, "call", busy)
+        patch.setattr(grading.pages.formatting, "call", busy)
         assert "too busy" in markdown2html("**<b>**")
         assert "&lt;b&gt;" in markdown2html("**<b>**")
     prepare([(MARKDOWN, "**<b>**")])
@@ -235,10 +237,10 @@ def test_a_machine_too_busy_to_format_shows_text_plain_and_tries_again(hurry, mo
 
 
 def test_what_is_kept_of_pages_has_an_end(hurry, monkeypatch):
-    monkeypatch.setattr(grading.formatting, "_MAX_KEPT", 1000)
+    monkeypatch.setattr(grading.pages.formatting, "_MAX_KEPT", 1000)
     for number in range(30):
         assert f"text {number}" in markdown2html(f"text {number} {'y' * 100}")
-    assert sum(map(len, grading.formatting._kept.values())) <= 1000
+    assert sum(map(len, grading.pages.formatting._kept.values())) <= 1000
 
 
 # Feedback for the others

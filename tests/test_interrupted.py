@@ -16,9 +16,9 @@ from nbgrader.exchange import ExchangeFactory
 from nbgrader.utils import get_username, parse_utc
 
 import grading.intake.collect
-from grading import folders
-from grading.folders import put_file, put_folder, recover
+from grading.intake import folders
 from grading.intake.collect import clean_submitted
+from grading.intake.folders import put_file, put_folder, recover
 from grading.pipeline.autograde import autograde
 
 FILE, TIME, KEY, QUIZ = (

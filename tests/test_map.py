@@ -12,7 +12,8 @@ from gqa_lib.learn import course_map, progress, show_map, wrap_up
 from gqa_lib.learn.guide.ending import ending
 from gqa_lib.learn.guide.map import lesson_map
 from gqa_lib.learn.progress.standing import graded_cells, next_lesson, standing, standings
-from grading.authoring.source import EARNED, lesson_notebook
+from grading.authoring.generated import EARNED
+from grading.authoring.source import lesson_notebook
 
 FOUR = find_lesson("04")
 

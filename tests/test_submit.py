@@ -16,11 +16,11 @@ from gqa_lib.course.manifest import find_lesson, lessons
 from gqa_lib.learn import progress
 from gqa_lib.learn.guide.work import put_lessons
 from grading.authoring.catalogue import filled, first_right, picked
+from grading.intake.reading import MAX_BYTES
 from grading.intake.rebuild import rebuild, unanswered
 from grading.learner.demo import HALF_WAY
 from grading.learner.submit import SubmitError, release_all, report, submit, work_notebook
 from grading.nb.cells import grade_id, read_notebook
-from grading.reading import MAX_BYTES
 from grading.safe import execute, sandbox
 from grading.settings import gradebook_url
 

@@ -18,7 +18,8 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell, new_notebook
 
 from grading.nb.cells import as_text
-from grading.reading import AGAIN, MAX_BYTES, REFUSED, CutOff, Refused, parse, too_large
+
+from .reading import AGAIN, MAX_BYTES, REFUSED, CutOff, Refused, parse, too_large
 
 # Of the machine's making, and nothing that anyone should lose points for.
 _TROUBLE = {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE}

@@ -16,8 +16,9 @@ from nbgrader.coursedir import CourseDirectory
 from nbgrader.exchange.default.collect import ExchangeCollect
 from traitlets.config import Config
 
-from grading.folders import put_file, put_folder, recover
-from grading.hand_ins import (
+from .admit import Admitted, Refused, admit, opened, printable, stub
+from .folders import put_file, put_folder, recover
+from .inbound import (
     SECRET,
     TIMESTAMP,
     arrival,
@@ -28,8 +29,6 @@ from grading.hand_ins import (
     new_secret,
     time_told,
 )
-
-from .admit import Admitted, Refused, admit, opened, printable, stub
 from .rebuild import released_folder
 from .sittings import answers_file
 

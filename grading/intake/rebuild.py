@@ -13,8 +13,8 @@ from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import is_task
 
+from grading.limited.verdict import verdict_of
 from grading.nb.cells import QUIZ, grade_id, is_graded, is_solution, read_notebook
-from grading.verdict import verdict_of
 
 from .admit import refusal
 

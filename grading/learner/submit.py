@@ -23,11 +23,10 @@ from gqa_lib.learn import progress
 from gqa_lib.learn.guide.map import write_map
 from gqa_lib.learn.quiz.check import before_submitting
 from gqa_lib.learn.quiz.sitting import attempt_at, learner
-from grading.authoring.source import write_instructor_notebook
+from grading.intake.reading import MAX_BYTES, parse
 from grading.intake.rebuild import own_cells, rebuild_or_refuse, unanswered, wrote_answers
 from grading.nb.cells import read_notebook
 from grading.nb.steps import course_of, exchange, file_log, generate, quietly
-from grading.reading import MAX_BYTES, parse
 from grading.settings import nbgrader_config, source_directory
 
 
@@ -184,6 +183,8 @@ class _Round:
 
     def release(self) -> None:
         """Make nbgrader's release of the lesson, unless the one there is the current one."""
+        from grading.authoring.source import write_instructor_notebook  # not in a students' copy
+
         write_instructor_notebook(self.lesson, source_directory())
         folder = Path(self.course.format_path(self.course.release_directory, ".", self.lesson.slug))
         there = folder / f"{self.lesson.slug}.ipynb"

@@ -20,7 +20,6 @@ class Forker:
     def __init__(self, argv: list[str], clean: bool = False):
         self._made_of = argv, clean
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        nowhere = dict.fromkeys(("stdin", "stdout"), subprocess.DEVNULL)
         number = str(theirs.fileno())
         argv = [number if part == "CONTROL" else part for part in argv]
         self.process = subprocess.Popen(
@@ -29,8 +28,9 @@ class Forker:
             start_new_session=True,
             cwd="/",
             env={} if clean else os.environ | {"OMP_NUM_THREADS": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            **nowhere,
         )
         theirs.close()
         self.control = ours
@@ -67,7 +67,8 @@ class Forker:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        self.process.stderr.close()
+        if self.process.stderr is not None:
+            self.process.stderr.close()
 
     def _wait_until_awake(self) -> None:
         if not self._awake:
@@ -82,6 +83,7 @@ class Forker:
             raise Ended(f"no answer in {START_S} s") from None
         if not data:
             self.process.wait(5)
-            said = self.process.stderr.read().decode(errors="replace").strip()
+            written = self.process.stderr.read() if self.process.stderr is not None else b""
+            said = written.decode(errors="replace").strip()
             raise Ended(said.splitlines()[-1] if said else "it ended")
         return json.loads(data)

@@ -21,10 +21,10 @@ from nbgrader.preprocessors import ClearHiddenTests, GetGrades
 from traitlets import Bool
 from traitlets.config import Config
 
-from grading.formatting import CODE, MARKDOWN, highlight_code, markdown2html, prepare
+from grading.limited.verdict import verdict_of
 from grading.nb.cells import is_graded
-from grading.verdict import verdict_of
 
+from .formatting import CODE, MARKDOWN, highlight_code, markdown2html, prepare
 from .markup import inline_code
 from .outputs import clean_outputs, plain
 

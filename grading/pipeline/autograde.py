@@ -20,9 +20,9 @@ from nbgrader.preprocessors import (
 
 from grading.intake.admit import stub
 from grading.intake.collect import clean_submitted
+from grading.intake.reading import MAX_BYTES, Refused, parse
 from grading.intake.rebuild import Rebuild
 from grading.pages.outputs import SanitizeOutputs
-from grading.reading import MAX_BYTES, Refused, parse
 from grading.safe.execute import SafeExecute
 
 SANITIZE = [Rebuild, OverwriteCells]  # what else nbgrader mends there, the release never has

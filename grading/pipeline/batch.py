@@ -25,13 +25,13 @@ from sqlalchemy.orm import scoped_session, sessionmaker
 from tqdm import tqdm
 
 from gqa_lib.learn.quiz.sitting import Sitting
-from grading.folders import recover
 from grading.intake.admit import admit, opened
 from grading.intake.collect import clean_submitted
+from grading.intake.folders import recover
+from grading.intake.reading import parse
 from grading.intake.rebuild import rebuild_or_refuse, released_folder
 from grading.intake.sittings import as_key, sitting_of_submission
 from grading.nb.cells import grade_id, read_notebook
-from grading.reading import parse
 from grading.safe.execute import cells_of, remember, run_cells
 from grading.safe.grade_notebook import Cell
 from grading.safe.limits import Limits

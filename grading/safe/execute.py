@@ -14,8 +14,8 @@ from traitlets import Bool, Dict, Int
 
 from gqa_lib.learn.quiz.sitting import Sitting
 from grading.intake.sittings import as_key, sitting_of_submission
+from grading.limited.verdict import verdict_of
 
-from ..verdict import verdict_of
 from .grade_notebook import ANSWER, TEST, TRUSTED, Cell, grade_notebook
 from .limits import Limits
 from .outputs import error_output

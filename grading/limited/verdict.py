@@ -2,7 +2,7 @@
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from .limited.forker import Ended
+from .forker import Ended
 
 _MACHINE = (OSError, MemoryError, SQLAlchemyError, Ended, RuntimeError)
 

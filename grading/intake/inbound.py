@@ -11,8 +11,8 @@ from nbgrader.utils import parse_utc
 
 from gqa_lib.learn.quiz import saved
 
-from .intake.admit import Refused, admit, opened, read_file, refusal
-from .intake.sittings import answers_file
+from .admit import Refused, admit, opened, read_file, refusal
+from .sittings import answers_file
 
 TIMESTAMP, SECRET = "timestamp.txt", "submission_secret.txt"
 _EARLIEST = datetime(2020, 1, 1)

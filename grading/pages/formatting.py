@@ -11,8 +11,9 @@ from collections.abc import Iterable
 
 from nbconvert.filters.highlight import Highlight2HTML
 
-from .limited.call import Bounds, Exceeded, Raised, call
-from .pages import markup
+from grading.limited.call import Bounds, Exceeded, Raised, call
+
+from . import markup
 
 MARKDOWN, CODE = "markdown", "code"
 BOUNDS = Bounds(memory_mb=1024, cpu_s=5, answer_bytes=4 << 20)

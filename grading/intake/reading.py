@@ -12,7 +12,7 @@ import warnings
 import nbformat
 from nbformat import NotebookNode
 
-from .limited.call import Bounds, Exceeded, Raised, call
+from grading.limited.call import Bounds, Exceeded, Raised, call
 
 MAX_BYTES = 5 * 2**20
 MAX_CELLS = 1000
