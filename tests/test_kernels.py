@@ -18,15 +18,7 @@ from gqa_lib.kernels import (
     sdpa_operator,
     tuned,
 )
-
-# Inputs are rounded to the dtype before the oracle sees them. fp32: sums of up to 64 terms. Half
-# precision: scores of up to about 4 and the softmax's weights may each be rounded once, and so is
-# the output; a wrong head or mask is off by about 1.
-TOLERANCE = {
-    torch.float32: 1e-5,
-    torch.bfloat16: 4 * torch.finfo(torch.bfloat16).eps,
-    torch.float16: 4 * torch.finfo(torch.float16).eps,
-}
+from gqa_lib.kernels.tolerances import ELEMENTWISE
 
 
 def draw(B, Hq, Hkv, T, S, D, dtype=torch.float32, device="cpu"):
@@ -39,7 +31,7 @@ def assert_matches_oracle(q, k, v, causal, backend):
     out = attend(q, k, v, causal, backend)
     assert out.dtype == q.dtype
     assert out.device == q.device
-    tolerance = TOLERANCE[q.dtype]
+    tolerance = ELEMENTWISE[q.dtype]
     torch.testing.assert_close(
         out.double(),
         attention_reference(q, k, v, causal),
@@ -60,14 +52,14 @@ def assert_all_match_oracle(q, k, v, causal):
 
 
 @pytest.mark.parametrize("causal", [True, False])
-@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("dtype", ELEMENTWISE)
 @pytest.mark.parametrize("T", [1, 3, 7])
 @pytest.mark.parametrize("Hkv", [1, 2, 3, 6])
 def test_every_available_backend_equals_the_oracle(device, Hkv, T, dtype, causal):
     assert_all_match_oracle(*draw(2, 6, Hkv, T, 7, 5, dtype, device), causal)
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("dtype", ELEMENTWISE)
 @pytest.mark.parametrize(("Hq", "Hkv"), [(14, 2), (12, 4), (5, 1), (8, 8)])
 @pytest.mark.parametrize(("T", "S"), [(1, 131), (20, 131), (67, 67)])
 def test_backends_equal_the_oracle_at_real_head_sizes(device, Hq, Hkv, T, S, dtype):
@@ -204,7 +196,7 @@ def expanded_size(q, k):
     return q.shape[0] * q.shape[1] * k.shape[2] * q.shape[3]
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("dtype", ELEMENTWISE)
 @pytest.mark.parametrize("T", [1, 3])
 @pytest.mark.parametrize("Hkv", [1, 2, 3])
 def test_no_backend_makes_a_tensor_as_large_as_expanded_k(device, Hkv, T, dtype):
@@ -218,7 +210,7 @@ def test_no_backend_makes_a_tensor_as_large_as_expanded_k(device, Hkv, T, dtype)
                 assert tensors_made(fn, q, keys, values, k.numel()) == 0, name
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("dtype", ELEMENTWISE)
 @pytest.mark.parametrize("Hkv", [1, 2, 3])
 def test_full_prefill_makes_one_tensor_that_large_its_output(device, Hkv, dtype):
     q, k, v = draw(2, 6, Hkv, 16, 16, 32, dtype, device)
@@ -337,7 +329,7 @@ def test_gpu_takes_flash_or_a_way_that_does_not_expand(monkeypatch):
     assert on_gpu(16, causal=False) == "fold_sdpa"
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("dtype", ELEMENTWISE)
 @pytest.mark.parametrize("T", [1, 3, 7])
 @pytest.mark.parametrize("causal", [True, False])
 def test_the_choice_can_always_run(device, dtype, T, causal):

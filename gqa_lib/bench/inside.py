@@ -12,11 +12,11 @@ The folder then has `environment.jsonl`, `samples.jsonl`, `arms.jsonl` where arm
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gqa_lib.course.files import replace_file
 from gqa_lib.hardware import Hardware
 from gqa_lib.measure import environment, measure_hardware, pick_device, write_jsonl
 
@@ -134,6 +134,4 @@ def results_folder(out_dir: str) -> Path:
 
 def commit(path: Path, content: dict) -> None:
     """Write JSON so that the file is either the old one or the whole new one."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    replace_file(path, json.dumps(content, indent=1) + "\n")

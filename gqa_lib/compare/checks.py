@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import torch
 
 from gqa_lib.kernels import attention_reference, decode_attention
+from gqa_lib.kernels.tolerances import RELATIVE_ERROR
 
-LIMITS = {torch.float32: 5e-6, torch.bfloat16: 2.5e-3, torch.float16: 5e-4}  # relative error
 PAGE_SIZE = 16
 
 
@@ -21,7 +21,7 @@ def checks(device: torch.device | str, *, small: bool = False) -> Iterator[dict]
     """
     combinations = [
         (dtype, D, R, paged)
-        for dtype in LIMITS
+        for dtype in RELATIVE_ERROR
         for D in (64, 96, 128, 256)
         for R in ((4,) if D != 128 else (1, 3, 4, 7, 64))
         for paged in (False, True)
@@ -35,8 +35,8 @@ def checks(device: torch.device | str, *, small: bool = False) -> Iterator[dict]
             "kind": "check",
             "name": f"{str(dtype)[6:]} D={D} R={R} {'paged' if paged else 'contiguous'}",
             "error": error if error < float("inf") else None,
-            "limit": LIMITS[dtype],
-            "ok": error <= LIMITS[dtype],
+            "limit": RELATIVE_ERROR[dtype],
+            "ok": error <= RELATIVE_ERROR[dtype],
         }
 
 

@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 import torch
 
+from gqa_lib.kernels.tolerances import RELATIVE_ERROR
 from gqa_lib.measure import last_level_cache_bytes, read_passes, rotating_buffers, time_arms
 from gqa_lib.measure.environment import free_bytes
 from gqa_lib.measure.timing import CACHE_MULTIPLE
 
 from .arms import PEERS, operator, own_arm
-from .checks import LIMITS, PAGE_SIZE, sampled_error
+from .checks import PAGE_SIZE, sampled_error
 
 REPLAY_S = 1e-3  # a sample's least time by the bytes it reads: its one launch then hardly shows
 MOST_CALLS = 256
@@ -145,7 +146,7 @@ def _checked(name, fn, q, k, v):
         q, out = q[:1], out[:1]
         k, v = (t[0].transpose(0, 1).flatten(1, 2)[None] for t in pages)
     error = sampled_error(out, q, k, v)
-    limit = 4 * LIMITS[q.dtype]  # peers round more often than we do
+    limit = 4 * RELATIVE_ERROR[q.dtype]  # peers round more often than we do
     if not error <= limit:
         raise ValueError(f"wrong by {error:.2g}, over {limit:.2g}")
     return error

@@ -10,7 +10,7 @@ from gqa_lib.course.manifest import Lesson
 
 from .gradebook import open_gradebook
 
-Marks = Mapping[str, Mapping[str, float]]  # student -> exercise -> score
+ClassMarks = Mapping[str, Mapping[str, float]]  # student -> exercise -> score
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def marks_by_exercise(db_url: str, lesson: Lesson) -> dict[str, dict[str, float]
     return marks
 
 
-def diff_of_marks(before: Marks, after: Marks) -> list[Change]:
+def diff_of_marks(before: ClassMarks, after: ClassMarks) -> list[Change]:
     """Return what differs between two snapshots, by student and exercise."""
     changes = []
     for student in sorted(before.keys() | after.keys()):

@@ -4,7 +4,6 @@ It goes through nbgrader's exchange and gradebook, as a class does. The gradeboo
 on as a copy that replaces it at the end, so a round that is killed leaves it as it was.
 """
 
-import fcntl
 import os
 import shutil
 import time
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from nbgrader.api import Gradebook
 from nbgrader.converters import GenerateFeedback
 from nbgrader.converters.base import NbGraderException
@@ -247,21 +247,12 @@ def _save(lesson: Lesson, marks: Marks) -> None:
 @contextmanager
 def _one_at_a_time(patience_s: float = 60):
     places.home().mkdir(parents=True, exist_ok=True)
-    give_up = time.monotonic() + patience_s
-    with (places.home() / "submit.lock").open("w") as lock:
-        while not _locked(lock) and time.monotonic() < give_up:
-            time.sleep(0.1)
-        if not _locked(lock):
-            raise SubmitError("another submission is being graded; try again in a minute.")
-        yield
-
-
-def _locked(lock) -> bool:
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+        held = FileLock(places.home() / "submit.lock", timeout=patience_s).acquire()
+    except Timeout:
+        raise SubmitError("another submission is being graded; try again in a minute.") from None
+    with held:
+        yield
 
 
 @contextmanager

@@ -46,7 +46,7 @@ def configure(config: Config) -> None:
     feedback.template_name = "gqa_feedback"
     feedback.extra_template_basedirs = [str(Path(__file__).parent / "templates")]
     config.GenerateFeedback.exporter_class = FeedbackPage
-    config.GenerateFeedback.preprocessors = [Marks, HideHidden]
+    config.GenerateFeedback.preprocessors = [ShowMarks, HideHidden]
 
 
 class FeedbackPage(HTMLExporter):
@@ -126,7 +126,7 @@ def _prepare(nb: NotebookNode) -> None:
     prepare((MARKDOWN if c.cell_type == "markdown" else CODE, c.source) for c in nb.cells)
 
 
-class Marks(GetGrades):
+class ShowMarks(GetGrades):
     """Puts the marks from the gradebook into the notebook, and which ones a person has to give."""
 
     def _get_score(self, cell, resources):

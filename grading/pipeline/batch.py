@@ -24,6 +24,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import scoped_session, sessionmaker
 from tqdm import tqdm
 
+from gqa_lib.course.files import replace_file
 from gqa_lib.learn.quiz.sitting import Sitting
 from grading.intake.admit import admit, opened
 from grading.intake.collect import clean_submitted
@@ -288,7 +289,4 @@ def _noted(course: CourseDirectory, student: str) -> str:
 
 
 def _note(course: CourseDirectory, student: str, fingerprint: str) -> None:
-    path = _note_of(course, student)
-    part = path.with_name(f"{NOTE}.part")
-    part.write_text(json.dumps({"fingerprint": fingerprint}))
-    os.replace(part, path)
+    replace_file(_note_of(course, student), json.dumps({"fingerprint": fingerprint}))

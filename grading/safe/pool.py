@@ -20,7 +20,7 @@ from .process import StudentProcess
 from .sandbox import check_sandbox, command, python
 
 
-class Refused(Ended):
+class IsolationRefused(Ended):
     """The kernel lets nobody make namespaces inside the sandbox."""
 
 
@@ -28,7 +28,7 @@ class ForkedStudent(StudentProcess):
     """A student's process forked from a warm one.
 
     Raises:
-        Refused: it cannot be shut off here.
+        IsolationRefused: it cannot be shut off here.
         Ended: the warm process, or this one, is gone.
     """
 
@@ -44,7 +44,7 @@ class ForkedStudent(StudentProcess):
             ours.settimeout(START_S)
             pid = _sender(ours) or self._number
             if refused := self._receive(START_S).get("refused"):
-                raise Refused(str(refused))
+                raise IsolationRefused(str(refused))
             self.hold(pid)
         except BaseException:
             self.close()
@@ -163,7 +163,7 @@ class Room:
             return KernelStudent(limits)
         try:
             return self._forked(limits)
-        except Refused:
+        except IsolationRefused:
             if self.kind == "open":
                 raise
             self.kind = "cold"

@@ -21,10 +21,10 @@ from pathlib import Path
 import torch
 
 from ..reference import attention_reference
+from ..tolerances import RELATIVE_ERROR
 from . import library
 
-# Relative errors against float64 that are the dtype's own: of the output's rounding, mostly.
-TOLERANCE = {torch.float32: 5e-6, torch.bfloat16: 2.5e-3}
+DTYPES = (torch.float32, torch.bfloat16)
 TIMEOUT_S = 600
 
 
@@ -153,18 +153,18 @@ def check() -> int:
         BuildError: a result is further off than its dtype explains.
     """
     torch.manual_seed(0)
-    cases = list(product(TOLERANCE, (64, 72, 128), ((6, 6), (10, 2), (8, 1)), (67, 300)))
+    cases = list(product(DTYPES, (64, 72, 128), ((6, 6), (10, 2), (8, 1)), (67, 300)))
     for dtype, D, (Hq, Hkv), S in cases:
         q = torch.randn(2, Hq, 1, D).to(dtype)
         k, v = (torch.randn(2, Hkv, S, D).to(dtype) for _ in range(2))
         expected = attention_reference(q, k, v)
         got = torch.ops.gqa_native.decode(q, k, v, None, 3)
         error = ((got - expected).norm() / expected.norm()).item()
-        if not error <= TOLERANCE[dtype]:
+        if not error <= RELATIVE_ERROR[dtype]:
             raise BuildError(
                 f"error: the compiled operator is wrong by {error:.1e} for {dtype}, {Hq} query "
-                f"heads over {Hkv} KV heads, head_dim={D} and {S} keys; {TOLERANCE[dtype]:.1e} is "
-                "the most that rounding explains."
+                f"heads over {Hkv} KV heads, head_dim={D} and {S} keys; rounding explains at "
+                f"most {RELATIVE_ERROR[dtype]:.1e}."
             )
     return len(cases)
 

@@ -5,13 +5,7 @@ from typing import Any
 
 import torch
 
-# absolute and relative, against a float64 oracle on inputs of order one
-TOLERANCE = {
-    torch.float64: 1e-9,
-    torch.float32: 2e-5,
-    torch.float16: 1e-2,
-    torch.bfloat16: 6e-2,
-}
+from gqa_lib.kernels.tolerances import LEARNERS
 
 
 def difference(got: Any, expected: Any, dtype: torch.dtype | None = None) -> str | None:
@@ -63,7 +57,7 @@ def _value_difference(got: torch.Tensor, expected: torch.Tensor) -> str | None:
     if not torch.isfinite(values).all() and torch.isfinite(right).all():
         kind = "NaN" if values.isnan().any() else "infinity"
         return f"The result contains {kind}; every expected value is finite."
-    tolerance = TOLERANCE.get(got.dtype, TOLERANCE[torch.float32])
+    tolerance = LEARNERS.get(got.dtype, LEARNERS[torch.float32])
     wrong = ~torch.isclose(values, right, rtol=tolerance, atol=tolerance, equal_nan=True)
     if not wrong.any():
         return None

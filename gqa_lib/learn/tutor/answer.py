@@ -1,65 +1,20 @@
 """Answers a question with two to four sentences of the lessons, or says that it cannot."""
 
 import re
-from dataclasses import dataclass
 
 from gqa_lib.course.manifest import Planned, planned_lessons
 
 from . import requests
 from .confidence import confidence
 from .lexicon import SearchTerm, named_lesson, stems
-from .passages import Section
-from .quoting import flow
 from .quoting import quotes as quotes_of
+from .reply import Reply
 from .search import Found, Index, index
 
 CLOSE = 0.7  # a second section this near to the first is quoted, too
 ALSO = 0.65  # one this near is named
 
 _WHY = re.compile(r"\b(?:why|how come|reasons?|what for)\b", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What the tutor says.
-
-    `quotes` has the quoted sentences by section, `also` the sections named with them; if the
-    question is refused both are empty and `said` says why; else `said` has a language model's
-    words, if there are any, and `quotes` what they stand on.
-    """
-
-    question: str
-    said: str = ""
-    quotes: tuple[tuple[Section, tuple[str, ...]], ...] = ()
-    also: tuple[Section, ...] = ()
-    nearest: Section | None = None
-    note: str = ""  # why a language model's words are not shown
-    planned: str = ""  # which lesson is to treat this, where it is not written yet
-
-    @property
-    def refused(self) -> bool:
-        return not self.quotes
-
-    @property
-    def quoted(self) -> list[Section]:
-        return [section for section, _ in self.quotes]
-
-    @property
-    def sources(self) -> list[Section]:
-        """The sections quoted and named, best first."""
-        return [*self.quoted, *self.also]
-
-    @property
-    def text(self) -> str:
-        """The answer alone, in Markdown, without its sources."""
-        if self.refused or self.said:
-            return self.said
-        return " ".join(flow(sentences) for _, sentences in self.quotes)
-
-    def as_dict(self) -> dict:
-        """Return what `gqa ask --json` prints."""
-        rows = [{"slug": s.lesson.slug, "section": s.heading} for s in self.sources]
-        return {"refused": self.refused, "answer": self.text, "sources": rows}
 
 
 def ask(question: str, lesson: str | None = None, *, llm: bool = True) -> Reply:

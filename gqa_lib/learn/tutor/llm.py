@@ -18,7 +18,7 @@ from .passages import Section, plain, sentences
 from .search import index
 
 if TYPE_CHECKING:
-    from .answer import Reply
+    from .reply import Reply
 
 TIMEOUT_S, RETRIES = 10.0, 1
 MAX_BYTES, MAX_ANSWER, MAX_PASSAGE = 64_000, 900, 3_000

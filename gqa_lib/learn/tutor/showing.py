@@ -3,9 +3,9 @@
 import textwrap
 from collections.abc import Callable
 
-from .answer import Reply
 from .passages import Section, plain
 from .quoting import flow
+from .reply import Reply
 
 
 def link(section: Section, root: str = "..") -> str:
