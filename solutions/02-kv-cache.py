@@ -534,22 +534,12 @@ more, less = (times[2048] / times[256] for times in (without, cached))
 print(f"8 times the tokens: {more:.1f} times as long without a cache, {less:.1f} times with one")
 
 # %%
-import matplotlib.pyplot as plt
-
 from gqa_lib import plots
 
 plots.use_style()
-fig, ax = plt.subplots(figsize=(7.6, 3.6))
-for name, times, colour in (("without a cache", without, "GQA"), ("with a cache", cached, "MHA")):
-    ax.plot(LENGTHS, times.values(), "o-", color=plots.COLOURS[colour])
-    ax.annotate(f"{name}\n{times[2048]:,.1f} ms", (2048, times[2048]), (9, 0),
-                textcoords="offset points", va="center", color=plots.COLOURS[colour])
-ax.set_xscale("log", base=2)
-ax.set_yscale("log")
-ax.set_xticks(LENGTHS, [f"{n:,}" for n in LENGTHS])
-ax.yaxis.set_major_formatter("{x:g}")
-ax.set(xlabel="tokens already there", ylabel="time for one new token (ms)")
-ax.set_title(f"8x the tokens: {more:.1f}x the time without a cache, {less:.1f}x with")
+fig = plots.step_time_lines(
+    {"with a cache": cached, "without a cache": without}, xlabel="tokens already there", log=True,
+    title=f"8x the tokens: {more:.1f}x the time without a cache, {less:.1f}x with")
 plots.show(fig, alt="Time for one new token in ms, without and with a cache: " + ", ".join(
     f"{n} tokens {without[n]:.3g} and {cached[n]:.3g}" for n in LENGTHS))
 
@@ -593,17 +583,10 @@ for n in FURTHER:
     print(f"{n:5,} tokens: predicted {predicted[n]:6.2f} ms, measured {measured[n]:6.2f} ms")
 
 # %%
-fig, ax = plt.subplots(figsize=(6.6, 3.4))
-styles = {"predicted": ("o--", "prediction", predicted), "measured": ("o-", "MHA", measured)}
-for name, (line, colour, times) in styles.items():
-    face = "white" if name == "predicted" else None
-    ax.plot(FURTHER, times.values(), line, color=plots.COLOURS[colour], markerfacecolor=face)
-    side = 6 if times[8192] == max(predicted[8192], measured[8192]) else -6
-    ax.annotate(name, (8192, times[8192]), (8, side), textcoords="offset points", va="center",
-                color=plots.COLOURS[colour])
-ax.set_xticks(FURTHER, [f"{n:,}" for n in FURTHER])
-ax.set(xlabel="tokens in the cache", ylabel="time for one new token (ms)", ylim=0)
-ax.set_title(f"64x the tokens in the cache: a step takes {measured[8192] / measured[128]:.1f}x as long")
+longer = measured[8192] / measured[128]
+fig = plots.step_time_lines(
+    {"predicted": predicted, "measured": measured},
+    title=f"64x the tokens in the cache: a step takes {longer:.1f}x as long")
 plots.show(fig, alt="Time for one new token in ms, predicted and measured: " + ", ".join(
     f"{n} tokens {predicted[n]:.3g} and {measured[n]:.3g}" for n in FURTHER))
 

@@ -316,9 +316,11 @@ for n, count in total.items():
     print(f"num_kv_heads {n:2}: {count / 1e9:.3f} billion, {count / total[8] - 1:+.1%} against the real one")
 
 # %% [markdown]
-# **Not 32 times: a few percent of the model.** The step from 32 KV heads to 8 saves most of it, the
-# step to 1 adds little. (Often the saved parameters go into a wider feed-forward block, as reported
-# in [Shazeer 2019](https://arxiv.org/abs/1911.02150); then nothing is saved here.)
+# **Not 32 times: a few percent of the model.** (The library's table has the real model's weights,
+# at 2 bytes each, as `llama.weight_bytes`; later lessons use it.) The step from 32 KV heads to 8
+# saves most of it, the step to 1 adds little. (Often the saved parameters go into a wider
+# feed-forward block, as reported in [Shazeer 2019](https://arxiv.org/abs/1911.02150); then nothing
+# is saved here.)
 
 # %% [markdown]
 # ## Guess 3: the arithmetic
@@ -364,34 +366,21 @@ print(f"SDPA on the CPU: {counter.get_total_flops()} FLOP counted, {done} done")
 CACHED = 8192
 flop, read = {}, {}
 for n, name in ((32, "MHA"), (8, "GQA"), (1, "MQA")):
-    q_and_o = 2 * llama.d_model * llama.num_heads * llama.head_dim
-    k_and_v = kv_projection_params(llama.d_model, n, llama.head_dim)
-    read[name] = [2 * q_and_o, 2 * k_and_v, 2 * 2 * n * CACHED * llama.head_dim]
-    flop[name] = [2 * q_and_o, 2 * k_and_v, flops(multi_query_attention, 1, CACHED, 1)]  # for any n
+    q_and_o = 2 * llama.d_model * llama.num_heads * llama.head_dim / 1e6
+    k_and_v = kv_projection_params(llama.d_model, n, llama.head_dim) / 1e6
+    read[name] = [2 * q_and_o, 2 * k_and_v, 2 * 2 * n * CACHED * llama.head_dim / 1e6]
+    flop[name] = [2 * q_and_o, 2 * k_and_v, flops(multi_query_attention, 1, CACHED, 1) / 1e6]
 saved = {what: sum(one["MHA"]) / sum(one["MQA"]) for what, one in (("bytes", read), ("FLOPs", flop))}
 print(f"MHA over MQA: {saved['bytes']:.2f} times the bytes, {saved['FLOPs']:.2f} times the FLOPs")
 
 # %%
-fig, axes = plt.subplots(1, 2, figsize=(9.4, 3), sharey=True)
-kinds = (("q_proj, o_proj", "#BBBBBB"), ("k_proj, v_proj", "#E69F00"), ("cache: scores, values", "#56B4E9"))
-for ax, parts, unit in zip(axes, (read, flop), ("MB read", "MFLOP")):
-    left = [0.0] * 3
-    for place, (kind, colour) in enumerate(kinds):
-        widths = [one[place] / 1e6 for one in parts.values()]
-        ax.barh(list(parts), widths, left=left, color=colour, label=kind)
-        left = [a + b for a, b in zip(left, widths)]
-    for row, (end, cache) in enumerate(zip(left, widths)):
-        text = f"{end:.0f} (cache {cache:.0f})"
-        ax.annotate(text, (end, row), (4, 0), textcoords="offset points", va="center")
-    ax.set(xlabel=f"{unit} per token, one attention layer", xlim=(0, 400))
-    ax.grid(axis="y", visible=False)
-axes[0].invert_yaxis()
-fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-fig.suptitle(f"Against MHA, MQA reads {saved['bytes']:.1f}x less and computes {saved['FLOPs']:.1f}x less",
-             fontsize=13, fontweight="bold", x=0.01, ha="left")
+fig = plots.stacked_bars(
+    {"MB read per token, one attention layer": read, "MFLOP per token, one attention layer": flop},
+    ["q_proj, o_proj", "k_proj, v_proj", "cache: scores, values"],
+    title=f"Against MHA, MQA reads {saved['bytes']:.1f}x less and computes {saved['FLOPs']:.1f}x less")
 plots.show(fig, alt="; ".join(
-    f"{name}: {sum(read[name]) / 1e6:.0f} MB read ({read[name][2] / 1e6:.0f} of them the cache), "
-    f"{sum(flop[name]) / 1e6:.0f} MFLOP" for name in read))
+    f"{name}: {sum(read[name]):.0f} MB read ({read[name][2]:.0f} of them the cache), "
+    f"{sum(flop[name]):.0f} MFLOP" for name in read))
 
 # %% [markdown]
 # That MHA has the same number on both sides is no accident: with 2-byte numbers it does one FLOP
@@ -448,24 +437,14 @@ for arm, s in timing.items():
     print(f"{arm:18} {s['p10'] * 1e3:7.3g} ms", "(noisy)" if s["noisy"] else "")
 
 # %%
-ms = {arm: s["p10"] * 1e3 for arm, s in timing.items()}  # the tenth percentile
-least = [predicted[arm[:3]] * 1e3 for arm in ms]
-gain = {arm: ms["MHA"] / t for arm, t in ms.items()}
-fig, ax = plt.subplots(figsize=(7.2, 3))
-beside = {"textcoords": "offset points", "ha": "center"}
-for row, (arm, t) in enumerate(ms.items()):
-    ax.plot(t, row, color=plots.COLOURS[arm[:3]], marker=plots.MARKERS[arm[:3]], markersize=10)
-    ax.annotate(f"{t:.3g}", (t, row), (0, 9), **beside, weight="bold")
-    ax.plot(least[row], row, "o", color="black", markerfacecolor="white", markersize=7)
-    ax.annotate(f"{least[row]:.3g}", (least[row], row), (0, -17), **beside)
-ax.set(xscale="log", xlabel="time per step (ms), measured; open: predicted, at least", xmargin=0.1)
-ax.xaxis.set_major_formatter("{x:g}")
-ax.set_yticks(range(3), list(ms))
-ax.set_ylim(2.6, -0.6)
-ax.set_title(f"Against MHA: folded {gain['MQA, yours']:.2g}x as fast, "
-             f"broadcast {gain['MQA, broadcasting']:.2g}x")
+times = {arm: s["p10"] for arm, s in timing.items()}  # the tenth percentile
+least = {arm: predicted[arm[:3]] for arm in times}
+gain = {arm: times["MHA"] / t for arm, t in times.items()}
+fig = plots.step_time_dots(
+    times, least, title=f"Against MHA: folded {gain['MQA, yours']:.2g}x as fast, "
+                        f"broadcast {gain['MQA, broadcasting']:.2g}x")
 plots.show(fig, alt="Time per step in ms, measured (and predicted at least): " + ", ".join(
-    f"{arm} {t:.3g} ({p:.3g})" for (arm, t), p in zip(ms.items(), least)))
+    f"{arm} {t * 1e3:.3g} ({least[arm] * 1e3:.3g})" for arm, t in times.items()))
 
 # %% [markdown]
 # <details><summary>Why not 32 times?</summary>

@@ -180,8 +180,6 @@ for c in (before, after):
 # before you run it.
 
 # %%
-import matplotlib.pyplot as plt
-
 from gqa_lib import plots
 
 shared = [c for c in all_models() if c.attention_type == "GQA"]
@@ -193,41 +191,22 @@ print(f"of {len(factors)} GQA models {below} save less than 4 times, "
 
 # %%
 plots.use_style()
-values = sorted(set(factors))
-fig, ax = plt.subplots(figsize=(7.2, 3))
-inside = [4 <= v <= 8 for v in values]
-colours = [plots.COLOURS["GQA"] if i else plots.COLOURS["ceiling"] for i in inside]
-bars = ax.bar([str(v) for v in values], [factors.count(v) for v in values], color=colours)
-ax.bar_label(bars, padding=2)
-ax.set(xlabel="query heads per KV head = times smaller than as MHA", ylabel="models")
-ax.grid(axis="x", visible=False)
-ax.margins(y=0.12)
-ax.yaxis.get_major_locator().set_params(integer=True)
-ax.set_title(f"{within} of {len(factors)} GQA models save 4 to 8 times")
+fig = plots.cache_saving_bars(
+    factors, claimed=(4, 8), title=f"{within} of {len(factors)} GQA models save 4 to 8 times")
 plots.show(fig, alt="Number of GQA models by how many times smaller their cache is than as MHA: "
-           + ", ".join(f"{v} times: {factors.count(v)}" for v in values))
+           + ", ".join(f"{v} times: {factors.count(v)}" for v in sorted(set(factors))))
 
 # %% [markdown]
 # So "4 to 8" holds for most models but is no law: 2 and 29 occur too. It compares a model with
 # itself. **Across** models it predicts nothing. Each dot is a model:
 
 # %%
-kib = [kv_bytes_per_token(c, 2) / KIB for c in shared]
-fig, ax = plt.subplots(figsize=(7.2, 3.8))
-ax.scatter(factors, kib, color=plots.COLOURS["GQA"], alpha=0.6)
-for c, x, y in zip(shared, factors, kib):
-    if c.name in ("Falcon-180B", "Gemma-3-27B", "GLM-4-9B"):
-        ax.annotate(c.name, (x, y), (7, -4), textcoords="offset points")
-    if c.name in ("Qwen2.5-7B", "Qwen3-0.6B"):
-        ax.annotate(c.name, (x, y), (-7, -4), textcoords="offset points", ha="right")
-ax.set(xscale="log", yscale="log", xlabel="query heads per KV head",
-       ylabel="KiB per token (bf16)", xlim=(1, 64))
-ax.set_xticks([2, 4, 8, 16, 29], ["2", "4", "8", "16", "29"], minor=False)
-ax.minorticks_off()
-ax.set_yticks([10, 30, 100, 300], ["10", "30", "100", "300"])
-in_band = [y for x, y in zip(factors, kib) if 4 <= x <= 8]
+in_band = [kv_bytes_per_token(c, 2) for c in shared if 4 <= c.q_per_kv <= 8]
 spread = max(in_band) / min(in_band)
-ax.set_title(f"From 4 to 8 heads per KV head, bytes still differ {spread:.0f}-fold")
+named = {"Falcon-180B": "right", "Gemma-3-27B": "right", "GLM-4-9B": "right",
+         "Qwen2.5-7B": "left", "Qwen3-0.6B": "left"}
+fig = plots.kv_bytes_scatter(
+    shared, named=named, title=f"From 4 to 8 heads per KV head, bytes still differ {spread:.0f}-fold")
 plots.show(fig, alt=f"KiB per token against query heads per KV head for {len(shared)} GQA models: no "
            f"clear trend; within 4 to 8 the caches span a factor of {spread:.0f}.")
 
@@ -467,14 +446,12 @@ check("max_concurrent_sequences", max_concurrent_sequences, seed=None, cases=[
 # %% [markdown]
 # ## Predict, then compute: one GPU, three models
 #
-# A GPU sold with 80 GB, a tenth left free for everything else. Llama-3-8B's weights, from the sizes
-# in [its report](https://arxiv.org/abs/2407.21783) (Table 3):
+# A GPU sold with 80 GB, a tenth left free for everything else. Llama-3-8B's weights, 2 bytes for each
+# of the 8.03 billion parameters that lesson 03 added up:
 
 # %%
 llama = load_model("Llama-3-8B")
-d, ff, vocab = 4096, 14_336, 128_000
-attention = 2 * d * d + 2 * d * llama.num_kv_heads * llama.head_dim  # q, o; k, v
-weights = 2 * (llama.num_layers * (attention + 3 * d * ff) + 2 * vocab * d)  # 2 bytes each
+weights = llama.weight_bytes
 print(f"{weights / 1e9:.2f} GB")
 
 # %% [markdown]
@@ -790,23 +767,13 @@ HTML("<style>.kv th {position: sticky; top: 0; background: var(--jp-layout-color
      f" in bf16, derived from their configs</caption>{line(columns, 'th')}{body}</table></div>")
 
 # %%
-fig, axes = plt.subplots(1, 2, figsize=(11, 7.6), sharex=True)
-half = (len(picked) + 1) // 2
-for ax, part in zip(axes, (picked[:half], picked[half:])):
-    for place, c in enumerate(part):
-        look = {"color": plots.COLOURS[c.attention_type], "marker": plots.MARKERS[c.attention_type]}
-        ax.plot(kib_per_token(c), place, **look)
-    ax.set_yticks(range(len(part)), [c.name for c in part], fontsize=9)
-    ax.set(xscale="log", xlabel="KiB of cache per token (bf16)", ylim=(half - 0.5, -0.8))
-    ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-for kind in ("MHA", "GQA", "MQA", "MLA"):
-    axes[1].plot([], [], plots.MARKERS[kind], color=plots.COLOURS[kind], label=kind)
-axes[1].legend(loc="lower right")
-times = kib_per_token(picked[0]) / kib_per_token(picked[-1])
-fig.suptitle(f"{picked[0].name} keeps {times:.0f} times the bytes per token of {picked[-1].name}",
-             x=0.01, ha="left", fontweight="bold")
+kib = {c.name: kib_per_token(c) for c in picked}
+kinds = {c.name: c.attention_type for c in picked}
+most, least = picked[0].name, picked[-1].name
+fig = plots.kv_bytes_ranking(
+    kib, kinds, title=f"{most} keeps {kib[most] / kib[least]:.0f} times the bytes per token of {least}")
 plots.show(fig, alt=f"KiB of cache per token of {len(picked)} models, most first: " + ", ".join(
-    f"{c.name} {kib_per_token(c):,.4g} ({c.attention_type})" for c in picked))
+    f"{name} {size:,.4g} ({kinds[name]})" for name, size in kib.items()))
 
 # %% [markdown]
 # Look for the surprises. SmolLM2's smallest model shares heads and its largest does not; in OLMo 2 it
@@ -846,7 +813,7 @@ from gqa_lib.explore import explore, explorer
 explorer()
 
 # %%
-found = explore(llama, batch_size=8, context_length=8192, weight_bytes=weights)
+found = explore(llama, batch_size=8, context_length=8192)
 
 # %% [markdown]
 # ## What this does not tell you

@@ -103,17 +103,14 @@ from gqa_lib.configs import load_model
 from gqa_lib.cost import kv_projection_params
 
 llama = load_model("Llama-3-8B")
-wide, vocabulary = 14_336, 128_256  # of its feed-forward layer, of its tokens (litgpt's config.py)
-per_layer = 2 * llama.d_model**2 + kv_projection_params(llama.d_model, 8, 128) + 3 * llama.d_model * wide
-parameters = llama.num_layers * per_layer + 2 * vocabulary * llama.d_model
+parameters = llama.weight_bytes / 2  # 2 bytes each; lesson 03 adds them up
 print(f"all: {parameters / 1e9:.2f} billion parameters")
 for num_kv_heads in (32, 8, 1):
     share = llama.num_layers * kv_projection_params(llama.d_model, num_kv_heads, 128) / parameters
     print(f"{num_kv_heads:2} KV heads: K and V projections are {share:5.1%} of that")
 
 # %% [markdown]
-# (Shapes from [litgpt](https://github.com/Lightning-AI/litgpt/blob/main/litgpt/config.py); norms
-# left out.) From 8 KV heads to 1, some 3 % of a model's multiplies can still go. That is MQA's
+# From 8 KV heads to 1, some 3 % of a model's multiplies can still go. That is MQA's
 # whole lead in *compute*, and it may be spent on wider layers, as in [Llama 2's
 # comparison](https://arxiv.org/abs/2307.09288) (its appendix A.2.1). What GQA gives up is **bytes**:
 # MQA's cache is 8 times smaller still.
@@ -485,25 +482,11 @@ fitted_s = {s: decoding(*s)[0] * seconds_per_flop + decoding(*s)[1] * seconds_pe
 fitted = {s: fitted_s[s] / time_of[s] for s in shapes if s not in known}
 
 # %%
-import matplotlib.pyplot as plt
-
-fig, ax = plt.subplots(figsize=(7.2, 3.8))
-ax.axhspan(0.85, 1 / 0.85, color="#EEEEEE")
-ax.axhline(1, color=plots.COLOURS["ceiling"], linestyle="--")
-for kind, values, full in (("from the ceilings", ratio, False), ("from two measurements", fitted, True)):
-    for (n, c), value in values.items():
-        colour = plots.COLOURS[plots.attention_arm(HEADS, n)]
-        ax.plot(KV_HEADS.index(n) + 0.2 * (CONTEXTS.index(c) - 1), value, "o", color=colour,
-                markerfacecolor=colour if full else "white")
-    ax.plot([], [], "o", color="#444444", markerfacecolor="#444444" if full else "white", label=kind)
-every = [*ratio.values(), *fitted.values()]
-ax.set(ylim=(min(0, *every), max(1.6, 1.25 * max(every))), ylabel="predicted / measured time")
-ax.set_xlabel("KV heads; in each, from left to right, 4k, 8k and 16k tokens. Grey: within 15 %")
-ax.set_xticks(range(len(KV_HEADS)), KV_HEADS)
-ax.legend(loc="upper center", ncols=2)
 told = [s for s in waits if s in fitted]
 good = sum(0.85 <= fitted[s] <= 1 / 0.85 for s in told)
-ax.set_title(f"Memory-bound: two measurements predict {good} of {len(told)} within 15 %")
+fig = plots.predicted_over_measured(
+    {"from the ceilings": ratio, "from two measurements": fitted}, num_heads=HEADS,
+    title=f"Memory-bound: two measurements predict {good} of {len(told)} within 15 %")
 plots.show(fig, alt="Predicted over measured decode time, from the ceilings and from two measurements: " + "; ".join(
     f"{n} KV heads, {c} tokens {ratio[n, c]:.2f} and {fitted.get((n, c), 1):.2f}" for n, c in shapes))
 
@@ -601,7 +584,7 @@ check("decode_step_time", decode_step_time, seed=None, cases=[{"draw": n} for n 
 # architecture, same hardware, four kinds of traffic. **Which row gains most? Which gains nothing?**
 
 # %%
-H100, WEIGHTS = DATASHEET["H100 SXM"], 2 * parameters
+H100, WEIGHTS = DATASHEET["H100 SXM"], llama.weight_bytes
 print("batch  context        MHA      GQA-8       MQA    GQA gains (modelled)")
 for batch, context in ((1, 1024), (1, 131_072), (32, 8192), (128, 1024)):
     t = {n: decode_step_time(replace(llama, num_kv_heads=n), H100, batch, context, 2, WEIGHTS) for n in (32, 8, 1)}
@@ -696,10 +679,10 @@ for n, t in prefill.items():
 # %%
 from gqa_lib.explore import explore, explorer
 
-explorer(replace(llama, weight_bytes=WEIGHTS), hardware=machine)
+explorer(llama, hardware=machine)
 
 # %%
-found = explore(llama, H100, batch_size=32, context_length=8192, weight_bytes=WEIGHTS)
+found = explore(llama, H100, batch_size=32, context_length=8192)
 
 # %% [markdown]
 # ## Yours and the library's

@@ -274,23 +274,15 @@ for n, t in timing.items():
           "(noisy)" if t["noisy"] else "")
 
 # %%
-import matplotlib.pyplot as plt
-
 from gqa_lib import plots
 
 plots.use_style()
-fig, axes = plt.subplots(2, 1, figsize=(7.2, 1.6 + 0.5 * THREADS), sharex=True)
 busy = {n: share_busy(pieces) for n, pieces in seen.items()}
-for ax, (n, pieces) in zip(axes, seen.items()):
-    first = min(p[2] for p in pieces)
-    lanes = {thread: lane for lane, thread in enumerate(dict.fromkeys(p[4] for p in pieces))}
-    for _, _, start, end, thread in pieces:
-        ax.barh(lanes[thread], 1e3 * (end - start), left=1e3 * (start - first), height=0.7,
-                color=plots.COLOURS["MQA"], edgecolor="white")
-    ax.set(ylim=(THREADS - 0.5, -0.5), ylabel="thread")
-    ax.set_yticks(range(THREADS), range(1, THREADS + 1))
-    ax.set_title(f"{n} part{'s' * (n > 1)}: {len(lanes)} of {THREADS} threads work, {busy[n]:.0%} of their time is used")
-axes[-1].set_xlabel("time since the first piece began (ms); best of twenty runs")
+titles = {n: f"{n} part{'s' * (n > 1)}: {len({p[4] for p in pieces})} of {THREADS} threads work, "
+             f"{busy[n]:.0%} of their time is used" for n, pieces in seen.items()}
+fig = plots.thread_times(
+    {titles[n]: [(p[4], p[2], p[3]) for p in pieces] for n, pieces in seen.items()}, THREADS,
+    note="the best of twenty runs of each")
 plots.show(fig, alt=f"When each thread worked on one KV head. In one part: {busy[1]:.0%} of the threads' time is "
            f"used. In {PARTS} parts: {busy[PARTS]:.0%}.")
 
@@ -351,29 +343,12 @@ if HAVE_TRITON:
 # so each key that is loaded serves all of them. That is folding, done where it counts.
 
 # %%
-from matplotlib.patches import Rectangle
-
-def draw_tile(ax, at, rows, columns, real_rows, real_columns, colour, label):
-    """Draw a tile of cells, the padded ones hatched."""
-    for r in range(rows):
-        for c in range(columns):
-            real = r < real_rows and c < real_columns
-            ax.add_patch(Rectangle((at[0] + c, at[1] - r), 0.92, 0.92, facecolor=colour if real else "white",
-                                       edgecolor=colour if real else "#999999", hatch="" if real else "////", linewidth=0.6))
-    ax.text(at[0] + columns / 2, at[1] + 1.6, label, ha="center", va="bottom")
-
-# %%
-fig, ax = plt.subplots(figsize=(9.6, 5))
-draw_tile(ax, (0, 0), 16, 16, 6, 16, plots.COLOURS["GQA"], "q: ROWS x D\n6 query heads, 10 rows of padding")
-draw_tile(ax, (20, 0), 16, 16, 16, 11, plots.COLOURS["MHA"], "K, turned: D x KEYS\n11 keys left, 5 past the end")
-draw_tile(ax, (40, 0), 16, 16, 6, 11, plots.COLOURS["MQA"], "scores: ROWS x KEYS\n6 x 11 are real, none leave the chip")
-for x, sign in ((18, "·"), (38, "=")):
-    ax.text(x, -7, sign, ha="center", va="center", fontsize=22)
-ax.text(0, -16.5, "Hatched: loaded as 0 and not read from memory. A score past the end must become minus infinity\n"
-        "before the softmax, and no row of padding may be stored.", va="top")
-ax.set(xlim=(-0.5, 56.5), ylim=(-19.5, 5), aspect="equal")
-ax.axis("off")
-ax.set_title("One load of K serves all query heads of its KV head")
+fig = plots.tile_product(
+    ["q: ROWS x D\n6 query heads, 10 rows of padding", "K, turned: D x KEYS\n11 keys left, 5 past the end",
+     "scores: ROWS x KEYS\n6 x 11 are real, none leave the chip"], size=16, rows=6, keys=11,
+    title="One load of K serves all query heads of its KV head",
+    note="Hatched: loaded as 0 and not read from memory. A score past the end must become minus infinity\n"
+         "before the softmax, and no row of padding may be stored.")
 plots.show(fig, alt="Three tiles of 16 by 16. Of q 6 rows are query heads and 10 padding. Of K 11 keys are real and "
            "5 lie past the end. In their product 6 by 11 scores are real.")
 
@@ -510,23 +485,9 @@ if HAVE_TRITON:
 # sequences, 2 KV heads, 3 parts, tiles of 16 keys, 75 tokens.
 
 # %%
-fig, ax = plt.subplots(figsize=(8.2, 2.9))
-palette = [plots.COLOURS[name] for name in ("MHA", "GQA", "MQA")]
-HEADS, LENGTH, ROOM, KEYS, SPLITS = 4, 75, 96, 16, 3
-per = 2 * KEYS  # 5 tiles in 3 parts
-for head in range(HEADS):
-    for start in range(0, ROOM, KEYS):
-        part, end = start // per, min(start + KEYS, LENGTH)
-        ax.add_patch(Rectangle((start, -head), KEYS - 0.6, 0.8, facecolor="white", edgecolor="#999999", hatch="///"))
-        if start < end:
-            ax.add_patch(Rectangle((start, -head), end - start - 0.6 * (end == start + KEYS), 0.8, facecolor=palette[part]))
-    for part in range(SPLITS):
-        ax.text(part * per + 5.5, 0.4 - head, f"{head}, {part}", ha="center", va="center", color="white", weight="bold")
-ax.set(xlim=(0, ROOM), ylim=(-HEADS + 0.9, 1), xlabel="token (hatched: room in the cache, not yet filled)")
-ax.set_yticks([0.4 - head for head in range(HEADS)], [f"sequence {h // 2}, KV head {h % 2}" for h in range(HEADS)])
-ax.set_xticks(range(0, ROOM + 1, KEYS))
-ax.grid(visible=False)
-ax.set_title("12 programs (head, part): each key belongs to exactly one")
+fig = plots.kernel_grid(
+    [f"sequence {n // 2}, KV head {n % 2}" for n in range(4)], length=75, room=96, tile=16, num_splits=3,
+    title="12 programs (head, part): each key belongs to exactly one")
 plots.show(fig, alt="Four rows, one for each sequence and KV head, 75 of 96 tokens filled in tiles of 16. Each row is "
            "cut into three parts: tokens 0 to 31, 32 to 63 and 64 to 74, one program each.")
 
@@ -687,15 +648,10 @@ else:
 
 # %%
 if counted:
-    fig, ax = plt.subplots(figsize=(7.2, 3))
-    for shift, (name, colour) in zip((-0.2, 0.2), (("one tile", "MQA"), ("one by one", "ceiling"))):
-        bars = ax.bar([i + shift for i in range(len(shared))], reads[name], 0.36, color=plots.COLOURS[colour])
-        ax.bar_label(bars, fmt="%.3g")
-        ax.plot([], [], "s", color=plots.COLOURS[colour], label=f"query heads {name}" if shift > 0 else "query heads in one tile")
-    ax.set_xticks(range(len(shared)), shared)
-    ax.set(xlabel="query heads per KV head", ylabel="times K and V are read", ymargin=0.12)
-    ax.legend(loc="upper left")
-    ax.set_title(f"{shared[-1]} heads one by one read K and V {reads['one by one'][-1]:.3g} times, in one tile {reads['one tile'][-1]:.3g}")
+    ways = {"query heads in one tile": reads["one tile"], "query heads one by one": reads["one by one"]}
+    by_one, in_one = reads["one by one"][-1], reads["one tile"][-1]
+    fig = plots.times_read_bars(
+        ways, shared, title=f"{shared[-1]} heads one by one read K and V {by_one:.3g} times, in one tile {in_one:.3g}")
     plots.show(fig, alt="Bytes of K and V read, over their size, for 1, 2, 4 and 8 query heads per KV head. One "
                f"tile: {reads['one tile']}. One by one: {reads['one by one']}.")
 

@@ -1,13 +1,18 @@
-"""The runner of benchmark notebooks: what it refuses, and what it says of each kind of end."""
+"""Benchmark notebooks: what the runner refuses, how a run ends, what a notebook calls within."""
 
 import json
+import subprocess
+import sys
 import time
 
 import nbformat
 import psutil
 import pytest
+import torch
 
 from gqa_lib import bench
+from gqa_lib.bench import inside
+from gqa_lib.hardware import Hardware
 from grading.authoring.source import KERNEL
 
 
@@ -94,6 +99,89 @@ def test_a_list_parameter_takes_a_single_value(notebook):
 
 def test_a_float_parameter_takes_a_whole_number(notebook):
     bench.check_params(notebook("pass", "memory_gib: float = 40.0"), {"memory_gib": 24})
+
+
+# From within
+
+
+def recorded(folder, name):
+    return [json.loads(line) for line in (folder / f"{name}.jsonl").read_text().splitlines()]
+
+
+def test_a_run_begins_with_an_empty_folder_and_its_environment(tmp_path):
+    (tmp_path / "samples.jsonl").write_text("{}\n")
+    (tmp_path / "notes.txt").write_text("mine")
+    run = bench.begin("toy", str(tmp_path), dtype="bfloat16", device="cpu", seed=3)
+    assert (str(run.device), run.dtype, run.folder) == ("cpu", torch.bfloat16, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["environment.jsonl", "notes.txt"]
+    (about,) = recorded(tmp_path, "environment")
+    assert about == run.environment
+    assert about["device"] == "cpu"
+    drawn = torch.rand(3)
+    bench.begin("toy", str(tmp_path), dtype="float32", device="cpu", seed=3)
+    assert torch.equal(torch.rand(3), drawn)
+
+
+@pytest.mark.parametrize("dtype", ["float31", "nn"])
+def test_a_dtype_that_torch_does_not_have_is_refused(dtype, tmp_path):
+    with pytest.raises(ValueError, match="no type of numbers that torch has"):
+        bench.begin("toy", str(tmp_path), dtype=dtype)
+
+
+def test_rows_go_where_they_belong_and_nothing_of_them_is_lost(tmp_path):
+    run = bench.begin("toy", str(tmp_path), dtype="float32", device="cpu")
+    tried = {"kind": "arm", "arm": "a", "status": "timed"}
+    samples = [{"kind": "sample", "value": 1.0}, {"kind": "read", "value": 2.0}, {"value": 3.0}]
+    run.keep([tried, *samples[:2]])
+    run.keep(samples[2:])
+    assert recorded(tmp_path, "arms") == [tried]
+    assert [row["value"] for row in recorded(tmp_path, "samples")] == [1.0, 2.0, 3.0]
+
+
+def test_a_run_ends_with_one_record(tmp_path, capsys):
+    run = bench.begin("toy", str(tmp_path), dtype="float32", device="cpu")
+    run.end("nothing was timed", rows=[{"a": 1}], left_out=[])
+    printed = capsys.readouterr().out
+    assert json.loads(printed) == {"finding": "nothing was timed", "result": "result.json"}
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result == {
+        "benchmark": "toy",
+        "finding": "nothing was timed",
+        "rows": [{"a": 1}],
+        "left_out": [],
+        "environment": run.environment,
+        "samples": "samples.jsonl",
+    }
+    run.machine = Hardware("made up", 100.0, 10.0, 1.0, "by hand")
+    run.end("measured", rows=[])
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["bandwidth_bytes_per_s"] == 10.0
+    assert result["flops_per_s"] == 100.0
+    assert result["provenance"] == "by hand"
+
+
+def test_the_ceilings_are_printed_and_go_into_the_record(tmp_path, capsys, monkeypatch):
+    machine = Hardware("made up", 100e9, 10e9, 1.0, "by hand")
+    monkeypatch.setattr(inside, "measure_hardware", lambda device, dtype: machine)
+    run = bench.begin("toy", str(tmp_path), dtype="float32", device="cpu")
+    assert run.ceilings() is machine is run.machine
+    said = capsys.readouterr().out
+    assert "made up - by hand" in said
+    assert "10.0 GB/s, 100 GFLOP/s: ridge at 10.0 FLOP per byte" in said
+
+
+def test_notebooks_written_before_find_what_they_import():
+    from gqa_lib.bench import as_list, commit, results_folder
+
+    assert as_list(3) == as_list([3]) == [3]
+    assert callable(commit)
+    assert callable(results_folder)
+
+
+def test_beginning_loads_torch_and_importing_does_not():
+    code = "import sys, gqa_lib.bench; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "matplotlib", "papermill"} & set(done.stdout.split())
 
 
 def test_the_command_names_the_benchmarks_there_are(tmp_path):

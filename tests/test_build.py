@@ -93,6 +93,15 @@ def has_a_mute_figure(instructor, student):
     student.cells.append(nbformat.v4.new_code_cell("plt.plot([1, 2])"))
 
 
+def has_a_long_figure(instructor, student):
+    drawn = 'fig, ax = plt.subplots()\nplots.show(fig, alt="x")'
+    student.cells.append(nbformat.v4.new_code_cell("ax.plot(1)\n" * 11 + drawn))
+
+
+def promises_a_lesson(instructor, student):
+    student.cells.append(nbformat.v4.new_markdown_cell("Lesson 09 trains models."))
+
+
 def has_a_mute_image(instructor, student):
     student.cells.append(nbformat.v4.new_markdown_cell("![](picture.png)"))
 
@@ -123,6 +132,8 @@ def gives_more_points(instructor, student):
         (fails_itself, "the solution fails attention-check"),
         (has_a_long_cell, "has 26 lines"),
         (has_a_mute_figure, "a figure is not shown with"),
+        (has_a_long_figure, "a figure takes 13 lines"),
+        (promises_a_lesson, 'names lesson 09 without saying "planned"'),
         (has_a_mute_image, "no text alternative"),
         (begins_a_line_with_a_number_sign, "shows as a heading: #38"),
         (has_too_few_hints, "no ladder of three hints"),

@@ -201,3 +201,19 @@ def test_a_choice_that_was_not_timed_has_no_ratio():
 def test_the_peers_are_those_that_one_would_call_instead():
     q, _, _ = tensors()
     assert set(peer_arms(q, 2)) == set(PEERS)
+
+
+def test_points_that_differ_in_kv_heads_alone_stand_together():
+    def point(context, num_kv_heads, own="fold", num_queries=1):
+        return {
+            "batch_size": 1,
+            "context": context,
+            "head_dim": 64,
+            "num_kv_heads": num_kv_heads,
+            "num_queries": num_queries,
+            "own": own,
+        }
+
+    found = [point(64, 8), point(64, 4, own=None), point(64, 1), point(128, 8), point(128, 1)]
+    groups = table.by_setting([*found, point(128, 1, num_queries=128)])
+    assert groups == [[found[0], found[2]], found[3:], [point(128, 1, num_queries=128)]]

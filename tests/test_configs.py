@@ -13,6 +13,7 @@ from gqa_lib.configs import (
     list_models,
     load_model,
 )
+from gqa_lib.cost import kv_projection_params
 
 TINY = ModelConfig("tiny", num_layers=3, num_heads=6, num_kv_heads=2, head_dim=5, d_model=32)
 
@@ -276,3 +277,19 @@ def test_agrees_with_transformers_on_its_own_defaults(family):
     assert ours.num_kv_heads == theirs.num_key_value_heads
     sliding = [kind == "sliding_attention" for kind in theirs.layer_types]
     assert [w is not None for w in ours.windows or [None] * ours.num_layers] == sliding
+
+
+def test_the_weights_of_llama_3_8b_are_those_that_lesson_03_adds_up():
+    from gqa_lib.course.manifest import find_lesson
+    from grading.authoring.source import read_source, source_of
+
+    (cell,) = (
+        cell.source
+        for cell in read_source(source_of(find_lesson("03"))).cells
+        if cell.source.startswith("D_FF, VOCAB = ")
+    )
+    llama = load_model("Llama-3-8B")
+    names = {"kv_projection_params": kv_projection_params, "variants": {8: llama}}
+    exec(cell, names)
+    assert names["total"] == {8: 8_030_261_248}
+    assert llama.weight_bytes == 2 * names["total"][8]

@@ -1,6 +1,8 @@
 """What came of timing points: one row each, as numbers and as a table of text."""
 
 from collections import defaultdict
+from itertools import groupby
+from operator import itemgetter
 
 import torch
 
@@ -161,6 +163,17 @@ def against_first(found: list[dict]) -> str:
         noisy = " (noisy)" if point["noisy"] or first["noisy"] else ""
         said.append(f"{_kv_heads(point['num_kv_heads'])} {speedup:.2f}x{noisy}")
     return f"against {_kv_heads(first['num_kv_heads'])}: {', '.join(said) or 'nothing else'}"
+
+
+def by_setting(found: list[dict]) -> list[list[dict]]:
+    """Return the points that have an own arm, those that differ in their KV heads alone together.
+
+    Args:
+        found: as from `points`; the points of a setting follow each other.
+    """
+    own = (point for point in found if point["own"])
+    same = itemgetter("batch_size", "context", "head_dim", "num_queries")
+    return [list(points) for _, points in groupby(own, key=same)]
 
 
 def _kv_heads(count):

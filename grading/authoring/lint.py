@@ -15,6 +15,7 @@ from grading.quiz.marking import asked_count
 from .run import run_graded
 
 LONGEST_CODE, MEDIAN_CODE, MEDIAN_TEXT = 25, 8, 6
+LONGEST_FIGURE = 12  # lines of a cell that draws by itself; a longer one is a call of gqa_lib.plots
 _MARKERS = ("BEGIN SOLUTION", "END SOLUTION", "BEGIN HIDDEN", "END HIDDEN")
 _REGION = r"### BEGIN {0}.*?\n(.*?)### END {0}"
 _FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
@@ -141,6 +142,8 @@ def _lint_figures(notebook: NotebookNode):
             cell
         ):
             yield f"a figure is not shown with plots.show(..., alt=...): {cell.source[:60]}"
+        elif "plt." in cell.source and (lines := cell.source.count("\n") + 1) > LONGEST_FIGURE:
+            yield f"a figure takes {lines} lines; make it a function of gqa_lib.plots"
 
 
 def _lint_promises(notebook: NotebookNode):

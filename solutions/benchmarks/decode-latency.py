@@ -30,28 +30,20 @@ seed: int = 0  # of the random K and V
 out_dir: str = "runs/decode-latency"  # folder for samples and result
 
 # %%
-import json
-from itertools import groupby, product
-
-import torch
+from itertools import product
 
 from gqa_lib import plots
-from gqa_lib.bench import as_list, commit, results_folder
+from gqa_lib.bench import as_list, begin
 from gqa_lib.compare import table
 from gqa_lib.compare.arms import library_arms, own_arm, peer_arms
 from gqa_lib.compare.timing import Point, fitting, time_points
 from gqa_lib.cost import attention_bytes, attention_time
-from gqa_lib.measure import measure_hardware, pick_device
-from gqa_lib.measure import environment, write_jsonl
 from gqa_lib.records.report import show_recorded
 
-out = results_folder(out_dir)
-place, element = pick_device(device or None), getattr(torch, dtype)
+run = begin("decode-latency", out_dir, dtype=dtype, device=device, seed=seed)
 kv_counts = as_list(num_kv_heads)
 settings = [[Point(B, S, kv, D) for kv in kv_counts]
             for D, B, S in product(as_list(head_dim), as_list(batch_size), as_list(context))]
-torch.manual_seed(seed)
-plots.use_style()
 
 # %% [markdown]
 # ## The machine, now
@@ -59,12 +51,7 @@ plots.use_style()
 # The ceilings are measured in this run: memory bandwidth and load change from minute to minute.
 
 # %%
-machine = measure_hardware(place, element)
-about = environment(place)
-write_jsonl(out / "environment.jsonl", [about])
-print(machine.name, "-", machine.provenance)
-print(f"{machine.bandwidth_bytes_per_s / 1e9:.1f} GB/s, {machine.flops_per_s / 1e9:,.0f} GFLOP/s")
-print(f"torch {about['torch']}, {about['num_threads']} threads, load before {about['load_before']}")
+machine = run.ceilings()
 
 # %% [markdown]
 # ## Prediction, before measuring
@@ -76,9 +63,9 @@ print(f"torch {about['torch']}, {about['num_threads']} threads, load before {abo
 def step(point):
     """Return the shape arguments of the cost model for one step."""
     B, S, kv, D, T = point
-    return B, num_heads, kv, D, T, S, element.itemsize
+    return B, num_heads, kv, D, T, S, run.dtype.itemsize
 
-settings, left_out = fitting(settings, element.itemsize, place, memory_gib * 2**30)
+settings, left_out = fitting(settings, run.dtype.itemsize, run.device, memory_gib * 2**30)
 predicted = {point: attention_time(machine, *step(point)) for setting in settings for point in setting}
 print("batch  context   d  KV heads       MiB     least ms  speed-up")
 for setting in settings:
@@ -103,14 +90,14 @@ def arms(point, q, k, v):
     wanted = {*as_list(backends), own_arm(q, k, v)}
     return {name: fn for name, fn in made.items() if not backends or name in wanted}
 
-on_gpu = place.type == "cuda" and cuda_graphs
+on_gpu = run.device.type == "cuda"
+graphs = machine.bandwidth_bytes_per_s if on_gpu and cuda_graphs else None
 rows = []
 for setting in settings:
-    made = time_points(setting, num_heads, element, place, arms, rounds=rounds, budget_s=budget_s,
-                       quiet_samples=quiet_samples, reads=place.type == "cpu",
-                       graph_bandwidth=machine.bandwidth_bytes_per_s if on_gpu else None)
-    write_jsonl(out / "arms.jsonl", [row for row in made if row["kind"] == "arm"])
-    write_jsonl(out / "samples.jsonl", [row for row in made if "value" in row])
+    made = time_points(setting, num_heads, run.dtype, run.device, arms, rounds=rounds,
+                       budget_s=budget_s, quiet_samples=quiet_samples,
+                       reads=run.device.type == "cpu", graph_bandwidth=graphs)
+    run.keep(made)
     rows += made
 operators = {row["arm"]: row["operator"] for row in rows if row.get("operator")}
 print("left to PyTorch, it ran:", operators)
@@ -128,14 +115,11 @@ print(*table.not_timed(rows), sep="\n")
 found = table.points(rows, machine.bandwidth_bytes_per_s)
 for row in found:
     row["predicted_s"] = predicted[Point(*(row[name] for name in Point._fields))]
-print(table.table(found, on_gpu=place.type == "cuda"))
+print(table.table(found, on_gpu=on_gpu))
 print(*table.gains(found), sep="\n")
 
 # %%
-def same(row):
-    return row["batch_size"], row["context"], row["head_dim"]
-
-compared = [list(group) for _, group in groupby((row for row in found if row["own"]), key=same)]
+compared = table.by_setting(found)
 for group in compared:
     where = f"batch {group[0]['batch_size']}, {group[0]['context']} tokens, d {group[0]['head_dim']}"
     fig = plots.decode_time_plot(
@@ -171,9 +155,5 @@ show_recorded("decode")
 # whole model.
 
 # %%
-finding = f"Decoding {table.against_first(compared[0])} (measured, {dtype}, {place})."
-result = {"benchmark": "decode-latency", "finding": finding, "rows": found, "environment": about,
-          "left_out": left_out, "bandwidth_bytes_per_s": machine.bandwidth_bytes_per_s,
-          "flops_per_s": machine.flops_per_s, "provenance": machine.provenance, "samples": "samples.jsonl"}
-commit(out / "result.json", result)
-print(json.dumps({"finding": finding, "result": "result.json"}))
+finding = f"Decoding {table.against_first(compared[0])} (measured, {dtype}, {run.device})."
+run.end(finding, rows=found, left_out=left_out)

@@ -14,23 +14,17 @@ memory_gib: float = 40.0  # memory set aside for KV, in GiB
 out_dir: str = "runs/kv-footprint"  # folder for samples and result
 
 # %%
-import json
-
 import torch
 
 from gqa_lib import plots
-from gqa_lib.bench import as_list, commit, results_folder
+from gqa_lib.bench import as_list, begin
 from gqa_lib.cache import KVCache
 from gqa_lib.configs import from_hf_config, load_model
 from gqa_lib.cost import kv_bytes_per_token, kv_cache_bytes, max_concurrent_sequences
-from gqa_lib.measure import environment, write_jsonl
 
-out = results_folder(out_dir)
-element = getattr(torch, dtype)
+run = begin("kv-footprint", out_dir, dtype=dtype)
+element = run.dtype
 configs = [from_hf_config(m) if m.endswith(".json") else load_model(m) for m in as_list(models)]
-about = environment()
-write_jsonl(out / "environment.jsonl", [about])
-plots.use_style()
 
 # %% [markdown]
 # ## Prediction
@@ -83,7 +77,7 @@ for c in configs:
     print(f"{c.name:20}", *(f"{n:16}" for n in fits))
     rows += [{"metric": "max_sequences", "unit": "1", "value": fit, "p_model": c.name,
               "p_dtype": dtype, "p_context": n} for n, fit in zip(contexts, fits)]
-write_jsonl(out / "samples.jsonl", rows)
+run.keep(rows)
 
 # %%
 per_token = {c.name: kv_bytes_per_token(c, element.itemsize) / 2**10 for c in configs}
@@ -100,7 +94,4 @@ plots.show(fig, alt="KiB of KV cache per token for each model, " + ", ".join(
 # widths too: a small model can keep more per token than a large one.
 
 # %%
-result = {"benchmark": "kv-footprint", "finding": finding + f" ({dtype}, derived).", "rows": rows,
-          "environment": about, "samples": "samples.jsonl"}
-commit(out / "result.json", result)
-print(json.dumps({"finding": result["finding"], "result": "result.json"}))
+run.end(f"{finding} ({dtype}, derived).", rows=rows)

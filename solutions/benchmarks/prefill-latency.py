@@ -27,37 +27,22 @@ seed: int = 0  # of the random q, K and V
 out_dir: str = "runs/prefill-latency"  # folder for samples and result
 
 # %%
-import json
-from itertools import groupby
-
-import torch
-
 from gqa_lib import plots
-from gqa_lib.bench import as_list, commit, results_folder
+from gqa_lib.bench import as_list, begin
 from gqa_lib.compare import table
 from gqa_lib.compare.arms import library_arms, peer_arms
 from gqa_lib.compare.timing import Point, fitting, time_points
 from gqa_lib.cost import arithmetic_intensity, attention_bytes, attention_flops
-from gqa_lib.measure import measure_hardware, pick_device
-from gqa_lib.measure import environment, write_jsonl
 
-out = results_folder(out_dir)
-place, element = pick_device(device or None), getattr(torch, dtype)
+run = begin("prefill-latency", out_dir, dtype=dtype, device=device, seed=seed)
 settings = [[Point(batch_size, T, kv, head_dim, T) for kv in as_list(num_kv_heads)]
             for T in as_list(prompt_length)]
-torch.manual_seed(seed)
-plots.use_style()
 
 # %% [markdown]
 # ## The machine, now
 
 # %%
-machine = measure_hardware(place, element)
-about = environment(place)
-write_jsonl(out / "environment.jsonl", [about])
-print(machine.name, "-", machine.provenance)
-print(f"{machine.bandwidth_bytes_per_s / 1e9:.1f} GB/s, {machine.flops_per_s / 1e9:,.0f} GFLOP/s: "
-      f"ridge at {machine.flops_per_s / machine.bandwidth_bytes_per_s:.1f} FLOP per byte")
+machine = run.ceilings()
 
 # %% [markdown]
 # ## Prediction, before measuring
@@ -70,9 +55,9 @@ def work(point):
     """Return FLOPs and bytes of one prefill: causal pairs only, all tensors moved once."""
     B, S, kv, D, T = point
     return (attention_flops(B, num_heads, D, T, S, causal=True),
-            attention_bytes(B, num_heads, kv, D, T, S, element.itemsize))
+            attention_bytes(B, num_heads, kv, D, T, S, run.dtype.itemsize))
 
-settings, left_out = fitting(settings, element.itemsize, place, memory_gib * 2**30)
+settings, left_out = fitting(settings, run.dtype.itemsize, run.device, memory_gib * 2**30)
 predicted = {p: max(work(p)[0] / machine.flops_per_s, work(p)[1] / machine.bandwidth_bytes_per_s)
              for setting in settings for p in setting}
 print("tokens  KV heads    GFLOP      MiB  FLOP/byte  least ms  speed-up")
@@ -96,10 +81,9 @@ def arms(point, q, k, v):
 
 rows = []
 for setting in settings:
-    made = time_points(setting, num_heads, element, place, arms, rounds=rounds, budget_s=budget_s,
-                       quiet_samples=quiet_samples, rotate=False, hopeless=2.5)
-    write_jsonl(out / "arms.jsonl", [row for row in made if row["kind"] == "arm"])
-    write_jsonl(out / "samples.jsonl", [row for row in made if row["kind"] == "sample"])
+    made = time_points(setting, num_heads, run.dtype, run.device, arms, rounds=rounds,
+                       budget_s=budget_s, quiet_samples=quiet_samples, rotate=False, hopeless=2.5)
+    run.keep(made)
     rows += made
 print("left to PyTorch, it ran:", {row["arm"]: row["operator"] for row in rows if row.get("operator")})
 print(*table.not_timed(rows), sep="\n")
@@ -122,7 +106,7 @@ for row in found:
           + ("  noisy" if row["noisy"] else ""))
 
 # %%
-compared = [list(group) for _, group in groupby(found, key=lambda row: row["context"])]
+compared = table.by_setting(found)
 for group in compared:
     where = f"batch {batch_size}, {group[0]['context']} tokens"
     fig = plots.decode_time_plot(
@@ -141,9 +125,5 @@ for group in compared:
 
 # %%
 finding = (f"Prefill of {compared[-1][0]['context']} tokens {table.against_first(compared[-1])} "
-           f"(measured, {dtype}, {place}).")
-result = {"benchmark": "prefill-latency", "finding": finding, "rows": found, "environment": about,
-          "left_out": left_out, "bandwidth_bytes_per_s": machine.bandwidth_bytes_per_s,
-          "flops_per_s": machine.flops_per_s, "provenance": machine.provenance, "samples": "samples.jsonl"}
-commit(out / "result.json", result)
-print(json.dumps({"finding": finding, "result": "result.json"}))
+           f"(measured, {dtype}, {run.device}).")
+run.end(finding, rows=found, left_out=left_out)

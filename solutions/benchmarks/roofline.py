@@ -27,24 +27,20 @@ seed: int = 0  # of the random tensors
 out_dir: str = "runs/roofline"  # folder for samples and result
 
 # %%
-import json
-
 import torch
 
 from gqa_lib import hardware, plots
 from gqa_lib.attention import grouped_query_attention
-from gqa_lib.bench import as_list, commit, results_folder
+from gqa_lib.bench import as_list, begin
 from gqa_lib.cost import arithmetic_intensity, attention_bytes, attention_flops, is_memory_bound, ridge_point
 from gqa_lib.kernels import choose_backend
-from gqa_lib.measure import environment, rotating_buffers, summarise, time_arms, write_jsonl
+from gqa_lib.measure import rotating_buffers, summarise, time_arms
 from gqa_lib.plots import attention_arm
 
-out = results_folder(out_dir)
-place, element = hardware.pick_device(device or None), getattr(torch, dtype)
+run = begin("roofline", out_dir, dtype=dtype, device=device, seed=seed)
+place, element = run.device, run.dtype
 B, T = (batch_size or 16, prompt_length or 4096) if place.type == "cuda" else (batch_size or 1, prompt_length or 1024)
 width = num_heads * head_dim
-torch.manual_seed(seed)
-plots.use_style()
 
 # %% [markdown]
 # ## The ceilings, measured now
@@ -52,12 +48,7 @@ plots.use_style()
 # Bandwidth is the fastest of several passes that only read; FLOP/s the fastest square matrix product.
 
 # %%
-machine = hardware.measure_hardware(place, element)
-about = environment(place)
-write_jsonl(out / "environment.jsonl", [about])
-print(machine.name, "-", machine.provenance)
-print(f"{machine.bandwidth_bytes_per_s / 1e9:.1f} GB/s, {machine.flops_per_s / 1e9:,.0f} GFLOP/s: "
-      f"ridge at {ridge_point(machine):.1f} FLOP per byte")
+machine = run.ceilings()
 
 # %% [markdown]
 # ## Prediction, before measuring
@@ -110,7 +101,7 @@ for arm in list(work)[len(arms):]:
 passes, pass_bytes = hardware.read_passes(place)
 products, product_flops = hardware.matrix_products(place, element)
 rows = time_arms(arms | passes | products, rounds=rounds, device=place, quiet_samples=quiet_samples, budget_s=budget_s)
-write_jsonl(out / "samples.jsonl", rows)
+run.keep(rows)
 print("backend chosen:", chosen)
 
 # %% [markdown]
@@ -125,7 +116,7 @@ from dataclasses import replace
 timing = summarise(rows)
 speed = {arm: {"flops_per_s": flops / timing[arm]["median"], "bytes_per_s": moved / timing[arm]["median"]}
          for arm, (flops, moved) in work.items()}
-machine = replace(machine,
+machine = run.machine = replace(machine,
     bandwidth_bytes_per_s=max([machine.bandwidth_bytes_per_s, *(s["bytes_per_s"] for s in speed.values()),
                                *(pass_bytes[arm] / timing[arm]["median"] for arm in passes)]),
     flops_per_s=max([machine.flops_per_s, *(s["flops_per_s"] for s in speed.values()),
@@ -165,9 +156,4 @@ plots.show(fig, alt="Roofline of this machine. " + "; ".join(
 # there is.
 
 # %%
-finding += f" (measured, {dtype}, {place})."
-result = {"benchmark": "roofline", "finding": finding, "rows": table, "environment": about,
-          "bandwidth_bytes_per_s": machine.bandwidth_bytes_per_s, "flops_per_s": machine.flops_per_s,
-          "provenance": machine.provenance, "samples": "samples.jsonl"}
-commit(out / "result.json", result)
-print(json.dumps({"finding": finding, "result": "result.json"}))
+run.end(f"{finding} (measured, {dtype}, {place}).", rows=table)

@@ -18,9 +18,9 @@ def wrap_up(number: str) -> None:
 
 
 def ending(lesson: Lesson) -> str:
-    """Return the end of a lesson as Markdown."""
+    """Return what a lesson earned and what is left in it, as Markdown."""
     now = standing(lesson)
-    return "\n".join([f"**Lesson {lesson.name}**", "", *_earned(now), *_missing(now)])
+    return "\n".join([*_earned(now), *_missing(now)])
 
 
 def _earned(now: Standing) -> list[str]:
@@ -36,7 +36,7 @@ def _earned(now: Standing) -> list[str]:
             got, all_of_it = sum(now.best[n] for n in quiz), sum(now.points[n] for n in quiz)
             lines.append(f"- Questions: {got:g} of {all_of_it:g} points")
     elif not in_a_class():
-        lines.append(f"- Points: none yet, {now.lesson.points} to be had")
+        lines.append(f"- Points: none yet, out of {now.lesson.points}")
     return lines
 
 

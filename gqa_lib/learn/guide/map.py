@@ -149,7 +149,7 @@ def _planned_node(planned: list[Planned], after: list[Standing]) -> list[str]:
     if first != last:  # their titles are in the table
         said = f"{int(first.number)} to {int(last.number)}"
     box = f"F{first.number}"
-    lines = [f'{box}["{_PLANNED_SIGN} {said}<br/>planned"]:::planned']
+    lines = [f'{box}["{said}<br/>planned"]:::planned']
     return [*lines, *(f"L{one.lesson.number} -.-> {box}" for one in after[-1:])]
 
 

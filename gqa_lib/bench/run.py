@@ -5,23 +5,15 @@ anything runs, a run can time out with all its processes, and how it ended is re
 record, never from the notebook (after a kernel was killed papermill calls every cell completed).
 """
 
-import ast
 import hashlib
 import json
-import os
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
-from gqa_lib.course.places import course_root
-
-
-def benchmarks() -> dict[str, Path]:
-    """Return the benchmark notebooks by name."""
-    folder = course_root() / "notebooks" / "benchmarks"
-    return {path.stem: path for path in sorted(folder.glob("*.ipynb"))}
+from .inside import commit
+from .notebooks import benchmarks, check_params, parse_assignment
 
 
 def main(names: list[str], assignments: list[str], out: Path, timeout_s: float | None) -> int:
@@ -34,7 +26,7 @@ def main(names: list[str], assignments: list[str], out: Path, timeout_s: float |
     for name in names:
         if name not in known:
             raise ValueError(f"there is no benchmark {name!r}. There are {', '.join(known)}.")
-    params = dict(_parse_assignment(text) for text in assignments)
+    params = dict(parse_assignment(text) for text in assignments)
     chosen = [known[name] for name in names or known]
     for notebook in chosen:
         check_params(notebook, params)
@@ -86,75 +78,6 @@ def run_one(notebook: Path, params: dict, out: Path, *, timeout_s: float | None 
     return record
 
 
-def as_list(value) -> list:
-    """Return a sweep's values: a list as it is, one value as a list of it."""
-    return value if isinstance(value, list) else [value]
-
-
-def results_folder(out_dir: str) -> Path:
-    """Return the folder a benchmark notebook writes to, without the rows of an earlier run."""
-    folder = Path(out_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("samples", "arms", "environment"):
-        (folder / f"{name}.jsonl").unlink(missing_ok=True)
-    return folder
-
-
-def commit(path: Path, content: dict) -> None:
-    """Write JSON so that the file is either the old one or the whole new one."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    os.replace(part, path)
-
-
-def parameters(notebook: Path) -> dict[str, object]:
-    """Return the parameters of a notebook with their defaults."""
-    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
-        if "parameters" in cell["metadata"].get("tags", []):
-            tree = ast.parse("".join(cell["source"]))
-            return {
-                node.target.id: ast.literal_eval(node.value)
-                for node in tree.body
-                if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
-            }
-    raise ValueError(f"{notebook} has no cell tagged `parameters`")
-
-
-def check_params(notebook: Path, params: dict) -> None:
-    """Check parameters against the notebook's defaults: papermill only warns of a typo.
-
-    A parameter whose default is a list takes one such value too.
-
-    Raises:
-        ValueError: one does not exist or has another type.
-    """
-    defaults = parameters(notebook)
-    for name, value in params.items():
-        if name not in defaults:
-            known = ", ".join(f"{k}={v!r}" for k, v in defaults.items() if k != "out_dir")
-            raise ValueError(f"{notebook.stem} has no parameter {name!r}. It has {known}.")
-        if not _fits(value, defaults[name]):
-            raise ValueError(f"{name}={value!r} does not fit: its default is {defaults[name]!r}.")
-
-
-def _fits(value, default) -> bool:
-    if isinstance(default, list):  # an empty default says nothing about its elements
-        return not default or all(_fits(one, default[0]) for one in as_list(value))
-    if isinstance(default, float):
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    return type(value) is type(default)
-
-
-def _parse_assignment(text: str) -> tuple[str, object]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise ValueError(f"-p {text}: write it as name=value, for example -p context=16384.")
-    try:
-        return name, json.loads(value)
-    except json.JSONDecodeError:
-        return name, value
-
-
 def _digest(notebook: Path, params: dict) -> str:
     content = notebook.read_bytes() + json.dumps(params, sort_keys=True).encode()
     return hashlib.sha256(content).hexdigest()[:12]
@@ -197,32 +120,6 @@ def _kill_tree(pid: int) -> None:
             continue
 
 
-def _child(notebook: str, params: dict, folder: str) -> None:
-    """Execute the notebook with papermill; any failure ends this process with code 1."""
-    import papermill
-    from jupyter_client import AsyncKernelManager
-
-    executed = Path(folder) / "executed.ipynb"
-    with tempfile.TemporaryDirectory(prefix="gqa-") as sockets:
-
-        class OwnSockets(AsyncKernelManager):  # no TCP port to race for
-            def __init__(self, **kwargs):
-                super().__init__(transport="ipc", ip=f"{sockets}/k", **kwargs)
-
-        try:
-            papermill.execute_notebook(
-                notebook,
-                str(executed),
-                parameters={**params, "out_dir": folder},
-                kernel_name="python3",
-                kernel_manager_class=OwnSockets,
-                progress_bar=False,
-            )
-        except Exception as error:  # papermill raises several unrelated kinds
-            (Path(folder) / "error.txt").write_text(str(error).strip()[-2000:])
-            raise SystemExit(1) from error
-
-
 def _report(record: dict) -> str:
     if record["status"] != "ok":
         reason = (record["error"] or "").strip().splitlines()
@@ -230,7 +127,3 @@ def _report(record: dict) -> str:
     lines = [f"done in {record['wall_s']:.0f} s. {record['result'].get('finding', '')}"]
     lines += [f"  {record['folder']}/{name}" for name in ("executed.ipynb", "samples.jsonl")]
     return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    _child(*json.loads(sys.argv[1]))

@@ -1,0 +1,48 @@
+"""The course's figures: one style, one colour per arm, a text alternative for each.
+
+`decode`, `roofline`, `footprint` and `sharing` draw; `style` has what they have in common, and
+shows figures. Titles are given by the caller, who knows the finding; axes carry units; a prediction
+is drawn open and black, a measurement filled and in its arm's colour.
+"""
+
+from .decode import (
+    decode_time_plot,
+    predicted_over_measured,
+    stacked_bars,
+    step_time_dots,
+    step_time_lines,
+)
+from .footprint import (
+    cache_saving_bars,
+    kv_bytes_bar,
+    kv_bytes_ranking,
+    kv_bytes_scatter,
+    kv_cache_lines,
+)
+from .roofline import roofline
+from .sharing import head_map, kernel_grid, thread_times, tile_product, times_read_bars
+from .style import COLOURS, MARKERS, attention_arm, show, use_style
+
+__all__ = [
+    "COLOURS",
+    "MARKERS",
+    "attention_arm",
+    "cache_saving_bars",
+    "decode_time_plot",
+    "head_map",
+    "kernel_grid",
+    "kv_bytes_bar",
+    "kv_bytes_ranking",
+    "kv_bytes_scatter",
+    "kv_cache_lines",
+    "predicted_over_measured",
+    "roofline",
+    "show",
+    "stacked_bars",
+    "step_time_dots",
+    "step_time_lines",
+    "thread_times",
+    "tile_product",
+    "times_read_bars",
+    "use_style",
+]

@@ -1,0 +1,111 @@
+"""What the course's figures share: style, colours, titles, and a text alternative for each."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import textwrap
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+# Okabe and Ito's palette, distinct with any common colour blindness; markers repeat the message.
+COLOURS = {
+    "MHA": "#0072B2",
+    "GQA": "#D55E00",
+    "MQA": "#009E73",
+    "MLA": "#CC79A7",
+    "prediction": "#000000",
+    "ceiling": "#6B6B6B",
+}
+MARKERS = {"MHA": "o", "GQA": "s", "MQA": "D", "MLA": "^"}
+PREDICTION = {
+    "color": COLOURS["prediction"],
+    "marker": "o",
+    "markerfacecolor": "white",
+    "markersize": 8,
+    "linestyle": "none",
+}
+RIGHT_OF = {"textcoords": "offset points", "ha": "left", "va": "center"}
+CLEARED = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}
+LEFT_OF = {"textcoords": "offset points", "ha": "right", "va": "center"}
+_PIXELS_PER_INCH = 100  # as shown; the image itself holds twice as many
+_STYLE = {
+    "figure.figsize": (7.2, 4.2),
+    "figure.facecolor": "white",
+    "figure.constrained_layout.use": True,
+    "axes.facecolor": "white",
+    "axes.edgecolor": "#444444",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.titlesize": 13,
+    "axes.titlepad": 12,
+    "axes.labelsize": 11.5,
+    "xtick.labelsize": 10.5,
+    "ytick.labelsize": 10.5,
+    "font.size": 10.5,
+    "grid.color": "#E3E3E3",
+    "lines.linewidth": 2,
+    "lines.markersize": 7,
+    "legend.frameon": False,
+}
+
+
+def use_style() -> None:
+    """Sets the course's style for every figure that follows; returns nothing."""
+    plt.rcParams.update(_STYLE)
+
+
+def show(fig: Figure, alt: str) -> None:
+    """Displays a figure in a notebook as a sharp image with a text alternative; returns nothing.
+
+    JupyterLab drops the alt text of a plain image output, so the image goes inside an HTML img
+    element that carries it; exporters that want a plain PNG find that too, with alt in its
+    metadata. The figure is closed, so that it is not shown twice.
+
+    Args:
+        fig: the figure.
+        alt: what it shows, in words, for a reader who cannot see it.
+
+    Raises:
+        ValueError: no alt text.
+    """
+    if not alt.strip():
+        raise ValueError(
+            "alt='' says nothing: a reader who cannot see the figure gets only this text. Say what "
+            "is compared and what comes out."
+        )
+    from IPython.display import display
+
+    stream = io.BytesIO()
+    fig.savefig(stream, format="png", dpi=2 * _PIXELS_PER_INCH)
+    plt.close(fig)
+    png = base64.b64encode(stream.getvalue()).decode("ascii")
+    width = round(fig.get_figwidth() * _PIXELS_PER_INCH)
+    image = f'<img src="data:image/png;base64,{png}" alt="{html.escape(alt)}" width="{width}">'
+    display(
+        {"text/html": image, "image/png": png, "text/plain": alt},
+        metadata={"image/png": {"alt": alt, "width": width}},
+        raw=True,
+    )
+
+
+def attention_arm(num_heads: int, num_kv_heads: int) -> str:
+    """'MHA', 'GQA' or 'MQA': the arm, and so the colour, of a number of KV heads."""
+    if num_kv_heads == num_heads:
+        return "MHA"
+    return "MQA" if num_kv_heads == 1 else "GQA"
+
+
+def finish(fig: Figure, ax: Axes, title: str, note: str) -> Figure:
+    """The figure, with its title broken into lines and its small print below."""
+    ax.set_title(textwrap.fill(title, 64))
+    if note:
+        fig.supxlabel(note, x=0.01, ha="left", fontsize=9, color="#555555")
+    return fig
