@@ -316,10 +316,11 @@ for n, count in total.items():
     print(f"num_kv_heads {n:2}: {count / 1e9:.3f} billion, {count / total[8] - 1:+.1%} against the real one")
 
 # %% [markdown]
-# **Not 32 times: a few percent of the model.** (The library's table keeps the real one's number, at 2
-# bytes each, as `llama.weight_bytes`: later lessons take it from there.) The step from 32 KV heads to 8 saves most of it, the
-# step to 1 adds little. (Often the saved parameters go into a wider feed-forward block, as reported
-# in [Shazeer 2019](https://arxiv.org/abs/1911.02150); then nothing is saved here.)
+# **Not 32 times: a few percent of the model.** (The library's table has the real model's weights,
+# at 2 bytes each, as `llama.weight_bytes`; later lessons use it.) The step from 32 KV heads to 8
+# saves most of it, the step to 1 adds little. (Often the saved parameters go into a wider
+# feed-forward block, as reported in [Shazeer 2019](https://arxiv.org/abs/1911.02150); then nothing
+# is saved here.)
 
 # %% [markdown]
 # ## Guess 3: the arithmetic

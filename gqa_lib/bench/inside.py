@@ -107,7 +107,7 @@ def begin(name: str, out_dir: str, *, dtype: str, device: str = "", seed: int = 
     element = getattr(torch, dtype, None)
     if not isinstance(element, torch.dtype):
         raise ValueError(
-            f"dtype={dtype!r} is no type of numbers that torch has, so there is nothing to "
+            f"dtype={dtype!r} is not a number type that torch has, so there is nothing to "
             "measure: take float32, bfloat16 or float16."
         )
     place = pick_device(device or None)
