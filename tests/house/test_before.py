@@ -30,7 +30,7 @@ from grading.safe import sandbox
 from grading.safe.execute import cells_of
 from grading.safe.grade_notebook import TRUSTED
 
-BEFORE = Path(__file__).parent / "data" / "before"
+BEFORE = Path(__file__).parents[1] / "data" / "before"
 IMPORTS = (BEFORE / "imports.txt").read_text(encoding="utf-8").splitlines()
 SLUG = find_lesson("04").slug
 

@@ -13,6 +13,7 @@ from nbconvert.exporters import HTMLExporter
 from nbconvert.filters.markdown_mistune import markdown2html_mistune
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, new_raw_cell
 
+from gqa_lib.course.places import course_root
 from grading.pages.feedback import RAN_HERE, HideHidden
 from grading.pages.markup import MAX_MARKDOWN, formula, markdown2html
 from grading.pages.outputs import MAX_TEXT, clean_outputs, is_image, plain
@@ -162,7 +163,7 @@ def test_a_formula_that_is_not_known_is_shown_as_it_was_written(tex):
 
 
 def test_every_formula_of_the_lessons_is_known():
-    lessons = Path(__file__).parents[1] / "solutions"
+    lessons = course_root() / "solutions"
     texts = [path.read_text(encoding="utf-8") for path in sorted(lessons.glob("*.py"))]
     found = re.findall(r"\$\$[^$]+\$\$|\$[^$\n]+\$", "\n".join(texts))
     assert len(found) > 20

@@ -20,7 +20,7 @@ SMALL = Bounds(memory_mb=400, cpu_s=1)
 def servers():
     """Processes that find this folder's modules."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(__file__).parent))
+        patch.setenv("PYTHONPATH", str(Path(work.__file__).parent))
         patch.setattr(module, "_servers", {})
         yield
         module._close_all()

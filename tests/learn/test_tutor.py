@@ -24,7 +24,7 @@ from gqa_lib.learn.tutor.showing import link, markdown, terminal
 from grading.authoring.source import read_source, source_of
 from grading.quiz.bank import load_bank
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 
 
 @pytest.fixture(autouse=True)

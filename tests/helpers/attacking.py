@@ -1,4 +1,4 @@
-"""Reads the hostile and broken submissions of `tests/attacks/` and grades them.
+"""Reads the hostile and broken submissions of `tests/grading/safe/attacks/` and grades them.
 
 Each cell of these files stands in for a student's cell of one exercise:
 
@@ -35,7 +35,7 @@ from grading.safe.grade_notebook import ANSWER, TEST, TRUSTED, Cell, grade_noteb
 from grading.safe.limits import Limits
 from grading.safe.pool import Room
 
-FOLDER = Path(__file__).parent / "attacks"
+FOLDER = Path(__file__).parents[1] / "grading" / "safe" / "attacks"
 KEYS = ("exercise", "must", "never", "points", "cell_s", "notebook_s", "then")
 PATIENCE_S = 300
 SMALL = {"cell_s": PATIENCE_S, "notebook_s": 4 * PATIENCE_S}

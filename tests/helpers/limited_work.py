@@ -1,4 +1,4 @@
-"""What `tests/test_limited.py` has done in a limited process."""
+"""What `tests/grading/limited/test_limited.py` has done in a limited process."""
 
 import os
 import sys
