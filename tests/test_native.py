@@ -8,11 +8,8 @@ import pytest
 import torch
 
 from gqa_lib.cache import KVCache
-from gqa_lib.kernels import attention_reference, decode_attention
-from gqa_lib.kernels.native import native_decode
-from gqa_lib.kernels.native.compile import TOLERANCE
-
-DTYPES = tuple(TOLERANCE)  # each with the largest relative error, all heads together
+from gqa_lib.kernels import TOLERANCE, attention_reference, decode_attention
+from gqa_lib.kernels.native import DTYPES, native_decode
 
 
 @pytest.fixture

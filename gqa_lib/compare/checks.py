@@ -2,9 +2,8 @@
 
 import torch
 
-from gqa_lib.kernels import attention_reference, decode_attention
+from gqa_lib.kernels import TOLERANCE, attention_reference, decode_attention
 
-LIMITS = {torch.float32: 5e-6, torch.bfloat16: 2.5e-3, torch.float16: 5e-4}  # relative error
 PAGE_SIZE = 16
 
 
@@ -19,7 +18,7 @@ def checks(device, *, small: bool = False):
     """
     combinations = [
         (dtype, D, R, paged)
-        for dtype in LIMITS
+        for dtype in TOLERANCE
         for D in (64, 96, 128, 256)
         for R in ((4,) if D != 128 else (1, 3, 4, 7, 64))
         for paged in (False, True)
@@ -33,8 +32,8 @@ def checks(device, *, small: bool = False):
             "kind": "check",
             "name": f"{str(dtype)[6:]} D={D} R={R} {'paged' if paged else 'contiguous'}",
             "error": error if error < float("inf") else None,
-            "limit": LIMITS[dtype],
-            "ok": error <= LIMITS[dtype],
+            "limit": TOLERANCE[dtype],
+            "ok": error <= TOLERANCE[dtype],
         }
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 
+from gqa_lib.kernels import TOLERANCE
 from gqa_lib.measure import (
     CACHE_MULTIPLE,
     last_level_cache_bytes,
@@ -17,7 +18,7 @@ from gqa_lib.measure.ceilings import read_passes
 from gqa_lib.measure.environment import free_bytes
 
 from .arms import PEERS, operator, own_arm
-from .checks import LIMITS, PAGE_SIZE, sampled_error
+from .checks import PAGE_SIZE, sampled_error
 
 REPLAY_S = 1e-3  # a sample's least time by the bytes it reads: its one launch then hardly shows
 MOST_CALLS = 256
@@ -147,7 +148,7 @@ def _checked(name, fn, q, k, v):
         q, out = q[:1], out[:1]
         k, v = (t[0].transpose(0, 1).flatten(1, 2)[None] for t in pages)
     error = sampled_error(out, q, k, v)
-    limit = 4 * LIMITS[q.dtype]  # peers round more often than we do
+    limit = 4 * TOLERANCE[q.dtype]  # peers round more often than we do
     if not error <= limit:
         raise ValueError(f"wrong by {error:.2g}, over {limit:.2g}")
     return error

@@ -13,10 +13,11 @@ from .dispatch import (
 )
 from .mask import causal_mask
 from .operator import sdpa_operator
-from .reference import attention_reference
+from .reference import TOLERANCE, attention_reference
 
 __all__ = [
     "BACKENDS",
+    "TOLERANCE",
     "Backend",
     "Call",
     "attend",

@@ -3,6 +3,9 @@
 import torch
 from torch import Tensor
 
+# Relative errors against it that are the dtype's own: most of them the rounding of the output.
+TOLERANCE = {torch.float32: 5e-6, torch.bfloat16: 2.5e-3, torch.float16: 5e-4}
+
 
 def attention_reference(
     q: Tensor, k: Tensor, v: Tensor, causal: bool = True, window: int | None = None
