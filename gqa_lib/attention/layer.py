@@ -131,7 +131,15 @@ class GroupedQueryAttention(nn.Module):
 
         Returns:
             (B, T, d_model); what is there for padding means nothing.
+
+        Raises:
+            ValueError: x or num_new does not fit the cache, or num_new is given without one.
         """
+        if cache is None and num_new is not None:
+            raise ValueError(
+                f"num_new={num_new} without a cache: only a cache knows where each row ends, so "
+                "that padding would be attended to. Pass a cache, or rows of one length."
+            )
         q = self._split(self.q_proj(x))  # (B, Hq, T, D)
         k, v = self._split(self.k_proj(x)), self._split(self.v_proj(x))  # (B, Hkv, T, D)
         q, k = self.q_norm(q), self.k_norm(k)

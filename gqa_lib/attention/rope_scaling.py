@@ -33,7 +33,8 @@ class LinearScaling:
 class DynamicScaling:
     """A larger base for a sequence that is longer than any in training, growing with its length.
 
-    Keys that were cached while it was shorter stay as they are, as in transformers.
+    Its length is one more than its largest position, that of padding included. Keys that were
+    cached while it was shorter stay as they are, as in transformers.
 
     Args:
         factor: how fast the base grows.

@@ -14,30 +14,41 @@ def check_attention(
     Args:
         q, k, v, causal, window: as in `gqa_lib.attention.grouped_query_attention`.
     """
-    if not q.dim() == k.dim() == v.dim() == 4 or k.shape != v.shape:
-        raise ValueError(
-            f"{_shapes(q=q, k=k, v=v)}: heads and tokens cannot be told apart. "
-            "Pass q as (B, Hq, T, D) and both k and v as (B, Hkv, S, D)."
-        )
-    (B, Hq, T, D), (batch_size, Hkv, S, head_dim) = q.shape, k.shape
-    if batch_size != B or head_dim != D:
-        raise ValueError(
-            f"{_shapes(q=q, k=k, v=v)}: each query is compared with keys of its own sequence and "
-            "width. Give q and k the same batch_size (first) and head_dim (last)."
-        )
-    check_heads(Hq, Hkv)
+    check_tensors(q, k, v)
+    T, S = q.shape[2], k.shape[2]
     if causal and S < T:
         raise ValueError(
             f"T={T} queries over S={S} keys: in causal attention the queries are "
             "the last T of S tokens, so the first would see no key at all. "
             "Pass the keys of every token, or causal=False."
         )
-    if window is not None and (not causal or window < 1):
+    check_window(window, causal)
+
+
+def check_tensors(q: Tensor, k: Tensor, v: Tensor) -> None:
+    """Raise ValueError unless q, k and v fit together, whatever their numbers of tokens."""
+    if not q.dim() == k.dim() == v.dim() == 4 or k.shape != v.shape:
+        raise ValueError(
+            f"{_shapes(q=q, k=k, v=v)}: heads and tokens cannot be told apart. "
+            "Pass q as (B, Hq, T, D) and both k and v as (B, Hkv, S, D)."
+        )
+    (B, Hq, _, D), (batch_size, Hkv, _, head_dim) = q.shape, k.shape
+    if batch_size != B or head_dim != D:
+        raise ValueError(
+            f"{_shapes(q=q, k=k, v=v)}: each query is compared with keys of its own sequence and "
+            "width. Give q and k the same batch_size (first) and head_dim (last)."
+        )
+    check_heads(Hq, Hkv)
+    _check_kinds(q=q, k=k, v=v)
+
+
+def check_window(window: int | None, causal: bool) -> None:
+    """Raise ValueError for a window without keys or without an end."""
+    if window is not None and (window < 1 or not causal):
         raise ValueError(
             f"window={window} with causal={causal}: a window counts back from each query, its own "
             "token included. Pass window=1 or more with causal=True, or window=None."
         )
-    _check_kinds(q=q, k=k, v=v)
 
 
 def check_decode(

@@ -72,7 +72,7 @@ def test_inputs_that_do_not_fit_are_errors_with_the_numbers(change, message):
 # ---- module
 
 
-def oracle(layer, x, causal=True):
+def oracle(layer, x, causal=True, window=None):
     """The layer in float64 from its weights: rows of head h, oracle's attention, o_proj."""
     T, D, x = x.shape[1], layer.head_dim, x.double()
 
@@ -91,7 +91,7 @@ def oracle(layer, x, causal=True):
             return torch.cat(((pairs * turn).real, (pairs * turn).imag), -1)
 
         q, k = rotated(q), rotated(k)
-    out = attention_reference(q, k, v, causal)
+    out = attention_reference(q, k, v, causal, window)
     return torch.cat(list(out.unbind(1)), -1) @ layer.o_proj.weight.double().T
 
 
@@ -188,3 +188,79 @@ def test_d_model_that_heads_do_not_divide_needs_head_dim():
     with pytest.raises(ValueError, match="d_model=20 is not divisible by num_heads=6"):
         GroupedQueryAttention(20, 6)
     assert GroupedQueryAttention(20, 6, head_dim=4).head_dim == 4
+
+
+@pytest.mark.parametrize("window", [1, 3, 8, 50])
+@pytest.mark.parametrize("chunks", [None, [1] * 11, [4, 1, 3, 3], [10, 1]])
+@torch.no_grad()
+def test_a_layer_with_a_window_equals_the_oracle_with_and_without_cache(device, chunks, window):
+    layer = GroupedQueryAttention(24, 6, 2, rope=True, window=window, device=device)
+    x = torch.randn(2, 11, 24, device=device)
+    if chunks is None:
+        out = layer(x)
+    else:
+        cache = KVCache(2, 2, 12, 4, device=device)
+        out = torch.cat([layer(part, cache) for part in x.split(chunks, 1)], 1)
+    assert_close(out, oracle(layer, x, window=window))
+
+
+@pytest.mark.parametrize("options", [{}, {"window": 4}, {"qk_norm": True, "bias": True}])
+@torch.no_grad()
+def test_every_row_of_a_ragged_batch_is_as_if_it_were_alone(device, options):
+    """A padded prompt, a token for each, a chunk for some: row by row and all together."""
+    layer = GroupedQueryAttention(24, 6, 2, rope=True, device=device, **options)
+    cache = KVCache(3, 2, 20, 4, device=device)
+    alone = [KVCache(1, 2, 20, 4, device=device) for _ in range(3)]
+    for num_new in ([7, 2, 0], None, [1, 3, 3], [0, 1, 0], None, None):
+        x = torch.randn(3, 7 if num_new == [7, 2, 0] else 3 if num_new == [1, 3, 3] else 1, 24)
+        x = x.to(device)
+        out = layer(x, cache, num_new=num_new)
+        for b, n in enumerate(num_new or [x.shape[1]] * 3):
+            if n:
+                expected = layer(x[b : b + 1, :n], alone[b])
+                torch.testing.assert_close(out[b : b + 1, :n], expected, rtol=1e-5, atol=1e-5)
+    assert cache.lengths.tolist() == [one.length for one in alone]
+
+
+def test_padding_without_a_cache_is_refused():
+    with pytest.raises(ValueError, match=r"num_new=\[1, 3\] without a cache"):
+        GroupedQueryAttention(24, 6, 2)(torch.randn(2, 3, 24), num_new=[1, 3])
+
+
+@pytest.mark.parametrize(("window", "causal"), [(0, True), (-1, True), (3, False)])
+def test_a_window_needs_a_size_and_an_end(window, causal):
+    layer = GroupedQueryAttention(24, 6, 2, window=window)
+    for cache in (None, KVCache(2, 2, 8, 4)):
+        with pytest.raises(ValueError, match=f"window={window} with causal={causal}"):
+            layer(torch.randn(2, 3, 24), cache, causal=causal)
+
+
+def test_a_prefix_may_be_seen_from_all_sides_and_then_be_decoded():
+    layer, cache = GroupedQueryAttention(24, 6, 2, rope=True), KVCache(2, 2, 8, 4)
+    x = torch.randn(2, 6, 24)
+    with torch.no_grad():
+        prefix, last = layer(x[:, :5], cache, causal=False), layer(x[:, 5:], cache)
+        assert_close(prefix, oracle(layer, x[:, :5], causal=False))
+        assert_close(last, oracle(layer, x)[:, 5:])
+
+
+def test_layers_may_share_a_rope_made_for_their_heads():
+    rope = Rope(4, base=500.0, rotary_dim=2)
+    layers = [GroupedQueryAttention(24, 6, 2, rope=rope) for _ in range(2)]
+    assert all(layer.rope is rope for layer in layers)
+    assert GroupedQueryAttention(24, 6, 2, rope=False).rope is None
+    with pytest.raises(ValueError, match="rope is for head_dim=4 and the layer's heads have 8"):
+        GroupedQueryAttention(24, 6, 2, head_dim=8, rope=rope)
+
+
+def test_biases_and_norms_are_named_as_in_checkpoints():
+    plain = {f"{name}_proj.weight" for name in "qkvo"}
+    for options, more in (
+        ({}, set()),
+        ({"bias": True}, {f"{name}_proj.bias" for name in "qkv"}),
+        ({"out_bias": True}, {"o_proj.bias"}),
+        ({"qk_norm": True}, {"q_norm.weight", "k_norm.weight"}),
+    ):
+        assert (
+            set(GroupedQueryAttention(24, 6, 2, rope=True, **options).state_dict()) == plain | more
+        )

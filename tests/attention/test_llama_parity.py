@@ -1,9 +1,11 @@
-"""The same weights give what Hugging Face's LlamaAttention gives."""
+"""The same weights give what the attention of Hugging Face's models gives."""
 
 import pytest
 import torch
-from transformers import DynamicCache, LlamaConfig
+from transformers import DynamicCache, LlamaConfig, Qwen2Config, Qwen3Config
 from transformers.models.llama.modeling_llama import LlamaAttention, LlamaRotaryEmbedding
+from transformers.models.qwen2.modeling_qwen2 import Qwen2Attention
+from transformers.models.qwen3.modeling_qwen3 import Qwen3Attention
 
 from gqa_lib.attention import GroupedQueryAttention
 from gqa_lib.cache import KVCache
@@ -71,3 +73,50 @@ def test_cached_keys_are_rotated_as_llamas_are(pair, device):
     their_k, their_v = their_cache.update(new, new, 0)
     assert_close(our_k, their_k)
     assert_close(our_v, their_v)
+
+
+# ---- biases and normalised heads
+
+
+FAMILIES = {  # of each: config, attention, more of the config, our options
+    "Llama with biases": (
+        *(LlamaConfig, LlamaAttention, {"attention_bias": True}),
+        {"bias": True, "out_bias": True},
+    ),
+    "Qwen2": (Qwen2Config, Qwen2Attention, {}, {"bias": True}),
+    "Qwen3": (
+        Qwen3Config,
+        Qwen3Attention,
+        {"rms_norm_eps": 1e-5},
+        {"qk_norm": True, "norm_eps": 1e-5},
+    ),
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@torch.no_grad()
+def test_other_families_equal_their_own_attention(family, device):
+    configure, attention, more, options = FAMILIES[family]
+    config = configure(
+        hidden_size=D_MODEL,
+        num_attention_heads=HEADS,
+        num_key_value_heads=2,
+        head_dim=HEAD_DIM,
+        num_hidden_layers=1,
+        attn_implementation="sdpa",
+        **more,
+    )
+    head_dim = getattr(config, "head_dim", HEAD_DIM)
+    theirs = attention(config, layer_idx=0).to(device)
+    for parameter in theirs.parameters():  # norms begin as ones, biases as zeros
+        torch.nn.init.normal_(parameter, std=0.3)
+    ours = GroupedQueryAttention(
+        D_MODEL, HEADS, 2, head_dim=head_dim, rope=True, device=device, **options
+    )
+    ours.load_state_dict(theirs.state_dict())
+    x = torch.randn(2, LENGTH, D_MODEL, device=device)
+    rotary = LlamaRotaryEmbedding(config).to(device)
+    expected = theirs(x, rotary(x, torch.arange(LENGTH, device=device)[None]), None)[0]
+    assert_close(ours(x), expected)
+    cache = KVCache(2, 2, LENGTH, head_dim, device=device)
+    assert_close(torch.cat([ours(part, cache) for part in x.split([5, 1, 3], 1)], 1), expected)

@@ -2,6 +2,7 @@ import re
 
 import pytest
 import torch
+from attention_cases import Allocations
 
 from gqa_lib.cache import KVCache
 
@@ -95,3 +96,40 @@ def test_cache_holds_no_graph():
     k_all, v_all = cache.append(k * 2, k * 3)
     assert not k_all.requires_grad
     assert not v_all.requires_grad
+
+
+# ---- no copy of what is cached
+
+
+@pytest.mark.parametrize("window", [None, 40])
+@pytest.mark.parametrize("T", [1, 3])
+@pytest.mark.parametrize("lengths", [[90, 70, 80], [90, 90, 90]])
+@torch.no_grad()
+def test_neither_appending_nor_attending_copies_what_is_cached(device, lengths, T, window):
+    cache = KVCache(3, 2, 100, 32, device=device)
+    q = torch.randn(3, 6, T, 32, device=device)
+    k, v = (torch.randn(3, 2, 100, 32, device=device) for _ in range(2))
+    cache.append(k, v, lengths)
+    new = k[:, :, :T], v[:, :, :T]
+    row = 2 * (40 if window else 70) * 32  # the least that a copy of one row's keys would take
+    with Allocations(q, k, v, *cache.append(*new)) as made:
+        cache.append(*new)
+        cache.attend(q, window=window)
+    assert made.count(row) == 0
+
+
+def test_the_detector_sees_a_copied_row():
+    cache = KVCache(3, 2, 100, 32)
+    k_all, _ = cache.append(*torch.randn(2, 3, 2, 90, 32))
+    with Allocations(k_all) as made:
+        k_all[:1].contiguous()
+    assert made.count(2 * 90 * 32) == 1
+
+
+def test_reorder_copies_only_rows_that_change():
+    cache = KVCache(3, 2, 100, 32)
+    k_all, v_all = cache.append(*torch.randn(2, 3, 2, 90, 32))
+    with Allocations(k_all, v_all) as made:
+        cache.reorder([0, 0, 2])
+    assert sum(made.sizes) < 3 * 2 * 90 * 32  # one row of K and one of V
+    assert cache.append(*torch.randn(2, 3, 2, 1, 32))[0].data_ptr() == k_all.data_ptr()

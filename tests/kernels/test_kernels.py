@@ -1,44 +1,26 @@
-"""Every backend against the float64 oracle, what it allocates, and which one is chosen."""
+"""Every backend against the float64 oracle, and what it allocates."""
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from attention_cases import TOLERANCE, Allocations, assert_near, draw
 
 from gqa_lib.cache import KVCache
 from gqa_lib.kernels import (
     BACKENDS,
-    Backend,
-    Call,
     attend,
     attention_reference,
     available_backends,
     causal_mask,
     choose_backend,
-    dispatch,
     sdpa_operator,
-    tuned,
 )
-from gqa_lib.kernels.tolerances import ELEMENTWISE
-
-
-def draw(B, Hq, Hkv, T, S, D, dtype=torch.float32, device="cpu"):
-    q = torch.randn(B, Hq, T, D, device=device).to(dtype)
-    k, v = (torch.randn(B, Hkv, S, D, device=device).to(dtype) for _ in range(2))
-    return q, k, v
 
 
 def assert_matches_oracle(q, k, v, causal, backend):
     out = attend(q, k, v, causal, backend)
     assert out.dtype == q.dtype
     assert out.device == q.device
-    tolerance = ELEMENTWISE[q.dtype]
-    torch.testing.assert_close(
-        out.double(),
-        attention_reference(q, k, v, causal),
-        rtol=tolerance,
-        atol=tolerance,
-        msg=lambda text: f"{backend}: {text}",
-    )
+    assert_near(out, attention_reference(q, k, v, causal), backend)
 
 
 def assert_all_match_oracle(q, k, v, causal):
@@ -52,14 +34,14 @@ def assert_all_match_oracle(q, k, v, causal):
 
 
 @pytest.mark.parametrize("causal", [True, False])
-@pytest.mark.parametrize("dtype", ELEMENTWISE)
+@pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("T", [1, 3, 7])
 @pytest.mark.parametrize("Hkv", [1, 2, 3, 6])
 def test_every_available_backend_equals_the_oracle(device, Hkv, T, dtype, causal):
     assert_all_match_oracle(*draw(2, 6, Hkv, T, 7, 5, dtype, device), causal)
 
 
-@pytest.mark.parametrize("dtype", ELEMENTWISE)
+@pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize(("Hq", "Hkv"), [(14, 2), (12, 4), (5, 1), (8, 8)])
 @pytest.mark.parametrize(("T", "S"), [(1, 131), (20, 131), (67, 67)])
 def test_backends_equal_the_oracle_at_real_head_sizes(device, Hq, Hkv, T, S, dtype):
@@ -166,26 +148,6 @@ def test_split_kv_says_why_it_cannot_run(change, reason):
 # ---- no copy of K for every query head
 
 
-class Allocations(TorchDispatchMode):
-    """Every tensor made that has memory of its own: neither an input's nor a view."""
-
-    def __init__(self, *inputs):
-        super().__init__()
-        self.known = {t.untyped_storage().data_ptr() for t in inputs}
-        self.made = []  # kept alive, so that no address is used twice
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        result = func(*args, **(kwargs or {}))
-        for t in result if isinstance(result, (tuple, list)) else [result]:
-            if isinstance(t, torch.Tensor) and t.untyped_storage().data_ptr() not in self.known:
-                self.known.add(t.untyped_storage().data_ptr())
-                self.made.append(t)
-        return result
-
-    def count(self, at_least):
-        return sum(t.untyped_storage().nbytes() // t.itemsize >= at_least for t in self.made)
-
-
 def tensors_made(fn, q, k, v, at_least):
     with torch.no_grad(), Allocations(q, k, v) as seen:
         fn(q, k, v)
@@ -196,7 +158,7 @@ def expanded_size(q, k):
     return q.shape[0] * q.shape[1] * k.shape[2] * q.shape[3]
 
 
-@pytest.mark.parametrize("dtype", ELEMENTWISE)
+@pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("T", [1, 3])
 @pytest.mark.parametrize("Hkv", [1, 2, 3])
 def test_no_backend_makes_a_tensor_as_large_as_expanded_k(device, Hkv, T, dtype):
@@ -210,7 +172,7 @@ def test_no_backend_makes_a_tensor_as_large_as_expanded_k(device, Hkv, T, dtype)
                 assert tensors_made(fn, q, keys, values, k.numel()) == 0, name
 
 
-@pytest.mark.parametrize("dtype", ELEMENTWISE)
+@pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("Hkv", [1, 2, 3])
 def test_full_prefill_makes_one_tensor_that_large_its_output(device, Hkv, dtype):
     q, k, v = draw(2, 6, Hkv, 16, 16, 32, dtype, device)
@@ -251,122 +213,3 @@ def test_causal_mask_is_aligned_bottom_right(device, T, S):
     assert mask.device.type == device.type
     expected = [[key <= S - T + i for key in range(S)] for i in range(T)]
     assert mask.tolist() == expected
-
-
-# ---- choice
-
-
-@pytest.fixture
-def threads(monkeypatch):
-    def set_threads(n):
-        monkeypatch.setattr(torch, "get_num_threads", lambda: n)
-
-    return set_threads
-
-
-def chosen(Hq, Hkv, T, S, dtype=torch.float32, B=1, causal=True):
-    return choose_backend(*draw(B, Hq, Hkv, T, S, 128, dtype), causal)
-
-
-@pytest.mark.parametrize("Hkv", [1, 2, 8])
-def test_cpu_decode_folds_in_fp32(threads, Hkv):
-    threads(1)
-    assert chosen(8, Hkv, 1, 64) == "fold_sdpa"
-
-
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_cpu_decode_in_half_precision_multiplies_where_onednn_does(monkeypatch, threads, dtype):
-    threads(1)
-    for fast, expected in ((True, "fold_matmul"), (False, "fold_sdpa")):
-        monkeypatch.setattr(tuned, "_onednn_multiplies", lambda _, fast=fast: fast)
-        assert chosen(8, 2, 1, 64, dtype) == expected
-    monkeypatch.setattr(tuned, "_onednn_multiplies", lambda _: True)
-    assert chosen(32, 1, 1, 64, dtype) == "fold_sdpa"  # 32 rows a KV head
-
-
-def test_onednn_is_asked_for_half_types_only():
-    assert tuned._onednn_multiplies(torch.float32) is False
-    assert tuned._onednn_multiplies(torch.bfloat16) in (True, False)
-
-
-def test_cpu_decode_splits_long_keys_when_threads_outnumber_kv_heads(threads):
-    threads(4)
-    assert chosen(8, 1, 1, 2048) == "split_kv"
-    assert chosen(8, 1, 1, 2047) == "fold_sdpa"  # under 2 MiB
-    assert chosen(8, 1, 1, 2048, B=4) == "fold_sdpa"  # a KV head for each thread
-    assert chosen(8, 4, 1, 2048) == "fold_sdpa"
-
-
-def test_decode_that_needs_gradients_is_never_split(threads):
-    threads(4)
-    q, k, v = draw(1, 8, 1, 1, 2048, 128)
-    q.requires_grad_()
-    assert choose_backend(q, k, v) == "fold_sdpa"
-    with torch.no_grad():
-        assert choose_backend(q, k, v) == "split_kv"
-
-
-def test_cpu_prefill_skips_hidden_keys_and_short_chunks_fold(monkeypatch):
-    monkeypatch.setattr(Call, "flash", True)  # old torch: False
-    assert chosen(8, 2, 64, 64) == "sdpa_gqa"
-    assert chosen(8, 2, 64, 128) == "fold_sdpa"  # 256 rows
-    assert chosen(8, 2, 65, 128) == "sdpa_gqa"
-    assert chosen(8, 8, 64, 128) == "sdpa_gqa"  # nothing to share
-    assert chosen(8, 2, 64, 64, causal=False) == "fold_sdpa"
-    monkeypatch.setattr(Call, "flash", False)
-    assert chosen(8, 2, 64, 64) == "loop_sdpa"
-    assert chosen(8, 2, 65, 128) == "fold_sdpa"
-
-
-def test_gpu_takes_flash_or_a_way_that_does_not_expand(monkeypatch):
-    def on_gpu(T, causal=True):
-        return choose_backend(*draw(1, 8, 2, T, 16, 8, device="meta"), causal)
-
-    monkeypatch.setattr(Call, "flash", True)
-    assert {on_gpu(T) for T in (1, 3, 16)} == {"sdpa_gqa"}
-    monkeypatch.setattr(Call, "flash", False)
-    assert [on_gpu(T) for T in (1, 3, 16)] == ["fold_matmul", "fold_sdpa", "loop_sdpa"]
-    assert on_gpu(16, causal=False) == "fold_sdpa"
-
-
-@pytest.mark.parametrize("dtype", ELEMENTWISE)
-@pytest.mark.parametrize("T", [1, 3, 7])
-@pytest.mark.parametrize("causal", [True, False])
-def test_the_choice_can_always_run(device, dtype, T, causal):
-    for Hkv in (1, 2, 6):
-        inputs = draw(2, 6, Hkv, T, 7, 8, dtype, device)
-        for tensors in (inputs, [t.mT.contiguous().mT for t in inputs]):
-            assert choose_backend(*tensors, causal) in available_backends(*tensors, causal)
-
-
-def test_environment_overrides_auto_but_not_an_argument(monkeypatch):
-    ran = []
-
-    def note(backend):
-        return backend._replace(fn=lambda *args: (ran.append(backend.name), backend.fn(*args))[1])
-
-    monkeypatch.setattr(dispatch, "BACKENDS", {n: note(b) for n, b in BACKENDS.items()})
-    monkeypatch.setenv("GQA_BACKEND", "loop_sdpa")
-    inputs = draw(2, 6, 2, 3, 7, 5)
-    attend(*inputs)
-    attend(*inputs, backend="fold_matmul")
-    monkeypatch.setenv("GQA_BACKEND", "auto")
-    attend(*inputs)
-    assert ran == ["loop_sdpa", "fold_matmul", "fold_sdpa"]
-
-
-@pytest.mark.parametrize("by", ["argument", "environment"])
-def test_unknown_backend_is_an_error_that_names_the_choices(monkeypatch, by):
-    if by == "environment":
-        monkeypatch.setenv("GQA_BACKEND", "fastest")
-    with pytest.raises(ValueError, match="fastest") as error:
-        attend(*draw(2, 6, 2, 3, 7, 5), backend="fastest" if by == "argument" else "auto")
-    assert all(name in str(error.value) for name in ("auto", *BACKENDS))
-
-
-def test_a_backend_can_be_registered(monkeypatch):
-    mine = Backend("mine", lambda q, k, v, causal: q + 1, "a later kernel")
-    monkeypatch.setitem(BACKENDS, "mine", mine)
-    q, k, v = draw(2, 6, 2, 3, 7, 5)
-    assert "mine" in available_backends(q, k, v)
-    assert torch.equal(attend(q, k, v, backend="mine"), q + 1)

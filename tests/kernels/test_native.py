@@ -9,10 +9,8 @@ import torch
 
 from gqa_lib.cache import KVCache
 from gqa_lib.kernels import attention_reference, decode_attention
-from gqa_lib.kernels.native import native_decode
-from gqa_lib.kernels.native.compile import TOLERANCE
-
-DTYPES = tuple(TOLERANCE)  # each with the largest relative error, all heads together
+from gqa_lib.kernels.native import DTYPES, native_decode
+from gqa_lib.kernels.tolerances import RELATIVE_ERROR
 
 
 @pytest.fixture
@@ -31,7 +29,7 @@ def draw(B, Hq, Hkv, S, D, dtype=torch.float32):
 def assert_close(got, expected, dtype):
     assert got.dtype == dtype
     error = (got.double() - expected).norm() / expected.norm()
-    assert error <= TOLERANCE[dtype], error.item()
+    assert error <= RELATIVE_ERROR[dtype], error.item()
 
 
 def assert_matches_oracle(q, k, v, **options):

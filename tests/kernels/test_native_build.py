@@ -159,7 +159,7 @@ def test_a_compiler_of_another_cpu(cxx):
 
 def test_wrong_results_are_no_build(built, monkeypatch):
     assert building.check() == 36
-    monkeypatch.setattr(building, "TOLERANCE", {torch.float32: 1e-9})
+    monkeypatch.setattr(building, "RELATIVE_ERROR", {torch.float32: 1e-9})
     with pytest.raises(building.BuildError, match=r"wrong by .* 1.0e-09 is the most"):
         building.check()
 

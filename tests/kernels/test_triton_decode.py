@@ -13,13 +13,14 @@ import triton_cases
 from triton_cases import compile_case, far_apart, reasons, run_case
 
 from gqa_lib.kernels import triton_backend
+from gqa_lib.kernels.tolerances import RELATIVE_ERROR
 from gqa_lib.kernels.triton_splits import fewest_keys
 
 pytestmark = pytest.mark.skipif(
     bool(triton_backend._missing()), reason=f"{triton_backend._missing()}"
 )
 
-TOLERANCE = {"float32": 5e-6, "bfloat16": 2.5e-3, "float16": 5e-4}  # relative, of a whole sequence
+TOLERANCE = {str(dtype).removeprefix("torch."): most for dtype, most in RELATIVE_ERROR.items()}
 
 
 @pytest.fixture(scope="module")

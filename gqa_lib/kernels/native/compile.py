@@ -23,8 +23,8 @@ import torch
 from ..reference import attention_reference
 from ..tolerances import RELATIVE_ERROR
 from . import library
+from .decode import DTYPES
 
-DTYPES = (torch.float32, torch.bfloat16)
 TIMEOUT_S = 600
 
 

@@ -7,7 +7,7 @@ from ..call import Call
 from ..pieces import DecodeCall
 from .library import problem
 
-_DTYPES = (torch.float32, torch.bfloat16)
+DTYPES = (torch.float32, torch.bfloat16)
 
 
 def native_decode(
@@ -61,7 +61,7 @@ def native_unsupported(call: Call) -> str | None:
         return "it runs on the CPU only"
     if call.T != 1:
         return f"it is for one new token, not {call.T}"
-    if call.dtype not in _DTYPES:
+    if call.dtype not in DTYPES:
         return f"it takes float32 and bfloat16, not {str(call.dtype).removeprefix('torch.')}"
     if call.D % 8:
         return f"head_dim={call.D} is not a multiple of 8"

@@ -1,0 +1,80 @@
+"""Checks of what a cache is given, before anything is written."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+
+def check_new(k: Tensor, v: Tensor, memory: Tensor) -> None:
+    """Raise ValueError unless k and v are keys and values that belong in a cache.
+
+    Args:
+        k, v: of the new tokens, (B, Hkv, T, D).
+        memory: where the cache keeps its keys, (B, Hkv, any, D).
+    """
+    B, Hkv, _, D = memory.shape
+    for name, new in (("k", k), ("v", v)):
+        if new.dim() != 4 or (*new.shape[:2], new.shape[3]) != (B, Hkv, D):
+            raise ValueError(
+                f"{name} has shape {tuple(new.shape)} but the cache takes ({B}, {Hkv}, T, {D}): "
+                "a token of another shape has no place in it. "
+                "Make the cache with the model's batch_size, num_kv_heads and head_dim."
+            )
+        if new.dtype != memory.dtype or new.device != memory.device:
+            raise ValueError(
+                f"{name} is {new.dtype} on {new.device} but the cache is {memory.dtype} on "
+                f"{memory.device}: converting every step would hide a cost. "
+                "Make the cache with the model's dtype and device."
+            )
+    if k.shape != v.shape:
+        raise ValueError(
+            f"k has {k.shape[2]} new tokens and v has {v.shape[2]}: each key needs its value. "
+            "Append the k and v of the same tokens."
+        )
+
+
+def check_room(lengths: list[int], num_new: list[int], max_seq_len: int) -> None:
+    """Raise ValueError if some row has no room for its new tokens."""
+    ends = [length + n for length, n in zip(lengths, num_new, strict=True)]
+    end = max(ends, default=0)
+    if end > max_seq_len:
+        b = ends.index(end)
+        where = "the cache" if min(ends) == end else f"row {b} of the cache"
+        raise ValueError(
+            f"{where} holds {lengths[b]} tokens and {num_new[b]} more make {end}, over "
+            f"max_seq_len={max_seq_len}: old tokens would be lost. "
+            f"Make the cache with max_seq_len={end} or more, or reset() it."
+        )
+
+
+def check_queries(num_queries: int, lengths: list[int], num_new: list[int]) -> None:
+    """Raise ValueError unless every new token has its query, and is there.
+
+    Args:
+        num_queries: T, padding counted.
+        lengths, num_new: tokens of each row, and how many of them are to attend.
+    """
+    for b, (length, n) in enumerate(zip(lengths, num_new, strict=True)):
+        if n > min(num_queries, length):
+            raise ValueError(
+                f"q has T={num_queries} queries, for the last {n} of the {length} tokens that row "
+                f"{b} of the cache holds: each query is a cached token's, each new token has one. "
+                "Pass the queries of the tokens that were appended last."
+            )
+
+
+def one_per_row(
+    numbers: Sequence[int] | Tensor, name: str, batch_size: int, *, most: int
+) -> list[int]:
+    """Return one number for each row as a list; a tensor on a GPU is waited for.
+
+    Raises:
+        ValueError: there are more or fewer, or one is not from 0 to `most`.
+    """
+    given = numbers.tolist() if isinstance(numbers, Tensor) else list(numbers)
+    if len(given) != batch_size or not all(0 <= n <= most for n in given):
+        raise ValueError(
+            f"{name}={given} for {batch_size} rows: each row needs one of its own, from 0 to "
+            f"{most}. Pass {batch_size} such numbers."
+        )
+    return given
