@@ -17,8 +17,8 @@ def time_factor() -> float:
         factor = 0
     if not 0 < factor < 1000:
         raise ValueError(
-            f"GQA_TIME_FACTOR is {said!r}: the seconds that a submission may take are multiplied by "
-            "it. Give a number above 0 and below 1000, such as 3 on a slow or busy machine."
+            f"GQA_TIME_FACTOR is {said!r}: the seconds that a submission may take are multiplied "
+            "by it. Give a number above 0 and below 1000, such as 3 on a slow or busy machine."
         )
     return factor
 
