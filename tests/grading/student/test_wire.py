@@ -151,7 +151,7 @@ F32 = {"tensor": "float32", "blob": 0}
     [
         [],
         {},
-        object(),
+        pytest.param(object(), id="an object"),
         {"unknown": 1},
         "x" * 300_000,
         {"list": {"a": 1}},
