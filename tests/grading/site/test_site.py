@@ -8,7 +8,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from gqa_lib import bench
-from gqa_lib.course.manifest import anchor_of, lessons
+from gqa_lib.course.manifest import anchor_of, lessons, planned_lessons
 from grading.authoring.source import read_source, source_of
 from grading.quiz.bank import CLAIMS, load_bank
 from grading.site import dress, execute, links, pages
@@ -167,6 +167,24 @@ def test_the_map_and_the_contents_have_every_lesson(site):
         ]
     contents = page(site, "map").select_one("nav.bd-links").get_text()
     assert all(one.title in contents for one in lessons())
+
+
+def test_planned_lessons_are_shown_as_planned_and_lead_nowhere():
+    cards = BeautifulSoup(pages.course_cards(), "html.parser").select(".map-planned")
+    assert [card.select_one(".map-title").text for card in cards] == [
+        lesson.title for lesson in planned_lessons()
+    ]
+    assert not any(card.find_all("a") for card in cards)
+    assert all("planned" in card.text for card in cards)
+    table = pages.map_page()
+    for lesson in planned_lessons():
+        assert f"| {lesson.number} | {lesson.title} | planned | |" in table
+        assert lesson.slug not in table
+    shown = pages.questions()
+    asked = [one for one in load_bank() if one.lesson == "09"]
+    said = "Its lesson, 9 · Quality, is planned, not written yet."
+    assert asked
+    assert shown.count(said) == len(asked)
 
 
 def test_the_glossary_has_every_key_term(site):
