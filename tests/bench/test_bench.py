@@ -153,7 +153,7 @@ def test_a_run_begins_with_an_empty_folder_and_its_environment(tmp_path):
 
 @pytest.mark.parametrize("dtype", ["float31", "nn"])
 def test_a_dtype_that_torch_does_not_have_is_refused(dtype, tmp_path):
-    with pytest.raises(ValueError, match="no type of numbers that torch has"):
+    with pytest.raises(ValueError, match="not a number type that torch has"):
         bench.begin("toy", str(tmp_path), dtype=dtype)
 
 
