@@ -86,7 +86,7 @@ def nbgrader_config(home: Path | None = None, gradebook: Path | None = None) -> 
     if class_exchange() is None:
         make_local_exchange()
 
-    config.ExchangeFactory.submit = f"{__package__}.hand_in.WholeSubmit"
+    config.ExchangeFactory.submit = f"{__package__}.intake.hand_in.WholeSubmit"
     config.ExecutePreprocessor.timeout = CELL_TIMEOUT_S  # of JupyterLab's Validate
     if not is_students_copy():  # which does not grade
         from .intake import collect

@@ -26,6 +26,7 @@ class LinearScaling:
     factor: float
 
     def frequencies(self, base: float, dim: int) -> Tensor:
+        """Return the frequencies (dim / 2,), each divided by the factor."""
         return plain_frequencies(base, dim) / self.factor
 
 
@@ -48,6 +49,7 @@ class DynamicScaling:
     trained_len: int
 
     def frequencies(self, base: float, dim: int) -> Tensor:
+        """Return the frequencies (dim / 2,) of a sequence no longer than those in training."""
         return plain_frequencies(base, dim)
 
     def frequencies_at(self, lengths: Tensor, base: float, dim: int) -> Tensor:
@@ -76,6 +78,7 @@ class Llama3Scaling:
     high_freq_factor: float = 4.0
 
     def frequencies(self, base: float, dim: int) -> Tensor:
+        """Return the frequencies (dim / 2,): low ones divided, high ones kept, a blend between."""
         plain = plain_frequencies(base, dim)
         turns = self.trained_len * plain / (2 * math.pi)
         width = self.high_freq_factor - self.low_freq_factor
@@ -106,6 +109,7 @@ class YarnScaling:
     truncate: bool = True
 
     def frequencies(self, base: float, dim: int) -> Tensor:
+        """Return the frequencies (dim / 2,): low ones divided, high ones kept, a ramp between."""
         plain = plain_frequencies(base, dim)
         first = self._pair_that_turns(self.beta_fast, base, dim)
         last = self._pair_that_turns(self.beta_slow, base, dim)

@@ -85,17 +85,10 @@ def time_points(
     if reads:
         passes, bytes_read = read_passes(device)
         calls |= {(0, name): (function, 1) for name, function in passes.items()}
-    if calls:
-        timed = time_arms(
-            {key: function for key, (function, _) in calls.items()},
-            rounds=rounds,
-            device=device,
-            budget_s=budget_s,
-            quiet_samples=quiet_samples,
-            clock=clock,
-        )
-        rows += [_sample_row(row, calls, settings, bytes_read) for row in timed]
-    return rows
+    how = {"rounds": rounds, "budget_s": budget_s, "quiet_samples": quiet_samples}
+    functions = {key: function for key, (function, _) in calls.items()}
+    timed = time_arms(functions, device=device, clock=clock, **how) if functions else []
+    return rows + [_sample_row(row, calls, settings, bytes_read) for row in timed]
 
 
 def _tried(name, fn, q, buffers, skip, clock):

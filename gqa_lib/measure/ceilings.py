@@ -133,6 +133,7 @@ def matrix_products(
     Args:
         device: where the matrices lie.
         dtype: of the matrices.
+        clock: seconds, increasing; as in `time_arms`.
 
     Returns:
         (name to function of the call's number, name to FLOPs per call).
