@@ -78,6 +78,8 @@ def test_what_changes_between_collecting_and_grading_is_read_as_carefully(room, 
     path.write_bytes(HEADING)
     assert room.autograde()
     assert room.scores() == {"eve": 0, "ada": 2}
+    graded = (room.folder("autograded", "eve") / FILE).read_text()
+    assert "not accepted: reading it takes more than 10 s or 1 GiB of memory" in graded
 
 
 # Taking the answers, running, showing
