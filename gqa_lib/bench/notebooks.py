@@ -23,7 +23,9 @@ def parameters(notebook: Path) -> dict[str, object]:
             return {
                 node.target.id: ast.literal_eval(node.value)
                 for node in tree.body
-                if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+                if isinstance(node, ast.AnnAssign)
+                and isinstance(node.target, ast.Name)
+                and node.value
             }
     raise ValueError(f"{notebook} has no cell tagged `parameters`")
 

@@ -128,7 +128,7 @@ def _wait(child: subprocess.Popen, timeout_s: float | None, clock: Callable[[], 
     while clock() < end:
         with suppress(subprocess.TimeoutExpired):
             return child.wait(LOOK_S)
-    raise subprocess.TimeoutExpired(child.args, timeout_s)
+    raise subprocess.TimeoutExpired(child.args, timeout_s or math.inf)
 
 
 def _kill_tree(pid: int) -> None:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -72,7 +72,8 @@ def time_points(
         clock: seconds, increasing; times everything but samples on CUDA.
     """
     points = list(points)
-    rows, calls, settings, bytes_read = [], {}, [], {}
+    rows, calls, settings = [], {}, []
+    bytes_read: dict[str, int] = {}
     for index, point in enumerate(points):
         setting = {f"p_{name}": value for name, value in point._asdict().items()}
         settings.append(setting | {"p_num_heads": num_heads, "p_dtype": str(dtype)[6:]})
@@ -85,8 +86,8 @@ def time_points(
     if reads:
         passes, bytes_read = read_passes(device)
         calls |= {(0, name): (function, 1) for name, function in passes.items()}
-    how = {"rounds": rounds, "budget_s": budget_s, "quiet_samples": quiet_samples}
-    functions = {key: function for key, (function, _) in calls.items()}
+    how: dict[str, Any] = {"rounds": rounds, "budget_s": budget_s, "quiet_samples": quiet_samples}
+    functions: dict[Any, Callable] = {key: function for key, (function, _) in calls.items()}
     timed = time_arms(functions, device=device, clock=clock, **how) if functions else []
     return rows + [_sample_row(row, calls, settings, bytes_read) for row in timed]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
@@ -41,7 +42,7 @@ def decode_time_plot(
     for place, num_kv_heads in enumerate(heads):
         low, median, high = (measured[num_kv_heads][key] * scale for key in _INTERVAL)
         arm = attention_arm(num_heads, num_kv_heads)
-        look = {"color": COLOURS[arm], "marker": MARKERS[arm]}
+        look: dict[str, Any] = {"color": COLOURS[arm], "marker": MARKERS[arm]}
         error = [[median - low], [high - median]]
         ax.errorbar(place - 0.12, median, yerr=error, capsize=4, markersize=9, **look)
         ax.annotate(f"{median:.3g}", (place - 0.12, median), (-10, 0), **LEFT_OF, weight="bold")
@@ -86,7 +87,7 @@ def step_time_lines(
     for name, times in times_ms.items():
         is_guess = name == "predicted"
         colour = COLOURS["prediction"] if is_guess else next(colours)
-        face = {"markerfacecolor": "white"} if is_guess else {}
+        face: dict[str, Any] = {"markerfacecolor": "white"} if is_guess else {}
         tokens, ms = list(times), list(times.values())
         ax.plot(tokens, ms, "o--" if is_guess else "o-", color=colour, **face)
         height = 12 * (ends.index(name) - (len(ends) - 1) / 2)
@@ -118,10 +119,10 @@ def step_time_dots(
         The figure.
     """
     fig, ax = plt.subplots(figsize=(7.2, 3))
-    centred = {"textcoords": "offset points", "ha": "center"}
+    centred: dict[str, Any] = {"textcoords": "offset points", "ha": "center"}
     for row, (arm, seconds) in enumerate(measured_s.items()):
         ms, least = seconds * 1e3, predicted_s[arm] * 1e3
-        look = {"color": COLOURS[arm[:3]], "marker": MARKERS[arm[:3]]}
+        look: dict[str, Any] = {"color": COLOURS[arm[:3]], "marker": MARKERS[arm[:3]]}
         ax.plot(ms, row, markersize=10, **look)
         ax.annotate(_three_digits(ms), (ms, row), (0, 9), **centred, weight="bold")
         ax.plot(least, row, **PREDICTION)

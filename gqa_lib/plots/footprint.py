@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from gqa_lib.configs import ModelConfig
 from gqa_lib.cost import kv_bytes_per_token, kv_cache_bytes
@@ -104,7 +104,7 @@ def cache_saving_bars(factors: Iterable[int], *, title: str, claimed: tuple[int,
     ax.set(xlabel="query heads per KV head = times smaller than as MHA", ylabel="models")
     ax.grid(axis="x", visible=False)
     ax.margins(y=0.12)
-    ax.yaxis.get_major_locator().set_params(integer=True)
+    ax.yaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 2.5, 5, 10], integer=True))
     return finish(fig, ax, title, "")
 
 
@@ -181,7 +181,9 @@ def _label_ends(ax, x: float, ends: list[tuple[float, str, str]]) -> None:
     ends = sorted(ends)
     low, high = ax.get_ylim()
     step = (high / low) ** 0.055
-    up, down = [], []  # pushed up only and pushed down only: half-way between keeps the distance
+    # Pushed up only and pushed down only: half-way between keeps the distance.
+    up: list[float] = []
+    down: list[float] = []
     for y, _, _ in ends:
         up.append(max(y, up[-1] * step) if up else y)
     for y, _, _ in reversed(ends):

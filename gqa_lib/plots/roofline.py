@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
@@ -67,7 +68,7 @@ def roofline(
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _with_prefix(value)))
     ax.legend(loc="upper left")
-    return finish(ax.get_figure(), ax, title, note)
+    return finish(cast(Figure, ax.get_figure()), ax, title, note)
 
 
 def _label_points(ax, points: Mapping[str, tuple[float, float]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
@@ -93,7 +94,7 @@ def _tile(ax: Axes, left: float, size: int, rows: int, columns: int, colour: str
     for row in range(size):
         for column in range(size):
             filled = row < rows and column < columns
-            look = (
+            look: dict[str, Any] = (
                 {"facecolor": colour, "edgecolor": colour}
                 if filled
                 else {"facecolor": "white", "edgecolor": "#999999", "hatch": "////"}
@@ -120,7 +121,7 @@ def kernel_grid(
     fig, ax = plt.subplots(figsize=(8.2, 1.3 + 0.4 * len(rows)))
     palette = [COLOURS[kind] for kind in ("MHA", "GQA", "MQA", "MLA")]
     per_part = -(-length // num_splits // tile) * tile
-    empty = {"facecolor": "white", "edgecolor": "#999999", "hatch": "///"}
+    empty: dict[str, Any] = {"facecolor": "white", "edgecolor": "#999999", "hatch": "///"}
     for row in range(len(rows)):
         for start in range(0, room, tile):
             ax.add_patch(Rectangle((start, -row), tile - 0.6, 0.8, **empty))
@@ -130,7 +131,12 @@ def kernel_grid(
                 colour = palette[start // per_part % len(palette)]
                 ax.add_patch(Rectangle((start, -row), width, 0.8, facecolor=colour))
         for part in range(num_splits):
-            name = {"ha": "center", "va": "center", "color": "white", "weight": "bold"}
+            name: dict[str, Any] = {
+                "ha": "center",
+                "va": "center",
+                "color": "white",
+                "weight": "bold",
+            }
             ax.text(part * per_part + 0.34 * tile, 0.4 - row, f"{row}, {part}", **name)
     ax.set(xlim=(0, room), ylim=(-len(rows) + 0.9, 1))
     ax.set_xlabel("token (hatched: room in the cache, not yet filled)")
@@ -160,7 +166,7 @@ def times_read_bars(
         bars = ax.bar(places, values, 0.36, color=COLOURS[kind])
         ax.bar_label(bars, fmt="%.3g")
         ax.plot([], [], "s", color=COLOURS[kind], label=way)
-    ax.set_xticks(range(len(q_per_kv)), q_per_kv)
+    ax.set_xticks(range(len(q_per_kv)), [str(n) for n in q_per_kv])
     ax.set(xlabel="query heads per KV head", ylabel="times K and V are read", ymargin=0.12)
     ax.legend(loc="upper left")
     return finish(fig, ax, title, "")

@@ -6,6 +6,7 @@ import base64
 import html
 import io
 import textwrap
+from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
@@ -21,18 +22,18 @@ COLOURS = {
     "ceiling": "#6B6B6B",
 }
 MARKERS = {"MHA": "o", "GQA": "s", "MQA": "D", "MLA": "^"}
-PREDICTION = {
+PREDICTION: dict[str, Any] = {
     "color": COLOURS["prediction"],
     "marker": "o",
     "markerfacecolor": "white",
     "markersize": 8,
     "linestyle": "none",
 }
-RIGHT_OF = {"textcoords": "offset points", "ha": "left", "va": "center"}
+RIGHT_OF: dict[str, Any] = {"textcoords": "offset points", "ha": "left", "va": "center"}
 CLEARED = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}
-LEFT_OF = {"textcoords": "offset points", "ha": "right", "va": "center"}
+LEFT_OF: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "va": "center"}
 _PIXELS_PER_INCH = 100  # as shown; the image itself holds twice as many
-_STYLE = {
+_STYLE: dict[str, Any] = {
     "figure.figsize": (7.2, 4.2),
     "figure.facecolor": "white",
     "figure.constrained_layout.use": True,
@@ -59,7 +60,7 @@ _STYLE = {
 
 def use_style() -> None:
     """Sets the course's style for every figure that follows; returns nothing."""
-    plt.rcParams.update(_STYLE)
+    plt.rcParams.update(_STYLE)  # type: ignore[arg-type]  # its stub lists every key
 
 
 def show(fig: Figure, alt: str) -> None:

@@ -94,7 +94,8 @@ def _build_bank(*, check: bool) -> list[str]:
 
 def _generate(scratch: Path) -> tuple[dict[str, str], list[str]]:
     """Return the generated texts by path, and the lint findings."""
-    made, hints = {}, {}
+    made: dict[str, str] = {}
+    hints: dict[str, list[list[str]]] = {}
     problems = [*_lint_sources(), *lint_texts()]
     if problems:
         return made, problems

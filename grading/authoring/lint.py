@@ -8,7 +8,7 @@ from nbformat import NotebookNode
 
 from gqa_lib.course.manifest import Lesson
 from gqa_lib.learn.exercises import all_exercises
-from grading.nb.cells import CHECK, QUIZ, grade_id, is_graded, is_solution
+from grading.nb.cells import CHECK, QUIZ, grade_id, is_graded, is_solution, known_id
 from grading.quiz.marking import asked_count
 
 from .promises import empty_promises
@@ -66,7 +66,7 @@ def _lint_exercises(lesson: Lesson, notebook: NotebookNode):
         visible = re.sub(_REGION.format("HIDDEN TESTS"), "", cell.source, flags=re.DOTALL)
         if not any(_runs_a_check(node) for node in ast.parse(visible).body):
             yield f"the graded cell {grade_id(cell)} runs no check where a learner can see it"
-        if "BEGIN HIDDEN TESTS" not in cell.source and grade_id(cell).endswith("-check"):
+        if "BEGIN HIDDEN TESTS" not in cell.source and known_id(cell).endswith("-check"):
             yield f"the graded cell {grade_id(cell)} has no hidden test"
 
 

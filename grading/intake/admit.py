@@ -59,7 +59,7 @@ def opened(path: Path) -> Iterator[int]:
     except OSError as error:
         if error.errno in _TROUBLE:
             raise
-        kind = "a link" if Path(path).is_symlink() else error.strerror.lower()
+        kind = "a link" if Path(path).is_symlink() else str(error.strerror).lower()
         raise Refused(f"the submitted folder cannot be opened ({kind})") from None
     try:
         yield folder
@@ -83,7 +83,7 @@ def read_file(folder: int, name: str, limit: int = MAX_BYTES) -> bytes:
             raise
         if error.errno == errno.ELOOP:
             raise Refused("it is a link to another file. Submit the notebook itself.") from None
-        raise Refused(f"it cannot be opened ({error.strerror.lower()}). {AGAIN}") from None
+        raise Refused(f"it cannot be opened ({str(error.strerror).lower()}). {AGAIN}") from None
     try:
         _check_file(os.fstat(descriptor), os.fstat(folder))
         with os.fdopen(descriptor, "rb", closefd=False) as file:

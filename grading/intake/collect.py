@@ -78,7 +78,7 @@ class SafeCollect(ExchangeCollect):
         except ValueError as error:
             self.fail(str(error))
         super().init_src()
-        self.src_records = [record for record in self.src_records if record["username"]]
+        self.src_records: list[dict] = [record for record in self.src_records if record["username"]]
 
     def _path_to_record(self, path):
         """Return who a folder of the exchange is from and when it came; nobody if refused."""

@@ -14,6 +14,9 @@ class WholeSubmit(ExchangeSubmit):
     there nor in the student's own cache. `nbgrader submit` and the Assignment List use this, too.
     """
 
+    inbound_path: str
+    cache_path: str
+
     def copy_files(self):
         """Copy the folder to the exchange and to the cache."""
         inbound, cache = Path(self.inbound_path), Path(self.cache_path)

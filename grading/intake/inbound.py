@@ -138,7 +138,7 @@ def _notebook_damaged(here: int, there: int, name: str) -> bool:
     except (Refused, FileNotFoundError):
         pass
     (ours,), (theirs,) = admit(here, [name]), admit(there, [name])
-    return bool(ours.verdict or (refusal(ours.notebook) and not theirs.verdict))
+    return ours.notebook is None or bool(refusal(ours.notebook) and not theirs.verdict)
 
 
 def _choices_damaged(here: int, there: int) -> bool:

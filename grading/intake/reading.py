@@ -182,8 +182,9 @@ def _cells(data: dict) -> list:
 
 def _lighten(data: dict) -> None:
     """Drop what grading never looks at, so that damage in there costs no points."""
-    told = data.get("metadata") if isinstance(data.get("metadata"), dict) else {}
-    verdict = {REFUSED: told[REFUSED]} if isinstance(told.get(REFUSED), str) else {}
+    given = data.get("metadata")
+    reason = given.get(REFUSED) if isinstance(given, dict) else None
+    verdict = {REFUSED: reason} if isinstance(reason, str) else {}
     data["metadata"] = {"name": ""} if data["nbformat"] == 3 else verdict
     for place, cell in enumerate(_cells(data), 1):
         if not isinstance(cell, dict) or not isinstance(cell.get("metadata", {}), dict):

@@ -14,7 +14,7 @@ from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import is_task
 
 from grading.limited.verdict import verdict_of
-from grading.nb.cells import QUIZ, grade_id, is_graded, is_solution, read_notebook
+from grading.nb.cells import QUIZ, grade_id, is_graded, is_solution, known_id, read_notebook
 
 from .admit import refusal
 
@@ -33,17 +33,18 @@ def rebuild(submitted: NotebookNode, released: NotebookNode) -> tuple[NotebookNo
     run.
     """
     rebuilt, notes = copy.deepcopy(released), []
-    known = {grade_id(cell) for cell in released.cells if grade_id(cell)}
+    known = {known_id(cell) for cell in released.cells if grade_id(cell)}
     answers: dict[str, list[str]] = {name: [] for name in known}
     for cell in submitted.cells:
-        if (name := _claimed_id(cell)) in known:
-            answers[name].append(cell.source)
+        if (claimed := _claimed_id(cell)) in answers:
+            answers[claimed].append(cell.source)
     for cell in rebuilt.cells:
         name = grade_id(cell)
         if is_solution(cell) or is_task(cell):
-            cell.source, told = _answer(name, cell.source, answers[name])
-            notes += told
-        elif is_graded(cell) and len(answers[name]) != 1:
+            name = known_id(cell)
+            cell.source, remarks = _answer(name, cell.source, answers[name])
+            notes += remarks
+        elif is_graded(cell) and len(answers[known_id(cell)]) != 1:
             notes.append(f"The check cell {name} was deleted or copied; the released one is used.")
         elif name is None and cell.cell_type == "code":
             cell.metadata["tags"] = ["skip-execution"]
@@ -125,7 +126,7 @@ def _claimed_id(cell: NotebookNode) -> str | None:
 def unanswered(rebuilt: NotebookNode) -> list[str]:
     """Return the exercises whose cells still raise NotImplementedError."""
     return [
-        grade_id(cell)
+        known_id(cell)
         for cell in rebuilt.cells
         if is_solution(cell) and "raise NotImplementedError()" in cell.source
     ]

@@ -180,7 +180,7 @@ def _cells_to_run(folder: Path, assignment: _Assignment) -> Iterator[list[Cell]]
         submitted = one.notebook or parse(one.content)
         rebuilt, _ = rebuild_or_refuse(submitted, assignment.released[name])
         for cell in rebuilt.cells:  # as nbgrader's OverwriteCells has it
-            cell.source = assignment.locked[name].get(grade_id(cell), cell.source)
+            cell.source = assignment.locked[name].get(grade_id(cell) or "", cell.source)
         yield cells_of(rebuilt)[1]
 
 
@@ -188,7 +188,7 @@ def _cells_to_run(folder: Path, assignment: _Assignment) -> Iterator[list[Cell]]
 def _rooms(count: int, seed: int | None) -> Iterator[queue.SimpleQueue]:
     """Yield so many rooms, to be lent one at a time; all get ready at once."""
     made = [Room(seed=seed) for _ in range(count)]
-    free = queue.SimpleQueue()
+    free: queue.SimpleQueue[Room] = queue.SimpleQueue()
     for room in made:
         free.put(room)
     try:

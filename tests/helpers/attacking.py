@@ -127,7 +127,7 @@ def grade(source: str, exercise: str, room: Room, limits: Limits, canary: str = 
     for cell in cells:
         cell.source += f"\ncanary = {canary!r}" if cell.kind == TEST and canary else ""
     since = _Since(limits)
-    grade_notebook(since.watched(cells, source), room, since)
+    grade_notebook(since.watched(cells, source), room, since)  # type: ignore[arg-type]
     errors = [
         _texts(out) for cell in cells if cell.kind == TEST for out in cell.outputs if _bad(out)
     ]
@@ -140,7 +140,8 @@ class _Since:
     """Limits of which that of a cell holds from a submission's own cell on."""
 
     def __init__(self, limits: Limits):
-        self._limits, self.cell_s = limits, PATIENCE_S
+        self._limits = limits
+        self.cell_s: float = PATIENCE_S
 
     def __getattr__(self, name: str):
         return getattr(self._limits, name)

@@ -1,5 +1,7 @@
 """How attention modules are checked: same weights in, same result out."""
 
+from collections.abc import Sequence
+
 import torch
 
 from gqa_lib.cache import KVCache
@@ -95,7 +97,12 @@ class SharedHeadsCache(KVCache):
         super().__init__(B, Hkv, T, d_model // Hq, x.dtype, x.device)
         self.num_heads, self.num_kv_heads = Hq, Hkv
 
-    def append(self, k: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def append(
+        self,
+        k: torch.Tensor,
+        v: torch.Tensor,
+        num_new: Sequence[int] | torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Append as `KVCache` does.
 
         Raises:
@@ -107,7 +114,7 @@ class SharedHeadsCache(KVCache):
                 f"cache {self.num_heads // self.num_kv_heads} times as large, as large as MHA's: "
                 f"append the {self.num_kv_heads} KV heads as they are, share them when attending."
             )
-        return super().append(k, v)
+        return super().append(k, v, num_new)
 
 
 def give_weights(module: torch.nn.Module, state: State, device: torch.device) -> None:
