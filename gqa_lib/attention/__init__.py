@@ -1,4 +1,4 @@
-"""Grouped-query attention; multi-head and multi-query attention are its two ends.
+r"""Grouped-query attention; multi-head and multi-query attention are its two ends.
 
     B    batch                            Hq   query heads
     T    new tokens, each with a query    Hkv  KV heads: each has a key and a value per token
@@ -8,8 +8,8 @@
     MHA: Hkv = Hq           GQA: 1 < Hkv < Hq       MQA: Hkv = 1
 
     Q0 Q1 Q2 Q3 Q4 Q5       Q0 Q1 Q2 Q3 Q4 Q5       Q0 Q1 Q2 Q3 Q4 Q5
-    |  |  |  |  |  |          \\ |  /   \\ |  /          \\  \\  | |  /  /
-    K0 K1 K2 K3 K4 K5          K0       K1                  K0
+    |  |  |  |  |  |          \ | /    \ | /           \  \  \ /  /  /
+    K0 K1 K2 K3 K4 K5          K0       K1                    K0
 
 Queries are (B, Hq, T, D), keys and values (B, Hkv, S, D), and what is cached shrinks with Hkv.
 """

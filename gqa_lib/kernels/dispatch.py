@@ -54,13 +54,12 @@ def _attend_in_windows(q: Tensor, k: Tensor, v: Tensor, backend: str, window: in
     outs = []
     for start in range(0, T, block):
         rows = q[:, :, start : start + block]
-        first, end = S - T + start, S - T + start + rows.shape[2]  # the rows' own keys
-        first = max(0, first - window + 1)
-        keys, values = k[:, :, first:end], v[:, :, first:end]
-        call = Call(rows, keys, values, True, window if end - first > window else None)
+        own = S - T + start  # the first row's own key
+        first, end = max(0, own - window + 1), own + rows.shape[2]
+        part = rows, k[:, :, first:end], v[:, :, first:end], True
+        call = Call(*part, window if end - first > window else None)
         fn = _choose(call, backend, fastest_first(call)).fn
-        hides = () if call.window is None else (window,)
-        outs.append(fn(rows, keys, values, True, *hides))
+        outs.append(fn(*part) if call.window is None else fn(*part, window))
     return outs[0] if len(outs) == 1 else torch.cat(outs, 2)
 
 
