@@ -28,9 +28,9 @@ from grading.quiz import right_answers
 from grading.quiz.bank import load_bank
 from grading.quiz.sittings import sitting_of_submission
 from grading.safe import sandbox
-from grading.settings import gradebook_url, nbgrader_config, source_directory
-from grading.source import read_notebook, write_instructor_notebook
-from grading.steps import course_of, exchange, file_log, generate, quietly
+from grading.settings import gradebook_url, nbgrader_config
+from grading.source import read_notebook
+from grading.steps import course_of, exchange, file_log, quietly
 from grading.submit import SubmitError, submit, work_notebook
 
 needs_sandbox = pytest.mark.skipif(
@@ -60,10 +60,7 @@ class Class:
     """A class in which the quiz is released."""
 
     def __init__(self):
-        write_instructor_notebook(LESSON, source_directory())
-        with quietly():
-            self.course = course_of(LESSON, nbgrader_config())
-            generate(self.course, file_log("release"))
+        self.course = course_of(LESSON, nbgrader_config())
 
     def folder(self, student, step="submitted_directory"):
         step = getattr(self.course, step)
@@ -94,7 +91,8 @@ class Class:
 
 
 @pytest.fixture
-def group(tmp_path, monkeypatch):
+def group(tmp_path, monkeypatch, released):
+    released(LESSON, tmp_path / "home")
     monkeypatch.setenv("GQA_HOME", str(tmp_path / "home"))
     return Class()
 
