@@ -92,6 +92,18 @@ def room(tmp_path, monkeypatch, empty_classroom):
 
 
 @pytest.fixture(scope="session")
+def released(once):
+    """A function that gives a folder the records of a class in which a lesson is released."""
+    from classroom import release_of
+
+    def copy(lesson, home):
+        made = once(f"released-{lesson.slug}", lambda root: release_of(lesson, root))
+        shutil.copytree(made, home, dirs_exist_ok=True)
+
+    return copy
+
+
+@pytest.fixture(scope="session")
 def extensions(once):
     """The folder of a build made for these tests: ten seconds of work, once."""
     if shutil.which("c++") is None:

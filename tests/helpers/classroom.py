@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 
 import nbformat
+import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from nbgrader.api import Gradebook
 from nbgrader.auth import Authenticator
@@ -14,9 +15,12 @@ from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import NbGraderPreprocessor
 
+from gqa_lib.course.manifest import Lesson
 from grading.authoring.run import run_cell
+from grading.authoring.source import write_instructor_notebook
 from grading.intake.collect import SafeCollect
-from grading.settings import nbgrader_config
+from grading.nb.steps import course_of, file_log, generate, quietly
+from grading.settings import nbgrader_config, source_directory
 
 NAME = "doubling"
 STAMP = "2026-03-01 12:00:00.000000 UTC"
@@ -45,6 +49,15 @@ def instructor_notebook():
         new_markdown_cell("Draw it.", metadata=nbgrader("draw", task=True, locked=True, points=1)),
     ]
     return new_notebook(cells=cells, metadata={"language_info": {"name": "python"}})
+
+
+def release_of(lesson: Lesson, home: Path) -> None:
+    """Make the records of a class in which a lesson is released: seconds of nbgrader's time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GQA_HOME", str(home))
+        write_instructor_notebook(lesson, source_directory())
+        with quietly():
+            generate(course_of(lesson, nbgrader_config()), file_log("release"))
 
 
 class RunHere(NbGraderPreprocessor):

@@ -169,3 +169,43 @@ def test_the_commands_that_need_no_torch_load_none(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "Start here" in done.stdout
+
+
+@pytest.fixture
+def ci(tmp_path):
+    """Run .ci/run in a repository of its own, whose `make` only says what it was asked for."""
+    clone, tools = tmp_path / "clone", tmp_path / "tools"
+    for path, text in {
+        clone / ".ci" / "run": (ROOT / ".ci" / "run").read_text(),
+        clone / "scripts" / "system-packages.sh": "#!/bin/sh\n",
+        tools / "make": "#!/bin/sh\necho make $1\n",
+    }.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o755)
+
+    def git(*arguments):
+        who = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+        subprocess.run(["git", *who, *arguments], cwd=clone, check=True, capture_output=True)
+
+    def run(*versions, **environment):
+        for version in versions:
+            (clone / "pyproject.toml").write_text(f'name = "x"\nversion = "{version}"\n')
+            git("add", ".")
+            git("commit", "--allow-empty", "-m", "a change")
+        env = os.environ | {"PATH": f"{tools}:{os.environ['PATH']}"} | environment
+        done = subprocess.run([clone / ".ci" / "run"], env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    git("init")
+    return run
+
+
+def test_the_slow_tests_run_with_a_new_version_and_when_asked_for(ci, monkeypatch):
+    monkeypatch.delenv("GQA_ALL_TESTS", raising=False)
+    assert ci("0.1.0") == "make test"  # there is no change to look at
+    assert ci("0.1.0") == "make test"
+    assert ci("0.1.0", GQA_ALL_TESTS="1") == "make test-all"
+    assert ci("0.2.0") == "make test-all"
+    assert ci("0.2.0") == "make test"

@@ -17,14 +17,13 @@ from nbgrader.utils import compute_checksum
 import grading.pipeline.batch
 from gqa_lib.course.manifest import find_lesson
 from grading.authoring.catalogue import catalogue, filled, first_right
-from grading.authoring.source import write_instructor_notebook
 from grading.classroom.round import grade_class
 from grading.intake.class_file import set_course_seed
 from grading.nb.cells import grade_id, read_notebook
-from grading.nb.steps import course_of, file_log, generate, quietly
+from grading.nb.steps import course_of
 from grading.pipeline.batch import NOTE, GradeError
 from grading.safe import execute, sandbox
-from grading.settings import gradebook_url, nbgrader_config, source_directory
+from grading.settings import gradebook_url, nbgrader_config
 
 pytestmark = pytest.mark.skipif(
     bool(sandbox.sandbox_problem()), reason=f"no sandbox here: {sandbox.sandbox_problem()}"
@@ -37,14 +36,11 @@ FULL, NOTHING = 2.0, 0.0
 
 
 @pytest.fixture
-def course(tmp_path, monkeypatch):
+def course(tmp_path, monkeypatch, released):
     """A class in which lesson 00 is released."""
+    released(LESSON, tmp_path)
     monkeypatch.setenv("GQA_HOME", str(tmp_path))
-    write_instructor_notebook(LESSON, source_directory())
-    with quietly():
-        made = course_of(LESSON, nbgrader_config())
-        generate(made, file_log("release"))
-    return made
+    return course_of(LESSON, nbgrader_config())
 
 
 def hand_in(course, student, answer, at="2026-11-20 12:00:00.000000 UTC"):

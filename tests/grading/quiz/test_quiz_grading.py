@@ -20,7 +20,6 @@ from gqa_lib.learn.quiz.questions import questions_of
 from gqa_lib.learn.quiz.saved import FILE, Saved
 from gqa_lib.learn.quiz.sitting import Sitting
 from grading.authoring.catalogue import filled
-from grading.authoring.source import write_instructor_notebook
 from grading.classroom.release import release
 from grading.classroom.round import grade_class
 from grading.intake.class_file import attempts_opened, course_seed, open_attempt, set_course_seed
@@ -28,11 +27,11 @@ from grading.intake.collect import SafeCollect
 from grading.intake.sittings import sitting_of_submission
 from grading.learner.submit import SubmitError, submit, work_notebook
 from grading.nb.cells import read_notebook
-from grading.nb.steps import course_of, exchange, file_log, generate, quietly
+from grading.nb.steps import course_of, exchange, file_log, quietly
 from grading.quiz import right_answers
 from grading.quiz.bank import load_bank
 from grading.safe import sandbox
-from grading.settings import gradebook_url, nbgrader_config, source_directory
+from grading.settings import gradebook_url, nbgrader_config
 
 needs_sandbox = pytest.mark.skipif(
     bool(sandbox.sandbox_problem()), reason=f"no sandbox here: {sandbox.sandbox_problem()}"
@@ -61,10 +60,7 @@ class Class:
     """A class in which the quiz is released."""
 
     def __init__(self):
-        write_instructor_notebook(LESSON, source_directory())
-        with quietly():
-            self.course = course_of(LESSON, nbgrader_config())
-            generate(self.course, file_log("release"))
+        self.course = course_of(LESSON, nbgrader_config())
 
     def folder(self, student, step="submitted_directory"):
         step = getattr(self.course, step)
@@ -95,7 +91,8 @@ class Class:
 
 
 @pytest.fixture
-def group(tmp_path, monkeypatch):
+def group(tmp_path, monkeypatch, released):
+    released(LESSON, tmp_path / "home")
     monkeypatch.setenv("GQA_HOME", str(tmp_path / "home"))
     return Class()
 
