@@ -6,7 +6,6 @@ copied into the students' release, because nbgrader ships every file it finds th
 """
 
 import os
-import sys
 from pathlib import Path
 
 from traitlets.config import Config
@@ -68,7 +67,6 @@ def nbgrader_config(home: Path | None = None, gradebook: Path | None = None) -> 
         gradebook: the gradebook's file; if not given it is under `home` where that is given,
             and else what `gradebook_url` says.
     """
-    _let_alembic_be_found()
     if home and not gradebook:
         gradebook = home / "gradebook.db"
     home = home or places.home()
@@ -103,11 +101,3 @@ def nbgrader_config(home: Path | None = None, gradebook: Path | None = None) -> 
         collect.configure(config)
         feedback.configure(config)
     return config
-
-
-def _let_alembic_be_found() -> None:
-    """Put this Python's programs on the path: nbgrader calls alembic by its bare name."""
-    folder = str(Path(sys.executable).parent)
-    path = os.environ.get("PATH", "")
-    if folder not in path.split(os.pathsep):
-        os.environ["PATH"] = os.pathsep.join(filter(None, (folder, path)))

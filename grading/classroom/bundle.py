@@ -38,6 +38,7 @@ GRADING = (
     "limited/verdict.py",
     "nb/__init__.py",
     "nb/cells.py",
+    "nb/programs.py",
     "nb/steps.py",
     "student/__init__.py",
     "student/forks.py",

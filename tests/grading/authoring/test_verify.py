@@ -12,7 +12,7 @@ from grading.authoring import catalogue as catalogue_module
 from grading.authoring import verify as verify_module
 from grading.authoring.catalogue import Answer, catalogue, filled, first_right
 from grading.authoring.run import run_graded
-from grading.authoring.source import read_source, source_of
+from grading.authoring.source import lesson_notebook
 from grading.authoring.verify import verify
 from grading.learner.submit import submit, work_notebook
 from grading.nb.cells import read_notebook
@@ -68,8 +68,8 @@ def test_a_cell_that_does_not_even_run_is_a_refused_bug(monkeypatch):
 def test_too_few_answers_are_reported(monkeypatch):
     planted(monkeypatch)
     found = verify([LESSON])
-    assert "expand_kv has 1 bugs; at least 8 are wanted" in found
-    assert "kv_head_of has 0 other right answers; at least 2 are wanted" in found
+    assert "expand_kv has 1 bugs; at least 8 are required" in found
+    assert "kv_head_of has 0 other right answers; at least 2 are required" in found
 
 
 def test_a_mistake_that_no_bug_shows_is_reported(monkeypatch):
@@ -108,7 +108,7 @@ def test_nbgrader_gives_the_same_verdicts(lesson, tmp_path, monkeypatch):
     answers["quiz"] = first_right(lesson)["quiz"]
     submitted = filled(read_notebook(lesson.pristine), answers)
     nbformat.write(submitted, str(work_notebook(lesson)))
-    here = run_graded(filled(read_source(source_of(lesson)), answers))
+    here = run_graded(filled(lesson_notebook(lesson), answers))
     marks = {cell: score for cell, score, _ in submit(lesson).scores}
     assert {cell: score > 0 for cell, score in marks.items()} == {
         cell: not error for cell, error in here.items()
