@@ -165,9 +165,9 @@ def test_without_triton_the_check_says_what_is_missing(solved, monkeypatch):
 
 LATE = """
 import triton  # before the lesson chooses the interpreter, as PyTorch's compiler may
-from gqa_lib.learn.manifest import find_lesson
-from grading.cells import run_graded
-from grading.source import read_source, source_of
+from gqa_lib.course.manifest import find_lesson
+from grading.authoring.run import run_graded
+from grading.authoring.source import read_source, source_of
 print([error for error in run_graded(read_source(source_of(find_lesson("07")))).values() if error])
 """
 COMPILE = """
@@ -175,9 +175,10 @@ import linecache, torch, triton
 from triton import language as tl
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from gqa_lib.learn.manifest import find_lesson
-from grading.cells import run_cell
-from grading.source import grade_id, read_source, source_of
+from gqa_lib.course.manifest import find_lesson
+from grading.authoring.run import run_cell
+from grading.authoring.source import read_source, source_of
+from grading.nb.cells import grade_id
 names = {"triton": triton, "tl": tl}
 for cell in read_source(source_of(find_lesson("07"))).cells:
     if grade_id(cell) in ("scores_kernel", "gqa_decode_kernel"):

@@ -113,7 +113,8 @@ def test_what_a_browser_sends_of_other_questions_is_not_written(tmp_path):
 
 
 def test_choices_that_cannot_be_saved_are_told(tmp_path):
-    asked, shown = panel(tmp_path / "nowhere")
+    (tmp_path / "file").touch()
+    asked, shown = panel(tmp_path / "file")  # which is no folder to save in
     shown.chosen = {asked[0].id: "B"}
     assert shown.status.startswith("Not saved: ")
 
