@@ -82,8 +82,7 @@ class Rope:
                 else plain_frequencies(self.base, self.rotary_dim)
             )
             positions = torch.arange(size, device="cpu")
-            with torch.inference_mode(False):  # the next call may be one of training
-                self._tables[key] = self._cos_sin(positions[:, None] * frequencies, x)
+            self._tables[key] = self._cos_sin(positions[:, None] * frequencies, x)
         return self._tables[key]
 
     def _beyond_training(
