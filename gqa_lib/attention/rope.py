@@ -82,8 +82,7 @@ class Rope:
                 else plain_frequencies(self.base, self.rotary_dim)
             )
             positions = torch.arange(size, device="cpu")
-            with torch.inference_mode(False):  # the next call may be one of training
-                self._tables[key] = self._cos_sin(positions[:, None] * frequencies, x)
+            self._tables[key] = self._cos_sin(positions[:, None] * frequencies, x)
         return self._tables[key]
 
     def _beyond_training(
@@ -132,10 +131,11 @@ def rotate(x: Tensor, positions: Tensor, base: float = 10000.0) -> Tensor:
 
 def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """x (..., T, D) with its first pairs turned, as many as there are cosines."""
-    turning, rest = x.tensor_split((2 * cos.shape[-1],), -1)
-    first, second = turning.to(cos.dtype).chunk(2, -1)  # 2 x (..., T, D/2) where all pairs turn
-    turned = torch.cat((first * cos - second * sin, second * cos + first * sin), -1).to(x.dtype)
-    return torch.cat((turned, rest), -1) if rest.shape[-1] else turned
+    dim = 2 * cos.shape[-1]
+    if dim < x.shape[-1]:
+        return torch.cat((_turn(x[..., :dim], cos, sin), x[..., dim:]), -1)
+    first, second = x.to(cos.dtype).chunk(2, -1)  # (..., T, D) -> 2 x (..., T, D/2)
+    return torch.cat((first * cos - second * sin, second * cos + first * sin), -1).to(x.dtype)
 
 
 def _for_heads(table: Tensor, x: Tensor) -> Tensor:

@@ -59,10 +59,9 @@ class KVCache(Cache):
 
     def positions(self, num_new: int) -> Tensor:
         """Return where the next `num_new` tokens stand: (T,), or (B, T) where rows differ."""
-        steps = torch.arange(num_new, device="cpu")
         if self._rows_alike():
-            return self.length + steps
-        return _on_cpu(self._lengths)[:, None] + steps
+            return torch.arange(self.length, self.length + num_new, device="cpu")
+        return _on_cpu(self._lengths)[:, None] + torch.arange(num_new, device="cpu")
 
     def append(
         self, k: Tensor, v: Tensor, num_new: Sequence[int] | Tensor | None = None

@@ -69,6 +69,11 @@ MODELS = {
         },
         YarnScaling(32.0, trained_len=4096, truncate=False),
     ),
+    "trained on 128 tokens": (  # less than the fastest pairs' turns
+        *(64, 10000.0, 1024),
+        {"rope_type": "yarn", "factor": 8.0, "original_max_position_embeddings": 128},
+        YarnScaling(8.0, trained_len=128),
+    ),
     "DeepSeek-V3": (
         *(64, 10000.0, 163840),
         {
