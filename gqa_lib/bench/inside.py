@@ -118,7 +118,7 @@ def begin(name: str, out_dir: str, *, dtype: str, device: str = "", seed: int = 
     return Run(name, folder, place, element, about)
 
 
-def as_list(value) -> list:
+def as_list(value: Any) -> list:
     """Return a sweep's values: a list as it is, one value as a list of it."""
     return value if isinstance(value, list) else [value]
 

@@ -16,7 +16,11 @@ def benchmarks() -> dict[str, Path]:
 
 
 def parameters(notebook: Path) -> dict[str, object]:
-    """Return the parameters of a notebook with their defaults."""
+    """Return the parameters of a notebook with their defaults.
+
+    Raises:
+        ValueError: it has no cell tagged `parameters`.
+    """
     for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
         if "parameters" in cell["metadata"].get("tags", []):
             tree = ast.parse("".join(cell["source"]))

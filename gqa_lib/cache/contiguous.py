@@ -40,6 +40,7 @@ class KVCache(Cache):
 
     @property
     def max_seq_len(self) -> int:
+        """Tokens that each row has room for."""
         return self._k.shape[2]
 
     @property

@@ -184,14 +184,24 @@ def _sample_row(row, calls, settings, bytes_read):
     return {"kind": "sample", **row, "calls": count, **settings[index]}
 
 
-def time_copy(device, nbytes):
-    """Return sample rows of copies, whose bandwidth counts bytes read and bytes written."""
+def time_copy(device: torch.device | str, nbytes: int) -> list[dict]:
+    """Return sample rows of copies, whose bandwidth counts bytes read and bytes written.
+
+    Args:
+        device: where both buffers lie.
+        nbytes: size of each.
+    """
     source, target = (torch.ones(nbytes // 4, device=device) for _ in range(2))
     rows = time_arms({"copy": lambda call: target.copy_(source)}, rounds=20, device=device)
     return [{"kind": "sample", **row, "bytes": 2 * source.nbytes} for row in rows]
 
 
-def fitting(settings: list[list[Point]], itemsize: int, device, most_bytes: float = 0):
+def fitting(
+    settings: list[list[Point]],
+    itemsize: int,
+    device: torch.device | str,
+    most_bytes: float = 0,
+) -> tuple[list[list[Point]], list[str]]:
     """Return (the settings with the points whose tensors fit, a line for each point that does not).
 
     Args:

@@ -43,6 +43,7 @@ def _lower_right(T, S):
 
 
 def sdpa_gqa_unsupported(call: Call) -> str | None:
+    """Return why `sdpa_gqa` cannot run a call, or None."""
     if call.R == 1 or call.flash:
         return None
     return "PyTorch would take its math path here, which expands K and V to every query head"
@@ -130,6 +131,7 @@ def num_splits(num_tasks: int) -> int:
 
 
 def split_kv_unsupported(call: Call) -> str | None:
+    """Return why `split_kv` cannot run a call, or None."""
     if not call.on_cpu:
         return "it runs on the CPU only; GPU kernels split the keys themselves"
     if call.T != 1:

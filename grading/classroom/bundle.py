@@ -62,6 +62,7 @@ DATA = (
     "learn/quiz/quiz.json",
     "learn/tutor/tutor.svg",
     "learn/tutor/tutor.toml",
+    "py.typed",
 )
 _WRITTEN_FOR_STUDENTS = Path(__file__).parent / "for_students"
 _ARCHIVES = {".zip": "zip", ".tar.gz": "gztar"}
