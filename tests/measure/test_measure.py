@@ -303,9 +303,14 @@ def test_environment_survives_a_bare_machine(monkeypatch):
     def missing(*args, **kwargs):
         raise FileNotFoundError("no such program")
 
+    read = environment_module.Path.read_text
+
+    def no_proc(path, *args, **kwargs):
+        return missing() if path.is_relative_to("/proc") else read(path, *args, **kwargs)
+
     expected = set(environment())
     monkeypatch.setattr(environment_module.subprocess, "run", missing)
-    monkeypatch.setattr(environment_module.Path, "read_text", missing)
+    monkeypatch.setattr(environment_module.Path, "read_text", no_proc)
     monkeypatch.delattr(environment_module.os, "getloadavg", raising=False)
     monkeypatch.delattr(environment_module.os, "sched_getaffinity", raising=False)
     bare = environment()
