@@ -3,8 +3,10 @@
 export PYTHON PIP_ARGS
 GQA := .venv/bin/gqa
 # Tests run in as many processes as this, a file in one of them; 0 is this one, for a debugger.
+# Torch's threads that wait for another must leave it a core: they are more than there are cores.
 WORKERS := 2
-PYTEST := .venv/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+PYTEST := OMP_WAIT_POLICY=passive .venv/bin/python -m pytest -n $(WORKERS) --dist loadfile \
+	--no-loadscope-reorder
 
 .PHONY: help lab test test-all demo bench build site course site-tools tests lint generated checks
 
