@@ -62,6 +62,7 @@ def _seed():
 
 @pytest.fixture(autouse=True)
 def _no_override(monkeypatch, tmp_path):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)  # a lesson that ran here may have set it
     for name in VARIABLES.keys() - {*OWN_FOLDERS, "GQA_TIME_FACTOR"}:
         monkeypatch.delenv(name, raising=False)
     # No operator that was built on this machine: tests that want one build it.

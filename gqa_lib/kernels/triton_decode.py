@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import torch
 import triton
+import triton.language as tl
 from torch import Tensor
 from triton.runtime.interpreter import InterpretedFunction
 
@@ -17,7 +18,8 @@ from .triton_splits import MAX_PARTS, Cut, fewest_keys, plan_cut
 
 LOG2_E = 1.4426950408889634
 MERGE_WIDTH = 64  # elements of a head that one program of the second kernel merges
-INTERPRETED = isinstance(attend_part, InterpretedFunction)
+# Triton's own functions are, or are not, made for the interpreter when Triton is imported.
+INTERPRETED = all(isinstance(fn, InterpretedFunction) for fn in (attend_part, tl.zeros))
 
 
 class Tile(NamedTuple):
