@@ -8,7 +8,7 @@ from filelock import FileLock
 
 from gqa_lib.course.variables import VARIABLES
 
-# What takes longest begins first where several workers share the files: none waits for it at the end.
+# What takes longest begins first where several workers share the files, so that none waits for it.
 LONG = ("notebooks", "attacks", "verify", "browser_learner", "grade", "submit", "site", "check")
 OWN_FOLDERS = ("GQA_HOME", "GQA_WORK", "IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR")
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
