@@ -1,8 +1,13 @@
 """The shape of a model: what its KV cache and its attention cost depend on."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from gqa_lib.heads import check_heads
+
+from .layer import LayerKV
+from .weights import Weights
 
 
 @dataclass(frozen=True)
@@ -24,10 +29,13 @@ class ModelConfig:
         kv_lora_rank: MLA only, elements of the latent cached per token and layer.
         rope_head_dim: MLA only, elements of the RoPE key cached next to the latent.
         shared_kv_layers: the last layers, which reuse an earlier layer's K and V and cache none.
+        layers: what each layer keeps, for models whose layers differ in more than the window; the
+            fields above then say what most of the layers that attend have.
         max_context: longest context in tokens, None where it has no limit or was not verified.
         family: the series a model belongs to.
-        weight_bytes: all parameters at 2 bytes each, however they are shipped; None where the
-            number of parameters was not verified.
+        weight_bytes: all parameters at 2 bytes each, however they are shipped; that of `weights`
+            unless given, None where the number of parameters was not verified.
+        weights: the parameters apart by how often a step reads them, None where not known.
         source: where the shape was read.
         notes: what to watch out for.
 
@@ -47,9 +55,11 @@ class ModelConfig:
     kv_lora_rank: int | None = None
     rope_head_dim: int | None = None
     shared_kv_layers: int = 0
+    layers: tuple[LayerKV, ...] | None = None
     max_context: int | None = None
     family: str = ""
     weight_bytes: int | None = None
+    weights: Weights | None = None
     source: str = ""
     notes: str = ""
 
@@ -75,6 +85,38 @@ class ModelConfig:
         if self.windows is not None:
             object.__setattr__(self, "windows", tuple(self.windows))
             _require_windows(self)
+        if self.layers is not None:
+            object.__setattr__(self, "layers", tuple(self.layers))
+            _require_layers(self)
+        if self.weight_bytes is None and self.weights is not None:
+            object.__setattr__(self, "weight_bytes", 2 * self.weights.total)
+
+    @cached_property
+    def kv_layers(self) -> tuple[LayerKV, ...]:
+        """What each layer keeps, first layer first, however the model was described."""
+        return self.layers or tuple(_layers_of(self))
+
+    def with_kv_heads(self, num_kv_heads: int) -> "ModelConfig":
+        """The same model with so many KV heads in every layer that attends; no latent is left.
+
+        Args:
+            num_kv_heads: KV heads per layer, a divisor of num_heads.
+
+        Returns:
+            The ModelConfig. Its weights stay as many: what smaller projections of K and V save is
+            usually spent elsewhere, and a comparison at equal size is the one asked for.
+
+        Raises:
+            ValueError: num_kv_heads does not divide num_heads.
+        """
+        layers = self.layers and tuple(_with_kv_heads(self, one, num_kv_heads) for one in self.layers)
+        return replace(
+            self,
+            num_kv_heads=num_kv_heads,
+            layers=layers,
+            kv_lora_rank=None,
+            rope_head_dim=None,
+        )
 
     @property
     def q_per_kv(self) -> int:
@@ -83,8 +125,8 @@ class ModelConfig:
 
     @property
     def attention_type(self) -> str:
-        """'MHA', 'GQA', 'MQA' or 'MLA'."""
-        if self.kv_lora_rank is not None:
+        """'MHA', 'GQA', 'MQA' or 'MLA', of hybrids that of their layers that attend."""
+        if any(layer.kind == "latent" for layer in self.kv_layers):
             return "MLA"
         if self.num_kv_heads == self.num_heads:
             return "MHA"
@@ -110,3 +152,58 @@ def _require_windows(config: ModelConfig) -> None:
     for window in windows:
         if window is not None:
             _require_positive_int(config.name, "windows entry", window)
+
+
+def _require_layers(config: ModelConfig) -> None:
+    layers = config.layers or ()
+    if len(layers) != config.num_layers:
+        raise ValueError(
+            f"{config.name}: layers has {len(layers)} entries for num_layers={config.num_layers}: "
+            "each layer keeps something of its own, or nothing. Give one entry per layer."
+        )
+    if config.windows or config.shared_kv_layers or config.kv_lora_rank:
+        raise ValueError(
+            f"{config.name}: layers next to windows, shared_kv_layers or kv_lora_rank says the "
+            "same thing twice. Say it in layers alone."
+        )
+    if all(layer.kind == "none" for layer in layers):
+        raise ValueError(f"{config.name}: no layer attends, so there is no KV cache to describe.")
+    for number, layer in enumerate(layers):
+        if layer.kind not in ("none", "latent"):
+            check_heads(config.num_heads, layer.num_kv_heads, where=f"{config.name}, layer {number}")
+        if layer.shares is not None and not (
+            layer.shares < number and layers[layer.shares].shares is None
+        ):
+            raise ValueError(
+                f"{config.name}: layer {number} shares the cache of layer {layer.shares}, which is "
+                "not an earlier layer with a cache of its own. Give the number of one."
+            )
+
+
+def _layers_of(config: ModelConfig) -> Iterable[LayerKV]:
+    """The layers of a model that is described by one number of heads, windows and shared layers."""
+    if config.kv_lora_rank is not None and config.rope_head_dim is not None:
+        k_dim, rope_dim = config.kv_lora_rank + config.rope_head_dim, config.rope_head_dim
+        full = local = LayerKV("latent", 1, k_dim, rope_dim=rope_dim)
+    else:
+        full = LayerKV("full", config.num_kv_heads, config.head_dim, config.head_dim)
+        local = replace(full, kind="window", window=1)
+    windows = config.windows or (None,) * config.num_layers
+    owners = config.num_layers - config.shared_kv_layers
+    newest = {window: number for number, window in enumerate(windows[:owners])}
+    for number, window in enumerate(windows):
+        layer = full if window is None else replace(local, window=window)
+        yield layer if number < owners else replace(layer, shares=newest.get(window, owners - 1))
+
+
+def _with_kv_heads(config: ModelConfig, layer: LayerKV, num_kv_heads: int) -> LayerKV:
+    if layer.kind == "latent":
+        return replace(
+            layer,
+            kind="full",
+            num_kv_heads=num_kv_heads,
+            k_dim=config.head_dim,
+            v_dim=config.head_dim,
+            rope_dim=0,
+        )
+    return layer if layer.kind == "none" else replace(layer, num_kv_heads=num_kv_heads)

@@ -2,15 +2,18 @@
 
 B batch, T new query tokens, S key tokens, Hq query heads, Hkv key/value heads, D head size.
 Sizes are bytes, times seconds, rates per second. `bytes_per_element` is that of the cache: 4 for
-float32, 2 for bfloat16, 1 for 8-bit, 0.5 for 4-bit.
+float32, 2 for bfloat16, 1 for 8-bit, 0.5 for 4-bit; a pair where K and V differ.
 """
 
 from .attention import attention_bytes, attention_flops, attention_time
 from .bytes import (
+    cross_cache_bytes,
     kv_bytes_per_token,
     kv_cache_bytes,
     kv_projection_params,
     max_concurrent_sequences,
+    max_context_length,
+    state_bytes,
 )
 from .roofline import arithmetic_intensity, is_memory_bound, ridge_point, roofline_time
 from .step import decode_intensity, decode_step_time, decode_step_work
@@ -20,6 +23,7 @@ __all__ = [
     "attention_bytes",
     "attention_flops",
     "attention_time",
+    "cross_cache_bytes",
     "decode_intensity",
     "decode_step_time",
     "decode_step_work",
@@ -28,6 +32,8 @@ __all__ = [
     "kv_cache_bytes",
     "kv_projection_params",
     "max_concurrent_sequences",
+    "max_context_length",
     "ridge_point",
     "roofline_time",
+    "state_bytes",
 ]

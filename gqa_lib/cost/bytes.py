@@ -2,48 +2,70 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
-from gqa_lib.configs import ModelConfig
+from gqa_lib.configs import LayerKV, ModelConfig
 
 from .positive import require_positive
 
+Bytes = float | tuple[float, float]  # of a cached number; a pair: of one in K, of one in V
 
-def kv_bytes_per_token(config: ModelConfig, bytes_per_element: float) -> float:
-    """Bytes one more token adds to the cache when every layer keeps it.
 
-    2 x num_layers x num_kv_heads x head_dim x bytes_per_element; for MLA, which caches one latent
-    and one RoPE key per layer, num_layers x (kv_lora_rank + rope_head_dim) x bytes_per_element.
-    Windows and shared layers are left out here; `kv_cache_bytes` counts them.
+def kv_bytes_per_token(
+    config: ModelConfig, bytes_per_element: Bytes, context_length: int | None = None
+) -> float:
+    """Bytes of cache per token.
+
+    Without a length, what one more token adds when every layer keeps it: 2 x num_layers x
+    num_kv_heads x head_dim x bytes_per_element; for MLA, which caches one latent and one RoPE key
+    per layer, num_layers x (kv_lora_rank + rope_head_dim) x bytes_per_element. Windows and shared
+    layers are left out then; layers that keep nothing are not, where a config lists its layers.
+
+    With a length, what a token of such a sequence takes on average: `kv_cache_bytes` over its
+    length, windows and shared layers counted.
 
     Args:
         config: the model's shape.
-        bytes_per_element: bytes of one cached number.
+        bytes_per_element: bytes of one cached number, or a pair, of K's and of V's.
+        context_length: tokens of the sequence; None for what one more token adds.
 
     Returns:
         Bytes per token.
 
     Raises:
-        ValueError: bytes_per_element is not above 0.
+        ValueError: a size that is not above 0.
 
     Source: Shazeer 2019 (arXiv 1911.02150), section 2.4; DeepSeek-V2 (arXiv 2405.04434), Table 1.
     """
-    require_positive(bytes_per_element=bytes_per_element)
-    return config.num_layers * kv_elements_per_layer(config) * bytes_per_element
+    if context_length is not None:
+        require_positive(context_length=context_length)
+        return kv_cache_bytes(config, [context_length], bytes_per_element) / context_length
+    k_bytes, v_bytes = split_bytes(bytes_per_element)
+    total = 0.0
+    for layer in config.kv_layers:
+        if layer.shares is None or config.layers is None:
+            entries = 1 / (layer.ratio or 1)  # for each token
+            tokens = (layer.kind != "none") + (entries if layer.ratio else 0)
+            keys = tokens * layer.num_kv_heads * layer.k_dim + entries * layer.index_dim
+            total += keys * k_bytes + tokens * layer.num_kv_heads * layer.v_dim * v_bytes
+    return total
 
 
 def kv_cache_bytes(
-    config: ModelConfig, context_lengths: Iterable[int], bytes_per_element: float
+    config: ModelConfig, context_lengths: Iterable[int], bytes_per_element: Bytes
 ) -> float:
     """Bytes of cache that these sequences hold together.
 
-    A layer with a window keeps at most that many tokens of each sequence, and the last
-    `shared_kv_layers` layers keep none of their own.
+    A layer with a window keeps at most that many tokens of each sequence, one that compresses an
+    entry for every `ratio` tokens besides, one that shares another's cache nothing. The constant
+    state of linear and state-space layers is `state_bytes`, what is kept of an encoder's output or
+    an image `cross_cache_bytes`.
 
     Args:
         config: the model's shape.
         context_lengths: tokens held by each sequence; `[4096] * 8` for eight of one length.
-        bytes_per_element: bytes of one cached number.
+        bytes_per_element: bytes of one cached number, or a pair, of K's and of V's.
 
     Returns:
         Bytes.
@@ -54,10 +76,49 @@ def kv_cache_bytes(
     Source: derived, `kv_bytes_per_token` summed over layers; a window keeps the newest tokens only:
     Jiang et al. 2023, "Mistral 7B" (arXiv 2310.06825), section 2.
     """
-    require_positive(bytes_per_element=bytes_per_element)
-    caching = config.num_layers - config.shared_kv_layers
-    tokens = sum(tokens_over_layers(config, length, caching) for length in context_lengths)
-    return tokens * kv_elements_per_layer(config) * bytes_per_element
+    k_bytes, v_bytes = split_bytes(bytes_per_element)
+    owners = Counter(layer for layer in config.kv_layers if layer.shares is None)
+    total = 0.0
+    for length, sequences in Counter(context_lengths).items():
+        for layer, number in owners.items():
+            tokens = kept_tokens(layer, length) * layer.num_kv_heads
+            keys = tokens * layer.k_dim + indexed_tokens(layer, length) * layer.index_dim
+            total += sequences * number * (keys * k_bytes + tokens * layer.v_dim * v_bytes)
+    return total
+
+
+def state_bytes(config: ModelConfig, num_sequences: int = 1) -> int:
+    """Bytes of the constant state of linear and state-space layers, whatever the length.
+
+    Args:
+        config: the model's shape.
+        num_sequences: sequences that are held.
+
+    Returns:
+        Bytes; 0 for a model that has attention alone.
+
+    Source: derived from the shapes of the states, at the precision the model keeps them in.
+    """
+    return num_sequences * sum(layer.state_bytes for layer in config.kv_layers)
+
+
+def cross_cache_bytes(
+    config: ModelConfig, source_lengths: Iterable[int], bytes_per_element: Bytes
+) -> float:
+    """Bytes that cross-attention keeps of an encoder's output, or of an image, beside the cache.
+
+    Args:
+        config: the model's shape.
+        source_lengths: for each sequence, tokens of its encoder's output or of its images.
+        bytes_per_element: bytes of one cached number, or a pair, of K's and of V's.
+
+    Returns:
+        Bytes; 0 for a model without cross-attention.
+
+    Source: derived from the shapes of K and V.
+    """
+    each = sum(layer.cross_elements for layer in config.kv_layers)
+    return sum(source_lengths) * each * sum(split_bytes(bytes_per_element)) / 2
 
 
 def max_concurrent_sequences(
@@ -65,7 +126,7 @@ def max_concurrent_sequences(
     memory_bytes: float,
     context_length: int,
     weight_bytes: float,
-    bytes_per_element: float,
+    bytes_per_element: Bytes,
 ) -> int:
     """How many sequences of one length fit next to the weights; 0 if not even one does.
 
@@ -74,7 +135,7 @@ def max_concurrent_sequences(
         memory_bytes: memory there is for weights and cache.
         context_length: tokens in each sequence.
         weight_bytes: memory the weights take.
-        bytes_per_element: bytes of one cached number.
+        bytes_per_element: bytes of one cached number, or a pair, of K's and of V's.
 
     Returns:
         A whole number of sequences. Activations and fragmentation are not counted: leave space.
@@ -82,11 +143,54 @@ def max_concurrent_sequences(
     Raises:
         ValueError: context_length or bytes_per_element is not above 0.
 
-    Source: derived, what the weights leave over `kv_cache_bytes` of one sequence.
+    Source: derived, what the weights leave over `kv_cache_bytes` and `state_bytes` of one sequence.
     """
     require_positive(context_length=context_length)
-    free_bytes = memory_bytes - weight_bytes
-    return max(0, int(free_bytes // kv_cache_bytes(config, [context_length], bytes_per_element)))
+    each = kv_cache_bytes(config, [context_length], bytes_per_element) + state_bytes(config)
+    return max(0, int((memory_bytes - weight_bytes) // each))
+
+
+def max_context_length(
+    config: ModelConfig,
+    memory_bytes: float,
+    num_sequences: int,
+    weight_bytes: float,
+    bytes_per_element: Bytes,
+) -> int | None:
+    """How long so many sequences can all be next to the weights; None if no length is too long.
+
+    Args:
+        config: the model's shape; its max_context is not looked at.
+        memory_bytes: memory there is for weights and cache.
+        num_sequences: sequences of one length.
+        weight_bytes: memory the weights take.
+        bytes_per_element: bytes of one cached number, or a pair, of K's and of V's.
+
+    Returns:
+        Tokens of each sequence, 0 if not even one fits; None where every layer keeps a window or
+        less, and all of them fit.
+
+    Raises:
+        ValueError: num_sequences or bytes_per_element is not above 0.
+
+    Source: derived, the inverse of `kv_cache_bytes`, which never shrinks with the length.
+    """
+    require_positive(num_sequences=num_sequences)
+    free = memory_bytes - weight_bytes - state_bytes(config, num_sequences)
+
+    def fits(length: int) -> bool:
+        return num_sequences * kv_cache_bytes(config, [length], bytes_per_element) <= free
+
+    top = 1
+    while fits(top):
+        if top > 2**60:
+            return None
+        top *= 2
+    lowest = 0
+    while top - lowest > 1:
+        middle = (lowest + top) // 2
+        lowest, top = (middle, top) if fits(middle) else (lowest, middle)
+    return lowest
 
 
 def kv_projection_params(d_model: int, num_kv_heads: int, head_dim: int) -> int:
@@ -109,30 +213,36 @@ def kv_projection_params(d_model: int, num_kv_heads: int, head_dim: int) -> int:
     return 2 * d_model * num_kv_heads * head_dim
 
 
-def kv_elements_per_layer(config: ModelConfig) -> int:
-    """Numbers that one token keeps in one layer's cache.
+def split_bytes(bytes_per_element: Bytes) -> tuple[float, float]:
+    """Bytes of one number in K and of one in V.
 
     Args:
-        config: the model's shape.
+        bytes_per_element: one number for both, or a pair.
 
-    Returns:
-        2 x num_kv_heads x head_dim; for MLA kv_lora_rank + rope_head_dim.
+    Raises:
+        ValueError: one is not above 0, or there are not two.
     """
-    if config.kv_lora_rank is not None and config.rope_head_dim is not None:
-        return config.kv_lora_rank + config.rope_head_dim
-    return 2 * config.num_kv_heads * config.head_dim
+    if isinstance(bytes_per_element, int | float):
+        require_positive(bytes_per_element=bytes_per_element)
+        return bytes_per_element, bytes_per_element
+    if len(bytes_per_element) != 2:
+        raise ValueError(
+            f"bytes_per_element={bytes_per_element}: give one number, or two, for K and for V."
+        )
+    for value in bytes_per_element:
+        require_positive(bytes_per_element=value)
+    return bytes_per_element
 
 
-def tokens_over_layers(config: ModelConfig, context_length: int, num_layers: int) -> int:
-    """Tokens of one sequence that the first num_layers layers keep, added up.
+def kept_tokens(layer: LayerKV, context_length: int) -> int:
+    """Tokens and compressed entries that a layer's cache holds of one sequence.
 
     Args:
-        config: the model's shape; of it only the windows count here.
+        layer: what it keeps.
         context_length: tokens of the sequence.
-        num_layers: how many layers.
 
     Returns:
-        Tokens, a token that several layers keep counted in each.
+        Their number; each has `layer.elements` elements.
 
     Raises:
         ValueError: a negative length.
@@ -142,7 +252,31 @@ def tokens_over_layers(config: ModelConfig, context_length: int, num_layers: int
             f"context_length={context_length}: a sequence cannot hold fewer than 0 tokens. "
             "Give 0 or more."
         )
-    if config.windows is None:
-        return num_layers * context_length
-    windows = config.windows[:num_layers]
-    return sum(context_length if w is None else min(context_length, w) for w in windows)
+    if layer.kind == "none":
+        return 0
+    recent = context_length if layer.window is None else min(context_length, layer.window)
+    return recent + (context_length // layer.ratio if layer.ratio else 0)
+
+
+def indexed_tokens(layer: LayerKV, context_length: int) -> int:
+    """Tokens, or compressed entries, whose index key a layer keeps.
+
+    Args:
+        layer: what it keeps.
+        context_length: tokens of the sequence.
+    """
+    return (context_length // (layer.ratio or 1)) if layer.index_dim else 0
+
+
+def read_tokens(layer: LayerKV, context_length: int) -> int:
+    """Tokens and compressed entries that attention reads for one new token.
+
+    Args:
+        layer: what it keeps; an indexer lets through `index_topk` of them at most.
+        context_length: tokens of the sequence.
+    """
+    kept = kept_tokens(layer, context_length)
+    if layer.index_topk is None:
+        return kept
+    chosen_from = context_length // layer.ratio if layer.ratio else kept
+    return kept - chosen_from + min(chosen_from, layer.index_topk)

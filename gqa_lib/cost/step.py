@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from gqa_lib.configs import ModelConfig
 from gqa_lib.hardware import Hardware
 
-from .attention import attention_flops
-from .bytes import kv_elements_per_layer, tokens_over_layers
+from .bytes import Bytes, indexed_tokens, read_tokens, split_bytes, state_bytes
 from .positive import require_positive
 from .roofline import arithmetic_intensity, roofline_time
 
 
-def decode_intensity(config: ModelConfig, bytes_per_element: float) -> float:
+def decode_intensity(
+    config: ModelConfig, bytes_per_element: Bytes, context_length: int = 1
+) -> float:
     """FLOPs that decoding attention does per byte of cache it reads: 2 x q_per_kv / bytes.
 
-    It depends on neither context nor batch: every sequence has its own cache. MLA is counted in
-    its absorbed form.
+    It does not depend on the batch, every sequence having its own cache, and where layers are
+    alike not on the context either. MLA is counted in its absorbed form.
 
     Args:
         config: the model's shape.
-        bytes_per_element: bytes of one cached number.
+        bytes_per_element: bytes of one cached number, or a pair, of K's and of V's.
+        context_length: tokens cached, for models whose layers differ.
 
     Returns:
         FLOP per byte, to be held against `ridge_point`.
@@ -30,29 +34,34 @@ def decode_intensity(config: ModelConfig, bytes_per_element: float) -> float:
     Source: derived from the shapes; the absorbed form is DeepSeek-V2's (arXiv 2405.04434),
     section 2.1.2.
     """
-    cached_bytes = kv_elements_per_layer(config) * bytes_per_element
-    return arithmetic_intensity(_decode_flops_per_token(config), cached_bytes)
+    return arithmetic_intensity(*_attention_work(config, context_length, bytes_per_element))
 
 
 def decode_step_work(
     config: ModelConfig,
     batch_size: int,
     context_length: int,
-    bytes_per_element: float,
+    bytes_per_element: Bytes,
     weight_bytes: float,
+    *,
+    active_parameters: float | None = None,
 ) -> tuple[float, float]:
     """(FLOPs, bytes) of decoding one token for every sequence of a batch.
 
     A step reads the weights once for the whole batch and every sequence's cache once per layer
-    that attends to it (a layer that shares another's KV still reads it). It does 2 FLOP per
-    parameter and sequence, and the attention FLOPs.
+    that attends to it (a layer that shares another's KV still reads it, one with an indexer reads
+    the index keys and the tokens they choose). Constant states are read and written. It does 2 FLOP
+    per parameter and sequence, and the attention FLOPs; those of state-space layers are left out.
 
     Args:
         config: the model's shape.
         batch_size: sequences decoded together.
         context_length: tokens each of them has cached.
-        bytes_per_element: bytes of one cached number, and of one parameter.
+        bytes_per_element: bytes of one cached number, or a pair, of K's and of V's; and of one
+            parameter unless active_parameters is given.
         weight_bytes: bytes of all the weights that a step reads; 0 for attention alone.
+        active_parameters: parameters that one token is multiplied with, where they are not
+            weight_bytes / bytes_per_element: experts, or weights of other bits than the cache.
 
     Returns:
         FLOPs and bytes of one step.
@@ -63,11 +72,12 @@ def decode_step_work(
     Source: derived; 2 FLOP per parameter and token is Kaplan et al. 2020 (arXiv 2001.08361),
     section 2.1.
     """
-    require_positive(batch_size=batch_size, bytes_per_element=bytes_per_element)
-    tokens = batch_size * tokens_over_layers(config, context_length, config.num_layers)
-    kv_bytes = tokens * kv_elements_per_layer(config) * bytes_per_element
-    linear_flops = 2 * batch_size * weight_bytes / bytes_per_element
-    return linear_flops + tokens * _decode_flops_per_token(config), weight_bytes + kv_bytes
+    require_positive(batch_size=batch_size)
+    flops, moved = _attention_work(config, context_length, bytes_per_element)
+    if active_parameters is None:
+        active_parameters = weight_bytes / split_bytes(bytes_per_element)[0]
+    moved += 2 * state_bytes(config)
+    return batch_size * (2 * active_parameters + flops), weight_bytes + batch_size * moved
 
 
 def decode_step_time(
@@ -75,8 +85,10 @@ def decode_step_time(
     hardware: Hardware,
     batch_size: int,
     context_length: int,
-    bytes_per_element: float,
+    bytes_per_element: Bytes,
     weight_bytes: float,
+    *,
+    active_parameters: float | None = None,
 ) -> float:
     """The least seconds in which a model can decode one token for every sequence of a batch.
 
@@ -90,6 +102,7 @@ def decode_step_time(
         context_length: tokens each of them has cached.
         bytes_per_element: bytes of one cached number, and of one parameter.
         weight_bytes: bytes of all the weights that a step reads.
+        active_parameters: as in `decode_step_work`.
 
     Returns:
         Seconds per step.
@@ -101,17 +114,30 @@ def decode_step_time(
     terms, weights and cache, as memory over compute.
     """
     flops, moved = decode_step_work(
-        config, batch_size, context_length, bytes_per_element, weight_bytes
+        config,
+        batch_size,
+        context_length,
+        bytes_per_element,
+        weight_bytes,
+        active_parameters=active_parameters,
     )
     return roofline_time(flops, moved, hardware)
 
 
-def _decode_flops_per_token(config: ModelConfig) -> int:
-    """FLOPs that one new query spends on one cached token of one layer.
+def _attention_work(
+    config: ModelConfig, context_length: int, bytes_per_element: Bytes
+) -> tuple[float, float]:
+    """FLOPs and bytes of one new token's attention over one sequence, all layers.
 
     MLA decodes in absorbed form, where every head scores against latent and RoPE key and sums
     latents.
     """
-    if config.kv_lora_rank is not None and config.rope_head_dim is not None:
-        return config.num_heads * 2 * (2 * config.kv_lora_rank + config.rope_head_dim)
-    return attention_flops(1, config.num_heads, config.head_dim, 1, 1)
+    k_bytes, v_bytes = split_bytes(bytes_per_element)
+    flops, moved = 0.0, 0.0
+    for layer, number in Counter(config.kv_layers).items():
+        tokens = read_tokens(layer, context_length)
+        index = indexed_tokens(layer, context_length) * layer.index_dim
+        flops += number * tokens * config.num_heads * 2 * (layer.k_dim + layer.value_dim)
+        keys = tokens * layer.num_kv_heads * layer.k_dim + index
+        moved += number * (keys * k_bytes + tokens * layer.num_kv_heads * layer.v_dim * v_bytes)
+    return flops, moved
