@@ -1,0 +1,95 @@
+"""A config.json from the disk, and the part of it that describes the text model."""
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+# Where models of several parts, such as pictures and text, keep their text model.
+WRAPPERS = ("text_config", "llm_config", "language_config", "thinker_config", "decoder")
+
+
+def load(source: str | Path | Mapping) -> tuple[Mapping, str]:
+    """Return the parsed config, and what to call it in a message.
+
+    Args:
+        source: path of a config.json or of the folder that holds it, or the parsed dictionary.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: it cannot be read, or is no JSON object.
+    """
+    if isinstance(source, Mapping):
+        return source, "the given config"
+    if not isinstance(source, str | Path):
+        raise ValueError(
+            f"a config of type {type(source).__name__}: give the path of a config.json, or what "
+            "it holds, as a dictionary."
+        )
+    path = Path(source)
+    path = path / "config.json" if path.is_dir() else path
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: there is no such file.") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path.name} is not text: give the model's config.json.") from None
+    except (OSError, ValueError) as trouble:  # a ValueError: a NUL in the path
+        raise ValueError(f"{path.name} cannot be read: {trouble}") from None
+    try:
+        parsed = json.loads(text)
+    except (ValueError, RecursionError) as trouble:
+        raise ValueError(f"{path.name} is not JSON: {trouble}") from None
+    if not isinstance(parsed, dict):
+        raise ValueError(
+            f"{path.name} holds {type(parsed).__name__} {str(parsed)[:40]!r} and no object of "
+            "keys: give the model's config.json."
+        )
+    return parsed, name_of(path)
+
+
+def name_of(path: Path) -> str:
+    """Return what a config file is called: its own name, or its folder's where that says more."""
+    return path.parent.name or path.name if path.name == "config.json" else path.name
+
+
+def text_part(config: Mapping, origin: str) -> Mapping:
+    """Return the part of a config that describes the text model, with a model_type of its own.
+
+    Args:
+        config: the parsed file.
+        origin: what to call it in a message.
+
+    Raises:
+        ValueError: a part that should hold keys holds something else.
+    """
+    for name in WRAPPERS:
+        inner = config.get(name)
+        if inner is None or (name == "decoder" and not isinstance(inner, Mapping)):
+            continue
+        if not isinstance(inner, Mapping):
+            raise ValueError(
+                f"{origin}: {name}={str(inner)[:40]!r} should hold the keys of the text model."
+            )
+        part = text_part(inner, origin)
+        if part.get("model_type"):
+            return part
+        outer = str(config.get("model_type") or "")
+        return {**part, "model_type": class_defaults().get(outer, {}).get("text", outer)}
+    return config
+
+
+@cache
+def class_defaults() -> dict[str, dict[str, Any]]:
+    """Return what the classes of Hugging Face transformers assume where a file leaves a key out.
+
+    By model type: defaults of keys, or for a model of several parts the type of its text part.
+    """
+    return json.loads(resource("class_defaults.json"))
+
+
+def resource(name: str) -> str:
+    """Return the text of a file that lies beside this one."""
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")

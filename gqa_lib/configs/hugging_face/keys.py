@@ -1,0 +1,185 @@
+"""The keys of one config: what is asked for is understood, and what nobody asks for is refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+from .files import class_defaults, resource
+
+# A key with one of these in its name could say something of the cache, or of what is cached.
+_CONCERNS = re.compile(
+    "att[en]|kv|key|value|cache|window|slid|swa|rope|rotary|position|state|ssm|mamba|conv|linear"
+    "|recur|lru|delta|retent|index|layer|block|head|latent|lora|compress|shar|reus|chunk|sparse"
+    "|local|global|pattern|interval|period|offset|mem|cross|encod|decod|yoco|cla|hybrid|mixer"
+    "|group|span|context|sink|type|seq"
+)
+
+_LARGEST = 10**9  # a vocabulary, a width, a context: none comes near
+
+
+class Keys:
+    """The keys of a text model's config, over the defaults of its class.
+
+    Args:
+        given: the keys in the file.
+        origin: what to call the file in a message.
+    """
+
+    def __init__(self, given: Mapping, origin: str):
+        self.origin = origin
+        self.family = self._text(given.get("model_type", ""), "model_type")
+        self._given, self._asked = given, {"model_type"}
+        self._defaults = class_defaults().get(self.family, {})
+        self.known_family = self.family in class_defaults()
+        self.assumed: dict[str, Any] = {}  # what was asked for and the file leaves to its class
+
+    def get(self, *names: str) -> Any:
+        """Return the first of these that the file has, or its class; None where none is there."""
+        self._asked |= set(names)
+        for place in (self._given, self._defaults):
+            for name in names:
+                if place.get(name) is not None:
+                    if place is self._defaults:
+                        self.assumed[name] = place[name]
+                    return place[name]
+            if place is self._given and any(name in place for name in names):
+                return None  # null in the file overrules the class
+        return None
+
+    def has(self, *names: str) -> bool:
+        """Return whether the file itself says one of these, and not null."""
+        self._asked |= set(names)
+        return any(self._given.get(name) is not None for name in names)
+
+    def size(self, *names: str) -> int | None:
+        """Return a whole number above 0, or None where it is missing.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        value = self.get(*names)
+        return None if value is None else self.whole(value, self._name(names), least=1)
+
+    def count(self, *names: str) -> int:
+        """Return a whole number, 0 where it is missing.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        value = self.get(*names)
+        return 0 if value is None else self.whole(value, self._name(names), least=0)
+
+    def flag(self, *names: str, default: bool = False) -> bool:
+        """Return true or false, `default` where it is missing.
+
+        Raises:
+            ValueError: it is neither.
+        """
+        value = self.get(*names)
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            raise self.wrong(self._name(names), value, "true or false")
+        return value
+
+    def sizes(self, length: int, *names: str, least: int = 0) -> list[int] | None:
+        """Return a list of whole numbers, one for each of `length` layers; None where missing.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        value = self.get(*names)
+        if value is None:
+            return None
+        return [
+            self.whole(one, self._name(names), least) for one in self.per_layer(value, length, names)
+        ]
+
+    def per_layer(self, value: Any, length: int, names: Iterable[str]) -> list:
+        """Return a list that has one entry per layer.
+
+        Raises:
+            ValueError: it is no list, or has another length.
+        """
+        name = self._name(names)
+        if not isinstance(value, list):
+            raise self.wrong(name, value, "a list with one entry per layer")
+        if len(value) != length:
+            raise ValueError(
+                f"{self.origin}: {name} has {len(value)} entries for {length} layers: each layer "
+                "has a kind of its own, so none can be left to guessing."
+            )
+        return value
+
+    def keys_of(self, name: str) -> Mapping:
+        """Return what an entry that holds keys of its own holds, {} where it is missing.
+
+        Raises:
+            ValueError: it holds something else.
+        """
+        value = self.get(name)
+        if value is None:
+            return {}
+        if not isinstance(value, Mapping):
+            raise self.wrong(name, value, "keys and values")
+        return value
+
+    def whole(self, value: Any, name: str, least: int) -> int:
+        """Return a whole number.
+
+        Raises:
+            ValueError: it is something else, or less than `least`.
+        """
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if not whole or not least <= value <= _LARGEST:
+            raise self.wrong(name, value, f"a whole number, {least} or more (up to {_LARGEST:,})")
+        return value
+
+    def wrong(self, name: str, value: Any, wanted: str) -> ValueError:
+        """Return the error that a key's value is not what it should be."""
+        return ValueError(f"{self.origin}: {name}={_short(value)} should be {wanted}.")
+
+    def skip(self, *names: str) -> None:
+        """Note keys that say what another key has said already."""
+        self._asked |= set(names)
+
+    def refuse_what_nobody_asked_for(self) -> None:
+        """Make sure that every key which could concern the cache was understood.
+
+        Raises:
+            ValueError: one was not.
+        """
+        for name, value in self._given.items():
+            if value in (None, False, [], {}, "") or name in self._asked or name in _harmless():
+                continue
+            if _CONCERNS.search(name.lower()) and not name.startswith("_"):
+                raise ValueError(
+                    f"{self.origin}: {name}={_short(value)} is not understood, and could change "
+                    "what is cached: a figure that leaves it out would look right. Build a "
+                    "ModelConfig by hand, or report the model."
+                )
+
+    def _name(self, names: Iterable[str]) -> str:
+        """What the file calls it."""
+        names = tuple(names)
+        return next((name for name in names if name in self._given), names[0])
+
+    def _text(self, value: Any, name: str) -> str:
+        if value is not None and not isinstance(value, str):
+            raise ValueError(f"{self.origin}: {name}={_short(value)} should be text.")
+        return value or ""
+
+
+@cache
+def _harmless() -> frozenset[str]:
+    """Keys that concern attention or layers by their name, and change nothing that is cached."""
+    lines = (line.partition("#")[0] for line in resource("harmless.txt").splitlines())
+    return frozenset(word for line in lines for word in line.split())
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."

@@ -1,0 +1,2 @@
+def weights_of(keys, layers, num_heads, d_model):
+    return None

@@ -1,0 +1,196 @@
+"""Puts a config.json together into a ModelConfig."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..layer import LayerKV
+from ..shape import ModelConfig
+from .files import load, text_part
+from .keys import Keys
+from .layers import layers_of
+from .parameters import weights_of
+
+_LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "num_transformer_layers")
+_DECODER_LAYERS = ("num_decoder_layers", "decoder_layers", *_LAYERS)
+_HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads", "attention_heads")
+_DECODER_HEADS = ("num_decoder_attention_heads", "decoder_attention_heads", *_HEADS)
+_D_MODEL = ("hidden_size", "n_embd", "d_model", "model_dim", "n_embed", "dim_model")
+_D_FF = ("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size", "d_ff", "decoder_ffn_dim")
+_CONTEXT = (
+    "max_position_embeddings",
+    "n_positions",
+    "max_seq_len",
+    "model_max_length",
+    "max_target_positions",
+    "seq_length",
+    "context_length",
+)
+_ENCODERS = ("MaskedLM", "Image", "ForSequence", "ForToken", "ForQuestion", "Vision", "Embedding")
+_NO_DECODERS = (
+    *("bert", "roberta", "xlm-roberta", "distilbert", "deberta", "deberta-v2", "electra", "albert"),
+    *("mpnet", "nomic_bert", "modernbert", "clip", "clip_vision_model", "clip_text_model", "siglip"),
+    *("vit", "siglip_vision_model", "dinov2", "swin", "wav2vec2", "hubert", "camembert", "ernie"),
+)
+_NOT_READ = ("dots3_note", "dots3_note_text", "reformer", "xlnet", "big_bird", "bigbird_pegasus")
+_MOST = 10_000  # layers, and heads of a layer
+_NO_CACHE = ("mamba", "mamba2", "falcon_mamba", "xlstm", "rwkv", "rwkv5", "rwkv6", "rwkv7", "retnet")
+
+
+def from_hf_config(source: str | Path | Mapping) -> ModelConfig:
+    """The ModelConfig of a Hugging Face decoder, from its config.json.
+
+    What each layer keeps is read from whatever way the file says it in; what the file leaves out
+    is what its class in Hugging Face transformers assumes. A key that could change what is cached
+    and is not understood is refused: a figure that leaves it out would look right.
+
+    Args:
+        source: path of a config.json or of the folder that holds it, or the parsed dictionary.
+
+    Returns:
+        The ModelConfig; its name is the file's (the folder's, of a config.json), of a dictionary
+        its model_type. Its weights are counted where the family is known exactly, else None.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: it cannot be read, is not a decoder's, or has something that is not understood;
+            the message names the file, the key and its value.
+    """
+    outer, origin = load(source)
+    keys = Keys(text_part(outer, origin), origin)
+    _refuse_what_keeps_no_cache(outer, keys)
+    decoder = keys.flag("is_encoder_decoder")
+    num_layers = _num_layers(keys, decoder)
+    num_heads = _num_heads(keys, decoder)
+    d_model = keys.size(*_D_MODEL)
+    if num_layers is None or num_heads is None or d_model is None:
+        raise _no_decoder(keys, outer, num_layers, num_heads, d_model)
+    if num_layers > _MOST or num_heads > _MOST:
+        raise ValueError(
+            f"{origin}: {num_layers:,} layers of {num_heads:,} heads are more than any model has "
+            f"({_MOST:,} are read at most). Is it a config.json?"
+        )
+    layers = layers_of(keys, num_layers, num_heads, d_model)
+    sizes: dict[str, Any] = {
+        "name": _name(source, outer, keys),
+        "num_layers": num_layers,
+        "num_heads": num_heads,
+        "d_model": d_model,
+        "d_ff": _d_ff(keys),
+        "vocab_size": keys.size("vocab_size", "padded_vocab_size"),
+        "max_context": keys.size(*_CONTEXT),
+        "family": keys.family,
+        "source": origin,
+        "weights": weights_of(keys, layers, num_heads, d_model),
+    }
+    keys.refuse_what_nobody_asked_for()
+    if all(layer.kind == "none" for layer in layers):
+        raise ValueError(f"{origin}: none of its layers attends, so it keeps no KV cache.")
+    return ModelConfig(**sizes, **_in_short(keys, layers, num_heads))
+
+
+def _name(source: str | Path | Mapping, outer: Mapping, keys: Keys) -> str:
+    if isinstance(source, Mapping):
+        return keys.family or str(outer.get("model_type") or "unnamed")
+    path = Path(source)
+    path = path / "config.json" if path.is_dir() else path
+    folder = path.resolve().parent.name
+    return folder if path.name == "config.json" and folder else path.name.removesuffix(".json")
+
+
+def _num_layers(keys: Keys, decoder: bool) -> int | None:
+    """How many layers attend or might: LongCat has two attentions in what it calls a layer."""
+    counted = keys.size(*(_DECODER_LAYERS if decoder else _LAYERS))
+    keys.skip("conv_L_cache", "block_size")
+    if counted is None:
+        listed = keys.get("layers_block_type", "hybrid_override_pattern", "layer_types")
+        return len(listed) if isinstance(listed, list | str) and listed else None
+    return 2 * counted if keys.family == "longcat_flash" else counted
+
+
+def _num_heads(keys: Keys, decoder: bool) -> int | None:
+    names = _DECODER_HEADS if decoder else _HEADS
+    listed = keys.get("num_query_heads", "num_attention_heads_per_layer")
+    keys.skip("num_attention_heads")
+    if isinstance(listed, list) and listed:  # OpenELM: more heads in later layers
+        return max(keys.whole(one, "num_query_heads", 1) for one in listed)
+    return keys.size(*names)
+
+
+def _d_ff(keys: Keys) -> int | None:
+    value = keys.get(*_D_FF)
+    if isinstance(value, list):  # Gemma 3n lists one width per layer
+        return max(keys.whole(one, "intermediate_size", 0) for one in value) or None
+    return keys.size(*_D_FF) if value != 0 else None
+
+
+def _in_short(keys: Keys, layers: list[LayerKV], num_heads: int) -> dict[str, Any]:
+    """The fields that describe the layers, as few as say all of it."""
+    attending = [one for one in layers if one.kind != "none"]
+    usual = Counter(one for one in attending if one.window is None) or Counter(attending)
+    layer = usual.most_common(1)[0][0]
+    if layer.kind == "latent":
+        nope = keys.size("qk_nope_head_dim") or 1
+        fields = {"num_kv_heads": num_heads, "head_dim": nope}
+        latent = {"kv_lora_rank": layer.k_dim - layer.rope_dim, "rope_head_dim": layer.rope_dim}
+        same = all(one == layer for one in layers) and not layer.index_dim
+        return fields | (latent if same and layer.window is None else {"layers": tuple(layers)})
+    fields = {"num_kv_heads": layer.num_kv_heads, "head_dim": layer.k_dim}
+    plain = ModelConfig("plain", len(layers), num_heads, d_model=1, **fields)
+    short: dict[str, Any] = {}
+    if all(one.kind in ("full", "window", "chunk") for one in layers):
+        windows = tuple(one.window for one in layers)
+        short["windows"] = windows if any(windows) else None
+        short["shared_kv_layers"] = sum(one.shares is not None for one in layers)
+        try:
+            from dataclasses import replace
+
+            if replace(plain, **short).kv_layers == tuple(layers):
+                return fields | short
+        except ValueError:
+            pass
+    return fields | {"layers": tuple(layers)}
+
+
+def _refuse_what_keeps_no_cache(outer: Mapping, keys: Keys) -> None:
+    architectures = outer.get("architectures") or ()
+    if not isinstance(architectures, list | tuple):
+        raise keys.wrong("architectures", architectures, "a list of names")
+    encoders = [a for a in architectures if any(part in str(a) for part in _ENCODERS)]
+    decoding = any("CausalLM" in str(a) or "Generation" in str(a) for a in architectures)
+    if (encoders and not decoding) or (keys.family in _NO_DECODERS and not decoding):
+        raise ValueError(
+            f"{keys.origin} belongs to {encoders[0] if encoders else keys.family}, an encoder: it "
+            "reads its whole input at once and keeps no KV cache. Give the config.json of a text "
+            "generation model."
+        )
+    if keys.family in _NOT_READ:
+        raise ValueError(
+            f"{keys.origin} is of type {keys.family}, whose layers differ in ways that are not "
+            "understood here. Build a ModelConfig by hand."
+        )
+    if keys.family in _NO_CACHE:
+        raise ValueError(
+            f"{keys.origin} is of type {keys.family}, which has no attention: its layers keep a "
+            "state of constant size, and no KV cache."
+        )
+
+
+def _no_decoder(keys: Keys, outer: Mapping, num_layers, num_heads, d_model) -> ValueError:
+    missing = [
+        f"{what} (as {' or '.join(names)})"
+        for what, names, there in (
+            ("num_layers", _LAYERS, num_layers),
+            ("num_heads", _HEADS, num_heads),
+            ("d_model", _D_MODEL, d_model),
+        )
+        if there is None
+    ]
+    return ValueError(
+        f"{keys.origin} lacks {'; '.join(missing)}: without them this is not the config of a "
+        f"decoder (its keys are {', '.join(sorted(map(str, outer))[:8]) or 'none'}). Give the "
+        "config.json of a text generation model, or build a ModelConfig by hand."
+    )
