@@ -100,4 +100,3 @@ class LayerKV:
     def value_dim(self) -> int:
         """Elements of a value as attention reads it, wherever it is kept."""
         return self.v_dim or self.k_dim - self.rope_dim
-

@@ -109,7 +109,9 @@ class ModelConfig:
         Raises:
             ValueError: num_kv_heads does not divide num_heads.
         """
-        layers = self.layers and tuple(_with_kv_heads(self, one, num_kv_heads) for one in self.layers)
+        layers = self.layers and tuple(
+            _with_kv_heads(self, one, num_kv_heads) for one in self.layers
+        )
         return replace(
             self,
             num_kv_heads=num_kv_heads,
@@ -170,7 +172,9 @@ def _require_layers(config: ModelConfig) -> None:
         raise ValueError(f"{config.name}: no layer attends, so there is no KV cache to describe.")
     for number, layer in enumerate(layers):
         if layer.kind not in ("none", "latent"):
-            check_heads(config.num_heads, layer.num_kv_heads, where=f"{config.name}, layer {number}")
+            check_heads(
+                config.num_heads, layer.num_kv_heads, where=f"{config.name}, layer {number}"
+            )
         if layer.shares is not None and not (
             layer.shares < number and layers[layer.shares].shares is None
         ):

@@ -157,7 +157,7 @@ def test_an_empty_text_config_is_no_text_model():
 
 
 def test_no_heads_at_all_are_refused():
-    with pytest.raises(ValueError, match="lacks num_heads"):
+    with pytest.raises(ValueError, match="num_attention_heads=0 should be"):
         from_hf_config(LLAMA | {"num_attention_heads": 0})
 
 
@@ -208,7 +208,7 @@ def test_mla_keeps_the_latent_and_the_rope_key():
 @pytest.mark.parametrize(
     ("keys", "expected"),
     [
-        ({"sliding_window": 9}, (9, 9, 9, 9, 9, 9)),
+        ({"sliding_window": 9, "model_type": "mistral"}, (9, 9, 9, 9, 9, 9)),
         ({"sliding_window": None}, None),
         ({"sliding_window": 9, "use_sliding_window": False}, None),
         (
@@ -220,7 +220,7 @@ def test_mla_keeps_the_latent_and_the_rope_key():
         ({"sliding_window": 9, "model_type": "gemma2"}, (9, None, 9, None, 9, None)),
         ({"sliding_window": 9, "model_type": "gemma3_text"}, (9, 9, 9, 9, 9, None)),
         (
-            {"attention_chunk_size": 9, "no_rope_layer_interval": 4},
+            {"attention_chunk_size": 9, "model_type": "llama4_text", "no_rope_layer_interval": 4},
             (9, 9, 9, None, 9, 9),
         ),
         (
@@ -234,7 +234,8 @@ def test_mla_keeps_the_latent_and_the_rope_key():
     ],
 )
 def test_windows_in_all_their_spellings(keys, expected):
-    assert read(num_hidden_layers=6, **keys).windows == expected
+    layers = read(num_hidden_layers=6, **keys).kv_layers
+    assert tuple(layer.window for layer in layers) == (expected or (None,) * 6)
 
 
 def test_layers_that_reuse_kv():
@@ -246,12 +247,16 @@ def test_layers_that_reuse_kv():
     [
         {"layer_types": ["linear_attention", "full_attention"], "num_hidden_layers": 2},
         {"full_attention_interval": 4},
-        {"head_dim": 256, "global_head_dim": 512},
     ],
 )
-def test_unequal_layers_are_refused_rather_than_miscounted(keys):
-    with pytest.raises(ValueError, match="one ModelConfig for each kind of layer"):
+def test_linear_layers_whose_state_is_not_known_are_refused(keys):
+    with pytest.raises(ValueError, match="constant state cannot be given"):
         read(**keys)
+
+
+def test_a_second_head_size_in_a_family_that_has_none_is_refused():
+    with pytest.raises(ValueError, match="global_head_dim=512 is not understood"):
+        read(head_dim=256, global_head_dim=512)
 
 
 def test_what_is_not_a_decoder_is_refused():

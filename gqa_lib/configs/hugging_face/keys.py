@@ -95,7 +95,8 @@ class Keys:
         if value is None:
             return None
         return [
-            self.whole(one, self._name(names), least) for one in self.per_layer(value, length, names)
+            self.whole(one, self._name(names), least)
+            for one in self.per_layer(value, length, names)
         ]
 
     def per_layer(self, value: Any, length: int, names: Iterable[str]) -> list:

@@ -12,7 +12,16 @@ from itertools import cycle, islice
 from .keys import Keys
 
 _NAMES = {
-    "full": ("full_attention", "attention", "global", "global_attention", "indexed_attention", "minimax_m3_sparse", "*"),
+    "full": (
+        "full_attention",
+        "attention",
+        "global",
+        "global_attention",
+        "indexed_attention",
+        "minimax_m3_sparse",
+        "deepseek_sparse_attention",
+        "*",
+    ),
     "window": ("sliding_attention", "sliding_window", "local", "local_attention", "swa"),
     "chunk": ("chunked_attention",),
     "state": ("linear_attention", "mamba", "mamba2", "recurrent", "conv", "M"),
@@ -116,6 +125,8 @@ def _window_is_on(keys: Keys) -> bool:
 
 def _marked(keys: Keys, num_layers: int) -> list[str] | None:
     """A list of 0 and 1, one per layer, or a list of the layers that are of one kind."""
+    if keys.family == "phi4flash":
+        return _of_phi4_flash(keys, num_layers)
     if (pattern := keys.sizes(num_layers, "hybrid_layer_pattern")) is not None:  # MiMo V2
         keys.skip("attention_chunk_size")
         return ["window" if one else "full" for one in pattern]
@@ -138,6 +149,15 @@ def _marked(keys: Keys, num_layers: int) -> list[str] | None:
             raise keys.wrong("compress_ratios", ratios, f"0, 4 or 128 for {num_layers} layers")
         return [names[ratio] for ratio in listed[:num_layers]]
     return None
+
+
+def _of_phi4_flash(keys: Keys, num_layers: int) -> list[str]:
+    """Mamba and windows, then one full layer whose cache all later ones read (SambaY)."""
+    mamba, half = keys.size("mb_per_layer") or 2, num_layers // 2
+    keys.skip("sliding_window")
+    states = ["state" if i < half + 2 else "nothing" for i in range(num_layers)]
+    attention = ["window" if i < half else "full" for i in range(num_layers)]
+    return [states[i] if i % mamba == 0 else attention[i] for i in range(num_layers)]
 
 
 def _periodic(keys: Keys, num_layers: int) -> list[str] | None:
@@ -184,16 +204,17 @@ def _windowed(keys: Keys, num_layers: int) -> list[str] | None:
     if window is None:
         keys.skip("max_window_layers", "use_sliding_window", "sliding_window_pattern")
         return None
-    if keys.has("use_sliding_window") or keys.get("use_sliding_window") is not None:
-        if not keys.flag("use_sliding_window"):
+    if keys.family.startswith("qwen") or keys.get("use_sliding_window") is not None:
+        if not keys.flag("use_sliding_window"):  # Qwen's classes have it off
             keys.skip("max_window_layers")
             return ["full"] * num_layers
         if keys.get("max_window_layers") is not None:  # Qwen: the full ones come first
             first = keys.count("max_window_layers")
             return ["full" if i < first else "window" for i in layers]
     keys.skip("max_window_layers")
-    pattern = keys.get("sliding_window_pattern", "_sliding_window_pattern")
-    pattern = pattern or keys.get("global_attn_every_n_layers") or _LAST_OF.get(keys.family)
+    names = ("sliding_window_pattern", "_sliding_window_pattern", "global_attn_every_n_layers")
+    pattern = keys.get(*names)
+    pattern = _LAST_OF.get(keys.family) if pattern is None else pattern
     if isinstance(pattern, str):  # EXAONE writes "LLLG"
         return ["full" if letter == "G" else "window" for letter in _repeat(pattern, num_layers)]
     if pattern is not None:
@@ -220,8 +241,10 @@ def _of_gpt_neo(keys: Keys, num_layers: int) -> list[str]:
         listed = [
             one for names, times in keys.get("attention_types") or () for one in names * times
         ]
-    return ["full" if one == "global" else "window" for one in
-            keys.per_layer(listed, num_layers, ("attention_types",))]
+    return [
+        "full" if one == "global" else "window"
+        for one in keys.per_layer(listed, num_layers, ("attention_types",))
+    ]
 
 
 def _repeat(pattern: str, length: int) -> list[str]:

@@ -9,13 +9,14 @@ from .keys import Keys
 from .kinds import layer_kinds
 from .states import state_bytes
 
-_KV_HEADS = (
+KV_HEADS = (
     "num_key_value_heads",
     "num_kv_heads",
     "n_head_kv",
     "multi_query_group_num",
     "num_key_value_groups",
 )
+HEAD_DIMS = ("head_dim", "attention_head_dim", "kv_channels", "d_kv", "dim_head", "d_head")
 _WINDOWS: dict[str, tuple[str, ...]] = {
     "chunk": ("attention_chunk_size",),
     "window": (
@@ -87,15 +88,15 @@ def _attention(
             index_dim=index or 0,
             index_topk=keys.size("index_topk") if index else None,
         )
-    if keys.family == "deepseek_v4":  # its keys are its values, in the layers without entries too
+    if _is_v4(keys):  # its keys are its values, in the layers without entries too
         return LayerKV("window", 1, head_dim, window=window)
     if kind in ("window", "window+state"):
         usual = 8 if keys.family == "mimo_v2_flash" else kv_heads
         kv_heads = keys.size("swa_num_key_value_heads") or usual
         head_dim = keys.size("swa_head_dim") or head_dim
         v_dim = keys.size("swa_v_head_dim") or (v_dim if keys.get("v_head_dim") else head_dim)
-    elif keys.has("global_head_dim", "num_global_key_value_heads"):  # Gemma 4
-        v_dim = head_dim = keys.size("global_head_dim") or head_dim
+    elif keys.family.startswith("gemma4") and not keys.has("per_layer_config"):
+        v_dim = head_dim = keys.size("global_head_dim") or 512
         if keys.flag("attention_k_eq_v"):
             kv_heads = keys.size("num_global_key_value_heads") or kv_heads
     kv_heads = own.get("num_key_value_heads") or kv_heads
@@ -103,6 +104,11 @@ def _attention(
         return LayerKV("none", cross_elements=kv_heads * (head_dim + v_dim))
     named: Kind = "full" if window is None else "chunk" if kind == "chunk" else "window"
     return LayerKV(named, kv_heads, head_dim, own.get("head_dim") or v_dim, window=window)
+
+
+def _is_v4(keys: Keys) -> bool:
+    """Whether it is a DeepSeek V4, whatever its file calls itself."""
+    return keys.family == "deepseek_v4" or keys.has("compress_ratios")
 
 
 def _latent(keys: Keys, kind: str, own: dict) -> LayerKV:
@@ -114,16 +120,14 @@ def _latent(keys: Keys, kind: str, own: dict) -> LayerKV:
             f"{keys.origin}: kv_lora_rank={rank} without {missing}: a latent is cached with its "
             "RoPE key, so one size alone says nothing. Give the model's whole config.json."
         )
-    keys.skip("v_head_dim", "head_dim", *_KV_HEADS)  # heads are made from the latent
+    keys.skip("v_head_dim", "head_dim", *KV_HEADS)  # heads are made from the latent
     window = None if kind == "full" else _window(keys, kind)
     return LayerKV("latent", 1, rank + rope_dim, rope_dim=rope_dim, window=window)
 
 
 def _head_dim(keys: Keys, num_heads: int, d_model: int) -> int:
-    names = ("head_dim", "attention_head_dim", "kv_channels", "d_kv", "dim_head", "d_head")
-    found = keys.size(*names, "attention_head_size")
-    keys.skip("num_query_groups", "kv_channels", "attention_hidden_size")
-    return found or d_model // num_heads
+    keys.skip("num_query_groups", "attention_hidden_size")
+    return keys.size(*HEAD_DIMS) or d_model // num_heads
 
 
 def _window(keys: Keys, kind: str) -> int:
@@ -140,26 +144,29 @@ def _window(keys: Keys, kind: str) -> int:
 
 def _kv_heads(keys: Keys, num_layers: int, num_heads: int) -> list[int]:
     """KV heads that each layer really has; the flags of multi-query models overrule the count."""
-    listed = keys.get("num_key_value_heads_per_layer", *_KV_HEADS)
+    listed = keys.get("num_key_value_heads_per_layer", *KV_HEADS)
     if isinstance(listed, list):
-        found = keys.sizes(num_layers, "num_key_value_heads_per_layer", *_KV_HEADS, least=1)
+        found = keys.sizes(num_layers, "num_key_value_heads_per_layer", *KV_HEADS, least=1)
         return found or []
     if keys.family in _FALCON:
         return [_of_falcon(keys, num_heads)] * num_layers
     nested = keys.keys_of("attn_config")  # DBRX and MPT
     if nested.get("attn_type") == "multiquery_attention":
         return [1] * num_layers
-    if nested.get("attn_type") in ("multihead_attention", "multihead", None) and "attn_type" in nested:
+    if (
+        nested.get("attn_type") in ("multihead_attention", "multihead", None)
+        and "attn_type" in nested
+    ):
         return [num_heads] * num_layers
     if nested.get("kv_n_heads") is not None:
         return [keys.whole(nested["kv_n_heads"], "attn_config.kv_n_heads", 1)] * num_layers
     multi_query = keys.get("multi_query", "multi_query_attention")
     if multi_query is not None and not isinstance(multi_query, bool):
         raise keys.wrong("multi_query", multi_query, "true or false")
-    counted = keys.size(*_KV_HEADS)
+    counted = keys.size(*KV_HEADS)
     if keys.family in ("chatglm", "glm"):
         return [counted if counted and (multi_query is not False) else num_heads] * num_layers
-    if multi_query and not keys.has(*_KV_HEADS):
+    if multi_query and not keys.has(*KV_HEADS):
         return [1] * num_layers  # GPT-BigCode
     if counted is None and not keys.known_family and not _says_heads_are_alike(keys):
         raise ValueError(
@@ -175,8 +182,17 @@ def _says_heads_are_alike(keys: Keys) -> bool:
     return keys.get("kv_lora_rank") is not None or keys.family in _OLD_MHA
 
 
-# Families without a class in transformers, whose files have no count because every head has its own.
-_OLD_MHA = ("baichuan", "qwen", "internlm", "krutrim", "aquila", "xverse", "phi-msft", "mixformer-sequential")
+# Without a class in transformers; their files have no count because each head has its own.
+_OLD_MHA = (
+    "baichuan",
+    "qwen",
+    "internlm",
+    "krutrim",
+    "aquila",
+    "xverse",
+    "phi-msft",
+    "mixformer-sequential",
+)
 
 
 def _of_falcon(keys: Keys, num_heads: int) -> int:
@@ -193,15 +209,19 @@ def _indexed(keys: Keys, num_layers: int) -> list[tuple[int, int | None] | None]
     sparse = keys.keys_of("sparse_attention_config")  # MiniMax M3
     if sparse and sparse.get("use_sparse_attention", True):
         dim, blocks = sparse.get("sparse_index_dim"), sparse.get("sparse_topk_blocks")
-        freq = keys.per_layer(sparse.get("sparse_attention_freq"), num_layers, ("sparse_attention_freq",))
+        freq = keys.per_layer(
+            sparse.get("sparse_attention_freq"), num_layers, ("sparse_attention_freq",)
+        )
         topk = blocks * sparse["sparse_block_size"] if blocks else None
         size = keys.whole(dim, "sparse_index_dim", 1)
         return [(size, topk) if one else None for one in freq]
     dim = keys.size("index_head_dim")
-    keys.skip("index_n_heads", "index_topk", "indexer_rope_interleave", "index_share_for_mtp_iteration")
-    if keys.family == "deepseek_v4":
-        keys.skip("qk_rope_head_dim", "head_dim")
-    if dim is None or keys.family == "deepseek_v4":
+    keys.skip(
+        "index_n_heads", "index_topk", "indexer_rope_interleave", "index_share_for_mtp_iteration"
+    )
+    if _is_v4(keys):
+        keys.skip("qk_rope_head_dim")
+    if dim is None or _is_v4(keys):
         return [None] * num_layers
     topk = keys.size("index_topk")
     if keys.family.startswith("minimax_m3"):
@@ -212,8 +232,9 @@ def _indexed(keys: Keys, num_layers: int) -> list[tuple[int, int | None] | None]
         return [(dim, topk) if one == "minimax_m3_sparse" else None for one in listed]
     owns = _own_index(keys, num_layers)
     kinds = keys.get("layer_types")
-    if isinstance(kinds, list) and "indexed_attention" in kinds:
-        owns = [own and kind == "indexed_attention" for own, kind in zip(owns, kinds, strict=True)]
+    sparse_names = {"indexed_attention", "deepseek_sparse_attention"}
+    if isinstance(kinds, list) and sparse_names & set(kinds):
+        owns = [own and kind in sparse_names for own, kind in zip(owns, kinds, strict=True)]
     return [(dim, topk) if own else None for own in owns]
 
 
@@ -238,12 +259,21 @@ def _own_index(keys: Keys, num_layers: int) -> list[bool]:
 def _searched(keys: Keys, num_layers: int, num_heads: int, d_model: int) -> list[LayerKV]:
     """Nemotron-NAS: for each layer how many query heads share a KV head, or no attention at all."""
     head_dim = _head_dim(keys, num_heads, d_model)
-    keys.skip(*_KV_HEADS)
+    keys.skip(*KV_HEADS)
     layers = []
     for block in keys.per_layer(keys.get("block_configs"), num_layers, ("block_configs",)):
         attention = block.get("attention") or {}
-        odd = [k for k in ("replace_with_linear", "sparsify", "window_length", "num_sink_tokens",
-                           "unshifted_sink") if attention.get(k)]
+        odd = [
+            k
+            for k in (
+                "replace_with_linear",
+                "sparsify",
+                "window_length",
+                "num_sink_tokens",
+                "unshifted_sink",
+            )
+            if attention.get(k)
+        ]
         if odd and not attention.get("no_op"):
             if odd[0] == "replace_with_linear":
                 layers.append(LayerKV("none"))
@@ -266,6 +296,12 @@ def _with_sharing(keys: Keys, layers: list[LayerKV]) -> list[LayerKV]:
             for i, layer in enumerate(layers)
         ]
     keys.skip("cla_share_factor")
+    if keys.family == "phi4flash":
+        owner = len(layers) // 2 + 1
+        return [
+            replace(layer, shares=owner) if i > owner and layer.kind != "none" else layer
+            for i, layer in enumerate(layers)
+        ]
     shared = keys.count("num_kv_shared_layers")
     if not shared:
         return layers

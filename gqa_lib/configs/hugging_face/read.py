@@ -11,7 +11,7 @@ from ..layer import LayerKV
 from ..shape import ModelConfig
 from .files import load, text_part
 from .keys import Keys
-from .layers import layers_of
+from .layers import HEAD_DIMS, KV_HEADS, layers_of
 from .parameters import weights_of
 
 _LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "num_transformer_layers")
@@ -32,12 +32,30 @@ _CONTEXT = (
 _ENCODERS = ("MaskedLM", "Image", "ForSequence", "ForToken", "ForQuestion", "Vision", "Embedding")
 _NO_DECODERS = (
     *("bert", "roberta", "xlm-roberta", "distilbert", "deberta", "deberta-v2", "electra", "albert"),
-    *("mpnet", "nomic_bert", "modernbert", "clip", "clip_vision_model", "clip_text_model", "siglip"),
+    *(
+        "mpnet",
+        "nomic_bert",
+        "modernbert",
+        "clip",
+        "clip_vision_model",
+        "clip_text_model",
+        "siglip",
+    ),
     *("vit", "siglip_vision_model", "dinov2", "swin", "wav2vec2", "hubert", "camembert", "ernie"),
 )
 _NOT_READ = ("dots3_note", "dots3_note_text", "reformer", "xlnet", "big_bird", "bigbird_pegasus")
 _MOST = 10_000  # layers, and heads of a layer
-_NO_CACHE = ("mamba", "mamba2", "falcon_mamba", "xlstm", "rwkv", "rwkv5", "rwkv6", "rwkv7", "retnet")
+_NO_CACHE = (
+    "mamba",
+    "mamba2",
+    "falcon_mamba",
+    "xlstm",
+    "rwkv",
+    "rwkv5",
+    "rwkv6",
+    "rwkv7",
+    "retnet",
+)
 
 
 def from_hf_config(source: str | Path | Mapping) -> ModelConfig:
@@ -60,6 +78,19 @@ def from_hf_config(source: str | Path | Mapping) -> ModelConfig:
             the message names the file, the key and its value.
     """
     outer, origin = load(source)
+    try:
+        return _config_of(source, outer, origin)
+    except ValueError as trouble:
+        told = str(trouble)
+        raise ValueError(told if origin in told else f"{origin}: {told}") from None
+    except (TypeError, KeyError, AttributeError, IndexError, ArithmeticError) as trouble:
+        raise ValueError(
+            f"{origin}: its keys do not fit together ({type(trouble).__name__}: {trouble}). Is it "
+            "a model's config.json, as it was published?"
+        ) from trouble
+
+
+def _config_of(source: str | Path | Mapping, outer: Mapping, origin: str) -> ModelConfig:
     keys = Keys(text_part(outer, origin), origin)
     _refuse_what_keeps_no_cache(outer, keys)
     decoder = keys.flag("is_encoder_decoder")
@@ -75,7 +106,6 @@ def from_hf_config(source: str | Path | Mapping) -> ModelConfig:
         )
     layers = layers_of(keys, num_layers, num_heads, d_model)
     sizes: dict[str, Any] = {
-        "name": _name(source, outer, keys),
         "num_layers": num_layers,
         "num_heads": num_heads,
         "d_model": d_model,
@@ -83,13 +113,16 @@ def from_hf_config(source: str | Path | Mapping) -> ModelConfig:
         "vocab_size": keys.size("vocab_size", "padded_vocab_size"),
         "max_context": keys.size(*_CONTEXT),
         "family": keys.family,
-        "source": origin,
         "weights": weights_of(keys, layers, num_heads, d_model),
     }
     keys.refuse_what_nobody_asked_for()
     if all(layer.kind == "none" for layer in layers):
         raise ValueError(f"{origin}: none of its layers attends, so it keeps no KV cache.")
-    return ModelConfig(**sizes, **_in_short(keys, layers, num_heads))
+    name = _name(source, outer, keys)
+    notes = _assumed(keys)
+    return ModelConfig(
+        name, **sizes, **_in_short(keys, layers, num_heads), source=origin, notes=notes
+    )
 
 
 def _name(source: str | Path | Mapping, outer: Mapping, keys: Keys) -> str:
@@ -115,8 +148,10 @@ def _num_heads(keys: Keys, decoder: bool) -> int | None:
     names = _DECODER_HEADS if decoder else _HEADS
     listed = keys.get("num_query_heads", "num_attention_heads_per_layer")
     keys.skip("num_attention_heads")
-    if isinstance(listed, list) and listed:  # OpenELM: more heads in later layers
-        return max(keys.whole(one, "num_query_heads", 1) for one in listed)
+    if isinstance(listed, list) and listed:
+        if len(set(map(str, listed))) > 1:
+            raise keys.wrong("num_query_heads", listed, "the same in every layer to be read here")
+        return keys.whole(listed[0], "num_query_heads", 1)
     return keys.size(*names)
 
 
@@ -128,31 +163,28 @@ def _d_ff(keys: Keys) -> int | None:
 
 
 def _in_short(keys: Keys, layers: list[LayerKV], num_heads: int) -> dict[str, Any]:
-    """The fields that describe the layers, as few as say all of it."""
+    """The fields that describe the layers: few where they say all of it, else every layer."""
     attending = [one for one in layers if one.kind != "none"]
-    usual = Counter(one for one in attending if one.window is None) or Counter(attending)
-    layer = usual.most_common(1)[0][0]
+    layer = Counter([one for one in attending if one.window is None] or attending).most_common(1)[
+        0
+    ][0]
+    fields: dict[str, Any] = {"num_kv_heads": layer.num_kv_heads, "head_dim": layer.k_dim}
+    few: dict[str, Any] = {}
     if layer.kind == "latent":
-        nope = keys.size("qk_nope_head_dim") or 1
-        fields = {"num_kv_heads": num_heads, "head_dim": nope}
-        latent = {"kv_lora_rank": layer.k_dim - layer.rope_dim, "rope_head_dim": layer.rope_dim}
-        same = all(one == layer for one in layers) and not layer.index_dim
-        return fields | (latent if same and layer.window is None else {"layers": tuple(layers)})
-    fields = {"num_kv_heads": layer.num_kv_heads, "head_dim": layer.k_dim}
-    plain = ModelConfig("plain", len(layers), num_heads, d_model=1, **fields)
-    short: dict[str, Any] = {}
-    if all(one.kind in ("full", "window", "chunk") for one in layers):
-        windows = tuple(one.window for one in layers)
-        short["windows"] = windows if any(windows) else None
-        short["shared_kv_layers"] = sum(one.shares is not None for one in layers)
-        try:
-            from dataclasses import replace
+        fields = {"num_kv_heads": num_heads, "head_dim": keys.size("qk_nope_head_dim")}
+        few = {"kv_lora_rank": layer.k_dim - layer.rope_dim, "rope_head_dim": layer.rope_dim}
+    windows = tuple(one.window for one in layers)
+    few["windows"] = windows if any(windows) else None
+    few["shared_kv_layers"] = sum(one.shares is not None for one in layers)
+    described = ModelConfig(keys.origin, len(layers), num_heads, d_model=1, **fields, **few)
+    return fields | (few if described.kv_layers == tuple(layers) else {"layers": tuple(layers)})
 
-            if replace(plain, **short).kv_layers == tuple(layers):
-                return fields | short
-        except ValueError:
-            pass
-    return fields | {"layers": tuple(layers)}
+
+def _assumed(keys: Keys) -> str:
+    """A note on the sizes that the file leaves to its class."""
+    sizes = (*_LAYERS, *_HEADS, *_D_MODEL, *KV_HEADS, *HEAD_DIMS)
+    told = [f"{name}={value}" for name, value in keys.assumed.items() if name in sizes]
+    return f"left to its class in transformers: {', '.join(told)}" if told else ""
 
 
 def _refuse_what_keeps_no_cache(outer: Mapping, keys: Keys) -> None:

@@ -85,7 +85,9 @@ def _mamba2(keys: Keys, d_model: int, num_heads: int) -> Shape | None:
 
 
 def _mamba1(keys: Keys, d_model: int, num_heads: int) -> Shape | None:
-    state, width = keys.size("mamba_d_state"), keys.size("mamba_d_conv")
+    usual = (16, 4) if keys.family == "phi4flash" else (None, None)
+    state = keys.size("mamba_d_state") or usual[0]
+    width = keys.size("mamba_d_conv") or usual[1]
     if not state or not width:
         return None
     keys.skip("n_mamba_heads", "mamba_dt_rank")

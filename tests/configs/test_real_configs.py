@@ -1,0 +1,276 @@
+"""Config files of real models: what each keeps is right, or the file is refused with a reason."""
+
+import json
+import math
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from gqa_lib import cost
+from gqa_lib.configs import from_hf_config
+
+REAL = Path(__file__).parents[1] / "data" / "configs" / "real.jsonl"
+ROWS = {row["name"]: row for row in map(json.loads, REAL.read_text(encoding="utf-8").splitlines())}
+KIB, MIB = 2**10, 2**20
+NO_CACHE = {"mamba-codestral-7b", "xlstm-7b", "clip_vision_model"}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_bytes_of_a_real_file_are_right_or_it_keeps_no_cache(name):
+    row = ROWS[name]
+    if name in NO_CACHE:
+        assert row["kib_per_token_at_64"] == 0
+        with pytest.raises(ValueError, match="no KV cache"):
+            from_hf_config(row["config"])
+        return
+    config = from_hf_config(row["config"])
+    short = cost.kv_cache_bytes(config, [64], 2) / 64 / KIB
+    assert short == pytest.approx(row["kib_per_token_at_64"], abs=0.05)
+    if "mib_at_20000" in row:
+        ours = cost.kv_cache_bytes(config, [20_000], 2) / MIB
+        # transformers lets the token that leaves a window go before the next one comes
+        last = sum(2 * layer.elements for layer in config.kv_layers if layer.window) / MIB
+        assert ours - last - 0.01 <= row["mib_at_20000"] <= ours + 0.01
+
+
+def kinds(config):
+    return dict(Counter(layer.kind for layer in config.kv_layers))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Qwen--Qwen3.5-122B-A10B", {"none": 36, "full": 12}),
+        ("google--gemma-4-26B-A4B", {"window": 25, "full": 5}),
+        ("nvidia--Llama-3_3-Nemotron-Super-49B-v1", {"full": 49, "none": 31}),
+        ("nvidia--NVIDIA-Nemotron-3-Ultra-550B-A55B-BF16", {"none": 96, "full": 12}),
+        ("kimi-linear-48b", {"none": 20, "latent": 7}),
+        ("zai-org--GLM-5.2", {"latent": 78}),
+        ("meta-llama--Llama-4-Maverick-17B-128E-Instruct", {"chunk": 36, "full": 12}),
+        ("openai--gpt-oss-20b", {"window": 12, "full": 12}),
+    ],
+)
+def test_layers_of_hybrids_by_kind(name, expected):
+    assert kinds(from_hf_config(ROWS[name]["config"])) == expected
+
+
+def test_two_head_sizes_in_gemma_4():
+    layers = set(from_hf_config(ROWS["google--gemma-4-26B-A4B"]["config"]).kv_layers)
+    sizes = {layer.kind: (layer.num_kv_heads, layer.k_dim, layer.v_dim) for layer in layers}
+    assert sizes == {"window": (8, 256, 256), "full": (2, 512, 512)}
+
+
+def test_an_indexer_of_its_own_in_21_of_78_layers_of_glm_5_2():
+    layers = from_hf_config(ROWS["zai-org--GLM-5.2"]["config"]).kv_layers
+    assert Counter(layer.index_dim for layer in layers) == {128: 21, 0: 57}
+
+
+def test_layers_that_read_the_layer_before_keep_nothing():
+    config = from_hf_config(ROWS["hunyuan-large"]["config"])
+    assert [layer.shares for layer in config.kv_layers[:4]] == [None, 0, None, 2]
+    assert cost.kv_cache_bytes(config, [1], 2) == 32 * 2 * 8 * 80 * 2
+
+
+def test_image_tokens_of_llama_3_2_vision_are_said_apart():
+    config = from_hf_config(ROWS["llama3_2_11b_vision"]["config"])
+    assert kinds(config) == {"full": 32, "none": 8}
+    assert cost.kv_cache_bytes(config, [1000], 2) == 1000 * 128 * KIB
+    assert cost.cross_cache_bytes(config, [1601], 2) == 1601 * 8 * 2 * 8 * 128 * 2
+
+
+def test_an_encoder_decoder_keeps_the_encoders_output_too():
+    config = from_hf_config(ROWS["byt5-small"]["config"])
+    assert config.num_layers == 4  # the decoder's; the file's 12 are the encoder's
+    assert cost.cross_cache_bytes(config, [100], 2) == cost.kv_cache_bytes(config, [100], 2)
+
+
+def test_the_state_of_linear_layers_is_constant_and_said_apart():
+    config = from_hf_config(ROWS["Qwen--Qwen3.5-122B-A10B"]["config"])
+    per_layer = (2 * 16 * 128 + 64 * 128) * 4 * 2 + 64 * 128 * 128 * 4  # convolution, recurrence
+    assert cost.state_bytes(config) == 36 * per_layer
+    assert cost.state_bytes(config, 3) == 3 * cost.state_bytes(config)
+
+
+V4 = {
+    "model_type": "deepseek_v4",
+    "num_hidden_layers": 4,
+    "num_attention_heads": 64,
+    "num_key_value_heads": 1,
+    "hidden_size": 4096,
+    "head_dim": 512,
+    "qk_rope_head_dim": 64,
+    "index_head_dim": 128,
+    "index_topk": 512,
+    "sliding_window": 128,
+    "compress_ratios": [0, 0, 4, 128, 0],  # one more: the layer that predicts a token ahead
+}
+
+
+def test_compressed_layers_grow_by_an_entry_for_so_many_tokens():
+    config = from_hf_config(V4)
+    at = {n: cost.kv_cache_bytes(config, [n], 2) for n in (100, 131, 132, 256)}
+    assert at[100] == 2 * (4 * 100 * 512 + 25 * (512 + 128))
+    assert at[131] == 2 * (4 * 128 * 512 + 32 * (512 + 128) + 512)
+    assert at[132] - at[131] == 2 * (512 + 128)
+    assert at[256] - at[131] == 2 * (32 * (512 + 128) + 512)
+
+
+# What is not understood
+
+PLAIN = {
+    "model_type": "mistral",
+    "num_hidden_layers": 4,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 2,
+    "hidden_size": 64,
+    "sliding_window": None,
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "kv_share_map",
+        "attention_pattern_v2",
+        "local_window_tokens",
+        "latent_cache_dim",
+        "rope_nova",
+        "indexer_levels",
+        "num_recurrent_layers",
+        "ssm_expand_ratio",
+        "compress_every",
+        "layer_mixers",
+    ],
+)
+@pytest.mark.parametrize("value", [1, 2.5, "x", [1, 2], {"a": 1}, True])
+def test_an_unknown_key_that_could_concern_the_cache_is_refused_by_name_value_and_file(
+    tmp_path, name, value
+):
+    path = tmp_path / "somebody--model.json"
+    path.write_text(json.dumps(PLAIN | {name: value}))
+    with pytest.raises(ValueError, match="is not understood") as refusal:
+        from_hf_config(path)
+    assert all(part in str(refusal.value) for part in ("somebody--model.json", name, repr(value)))
+
+
+@pytest.mark.parametrize("value", [None, False, [], {}])
+def test_an_unknown_key_that_is_off_says_nothing(value):
+    assert from_hf_config(PLAIN | {"kv_share_map": value}).num_kv_heads == 2
+
+
+def test_an_unknown_key_about_something_else_says_nothing():
+    assert from_hf_config(PLAIN | {"favourite_colour": "blue"}).num_kv_heads == 2
+
+
+def test_a_model_of_unknown_type_must_say_its_kv_heads():
+    assert from_hf_config(PLAIN | {"model_type": "new"}).num_kv_heads == 2
+    with pytest.raises(ValueError, match="does not say how many KV heads"):
+        from_hf_config(
+            {k: v for k, v in PLAIN.items() if "key_value" not in k} | {"model_type": "new"}
+        )
+
+
+def test_a_window_of_which_nobody_says_the_layers_is_refused():
+    with pytest.raises(ValueError, match="no word on which of the layers"):
+        from_hf_config(PLAIN | {"model_type": "new", "sliding_window": 9})
+
+
+def test_what_a_file_leaves_to_its_class_is_noted():
+    config = from_hf_config({"model_type": "llama", "num_hidden_layers": 2})
+    assert (config.num_heads, config.d_model) == (32, 4096)
+    assert "num_attention_heads=32" in config.notes
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "text"),
+    [
+        ({"model_type": "x", "text_config": PLAIN}, PLAIN),
+        ({"model_type": "x", "llm_config": PLAIN}, PLAIN),
+        ({"model_type": "x", "language_config": PLAIN}, PLAIN),
+        ({"model_type": "x", "thinker_config": {"text_config": PLAIN}}, PLAIN),
+        ({"model_type": "x", "text_config": {"llm_config": PLAIN}}, PLAIN),
+    ],
+)
+def test_a_text_model_inside_another(wrapper, text):
+    assert from_hf_config(wrapper).kv_layers == from_hf_config(text).kv_layers
+
+
+# Broken files
+
+BROKEN = {
+    "not-json.json": b"{",
+    "binary.json": bytes(range(256)),
+    "list.json": b"[1, 2]",
+    "string.json": b'"4096"',
+    "number.json": b"7",
+    "null.json": b"null",
+    "empty.json": b"",
+    "nested.json": b"[" * 100_000,
+    "floats.json": json.dumps(PLAIN | {"num_hidden_layers": 4.0}).encode(),
+    "strings.json": json.dumps(PLAIN | {"hidden_size": "64"}).encode(),
+    "booleans.json": json.dumps(PLAIN | {"num_attention_heads": True}).encode(),
+    "negative.json": json.dumps(PLAIN | {"num_key_value_heads": -2}).encode(),
+    "huge.json": json.dumps(PLAIN | {"num_hidden_layers": 10**9}).encode(),
+    "text.json": json.dumps({"model_type": "x", "text_config": "abc"}).encode(),
+    "short.json": json.dumps(PLAIN | {"layer_types": ["full_attention"]}).encode(),
+    "types.json": json.dumps(PLAIN | {"layer_types": [1, 2, {}, None]}).encode(),
+    "odd.json": json.dumps(PLAIN | {"num_key_value_heads": 3}).encode(),
+    "family.json": json.dumps(PLAIN | {"model_type": ["llama"]}).encode(),
+    "latent.json": json.dumps(PLAIN | {"kv_lora_rank": 8}).encode(),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_file_is_one_sentence_with_its_name(tmp_path, name):
+    (tmp_path / name).write_bytes(BROKEN[name])
+    with pytest.raises(ValueError, match=name) as refusal:
+        from_hf_config(tmp_path / name)
+    assert "\n" not in str(refusal.value)
+    assert len(str(refusal.value)) < 500
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path):
+    (tmp_path / "bom.json").write_bytes(b"\xef\xbb\xbf" + json.dumps(PLAIN).encode())
+    assert from_hf_config(tmp_path / "bom.json").num_layers == 4
+
+
+def test_a_model_is_called_as_its_file_and_not_as_the_path_in_it(tmp_path):
+    (tmp_path / "mine").mkdir()
+    text = json.dumps(PLAIN | {"_name_or_path": "/home/somebody/llama"})
+    for name in ("mine/config.json", "acme--small.json"):
+        (tmp_path / name).write_text(text)
+    assert from_hf_config(tmp_path / "mine").name == "mine"
+    assert from_hf_config(tmp_path / "mine" / "config.json").name == "mine"
+    assert from_hf_config(tmp_path / "acme--small.json").name == "acme--small"
+    assert "somebody" not in repr(from_hf_config(tmp_path / "mine"))
+
+
+JUNK = (None, True, -1, 0, 2.5, math.inf, "", "x", [], [1], [[]], {}, {"a": 1}, 10**12, [None] * 4)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Qwen--Qwen3.5-122B-A10B",
+        "google--gemma-4-26B-A4B",
+        "kimi-linear-48b",
+        "nvidia--MiniMax-M3-NVFP4",
+        "zai-org--GLM-5.2",
+        "nvidia--Llama-3_3-Nemotron-Super-49B-v1",
+        "byt5-small",
+        "mpt-mqa",
+    ],
+)
+def test_whatever_a_key_holds_the_answer_is_a_config_or_one_sentence(name):
+    config = ROWS[name]["config"]
+    inner = next(
+        (k for k in ("text_config", "llm_config") if isinstance(config.get(k), dict)), None
+    )
+    for key in config[inner] if inner else config:
+        for value in JUNK:
+            part = (config[inner] if inner else config) | {key: value}
+            try:
+                from_hf_config(config | {inner: part} if inner else part)
+            except ValueError as refusal:
+                assert "\n" not in str(refusal)
