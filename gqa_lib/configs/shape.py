@@ -37,6 +37,7 @@ class ModelConfig:
             unless given, None where the number of parameters was not verified.
         weights: the parameters apart by how often a step reads them, None where not known.
         source: where the shape was read.
+        checked: how the shape was checked, in the shipped table.
         notes: what to watch out for.
 
     Raises:
@@ -61,6 +62,7 @@ class ModelConfig:
     weight_bytes: int | None = None
     weights: Weights | None = None
     source: str = ""
+    checked: str = ""
     notes: str = ""
 
     def __post_init__(self):

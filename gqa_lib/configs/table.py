@@ -1,13 +1,16 @@
 """The shapes of real models, shipped as a table (`models.csv`)."""
 
 import csv
+from dataclasses import fields
 from difflib import get_close_matches
 from functools import cache
 from importlib import resources
 from itertools import cycle, islice
 from typing import Any
 
+from .notation import expand_layers
 from .shape import ModelConfig
+from .weights import Weights
 
 
 def list_models() -> list[str]:
@@ -50,21 +53,27 @@ def _table() -> dict[str, ModelConfig]:
     return {config.name: config for config in configs}
 
 
-_TEXT_COLUMNS = ("name", "family", "source", "notes")
+_TEXT_COLUMNS = ("name", "family", "source", "checked", "notes")
+_WEIGHTS = tuple(field.name for field in fields(Weights))
 
 
 def _from_row(row: dict[str, str]) -> ModelConfig:
     """A ModelConfig from one line of the table; an empty cell means the field's default."""
-    fields: dict[str, Any] = {key: row[key] for key in _TEXT_COLUMNS}
-    windows = row["windows"]
-    fields |= {
-        key: int(cell)
-        for key, cell in row.items()
-        if cell and key not in (*_TEXT_COLUMNS, "windows")
+    told: dict[str, Any] = {key: row[key] for key in _TEXT_COLUMNS if row[key]}
+    listed = ("windows", "layers")
+    numbers = {
+        key: int(cell) for key, cell in row.items() if cell and key not in (*_TEXT_COLUMNS, *listed)
     }
-    if windows:
-        fields["windows"] = expand_windows(windows, fields["num_layers"])
-    return ModelConfig(**fields)
+    weights = {key: numbers.pop(key) for key in _WEIGHTS if key in numbers}
+    told |= numbers
+    if weights:
+        told["weights"] = Weights(**weights)
+    if row["windows"]:
+        told["windows"] = expand_windows(row["windows"], told["num_layers"])
+    if row["layers"]:
+        sizes = (told["num_layers"], told["num_kv_heads"], told["head_dim"])
+        told["layers"] = expand_layers(row["layers"], *sizes)
+    return ModelConfig(**told)
 
 
 def expand_windows(pattern: str, num_layers: int) -> tuple[int | None, ...]:

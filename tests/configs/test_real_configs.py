@@ -246,6 +246,13 @@ def test_a_model_is_called_as_its_file_and_not_as_the_path_in_it(tmp_path):
     assert "somebody" not in repr(from_hf_config(tmp_path / "mine"))
 
 
+def answer(config):
+    try:
+        return from_hf_config(config).name
+    except ValueError as refusal:
+        return str(refusal)
+
+
 JUNK = (None, True, -1, 0, 2.5, math.inf, "", "x", [], [1], [[]], {}, {"a": 1}, 10**12, [None] * 4)
 
 
@@ -270,7 +277,4 @@ def test_whatever_a_key_holds_the_answer_is_a_config_or_one_sentence(name):
     for key in config[inner] if inner else config:
         for value in JUNK:
             part = (config[inner] if inner else config) | {key: value}
-            try:
-                from_hf_config(config | {inner: part} if inner else part)
-            except ValueError as refusal:
-                assert "\n" not in str(refusal)
+            assert "\n" not in answer(config | {inner: part} if inner else part)
