@@ -7,18 +7,21 @@ float32, 2 for bfloat16, 1 for 8-bit, 0.5 for 4-bit; a pair where K and V differ
 
 from .attention import attention_bytes, attention_flops, attention_time
 from .bytes import (
+    Bytes,
     cross_cache_bytes,
     kv_bytes_per_token,
     kv_cache_bytes,
     kv_projection_params,
     max_concurrent_sequences,
     max_context_length,
+    split_bytes,
     state_bytes,
 )
 from .roofline import arithmetic_intensity, is_memory_bound, ridge_point, roofline_time
 from .step import decode_intensity, decode_step_time, decode_step_work
 
 __all__ = [
+    "Bytes",
     "arithmetic_intensity",
     "attention_bytes",
     "attention_flops",
@@ -35,5 +38,6 @@ __all__ = [
     "max_context_length",
     "ridge_point",
     "roofline_time",
+    "split_bytes",
     "state_bytes",
 ]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import TypeAlias
 
 from gqa_lib.configs import LayerKV, ModelConfig
 
 from .positive import require_positive
 
-Bytes = float | tuple[float, float]  # of a cached number; a pair: of one in K, of one in V
+Bytes: TypeAlias = (
+    float | tuple[float, float]
+)  # of a cached number; a pair: of one in K, of one in V
 
 
 def kv_bytes_per_token(

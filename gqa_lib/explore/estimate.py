@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gqa_lib import cost
 from gqa_lib.configs import ModelConfig
+from gqa_lib.cost import Bytes
 from gqa_lib.hardware import Hardware
 
 
@@ -17,25 +18,31 @@ class Estimate:
         arm: MHA, GQA, MQA or MLA.
         num_kv_heads: KV heads.
         batch_size: sequences decoded together.
-        kv_bytes_per_token: bytes one more token adds when every layer keeps it.
-        sequence_bytes: cache of one sequence of this context, windows and shared layers counted.
-        capacity: sequences of this context that fit next to the weights.
+        context_length: tokens each of them has cached.
+        max_context: the longest context the model is made for, None where it has no limit.
+        kv_bytes_per_token: what a token of that context takes on average.
+        sequence_bytes: cache of one sequence of this context, constant states included.
+        capacity: sequences of this context that fit next to the weights; None without weights.
         intensity: FLOPs of attention per byte of cache it reads.
-        weight_bytes: weights read in a step.
-        kv_bytes: cache read in a step, all sequences.
-        step_time_s: the least time of a step.
+        weight_bytes: all weights; None where their number is not known.
+        read_bytes: weights read in a step, experts by how many the batch touches on average.
+        kv_bytes: cache and states read in a step, all sequences.
+        step_time_s: the least time of a step; None without weights.
     """
 
     arm: str
     num_kv_heads: int
     batch_size: int
+    context_length: int
+    max_context: int | None
     kv_bytes_per_token: float
     sequence_bytes: float
-    capacity: int
+    capacity: int | None
     intensity: float
-    weight_bytes: float
+    weight_bytes: float | None
+    read_bytes: float | None
     kv_bytes: float
-    step_time_s: float
+    step_time_s: float | None
 
 
 def estimate(
@@ -44,8 +51,9 @@ def estimate(
     *,
     batch_size: int = 1,
     context_length: int = 8192,
-    bytes_per_element: float = 2,
+    bytes_per_element: Bytes = 2,
     weight_bytes: float | None = None,
+    bytes_per_parameter: float | None = None,
 ) -> Estimate:
     """Return what decoding costs a model on a device.
 
@@ -54,8 +62,11 @@ def estimate(
         hardware: its ceilings and memory.
         batch_size: sequences decoded together.
         context_length: tokens each of them has cached.
-        bytes_per_element: bytes of one cached number, and of one parameter.
-        weight_bytes: bytes of all weights; those of the config unless given, 0 where it has none.
+        bytes_per_element: bytes of one cached number, or a pair, of K's and of V's.
+        weight_bytes: bytes of all weights, every one of which a step reads; those of the config
+            unless given, 0 for attention alone. Where the config has none either, neither a time
+            nor a capacity is stated.
+        bytes_per_parameter: bytes of one parameter; as of a cached key unless given.
 
     Returns:
         An Estimate.
@@ -65,23 +76,48 @@ def estimate(
 
     Source: `gqa_lib.cost`, each of whose functions names its own.
     """
-    weights = (config.weight_bytes or 0) if weight_bytes is None else weight_bytes
-    work = (batch_size, context_length, bytes_per_element, weights)
-    _, moved = cost.decode_step_work(config, *work)
+    each = bytes_per_parameter or cost.split_bytes(bytes_per_element)[0]
+    total, read, active = _weights(config, batch_size, weight_bytes, each)
+    work = (batch_size, context_length, bytes_per_element, read or 0)
+    _, moved = cost.decode_step_work(config, *work, active_parameters=active)
+    sequence = cost.kv_cache_bytes(config, [context_length], bytes_per_element)
+    known = total is not None
     return Estimate(
         arm=config.attention_type,
         num_kv_heads=config.num_kv_heads,
         batch_size=batch_size,
-        kv_bytes_per_token=cost.kv_bytes_per_token(config, bytes_per_element),
-        sequence_bytes=cost.kv_cache_bytes(config, [context_length], bytes_per_element),
+        context_length=context_length,
+        max_context=config.max_context,
+        kv_bytes_per_token=cost.kv_bytes_per_token(config, bytes_per_element, context_length),
+        sequence_bytes=sequence + cost.state_bytes(config),
         capacity=cost.max_concurrent_sequences(
-            config, hardware.memory_bytes, context_length, weights, bytes_per_element
-        ),
-        intensity=cost.decode_intensity(config, bytes_per_element),
-        weight_bytes=weights,
-        kv_bytes=moved - weights,
-        step_time_s=cost.decode_step_time(config, hardware, *work),
+            config, hardware.memory_bytes, context_length, total or 0, bytes_per_element
+        )
+        if known
+        else None,
+        intensity=cost.decode_intensity(config, bytes_per_element, context_length),
+        weight_bytes=total,
+        read_bytes=read,
+        kv_bytes=moved - (read or 0),
+        step_time_s=cost.decode_step_time(config, hardware, *work, active_parameters=active)
+        if known
+        else None,
     )
+
+
+def _weights(
+    config: ModelConfig, batch_size: int, given: float | None, each: float
+) -> tuple[float | None, float | None, float]:
+    """Bytes of all weights and of those a step reads, and the parameters a token meets."""
+    if given is not None:
+        return given, given, given / each
+    if config.weights is not None:
+        weights = config.weights
+        return weights.total * each, weights.touched(batch_size) * each, weights.active
+    if config.weight_bytes is not None:
+        parameters = config.weight_bytes / 2
+        return parameters * each, parameters * each, parameters
+    return None, None, 0
 
 
 def alternatives(config: ModelConfig) -> list[ModelConfig]:
@@ -94,7 +130,6 @@ def alternatives(config: ModelConfig) -> list[ModelConfig]:
         Two or three shapes, MHA first; they differ in nothing but the KV heads, and in the latent
         that only MLA has.
     """
-    standard = replace(config, kv_lora_rank=None, rope_head_dim=None)
-    ends = [replace(standard, num_kv_heads=n) for n in (config.num_heads, 1)]
+    ends = [config.with_kv_heads(n) for n in (config.num_heads, 1)]
     arms = {c.attention_type: c for c in (ends[0], config, ends[1])}
     return list(arms.values())

@@ -24,12 +24,21 @@ def figure(found: list[Estimate], hardware: Hardware) -> Figure:
     """
     fig, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8), width_ratios=(1, 1.15))
     names = [e.arm for e in found]
-    weights, kv = [e.weight_bytes / 1e9 for e in found], [e.kv_bytes / 1e9 for e in found]
+    weights, kv = [(e.read_bytes or 0) / 1e9 for e in found], [e.kv_bytes / 1e9 for e in found]
+    times = [seconds(e.step_time_s) if e.step_time_s else "" for e in found]
     left.barh(names, weights, color=plots.COLOURS["ceiling"])
     bars = left.barh(names, kv, left=weights, color=[plots.COLOURS[name] for name in names])
-    left.bar_label(bars, [seconds(e.step_time_s) for e in found], padding=4)
-    left.set(xlabel="GB per step: weights grey, KV cache coloured", xmargin=0.25)
-    left.set_title("Read in one decode step, and its least time")
+    left.bar_label(bars, times, padding=4)
+    known = any(times)
+    left.set(
+        xlabel="GB per step: weights grey, KV cache coloured" if known else "GB of cache per step",
+        xmargin=0.25,
+    )
+    left.set_title(
+        "Read in one decode step, and its least time"
+        if known
+        else "Cache read in one decode step; weights not known"
+    )
     left.invert_yaxis()
     left.grid(axis="y", visible=False)
     points = {}

@@ -22,7 +22,7 @@ from .show import DEFAULT_HARDWARE, finding, table
 
 _BYTES_PER_ELEMENT = {"float32": 4, "bfloat16": 2, "8-bit": 1, "4-bit": 0.5}
 _WIDE = {"style": {"description_width": "11em"}, "layout": {"width": "32em"}}
-_NO_WEIGHTS = "The number of parameters is not known here: enter it, or look at attention alone."
+_NO_WEIGHTS = "The number of parameters is not known here: enter it to see times and capacities."
 
 
 class ExplorerPanel:
@@ -50,7 +50,10 @@ class ExplorerPanel:
         self.batch = _slider("batch", [2**n for n in range(11)], 1)
         self.context = _slider("context (tokens)", [2**n for n in range(8, 21)], 8192)
         self.dtype = widgets.Dropdown(
-            description="cache and weights", options=_BYTES_PER_ELEMENT, value=2, **_WIDE
+            description="cache", options=_BYTES_PER_ELEMENT, value=2, **_WIDE
+        )
+        self.weights_dtype = widgets.Dropdown(
+            description="weights", options=_BYTES_PER_ELEMENT, value=2, **_WIDE
         )
         self.said, self.output = widgets.HTML(), widgets.HTML()
         self._watch()
@@ -59,7 +62,8 @@ class ExplorerPanel:
     def view(self) -> widgets.VBox:
         """Return what a notebook shows."""
         left = [self.model, self.upload, self.heads, self.kv_heads, self.parameters]
-        right = [self.machine, self.batch, self.context, self.dtype, self.said]
+        right = [self.machine, self.batch, self.context]
+        right += [self.dtype, self.weights_dtype, self.said]
         return widgets.VBox([widgets.HBox([widgets.VBox(left), widgets.VBox(right)]), self.output])
 
     def _watch(self) -> None:
@@ -67,7 +71,7 @@ class ExplorerPanel:
         self.upload.observe(self._read_upload, "value")
         self.heads.observe(self._change_heads, "value")
         others = (self.kv_heads, self.parameters, self.machine, self.batch, self.context)
-        for control in (*others, self.dtype):
+        for control in (*others, self.dtype, self.weights_dtype):
             control.observe(self._redraw, "value")
 
     def _start_from(self, config: ModelConfig) -> None:
@@ -91,11 +95,12 @@ class ExplorerPanel:
             return
         try:
             own = from_hf_config(json.loads(bytes(change["new"][0]["content"])))
-        except (ValueError, KeyError, TypeError) as trouble:
+        except ValueError as trouble:
             self.said.value = html.escape(f"That file was not used: {trouble}")
             return
         self._start_from(own)
-        self.said.value = html.escape(f"Read: {own.name}, {own.num_layers} layers. {_NO_WEIGHTS}")
+        told = f"Read: {own.name}, {own.num_layers} layers. {self.said.value}"
+        self.said.value = html.escape(told)
 
     def _redraw(self, _=None) -> None:
         if self._quiet:
@@ -107,19 +112,27 @@ class ExplorerPanel:
                 batch_size=self.batch.value,
                 context_length=self.context.value,
                 bytes_per_element=self.dtype.value,
-                weight_bytes=self.parameters.value * 1e9 * self.dtype.value,
+                weight_bytes=self._weight_bytes(),
+                bytes_per_parameter=self.weights_dtype.value,
             )
             for arm in alternatives(self._chosen())
         ]
         rows = table(found, self.machine.value)
         self.output.value = _as_html(rows) + _image(found, self.machine.value)
 
+    def _weight_bytes(self) -> float | None:
+        """What the field of parameters says, where it is not the model's own number."""
+        entered, own = self.parameters.value, (self._config.weight_bytes or 0) / 2e9
+        return None if entered == own else entered * 1e9 * self.weights_dtype.value
+
     def _chosen(self) -> ModelConfig:
         """The model with the heads that the controls ask for; other heads than MLA's end MLA."""
         asked = {"num_heads": self.heads.value, "num_kv_heads": self.kv_heads.value}
         if asked == {name: getattr(self._config, name) for name in asked}:
             return self._config
-        return replace(self._config, **asked, kv_lora_rank=None, rope_head_dim=None)
+        shared = self._config.with_kv_heads(1)  # one divides every number of query heads
+        other = replace(shared, num_heads=asked["num_heads"])
+        return other.with_kv_heads(asked["num_kv_heads"])
 
 
 def _machines(measured: Hardware | None) -> dict[str, Hardware]:

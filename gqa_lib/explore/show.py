@@ -12,6 +12,8 @@ from .estimate import Estimate, alternatives, estimate
 from .figure import figure
 from .units import seconds, size
 
+UNKNOWN = "not known"
+NO_WEIGHTS = "The number of parameters is not known here, so no time and no capacity is stated."
 DEFAULT_MODEL, DEFAULT_HARDWARE = "Llama-3.2-3B", "H100 SXM"
 
 
@@ -23,7 +25,8 @@ def explore(
     Args:
         config: the model's shape; Llama-3.2-3B's unless given.
         hardware: its ceilings; a data sheet's of an H100 SXM unless given.
-        workload: batch_size, context_length, bytes_per_element, weight_bytes, as in `estimate`.
+        workload: batch_size, context_length, bytes_per_element, weight_bytes and
+            bytes_per_parameter, as in `estimate`.
 
     Returns:
         The estimates, MHA first.
@@ -42,9 +45,20 @@ def finding(found: list[Estimate]) -> str:
     Args:
         found: as from `estimate`, MHA first.
     """
-    mha = found[0].step_time_s
-    gains = [f"{e.arm} ({_kept(e)}) {mha / e.step_time_s:.2f} times as fast" for e in found[1:]]
-    return f"Against MHA's {seconds(mha)} a step, modelled: {', '.join(gains)}."
+    first = found[0]
+    if first.step_time_s is None:
+        less = [
+            f"{e.arm} ({_kept(e)}) {first.sequence_bytes / e.sequence_bytes:.2f}" for e in found[1:]
+        ]
+        return f"Against MHA's cache, {', '.join(less)} times smaller. {NO_WEIGHTS}"
+    gains = [f"{e.arm} ({_kept(e)}) {_gain(first, e)} times as fast" for e in found[1:]]
+    return f"Against MHA's {seconds(first.step_time_s)} a step, modelled: {', '.join(gains)}."
+
+
+def _gain(mha: Estimate, e: Estimate) -> str:
+    if mha.step_time_s is None or e.step_time_s is None:
+        return UNKNOWN
+    return f"{mha.step_time_s / e.step_time_s:.2f}"
 
 
 def table(found: list[Estimate], hardware: Hardware) -> list[list[str]]:
@@ -55,30 +69,45 @@ def table(found: list[Estimate], hardware: Hardware) -> list[list[str]]:
         hardware: the ceilings that they were estimated for.
 
     Returns:
-        Rows of cells: the first has the arms, and each row begins with its name.
+        Rows of cells: the first has the arms, and each row begins with its name. What depends on
+        weights that are not known is said not to be known.
     """
     ridge = cost.ridge_point(hardware)
-    mha = found[0].step_time_s
 
     def bound(e: Estimate) -> str:
         side = "memory" if cost.is_memory_bound(e.intensity, hardware) else "compute"
         return f"{e.intensity:.3g} ({side}-bound)"
 
-    def fit(e: Estimate) -> str:
-        return f"{e.capacity:,}" + (" (too few)" if e.capacity < e.batch_size else "")
-
     rows: list[tuple[str, Callable[[Estimate], str]]] = [
         ("kept per token and layer", _kept),
-        ("weights", lambda e: size(e.weight_bytes) if e.weight_bytes else "not given"),
+        ("context", _context),
+        ("weights", lambda e: UNKNOWN if e.weight_bytes is None else size(e.weight_bytes)),
+        (
+            "weights read in a step",
+            lambda e: UNKNOWN if e.read_bytes is None else size(e.read_bytes),
+        ),
         ("cache per token", lambda e: size(e.kv_bytes_per_token)),
         ("cache of one sequence", lambda e: size(e.sequence_bytes)),
-        ("sequences that fit", fit),
+        ("sequences that fit", _fit),
         (f"FLOP/byte (ridge {ridge:.3g})", bound),
-        ("least time of a step", lambda e: seconds(e.step_time_s)),
-        ("times as fast as MHA", lambda e: f"{mha / e.step_time_s:.2f}"),
+        ("least time of a step", lambda e: seconds(e.step_time_s) if e.step_time_s else UNKNOWN),
+        ("times as fast as MHA", lambda e: _gain(found[0], e)),
     ]
+    if all(e.read_bytes == e.weight_bytes for e in found):
+        rows = [row for row in rows if row[0] != "weights read in a step"]
     head = ["modelled", *(e.arm for e in found)]
     return [head, *([name, *map(tell, found)] for name, tell in rows)]
+
+
+def _context(e: Estimate) -> str:
+    beyond = e.max_context is not None and e.context_length > e.max_context
+    return f"{e.context_length:,}" + (f" (beyond its {e.max_context:,})" if beyond else "")
+
+
+def _fit(e: Estimate) -> str:
+    if e.capacity is None:
+        return UNKNOWN
+    return f"{e.capacity:,}" + (" (too few)" if e.capacity < e.batch_size else "")
 
 
 def _kept(e: Estimate) -> str:

@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 
 from gqa_lib import cost, explore
-from gqa_lib.configs import load_model
+from gqa_lib.configs import Weights, load_model
 from gqa_lib.explore import alternatives, estimate, explorer, finding, table
 from gqa_lib.explore.panel import ExplorerPanel
 from gqa_lib.hardware import Hardware, datasheet
 
 H100 = datasheet("H100 SXM")
-LLAMA = replace(load_model("Llama-3-8B"), weight_bytes=None)
+LLAMA = replace(load_model("Llama-3-8B"), weight_bytes=None, weights=None)
 WEIGHTS = 16.06e9
 
 
@@ -40,13 +40,60 @@ def test_intensity_of_absorbed_mla():
     assert cost.decode_intensity(load_model("DeepSeek-V3"), 2) == pytest.approx(242, abs=0.5)
 
 
-def test_the_table_says_what_is_not_known_and_what_does_not_fit():
+def test_without_weights_neither_time_nor_capacity_is_stated():
     found = [estimate(c, H100, batch_size=32) for c in alternatives(LLAMA)]
     rows = {name: cells for name, *cells in table(found, H100)}
-    assert rows["weights"] == ["not given"] * 3
-    assert rows["sequences that fit"] == ["18 (too few)", "74", "596"]
-    assert rows["times as fast as MHA"][0] == "1.00"
+    told = ("weights", "sequences that fit", "least time of a step", "times as fast as MHA")
+    assert {name: rows[name] for name in told} == {name: ["not known"] * 3 for name in told}
+    assert "GQA (8 KV heads) 4.00, MQA (1 KV head) 32.00 times smaller" in finding(found)
+    assert "no time and no capacity" in finding(found)
+
+
+def test_attention_alone_is_asked_for_with_no_bytes_of_weights():
+    found = [estimate(c, H100, batch_size=32, weight_bytes=0) for c in alternatives(LLAMA)]
     assert "GQA (8 KV heads) 4.00 times as fast" in finding(found)
+
+
+def test_llama_3_70b_does_not_fit_on_one_h100():
+    config = replace(LLAMA, weights=Weights(dense=69_503_033_344, embedding=1_050_673_152))
+    found = [estimate(c, H100, batch_size=4) for c in alternatives(config)]
+    rows = {name: cells for name, *cells in table(found, H100)}
+    assert rows["sequences that fit"] == ["0 (too few)"] * 3
+    assert found[1].step_time_s > 69e9 * 2 / H100.bandwidth_bytes_per_s
+
+
+def test_experts_are_read_as_a_batch_touches_them():
+    weights = Weights(1000, 50, expert=10, num_experts=8, experts_per_token=2, moe_layers=3)
+    config = replace(LLAMA, weights=weights)
+    one, many = (estimate(config, H100, batch_size=n) for n in (1, 1000))
+    assert (one.weight_bytes, one.read_bytes) == (2 * 1290, 2 * 1060)
+    assert many.read_bytes == pytest.approx(2 * 1240)
+
+
+def test_cache_and_weights_may_have_bytes_of_their_own():
+    config = replace(LLAMA, weights=Weights(8_000_000_000))
+    both, cache = (
+        estimate(config, H100, batch_size=2048, bytes_per_element=b, bytes_per_parameter=2)
+        for b in (2, 1)
+    )
+    assert cache.weight_bytes == both.weight_bytes
+    assert cache.kv_bytes == both.kv_bytes / 2
+    assert cache.step_time_s < both.step_time_s
+
+
+def test_a_context_beyond_the_models_own_is_marked():
+    config = replace(LLAMA, max_context=8192)
+    found = [estimate(config, H100, context_length=n) for n in (8192, 8193)]
+    rows = {name: cells for name, *cells in table(found, H100)}
+    assert rows["context"] == ["8,192", "8,193 (beyond its 8,192)"]
+
+
+def test_hybrids_keep_their_kinds_of_layers_with_other_heads():
+    mha, gqa, mqa = alternatives(load_model("Qwen3.5-27B"))
+    kinds = [[layer.kind for layer in arm.kv_layers] for arm in (mha, gqa, mqa)]
+    assert kinds[0] == kinds[1] == kinds[2]
+    sizes = [cost.kv_cache_bytes(arm, [1000], 2) for arm in (mha, gqa, mqa)]
+    assert (sizes[0] / sizes[1], sizes[1] / sizes[2]) == (6, 4)
 
 
 def test_explore_prints_and_draws(capsys):

@@ -137,11 +137,9 @@ def _marked(keys: Keys, num_layers: int) -> list[str] | None:
         if not full or not full <= set(range(1, num_layers + 1)):
             raise keys.wrong("linear_attn_config", dict(linear), "full_attn_layers of 1 and more")
         return ["full" if layer + 1 in full else "state" for layer in range(num_layers)]
-    if (full := keys.get("attn_layer_indices")) is not None or keys.family == "bamba":
-        full = full or ()
-        return ["full" if layer in full else "state" for layer in range(num_layers)]
-    if (full := keys.get("full_attn_idxs")) is not None:  # LFM2
-        return ["full" if layer in full else "state" for layer in range(num_layers)]
+    listed = keys.get("attn_layer_indices", "full_attn_idxs")  # Bamba, LFM2
+    if listed is not None or keys.family == "bamba":
+        return ["full" if layer in (listed or ()) else "state" for layer in range(num_layers)]
     if (ratios := keys.get("compress_ratios")) is not None:  # DeepSeek V4; its MTP layer follows
         names = {0: "window", 4: "csa", 128: "hca"}
         listed = ratios if isinstance(ratios, list) else []
@@ -221,8 +219,8 @@ def _windowed(keys: Keys, num_layers: int) -> list[str] | None:
         every = keys.whole(pattern, "sliding_window_pattern", least=1)
         keys.skip("order_of_interleaved_layers")  # Cohere: local ones first
         return ["full" if (i + 1) % every == 0 else "window" for i in layers]
-    if (every := _FIRST_OF.get(keys.family)) is not None:
-        return ["full" if i % every == 0 else "window" for i in layers]
+    if keys.family in _FIRST_OF:
+        return ["full" if i % _FIRST_OF[keys.family] == 0 else "window" for i in layers]
     if keys.family in _ALL_WINDOWED:
         return ["window"] * num_layers
     if keys.family == "mimo_v2_flash":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..layer import Kind, LayerKV
+from .indexers import indexers, is_deepseek_v4
 from .keys import Keys
 from .kinds import layer_kinds
 from .states import state_bytes
@@ -49,7 +50,7 @@ def layers_of(keys: Keys, num_layers: int, num_heads: int, d_model: int) -> list
         return _searched(keys, num_layers, num_heads, d_model)
     kinds = layer_kinds(keys, num_layers)
     heads = _kv_heads(keys, num_layers, num_heads)
-    indexed = _indexed(keys, num_layers)
+    indexed = indexers(keys, num_layers)
     overrides = keys.keys_of("per_layer_config")
     layers = []
     for number, kind in enumerate(kinds):
@@ -58,8 +59,8 @@ def layers_of(keys: Keys, num_layers: int, num_heads: int, d_model: int) -> list
         layer = LayerKV("none")
         if attention not in ("state", "nothing"):
             layer = _attention(keys, attention, heads[number], num_heads, d_model, own)
-            if indexed[number]:
-                layer = replace(layer, index_dim=indexed[number][0], index_topk=indexed[number][1])
+            if (index := indexed[number]) is not None:
+                layer = replace(layer, index_dim=index[0], index_topk=index[1])
         if "state" in (attention, state):
             layer = replace(layer, state_bytes=state_bytes(keys, d_model, num_heads))
         layers.append(layer)
@@ -88,7 +89,7 @@ def _attention(
             index_dim=index or 0,
             index_topk=keys.size("index_topk") if index else None,
         )
-    if _is_v4(keys):  # its keys are its values, in the layers without entries too
+    if is_deepseek_v4(keys):  # its keys are its values, in the layers without entries too
         return LayerKV("window", 1, head_dim, window=window)
     if kind in ("window", "window+state"):
         usual = 8 if keys.family == "mimo_v2_flash" else kv_heads
@@ -106,15 +107,10 @@ def _attention(
     return LayerKV(named, kv_heads, head_dim, own.get("head_dim") or v_dim, window=window)
 
 
-def _is_v4(keys: Keys) -> bool:
-    """Whether it is a DeepSeek V4, whatever its file calls itself."""
-    return keys.family == "deepseek_v4" or keys.has("compress_ratios")
-
-
 def _latent(keys: Keys, kind: str, own: dict) -> LayerKV:
     rope_dim = keys.size("qk_rope_head_dim")
     rank = own.get("kv_lora_rank") or keys.size("kv_lora_rank")
-    if rope_dim is None or keys.size("qk_nope_head_dim") is None:
+    if rank is None or rope_dim is None or keys.size("qk_nope_head_dim") is None:
         missing = "qk_rope_head_dim" if rope_dim is None else "qk_nope_head_dim"
         raise ValueError(
             f"{keys.origin}: kv_lora_rank={rank} without {missing}: a latent is cached with its "
@@ -202,58 +198,6 @@ def _of_falcon(keys: Keys, num_heads: int) -> int:
     if keys.flag("new_decoder_architecture") or keys.has("n_head_kv"):
         return counted or num_heads
     return 1 if multi_query else num_heads
-
-
-def _indexed(keys: Keys, num_layers: int) -> list[tuple[int, int | None] | None]:
-    """For each layer, the elements of an index key and how many tokens it lets through."""
-    sparse = keys.keys_of("sparse_attention_config")  # MiniMax M3
-    if sparse and sparse.get("use_sparse_attention", True):
-        dim, blocks = sparse.get("sparse_index_dim"), sparse.get("sparse_topk_blocks")
-        freq = keys.per_layer(
-            sparse.get("sparse_attention_freq"), num_layers, ("sparse_attention_freq",)
-        )
-        topk = blocks * sparse["sparse_block_size"] if blocks else None
-        size = keys.whole(dim, "sparse_index_dim", 1)
-        return [(size, topk) if one else None for one in freq]
-    dim = keys.size("index_head_dim")
-    keys.skip(
-        "index_n_heads", "index_topk", "indexer_rope_interleave", "index_share_for_mtp_iteration"
-    )
-    if _is_v4(keys):
-        keys.skip("qk_rope_head_dim")
-    if dim is None or _is_v4(keys):
-        return [None] * num_layers
-    topk = keys.size("index_topk")
-    if keys.family.startswith("minimax_m3"):
-        listed = keys.get("layer_types") or [""] * num_layers
-        blocks, block = keys.size("index_topk_blocks"), keys.size("index_block_size")
-        keys.skip("index_local_blocks")
-        topk = blocks * block if blocks and block else None
-        return [(dim, topk) if one == "minimax_m3_sparse" else None for one in listed]
-    owns = _own_index(keys, num_layers)
-    kinds = keys.get("layer_types")
-    sparse_names = {"indexed_attention", "deepseek_sparse_attention"}
-    if isinstance(kinds, list) and sparse_names & set(kinds):
-        owns = [own and kind in sparse_names for own, kind in zip(owns, kinds, strict=True)]
-    return [(dim, topk) if own else None for own in owns]
-
-
-def _own_index(keys: Keys, num_layers: int) -> list[bool]:
-    """Which layers have an indexer of their own; GLM 5.2's others use the one before."""
-    types = keys.get("indexer_types")
-    pattern = keys.get("index_topk_pattern")
-    freq, offset = keys.get("index_topk_freq"), keys.get("index_skip_topk_offset")
-    if types is None and pattern is not None:
-        types = [{"F": "full", "S": "shared"}.get(one, one) for one in pattern]
-    if types is not None:
-        listed = keys.per_layer(types, num_layers, ("indexer_types",))
-        if not set(listed) <= {"full", "shared"}:
-            raise keys.wrong("indexer_types", types, '"full" or "shared" for each layer')
-        return [one == "full" for one in listed]
-    if freq is None:
-        return [True] * num_layers
-    offset = 2 if offset is None else offset
-    return [max(i - offset + 1, 0) % max(freq, 1) == 0 for i in range(num_layers)]
 
 
 def _searched(keys: Keys, num_layers: int, num_heads: int, d_model: int) -> list[LayerKV]:
