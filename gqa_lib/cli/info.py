@@ -1,4 +1,4 @@
-"""What `gqa info` prints: the versions, the device and the backends that would run here."""
+"""What `gqa info` prints: versions, the device and its backends, or what a model keeps."""
 
 from importlib import metadata
 
@@ -34,6 +34,26 @@ def info(device: str | None = None) -> str:
     }
     lines = [f"{name:11} {value}" for name, value in facts.items()]
     return "\n".join([*lines, *(_backends(place, dtype) for dtype in _DTYPES)])
+
+
+def about_model(name: str, bytes_per_element: float = 2) -> str:
+    """Return what a model keeps, one line a fact.
+
+    Args:
+        name: in the shipped table, or the path of a config.json or its folder.
+        bytes_per_element: bytes of one cached number.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: no such model, or a config that is not understood.
+    """
+    from gqa_lib.configs import from_hf_config, load_model
+    from gqa_lib.configs.named import is_file
+    from gqa_lib.explore.card import card
+
+    rows = card(from_hf_config(name) if is_file(name) else load_model(name), bytes_per_element)
+    width = max(len(fact) for fact, _ in rows)
+    return "\n".join(f"{fact:{width}}  {text}" for fact, text in rows)
 
 
 def _native() -> str:

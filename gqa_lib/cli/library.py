@@ -84,10 +84,71 @@ def _bench(arguments: Namespace) -> int:
     return main(arguments.name, arguments.param, Path(arguments.out), arguments.timeout)
 
 
-def _info(arguments: Namespace) -> None:
-    from .info import info
+def _info_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "model",
+        nargs="*",
+        help="a model's name or config.json: what it keeps, instead of what this machine has",
+    )
+    _bits(parser)
 
-    print(info())
+
+def _info(arguments: Namespace) -> int:
+    from .info import about_model, info
+
+    if not arguments.model:
+        print(info())
+        return 0
+    refused = 0
+    for number, name in enumerate(arguments.model):
+        try:
+            told = about_model(name, arguments.bytes)
+        except (ValueError, OSError) as trouble:
+            told, refused = f"refused: {trouble}", 1
+        print("\n" * (number > 0) + told)
+    return refused
+
+
+def _bits(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--bytes", type=float, default=2, help="bytes of one cached number (default: 2)"
+    )
+
+
+def _models_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("name", nargs="*", help="part of a name, or a config.json (default: all)")
+    parser.add_argument("--family", default="", help="part of a family's name, such as qwen")
+    parser.add_argument("--kind", default="", help="MHA, GQA, MQA, MLA or hybrid")
+    parser.add_argument("--min-kib", type=float, default=0, help="at least so many KiB per token")
+    parser.add_argument(
+        "--max-kib", type=float, default=float("inf"), help="at most so many KiB per token"
+    )
+    parser.add_argument(
+        "--context", type=int, default=8192, help="tokens of a sequence (default: 8192)"
+    )
+    _bits(parser)
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--csv", action="store_true", help="print CSV, with sources")
+    form.add_argument("--json", action="store_true", help="print JSON, with sources")
+
+
+def _models(arguments: Namespace) -> int:
+    from . import models
+
+    rows = models.models(
+        arguments.name,
+        family=arguments.family,
+        kind=arguments.kind,
+        least_kib=arguments.min_kib,
+        most_kib=arguments.max_kib,
+        context=arguments.context,
+        bytes_per_element=arguments.bytes,
+    )
+    if arguments.csv or arguments.json:
+        print(models.as_csv(rows) if arguments.csv else models.as_json(rows))
+    else:
+        print(models.as_text(rows, arguments.context))
+    return int(any("refused" in row for row in rows))
 
 
 def _build_native(arguments: Namespace) -> None:
@@ -125,8 +186,17 @@ COMMANDS = (
     Command(
         "info",
         "engineer",
-        "show versions, the device, and which backends would run here",
+        "show versions, the device and its backends; or what a model keeps",
         _info,
+        _info_arguments,
+        takes_folders=False,
+    ),
+    Command(
+        "models",
+        "engineer",
+        "list the shipped models, or your own config.json, by what they keep",
+        _models,
+        _models_arguments,
         takes_folders=False,
     ),
     Command(

@@ -24,6 +24,8 @@ def main(argv: list[str] | None = None) -> int:
         return arguments.run(arguments) or 0
     except ModuleNotFoundError as error:
         print(f"gqa: {_missing(error.name or str(error))}", file=sys.stderr)
+    except BrokenPipeError:  # whoever reads on has closed, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, OSError, sqlite3.Error) as error:
         print(f"gqa: {error}", file=sys.stderr)
     except KeyboardInterrupt:

@@ -1,6 +1,7 @@
 from .checkpoints import kv_heads_in_weights as kv_heads_in_weights
 from .hugging_face import from_hf_config as from_hf_config
 from .layer import LayerKV as LayerKV
+from .named import find_models as find_models
 from .shape import ModelConfig as ModelConfig
 from .table import all_models as all_models
 from .table import expand_windows as expand_windows

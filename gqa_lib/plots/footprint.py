@@ -17,13 +17,20 @@ _DASHES = ("-", "--", "-.", ":")
 
 
 def kv_bytes_bar(
-    configs: Iterable[ModelConfig], bytes_per_element: float = 2, *, title: str, note: str = ""
+    configs: Iterable[ModelConfig],
+    bytes_per_element: float = 2,
+    *,
+    title: str,
+    note: str = "",
+    context_length: int | None = None,
 ) -> Figure:
-    """Bars of the KiB that one token adds to the cache, every layer keeping it, one per model.
+    """Bars of the KiB of cache per token, one per model.
 
     Args:
         configs: the models, drawn from the top down in this order.
         bytes_per_element: bytes of one cached number.
+        context_length: tokens of the sequence over which a token's bytes are averaged; None for
+            what one more token adds when every layer keeps it.
         title: the finding.
         note: small print.
 
@@ -32,7 +39,7 @@ def kv_bytes_bar(
     """
     configs = list(configs)
     fig, ax = plt.subplots(figsize=(7.2, 1.6 + 0.36 * len(configs)))
-    kib = [kv_bytes_per_token(config, bytes_per_element) / 2**10 for config in configs]
+    kib = [kv_bytes_per_token(one, bytes_per_element, context_length) / 2**10 for one in configs]
     colours = [COLOURS[config.attention_type] for config in configs]
     bars = ax.barh(range(len(configs)), kib, color=colours, height=0.66)
     labels = [
@@ -41,9 +48,14 @@ def kv_bytes_bar(
     ax.bar_label(bars, labels, padding=5)
     ax.set_yticks(range(len(configs)), [config.name for config in configs])
     ax.invert_yaxis()
-    ax.set(xlim=(0, max(kib) * 1.22), xlabel="KiB of cache per token")
+    ax.set(xlim=(0, max(kib) * 1.22), xlabel=_per_token(context_length))
     ax.grid(axis="y", visible=False)
     return finish(fig, ax, title, note)
+
+
+def _per_token(context_length: int | None) -> str:
+    length = f" of a sequence of {context_length:,}" if context_length else ""
+    return f"KiB of cache per token{length}"
 
 
 def kv_cache_lines(

@@ -7,7 +7,7 @@
 # Nothing is timed here. The formula is compared with tensors that are really allocated.
 
 # %% tags=["parameters"]
-models: list = ["Llama-2-7B", "Llama-3-8B", "Llama-3-70B", "Mistral-7B-v0.1", "Qwen2.5-7B", "Qwen3-0.6B", "Gemma-3-27B", "Falcon-7B", "DeepSeek-V3", "gpt-oss-120b"]  # names in the table, or paths of config.json files
+models: list = ["Llama-2-7B", "Llama-3-8B", "Llama-3-70B", "Mistral-7B-v0.1", "Qwen2.5-7B", "Qwen3-0.6B", "Gemma-3-27B", "Falcon-7B", "DeepSeek-V3", "gpt-oss-120b", "Gemma-4-31B", "Qwen3.5-27B"]  # names in the table, or paths of config.json files
 context: list = [8192, 131072]  # tokens per sequence
 dtype: str = "bfloat16"  # of the cache
 memory_gib: float = 40.0  # memory set aside for KV, in GiB
@@ -18,74 +18,122 @@ import torch
 
 from gqa_lib import plots
 from gqa_lib.bench import as_list, begin
-from gqa_lib.cache import KVCache
-from gqa_lib.configs import from_hf_config, load_model
-from gqa_lib.cost import kv_bytes_per_token, kv_cache_bytes, max_concurrent_sequences
+from gqa_lib.configs import find_models
+from gqa_lib.cost import kv_bytes_per_token, kv_cache_bytes, max_concurrent_sequences, state_bytes
+from gqa_lib.explore.card import kind_of, layers_in_words
 
 run = begin("kv-footprint", out_dir, dtype=dtype)
-element = run.dtype
-configs = [from_hf_config(m) if m.endswith(".json") else load_model(m) for m in as_list(models)]
+element, contexts = run.dtype, as_list(context)
+configs, refused = find_models(as_list(models))
+for name, reason in refused.items():
+    print(f"{name} is left out: {reason}")
+if not configs:
+    raise ValueError("none of these models can be described, so there is nothing to compare.")
 
 # %% [markdown]
 # ## Prediction
 #
-# Per token and layer a model keeps one key and one value for each KV head:
-# $2 \times \text{layers} \times \text{KV heads} \times \text{head\_dim} \times \text{bytes}$.
-# Latent attention (MLA) keeps one compressed vector instead.
+# Per token a layer with attention keeps a key and a value for each KV head:
+# $2 \times \text{KV heads} \times \text{head\_dim} \times \text{bytes}$. Layers differ: some keep a
+# window, some one compressed vector in place of heads (MLA), some nothing that grows. So the bytes
+# of a sequence are summed over layers, and a model's bytes per token depend on its length.
 
 # %%
-print(f"{'model':18} type  layers  heads  KV heads   KiB per token")
+width = max(len(c.name) for c in configs)
 for c in configs:
-    kib = kv_bytes_per_token(c, element.itemsize) / 2**10
-    print(f"{c.name:18} {c.attention_type:4} {c.num_layers:7} {c.num_heads:6} {c.num_kv_heads:9} {kib:15.1f}")
+    print(f"{c.name:{width}}  {kind_of(c):10}  {layers_in_words(c)}")
 
 # %% [markdown]
 # ## The formula against tensors
 #
-# One layer's cache is allocated for 64 tokens and its bytes counted. Latent caches are one tensor
-# per layer, without heads.
+# One layer of each kind is allocated for 64 tokens, a key tensor and a value tensor where there is
+# one, and the bytes of all layers are added.
 
 # %%
 TOKENS = 64
 
-def allocated_bytes(c):
-    """Return the bytes a model's cache really takes, per token, from an allocated layer."""
-    if c.attention_type == "MLA":
-        layer = torch.empty(1, TOKENS, c.kv_lora_rank + c.rope_head_dim, dtype=element).nbytes
-    else:
-        layer = KVCache(1, c.num_kv_heads, TOKENS, c.head_dim, dtype=element).nbytes
-    return (c.num_layers - c.shared_kv_layers) * layer / TOKENS
+def allocated_bytes(layer):
+    """Return the bytes that a layer's cache of 64 tokens really takes."""
+    if layer.kind == "none" or layer.shares is not None:
+        return 0
+    kept = min(TOKENS, layer.window or TOKENS)
+    entries = kept + (TOKENS // layer.ratio if layer.ratio else 0)
+    keys, values = (
+        torch.empty(1, layer.num_kv_heads, entries, dim, dtype=element).nbytes
+        for dim in (layer.k_dim, layer.v_dim)
+    )
+    return keys + values + torch.empty(TOKENS // (layer.ratio or 1), layer.index_dim, dtype=element).nbytes
 
 rows = []
 for c in configs:
-    got, formula = allocated_bytes(c), kv_cache_bytes(c, [TOKENS], element.itemsize) / TOKENS
+    got, formula = sum(map(allocated_bytes, c.kv_layers)), kv_cache_bytes(c, [TOKENS], element.itemsize)
     assert got == formula, f"{c.name}: {got} bytes allocated, {formula} by the formula"
-    rows.append({"metric": "kv_bytes_per_token", "unit": "B", "value": got, "p_model": c.name, "p_dtype": dtype})
-print(f"{len(rows)} models: formula and allocation agree to the byte.")
+print(f"{len(configs)} models: formula and allocation agree to the byte.")
+
+# %% [markdown]
+# ## Bytes of a sequence
+#
+# A star marks a context that is longer than the model is made for.
+
+# %%
+def marked(c, n, text):
+    """Return the text, with a star where the model is not made for so many tokens."""
+    return text + ("*" if c.max_context and n > c.max_context else " ")
+
+def kib(c, n):
+    """Return the KiB per token of a sequence of n tokens."""
+    return kv_bytes_per_token(c, element.itemsize, n) / 2**10
+
+print("KiB per token of".ljust(width), *(f"{n:>11,} " for n in contexts), " constant state, MiB")
+for c in configs:
+    state = f"{state_bytes(c) / 2**20:12.1f}" if state_bytes(c) else ""
+    print(c.name.ljust(width), *(marked(c, n, f"{kib(c, n):11,.4g}") for n in contexts), state)
+    rows += [{"metric": "kv_bytes_per_token", "unit": "B", "value": kib(c, n) * 2**10,
+              "p_model": c.name, "p_dtype": dtype, "p_context": n} for n in contexts]
 
 # %% [markdown]
 # ## How many sequences fit
 #
-# Windows are counted: a layer that looks back 4,096 tokens keeps no more. Weights are not: the
-# memory is what you set aside for KV.
+# Windows and constant states are counted. Weights are not: the memory is what you set aside for KV.
 
 # %%
-contexts = as_list(context)
-print(f"sequences in {memory_gib:g} GiB".ljust(20), *(f"{n:>9} tokens" for n in contexts))
+print(f"sequences in {memory_gib:g} GiB".ljust(width), *(f"{n:>11,} " for n in contexts))
 for c in configs:
     fits = [max_concurrent_sequences(c, memory_gib * 2**30, n, 0, element.itemsize) for n in contexts]
-    print(f"{c.name:20}", *(f"{n:16}" for n in fits))
+    print(c.name.ljust(width), *(marked(c, n, f"{fit:11,}") for n, fit in zip(contexts, fits)))
     rows += [{"metric": "max_sequences", "unit": "1", "value": fit, "p_model": c.name,
               "p_dtype": dtype, "p_context": n} for n, fit in zip(contexts, fits)]
+rows += [{"metric": "refused", "unit": "1", "value": None, "p_model": name, "reason": reason}
+         for name, reason in refused.items()]
 run.keep(rows)
 
 # %%
-per_token = {c.name: kv_bytes_per_token(c, element.itemsize) / 2**10 for c in configs}
+shortest = min(contexts)
+per_token = {c.name: kib(c, shortest) for c in configs}
 least, most = min(per_token, key=per_token.get), max(per_token, key=per_token.get)
-finding = f"{most} keeps {per_token[most] / per_token[least]:.0f} times the bytes per token of {least}"
-fig = plots.kv_bytes_bar(configs, element.itemsize, title=finding)
-plots.show(fig, alt="KiB of KV cache per token for each model, " + ", ".join(
-    f"{name} {kib:.0f}" for name, kib in sorted(per_token.items(), key=lambda x: -x[1])) + ".")
+finding = f"{most} keeps {per_token[most]:,.4g} KiB per token"
+if least != most:
+    finding = f"{most} keeps {per_token[most] / per_token[least]:,.3g} times the bytes of {least}"
+fig = plots.kv_bytes_bar(configs, element.itemsize, context_length=shortest, title=finding)
+plots.show(fig, alt=f"KiB of KV cache per token of {shortest:,} for each model, " + ", ".join(
+    f"{name} {value:.4g}" for name, value in sorted(per_token.items(), key=lambda x: -x[1])) + ".")
+
+# %% [markdown]
+# ## Where layers differ, a curve
+#
+# Models that keep windows or compressed entries need fewer bytes per token the longer the sequence.
+
+# %%
+curved = [c for c in configs if "hybrid" in kind_of(c)]
+if curved:
+    shown = [*curved[:5], *[c for c in configs if c not in curved][:1]]
+    fig = plots.kv_cache_lines(shown, [2**n for n in range(10, 21, 2)], element.itemsize,
+                               title="One sequence's cache by its length",
+                               note="Beyond a model's longest context: what it would keep.")
+    plots.show(fig, alt="GiB of one sequence's cache over its length for " + ", ".join(
+        c.name for c in shown) + ".")
+else:
+    print("In all of these models every layer keeps every token: bytes grow with the length alone.")
 
 # %% [markdown]
 # ## What this does not say
@@ -94,4 +142,4 @@ plots.show(fig, alt="KiB of KV cache per token for each model, " + ", ".join(
 # widths too: a small model can keep more per token than a large one.
 
 # %%
-run.end(f"{finding} ({dtype}, derived).", rows=rows)
+run.end(f"{finding}, {shortest:,} tokens ({dtype}, derived).", rows=rows)

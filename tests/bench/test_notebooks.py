@@ -86,3 +86,29 @@ def test_papermill_runs_a_benchmark_directly(tmp_path):
     )
     rows = read_jsonl(out / "samples.jsonl")
     assert rows[0]["value"] == 128 * 1024
+    assert rows[0]["p_context"] == 8192
+
+
+def test_one_refused_model_is_a_row_with_its_reason_and_files_go_by_their_names(tmp_path):
+    import papermill
+
+    plain = {"model_type": "llama", "num_hidden_layers": 2, "num_attention_heads": 4}
+    files = {
+        "small.json": plain | {"hidden_size": 64, "_name_or_path": "/home/me/llama"},
+        "other.json": plain | {"hidden_size": 32, "_name_or_path": "/home/me/llama"},
+        "odd.json": plain | {"hidden_size": 64, "window_map": [1, 2]},
+    }
+    for name, keys in files.items():
+        (tmp_path / name).write_text(json.dumps(keys))
+    out = tmp_path / "out"
+    papermill.execute_notebook(
+        str(bench.benchmarks()["kv-footprint"]),
+        str(tmp_path / "executed.ipynb"),
+        parameters={"models": [str(tmp_path / name) for name in files], "out_dir": str(out)},
+        progress_bar=False,
+    )
+    rows = read_jsonl(out / "samples.jsonl")
+    told = {row["p_model"]: row.get("reason", "") for row in rows}
+    assert list(told) == ["small", "other", "odd.json"]
+    assert "window_map=[1, 2] is not understood" in told["odd.json"]
+    assert str(tmp_path) not in (out / "samples.jsonl").read_text()

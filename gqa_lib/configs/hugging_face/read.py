@@ -111,7 +111,7 @@ def _config_of(source: str | Path | Mapping, outer: Mapping, origin: str) -> Mod
         "d_model": d_model,
         "d_ff": _d_ff(keys),
         "vocab_size": keys.size("vocab_size", "padded_vocab_size"),
-        "max_context": keys.size(*_CONTEXT),
+        "max_context": keys.size(*_CONTEXT) if keys.has(*_CONTEXT) else None,  # not its class's
         "family": keys.family,
         "weights": weights_of(keys, layers, num_heads, d_model),
     }
