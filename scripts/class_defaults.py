@@ -29,7 +29,7 @@ def class_defaults() -> dict[str, dict[str, Any]]:
         *modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
         *filter(None, parts.values()),
     }
-    wrappers = {family: {"text": part} for family, part in parts.items() if part}
+    wrappers = {family: wrapper(CONFIG_MAPPING[family], part) for family, part in parts.items() if part}
     return {
         family: wrappers.get(family) or declared(CONFIG_MAPPING[family], asked)
         for family in parts
@@ -45,6 +45,11 @@ def declared(cls: type, asked: set[str]) -> dict[str, Any]:
         if field.name in asked and isinstance(value, PLAIN) and value not in ("", False):
             own[field.name] = value
     return own
+
+
+def wrapper(cls: type, part: str) -> dict[str, Any]:
+    """Return the type of a text part, and whether the model as a whole ties its output head."""
+    return {"text": part, "tied": bool(getattr(cls(), "tie_word_embeddings", False))}
 
 
 def text_type(cls: type) -> str | None:

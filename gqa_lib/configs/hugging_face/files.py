@@ -74,11 +74,24 @@ def text_part(config: Mapping, origin: str) -> Mapping:
                 f"{origin}: {name}={str(inner)[:40]!r} should hold the keys of the text model."
             )
         part = text_part(inner, origin)
-        if part.get("model_type"):
-            return part
         outer = str(config.get("model_type") or "")
-        return {**part, "model_type": class_defaults().get(outer, {}).get("text", outer)}
+        defaults = class_defaults().get(outer, {})
+        return {
+            **part,
+            "model_type": part.get("model_type") or defaults.get("text", outer),
+            "tie_word_embeddings": _tied(config, part, defaults.get("tied")),
+        }
     return config
+
+
+def _tied(config: Mapping, part: Mapping, usual: bool | None) -> Any:
+    """Whether the output head is the input embedding: the whole model says it, or its text part.
+
+    What they contradict each other in is returned as a list, which is no answer; None is none.
+    """
+    told = [one.get("tie_word_embeddings") for one in (config, part)]
+    told = [value for value in told if value is not None]
+    return usual if not told else told[0] if all(value == told[0] for value in told) else told
 
 
 @cache

@@ -54,6 +54,11 @@ class Keys:
         self._asked |= set(names)
         return any(self._given.get(name) is not None for name in names)
 
+    def is_null(self, name: str) -> bool:
+        """Return whether the file has that key, with null for its value."""
+        self._asked.add(name)
+        return name in self._given and self._given[name] is None
+
     def size(self, *names: str) -> int | None:
         """Return a whole number above 0, or None where it is missing.
 
@@ -162,6 +167,15 @@ class Keys:
                     "what is cached: a figure that leaves it out would look right. Build a "
                     "ModelConfig by hand, or report the model."
                 )
+
+    def afresh(self) -> Keys:
+        """Return the same keys, none of them asked for yet."""
+        return Keys(self._given, self.origin)
+
+    def not_asked_for(self) -> list[str]:
+        """Return the keys of the file that say something and that nobody has asked for."""
+        nothing = (None, False, [], {}, "")
+        return [k for k, v in self._given.items() if v not in nothing and k not in self._asked]
 
     def _name(self, names: Iterable[str]) -> str:
         """What the file calls it."""
