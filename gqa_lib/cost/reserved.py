@@ -1,8 +1,9 @@
 """What an engine reserves for sequences, next to what their cache would ideally take.
 
 The rules are vLLM's, read at commit 001cabc1 of vllm-project/vllm (2026, the engine that logs as
-0.19 does), the heads of ranks and the sizes of states in passages quoted from it. An engine keeps the cache in blocks of one size, so a model whose layers differ has to
-be cut into groups that can share them; that, and not the cache alone, is what it allocates.
+0.19 does); how states are aligned and heads divided over ranks, in passages quoted from it. An
+engine keeps the cache in blocks of one size, so a model whose layers differ has to be cut into
+groups that can share them; that, and not the cache alone, is what it allocates.
 """
 
 from __future__ import annotations
