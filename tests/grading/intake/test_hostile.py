@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import nbformat
 import pytest
 from classroom import NAME, RIGHT
-from test_feedback import formgraders_page
+from formgrading import formgraders_page
 
 import grading.intake.rebuild
 import grading.pages.feedback
