@@ -120,7 +120,7 @@ class KVCache(Cache):
             ValueError: q does not fit the cache, or the backend cannot run the call.
         """
         k, v = self._k[:, :, : self.length], self._v[:, :, : self.length]  # (B, Hkv, S, D)
-        if self._num_new is None and self._rows_alike():
+        if self._lengths and self._num_new is None and self._rows_alike():
             check_attention(q, k, v, causal, window)
             return attend(q, k, v, causal, backend, window=window)
         check_tensors(q, k, v)

@@ -1,5 +1,7 @@
 """Checks of shapes, dtypes and devices: once for a call, before any backend is asked."""
 
+from numbers import Integral
+
 import torch
 from torch import Tensor
 
@@ -43,11 +45,22 @@ def check_tensors(q: Tensor, k: Tensor, v: Tensor) -> None:
 
 
 def check_window(window: int | None, causal: bool) -> None:
-    """Raise ValueError for a window without keys or without an end."""
-    if window is not None and (window < 1 or not causal):
+    """Raise ValueError unless a window is a number of keys that ends at each query.
+
+    Args:
+        window: keys, None for all of them.
+        causal: whether a query sees only the keys up to its own.
+
+    Raises:
+        ValueError: it is not a whole number above 0, or causal is False.
+    """
+    if window is None:
+        return
+    whole = isinstance(window, Integral) and not isinstance(window, bool)
+    if not whole or window < 1 or not causal:
         raise ValueError(
             f"window={window} with causal={causal}: a window counts back from each query, its own "
-            "token included. Pass window=1 or more with causal=True, or window=None."
+            "token included. Pass a whole number from 1 with causal=True, or window=None."
         )
 
 

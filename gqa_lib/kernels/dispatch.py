@@ -39,6 +39,8 @@ def attend(
     Raises:
         ValueError: no such backend, or it cannot run this call.
     """
+    if not q.numel():
+        return q.clone()  # no query
     if window is not None:
         return _attend_in_windows(q, k, v, backend, window)
     call = Call(q, k, v, causal)
@@ -125,6 +127,8 @@ def decode_attention(
     Source: Kwon et al. 2023 (arXiv 2309.06180), section 4.1, for pages and block tables.
     """
     check_decode(q, k_cache, v_cache, lengths, block_table)
+    if not q.numel():
+        return q.clone()
     call = DecodeCall(q, k_cache, v_cache, lengths, block_table)
     chosen = _choose(call, backend, fastest_decode_first(call))
     if chosen.decode is not None:
@@ -176,6 +180,15 @@ def available_decode_backends(
     return _available(DecodeCall(q, k_cache, v_cache, lengths, block_table))
 
 
+def check_backend(name: str) -> None:
+    """Raise ValueError unless a backend has this name, or it is "auto"."""
+    if name != "auto" and name not in BACKENDS:
+        raise ValueError(
+            f"backend {name!r} does not exist, so nothing can run this call. "
+            f"Choose from auto, {', '.join(BACKENDS)}."
+        )
+
+
 def _choose(call: Call | DecodeCall, name: str, fastest: Iterable[str]) -> Backend:
     """Return the backend of that name, or for "auto" the first of `fastest` that can run a call."""
     if name == "auto":
@@ -183,10 +196,7 @@ def _choose(call: Call | DecodeCall, name: str, fastest: Iterable[str]) -> Backe
         if not name:
             return _first_that_can(call, fastest)
     if name not in BACKENDS:
-        raise ValueError(
-            f"backend {name!r} does not exist, so nothing can run this call. "
-            f"Choose from auto, {', '.join(BACKENDS)}."
-        )
+        check_backend(name)
     if reason := _why_not(BACKENDS[name], call):
         whole = call if isinstance(call, Call) else call.whole
         raise ValueError(
