@@ -35,7 +35,12 @@ def check_new(k: Tensor, v: Tensor, memory: Tensor) -> None:
 
 
 def check_room(lengths: list[int], num_new: list[int], max_seq_len: int) -> None:
-    """Raise ValueError if some row has no room for its new tokens."""
+    """Raise ValueError if some row has no room for its new tokens.
+
+    Args:
+        lengths, num_new: tokens of each row, and how many it is to get.
+        max_seq_len: tokens that a row has room for.
+    """
     ends = [length + n for length, n in zip(lengths, num_new, strict=True)]
     end = max(ends, default=0)
     if end > max_seq_len:

@@ -28,7 +28,12 @@ def check_attention(
 
 
 def check_tensors(q: Tensor, k: Tensor, v: Tensor) -> None:
-    """Raise ValueError unless q, k and v fit together, whatever their numbers of tokens."""
+    """Raise ValueError unless q, k and v fit together, whatever their numbers of tokens.
+
+    Args:
+        q: queries, (B, Hq, T, D).
+        k, v: keys and values, (B, Hkv, S, D).
+    """
     if not q.dim() == k.dim() == v.dim() == 4 or k.shape != v.shape:
         raise ValueError(
             f"{_shapes(q=q, k=k, v=v)}: heads and tokens cannot be told apart. "
@@ -70,6 +75,9 @@ def check_decode(
     """Raise ValueError, with the numbers in it, for arguments that `decode_attention` cannot take.
 
     Values of lengths and block_table are looked at on a CPU only: on a GPU that would wait for it.
+
+    Args:
+        q, k_cache, v_cache, lengths, block_table: as in `decode_attention`.
     """
     _check_decode_shapes(q, k_cache, v_cache, paged=block_table is not None)
     _check_kinds(q=q, k_cache=k_cache, v_cache=v_cache)
@@ -83,7 +91,11 @@ def check_decode(
 
 
 def capacity_of(k_cache: Tensor, block_table: Tensor | None) -> int:
-    """Return how many keys a sequence can have at most."""
+    """Return how many keys a sequence can have at most.
+
+    Args:
+        k_cache, block_table: as in `decode_attention`.
+    """
     return k_cache.shape[2] * (1 if block_table is None else block_table.shape[1])
 
 

@@ -137,13 +137,21 @@ def decode_attention(
 
 
 def choose_backend(q: Tensor, k: Tensor, v: Tensor, causal: bool = True) -> str:
-    """Return the backend that "auto" runs: the environment's GQA_BACKEND, or the fastest known."""
+    """Return the backend that "auto" runs: the environment's GQA_BACKEND, or the fastest known.
+
+    Args:
+        q, k, v, causal: as in `attend`.
+    """
     call = Call(q, k, v, causal)
     return _preset() or _first_that_can(call, fastest_first(call)).name
 
 
 def available_backends(q: Tensor, k: Tensor, v: Tensor, causal: bool = True) -> list[str]:
-    """Return the names of the backends that can run this call, in the order of `BACKENDS`."""
+    """Return the names of the backends that can run this call, in the order of `BACKENDS`.
+
+    Args:
+        q, k, v, causal: as in `attend`.
+    """
     return _available(Call(q, k, v, causal))
 
 
@@ -155,6 +163,9 @@ def choose_decode_backend(
     block_table: Tensor | None = None,
 ) -> str:
     """Return the backend that "auto" runs for `decode_attention`: GQA_BACKEND's, or the best known.
+
+    Args:
+        q, k_cache, v_cache, lengths, block_table: as in `decode_attention`.
 
     Raises:
         ValueError: as in `decode_attention`.
@@ -172,6 +183,9 @@ def available_decode_backends(
     block_table: Tensor | None = None,
 ) -> list[str]:
     """Return the names of the backends that `decode_attention` can run, in `BACKENDS`' order.
+
+    Args:
+        q, k_cache, v_cache, lengths, block_table: as in `decode_attention`.
 
     Raises:
         ValueError: as in `decode_attention`.
