@@ -28,7 +28,7 @@ def main(names: list[str], assignments: list[str], out: Path, timeout_s: float |
         names: of benchmarks; none is all of them.
         assignments: parameters, each as `name=value`.
         out: the folder for results.
-        timeout_s: for a cell; None is without a limit.
+        timeout_s: seconds that each benchmark may take; None is without a limit.
 
     Raises:
         ValueError: a benchmark or parameter does not exist, or a value has the wrong type.

@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from torch import Tensor
 
@@ -89,26 +90,27 @@ def one_per_row(
     Raises:
         ValueError: there are more or fewer, or one is not a whole number from 0 to `most`.
     """
-    given: object = numbers.tolist() if isinstance(numbers, Tensor) else numbers
+    given: Any = numbers.tolist() if isinstance(numbers, Tensor) else numbers
     if one_for_all and not _is_many(given):
         given = [given] * batch_size
-    given = list(given) if _is_many(given) else given
-    whole = list(map(_whole, given)) if isinstance(given, list) else [None]
-    if len(whole) != batch_size or not all(n is not None and 0 <= n <= most for n in whole):
-        ways = "Pass one such number for all rows, or" if one_for_all else "Pass"
-        raise ValueError(
-            f"{name}={given} for {batch_size} rows: each row needs one of its own, a whole number "
-            f"from 0 to {most}. {ways} {batch_size} such numbers."
-        )
-    return whole
+    if _is_many(given):
+        given = list(given)
+        whole = [n for n in map(_whole, given) if n is not None and 0 <= n <= most]
+        if len(whole) == len(given) == batch_size:
+            return whole
+    ways = "Pass one such number for all rows, or" if one_for_all else "Pass"
+    raise ValueError(
+        f"{name}={given} for {batch_size} rows: each row needs one of its own, a whole number from "
+        f"0 to {most}. {ways} {batch_size} such numbers."
+    )
 
 
-def _is_many(given: object) -> bool:
+def _is_many(given: Any) -> bool:
     """Whether something is several numbers; an array without dimensions is one."""
     return isinstance(given, Iterable) and getattr(given, "ndim", 1) > 0
 
 
-def _whole(number: object) -> int | None:
+def _whole(number: Any) -> int | None:
     """A number as an int, or None for what is not whole, truth values included."""
     if isinstance(number, Tensor):
         number = number.item()
