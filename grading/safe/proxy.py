@@ -14,7 +14,7 @@ from gqa_lib.cache import KVCache
 from gqa_lib.configs import ModelConfig
 from gqa_lib.hardware import Hardware
 from gqa_lib.learn.exercises.exercise import Complaint
-from gqa_lib.learn.watch import Elsewhere, Seen
+from gqa_lib.learn.watch import Elsewhere, Observation
 
 from ..student.wire import MAX_ITEMS, Channel, Garbled, pack, tensors_in, unpack
 from .changes import write_back
@@ -46,7 +46,7 @@ class Link:
         self.printed = ""
         self._shared: list = []
         self._watch: dict = {}
-        self._seen = Seen()
+        self._seen = Observation()
 
     def get(self, name: str):
         """Return the student's value of a name.
@@ -103,7 +103,7 @@ class Link:
     def watch(self, **what):
         """Watch the calls made meanwhile."""
         before = self._watch, self._seen
-        self._watch, self._seen = what, Seen()
+        self._watch, self._seen = what, Observation()
         try:
             yield _Watched(self._seen)
         finally:
@@ -217,10 +217,10 @@ class Link:
 
 
 class _Watched:
-    def __init__(self, total: Seen):
+    def __init__(self, total: Observation):
         self._total = total
 
-    def seen(self, result) -> Seen:
+    def seen(self, result) -> Observation:
         """Return what was seen of the calls; only a tensor can be left on a device."""
         self._total.left_behind &= isinstance(result, torch.Tensor)
         return self._total

@@ -5,7 +5,7 @@ It may well be forged, and therefore only ever costs points.
 
 import builtins
 
-from gqa_lib.learn.watch import Seen
+from gqa_lib.learn.watch import Observation
 
 from ..student.wire import MAX_ITEMS
 
@@ -37,14 +37,14 @@ def _kind(names: list[str]) -> type[Exception]:
     return StudentError
 
 
-def seen_of(reported) -> Seen:
+def seen_of(reported) -> Observation:
     """Return what the student's process reports of a call; it may well be forged.
 
     Raises:
         StudentError: it is unreadable.
     """
     try:
-        return Seen(
+        return Observation(
             settings=[str(name)[:80] for name in reported["settings"][:5]],
             mixed=str(reported["mixed"])[:80],
             left_behind=bool(reported["left_behind"]),
