@@ -1,5 +1,6 @@
 """Keeps of a cell's outputs only what cannot become markup: plain text, PNG and JPEG images."""
 
+from typing import Any
 import base64
 import binascii
 import re
@@ -37,7 +38,7 @@ def clean_outputs(outputs: list) -> list[NotebookNode]:
     return list(map(NotebookNode, cleaned))
 
 
-def plain(text) -> str:
+def plain(text: Any) -> str:
     """Return text as it is read: no terminal codes, no control characters, not too long."""
     if isinstance(text, list):
         text = "".join(part for part in text if isinstance(part, str))

@@ -4,6 +4,7 @@ Arguments and results cross by value. What a student's code does to its argument
 side, unless the test watches for just that; what comes back is checked and then is plain data.
 """
 
+from typing import Any
 import builtins
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
@@ -48,7 +49,7 @@ class Link:
         self._watch: dict = {}
         self._seen = Seen()
 
-    def get(self, name: str):
+    def get(self, name: str) -> Any:
         """Return the student's value of a name.
 
         Raises:
@@ -60,7 +61,7 @@ class Link:
             value.__dict__["_gqa_answer"] = str(reply.get("answer", ""))[:200]
         return value
 
-    def do(self, operation: str, number: int, **what):
+    def do(self, operation: str, number: int, **what: Any) -> Any:
         """Return what an operation on one of the student's objects gives."""
         blobs: list = []
         request = {"op": operation, "object": number}
@@ -72,7 +73,7 @@ class Link:
         """Return a tensor given before with the values it has by now."""
         return self._value(*self._ask({"op": "read", "tensor": tensor}, []))
 
-    def call(self, number: int, arguments: tuple, keywords: dict):
+    def call(self, number: int, arguments: tuple, keywords: dict) -> Any:
         """Return what the student's function or class gives; its changes to arguments stay there.
 
         Raises:
@@ -100,7 +101,7 @@ class Link:
         return self._value(reply, blobs)
 
     @contextmanager
-    def watch(self, **what):
+    def watch(self, **what: Any) -> Iterator[Seen]:
         """Watch the calls made meanwhile."""
         before = self._watch, self._seen
         self._watch, self._seen = what, Seen()

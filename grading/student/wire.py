@@ -5,6 +5,7 @@ carry and `unpack` back; tensors travel as dtype, shape and bytes. Whatever else
 where it is and travels as a reference.
 """
 
+from typing import Any
 import json
 import math
 import socket
@@ -100,7 +101,7 @@ class Channel:
         self.sock.close()
 
 
-def pack(value, blobs: list, refer: Callable | None = None, exact: bool = False, depth: int = 0):
+def pack(value: Any, blobs: list, refer: Callable | None = None, exact: bool = False, depth: int = 0) -> Any:
     """Return what stands for a value in a message; bytes of tensors are added to `blobs`.
 
     Args:
@@ -170,7 +171,7 @@ def _spread(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def unpack(
-    packed,
+    packed: Any,
     blobs: list[bytearray],
     resolve: Callable[[dict], object],
     exact: bool = False,
@@ -259,7 +260,7 @@ def _unpack_tensor(packed: dict, blobs: list[bytearray], exact: bool) -> torch.T
     return flat.reshape(shape) if strides is None else flat.as_strided(shape, strides)
 
 
-def tensors_in(value, packed):
+def tensors_in(value: Any, packed: Any) -> Iterator[tuple[torch.Tensor, Any]]:
     """Yield the tensors of a value, alone or in a short list, with what stands for each."""
     if isinstance(value, torch.Tensor) and type(packed) is dict and "blob" in packed:
         yield value, packed

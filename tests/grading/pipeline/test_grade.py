@@ -81,7 +81,7 @@ def test_a_class_is_graded_and_then_only_what_changed(course, capsys):
 def test_equal_submissions_are_run_ahead_each_and_never_a_second_time(course, monkeypatch):
     for student in ("ada", "ben", "cy"):
         hand_in(course, student, RIGHT[EXERCISE])
-    monkeypatch.setattr(execute, "room_for", None)  # where what did not run ahead would run
+    monkeypatch.setattr(execute, "processes_for", None)  # where what did not run ahead would run
     assert sorted(grade_class(LESSON, workers=2).graded) == ["ada", "ben", "cy"]
     assert scores() == dict.fromkeys(("ada", "ben", "cy"), FULL)
 

@@ -1,6 +1,7 @@
 """Hostile and broken submissions: what each comes to, and what must not happen meanwhile.
 
-`attacking` says how they are written. They all meet one warm room, as submissions of a class do.
+`attacking` says how they are written. They all meet the same warm
+processes, as submissions of a class do.
 """
 
 import os
@@ -17,7 +18,7 @@ from attacking import SMALL, Attack, attacks, full_marks, grade, honest
 
 from grading.safe import execute, sandbox
 from grading.safe.limits import Limits
-from grading.safe.pool import Room
+from grading.safe.pool import GradingProcesses
 
 pytestmark = pytest.mark.skipif(
     bool(sandbox.sandbox_problem()), reason=f"no sandbox here: {sandbox.sandbox_problem()}"
@@ -84,8 +85,8 @@ def world():
 
 
 @pytest.fixture(scope="module")
-def room():
-    made = Room()
+def processes():
+    made = GradingProcesses()
     assert honest_marks(made) == full_marks("attention")
     yield made
     made.close()
@@ -93,14 +94,16 @@ def room():
 
 @pytest.fixture(scope="module")
 def cold():
-    made = Room("cold")
+    made = GradingProcesses("cold")
     yield made
     made.close()
 
 
-def wrong_about(attack: Attack, room: Room, world: World) -> list[str]:
+def wrong_about(attack: Attack, processes: GradingProcesses, world: World) -> list[str]:
     """Return what went wrong when an attack was graded."""
-    got = grade(world.told() + attack.source, attack.exercise, room, attack.limits, world.canary)
+    got = grade(
+        world.told() + attack.source, attack.exercise, processes, attack.limits, world.canary
+    )
     got.read.encode()  # as the file of a notebook must be
     found = []
     if got.marks != attack.points():
@@ -118,13 +121,13 @@ def wrong_about(attack: Attack, room: Room, world: World) -> list[str]:
     return [f"{problem}; read: {got.read[:600]}" for problem in found]
 
 
-def honest_marks(room: Room) -> float:
-    return grade(honest("attention"), "attention", room, Limits(**SMALL)).marks
+def honest_marks(processes: GradingProcesses) -> float:
+    return grade(honest("attention"), "attention", processes, Limits(**SMALL)).marks
 
 
-def processes(room: Room) -> set[psutil.Process]:
-    """Return the processes of a room that are there between two submissions."""
-    tops = [psutil.Process(one.process.pid) for one in (room._judges, room._students)]
+def running(processes: GradingProcesses) -> set[psutil.Process]:
+    """Return the processes that are there between two submissions."""
+    tops = [psutil.Process(one.process.pid) for one in (processes._judges, processes._students)]
     return {process for top in tops for process in (top, *top.children(recursive=True))}
 
 
@@ -132,20 +135,20 @@ def processes(room: Room) -> set[psutil.Process]:
     ("number", "attack"),
     [pytest.param(n, one, id=f"{one.file}: {one.title}") for n, one in enumerate(attacks())],
 )
-def test_what_a_hostile_submission_comes_to(number, attack, room, world):
-    before = processes(room)
-    assert wrong_about(attack, room, world) == []
+def test_what_a_hostile_submission_comes_to(number, attack, processes, world):
+    before = running(processes)
+    assert wrong_about(attack, processes, world) == []
     if attack.then == "honest" or number % EVERY == 0:
-        assert honest_marks(room) == full_marks("attention")
-    assert room.kind == "warm"
-    assert psutil.wait_procs(processes(room) - before, timeout=120)[1] == []
+        assert honest_marks(processes) == full_marks("attention")
+    assert processes.kind == "warm"
+    assert psutil.wait_procs(running(processes) - before, timeout=120)[1] == []
 
 
-def test_the_grader_keeps_nothing_of_what_it_graded(room):
-    honest_marks(room)
+def test_the_grader_keeps_nothing_of_what_it_graded(processes):
+    honest_marks(processes)
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(3):
-        honest_marks(room)
+        honest_marks(processes)
     assert len(os.listdir("/proc/self/fd")) <= before
 
 
@@ -161,20 +164,20 @@ def test_an_honest_submission_in_a_cold_kernel_gets_full_marks(cold):
     assert honest_marks(cold) == full_marks("attention")
 
 
-def test_a_room_whose_warm_processes_are_gone_gets_new_ones(room):
-    for forker in (room._students, room._judges):
-        forker.process.kill()
-        forker.process.wait()
-    assert honest_marks(room) == full_marks("attention")
-    assert room.kind == "warm"
+def test_warm_processes_that_are_gone_are_replaced(processes):
+    for server in (processes._students, processes._judges):
+        server.process.kill()
+        server.process.wait()
+    assert honest_marks(processes) == full_marks("attention")
+    assert processes.kind == "warm"
 
 
 def test_without_a_sandbox_only_own_code_is_run(monkeypatch):
     monkeypatch.setattr(sandbox, "sandbox_problem", lambda: "there is none here")
-    monkeypatch.setattr(execute, "_rooms", {})
+    monkeypatch.setattr(execute, "_processes", {})
     with pytest.raises(sandbox.NoSandbox, match="there is none here"):
-        execute.room_for()
-    own = execute.room_for(own_code=True)
+        execute.processes_for()
+    own = execute.processes_for(own_code=True)
     try:
         assert own.kind == "open"
         assert honest_marks(own) == full_marks("attention")

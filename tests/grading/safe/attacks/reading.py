@@ -235,7 +235,7 @@ for place in places:
         "kernels/reference.py",
         "gqa_lib/kernels/reference.py",
         "learn/exercises/lesson01.py",
-        "grading/planted",
+        "grading/authoring/planted",
         "lib/python3*/site-packages/gqa_lib/attention/layer.py",
     ):
         for path in glob.glob(os.path.join(place, name)):
