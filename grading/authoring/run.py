@@ -5,6 +5,7 @@ import io
 import linecache
 import os
 import zlib
+from collections.abc import Iterator
 from unittest.mock import patch
 
 import matplotlib

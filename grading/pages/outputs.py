@@ -1,9 +1,9 @@
 """Keeps of a cell's outputs only what cannot become markup: plain text, PNG and JPEG images."""
 
-from typing import Any
 import base64
 import binascii
 import re
+from typing import Any
 
 from nbformat import NotebookNode
 from nbgrader.preprocessors import NbGraderPreprocessor

@@ -1,6 +1,7 @@
 """What a student's code did to its arguments, for a test that asks to see just that."""
 
 from typing import Any
+
 import torch
 
 

@@ -1,6 +1,7 @@
 """Outputs of cells as a notebook keeps them, checked for their form where a student made them."""
 
 from typing import Any
+
 from grading.nb.texts import clean
 from grading.pages.outputs import is_image
 

@@ -4,7 +4,7 @@ import contextlib
 import socket
 import threading
 import time
-from typing import NoReturn, Any
+from typing import Any, NoReturn
 
 import psutil
 

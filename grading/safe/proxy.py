@@ -4,10 +4,11 @@ Arguments and results cross by value. What a student's code does to its argument
 side, unless the test watches for just that; what comes back is checked and then is plain data.
 """
 
-from typing import Any
 import builtins
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
+from typing import Any
 
 import torch
 
@@ -101,7 +102,7 @@ class Link:
         return self._value(reply, blobs)
 
     @contextmanager
-    def watch(self, **what: Any) -> Iterator[Seen]:
+    def watch(self, **what: Any) -> Iterator["_Watched"]:
         """Watch the calls made meanwhile."""
         before = self._watch, self._seen
         self._watch, self._seen = what, Seen()

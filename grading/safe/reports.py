@@ -3,8 +3,8 @@
 It may well be forged, and therefore only ever costs points.
 """
 
-from typing import Any
 import builtins
+from typing import Any
 
 from gqa_lib.learn.watch import Seen
 

@@ -5,14 +5,14 @@ carry and `unpack` back; tensors travel as dtype, shape and bytes. Whatever else
 where it is and travels as a reference.
 """
 
-from typing import Any
 import json
 import math
 import socket
 import struct
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -101,7 +101,9 @@ class Channel:
         self.sock.close()
 
 
-def pack(value: Any, blobs: list, refer: Callable | None = None, exact: bool = False, depth: int = 0) -> Any:
+def pack(
+    value: Any, blobs: list, refer: Callable | None = None, exact: bool = False, depth: int = 0
+) -> Any:
     """Return what stands for a value in a message; bytes of tensors are added to `blobs`.
 
     Args:
@@ -176,7 +178,7 @@ def unpack(
     resolve: Callable[[dict], object],
     exact: bool = False,
     depth: int = 0,
-):
+) -> Any:
     """Return the value that `pack` packed; nothing about it is taken for granted.
 
     Args:

@@ -12,7 +12,9 @@ VERSION = 'version = "{}"\n'
 
 
 def git(*arguments, cwd):
-    own = {f"GIT_{who}_{what}": "x" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    own = {
+        f"GIT_{who}_{what}": "x" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+    }
     own |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
     command = ["git", *map(str, arguments)]
     subprocess.run(command, cwd=cwd, env=os.environ | own, check=True, capture_output=True)
@@ -48,9 +50,7 @@ def clone(sources):
 def run(folder, **variables):
     kept = {k: v for k, v in os.environ.items() if k not in ("GQA_ALL_TESTS", "MAKEFLAGS")}
     command = ["bash", ".ci/run"]
-    return subprocess.run(
-        command, cwd=folder, env=kept | variables, capture_output=True, text=True
-    )
+    return subprocess.run(command, cwd=folder, env=kept | variables, capture_output=True, text=True)
 
 
 def made_in(folder, **variables):

@@ -4,6 +4,8 @@
 processes, as submissions of a class do.
 """
 
+import ast
+import importlib.util
 import os
 import secrets
 import shutil
@@ -16,6 +18,7 @@ import psutil
 import pytest
 from attacking import SMALL, Attack, attacks, full_marks, grade, honest
 
+from gqa_lib.course.places import course_root
 from grading.safe import execute, sandbox
 from grading.safe.limits import Limits
 from grading.safe.pool import GradingProcesses
@@ -183,6 +186,31 @@ def test_without_a_sandbox_only_own_code_is_run(monkeypatch):
         assert honest_marks(own) == full_marks("attention")
     finally:
         own.close()
+
+
+def constants_of(title: str) -> set[str]:
+    """Return the texts in the source of an attack."""
+    (attack,) = (one for one in attacks() if one.title == title)
+    nodes = ast.walk(ast.parse(attack.source))
+    return {n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+
+
+def test_what_attacks_look_for_is_there_outside_the_sandbox():
+    root, installed = course_root(), "lib/python3*/site-packages/"
+    paths = {one for one in constants_of("the library's answer, by its file") if "/" in one}
+    paths = {path.removeprefix(installed) for path in paths if not path.startswith("/")}
+    assert len(paths) >= 5
+    assert [p for p in paths if not ((root / p).exists() or (root / "gqa_lib" / p).exists())] == []
+    folders = set(root.joinpath("grading").rglob("*"))
+    names = {one.name for one in (*folders, *root.joinpath("gqa_lib").rglob("*.py"))}
+    wanted = constants_of("every file that looks like the course's") - {"/", "GOT IN"}
+    wanted = {one for one in wanted if not one.startswith("/")}
+    assert wanted - names == {"grade.log"}  # among the records
+    assert 'file_log("grade")' in (root / "grading" / "classroom" / "round.py").read_text()
+    modules = constants_of("the library's answer, imported behind importlib's back")
+    modules = {one for one in modules if one.startswith(("gqa_lib", "grading"))}
+    assert len(modules) >= 8
+    assert [one for one in modules if importlib.util.find_spec(one) is None] == []
 
 
 def test_there_are_enough_attacks_and_all_have_a_title_of_their_own():

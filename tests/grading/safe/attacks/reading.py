@@ -41,7 +41,7 @@ for name in os.listdir("/proc/self/fd"):
 # never: GOT IN
 import os
 
-WANTED = {"planted", "lesson01.py", "lesson04.py", "grade_notebook.py", "grading.log",
+WANTED = {"planted", "lesson01.py", "lesson04.py", "grade_notebook.py", "grade.log",
           "01-multi-head-attention.py", "02-kv-cache.py", "04-grouped-query-attention.py"}
 SKIPPED = ("/proc", "/sys", "/usr/share", "/usr/include")
 for folder, folders, files in os.walk("/"):
