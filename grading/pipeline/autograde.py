@@ -80,7 +80,8 @@ class ReadSafely(NotebookExporter):
         """Return what comes of a submission that has no answers and this verdict."""
         if self._is_submitted():
             return super().from_notebook_node(_standing_for_it(verdict), resources, **kw)
-        released = released_notebook(self.parent.coursedir, resources["nbgrader"])
+        course = getattr(self.parent, "coursedir")  # noqa: B009
+        released = released_notebook(course, resources["nbgrader"])
         resources[VERDICT] = verdict
         return super().from_notebook_node(with_notice(released, [verdict]), resources, **kw)
 

@@ -52,7 +52,7 @@ class Server:
             self._answer(request, blobs)
 
     def of_judge(
-        self, number: int, name: str, arguments: tuple | None = None, keywords: dict | None = None
+        self, number: int, name: str, arguments: tuple | None = None, keywords: Any = None
     ) -> Any:
         """Return an attribute of an object of the judge's, or what calling it gives.
 

@@ -262,7 +262,7 @@ def _unpack_tensor(packed: dict, blobs: list[bytearray], exact: bool) -> torch.T
     return flat.reshape(shape) if strides is None else flat.as_strided(shape, strides)
 
 
-def tensors_in(value: Any, packed: Any) -> Iterator[tuple[torch.Tensor, Any]]:
+def tensors_in(value: Any, packed: Any) -> Iterator[tuple[Any, Any]]:
     """Yield the tensors of a value, alone or in a short list, with what stands for each."""
     if isinstance(value, torch.Tensor) and type(packed) is dict and "blob" in packed:
         yield value, packed

@@ -180,7 +180,7 @@ class Classroom:
 
 def formgraders_page(room: "Classroom", student: str) -> str:
     """Return the page of a graded submission that an instructor sees in Formgrader."""
-    config = room.config.copy()  # with what Formgrader itself sets
+    config = Config(room.config)  # with what Formgrader itself sets
     config.HTMLExporter.template_name = "formgrade"
     templates = Path(formgrader.__file__).parent / "templates"
     config.HTMLExporter.extra_template_basedirs = [str(templates)]
