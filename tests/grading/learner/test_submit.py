@@ -222,7 +222,7 @@ def test_an_answer_that_imports_the_librarys_is_told_so():
 
 def test_ones_own_code_runs_without_a_sandbox_where_there_is_none_and_that_is_said(monkeypatch):
     monkeypatch.setattr(sandbox, "sandbox_problem", lambda: "bubblewrap (bwrap) is not installed.")
-    monkeypatch.setattr(execute, "_rooms", {})
+    monkeypatch.setattr(execute, "_processes", {})
     write(right())
     marks = submit(LESSON)
     assert marks.score == 16

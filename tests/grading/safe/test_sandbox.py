@@ -59,7 +59,7 @@ def test_a_bubblewrap_that_may_not_is_refused_with_its_own_words(fresh, tmp_path
 @linux
 def test_own_code_is_graded_in_the_open_where_bubblewrap_is_missing(fresh, tmp_path, monkeypatch):
     only(tmp_path, monkeypatch)
-    monkeypatch.setattr(execute, "_rooms", {})
+    monkeypatch.setattr(execute, "_processes", {})
     own = execute.processes_for(own_code=True)
     try:
         assert own.kind == "open"
