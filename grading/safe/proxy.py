@@ -5,8 +5,10 @@ side, unless the test watches for just that; what comes back is checked and then
 """
 
 import builtins
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
+from typing import Any
 
 import torch
 
@@ -48,7 +50,7 @@ class Link:
         self._watch: dict = {}
         self._seen = Observation()
 
-    def get(self, name: str):
+    def get(self, name: str) -> Any:
         """Return the student's value of a name.
 
         Raises:
@@ -60,7 +62,7 @@ class Link:
             value.__dict__["_gqa_answer"] = str(reply.get("answer", ""))[:200]
         return value
 
-    def do(self, operation: str, number: int, **what):
+    def do(self, operation: str, number: int, **what: Any) -> Any:
         """Return what an operation on one of the student's objects gives."""
         blobs: list = []
         request = {"op": operation, "object": number}
@@ -72,7 +74,7 @@ class Link:
         """Return a tensor given before with the values it has by now."""
         return self._value(*self._ask({"op": "read", "tensor": tensor}, []))
 
-    def call(self, number: int, arguments: tuple, keywords: dict):
+    def call(self, number: int, arguments: tuple, keywords: dict) -> Any:
         """Return what the student's function or class gives; its changes to arguments stay there.
 
         Raises:
@@ -100,7 +102,7 @@ class Link:
         return self._value(reply, blobs)
 
     @contextmanager
-    def watch(self, **what):
+    def watch(self, **what: Any) -> Iterator["_Watched"]:
         """Watch the calls made meanwhile."""
         before = self._watch, self._seen
         self._watch, self._seen = what, Observation()

@@ -4,6 +4,7 @@ It may well be forged, and therefore only ever costs points.
 """
 
 import builtins
+from typing import Any
 
 from gqa_lib.learn.watch import Observation
 
@@ -14,7 +15,7 @@ class StudentError(Exception):
     """An exception of a class that only the student's process knows."""
 
 
-def exception_of(reported) -> Exception:
+def exception_of(reported: Any) -> Exception:
     """Return the student's exception, as itself or as what it is a kind of in Python."""
     try:
         kinds, text, where = reported
@@ -37,7 +38,11 @@ def _kind(names: list[str]) -> type[Exception]:
     return StudentError
 
 
+<<<<<<< HEAD
 def seen_of(reported) -> Observation:
+=======
+def seen_of(reported: Any) -> Seen:
+>>>>>>> grade
     """Return what the student's process reports of a call; it may well be forged.
 
     Raises:

@@ -19,6 +19,10 @@ LONG_FUNCTIONS = {  # a Triton kernel takes every size and stride as an argument
     "gqa_lib/kernels/triton_kernels.py: attend_part",
 }
 UNTYPED = ("gqa_lib/kernels/triton_kernels.py",)  # Triton has no type for a pointer
+OVERRIDES = {  # methods of nbgrader's and nbconvert's, which are not typed there
+    *("preprocess", "preprocess_cell", "from_filename", "from_file", "from_notebook_node"),
+    *("init_src", "copy_files", "do_copy"),
+}
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -104,9 +108,10 @@ def test_functions_fit_a_screen():
 def test_public_functions_are_typed():
     untyped = {
         f"{name}:{function.lineno} {function.name}"
-        for name, text in sources("gqa_lib")
+        for name, text in sources("gqa_lib", "grading")
         for function in public_functions(text)
         if not is_typed(function)
+        and not (name.startswith("grading/") and function.name in OVERRIDES)
     }
     assert not [one for one in untyped if not one.startswith(UNTYPED)]
     unneeded = [name for name in UNTYPED if not any(one.startswith(name) for one in untyped)]

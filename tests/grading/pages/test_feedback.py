@@ -6,8 +6,7 @@ import re
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
-from classroom import NAME, instructor_notebook
-from formgrading import formgraders_page
+from classroom import NAME, formgraders_page, instructor_notebook
 from nbconvert.filters.markdown_mistune import markdown2html_mistune
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, new_raw_cell
 
