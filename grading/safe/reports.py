@@ -38,11 +38,7 @@ def _kind(names: list[str]) -> type[Exception]:
     return StudentError
 
 
-<<<<<<< HEAD
-def seen_of(reported) -> Observation:
-=======
-def seen_of(reported: Any) -> Seen:
->>>>>>> grade
+def seen_of(reported: Any) -> Observation:
     """Return what the student's process reports of a call; it may well be forged.
 
     Raises:
