@@ -6,8 +6,9 @@ Submodules load on first use, so `import gqa_lib` costs nothing and
 
 import lazy_loader
 
-from . import moved  # noqa: F401  # from here on, old names of modules work
+from . import moved  # from here on, old names of modules work
 
 __version__ = "0.1.0"
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)  # of __init__.pyi
+__getattr__ = moved.with_old_names(__name__, __getattr__)

@@ -15,8 +15,13 @@ def check_heads(num_heads: int, num_kv_heads: int, where: str = "") -> None:
         where: what the error begins with, such as a model's name or the tensors' shapes.
 
     Raises:
-        ValueError: they do not divide; the message names the numbers that do.
+        ValueError: they do not divide; the message names the numbers that do. Or there is no head.
     """
+    if num_heads < 1:
+        raise ValueError(
+            f"{where and f'{where}: '}num_heads={num_heads}: attention needs a head to have "
+            "queries. Choose num_heads=1 or more."
+        )
     if num_kv_heads < 1 or num_heads % num_kv_heads:
         choices = ", ".join(map(str, kv_head_choices(num_heads)))
         raise ValueError(

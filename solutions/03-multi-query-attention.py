@@ -383,7 +383,7 @@ plots.show(fig, alt="; ".join(
     f"{sum(flop[name]):.0f} MFLOP" for name in read))
 
 # %% [markdown]
-# That MHA has the same number on both sides is no accident: with 2-byte numbers it does one FLOP
+# That MHA has the same number on both sides is not an accident: with 2-byte numbers it does one FLOP
 # for each byte of cache. MQA does 32 for each. Bytes you can save; the FLOPs remain.
 
 # %% [markdown]

@@ -6,9 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from gqa_lib.cache import Cache
+from gqa_lib.cache.checks import one_per_row
 from gqa_lib.heads import check_heads
 from gqa_lib.kernels import attend
-from gqa_lib.kernels.checks import check_attention
+from gqa_lib.kernels.checks import check_attention, check_window
+from gqa_lib.kernels.dispatch import check_backend
 
 from .rope import Rope
 
@@ -68,8 +70,8 @@ class GroupedQueryAttention(nn.Module):
         device, dtype: of the weights.
 
     Raises:
-        ValueError: num_kv_heads does not divide num_heads, num_heads does not divide d_model, or
-            rope is for another head_dim.
+        ValueError: num_kv_heads does not divide num_heads, num_heads does not divide d_model, rope
+            is for another head_dim, window is not a number of tokens, or no such backend.
 
     Source: Ainslie et al. 2023 (arXiv 2305.13245), section 2.2; the window: Jiang et al. 2023
     (arXiv 2310.06825), section 2.
@@ -97,6 +99,8 @@ class GroupedQueryAttention(nn.Module):
         self.num_kv_heads = num_heads if num_kv_heads is None else num_kv_heads
         check_heads(num_heads, self.num_kv_heads)
         self.head_dim = _head_dim(d_model, num_heads) if head_dim is None else head_dim
+        check_window(window, causal=True)
+        check_backend(backend)
         self.rope = _rope(rope, self.head_dim)
         self.window, self.backend = window, backend
         q_width, kv_width = num_heads * self.head_dim, self.num_kv_heads * self.head_dim
@@ -146,6 +150,10 @@ class GroupedQueryAttention(nn.Module):
         if self.rope is not None:
             T = x.shape[1]
             positions = torch.arange(T, device="cpu") if cache is None else cache.positions(T)
+            if num_new is not None and T > 1:
+                B = x.shape[0] if positions.dim() == 1 else positions.shape[0]
+                num_new = one_per_row(num_new, "num_new", B, most=T)
+                positions = _padding_at_the_last(positions.expand(B, T), num_new)
             q, k = self.rope.rotate(positions, q, k)
         if cache is None:
             out = grouped_query_attention(q, k, v, causal, backend=self.backend, window=self.window)
@@ -156,6 +164,15 @@ class GroupedQueryAttention(nn.Module):
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)  # (B, T, H*D) -> (B, H, T, D)
+
+
+def _padding_at_the_last(positions: Tensor, num_new: list[int]) -> Tensor:
+    """Positions (B, T) with padding's at its row's last token, so that no row becomes longer.
+
+    By its length `DynamicScaling` chooses how a row is turned.
+    """
+    last = torch.tensor(num_new, device="cpu", dtype=torch.int64).clamp(min=1)[:, None] - 1
+    return positions.minimum(positions.gather(1, last))  # (B, T) and (B, 1)
 
 
 def _head_dim(d_model: int, num_heads: int) -> int:
@@ -171,6 +188,11 @@ def _head_dim(d_model: int, num_heads: int) -> int:
 def _rope(rope: Rope | bool, head_dim: int) -> Rope | None:
     if isinstance(rope, bool):
         return Rope(head_dim) if rope else None
+    if not isinstance(rope, Rope):
+        raise ValueError(
+            f"rope={rope!r} is neither a Rope nor True or False, so that it cannot turn heads. "
+            f"Pass False for none, True or Rope({head_dim}, ...)."
+        )
     if rope.head_dim != head_dim:
         raise ValueError(
             f"rope is for head_dim={rope.head_dim} and the layer's heads have {head_dim}: it would "

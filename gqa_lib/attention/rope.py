@@ -1,15 +1,22 @@
 """Rotary position embedding: pairs of a head's elements turned by their token's position."""
 
+import math
+
 import torch
 from torch import Tensor
 
 from .rope_scaling import DynamicScaling, Scaling, magnitude, plain_frequencies
 
+WHOLE = (torch.int64, torch.int32)
 FEWEST_POSITIONS = 1024  # in a table
+EASY_POSITIONS = 2**14  # a table of as many is made for any call: milliseconds, 8 MiB for Rope(128)
+PER_POSITION = 16  # a larger one for at least a position in so many, or to double the last one
 
 
 class Rope:
     """Rotary position embedding with tables of cosines and sines, made once and grown if needed.
+
+    A few positions far from the start get their cosines and sines without a table up to there.
 
     Args:
         head_dim: D.
@@ -18,7 +25,8 @@ class Rope:
         rotary_dim: how many elements of a head turn, its first ones, an even number; None is all.
 
     Raises:
-        ValueError: rotary_dim is odd or larger than the head.
+        ValueError: rotary_dim is odd or larger than the head, base is not positive, or the scaling
+            cannot stretch them.
 
     Source: Su et al. 2021 (arXiv 2104.09864), section 3.2.2; see `rope_scaling` for the scalings.
     """
@@ -38,6 +46,9 @@ class Rope:
                 f"rotary_dim={self.rotary_dim} of head_dim={head_dim}: only elements that a head "
                 f"has can turn. Choose an even number from 2 to {head_dim}."
             )
+        _check_base(base)
+        frequencies_of = scaling.frequencies if scaling else plain_frequencies
+        self._frequencies = frequencies_of(base, self.rotary_dim)  # (rotary_dim / 2,)
         self._tables: dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor]] = {}
 
     def rotate(self, positions: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
@@ -52,10 +63,21 @@ class Rope:
             The tensors turned, in their own shapes and dtypes.
 
         Raises:
-            ValueError: there is not one position for each token, or one is negative.
+            ValueError: a tensor's heads are not of head_dim, there is not one position for each of
+                its tokens, or one is negative or not a whole number.
         """
+        for x in tensors:
+            if x.shape[-1] != self.head_dim:
+                raise self._other_head(x)
+            _check_positions(x, positions)
+        if positions.dtype not in WHOLE:
+            raise ValueError(
+                f"positions are {positions.dtype}: tokens are counted. Pass int64 or int32, such "
+                "as torch.arange(start, start + T)."
+            )
+        if not positions.numel():
+            return tensors
         x = tensors[0]
-        _check_positions(x, positions)
         smallest, largest = map(int, positions.aminmax())
         if smallest < 0:
             raise ValueError(
@@ -64,25 +86,36 @@ class Rope:
             )
         if isinstance(self.scaling, DynamicScaling) and largest >= self.scaling.trained_len:
             cos, sin = self._beyond_training(self.scaling, positions, x)
-        else:
-            table = self._table(largest + 1, x)
+        elif table := self._table(largest + 1, positions.numel(), x):
             at = positions.to(x.device, non_blocking=True)
             cos, sin = table[0][at], table[1][at]  # (T, rotary_dim / 2) or (B, T, rotary_dim / 2)
+        else:
+            cos, sin = self._cos_sin(positions.cpu()[..., None] * self._frequencies, x)
         cos, sin = _for_heads(cos, x), _for_heads(sin, x)
         return tuple(_turn(x, cos, sin) for x in tensors)
 
-    def _table(self, num_positions: int, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Cosines and sines of so many positions or more, for tensors like x."""
+    def _other_head(self, x: Tensor) -> ValueError:
+        return ValueError(
+            f"a tensor of shape {tuple(x.shape)} has head_dim={x.shape[-1]} and this Rope is for "
+            f"{self.head_dim}: other pairs would turn than the model was trained with. Make it "
+            f"with Rope({x.shape[-1]}, ...), and with rotary_dim if a part of the head turns."
+        )
+
+    def _table(self, num_positions: int, wanted: int, x: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Cosines and sines of so many positions or more, for tensors like x.
+
+        None where a table would have to be made, and the positions that are wanted are too few.
+        """
         key = x.device, _wide(x.dtype)
-        if key not in self._tables or len(self._tables[key][0]) < num_positions:
-            size = max(FEWEST_POSITIONS, 2 ** (num_positions - 1).bit_length())
-            frequencies = (
-                self.scaling.frequencies(self.base, self.rotary_dim)
-                if self.scaling
-                else plain_frequencies(self.base, self.rotary_dim)
-            )
-            positions = torch.arange(size, device="cpu")
-            self._tables[key] = self._cos_sin(positions[:, None] * frequencies, x)
+        table = self._tables.get(key)
+        made = len(table[0]) if table else 0
+        if made >= num_positions:
+            return table
+        size = max(FEWEST_POSITIONS, 2 ** (num_positions - 1).bit_length())
+        if size > max(EASY_POSITIONS, PER_POSITION * wanted, 2 * made):
+            return None
+        positions = torch.arange(size, device="cpu")
+        self._tables[key] = self._cos_sin(positions[:, None] * self._frequencies, x)
         return self._tables[key]
 
     def _beyond_training(
@@ -117,11 +150,13 @@ def rotate(x: Tensor, positions: Tensor, base: float = 10000.0) -> Tensor:
         (..., T, D) in x's dtype.
 
     Raises:
-        ValueError: D is odd, or there is not one position for each of the T tokens.
+        ValueError: D is odd, base is not positive, or there is not one position for each of the T
+            tokens.
 
     Source: Su et al. 2021 (arXiv 2104.09864), section 3.2.2.
     """
     _check_even(x.shape[-1], "head_dim")
+    _check_base(base)
     _check_positions(x, positions)
     D, wide = x.shape[-1], _wide(x.dtype)
     pair = torch.arange(D // 2, device=x.device, dtype=wide)
@@ -152,6 +187,14 @@ def _check_even(size: int, name: str) -> None:
         raise ValueError(
             f"{name}={size} is odd: RoPE turns pairs of elements, and one would be left over. "
             f"Choose an even {name} such as {size + 1}."
+        )
+
+
+def _check_base(base: float) -> None:
+    if not (base > 0 and math.isfinite(base)):
+        raise ValueError(
+            f"base={base}: pairs turn by powers of it, which must be numbers. Pass the model's "
+            "rope_theta, such as 10000.0."
         )
 
 

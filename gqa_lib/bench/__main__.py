@@ -7,7 +7,13 @@ from pathlib import Path
 
 
 def execute(notebook: str, params: dict, folder: str) -> None:
-    """Execute the notebook with papermill; any failure ends this process with code 1."""
+    """Execute the notebook with papermill; any failure ends this process with code 1.
+
+    Args:
+        notebook: its path.
+        params: values of its parameters, by name.
+        folder: where the executed copy goes.
+    """
     import papermill
     from jupyter_client import AsyncKernelManager
 

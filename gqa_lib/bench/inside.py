@@ -133,5 +133,10 @@ def results_folder(out_dir: str) -> Path:
 
 
 def commit(path: Path, content: dict) -> None:
-    """Write JSON so that the file is either the old one or the whole new one."""
+    """Write JSON so that the file is either the old one or the whole new one.
+
+    Args:
+        path: the file.
+        content: what is written, of what JSON knows.
+    """
     replace_file(path, json.dumps(content, indent=1) + "\n")

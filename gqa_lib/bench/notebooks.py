@@ -39,6 +39,10 @@ def check_params(notebook: Path, params: dict) -> None:
 
     A parameter whose default is a list takes one such value too.
 
+    Args:
+        notebook: the benchmark's path.
+        params: values by name.
+
     Raises:
         ValueError: one does not exist or has another type.
     """

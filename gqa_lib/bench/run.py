@@ -24,6 +24,12 @@ LOOK_S = 0.2  # how often the clock is looked at while a run goes on
 def main(names: list[str], assignments: list[str], out: Path, timeout_s: float | None) -> int:
     """Run the named benchmarks, or all, and report where the results are; for `gqa bench`.
 
+    Args:
+        names: of benchmarks; none is all of them.
+        assignments: parameters, each as `name=value`.
+        out: the folder for results.
+        timeout_s: seconds that each benchmark may take; None is without a limit.
+
     Raises:
         ValueError: a benchmark or parameter does not exist, or a value has the wrong type.
     """

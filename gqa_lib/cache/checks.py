@@ -1,6 +1,8 @@
 """Checks of what a cache is given, before anything is written."""
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from torch import Tensor
 
@@ -34,7 +36,12 @@ def check_new(k: Tensor, v: Tensor, memory: Tensor) -> None:
 
 
 def check_room(lengths: list[int], num_new: list[int], max_seq_len: int) -> None:
-    """Raise ValueError if some row has no room for its new tokens."""
+    """Raise ValueError if some row has no room for its new tokens.
+
+    Args:
+        lengths, num_new: tokens of each row, and how many it is to get.
+        max_seq_len: tokens that a row has room for.
+    """
     ends = [length + n for length, n in zip(lengths, num_new, strict=True)]
     end = max(ends, default=0)
     if end > max_seq_len:
@@ -64,17 +71,50 @@ def check_queries(num_queries: int, lengths: list[int], num_new: list[int]) -> N
 
 
 def one_per_row(
-    numbers: Sequence[int] | Tensor, name: str, batch_size: int, *, most: int
+    numbers: int | Sequence[int] | Tensor,
+    name: str,
+    batch_size: int,
+    *,
+    most: int,
+    one_for_all: bool = False,
 ) -> list[int]:
-    """Return one number for each row as a list; a tensor on a GPU is waited for.
+    """Return one whole number for each row as a list; a tensor on a GPU is waited for.
+
+    Args:
+        numbers: (B,) of any integers: a sequence, a tensor or an array.
+        name: what the error calls them.
+        batch_size: B.
+        most: the largest that is allowed; the smallest is 0.
+        one_for_all: whether a single number may stand for all rows.
 
     Raises:
-        ValueError: there are more or fewer, or one is not from 0 to `most`.
+        ValueError: there are more or fewer, or one is not a whole number from 0 to `most`.
     """
-    given = numbers.tolist() if isinstance(numbers, Tensor) else list(numbers)
-    if len(given) != batch_size or not all(0 <= n <= most for n in given):
-        raise ValueError(
-            f"{name}={given} for {batch_size} rows: each row needs one of its own, from 0 to "
-            f"{most}. Pass {batch_size} such numbers."
-        )
-    return given
+    given: Any = numbers.tolist() if isinstance(numbers, Tensor) else numbers
+    if one_for_all and not _is_many(given):
+        given = [given] * batch_size
+    if _is_many(given):
+        given = list(given)
+        whole = [n for n in map(_whole, given) if n is not None and 0 <= n <= most]
+        if len(whole) == len(given) == batch_size:
+            return whole
+    ways = "Pass one such number for all rows, or" if one_for_all else "Pass"
+    raise ValueError(
+        f"{name}={given} for {batch_size} rows: each row needs one of its own, a whole number from "
+        f"0 to {most}. {ways} {batch_size} such numbers."
+    )
+
+
+def _is_many(given: Any) -> bool:
+    """Whether something is several numbers; an array without dimensions is one."""
+    return isinstance(given, Iterable) and getattr(given, "ndim", 1) > 0
+
+
+def _whole(number: Any) -> int | None:
+    """A number as an int, or None for what is not whole, truth values included."""
+    if isinstance(number, Tensor):
+        number = number.item()
+    try:
+        return None if isinstance(number, bool) else operator.index(number)
+    except TypeError:
+        return None

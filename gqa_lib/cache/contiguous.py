@@ -120,7 +120,7 @@ class KVCache(Cache):
             ValueError: q does not fit the cache, or the backend cannot run the call.
         """
         k, v = self._k[:, :, : self.length], self._v[:, :, : self.length]  # (B, Hkv, S, D)
-        if self._num_new is None and self._rows_alike():
+        if self._lengths and self._num_new is None and self._rows_alike():
             check_attention(q, k, v, causal, window)
             return attend(q, k, v, causal, backend, window=window)
         check_tensors(q, k, v)
@@ -141,6 +141,9 @@ class KVCache(Cache):
 
         Args:
             index: (B,), each from 0 to B - 1; a row may be taken several times or not at all.
+
+        Raises:
+            ValueError: it is not a row's number for each row. The cache is then as it was before.
         """
         B = len(self._lengths)
         sources = one_per_row(index, "index", B, most=B - 1)
@@ -156,10 +159,12 @@ class KVCache(Cache):
 
         Args:
             length: from 0 to max_seq_len, one number for all rows or (B,).
+
+        Raises:
+            ValueError: it is neither. The cache is then as it was before.
         """
         B = len(self._lengths)
-        each = [length] * B if isinstance(length, int) else length
-        most = one_per_row(each, "length", B, most=self.max_seq_len)
+        most = one_per_row(length, "length", B, most=self.max_seq_len, one_for_all=True)
         self._lengths = [min(pair) for pair in zip(self._lengths, most, strict=True)]
         self._num_new = None
 

@@ -26,6 +26,9 @@ class Cache(Protocol):
     def positions(self, num_new: int) -> Tensor:
         """Return where the next `num_new` tokens of each row stand.
 
+        Args:
+            num_new: T.
+
         Returns:
             (T,) if it is the same in all rows, else (B, T); int64 on the CPU, where it is known
             without waiting for a GPU.
@@ -38,6 +41,9 @@ class Cache(Protocol):
             k, v: (B, Hkv, T, D).
             num_new: how many of the T tokens each row has, (B,), its own first and then padding,
                 which is not kept; None is T for all.
+
+        Raises:
+            ValueError: k, v or num_new does not fit, or there is no room. Nothing has changed then.
         """
 
     def attend(
@@ -53,10 +59,27 @@ class Cache(Protocol):
 
         Returns:
             (B, Hq, T, D), zeros for padding.
+
+        Raises:
+            ValueError: q does not fit the cache, or the backend cannot run the call.
         """
 
     def reorder(self, index: Sequence[int] | Tensor) -> None:
-        """Let row b be what row index[b] was, as beam search does; index is (B,)."""
+        """Let row b be what row index[b] was, as beam search does.
+
+        Args:
+            index: (B,), each from 0 to B - 1; a row may be taken several times or not at all.
+
+        Raises:
+            ValueError: it is not a row's number for each row.
+        """
 
     def truncate(self, length: int | Sequence[int] | Tensor) -> None:
-        """Forget all but the first `length` tokens of each row, one number or (B,)."""
+        """Forget all but the first `length` tokens of each row; a shorter row stays as it is.
+
+        Args:
+            length: one number for all rows or (B,).
+
+        Raises:
+            ValueError: it is neither.
+        """

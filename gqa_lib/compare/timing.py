@@ -17,7 +17,7 @@ from .checks import PAGE_SIZE, sampled_error
 
 REPLAY_S = 1e-3  # a sample's least time by the bytes it reads: its one launch then hardly shows
 MOST_CALLS = 256
-HOPELESS = 10  # times the fastest arm's first call: such an arm would eat the others' rounds
+TOO_SLOW = 10  # times the fastest arm's first call: such an arm would eat the others' rounds
 
 
 class Point(NamedTuple):
@@ -47,14 +47,15 @@ def time_points(
     graph_bandwidth: float | None = None,
     skip: dict | None = None,
     rotate: bool = True,
-    hopeless: float = HOPELESS,
+    too_slow: float = TOO_SLOW,
+    hopeless: float | None = None,
     reads: bool = False,
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[dict]:
     """Return rows of kinds "arm", "sample" and "read"; all take turns in each round.
 
     Every arm is compared with float64 before it is timed. One that fails, is wrong, or takes over
-    `hopeless` times as long as the fastest has a row that says so, and no samples; the library's
+    `too_slow` times as long as the fastest has a row that says so, and no samples; the library's
     choice and its fastest peer are timed however slow they are.
 
     Args:
@@ -67,7 +68,8 @@ def time_points(
             then replays; None: a sample is one call, its launch included.
         skip: arm -> why it is not to be tried.
         rotate: read another copy of K and V at every call, so that no cache holds them.
-        hopeless: when to give up on an arm, by one call.
+        too_slow: when to give up on an arm: after how many times the fastest arm's first call.
+        hopeless: too_slow, as benchmarks that were written before call it.
         reads: passes that only read memory take turns, too: the ceiling, under the same conditions.
         clock: seconds, increasing; times everything but samples on CUDA.
     """
@@ -80,7 +82,7 @@ def time_points(
         q, buffers = _tensors(point, num_heads, dtype, device, rotate)
         made, own = arms(point, q, *buffers[0]), own_arm(q, *buffers[0])
         tried = [_tried(name, fn, q, buffers, skip or {}, clock) for name, fn in made.items()]
-        for row, fn in _worth_timing(tried, own, hopeless):
+        for row, fn in _worth_timing(tried, own, too_slow if hopeless is None else hopeless):
             calls[index, row["arm"]] = _sampled_call(fn, q, buffers, point, graph_bandwidth)
         rows += [row | {"own": row["arm"] == own, **settings[-1]} for row, _, _ in tried]
     if reads:
@@ -107,15 +109,15 @@ def _tried(name, fn, q, buffers, skip, clock):
     return row | {"setup_s": clock() - started}, fn, seconds
 
 
-def _worth_timing(tried, own, hopeless):
+def _worth_timing(tried, own, too_slow):
     """Yield (arm row, fn) of the arms to time, and write into the others' rows why they are not."""
     time_s = {row["arm"]: seconds for row, _, seconds in tried if seconds}
     fastest = min(time_s.values(), default=0)
     peers = [arm for arm in time_s if arm in PEERS]
     spared = {own, *sorted(peers, key=time_s.__getitem__)[:1]}
     for row, fn, seconds in tried:
-        if seconds and seconds > hopeless * fastest and row["arm"] not in spared:
-            row["reason"] = f"one call took over {hopeless:g} times the fastest arm's"
+        if seconds and seconds > too_slow * fastest and row["arm"] not in spared:
+            row["reason"] = f"one call took over {too_slow:g} times the fastest arm's"
             row["times_the_fastest"] = seconds / fastest
         elif seconds:
             row["status"] = "timed"

@@ -25,7 +25,12 @@ WITHOUT_ANSWERS = (*IN_THE_SANDBOX, "gqa_lib.course.*", "gqa_lib.learn.*", "gqa_
 
 
 def is_among(module: str, names: tuple[str, ...]) -> bool:
-    """Return whether a module is one of `names` or lies in a package among them."""
+    """Return whether a module is one of `names` or lies in a package among them.
+
+    Args:
+        module: its present name.
+        names: of modules, or of packages with `.*` after them.
+    """
     return any(
         module == name.removesuffix(".*") or (name.endswith(".*") and module.startswith(name[:-1]))
         for name in names

@@ -5,7 +5,9 @@ from pathlib import Path
 from uuid import uuid4
 
 
-def replace_file(path: Path, content: bytes | str, *, mode: int = 0o666) -> None:
+def replace_file(
+    path: Path, content: bytes | str, *, mode: int = 0o666, exact: bool = False
+) -> None:
     """Write a file, and the folders it needs, so that readers never see part of it.
 
     The content is written to a hidden file in the same folder, which then takes the name: whoever
@@ -15,6 +17,7 @@ def replace_file(path: Path, content: bytes | str, *, mode: int = 0o666) -> None
         path: the file.
         content: all of it; text is written as UTF-8.
         mode: permissions of the file, less those that the umask takes away.
+        exact: whether it gets these permissions whatever the umask is.
 
     Raises:
         OSError: it cannot be written; what was there is unchanged.
@@ -23,10 +26,26 @@ def replace_file(path: Path, content: bytes | str, *, mode: int = 0o666) -> None
     data = content.encode() if isinstance(content, str) else content
     part = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")  # two writers, two parts
     try:
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        write_file(part, data, mode=mode)
+        if exact:
+            os.chmod(part, mode)
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_file(path: Path, content: bytes, *, mode: int = 0o666) -> None:
+    """Write a file that is not there yet; on return the disk has it, and not only the system.
+
+    Args:
+        path: the file.
+        content: all of it.
+        mode: permissions of the file, less those that the umask takes away.
+
+    Raises:
+        OSError: it is there already, or cannot be written; part of it may be there.
+    """
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

@@ -16,6 +16,8 @@ VARIABLES = {
     "GQA_TUTOR_MODEL": "name of that model (default: `default`)",
     "GQA_TUTOR_API_KEY": "key for that address (default: none)",
     "GQA_MIN_FREE_MB": "free disk space that the set-up asks for, in MB (default: 3000)",
+    "GQA_ALL_TESTS": "whether `.ci/run` runs the slow tests too, such as `1` (default: only where "
+    "a new version is set)",
 }
 
 

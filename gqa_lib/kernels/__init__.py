@@ -1,5 +1,6 @@
 """Attention backends, and the one place that chooses among them."""
 
+from . import tolerances
 from .backends import BACKENDS, Backend
 from .call import Call
 from .dispatch import (
@@ -29,4 +30,5 @@ __all__ = [
     "choose_decode_backend",
     "decode_attention",
     "sdpa_operator",
+    "tolerances",
 ]

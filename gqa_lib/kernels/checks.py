@@ -1,5 +1,7 @@
 """Checks of shapes, dtypes and devices: once for a call, before any backend is asked."""
 
+from numbers import Integral
+
 import torch
 from torch import Tensor
 
@@ -26,7 +28,12 @@ def check_attention(
 
 
 def check_tensors(q: Tensor, k: Tensor, v: Tensor) -> None:
-    """Raise ValueError unless q, k and v fit together, whatever their numbers of tokens."""
+    """Raise ValueError unless q, k and v fit together, whatever their numbers of tokens.
+
+    Args:
+        q: queries, (B, Hq, T, D).
+        k, v: keys and values, (B, Hkv, S, D).
+    """
     if not q.dim() == k.dim() == v.dim() == 4 or k.shape != v.shape:
         raise ValueError(
             f"{_shapes(q=q, k=k, v=v)}: heads and tokens cannot be told apart. "
@@ -43,11 +50,22 @@ def check_tensors(q: Tensor, k: Tensor, v: Tensor) -> None:
 
 
 def check_window(window: int | None, causal: bool) -> None:
-    """Raise ValueError for a window without keys or without an end."""
-    if window is not None and (window < 1 or not causal):
+    """Raise ValueError unless a window is a number of keys that ends at each query.
+
+    Args:
+        window: keys, None for all of them.
+        causal: whether a query sees only the keys up to its own.
+
+    Raises:
+        ValueError: it is not a whole number above 0, or causal is False.
+    """
+    if window is None:
+        return
+    whole = isinstance(window, Integral) and not isinstance(window, bool)
+    if not whole or window < 1 or not causal:
         raise ValueError(
             f"window={window} with causal={causal}: a window counts back from each query, its own "
-            "token included. Pass window=1 or more with causal=True, or window=None."
+            "token included. Pass a whole number from 1 with causal=True, or window=None."
         )
 
 
@@ -57,6 +75,9 @@ def check_decode(
     """Raise ValueError, with the numbers in it, for arguments that `decode_attention` cannot take.
 
     Values of lengths and block_table are looked at on a CPU only: on a GPU that would wait for it.
+
+    Args:
+        q, k_cache, v_cache, lengths, block_table: as in `decode_attention`.
     """
     _check_decode_shapes(q, k_cache, v_cache, paged=block_table is not None)
     _check_kinds(q=q, k_cache=k_cache, v_cache=v_cache)
@@ -70,7 +91,11 @@ def check_decode(
 
 
 def capacity_of(k_cache: Tensor, block_table: Tensor | None) -> int:
-    """Return how many keys a sequence can have at most."""
+    """Return how many keys a sequence can have at most.
+
+    Args:
+        k_cache, block_table: as in `decode_attention`.
+    """
     return k_cache.shape[2] * (1 if block_table is None else block_table.shape[1])
 
 

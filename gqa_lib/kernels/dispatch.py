@@ -39,6 +39,8 @@ def attend(
     Raises:
         ValueError: no such backend, or it cannot run this call.
     """
+    if not q.numel():
+        return q.clone()  # no query
     if window is not None:
         return _attend_in_windows(q, k, v, backend, window)
     call = Call(q, k, v, causal)
@@ -125,6 +127,8 @@ def decode_attention(
     Source: Kwon et al. 2023 (arXiv 2309.06180), section 4.1, for pages and block tables.
     """
     check_decode(q, k_cache, v_cache, lengths, block_table)
+    if not q.numel():
+        return q.clone()
     call = DecodeCall(q, k_cache, v_cache, lengths, block_table)
     chosen = _choose(call, backend, fastest_decode_first(call))
     if chosen.decode is not None:
@@ -133,13 +137,21 @@ def decode_attention(
 
 
 def choose_backend(q: Tensor, k: Tensor, v: Tensor, causal: bool = True) -> str:
-    """Return the backend that "auto" runs: the environment's GQA_BACKEND, or the fastest known."""
+    """Return the backend that "auto" runs: the environment's GQA_BACKEND, or the fastest known.
+
+    Args:
+        q, k, v, causal: as in `attend`.
+    """
     call = Call(q, k, v, causal)
     return _preset() or _first_that_can(call, fastest_first(call)).name
 
 
 def available_backends(q: Tensor, k: Tensor, v: Tensor, causal: bool = True) -> list[str]:
-    """Return the names of the backends that can run this call, in the order of `BACKENDS`."""
+    """Return the names of the backends that can run this call, in the order of `BACKENDS`.
+
+    Args:
+        q, k, v, causal: as in `attend`.
+    """
     return _available(Call(q, k, v, causal))
 
 
@@ -151,6 +163,9 @@ def choose_decode_backend(
     block_table: Tensor | None = None,
 ) -> str:
     """Return the backend that "auto" runs for `decode_attention`: GQA_BACKEND's, or the best known.
+
+    Args:
+        q, k_cache, v_cache, lengths, block_table: as in `decode_attention`.
 
     Raises:
         ValueError: as in `decode_attention`.
@@ -169,11 +184,23 @@ def available_decode_backends(
 ) -> list[str]:
     """Return the names of the backends that `decode_attention` can run, in `BACKENDS`' order.
 
+    Args:
+        q, k_cache, v_cache, lengths, block_table: as in `decode_attention`.
+
     Raises:
         ValueError: as in `decode_attention`.
     """
     check_decode(q, k_cache, v_cache, lengths, block_table)
     return _available(DecodeCall(q, k_cache, v_cache, lengths, block_table))
+
+
+def check_backend(name: str) -> None:
+    """Raise ValueError unless a backend has this name, or it is "auto"."""
+    if name != "auto" and name not in BACKENDS:
+        raise ValueError(
+            f"backend {name!r} does not exist, so nothing can run this call. "
+            f"Choose from auto, {', '.join(BACKENDS)}."
+        )
 
 
 def _choose(call: Call | DecodeCall, name: str, fastest: Iterable[str]) -> Backend:
@@ -183,10 +210,7 @@ def _choose(call: Call | DecodeCall, name: str, fastest: Iterable[str]) -> Backe
         if not name:
             return _first_that_can(call, fastest)
     if name not in BACKENDS:
-        raise ValueError(
-            f"backend {name!r} does not exist, so nothing can run this call. "
-            f"Choose from auto, {', '.join(BACKENDS)}."
-        )
+        check_backend(name)
     if reason := _why_not(BACKENDS[name], call):
         whole = call if isinstance(call, Call) else call.whole
         raise ValueError(

@@ -15,7 +15,11 @@ from .mask import causal_mask
 def sdpa_gqa(
     q: Tensor, k: Tensor, v: Tensor, causal: bool = True, window: int | None = None
 ) -> Tensor:
-    """Attention by PyTorch's operator with its own `enable_gqa`."""
+    """Attention by PyTorch's operator with its own `enable_gqa`.
+
+    Args:
+        q, k, v, causal, window: as in `gqa_lib.kernels.attend`.
+    """
     T, S = q.shape[2], k.shape[2]
     mask, shared = None, q.shape[1] != k.shape[1]
     if masked := _is_masked(T, S, causal, window):
@@ -52,7 +56,11 @@ def sdpa_gqa_unsupported(call: Call) -> str | None:
 def fold_sdpa(
     q: Tensor, k: Tensor, v: Tensor, causal: bool = True, window: int | None = None
 ) -> Tensor:
-    """Attention with the R query heads of a KV head as R*T rows of one head: K is read once."""
+    """Attention with the R query heads of a KV head as R*T rows of one head: K is read once.
+
+    Args:
+        q, k, v, causal, window: as in `gqa_lib.kernels.attend`.
+    """
     T, S = q.shape[2], k.shape[2]
     rows = fold(q, k)
     R = rows.shape[2] // T
@@ -65,14 +73,23 @@ def fold_sdpa(
 
 
 def fold(q: Tensor, k: Tensor) -> Tensor:
-    """Return q as (B, Hkv, R*T, D): the rows that share a KV head, head after head."""
+    """Return q as (B, Hkv, R*T, D): the rows that share a KV head, head after head.
+
+    Args:
+        q: queries, (B, Hq, T, D).
+        k: keys, (B, Hkv, S, D).
+    """
     return q.reshape(q.shape[0], k.shape[1], -1, q.shape[3])
 
 
 def fold_matmul(
     q: Tensor, k: Tensor, v: Tensor, causal: bool = True, window: int | None = None
 ) -> Tensor:
-    """Attention by two matrix products over folded rows, softmax in fp32 or better."""
+    """Attention by two matrix products over folded rows, softmax in fp32 or better.
+
+    Args:
+        q, k, v, causal, window: as in `gqa_lib.kernels.attend`.
+    """
     T, S = q.shape[2], k.shape[2]
     # Scaled before the product: scores of large keys would overflow fp16.
     scores = (fold(q, k) * q.shape[3] ** -0.5) @ k.mT  # (B, Hkv, R*T, S)
@@ -86,7 +103,11 @@ def fold_matmul(
 def loop_sdpa(
     q: Tensor, k: Tensor, v: Tensor, causal: bool = True, window: int | None = None
 ) -> Tensor:
-    """Attention by R plain SDPA calls, each for one query head of every KV head."""
+    """Attention by R plain SDPA calls, each for one query head of every KV head.
+
+    Args:
+        q, k, v, causal, window: as in `gqa_lib.kernels.attend`.
+    """
     T, S = q.shape[2], k.shape[2]
     masked = _is_masked(T, S, causal, window)
     mask = causal_mask(T, S, q.device, window) if masked else None
@@ -104,6 +125,9 @@ def split_kv(q: Tensor, k: Tensor, v: Tensor, causal: bool = True) -> Tensor:
 
     Each part gives its own softmax-weighted output and log-sum-exp; the whole is their average
     weighted by softmax(log-sum-exp).
+
+    Args:
+        q, k, v, causal: as in `gqa_lib.kernels.attend`.
 
     Source: Dao et al. 2023, "Flash-Decoding for long-context inference".
     """

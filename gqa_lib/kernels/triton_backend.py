@@ -22,14 +22,23 @@ def decode_by_triton(
     lengths: Tensor | None = None,
     block_table: Tensor | None = None,
 ) -> Tensor:
-    """Decode attention as in `gqa_lib.kernels.triton_decode`, imported now."""
+    """Decode attention as in `gqa_lib.kernels.triton_decode`, imported now.
+
+    Args:
+        q: queries of the new tokens, (B, Hq, 1, D).
+        k, v, lengths, block_table: as the caches in `decode_attention`.
+    """
     from .triton_decode import triton_decode
 
     return triton_decode(q, k, v, lengths, block_table)
 
 
 def attend_by_triton(q: Tensor, k: Tensor, v: Tensor, causal: bool = True) -> Tensor:
-    """Attention of one new token, which sees every key whether causal or not."""
+    """Attention of one new token, which sees every key whether causal or not.
+
+    Args:
+        q, k, v, causal: as in `gqa_lib.kernels.attend`.
+    """
     return decode_by_triton(q, k, v)
 
 

@@ -1,3 +1,11 @@
+from . import checking as checking
+from . import exercises as exercises
+from . import guide as guide
+from . import progress as progress
+from . import quiz as quiz
+from . import show as show
+from . import tutor as tutor
+from . import watch as watch
 from .checking.check import check as check
 from .checking.copies import check_no_copy as check_no_copy
 from .checking.copies import kv_copied as kv_copied

@@ -14,7 +14,13 @@ from .style import COLOURS, MARKERS, attention_arm, finish
 
 
 def head_map(ax: Axes, *, num_heads: int, num_kv_heads: int) -> None:
-    """Draws query heads above, KV heads below and a line from each to the one it reads."""
+    """Draws query heads above, KV heads below and a line from each to the one it reads.
+
+    Args:
+        ax: where it is drawn.
+        num_heads: Hq, query heads.
+        num_kv_heads: Hkv, KV heads.
+    """
     arm, q_per_kv = attention_arm(num_heads, num_kv_heads), num_heads // num_kv_heads
     below = [(kv_head + 0.5) * q_per_kv - 0.5 for kv_head in range(num_kv_heads)]
     for head in range(num_heads):

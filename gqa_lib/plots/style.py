@@ -98,14 +98,25 @@ def show(fig: Figure, alt: str) -> None:
 
 
 def attention_arm(num_heads: int, num_kv_heads: int) -> str:
-    """'MHA', 'GQA' or 'MQA': the arm, and so the colour, of a number of KV heads."""
+    """'MHA', 'GQA' or 'MQA': the arm, and so the colour, of a number of KV heads.
+
+    Args:
+        num_heads: Hq, query heads.
+        num_kv_heads: Hkv, KV heads.
+    """
     if num_kv_heads == num_heads:
         return "MHA"
     return "MQA" if num_kv_heads == 1 else "GQA"
 
 
 def finish(fig: Figure, ax: Axes, title: str, note: str) -> Figure:
-    """The figure, with its title broken into lines and its small print below."""
+    """The figure, with its title broken into lines and its small print below.
+
+    Args:
+        fig, ax: the figure and its axes.
+        title: the finding.
+        note: the small print, or "".
+    """
     ax.set_title(textwrap.fill(title, 64))
     if note:
         fig.supxlabel(note, x=0.01, ha="left", fontsize=9, color="#555555")

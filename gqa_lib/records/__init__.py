@@ -5,6 +5,6 @@ benchmark notebook becomes one with `python -m gqa_lib.records.keep`; a CUDA GPU
 `python -m gqa_lib.records.decode_gpu`.
 """
 
-from .files import about, compact, expanded, read, recorded
+import lazy_loader
 
-__all__ = ["about", "compact", "expanded", "read", "recorded"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)  # of __init__.pyi

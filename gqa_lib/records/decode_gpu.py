@@ -137,7 +137,7 @@ def _time_grid(device, arguments, started, bandwidth):
     """Yield the rows of each point, as long as there is time."""
     import torch
 
-    from gqa_lib.compare.timing import HOPELESS, Point, time_points
+    from gqa_lib.compare.timing import TOO_SLOW, Point, time_points
 
     dry, flex_s = arguments.dry_run, 0.0
     points = [
@@ -164,7 +164,7 @@ def _time_grid(device, arguments, started, bandwidth):
             graph_bandwidth=None if dry else bandwidth,
             skip=skip,
             rotate=not dry,
-            hopeless=float("inf") if dry else HOPELESS,
+            too_slow=float("inf") if dry else TOO_SLOW,
         )
         yield rows
         flex_s += sum(row.get("setup_s", 0) for row in rows if row["arm"] == "flex_compiled")

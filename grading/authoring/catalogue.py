@@ -1,6 +1,6 @@
 """The catalogue of answers to the exercises, wrong and right, that the checks are held against.
 
-`grading/planted/NN-slug.py` holds them, one cell each, in percent format:
+`grading/authoring/planted/NN-slug.py` holds them, one cell each, in percent format:
 
     # %% wrong expand_kv: tiles the heads
     # says: the heads are tiled

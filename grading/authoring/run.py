@@ -5,6 +5,7 @@ import io
 import linecache
 import os
 import zlib
+from collections.abc import Iterator
 from unittest.mock import patch
 
 import matplotlib
@@ -39,7 +40,7 @@ def new_namespace() -> dict:
 
 
 @contextlib.contextmanager
-def as_grader():
+def as_grader() -> Iterator[None]:
     """Run what is inside as grading does: no figure opens, nothing goes on a learner's record.
 
     Triton kernels run in its interpreter, GPU or not.

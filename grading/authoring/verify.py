@@ -79,7 +79,7 @@ def solved(lesson: Lesson) -> tuple[dict, dict[str, str], list[str]]:
     return namespace, checks, exercises
 
 
-def judge(lesson: Lesson) -> Iterator[Verdict]:
+def verdicts_of(lesson: Lesson) -> Iterator[Verdict]:
     """Yield the verdict on each answer of a lesson's catalogue, in its order.
 
     Raises:
@@ -121,7 +121,7 @@ def verify(lessons: Sequence[Lesson], *, show_all: bool = False) -> list[str]:
         by_exercise: dict[str, list[Verdict]] = {name: [] for name in exercises}
         seconds = dict.fromkeys(by_exercise, 0.0)
         before = time.perf_counter()
-        for verdict in judge(lesson):
+        for verdict in verdicts_of(lesson):
             by_exercise[verdict.answer.exercise].append(verdict)
             seconds[verdict.answer.exercise] += time.perf_counter() - before
             before = time.perf_counter()

@@ -10,6 +10,7 @@ from gqa_lib.course import places
 from gqa_lib.course.manifest import Lesson
 from grading.intake.class_file import course_seed
 from grading.nb.steps import course_of, exchange, file_log, quietly
+from grading.nb.texts import clean, printable
 from grading.pipeline.batch import GradeError, Outcome, grade
 from grading.settings import gradebook_url, nbgrader_config
 
@@ -74,10 +75,11 @@ def _give_feedback(course, log, outcome: Outcome) -> None:
             exchange(course, "ReleaseFeedback", log)
         except Exception as error:  # of this student's only: the class goes on
             log.error("%s: no feedback", student, exc_info=error)
-            outcome.without_feedback[student] = str(error).strip() or type(error).__name__
+            why = clean(str(error)).strip() or type(error).__name__
+            outcome.without_feedback[student] = why
     print(f"Feedback of {len(outcome.graded) - len(outcome.without_feedback)} released.")
     for student, why in outcome.without_feedback.items():
-        print(f"  {student}: no feedback: {why}")
+        print(f"  {printable(student)}: no feedback: {why}")
     if outcome.without_feedback:
         print(f"  Details: {places.home() / 'grade.log'}")
 
@@ -87,7 +89,9 @@ def _summary(lesson: Lesson, outcome: Outcome) -> str:
     if outcome.unchanged:
         counts.append(f"{len(outcome.unchanged)} unchanged")
     lines = [", ".join(counts)]
-    lines += [f"  {student}: not graded: {why}" for student, why in outcome.failed.items()]
+    lines += [
+        f"  {printable(student)}: not graded: {why}" for student, why in outcome.failed.items()
+    ]
     if outcome.failed:
         lines.append(f"  Details: {places.home() / 'grade.log'}")
     return "\n".join(lines)

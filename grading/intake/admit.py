@@ -2,8 +2,8 @@
 
 A file is opened relative to its folder, without following links and without waiting; only a
 regular file of the folder's owner, of bounded size, that is a notebook and valid, comes in.
-Anything else becomes a small notebook that says why: it is graded 0 with that sentence in its
-feedback, and the rest of the class is graded as ever.
+Anything else becomes a small notebook that says why (`refusals`): it is graded 0 with that sentence
+in its feedback, and the rest of the class is graded as ever.
 """
 
 import errno
@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nbformat import NotebookNode
-from nbformat.v4 import new_markdown_cell, new_notebook
 
-from grading.nb.cells import as_text
+from grading.limited.verdict import verdict_of
+from grading.nb.texts import clean, printable
 
-from .reading import AGAIN, MAX_BYTES, REFUSED, CutOff, Refused, parse, too_large
+from .reading import AGAIN, MAX_BYTES, CutOff, Refused, parse, too_large
+from .refusals import stub
 
 # Of the machine's making, and nothing that anyone should lose points for.
 _TROUBLE = {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE}
@@ -95,24 +96,6 @@ def read_file(folder: int, name: str, limit: int = MAX_BYTES) -> bytes:
     return content
 
 
-def refusal(notebook: NotebookNode) -> str:
-    """Return the verdict that a notebook made by `stub` tells, or "" for any other."""
-    told = notebook.metadata.get(REFUSED, "")
-    return told[:1000] if isinstance(told, str) else ""
-
-
-def stub(verdict: str) -> bytes:
-    """Return the notebook that stands for a refused one and tells why."""
-    cell = new_markdown_cell(verdict, id="refused")
-    return as_text(new_notebook(cells=[cell], metadata={REFUSED: verdict})).encode()
-
-
-def printable(name: str) -> str:
-    """Return a file name as it can be shown: no control characters, not too long."""
-    shown = "".join(c if c.isprintable() and c not in "`<>|" else "?" for c in name)
-    return shown if len(shown) <= 80 else f"{shown[:77]}..."
-
-
 def _admit_one(folder: int, name: str) -> Admitted:
     partial = False
     try:
@@ -124,6 +107,9 @@ def _admit_one(folder: int, name: str) -> Admitted:
     except Refused as refused:
         verdict = f"The submitted file {name} was not accepted: {refused}"
         partial = isinstance(refused, CutOff)
+    except Exception as error:  # whatever reading it raises
+        verdict = verdict_of(error, f"The submitted file {name} was not accepted. Reading it")
+    verdict = clean(verdict)
     return Admitted(name, stub(verdict), verdict=verdict, partial=partial)
 
 

@@ -16,7 +16,10 @@ from nbgrader.coursedir import CourseDirectory
 from nbgrader.exchange.default.collect import ExchangeCollect
 from traitlets.config import Config
 
-from .admit import Admitted, Refused, admit, opened, printable, stub
+from grading.limited.verdict import verdict_of
+from grading.nb.texts import clean, printable
+
+from .admit import Admitted, Refused, admit, opened
 from .folders import put_file, put_folder, recover
 from .inbound import (
     SECRET,
@@ -24,12 +27,13 @@ from .inbound import (
     arrival,
     checked_secret,
     checked_time,
+    claimed_time,
     is_damaged,
     is_whole,
     new_secret,
-    time_told,
 )
 from .rebuild import released_folder
+from .refusals import stub
 from .sittings import answers_file
 
 _TIME_FORMAT = "%Y-%m-%d %H:%M:%S.%f UTC"
@@ -119,7 +123,7 @@ class SafeCollect(ExchangeCollect):
         name = printable(record["filename"])
         try:
             whole = is_whole(Path(self.inbound_path, record["filename"]), self.names)
-        except (OSError, Refused) as error:  # then it is collected, or not, like any other
+        except Exception as error:  # then it is collected, or not, like any other
             self.log.error("%s: it is not known whether it is complete: %s", name, error)
             return True
         if not whole:
@@ -159,7 +163,7 @@ class SafeCollect(ExchangeCollect):
     def _replaces(self, came: datetime, place: Path) -> bool:
         """Return whether a submission that came then replaces the one in a folder."""
         with opened(place) as folder:
-            there = time_told(folder)
+            there = claimed_time(folder)
         if self.update and (there is None or came > there):
             return True
         return self.before_duedate and there != came
@@ -184,7 +188,7 @@ class SafeCollect(ExchangeCollect):
         """Return where to keep what is replaced; None for what was collected, and is kept there."""
         try:
             with opened(place) as folder:
-                collected = time_told(folder) is not None and checked_secret(folder) is not None
+                collected = claimed_time(folder) is not None and checked_secret(folder) is not None
         except Refused:
             collected = False
         return None if collected else set_aside_at(place, Path(self.coursedir.root))
@@ -226,8 +230,8 @@ def clean_folder(folder: Path, names: list[str], course: CourseDirectory) -> lis
             there, admitted = set(os.listdir(here)), admit(here, names)
             known = {SECRET: checked_secret(here), TIMESTAMP: checked_time(here)}
             answers, as_is = answers_file(here)
-    except Refused as refused:  # a link or a file in the folder's place
-        verdict = f"The submission was not accepted: {refused}. Submit the folder itself."
+    except Exception as error:  # most often a link or a file in the folder's place
+        verdict = _verdict_on_all(error)
         there, known, answers, as_is = {folder.name}, {}, {}, False
         admitted = [Admitted(name, stub(verdict), verdict=verdict) for name in names]
     good = {name: content for name, content in known.items() if content is not None}
@@ -246,6 +250,13 @@ def clean_folder(folder: Path, names: list[str], course: CourseDirectory) -> lis
         if one.verdict:
             course.log.warning("%s: %s", folder, one.verdict)
     return admitted
+
+
+def _verdict_on_all(error: Exception) -> str:
+    """Return the verdict on all notebooks of a folder that cannot be read."""
+    if isinstance(error, Refused):
+        return clean(f"The submission was not accepted: {error}. Submit the folder itself.")
+    return verdict_of(error, "The submission was not accepted. Reading it")
 
 
 def set_aside_at(folder: Path, root: Path) -> Path:

@@ -1,13 +1,16 @@
 """Folders that are complete or not there, whenever the process that writes them is killed.
 
 A folder is written under a hidden name next to its place, gets another hidden name once it is
-complete, and then takes its place. `recover` ends what a kill interrupted between the two.
+complete and the disk has it, and then takes its place. `recover` ends what a kill interrupted
+between the two.
 """
 
 import glob
 import os
 import shutil
 from pathlib import Path
+
+from gqa_lib.course.files import replace_file, write_file
 
 
 def put_folder(
@@ -31,14 +34,18 @@ def put_folder(
     try:
         part.mkdir()
         for name, content in files.items():
-            _write(part / name, content, shared=shared)
+            write_file(part / name, content)
+            if shared:
+                (part / name).chmod(0o664)
         if shared:
             part.chmod(0o2775)
+        _sync(part)
         os.rename(part, new)
     except BaseException:
         _remove(part)
         raise
     _replace(folder, new, aside or old)
+    _sync(folder.parent)
     _remove(old)
 
 
@@ -74,22 +81,29 @@ def recover(pattern: str) -> None:
 def put_file(path: Path, content: bytes, *, shared: bool = False) -> None:
     """Write a file that is complete or not there.
 
+    Args:
+        path: the file.
+        content: all of it.
+        shared: make it writable for the group.
+
     Raises:
         OSError: it could not be written; what was there is there still.
     """
-    part = path.with_name(f".{path.name}.part")
-    try:
-        _write(part, content, shared=shared)
-        os.replace(part, path)
-    except BaseException:
-        _remove(part)
-        raise
-
-
-def _write(path: Path, content: bytes, *, shared: bool) -> None:
-    path.write_bytes(content)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):  # of one that was killed
+        left.unlink()
     if shared:
-        path.chmod(0o664)
+        replace_file(path, content, mode=0o664, exact=True)
+    else:
+        replace_file(path, content)
+
+
+def _sync(folder: Path) -> None:
+    """Have the disk keep which names are in a folder."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _remove(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What lies in a handed-in folder beside the notebooks, and whether the folder is complete."""
+"""What is in a handed-in folder next to the notebooks, and whether the folder is complete."""
 
 import os
 import re
@@ -11,7 +11,8 @@ from nbgrader.utils import parse_utc
 
 from gqa_lib.learn.quiz import saved
 
-from .admit import Refused, admit, opened, read_file, refusal
+from .admit import Refused, admit, opened, read_file
+from .refusals import refusal
 from .sittings import answers_file
 
 TIMESTAMP, SECRET = "timestamp.txt", "submission_secret.txt"
@@ -38,15 +39,15 @@ def checked_time(folder: int) -> bytes | None:
     """Return a timestamp.txt that is empty or tells a time that can be, else None."""
     try:
         content = read_file(folder, TIMESTAMP, limit=100)
-        told = _time_in(content)
+        claimed = _time_in(content)
         now = datetime.now(UTC).replace(tzinfo=None)
-        possible = told is None or _EARLIEST <= told <= now + timedelta(days=1)
+        possible = claimed is None or _EARLIEST <= claimed <= now + timedelta(days=1)
     except Exception:  # dateutil raises many kinds, one per way to be no time
         return None
     return content if possible else None
 
 
-def time_told(folder: int) -> datetime | None:
+def claimed_time(folder: int) -> datetime | None:
     """Return the time in a folder's timestamp.txt; None if there is none that can be."""
     content = checked_time(folder)
     return _time_in(content) if content else None
@@ -87,14 +88,14 @@ def is_whole(path: Path, names: list[str]) -> bool:
     """
     with opened(path) as folder:
         try:
-            told = _time_in(read_file(folder, TIMESTAMP, limit=100))
+            claimed = _time_in(read_file(folder, TIMESTAMP, limit=100))
         except FileNotFoundError:
             return False
         except OSError:
             raise
         except Exception:  # dateutil raises many kinds, one per way to be no time
             return False
-        return told is not None and not any(one.partial for one in admit(folder, names))
+        return claimed is not None and not any(one.partial for one in admit(folder, names))
 
 
 def is_damaged(collected: Path, source: Path, names: list[str]) -> bool:
@@ -126,7 +127,7 @@ def is_damaged(collected: Path, source: Path, names: list[str]) -> bool:
 def _secret_damaged(here: int, there: int, names: list[str]) -> bool:
     """Return whether a collected secret is gone, or made anew: no feedback is found by that."""
     ours, theirs = checked_secret(here), checked_secret(there)
-    same_hand_in = time_told(here) == arrival(there, names)
+    same_hand_in = claimed_time(here) == arrival(there, names)
     return ours is None or bool(same_hand_in and theirs and ours != theirs)
 
 

@@ -14,13 +14,14 @@ from nbformat import NotebookNode
 
 from grading.limited.call import Bounds, Exceeded, Raised, call
 
+from .refusals import stub_metadata
+
 MAX_BYTES = 5 * 2**20
 MAX_CELLS = 1000
 MAX_SOURCE = 200_000  # characters of one cell
 MAX_DEPTH = 100  # JSON values inside one another
 MAX_PARTS = 200_000  # JSON values in all
 AGAIN = "Open the lesson in JupyterLab, save it and submit again."
-REFUSED = "gqa_refused"  # metadata of a notebook that stands for a refused one: the verdict
 BOUNDS = Bounds(memory_mb=1024, cpu_s=10, answer_bytes=16 << 20)
 
 
@@ -41,10 +42,10 @@ def parse(content: bytes) -> NotebookNode:
     """
     if len(content) > MAX_BYTES:
         raise Refused(too_large(MAX_BYTES))
-    told = json.loads(_known_answers.get(content))
-    if "refused" in told:
-        raise (CutOff if told["cut off"] else Refused)(told["refused"])
-    return nbformat.from_dict(told["notebook"])
+    answer = json.loads(_known_answers.get(content))
+    if "refused" in answer:
+        raise (CutOff if answer["cut off"] else Refused)(answer["refused"])
+    return nbformat.from_dict(answer["notebook"])
 
 
 def too_large(limit: int) -> str:
@@ -85,15 +86,15 @@ def _in_child(content: bytes) -> bytes:
     try:
         return call(answer_of, content, BOUNDS)
     except Exceeded:
-        told = f"reading it takes more than {BOUNDS}"
+        reason = f"reading it takes more than {BOUNDS}"
     except Raised as error:
-        told = f"it is not a notebook that can be read ({str(error)[:120]})"
-    return _refusal(Refused(f"{told}. {AGAIN}"))
+        reason = f"it is not a notebook that can be read ({str(error)[:120]})"
+    return _refusal(Refused(f"{reason}. {AGAIN}"))
 
 
 def _refusal(refused: Refused) -> bytes:
-    told = {"refused": str(refused), "cut off": isinstance(refused, CutOff)}
-    return json.dumps(told).encode()
+    answer = {"refused": str(refused), "cut off": isinstance(refused, CutOff)}
+    return json.dumps(answer).encode()
 
 
 # In the child
@@ -139,7 +140,7 @@ def _read(content: bytes) -> NotebookNode:
 
 def _json(content: bytes):
     try:
-        return json.loads(content.decode("utf-8"))
+        return json.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise CutOff(f"it is not UTF-8 text, so it is not a notebook. {AGAIN}") from None
     except (ValueError, RecursionError):
@@ -182,10 +183,7 @@ def _cells(data: dict) -> list:
 
 def _lighten(data: dict) -> None:
     """Drop what grading never looks at, so that damage in there costs no points."""
-    given = data.get("metadata")
-    reason = given.get(REFUSED) if isinstance(given, dict) else None
-    verdict = {REFUSED: reason} if isinstance(reason, str) else {}
-    data["metadata"] = {"name": ""} if data["nbformat"] == 3 else verdict
+    data["metadata"] = {"name": ""} if data["nbformat"] == 3 else stub_metadata(data)
     for place, cell in enumerate(_cells(data), 1):
         if not isinstance(cell, dict) or not isinstance(cell.get("metadata", {}), dict):
             raise Refused(f"its cell number {place} is damaged. {AGAIN}")

@@ -15,8 +15,9 @@ from nbgrader.utils import is_task
 
 from grading.limited.verdict import verdict_of
 from grading.nb.cells import QUIZ, grade_id, is_graded, is_solution, known_id, read_notebook
+from grading.nb.texts import clean
 
-from .admit import refusal
+from .refusals import refusal
 
 MAX_ANSWER = 100_000  # characters
 MAX_WORK = 20  # cells below a task
@@ -166,6 +167,24 @@ def released_folder(course: CourseDirectory, assignment: str) -> Path:
     return folder
 
 
+def released_notebook(course: CourseDirectory, about: dict[str, str]) -> NotebookNode:
+    """Return the released notebook of a submission; `about` is what nbgrader says of that.
+
+    Raises:
+        ValueError: it was not released on this machine, or cannot be read.
+    """
+    folder = released_folder(course, about["assignment"])
+    return read_notebook(folder / f"{about['notebook']}.ipynb")
+
+
+def with_notice(notebook: NotebookNode, notes: list[str]) -> NotebookNode:
+    """Return a rebuilt notebook that tells first what became of the submission, if there is."""
+    if notes:
+        notice = new_markdown_cell(clean("\n\n".join(notes)), metadata={"gqa": NOTICE})
+        notebook.cells.insert(0, _fitting(notice, notebook))
+    return notebook
+
+
 class Rebuild(NbGraderPreprocessor):
     """nbgrader's sanitising step: replaces what was submitted by `rebuild` of it."""
 
@@ -177,11 +196,7 @@ class Rebuild(NbGraderPreprocessor):
         """
         about = resources["nbgrader"]
         course = self.parent.parent.coursedir  # of the converter that exports with this step
-        path = released_folder(course, about["assignment"]) / f"{about['notebook']}.ipynb"
-        rebuilt, notes = rebuild_or_refuse(nb, read_notebook(path))
+        rebuilt, notes = rebuild_or_refuse(nb, released_notebook(course, about))
         for note in notes:
             self.log.warning("%s: %s", about["student"], note)
-        if notes:
-            notice = new_markdown_cell("\n\n".join(notes), metadata={"gqa": NOTICE})
-            rebuilt.cells.insert(0, _fitting(notice, rebuilt))
-        return rebuilt, resources
+        return with_notice(rebuilt, notes), resources

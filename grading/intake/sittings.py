@@ -11,9 +11,11 @@ from gqa_lib.course.manifest import find_lesson
 from gqa_lib.learn.quiz import saved
 from gqa_lib.learn.quiz.questions import DRAWN
 from gqa_lib.learn.quiz.sitting import Sitting
+from grading.limited.verdict import verdict_of
 
 from .admit import Refused, opened, read_file
 from .class_file import attempts_opened
+from .refusals import reason_of_choices, refused_choices
 
 
 def answers_file(folder: int) -> tuple[dict[str, bytes], bool]:
@@ -27,7 +29,7 @@ def answers_file(folder: int) -> tuple[dict[str, bytes], bool]:
     except FileNotFoundError:
         return {}, True
     except Refused as reason:
-        return {saved.FILE: saved.refused(str(reason))}, False
+        return {saved.FILE: refused_choices(str(reason))}, False
 
 
 def sitting_of_submission(
@@ -40,14 +42,22 @@ def sitting_of_submission(
         student: its student's id.
         assignment: its name.
         own: learner and attempt of someone who learns alone and is not in a class's records.
+
+    Raises:
+        OSError: the machine could not read it.
     """
     answers, trouble = {}, ""
     try:
         with opened(folder) as here:
             for content in answers_file(here)[0].values():
-                answers = dict(saved.parse(content).answers)
-    except (Refused, ValueError, OSError) as error:
+                if not (trouble := reason_of_choices(content)):
+                    answers = dict(saved.parse(content).answers)
+    except OSError:
+        raise
+    except (Refused, ValueError) as error:
         trouble = str(error)
+    except Exception as error:  # whatever reading them raises
+        trouble = verdict_of(error, "Reading them")
     if own:
         return Sitting(own["learner"], own["attempt"], answers, trouble)
     return Sitting(student, _attempt(folder, assignment), answers, trouble)

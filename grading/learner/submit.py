@@ -116,10 +116,10 @@ def submit(lesson: Lesson) -> Marks:
     with _one_at_a_time(), quietly():
         try:
             if in_class:
-                _Round(lesson, None).submit()
+                _Submission(lesson, None).submit()
                 return Marks(notes=notes)
             with _staged_gradebook() as gradebook:
-                marks = _Round(lesson, gradebook).grade()
+                marks = _Submission(lesson, gradebook).grade()
         except SubmitError:
             raise
         except Exception as error:
@@ -142,10 +142,10 @@ def release_all() -> None:
     """Release every lesson to the local exchange, so that JupyterLab's Assignment List has them."""
     with _one_at_a_time(), quietly(), _staged_gradebook() as gradebook:
         for lesson in lessons():
-            _Round(lesson, gradebook).release()
+            _Submission(lesson, gradebook).release()
 
 
-class _Round:
+class _Submission:
     """nbgrader's steps for one lesson and this learner, on a gradebook's file or the chosen one."""
 
     def __init__(self, lesson: Lesson, gradebook: Path | None):
@@ -161,16 +161,17 @@ class _Round:
     def grade(self) -> Marks:
         """Go the whole round."""
         from grading.pipeline.autograde import autograde  # which a students' copy does not have
-        from grading.safe.execute import room_for
+        from grading.safe.execute import processes_for
 
-        room = room_for(own_code=True, seed=self.config.SafeExecute.seed)  # it gets ready meanwhile
+        seed = self.config.SafeExecute.seed
+        processes = processes_for(own_code=True, seed=seed)  # they get ready meanwhile
         self.release()
         self.submit()
         self.course.student_id = get_username()
         self.exchange("Collect", update=True)
         autograde(self.course, self.log)
         marks = Marks(scores=self.scores())
-        if room.kind == "open":
+        if processes.kind == "open":
             marks.notes.append("Your code ran without a sandbox, which is fine for your own.")
         feedback = GenerateFeedback(coursedir=self.course, config=self.config)
         feedback.log, feedback.force = self.log, True
@@ -287,7 +288,7 @@ def report(lesson: Lesson, marks: Marks) -> str:
         mark = "✓" if score == points else ("~" if score else "✗")
         lines.append(f"  {mark} {cell.removesuffix('-check'):<36} {score:g} of {points:g}")
     lines += ["", f"  {lesson.title}: {marks.score:g} of {marks.max_score:g} points"]
-    earlier = progress.marks(lesson.slug)[:-1]
+    earlier = progress.scores_of(lesson.slug)[:-1]
     if earlier:
         best = max(earlier)
         lines.append(f"  submission {len(earlier) + 1}; best so far {max(best[0], marks.score):g}")

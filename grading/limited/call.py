@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .forker import Ended, Forker
+from .fork_server import Ended, ForkServer
 
 OK, RAISED = b"+", b"-"  # the first byte of an answer; before it, in 8 bytes, how many there are
 _server_lock = threading.Lock()
-_servers: dict[str, Forker] = {}
+_servers: dict[str, ForkServer] = {}
 
 
 @dataclass(frozen=True)
@@ -100,14 +100,14 @@ def _call_once(work: Callable[[bytes], bytes], data: bytes, bounds: Bounds) -> b
         theirs.close()
 
 
-def _server(module: str) -> Forker:
+def _server(module: str) -> ForkServer:
     """Return the warm process that has imported a module."""
     if not _servers:
         atexit.register(_close_all)
     if module in _servers:
         _servers[module] = _servers[module].alive()
     else:
-        _servers[module] = Forker([sys.executable, "-m", __package__, "CONTROL", module])
+        _servers[module] = ForkServer([sys.executable, "-m", __package__, "CONTROL", module])
     return _servers[module]
 
 

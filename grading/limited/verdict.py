@@ -2,7 +2,9 @@
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from .forker import Ended
+from grading.nb.texts import one_line
+
+from .fork_server import Ended
 
 _MACHINE = (OSError, MemoryError, SQLAlchemyError, Ended, RuntimeError)
 
@@ -20,5 +22,5 @@ def verdict_of(error: Exception, step: str) -> str:
     """
     if isinstance(error, _MACHINE) and not isinstance(error, RecursionError):
         raise error
-    reason = f"{type(error).__name__}: {error}".splitlines()[0][:120].replace("`", "'")
+    reason = one_line(f"{type(error).__name__}: {error}", 120).replace("`", "'")
     return f"{step} stopped with `{reason}`. Details are in your instructor's log."

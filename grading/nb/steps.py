@@ -34,8 +34,11 @@ def file_log(name: str) -> logging.Logger:
     """Return a log that starts empty in the file `name`.log among the records."""
     log = logging.getLogger(f"gqa.{name}")
     log.propagate = False
-    places.home().mkdir(parents=True, exist_ok=True)
-    log.handlers = [logging.FileHandler(places.home() / f"{name}.log", mode="w")]
+    path = places.home() / f"{name}.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    log.handlers = [
+        logging.FileHandler(path, mode="w", encoding="utf-8", errors="backslashreplace")
+    ]
     return log
 
 

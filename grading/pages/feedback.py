@@ -23,6 +23,7 @@ from traitlets.config import Config
 
 from grading.limited.verdict import verdict_of
 from grading.nb.cells import is_graded
+from grading.nb.texts import clean
 
 from .formatting import CODE, MARKDOWN, highlight_code, markdown2html, prepare
 from .markup import inline_code
@@ -55,12 +56,13 @@ class FeedbackPage(HTMLExporter):
     def from_filename(self, filename, resources=None, **kw):
         """Return the page of a graded notebook; one of the marks alone if it cannot be shown."""
         try:
-            return super().from_filename(filename, resources, **kw)
+            page, resources = super().from_filename(filename, resources, **kw)
+            return clean(page), resources
         except Exception as error:
             reason = verdict_of(error, "Showing your notebook")
             self.log.error("%s: %s", filename, reason, exc_info=error)
             resources["output_extension"] = self.file_extension
-            return _marks_alone(resources["nbgrader"], reason), resources
+            return clean(_marks_alone(resources["nbgrader"], reason)), resources
 
 
 _MARKS_ALONE = """<!DOCTYPE html>

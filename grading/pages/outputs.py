@@ -3,6 +3,7 @@
 import base64
 import binascii
 import re
+from typing import Any
 
 from nbformat import NotebookNode
 from nbgrader.preprocessors import NbGraderPreprocessor
@@ -37,7 +38,7 @@ def clean_outputs(outputs: list) -> list[NotebookNode]:
     return list(map(NotebookNode, cleaned))
 
 
-def plain(text) -> str:
+def plain(text: Any) -> str:
     """Return text as it is read: no terminal codes, no control characters, not too long."""
     if isinstance(text, list):
         text = "".join(part for part in text if isinstance(part, str))

@@ -8,6 +8,7 @@ import logging
 
 import nbformat
 from nbconvert.exporters import NotebookExporter
+from nbformat import NotebookNode
 from nbgrader.converters import Autograde
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import (
@@ -18,12 +19,13 @@ from nbgrader.preprocessors import (
     SaveAutoGrades,
 )
 
-from grading.intake.admit import stub
 from grading.intake.collect import clean_submitted
 from grading.intake.reading import MAX_BYTES, Refused, parse
-from grading.intake.rebuild import Rebuild
+from grading.intake.rebuild import Rebuild, released_notebook, with_notice
+from grading.intake.refusals import stub
+from grading.limited.verdict import verdict_of
 from grading.pages.outputs import SanitizeOutputs
-from grading.safe.execute import SafeExecute
+from grading.safe.execute import VERDICT, SafeExecute
 
 SANITIZE = [Rebuild, OverwriteCells]  # what else nbgrader mends there, the release never has
 GRADE = [
@@ -37,18 +39,55 @@ GRADE = [
 
 
 class ReadSafely(NotebookExporter):
-    """How nbgrader reads what it grades: a submission comes in as `parse` lets it in."""
+    """How nbgrader reads, grades and writes a submission: it comes in as `parse` lets it in.
+
+    Whatever a step raises, or the file that comes of it, is this submission's verdict: it is graded
+    once more as one without answers, which says why.
+    """
 
     def from_file(self, file_stream, resources=None, **kw):
         """Return what comes of a notebook's file: a submitted one, or nbgrader's own copy of it."""
-        if not getattr(self.parent, "_sanitizing"):  # noqa: B009  # nbgrader's second round, over what the first has written
-            return super().from_file(file_stream, resources, **kw)
         try:
-            notebook = parse(file_stream.buffer.read(MAX_BYTES + 1))
+            notebook = self._read(file_stream)
         except Refused as refused:
             verdict = f"The submitted notebook was not accepted: {refused}"
-            notebook = nbformat.reads(stub(verdict).decode(), 4)
+            return self._refuse(verdict, resources, **kw)
+        except Exception as error:
+            return self._refuse(verdict_of(error, "Reading your notebook"), resources, **kw)
         return self.from_notebook_node(notebook, resources, **kw)
+
+    def from_notebook_node(self, nb, resources=None, **kw):
+        """Return the text of the file that comes of a notebook, and nbgrader's resources."""
+        try:
+            text, about = super().from_notebook_node(nb, resources, **kw)
+            text.encode()  # as it will be written
+        except Exception as error:
+            verdict = verdict_of(error, "Grading your notebook")
+            self.log.error("%s: %s", resources["nbgrader"]["student"], verdict, exc_info=error)
+            return self._refuse(verdict, resources, **kw)
+        return text, about
+
+    def _is_submitted(self) -> bool:
+        """Return whether this is nbgrader's first round; its second is over its own copy."""
+        return getattr(self.parent, "_sanitizing")  # noqa: B009
+
+    def _read(self, file_stream) -> NotebookNode:
+        if self._is_submitted():
+            return parse(file_stream.buffer.read(MAX_BYTES + 1))
+        return nbformat.read(file_stream, as_version=4)
+
+    def _refuse(self, verdict: str, resources, **kw):
+        """Return what comes of a submission that has no answers and this verdict."""
+        if self._is_submitted():
+            return super().from_notebook_node(_standing_for_it(verdict), resources, **kw)
+        course = getattr(self.parent, "coursedir")  # noqa: B009
+        released = released_notebook(course, resources["nbgrader"])
+        resources[VERDICT] = verdict
+        return super().from_notebook_node(with_notice(released, [verdict]), resources, **kw)
+
+
+def _standing_for_it(verdict: str) -> NotebookNode:
+    return nbformat.reads(stub(verdict).decode(), 4)
 
 
 def autograde(course: CourseDirectory, log: logging.Logger, *, cleaned: bool = False) -> None:

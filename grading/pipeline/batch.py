@@ -1,6 +1,6 @@
 """`gqa grade`: grades a class's submissions of one assignment, in parallel, each exactly once.
 
-Workers run the notebooks, each in a room of its own; this process alone writes the gradebook,
+Workers run the notebooks, each with processes of its own; this process alone writes the gradebook,
 through nbgrader's own autograde. A submission counts as graded once a note with its fingerprint
 is next to its graded notebook, which is written last: whatever is killed, and whenever, the next
 run grades what has no such note or an older one, and nothing else.
@@ -12,16 +12,14 @@ import json
 import logging
 import os
 import queue
+import secrets
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
-from unittest.mock import patch
 
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.coursedir import CourseDirectory
-from sqlalchemy import Engine
-from sqlalchemy.orm import scoped_session, sessionmaker
 from tqdm import tqdm
 
 from gqa_lib.course.files import replace_file
@@ -32,14 +30,17 @@ from grading.intake.folders import recover
 from grading.intake.reading import parse
 from grading.intake.rebuild import rebuild_or_refuse, released_folder
 from grading.intake.sittings import as_key, sitting_of_submission
+from grading.limited.verdict import verdict_of
 from grading.nb.cells import grade_id, read_notebook
+from grading.nb.texts import clean, printable
 from grading.safe.execute import cells_of, remember, run_cells
 from grading.safe.grade_notebook import Cell
 from grading.safe.limits import Limits
-from grading.safe.pool import Room
+from grading.safe.pool import GradingProcesses
 from grading.safe.sandbox import NoSandbox
 
 from .autograde import autograde
+from .database import one_database
 
 NOTE = ".graded.json"
 
@@ -99,7 +100,7 @@ def grade(
         try:
             clean_submitted(course)
             sitting = sitting_of_submission(folder, student, course.assignment_id)
-            now = _fingerprint(folder, assignment, seed, sitting)
+            now = _fingerprint_or_new(folder, assignment, seed, sitting, log)
         except Exception as error:  # of this student's only: the class goes on
             _fail(outcome, log, student, error)
             continue
@@ -109,8 +110,8 @@ def grade(
             todo.append((student, folder, now, sitting))
     if todo:
         count = min(workers or default_workers(), len(todo))
-        with _rooms(count, seed) as rooms, _one_database():
-            _grade_all(course, log, assignment, todo, rooms, outcome)
+        with _processes(count, seed) as free, one_database():
+            _grade_all(course, log, assignment, todo, free, outcome)
     return outcome
 
 
@@ -119,14 +120,14 @@ def default_workers() -> int:
     return max(2, len(os.sched_getaffinity(0)) * 3 // 4)
 
 
-def _grade_all(course, log, assignment, todo, rooms, outcome: Outcome) -> None:
-    """Run the notebooks in the rooms; write what comes of each, one after the other."""
+def _grade_all(course, log, assignment, todo, free, outcome: Outcome) -> None:
+    """Run the notebooks; write what comes of each, one after the other."""
     with (
-        ThreadPoolExecutor(rooms.qsize()) as pool,
+        ThreadPoolExecutor(free.qsize()) as pool,
         tqdm(total=len(todo), unit="notebook", desc=course.assignment_id, mininterval=0.5) as bar,
     ):
         waiting = {
-            pool.submit(_run_ahead, folder, assignment, rooms, sitting, log): (student, now)
+            pool.submit(_run_ahead, folder, assignment, free, sitting, log): (student, now)
             for student, folder, now, sitting in todo
         }
         try:
@@ -159,18 +160,24 @@ def _write_down(course, log, student: str, fingerprint: str, outcome: Outcome) -
 def _fail(outcome: Outcome, log: logging.Logger, student: str, error: BaseException) -> None:
     """Note that a submission was not graded; what mark there was stays, and the next run tries."""
     log.error("%s: not graded", student, exc_info=error)
-    outcome.failed[student] = str(error).strip() or type(error).__name__
+    outcome.failed[student] = clean(str(error)).strip() or type(error).__name__
 
 
-def _run_ahead(folder: Path, assignment: _Assignment, rooms, sitting: Sitting, log) -> None:
-    """Run a submission's notebooks now; nbgrader's own steps then find what came of them."""
-    for cells in _cells_to_run(folder, assignment):
-        room = rooms.get()
-        try:
-            run_cells(cells, room, Limits(), sitting, log)
-        finally:
-            rooms.put(room)
-        remember(cells, sitting)
+def _run_ahead(folder: Path, assignment: _Assignment, free, sitting: Sitting, log) -> None:
+    """Run a submission's notebooks now; nbgrader's own steps then find what came of them.
+
+    Where that stops, those steps come to it again and give it its verdict.
+    """
+    try:
+        for cells in _cells_to_run(folder, assignment):
+            processes = free.get()
+            try:
+                run_cells(cells, processes, Limits(), sitting, log)
+            finally:
+                free.put(processes)
+            remember(cells, sitting)
+    except Exception as error:
+        log.error("%s: %s", folder, verdict_of(error, "Running it ahead"), exc_info=error)
 
 
 def _cells_to_run(folder: Path, assignment: _Assignment) -> Iterator[list[Cell]]:
@@ -185,34 +192,17 @@ def _cells_to_run(folder: Path, assignment: _Assignment) -> Iterator[list[Cell]]
 
 
 @contextlib.contextmanager
-def _rooms(count: int, seed: int | None) -> Iterator[queue.SimpleQueue]:
-    """Yield so many rooms, to be lent one at a time; all get ready at once."""
-    made = [Room(seed=seed) for _ in range(count)]
-    free: queue.SimpleQueue[Room] = queue.SimpleQueue()
-    for room in made:
-        free.put(room)
+def _processes(count: int, seed: int | None) -> Iterator[queue.SimpleQueue]:
+    """Yield so many graders' processes, to be lent one at a time; all get ready at once."""
+    started = [GradingProcesses(seed=seed) for _ in range(count)]
+    free: queue.SimpleQueue[GradingProcesses] = queue.SimpleQueue()
+    for processes in started:
+        free.put(processes)
     try:
         yield free
     finally:
-        for room in made:
-            room.close()
-
-
-@contextlib.contextmanager
-def _one_database() -> Iterator[None]:
-    """Let nbgrader, which opens the gradebook nine times a submission, look at its tables once."""
-    engines: dict[str, Engine] = {}
-    first = Gradebook.__init__
-
-    def again(self, db_url, course_id="default_course", authenticator=None):
-        if db_url not in engines:
-            first(self, db_url, course_id, authenticator)
-            engines[db_url] = self.engine
-        self.engine, self.course_id, self.authenticator = engines[db_url], course_id, authenticator
-        self.db = scoped_session(sessionmaker(bind=self.engine))
-
-    with patch.object(Gradebook, "__init__", again):
-        yield
+        for processes in started:
+            processes.close()
 
 
 def _assignment(course: CourseDirectory) -> _Assignment:
@@ -228,7 +218,7 @@ def _assignment(course: CourseDirectory) -> _Assignment:
         names = tuple(notebook.name for notebook in found.notebooks)
         cells = {n.name: list(n.source_cells) for n in found.notebooks}
         locked = {name: {c.name: c.source for c in cells[name] if c.locked} for name in names}
-        told = [
+        tests = [
             [name, c.name, c.checksum, getattr(c, "source", "")]
             for name in names
             for c in cells[name]
@@ -236,7 +226,7 @@ def _assignment(course: CourseDirectory) -> _Assignment:
         points = sorted((c.name, c.max_score) for n in found.notebooks for c in n.grade_cells)
     folder = released_folder(course, course.assignment_id)
     released = {name: read_notebook(folder / f"{name}.ipynb") for name in names}
-    fingerprint = hashlib.sha256(json.dumps([told, points]).encode()).hexdigest()
+    fingerprint = hashlib.sha256(json.dumps([tests, points]).encode()).hexdigest()
     return _Assignment(names, released, locked, fingerprint)
 
 
@@ -254,7 +244,7 @@ def _submitted(course: CourseDirectory, students: list[str] | None) -> dict[str,
     if missing := [one for one in students or [] if one not in found]:
         raise GradeError(
             f"{', '.join(missing)}: no submission of {course.assignment_id} was collected. "
-            f"There are {', '.join(sorted(found)[:10]) or 'none'}."
+            f"There are {', '.join(map(printable, sorted(found)[:10])) or 'none'}."
         )
     if not found:
         raise GradeError(
@@ -266,14 +256,23 @@ def _submitted(course: CourseDirectory, students: list[str] | None) -> dict[str,
 
 def _fingerprint(folder: Path, assignment: _Assignment, seed: int | None, sitting: Sitting) -> str:
     """Return what changes when a submission or the tests do."""
-    told = hashlib.sha256(f"{assignment.fingerprint} {seed} {as_key(sitting)}".encode())
+    digest = hashlib.sha256(f"{assignment.fingerprint} {seed} {as_key(sitting)}".encode())
     with opened(folder) as descriptor:
         for one in admit(descriptor, [f"{name}.ipynb" for name in assignment.names]):
-            told.update(hashlib.sha256(one.content).digest())
+            digest.update(hashlib.sha256(one.content).digest())
     stamp = folder / "timestamp.txt"
     if stamp.is_file() and not stamp.is_symlink():
-        told.update(stamp.read_bytes()[:100])
-    return told.hexdigest()
+        digest.update(stamp.read_bytes()[:100])
+    return digest.hexdigest()
+
+
+def _fingerprint_or_new(folder, assignment: _Assignment, seed, sitting: Sitting, log) -> str:
+    """Return the fingerprint; where it cannot be taken, one that no note has: it is graded."""
+    try:
+        return _fingerprint(folder, assignment, seed, sitting)
+    except Exception as error:
+        log.error("%s: %s", folder, verdict_of(error, "Comparing it"), exc_info=error)
+        return secrets.token_hex()
 
 
 def _note_of(course: CourseDirectory, student: str) -> Path:

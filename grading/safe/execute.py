@@ -19,8 +19,10 @@ from grading.limited.verdict import verdict_of
 from .grade_notebook import ANSWER, TEST, TRUSTED, Cell, grade_notebook
 from .limits import Limits
 from .outputs import error_output
-from .pool import Room
+from .pool import GradingProcesses
 from .sandbox import NoSandbox
+
+VERDICT = "gqa_verdict"  # resource: why nothing runs, and every test fails
 
 
 class SafeExecute(NbGraderPreprocessor):
@@ -42,19 +44,25 @@ class SafeExecute(NbGraderPreprocessor):
     def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
         """Return the notebook with what its cells put out."""
         places, cells = cells_of(nb)
+        if verdict := resources.get(VERDICT):
+            _fail_all(cells, verdict)
+            return self._with_outputs(nb, places, [cell.outputs for cell in cells]), resources
         sitting = self._sitting(resources)
         if known := _outputs_known.get(key_of(cells, sitting)):
             done = known.pop()
         else:
-            room = room_for(own_code=self.own_code, seed=self.seed)
-            run_cells(cells, room, Limits(**self.limits), sitting, self.log)
+            processes = processes_for(own_code=self.own_code, seed=self.seed)
+            run_cells(cells, processes, Limits(**self.limits), sitting, self.log)
             done = [cell.outputs for cell in cells]
+        return self._with_outputs(nb, places, done), resources
+
+    def _with_outputs(self, nb: NotebookNode, places: list[int], done: list) -> NotebookNode:
         for place, outputs in zip(places, done, strict=True):
             if about := _about(outputs):
                 nb.cells[place].metadata["gqa"] = about
             nb.cells[place].outputs = [from_dict(output) for output in outputs]
             nb.cells[place].execution_count = None
-        return nb, resources
+        return nb
 
     def _sitting(self, resources: dict) -> Sitting:
         submission, course = resources["nbgrader"], self.parent.parent.coursedir
@@ -64,7 +72,11 @@ class SafeExecute(NbGraderPreprocessor):
 
 
 def run_cells(
-    cells: list[Cell], room: Room, limits: Limits, sitting: Sitting, log: logging.Logger
+    cells: list[Cell],
+    processes: GradingProcesses,
+    limits: Limits,
+    sitting: Sitting,
+    log: logging.Logger,
 ) -> None:
     """Run a notebook's cells; should they make grading itself fail, every test tells that.
 
@@ -72,12 +84,16 @@ def run_cells(
         OSError: the machine is at fault; so for other kinds of its failures.
     """
     try:
-        grade_notebook(cells, room, limits, sitting)
+        grade_notebook(cells, processes, limits, sitting)
     except Exception as error:
         verdict = verdict_of(error, "Running your notebook")
         log.error("%s", verdict, exc_info=error)
-        for cell in cells:
-            cell.outputs = [error_output("Stopped", verdict)] if cell.kind == TEST else []
+        _fail_all(cells, verdict)
+
+
+def _fail_all(cells: list[Cell], verdict: str) -> None:
+    for cell in cells:
+        cell.outputs = [error_output("Stopped", verdict)] if cell.kind == TEST else []
 
 
 def _about(outputs: list[dict]) -> dict | None:
@@ -120,27 +136,27 @@ def remember(cells: list[Cell], sitting: Sitting) -> None:
     _outputs_known.setdefault(key_of(cells, sitting), []).append([cell.outputs for cell in cells])
 
 
-_rooms: dict[tuple, Room] = {}
+_processes: dict[tuple, GradingProcesses] = {}
 _making = threading.Lock()
 
 
-def room_for(*, own_code: bool = False, seed: int | None = None) -> Room:
-    """Return this process's room, made on first use and closed at its end.
+def processes_for(*, own_code: bool = False, seed: int | None = None) -> GradingProcesses:
+    """Return this process's own, made on first use and closed at its end.
 
     Raises:
         NoSandbox: there is none here, and the code is not known to be one's own.
     """
     with _making:
-        if (own_code, seed) not in _rooms:
-            room = _rooms[own_code, seed] = _new_room(own_code, seed)
-            atexit.register(room.close)
-        return _rooms[own_code, seed]
+        if (own_code, seed) not in _processes:
+            processes = _processes[own_code, seed] = _new_processes(own_code, seed)
+            atexit.register(processes.close)
+        return _processes[own_code, seed]
 
 
-def _new_room(own_code: bool, seed: int | None) -> Room:
+def _new_processes(own_code: bool, seed: int | None) -> GradingProcesses:
     try:
-        return Room(seed=seed)
+        return GradingProcesses(seed=seed)
     except NoSandbox:
         if not own_code:
             raise
-        return Room("open", seed)
+        return GradingProcesses("open", seed)

@@ -8,7 +8,7 @@ from gqa_lib.learn.quiz.sitting import Sitting
 
 from .limits import Limits
 from .outputs import credit_output, error_output, text_output
-from .pool import JudgeProcess, Room
+from .pool import GradingProcesses, JudgeProcess
 from .process import Ended, StudentProcess
 
 TRUSTED, ANSWER, TEST = "trusted", "answer", "test"
@@ -29,7 +29,10 @@ class Cell:
 
 
 def grade_notebook(
-    cells: Iterable[Cell], room: Room, limits: Limits, sitting: Sitting | None = None
+    cells: Iterable[Cell],
+    processes: GradingProcesses,
+    limits: Limits,
+    sitting: Sitting | None = None,
 ) -> None:
     """Run a notebook's cells and fill in their outputs; quizzes in it are the sitting's.
 
@@ -37,7 +40,7 @@ def grade_notebook(
     the cell it was stopped in. The cells after that get a new one, in which the answers before
     have run again, except the one that stopped it.
     """
-    grading = _Grading(room, limits, sitting)
+    grading = _Grading(processes, limits, sitting)
     try:
         for cell in cells:
             cell.outputs = grading.run(cell)
@@ -46,12 +49,12 @@ def grade_notebook(
 
 
 class _Grading:
-    def __init__(self, room: Room, limits: Limits, sitting: Sitting | None):
-        self.room, self.limits, self.sitting = room, limits, sitting
+    def __init__(self, processes: GradingProcesses, limits: Limits, sitting: Sitting | None):
+        self.processes, self.limits, self.sitting = processes, limits, sitting
         self.deadline = time.monotonic() + limits.notebook_s
         self.trusted: list[str] = []
         self.sources: list[str] = []  # of the cells that student and judge have run
-        self.processes: tuple[StudentProcess, JudgeProcess] | None = None
+        self.running: tuple[StudentProcess, JudgeProcess] | None = None
         self.trouble = ""  # what stopped the last answer's cell
 
     def run(self, cell: Cell) -> list[dict]:
@@ -59,7 +62,7 @@ class _Grading:
         if self._time() <= 0:
             return [self._stopped("")]
         try:
-            student, judge = self._processes()
+            student, judge = self._started()
         except Ended as ended:
             self.close()
             return [self._stopped(str(ended))]
@@ -69,11 +72,11 @@ class _Grading:
 
     def close(self) -> None:
         """End the processes of this notebook."""
-        if self.processes is not None:
-            student, judge = self.processes
+        if self.running is not None:
+            student, judge = self.running
             judge.close()
             student.close()
-        self.processes = None
+        self.running = None
 
     def _run_cell(self, cell: Cell, student: StudentProcess, judge: JudgeProcess) -> list[dict]:
         try:
@@ -117,23 +120,23 @@ class _Grading:
             outputs.append(credit_output(credit, verdict.get("about")))
         return outputs
 
-    def _processes(self) -> tuple[StudentProcess, JudgeProcess]:
+    def _started(self) -> tuple[StudentProcess, JudgeProcess]:
         """Return a student's process and a judge that have run what was run before."""
-        if self.processes is not None and not self.processes[0].stopped:
-            return self.processes
+        if self.running is not None and not self.running[0].stopped:
+            return self.running
         self.close()
-        student = self.room.student(self.limits)
+        student = self.processes.student(self.limits)
         try:
-            judge = self.room.judge(student, self.sitting)
+            judge = self.processes.judge(student, self.sitting)
         except BaseException:
             student.close()
             raise
-        self.processes = student, judge
+        self.running = student, judge
         for source in self.trusted:
             self._tell_judge(judge, source)
         for source in self.sources:
             student.run_cell(source, max(0.1, self._time()))
-        return self.processes
+        return self.running
 
     def _tell_judge(self, judge: JudgeProcess, source: str) -> None:
         reply = judge.ask({"trusted": source}, self.limits.cell_s)

@@ -1,5 +1,8 @@
 """Outputs of cells as a notebook keeps them, checked for their form where a student made them."""
 
+from typing import Any
+
+from grading.nb.texts import clean
 from grading.pages.outputs import is_image
 
 MAX_OUTPUTS = 1000
@@ -7,7 +10,7 @@ IMAGES = ("image/png", "image/jpeg")
 CUT = "(the rest of the output was not kept)"
 
 
-def checked_outputs(raw, room: int) -> tuple[list[dict], int]:
+def checked_outputs(raw: Any, room: int) -> tuple[list[dict], int]:
     """Return what a student's process says its cell put out, and how many characters that is.
 
     What is not an output, what no page may show, and what does not fit is left out.
@@ -63,11 +66,6 @@ def credit_output(points: float, about: dict | None = None) -> dict:
     output = {"output_type": "execute_result", "execution_count": None}
     metadata = {"gqa": about} if about else {}
     return output | {"data": {"text/plain": repr(points)}, "metadata": metadata}
-
-
-def clean(text: str) -> str:
-    """Return a text that every file and page can hold."""
-    return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _text(raw: dict, key: str) -> str:

@@ -1,4 +1,4 @@
-"""A grader's room: a warm sandbox and a warm bench of judges, one notebook at a time.
+"""What a grader keeps warm: a sandbox and a bench of judges, for one notebook at a time.
 
 Both have imported torch before the first submission comes. For each one the sandbox forks a
 student's process, cut off from everything, and the bench forks a judge; they talk to each other
@@ -12,7 +12,7 @@ from dataclasses import asdict
 
 from gqa_lib.learn.quiz.sitting import Sitting
 
-from ..limited.forker import START_S, Ended, Forker
+from ..limited.fork_server import START_S, Ended, ForkServer
 from ..student.wire import Channel, Garbled
 from .kernel import KernelStudent
 from .limits import Limits
@@ -32,14 +32,14 @@ class ForkedStudent(StudentProcess):
         Ended: the warm process, or this one, is gone.
     """
 
-    def __init__(self, forker: Forker, limits: Limits):
+    def __init__(self, server: ForkServer, limits: Limits):
         super().__init__(limits)
         ours, theirs = socket.socketpair()
         self.judge_line, judge_end = socket.socketpair()
         if hasattr(socket, "SO_PASSCRED"):  # the kernel then tells whose message it is
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        self._forker, self._channel = forker, Channel(ours)
-        self._number = forker.spawn(limits.as_dict(), [theirs, judge_end])
+        self._server, self._channel = server, Channel(ours)
+        self._number = server.spawn(limits.as_dict(), [theirs, judge_end])
         try:
             ours.settimeout(START_S)
             pid = _sender(ours) or self._number
@@ -72,7 +72,7 @@ class ForkedStudent(StudentProcess):
     def close(self) -> None:
         """End the process and forget it."""
         super().close()
-        self._forker.kill(self._number)
+        self._server.kill(self._number)
         self._channel.close()
 
     def _send(self, message: dict) -> None:
@@ -101,18 +101,18 @@ class JudgeProcess:
 
     def __init__(
         self,
-        forker: Forker,
+        server: ForkServer,
         student: StudentProcess,
         seed: int | None,
         sitting: Sitting | None = None,
     ):
         ours, theirs = socket.socketpair()
-        self._forker, self._channel = forker, Channel(ours)
+        self._server, self._channel = server, Channel(ours)
         limits = student.limits
         may = {"address_mb": limits.address_mb, "cpu_s": limits.cpu_s, "file_mb": 1}
         request = {"limits": may, "student": student.pid, "seed": seed}
         request["sitting"] = asdict(sitting) if sitting else None
-        self._number = forker.spawn(request, [theirs, student.judge_line.dup()])
+        self._number = server.spawn(request, [theirs, student.judge_line.dup()])
 
     def ask(self, message: dict, time_s: float) -> dict:
         """Return what the judge says of a cell.
@@ -130,11 +130,11 @@ class JudgeProcess:
 
     def close(self) -> None:
         """End the judge."""
-        self._forker.kill(self._number)
+        self._server.kill(self._number)
         self._channel.close()
 
 
-class Room:
+class GradingProcesses:
     """Warm processes for grading one notebook after another.
 
     Args:
@@ -150,7 +150,7 @@ class Room:
         if kind != "open":
             check_sandbox()
         self.kind, self.seed = kind, seed
-        self._judges = Forker([sys.executable, "-m", "grading.safe", "CONTROL"])
+        self._judges = ForkServer([sys.executable, "-m", "grading.safe", "CONTROL"])
         self._students = _warm_students(kind) if kind != "cold" else None
 
     def student(self, limits: Limits) -> StudentProcess:
@@ -187,11 +187,11 @@ class Room:
             self._students.close()
 
 
-def _warm_students(kind: str) -> Forker:
+def _warm_students(kind: str) -> ForkServer:
     student = ["-m", "grading.student", "CONTROL"]
     if kind == "open":
-        return Forker([sys.executable, *student, "plain"])
-    return Forker(command([python(), *student, "isolate"], nested=True), clean=True)
+        return ForkServer([sys.executable, *student, "plain"])
+    return ForkServer(command([python(), *student, "isolate"], nested=True), clean=True)
 
 
 def _sender(line: socket.socket) -> int:

@@ -4,11 +4,11 @@ import contextlib
 import socket
 import threading
 import time
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import psutil
 
-from ..limited.forker import Ended
+from ..limited.fork_server import Ended
 from .limits import Limits
 from .outputs import checked_outputs
 
@@ -78,7 +78,7 @@ class StudentProcess:
             raise Ended("its process ended before it began") from None
         threading.Thread(target=self._watch_memory, daemon=True).start()
 
-    def checked(self, outputs) -> list[dict]:
+    def checked(self, outputs: Any) -> list[dict]:
         """Return what the process says a cell put out, as far as it is sound and there is room."""
         kept, taken = checked_outputs(outputs, self._output_room)
         self._output_room -= taken

@@ -5,8 +5,10 @@ side, unless the test watches for just that; what comes back is checked and then
 """
 
 import builtins
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
+from typing import Any
 
 import torch
 
@@ -14,7 +16,7 @@ from gqa_lib.cache import KVCache
 from gqa_lib.configs import ModelConfig
 from gqa_lib.hardware import Hardware
 from gqa_lib.learn.exercises.exercise import Complaint
-from gqa_lib.learn.watch import Elsewhere, Seen
+from gqa_lib.learn.watch import Elsewhere, Observation
 
 from ..student.wire import MAX_ITEMS, Channel, Garbled, pack, tensors_in, unpack
 from .changes import write_back
@@ -46,9 +48,9 @@ class Link:
         self.printed = ""
         self._shared: list = []
         self._watch: dict = {}
-        self._seen = Seen()
+        self._seen = Observation()
 
-    def get(self, name: str):
+    def get(self, name: str) -> Any:
         """Return the student's value of a name.
 
         Raises:
@@ -60,7 +62,7 @@ class Link:
             value.__dict__["_gqa_answer"] = str(reply.get("answer", ""))[:200]
         return value
 
-    def do(self, operation: str, number: int, **what):
+    def do(self, operation: str, number: int, **what: Any) -> Any:
         """Return what an operation on one of the student's objects gives."""
         blobs: list = []
         request = {"op": operation, "object": number}
@@ -72,7 +74,7 @@ class Link:
         """Return a tensor given before with the values it has by now."""
         return self._value(*self._ask({"op": "read", "tensor": tensor}, []))
 
-    def call(self, number: int, arguments: tuple, keywords: dict):
+    def call(self, number: int, arguments: tuple, keywords: dict) -> Any:
         """Return what the student's function or class gives; its changes to arguments stay there.
 
         Raises:
@@ -100,10 +102,10 @@ class Link:
         return self._value(reply, blobs)
 
     @contextmanager
-    def watch(self, **what):
+    def watch(self, **what: Any) -> Iterator["_Watched"]:
         """Watch the calls made meanwhile."""
         before = self._watch, self._seen
-        self._watch, self._seen = what, Seen()
+        self._watch, self._seen = what, Observation()
         try:
             yield _Watched(self._seen)
         finally:
@@ -217,10 +219,10 @@ class Link:
 
 
 class _Watched:
-    def __init__(self, total: Seen):
+    def __init__(self, total: Observation):
         self._total = total
 
-    def seen(self, result) -> Seen:
+    def seen(self, result) -> Observation:
         """Return what was seen of the calls; only a tensor can be left on a device."""
         self._total.left_behind &= isinstance(result, torch.Tensor)
         return self._total

@@ -4,8 +4,9 @@ It may well be forged, and therefore only ever costs points.
 """
 
 import builtins
+from typing import Any
 
-from gqa_lib.learn.watch import Seen
+from gqa_lib.learn.watch import Observation
 
 from ..student.wire import MAX_ITEMS
 
@@ -14,7 +15,7 @@ class StudentError(Exception):
     """An exception of a class that only the student's process knows."""
 
 
-def exception_of(reported) -> Exception:
+def exception_of(reported: Any) -> Exception:
     """Return the student's exception, as itself or as what it is a kind of in Python."""
     try:
         kinds, text, where = reported
@@ -37,14 +38,14 @@ def _kind(names: list[str]) -> type[Exception]:
     return StudentError
 
 
-def seen_of(reported) -> Seen:
+def seen_of(reported: Any) -> Observation:
     """Return what the student's process reports of a call; it may well be forged.
 
     Raises:
         StudentError: it is unreadable.
     """
     try:
-        return Seen(
+        return Observation(
             settings=[str(name)[:80] for name in reported["settings"][:5]],
             mixed=str(reported["mixed"])[:80],
             left_behind=bool(reported["left_behind"]),

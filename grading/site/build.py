@@ -62,7 +62,7 @@ def _write(source: Path, cache: Path, run: Collection[str] | None) -> None:
         "glossary": pages.glossary(),
         "questions": pages.questions(),
         "benchmarks": pages.benchmarks(findings),
-        "records": pages.records(),
+        "records": pages.recorded_page(),
     }
     for name, text in made.items():
         (source / f"{name}.md").write_text(text, encoding="utf-8")

@@ -21,7 +21,9 @@ _DRAWN = re.compile(r"\d+ questions,? drawn for ")  # and then the name of who m
 _RUNS_FOR_A_LEARNER = re.compile(r"^wrap_up\(", re.MULTILINE)  # it shows a record, and here is none
 
 
-def lesson_page(student: NotebookNode, executed: NotebookNode | None, lesson: Lesson):
+def lesson_page(
+    student: NotebookNode, executed: NotebookNode | None, lesson: Lesson
+) -> NotebookNode:
     """Return the student's notebook with the outputs of the executed one.
 
     An exercise is shown as a learner finds it, and what the solved one said is left out. Cells

@@ -141,7 +141,7 @@ def benchmarks(findings: dict[str, str]) -> str:
     )
 
 
-def records() -> str:
+def recorded_page() -> str:
     """Return the runs kept from other machines, each labelled as recorded."""
     parts = [
         "# Recorded runs\n\nNothing here was measured for this site: these runs are kept from "

@@ -51,7 +51,9 @@ class Server:
                 return
             self._answer(request, blobs)
 
-    def of_judge(self, number: int, name: str, arguments: tuple | None = None, keywords=None):
+    def of_judge(
+        self, number: int, name: str, arguments: tuple | None = None, keywords: Any = None
+    ) -> Any:
         """Return an attribute of an object of the judge's, or what calling it gives.
 
         Raises:

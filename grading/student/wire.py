@@ -10,8 +10,9 @@ import math
 import socket
 import struct
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -100,7 +101,9 @@ class Channel:
         self.sock.close()
 
 
-def pack(value, blobs: list, refer: Callable | None = None, exact: bool = False, depth: int = 0):
+def pack(
+    value: Any, blobs: list, refer: Callable | None = None, exact: bool = False, depth: int = 0
+) -> Any:
     """Return what stands for a value in a message; bytes of tensors are added to `blobs`.
 
     Args:
@@ -170,12 +173,12 @@ def _spread(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def unpack(
-    packed,
+    packed: Any,
     blobs: list[bytearray],
     resolve: Callable[[dict], object],
     exact: bool = False,
     depth: int = 0,
-):
+) -> Any:
     """Return the value that `pack` packed; nothing about it is taken for granted.
 
     Args:
@@ -259,7 +262,7 @@ def _unpack_tensor(packed: dict, blobs: list[bytearray], exact: bool) -> torch.T
     return flat.reshape(shape) if strides is None else flat.as_strided(shape, strides)
 
 
-def tensors_in(value, packed):
+def tensors_in(value: Any, packed: Any) -> Iterator[tuple[Any, Any]]:
     """Yield the tensors of a value, alone or in a short list, with what stands for each."""
     if isinstance(value, torch.Tensor) and type(packed) is dict and "blob" in packed:
         yield value, packed

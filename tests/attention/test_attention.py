@@ -3,9 +3,14 @@ import re
 import pytest
 import torch
 
-from gqa_lib.attention import GroupedQueryAttention, Rope, grouped_query_attention
+from gqa_lib.attention import (
+    DynamicScaling,
+    GroupedQueryAttention,
+    Rope,
+    grouped_query_attention,
+)
 from gqa_lib.cache import KVCache
-from gqa_lib.kernels import attention_reference, available_backends
+from gqa_lib.kernels import attention_reference, available_backends, decode_attention
 
 
 def draw(Hkv, T, dtype=torch.float32):
@@ -222,17 +227,93 @@ def test_every_row_of_a_ragged_batch_is_as_if_it_were_alone(device, options):
     assert cache.lengths.tolist() == [one.length for one in alone]
 
 
+@torch.no_grad()
+def test_padding_does_not_make_a_row_longer_for_a_base_that_grows():
+    rope = Rope(8, scaling=DynamicScaling(4.0, trained_len=8))
+    layer = GroupedQueryAttention(24, 6, 2, head_dim=8, rope=rope, dtype=torch.float64)
+    cache = KVCache(2, 2, 40, 8, torch.float64)
+    alone = [KVCache(1, 2, 40, 8, torch.float64) for _ in range(2)]
+    for T, num_new in ((20, [20, 3]), (9, [2, 9]), (4, [0, 1]), (1, None)):
+        x = torch.randn(2, T, 24, dtype=torch.float64)
+        out = layer(x, cache, num_new=num_new and torch.tensor(num_new))
+        for b, n in enumerate(num_new or [T] * 2):
+            if n:
+                expected = layer(x[b : b + 1, :n], alone[b])
+                torch.testing.assert_close(out[b : b + 1, :n], expected, rtol=1e-12, atol=1e-12)
+
+
+def test_numbers_of_new_tokens_that_do_not_fit_are_refused_before_anything_is_cached():
+    layer, cache = GroupedQueryAttention(24, 6, 2, rope=True), KVCache(2, 2, 8, 4)
+    for num_new in ([1, 2, 3], [1, 4], [1.0, 2.0], 2):
+        with pytest.raises(ValueError, match=re.escape(f"num_new={num_new} for 2 rows")):
+            layer(torch.randn(2, 3, 24), cache, num_new=num_new)
+    assert cache.length == 0
+
+
+# ---- nothing to attend from
+
+
+@pytest.mark.parametrize("window", [None, 2])
+@pytest.mark.parametrize(("B", "T", "S"), [(1, 0, 3), (2, 0, 0), (0, 3, 5), (0, 1, 5), (0, 0, 0)])
+def test_no_query_and_no_row_give_an_empty_result(B, T, S, window):
+    q = torch.randn(B, 4, T, 8, requires_grad=True)
+    k, v = torch.randn(2, B, 2, S, 8)
+    for backend in ("auto", "fold_sdpa"):
+        out = grouped_query_attention(q, k, v, window=window, backend=backend)
+        assert out.shape == (B, 4, T, 8)
+        out.sum().backward()
+    if T == 1:
+        for lengths in (None, torch.zeros(B, dtype=torch.int64)):
+            assert decode_attention(q, k, v, lengths).shape == (B, 4, 1, 8)
+
+
+@pytest.mark.parametrize("rope", [True, False])
+@pytest.mark.parametrize(("B", "T"), [(2, 0), (0, 3), (0, 1), (0, 0)])
+def test_a_layer_takes_no_token_and_no_row(B, T, rope):
+    layer, cache = GroupedQueryAttention(24, 6, 2, rope=rope), KVCache(B, 2, 8, 4)
+    x = torch.randn(B, T, 24)
+    assert layer(x).shape == (B, T, 24)
+    layer(torch.randn(B, 2, 24), cache, num_new=[2, 1][:B])  # rows differ from here on
+    assert layer(x, cache).shape == (B, T, 24)
+    assert layer(x, cache, num_new=[0] * B).shape == (B, T, 24)
+    assert cache.lengths.tolist() == [2, 1][:B]
+
+
 def test_padding_without_a_cache_is_refused():
     with pytest.raises(ValueError, match=r"num_new=\[1, 3\] without a cache"):
         GroupedQueryAttention(24, 6, 2)(torch.randn(2, 3, 24), num_new=[1, 3])
 
 
-@pytest.mark.parametrize(("window", "causal"), [(0, True), (-1, True), (3, False)])
-def test_a_window_needs_a_size_and_an_end(window, causal):
-    layer = GroupedQueryAttention(24, 6, 2, window=window)
+@pytest.mark.parametrize("window", [0, -1, True, False, 2.5, 3.0, "4"])
+def test_a_window_is_a_whole_number_of_tokens(window):
+    message = re.escape(f"window={window} with causal=True")
+    with pytest.raises(ValueError, match=message):
+        GroupedQueryAttention(24, 6, 2, window=window)
+    cache, (q, k, v) = KVCache(2, 2, 8, 5), draw(2, 3)
+    cache.append(k[:, :, :3], v[:, :, :3])
+    with pytest.raises(ValueError, match=message):
+        grouped_query_attention(q, k, v, window=window)
+    with pytest.raises(ValueError, match=message):
+        cache.attend(q, window=window)
+
+
+def test_a_window_needs_an_end():
+    layer = GroupedQueryAttention(24, 6, 2, window=3)
     for cache in (None, KVCache(2, 2, 8, 4)):
-        with pytest.raises(ValueError, match=f"window={window} with causal={causal}"):
-            layer(torch.randn(2, 3, 24), cache, causal=causal)
+        with pytest.raises(ValueError, match="window=3 with causal=False"):
+            layer(torch.randn(2, 3, 24), cache, causal=False)
+
+
+def test_a_layer_is_refused_before_its_first_call():
+    with pytest.raises(ValueError, match=r"backend 'foo' does not exist.*Choose from auto, sdpa"):
+        GroupedQueryAttention(24, 6, 2, backend="foo")
+    for rope in (None, 10000.0, "yes"):
+        message = re.escape(f"rope={rope!r} is neither a Rope nor True or False")
+        with pytest.raises(ValueError, match=message):
+            GroupedQueryAttention(24, 6, 2, rope=rope)
+    for num_kv_heads in (None, 2):
+        with pytest.raises(ValueError, match=r"num_heads=0: .* Choose num_heads=1 or more"):
+            GroupedQueryAttention(24, 0, num_kv_heads)
 
 
 def test_a_prefix_may_be_seen_from_all_sides_and_then_be_decoded():

@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from gqa_lib.attention import DynamicScaling, Rope, rotate
+from gqa_lib.attention import (
+    DynamicScaling,
+    LinearScaling,
+    Llama3Scaling,
+    Rope,
+    YarnScaling,
+    rotate,
+)
 
 
 def turn(x, positions, base=10000.0):
@@ -179,3 +186,123 @@ def test_a_base_that_grows_does_so_for_each_row_alone():
         torch.testing.assert_close(out[b], rope.rotate(positions[b], x[b])[0])
     torch.testing.assert_close(out[0], rotate(x[0], positions[0]))
     assert not torch.allclose(out[1], rotate(x[1], positions[1]), atol=1e-2)
+
+
+# ---- what a Rope refuses, and what it does not make
+
+
+@pytest.mark.parametrize("head_dim", [4, 16])
+def test_heads_of_another_width_are_an_error(head_dim):
+    good, bad = torch.randn(1, 2, 6, 8), torch.randn(1, 2, 6, head_dim)
+    for rope in (Rope(8), Rope(8, rotary_dim=4)):
+        for tensors in ((bad,), (good, bad)):
+            with pytest.raises(ValueError, match=f"head_dim={head_dim} and this Rope is for 8"):
+                rope.rotate(torch.arange(6), *tensors)
+
+
+def test_every_tensor_needs_its_positions():
+    q, longer, other = torch.randn(2, 2, 6, 8), torch.randn(2, 2, 7, 8), torch.randn(3, 2, 6, 8)
+    with pytest.raises(ValueError, match="T=7 tokens"):
+        Rope(8).rotate(torch.arange(6), q, longer)
+    with pytest.raises(ValueError, match="T=6 tokens"):
+        Rope(8).rotate(torch.arange(6).expand(2, 6), q, other)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bool, torch.uint8])
+def test_positions_that_do_not_count_are_an_error(dtype):
+    with pytest.raises(ValueError, match=f"positions are {dtype}: tokens are counted"):
+        Rope(4).rotate(torch.ones(3, dtype=dtype), torch.randn(3, 4))
+    x = torch.randn(3, 4)
+    out = Rope(4).rotate(torch.arange(3, dtype=torch.int32), x)[0]
+    assert torch.equal(out, Rope(4).rotate(torch.arange(3), x)[0])
+
+
+@pytest.mark.parametrize("base", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_base_that_gives_no_frequencies_is_an_error(base):
+    with pytest.raises(ValueError, match=f"base={base}"):
+        Rope(4, base)
+    with pytest.raises(ValueError, match=f"base={base}"):
+        rotate(torch.randn(3, 4), torch.arange(3), base)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 0, 8), (0, 3, 5, 8)])
+def test_no_token_and_no_row_are_turned_into_none(shape):
+    x = torch.randn(shape)
+    for positions in (torch.arange(shape[2]), torch.arange(shape[2]).expand(shape[0], -1)):
+        assert Rope(8).rotate(positions, x, x)[1].shape == shape
+
+
+class Largest(TorchDispatchMode):
+    """Sees how many elements the largest result has."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        if isinstance(out, torch.Tensor):
+            self.elements = max(self.elements, out.numel())
+        return out
+
+
+@pytest.mark.parametrize("scaling", [None, LinearScaling(4.0), YarnScaling(4.0, 4096)])
+def test_a_few_far_positions_need_no_table_up_to_there(scaling):
+    positions, x = torch.tensor([[0, 2_999_999], [70_000, 5]]), torch.randn(2, 3, 2, 8)
+    with Largest() as seen:
+        out = Rope(8, scaling=scaling).rotate(positions, x)[0]
+    assert seen.elements <= x.numel()
+    near = Rope(8, scaling=scaling)
+    near.rotate(torch.arange(70_001), torch.randn(70_001, 8))  # with a table
+    assert torch.equal(out[1], near.rotate(positions[1], x[1])[0])
+    if scaling is None:
+        torch.testing.assert_close(out[0].double(), turn(x[0], positions[0]), rtol=1e-5, atol=1e-5)
+
+
+def test_decoding_after_a_long_prompt_goes_on_by_the_table():
+    rope, x = Rope(8), torch.randn(1, 8)
+    rope.rotate(torch.arange(70_000), torch.randn(70_000, 8))
+    for position in (70_000, 131_071, 131_072):  # the last makes it twice as long, once
+        rope.rotate(torch.tensor([position]), x)
+    assert not worked_out(rope, torch.tensor([131_073]), x)
+
+
+WRONG_SCALINGS = [
+    (lambda: LinearScaling(0), "factor=0"),
+    (lambda: LinearScaling(-1.0), r"factor=-1\.0"),
+    (lambda: LinearScaling(float("nan")), "factor=nan"),
+    (lambda: LinearScaling(float("inf")), "factor=inf"),
+    (lambda: DynamicScaling(2.0, 0), "trained_len=0"),
+    (lambda: DynamicScaling(0.0, 16), r"factor=0\.0"),
+    (lambda: Llama3Scaling(0, 16), "factor=0"),
+    (lambda: Llama3Scaling(2.0, -1), "trained_len=-1"),
+    (lambda: Llama3Scaling(2.0, 16, 4.0, 1.0), r"low_freq_factor=4\.0 and high_freq_factor=1\.0"),
+    (lambda: Llama3Scaling(2.0, 16, 1.0, 1.0), r"high_freq_factor=1\.0"),
+    (lambda: YarnScaling(0, 16), "factor=0"),
+    (lambda: YarnScaling(2.0, 0), "trained_len=0"),
+    (lambda: YarnScaling(2.0, 16, beta_slow=0), "beta_slow=0"),
+    (lambda: YarnScaling(2.0, 16, beta_fast=1.0, beta_slow=32.0), r"beta_fast=1\.0 is less than"),
+    (lambda: YarnScaling(2.0, 16, attention_factor=0.0), r"attention_factor=0\.0"),
+    (lambda: Rope(2, scaling=DynamicScaling(2.0, 16)), "DynamicScaling with dim=2"),
+    (lambda: Rope(8, 1.0, YarnScaling(2.0, 16)), r"YarnScaling with base=1\.0"),
+]
+
+
+@pytest.mark.parametrize(("make", "message"), WRONG_SCALINGS)
+def test_a_scaling_that_cannot_stretch_is_an_error_with_its_numbers(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+    with pytest.raises(ValueError, match="DynamicScaling with dim=2"):
+        DynamicScaling(2.0, 16).frequencies_at(torch.tensor([20]), 10000.0, 2)
+
+
+@pytest.mark.parametrize(
+    "scaling",
+    [
+        LinearScaling(1),
+        DynamicScaling(1.0, 16),
+        Llama3Scaling(8.0, 16, 0.0, 4.0),
+        YarnScaling(2.0, 16, beta_fast=8.0, beta_slow=8.0),
+    ],
+)
+def test_a_scaling_at_its_limits_gives_numbers(scaling):
+    out = Rope(8, scaling=scaling).rotate(torch.arange(40), torch.randn(40, 8))[0]
+    assert out.isfinite().all()

@@ -3,6 +3,7 @@
 import random
 import re
 
+import numpy as np
 import pytest
 import torch
 from attention_cases import assert_near
@@ -243,6 +244,66 @@ def test_wrong_numbers_for_rows_are_errors_that_change_nothing():
     refused("length=[-1, -1, -1]", lambda: cache.truncate(-1))
     refused("length=[1, 2, 14]", lambda: cache.truncate([1, 2, 14]))
     assert cache.lengths.tolist() == [2, 5, 3]
+
+
+NOT_WHOLE = [  # none of these is a whole number for each of three rows
+    [1, 1.5, 1],
+    [1.0, 1.0, 1.0],
+    [True, False, True],
+    torch.tensor([True, False, True]),
+    torch.tensor([1.0, 1.0, 1.0]),
+    np.array([True, False, True]),
+    np.array([1.0, 1.0, 1.0]),
+    [[1], [1], [1]],
+    torch.tensor([[1], [1], [1]]),
+    [1, None, 1],
+    "111",
+    torch.tensor([1]),
+    1.5,
+    True,
+    None,
+]
+
+
+@pytest.mark.parametrize("numbers", NOT_WHOLE, ids=repr)
+def test_what_is_not_a_whole_number_for_each_row_is_an_error_that_changes_nothing(numbers):
+    cache, _, _ = filled([2, 5, 3])
+    q, k, v = draw(2)
+    cache.append(k, v, [1, 2, 0])
+    before = cache.attend(q)
+    calls = {
+        "num_new": lambda: cache.append(k, v, numbers),
+        "index": lambda: cache.reorder(numbers),
+        "length": lambda: cache.truncate(numbers),
+    }
+    if numbers is None:
+        del calls["num_new"]  # all T for each row
+    for name, call in calls.items():
+        refused(f"{name}=", call)
+    assert cache.lengths.tolist() == [3, 7, 3]
+    assert torch.equal(cache.attend(q), before)
+
+
+@pytest.mark.parametrize("number", [1, torch.tensor(1), np.int64(1), np.array(1)], ids=repr)
+def test_one_number_for_all_rows_is_for_truncating_only(number):
+    cache, _, _ = filled([2, 5, 0])
+    _, k, v = draw(2)
+    refused("for 3 rows: each row needs one of its own", lambda: cache.append(k, v, number))
+    refused("for 3 rows: each row needs one of its own", lambda: cache.reorder(number))
+    cache.truncate(number)
+    assert cache.lengths.tolist() == [1, 1, 0]
+
+
+@pytest.mark.parametrize("kind", [tuple, iter, np.array, torch.tensor])
+def test_whole_numbers_for_rows_may_come_in_any_kind(kind):
+    cache, _, _ = filled([2, 5, 3])
+    _, k, v = draw(2)
+    cache.append(k, v, kind([1, 0, 2]))
+    assert cache.lengths.tolist() == [3, 5, 5]
+    cache.reorder(kind([2, 2, 0]))
+    assert cache.lengths.tolist() == [5, 5, 3]
+    cache.truncate(kind([1, 9, 2]))
+    assert cache.lengths.tolist() == [1, 5, 2]
 
 
 def test_a_full_row_is_named():

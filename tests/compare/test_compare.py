@@ -71,7 +71,7 @@ def test_wrong_slow_failing_and_unwanted_arms_are_not_timed_and_say_why():
             "unwanted": right,
         }
 
-    rows = timed([SMALL], some, hopeless=3, skip={"unwanted": "it was said"}, clock=clock)
+    rows = timed([SMALL], some, too_slow=3, skip={"unwanted": "it was said"}, clock=clock)
     reasons = {row["arm"]: row.get("reason", "") for row in rows if row["kind"] == "arm"}
     assert reasons["right"] == ""
     assert "over 3 times the fastest arm's" in reasons["slow"]
@@ -82,7 +82,8 @@ def test_wrong_slow_failing_and_unwanted_arms_are_not_timed_and_say_why():
     assert {row["arm"] for row in rows if row["kind"] == "sample"} == {"right"}
 
 
-def test_the_choice_and_the_fastest_peer_are_timed_however_slow_they_are(monkeypatch):
+@pytest.mark.parametrize("option", ["too_slow", "hopeless"])  # the second in older benchmarks
+def test_the_choice_and_the_fastest_peer_are_timed_however_slow_they_are(monkeypatch, option):
     clock = Clock(tick=1)
     monkeypatch.setattr(timing, "own_arm", lambda q, k, v: "own")
 
@@ -91,7 +92,7 @@ def test_the_choice_and_the_fastest_peer_are_timed_however_slow_they_are(monkeyp
         slow = {"own": 30, "other": 30, "sdpa_flash": 20, "fold_sdpa": 10}
         return {"quick": right} | {name: clock.arm(s, right) for name, s in slow.items()}
 
-    rows = timed([SMALL], ours_and_peers, hopeless=1.5, clock=clock)
+    rows = timed([SMALL], ours_and_peers, **{option: 1.5}, clock=clock)
     sampled = {row["arm"] for row in rows if row["kind"] == "sample"}
     assert sampled == {"quick", "own", "fold_sdpa"}
     assert {row["value"] for row in rows if row.get("arm") == "own" and "value" in row} == {31}

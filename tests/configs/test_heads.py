@@ -24,6 +24,14 @@ def test_what_does_not_divide_is_an_error_with_the_choices(num_kv_heads):
         check_heads(12, num_kv_heads, where="tiny")
 
 
+@pytest.mark.parametrize("num_kv_heads", [0, 1, 2])
+@pytest.mark.parametrize("num_heads", [0, -4])
+def test_there_must_be_a_query_head(num_heads, num_kv_heads):
+    message = rf"^tiny: num_heads={num_heads}: .*Choose num_heads=1 or more\.$"
+    with pytest.raises(ValueError, match=message):
+        check_heads(num_heads, num_kv_heads, where="tiny")
+
+
 @pytest.mark.parametrize("num_kv_heads", [1, 2, 3, 4, 6, 12])
 def test_what_divides_passes(num_kv_heads):
     check_heads(12, num_kv_heads)

@@ -12,13 +12,16 @@ READ = re.compile(r"""(?:environ(?:\.get\(|\[)|\$\{)["']?(GQA_[A-Z_]+)""")
 def sources() -> list[Path]:
     """Files of the course that may read a variable."""
     root = course_root()
-    folders = [root / name for name in ("gqa_lib", "grading", "scripts", "solutions")]
-    return [p for f in folders for p in f.rglob("*") if p.suffix in (".py", ".sh", ".toml")]
+    names = ("gqa_lib", "grading", "scripts", "solutions", ".ci", ".github")
+    kinds = (".py", ".sh", ".toml", ".yml", ".yaml", "")
+    found = [p for name in names for p in (root / name).rglob("*")]
+    return [p for p in found if p.suffix in kinds and p.is_file()] + [root / "Makefile"]
 
 
 def test_the_table_has_every_variable_that_is_read_and_no_other():
     read = {name for path in sources() for name in READ.findall(path.read_text(encoding="utf-8"))}
     assert read == VARIABLES.keys()
+    assert {"run", "ci.yml", "Makefile"} <= {path.name for path in sources()}
 
 
 def test_the_page_of_variables_is_the_table():

@@ -33,7 +33,7 @@ from grading.authoring.source import read_source, source_of
 from grading.nb.cells import grade_id, is_graded, is_solution
 from grading.safe.grade_notebook import ANSWER, TEST, TRUSTED, Cell, grade_notebook
 from grading.safe.limits import Limits
-from grading.safe.pool import Room
+from grading.safe.pool import GradingProcesses
 
 FOLDER = Path(__file__).parents[1] / "grading" / "safe" / "attacks"
 KEYS = ("exercise", "must", "never", "points", "cell_s", "notebook_s", "then")
@@ -117,7 +117,9 @@ class Graded:
     verdict: str  # the first error of its tests
 
 
-def grade(source: str, exercise: str, room: Room, limits: Limits, canary: str = "") -> Graded:
+def grade(
+    source: str, exercise: str, processes: GradingProcesses, limits: Limits, canary: str = ""
+) -> Graded:
     """Return what comes of a submission whose cell for an exercise has this source.
 
     Args:
@@ -127,7 +129,7 @@ def grade(source: str, exercise: str, room: Room, limits: Limits, canary: str = 
     for cell in cells:
         cell.source += f"\ncanary = {canary!r}" if cell.kind == TEST and canary else ""
     since = _Since(limits)
-    grade_notebook(since.watched(cells, source), room, since)  # type: ignore[arg-type]
+    grade_notebook(since.watched(cells, source), processes, since)  # type: ignore[arg-type]
     errors = [
         _texts(out) for cell in cells if cell.kind == TEST for out in cell.outputs if _bad(out)
     ]

@@ -6,7 +6,9 @@ import warnings
 from pathlib import Path
 
 import nbformat
+import nbgrader.server_extensions.formgrader as formgrader
 import pytest
+from nbconvert.exporters import HTMLExporter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from nbgrader.api import Gradebook
 from nbgrader.auth import Authenticator
@@ -14,6 +16,7 @@ from nbgrader.converters import Autograde, GenerateAssignment, GenerateFeedback
 from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import NbGraderPreprocessor
+from traitlets.config import Config
 
 from gqa_lib.course.manifest import Lesson
 from grading.authoring.run import run_cell
@@ -174,3 +177,14 @@ class Classroom:
 
     def page(self, student: str) -> str:
         return (self.folder("feedback", student) / f"{NAME}.html").read_text(encoding="utf-8")
+
+
+def formgraders_page(room: "Classroom", student: str) -> str:
+    """Return the page of a graded submission that an instructor sees in Formgrader."""
+    config = Config(room.config)  # with what Formgrader itself sets
+    config.HTMLExporter.template_name = "formgrade"
+    templates = Path(formgrader.__file__).parent / "templates"
+    config.HTMLExporter.extra_template_basedirs = [str(templates)]
+    about = {"index": 0, "total": 1, "base_url": "", "submission_id": "x", "notebook_id": NAME}
+    path = room.folder("autograded", student) / f"{NAME}.ipynb"
+    return HTMLExporter(config=config).from_filename(str(path), resources=about)[0]

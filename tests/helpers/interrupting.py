@@ -3,6 +3,7 @@
 import builtins
 import os
 import shutil
+import stat
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,10 +40,14 @@ class Power:
 
         return guarded
 
-    def write_bytes(self, real):
-        def guarded(path, content):
-            self.step(lambda: real(path, content[: len(content) // 2]))
-            return real(path, content)
+    def fsync(self, real):
+        def half(descriptor):
+            if stat.S_ISREG((found := os.fstat(descriptor)).st_mode):
+                os.ftruncate(descriptor, found.st_size // 2)
+
+        def guarded(descriptor):
+            self.step(lambda: half(descriptor))
+            return real(descriptor)
 
         return guarded
 
@@ -73,7 +78,7 @@ def killed_at(step: int | None):
     with pytest.MonkeyPatch.context() as patch:
         for name in ("rename", "replace", "mkdir", "chmod", "unlink", "rmdir"):
             patch.setattr(os, name, power.wrap(getattr(os, name)))
-        patch.setattr(Path, "write_bytes", power.write_bytes(Path.write_bytes))
+        patch.setattr(os, "fsync", power.fsync(os.fsync))
         patch.setattr(shutil, "copyfile", power.copyfile(shutil.copyfile))
         patch.setattr(submit, "open", power.open, raising=False)
         try:

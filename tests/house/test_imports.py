@@ -50,6 +50,39 @@ def test_every_package_of_the_library_is_reached_from_its_face():
         assert getattr(gqa_lib, name).__name__ == f"gqa_lib.{name}"
 
 
+# Packages with modules that their face leaves out, and why.
+NOT_ON_A_FACE = {
+    "cli": {"info", "library"},  # a program: its commands load what they need
+    "kernels": {"triton_decode", "triton_kernels", "triton_splits"},  # not every machine has Triton
+}
+FACES_IN_WORK = ("configs", "cost", "explore")
+
+
+def public_modules(package: str) -> set[str]:
+    """Return the names of a package's own modules and packages."""
+    folder = package_root() / package
+    there = {p.stem for p in folder.glob("*.py")}
+    there |= {p.parent.name for p in folder.glob("*/__init__.py")}
+    return {name for name in there if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("package", sorted(set(gqa_lib.__all__) - {"__version__", *FACES_IN_WORK}))
+def test_every_module_is_reached_from_its_packages_face(package):
+    """In a new process each: what other tests have imported is an attribute, face or not."""
+    names = public_modules(package)
+    if not names:
+        assert package in ("hardware", "heads")
+    code = (
+        f"import gqa_lib\npackage = gqa_lib.{package}\nfor name in {sorted(names)}:\n"
+        "    one = getattr(package, name, None)\n"
+        "    is_module = getattr(one, '__name__', '') == f'{package.__name__}.{name}'\n"
+        "    if not is_module and (one is None or name not in package.__all__):\n"
+        "        print(name)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) == NOT_ON_A_FACE.get(package, set())
+
+
 def test_only_the_config_loader_knows_hugging_face_keys():
     for folder in ("configs", "cost", "measure", "plots", "attention", "cache", "kernels"):
         for path in (package_root() / folder).glob("*.py"):

@@ -3,11 +3,12 @@
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from gqa_lib.course.places import course_root
+from gqa_lib.course.places import course_root, package_root
 
 PLANTED = {  # what is added to a file -> what the linter must say of it
     "a lower layer imports a higher one": (
@@ -94,6 +95,27 @@ def test_the_tree_as_it_is_passes():
 @pytest.mark.parametrize("planted", PLANTED)
 def test_a_planted_violation_is_refused(planted, said):
     assert PLANTED[planted][2] in said
+
+
+TAUGHT = {  # what lessons' checks stand on
+    *("attention", "cache", "configs", "cost", "course", "hardware", "heads", "kernels"),
+    *("learn", "measure", "moved"),
+}
+
+
+def test_lessons_checks_may_import_only_what_is_named():
+    """A new package is refused until it is forbidden to them, or is among what they stand on."""
+    settings = tomllib.loads((course_root() / "pyproject.toml").read_text(encoding="utf-8"))
+    (contract,) = (
+        one
+        for one in settings["tool"]["importlinter"]["contracts"]
+        if one["name"].startswith("lessons' checks stand on")
+    )
+    folder = package_root()
+    there = {p.stem for p in folder.glob("*.py")} | {p.parent.name for p in folder.glob("*/*.py")}
+    there = {f"gqa_lib.{name}" for name in there if not name.startswith("_")}
+    assert there - {f"gqa_lib.{name}" for name in TAUGHT} == set(contract["forbidden_modules"])
+    assert contract["source_modules"] == ["gqa_lib.learn"]
 
 
 def test_a_package_that_no_layer_has_is_refused(copied):

@@ -19,6 +19,10 @@ LONG_FUNCTIONS = {  # a Triton kernel takes every size and stride as an argument
     "gqa_lib/kernels/triton_kernels.py: attend_part",
 }
 UNTYPED = ("gqa_lib/kernels/triton_kernels.py",)  # Triton has no type for a pointer
+OVERRIDES = {  # methods of nbgrader's and nbconvert's, which are not typed there
+    *("preprocess", "preprocess_cell", "from_filename", "from_file", "from_notebook_node"),
+    *("init_src", "copy_files", "do_copy"),
+}
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -65,16 +69,25 @@ def is_typed(function: Function) -> bool:
 
 
 def undocumented(function: Function) -> list[str]:
-    """Return the arguments that a docstring's Args section leaves out; none without a section."""
+    """Return the arguments that a docstring's Args section leaves out.
+
+    One argument needs no section: the first line says what it is.
+    """
     found = re.search(r"^Args:\n((?: +.*\n?|\n)*)", ast.get_docstring(function) or "", re.MULTILINE)
     if not found:
-        return []
+        return []  # see `without_args`
     told = {
         name.strip()
         for names in re.findall(r"^    ([\w, ]+):", found[1], re.MULTILINE)
         for name in names.split(",")
     }
     return [a.arg for a in arguments(function) if a.arg not in told]
+
+
+def without_args(function: Function) -> bool:
+    """Return whether a docstring says nothing of two arguments or more."""
+    doc = ast.get_docstring(function) or ""
+    return len(arguments(function)) > 1 and not re.search("^Args:", doc, re.MULTILINE)
 
 
 def test_files_are_short():
@@ -95,9 +108,10 @@ def test_functions_fit_a_screen():
 def test_public_functions_are_typed():
     untyped = {
         f"{name}:{function.lineno} {function.name}"
-        for name, text in sources("gqa_lib")
+        for name, text in sources("gqa_lib", "grading")
         for function in public_functions(text)
         if not is_typed(function)
+        and not (name.startswith("grading/") and function.name in OVERRIDES)
     }
     assert not [one for one in untyped if not one.startswith(UNTYPED)]
     unneeded = [name for name in UNTYPED if not any(one.startswith(name) for one in untyped)]
@@ -110,6 +124,20 @@ def test_an_args_section_names_every_argument():
         for name, text in sources("gqa_lib", "grading")
         for function in public_functions(text)
         if (left_out := undocumented(function))
+    ]
+    assert not missing
+
+
+NO_ARGS_YET = ("gqa_lib/learn/",)
+
+
+def test_the_librarys_functions_of_two_arguments_or_more_have_an_args_section():
+    """What an engineer calls; `learn` and `grading` are called by the course alone."""
+    missing = [
+        f"{name}:{function.lineno} {function.name}"
+        for name, text in sources("gqa_lib")
+        for function in public_functions(text)
+        if without_args(function) and not name.startswith((*UNTYPED, *NO_ARGS_YET))
     ]
     assert not missing
 

@@ -4,6 +4,7 @@ import importlib
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,8 @@ from gqa_lib.learn import show
 from gqa_lib.learn.watch.answers import library_answer
 from gqa_lib.moved import MOVED, present_name
 from grading.safe import sandbox
+
+DATA = Path(__file__).parents[1] / "data"
 
 
 @pytest.fixture
@@ -101,6 +104,51 @@ def test_a_learner_sees_no_warning_about_an_old_name(command, tmp_path, monkeypa
     )
     done = ran(code, sys.executable, *command)
     assert (done.stdout.strip(), done.stderr) == ("done", "")
+
+
+def test_old_modules_are_attributes_too():
+    done = ran(
+        "import gqa_lib, sys\n"
+        "print(gqa_lib.checkpoints.__name__, gqa_lib.environment.__name__)\n"
+        "print(gqa_lib.rope.__name__, gqa_lib.samples.__name__, gqa_lib.learn.map.__name__)\n"
+        "try:\n"
+        "    gqa_lib.nothing\n"
+        "except AttributeError as error:\n"
+        "    print(error)\n"
+    )
+    assert (done.stdout.splitlines(), done.stderr) == (
+        [
+            "gqa_lib.configs.checkpoints gqa_lib.measure.environment",
+            "gqa_lib.attention.rope gqa_lib.measure.samples gqa_lib.learn.guide.map",
+            "No gqa_lib attribute nothing",
+        ],
+        "",
+    )
+
+
+def test_every_module_that_there_was_is_imported_by_its_old_name():
+    names = (DATA / "before" / "modules.txt").read_text(encoding="utf-8").split()
+    assert len(names) > 80
+    tried = (
+        "import importlib\n"
+        f"for name in {names!r}:\n"
+        "    try:\n"
+        "        importlib.import_module(name)\n"
+        "    except Exception as error:\n"
+        "        print(f'{name}: {error!r}')\n"
+    )
+    done = ran(tried)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_a_program_runs_by_its_old_name():
+    row = "from gqa_lib.moved import MOVED; MOVED['gqa_lib.shell'] = 'gqa_lib.cli'\n"
+    run = "import runpy; runpy.run_module('gqa_lib.shell', run_name='__main__', alter_sys=True)"
+    done = ran(f"import sys; sys.argv = ['', '--help']\n{row}{run}")
+    assert "usage: gqa" in done.stdout, done.stderr
+    assert done.returncode == 0
+    done = ran("gqa_lib.explore_panel", sys.executable, "-m")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_an_error_in_a_row_names_the_new_place(rows):

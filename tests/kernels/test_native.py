@@ -9,7 +9,8 @@ import torch
 
 from gqa_lib.cache import KVCache
 from gqa_lib.kernels import attention_reference, decode_attention
-from gqa_lib.kernels.native import DTYPES, native_decode
+from gqa_lib.kernels.native import native_decode
+from gqa_lib.kernels.native.decode import DTYPES
 from gqa_lib.kernels.tolerances import RELATIVE_ERROR
 
 

@@ -67,7 +67,7 @@ BAD = {
         b'{"version": 1, "attempt": 1, "answers": {"\\ud800": "A"}}',
         "question's id",
     ),
-    "refused": (saved.refused("it is a link" + "\n\x1b" * 5), "it is a link"),
+    "a forged refusal": (b'{"refused": "FULL MARKS"}', "does not have version"),
 }
 
 

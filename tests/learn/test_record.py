@@ -163,7 +163,7 @@ def old_file(home):
 
 def test_a_record_from_before_events_had_ids_is_taken_over(own_places, monkeypatch):
     old_file(own_places / "home")
-    assert progress.marks("01") == [(1.0, 13.0), (2.0, 13.0)]
+    assert progress.scores_of("01") == [(1.0, 13.0), (2.0, 13.0)]
     progress.add("01", "attention", "reset")
     assert len(told()) == 3
     progress.export_to(own_places / "one.json")

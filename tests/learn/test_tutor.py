@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from gqa_lib.cli import main
 from gqa_lib.course.manifest import find_lesson, lessons
 from gqa_lib.learn.guide.hints import all_hints
 from gqa_lib.learn.tutor.answer import ask
+from gqa_lib.learn.tutor.chat import TUTOR, put_chat
 from gqa_lib.learn.tutor.evaluate import kept, measure, read
 from gqa_lib.learn.tutor.lexicon import data, edits, stems
 from gqa_lib.learn.tutor.magic import lesson_of
@@ -422,3 +424,16 @@ def test_headings_are_shown_plainly():
     assert plain("Exercise 1 · `kv_head_of`, *the* [way](x)") == "Exercise 1 · kv_head_of, the way"
     assert find_lesson("4").title == "Grouped-query attention"
     assert stems("Quantities of $\\sqrt{D}$ heads") == ["quantiti", "of", "sqrt", "d", "head"]
+
+
+def test_the_chats_file_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError("No space left on device")
+
+    monkeypatch.setenv("GQA_WORK", str(tmp_path / "work"))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        with pytest.raises(OSError, match="No space"):
+            put_chat()
+    assert list((tmp_path / "work").iterdir()) == []
+    assert json.loads(put_chat().read_text(encoding="utf-8"))["users"].keys() == {TUTOR}

@@ -49,7 +49,11 @@ def native_decode(
 def native_decode_cached(
     q: Tensor, k_cache: Tensor, v_cache: Tensor, lengths: Tensor | None, block_table: Tensor | None
 ) -> Tensor:
-    """Decode over a cache, as `decode_attention` has it; lengths are read here, pages gathered."""
+    """Decode over a cache, as `decode_attention` has it; lengths are read here, pages gathered.
+
+    Args:
+        q, k_cache, v_cache, lengths, block_table: as in `decode_attention`.
+    """
     if block_table is not None:
         return DecodeCall(q, k_cache, v_cache, lengths, block_table).attend(native_decode)
     return native_decode(q, k_cache, v_cache, lengths=lengths)

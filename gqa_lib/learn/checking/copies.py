@@ -6,7 +6,7 @@ import torch
 
 from gqa_lib.learn.exercises import find_exercise
 from gqa_lib.learn.exercises.exercise import NotYet
-from gqa_lib.learn.watch import Elsewhere, Seen, watching
+from gqa_lib.learn.watch import Elsewhere, Observation, watching
 from gqa_lib.learn.watch.copies import Copies
 
 from .check import fresh_seed, not_yet, record, run
@@ -83,7 +83,7 @@ def _look_for_copies(exercise, yours, q, k, v, causal, *, peak: bool) -> None:
     )
 
 
-def _copy_message(seen: Seen) -> str:
+def _copy_message(seen: Observation) -> str:
     if seen.operation:
         return f"{seen.operation} copied: {seen.copied} elements of keys and values in all."
     return f"Its memory grew by {seen.peak_bytes / 2**20:.0f} MiB during the call."

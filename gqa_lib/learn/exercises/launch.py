@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import torch
 
-from ..watch import Elsewhere, Seen, watching
+from ..watch import Elsewhere, Observation, watching
 from .exercise import Complaint
 
 NO_TRITON = (
@@ -18,7 +18,9 @@ NO_TRITON = (
 NO_KERNEL = "it cannot be launched as a kernel: keep the line @triton.jit above its def."
 
 
-def launch(yours: Any, grid: tuple[int, ...], arguments: list, **constants) -> tuple[list, Seen]:
+def launch(
+    yours: Any, grid: tuple[int, ...], arguments: list, **constants
+) -> tuple[list, Observation]:
     """Launch a kernel and return its arguments as it left them, and what was seen of it.
 
     Args:

@@ -54,7 +54,7 @@ def events(lesson: str | None = None, kind: str | None = None) -> list[sqlite3.R
         return connection.execute(query, (lesson, lesson, kind, kind)).fetchall()
 
 
-def marks(lesson: str) -> list[tuple[float, float]]:
+def scores_of(lesson: str) -> list[tuple[float, float]]:
     """Return (score, max_score) of each graded submission of a lesson, oldest first."""
     return [(e["score"], e["max_score"]) for e in events(lesson, "mark") if e["exercise"] == ""]
 

@@ -37,7 +37,7 @@ def parse(content: bytes) -> Saved:
         raise ValueError(f"it has more than {MAX_BYTES} bytes")
     try:
         data = json.loads(
-            content.decode("utf-8"), object_pairs_hook=_no_key_twice, parse_constant=_no_number
+            content.decode("utf-8-sig"), object_pairs_hook=_no_key_twice, parse_constant=_no_number
         )
     except UnicodeDecodeError:
         raise ValueError("it is not UTF-8 text") from None
@@ -45,8 +45,6 @@ def parse(content: bytes) -> Saved:
         raise ValueError("it is not readable JSON") from None
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
-    if type(data) is dict and data.keys() == {"refused"} and type(data["refused"]) is str:
-        raise ValueError("".join(c for c in data["refused"][:200] if c.isprintable()))
     if type(data) is not dict or data.keys() != {"version", "attempt", "answers"}:
         raise ValueError("it does not have version, attempt and answers, and nothing else")
     attempt, answers = data["attempt"], data["answers"]
@@ -60,11 +58,6 @@ def parse(content: bytes) -> Saved:
         if not _ID.fullmatch(name) or letter not in tuple(LETTERS):
             raise ValueError("one of its answers is not a question's id with one of A, B, C, D")
     return Saved(attempt, answers)
-
-
-def refused(reason: str) -> bytes:
-    """Return the file that stands for one that was not taken, and says why."""
-    return json.dumps({"refused": reason[:200]}).encode()
 
 
 def read(folder: Path) -> Saved:

@@ -9,7 +9,7 @@ from .confidence import confidence
 from .lexicon import SearchTerm, named_lesson, stems
 from .quoting import quotes as quotes_of
 from .reply import Reply
-from .search import Found, Index, index
+from .search import Index, Match, index
 
 CLOSE = 0.7  # a second section this near to the first is quoted, too
 ALSO = 0.65  # one this near is named
@@ -51,7 +51,7 @@ def ask(question: str, lesson: str | None = None, *, llm: bool = True) -> Reply:
     return reply
 
 
-def _near(one: Found, first: Found) -> bool:
+def _near(one: Match, first: Match) -> bool:
     return one.score >= CLOSE * first.score and one.alone >= CLOSE * first.alone
 
 
@@ -102,7 +102,7 @@ def _about_planned(question: str) -> str:
     return " ".join(f"{_is_planned(one)}." for one in titled)
 
 
-def _not_covered(question: str, asked: Index, terms: list[SearchTerm], found: list[Found]) -> Reply:
+def _not_covered(question: str, asked: Index, terms: list[SearchTerm], found: list[Match]) -> Reply:
     strange = [term.word for term in terms if term.elsewhere or not term.known]
     about = f"“{' '.join(strange)}”" if 0 < len(strange) <= 3 else "that"
     said = f"The course does not cover {about}, so I stop here. {_about_planned(question)}".strip()

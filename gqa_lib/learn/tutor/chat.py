@@ -5,6 +5,7 @@ import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 
+from gqa_lib.course.files import replace_file
 from gqa_lib.course.places import work
 
 TUTOR = "jupyter-ai-personas::gqa_lib::Tutor"  # what JupyterLab's chat calls the tutor
@@ -22,7 +23,6 @@ def put_chat() -> Path:
     """
     path = work() / "tutor.chat"
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
         message = {
             "type": "msg",
             "id": uuid.uuid4().hex,
@@ -33,5 +33,5 @@ def put_chat() -> Path:
         }
         tutor = {"username": TUTOR, "name": "Tutor", "display_name": "Tutor", "bot": True}
         chat = {"messages": [message], "users": {TUTOR: tutor}, "attachments": {}, "metadata": {}}
-        path.write_text(json.dumps(chat, indent=2), encoding="utf-8")
+        replace_file(path, json.dumps(chat, indent=2))
     return path

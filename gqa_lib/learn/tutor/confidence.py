@@ -3,7 +3,7 @@
 import math
 
 from .lexicon import SearchTerm, data
-from .search import Found, Index
+from .search import Index, Match
 
 SIGNS = (
     "covered",  # share of the question's weight that the best section has
@@ -18,7 +18,7 @@ SIGNS = (
 )
 
 
-def signs(index: Index, terms: list[SearchTerm], found: list[Found]) -> list[float]:
+def signs(index: Index, terms: list[SearchTerm], found: list[Match]) -> list[float]:
     """Return the value of each of `SIGNS` for a question that has words and sections."""
     best, *_ = three = sorted(found, key=lambda one: -one.alone)[:3]
     weights = [index.worth(t) if t.known else index.unknown for t in terms]
@@ -37,7 +37,7 @@ def signs(index: Index, terms: list[SearchTerm], found: list[Found]) -> list[flo
     ]
 
 
-def confidence(index: Index, terms: list[SearchTerm], found: list[Found]) -> float:
+def confidence(index: Index, terms: list[SearchTerm], found: list[Match]) -> float:
     """Return how sure it is that the course covers a question: above 0 it does."""
     if not terms or not found:
         return -math.inf

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .lexicon import SearchTerm, stems
 from .passages import Passage, Section
-from .search import EMPHASIS, Found, Index, term_in
+from .search import EMPHASIS, Index, Match, term_in
 
 EXPLAINS = 1.0  # what it adds that a passage is the inside of a `<details>`: these explain
 MOST_SENTENCES = 4
@@ -26,7 +26,7 @@ _REASON = re.compile(r"\b(?:because|since|so that|therefore|that is why)\b", re.
 
 
 def quotes(
-    asked: Index, chosen: list[Found], terms: list[SearchTerm], why: bool
+    asked: Index, chosen: list[Match], terms: list[SearchTerm], why: bool
 ) -> tuple[tuple[Section, tuple[str, ...]], ...]:
     """Return the sentences to quote, by section; two at least, four at most."""
     most = MOST_SENTENCES // len(chosen)

@@ -60,7 +60,7 @@ class Entry:
 
 
 @dataclass
-class Found:
+class Match:
     """A section, how well it fits a question, and why."""
 
     section: Section
@@ -107,7 +107,7 @@ class Index:
 
     def rank(
         self, question: str, lesson: str | None = None
-    ) -> tuple[list[SearchTerm], list[Found]]:
+    ) -> tuple[list[SearchTerm], list[Match]]:
         """Return the words that say what a question is about, and the sections, best first."""
         terms = self.lexicon.terms(question)
         light = frozenset(stems(question)) & self.lexicon.everyday - {t.stem for t in terms}
@@ -120,7 +120,7 @@ class Index:
             one.score *= NAMED_LESSON if number == named else 1
         return terms, sorted((f for f in found if f.score > 0), key=lambda f: -f.score)
 
-    def _match(self, entry: Entry, terms: list[SearchTerm], light: frozenset[str]) -> Found:
+    def _match(self, entry: Entry, terms: list[SearchTerm], light: frozenset[str]) -> Match:
         whole = sum(map(self.worth, terms)) or 1.0
         covered = [term_in(term, entry.counts.keys()) > 0 for term in terms]
         fits = dict.fromkeys(FITS, 0.0)
@@ -130,7 +130,7 @@ class Index:
         seen = sum(self.worth(t) for t, there in zip(terms, covered, strict=True) if there)
         score *= (seen / whole) ** COVERED
         score *= GENERAL if entry.section.is_general else 1
-        return Found(entry.section, score, score, covered, fits)
+        return Match(entry.section, score, score, covered, fits)
 
     def _bm25(self, entry: Entry, terms: list[SearchTerm]) -> float:
         value: dict[str, float] = {term.stem: 1.0 for term in terms}

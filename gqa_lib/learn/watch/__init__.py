@@ -7,7 +7,7 @@ forged and therefore only ever costs points: what is right is decided by compari
 
 from .watch import (
     Elsewhere,
-    Seen,
+    Observation,
     Watch,
     answer_used,
     as_it_is_now,
@@ -18,7 +18,7 @@ from .watch import (
 
 __all__ = [
     "Elsewhere",
-    "Seen",
+    "Observation",
     "Watch",
     "answer_used",
     "as_it_is_now",

@@ -15,7 +15,7 @@ from .settings import restore, settings
 
 
 @dataclass
-class Seen:
+class Observation:
     """What was seen of a call, or of several."""
 
     settings: list[str] = field(default_factory=list)  # functions that changed the whole process
@@ -28,7 +28,7 @@ class Seen:
     reads: list[int] = field(default_factory=list)  # elements a kernel read of each tensor given
     small_dot: str = ""  # the first tile product that is too small for a GPU
 
-    def add(self, other: "Seen") -> None:
+    def add(self, other: "Observation") -> None:
         """Take in what was seen of one more call."""
         self.settings += [name for name in other.settings if name not in self.settings]
         self.mixed = self.mixed or other.mixed
@@ -86,9 +86,9 @@ class Watch(AbstractContextManager):
         self._stack.close()
         self._changed = restore(self._before) if self._settings else []
 
-    def seen(self, result: Any) -> Seen:
+    def seen(self, result: Any) -> Observation:
         """Return what was seen of the call that gave `result`."""
-        seen = Seen(settings=self._changed)
+        seen = Observation(settings=self._changed)
         if self._devices:
             seen.mixed = self._devices.mixed
             seen.left_behind = self._devices.left_behind(result)

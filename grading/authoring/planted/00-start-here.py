@@ -1,4 +1,4 @@
-"""Answers to the exercise of lesson 00, wrong and right: see grading/catalogue.py."""
+"""Answers to the exercise of lesson 00, wrong and right: see grading/authoring/catalogue.py."""
 
 # %% wrong queries_per_kv_head: turned around
 # says: the division is turned around

@@ -1,4 +1,4 @@
-"""Answers to the exercises of lesson 01, wrong and right: see grading/catalogue.py."""
+"""Answers to the exercises of lesson 01, wrong and right: see grading/authoring/catalogue.py."""
 
 # %% wrong causal_mask: aligned to the top left
 # says: the mask is aligned to the top left

@@ -1,4 +1,4 @@
-"""Answers to the exercises of lesson 02, wrong and right: see grading/verify.py."""
+"""Answers to the exercises of lesson 02, wrong and right: see grading/authoring/catalogue.py."""
 
 # %% wrong KVCache: returns the whole memory
 # says: append returns the whole memory

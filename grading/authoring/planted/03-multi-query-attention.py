@@ -1,4 +1,4 @@
-"""Answers to the exercises of lesson 03, wrong and right: see grading/catalogue.py."""
+"""Answers to the exercises of lesson 03, wrong and right: see grading/authoring/catalogue.py."""
 
 # %% wrong multi_query_attention: right, but broadcast
 # says: as does q @ k.mT with one KV head

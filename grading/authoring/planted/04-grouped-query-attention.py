@@ -1,4 +1,4 @@
-"""Answers to the exercises of lesson 04, wrong and right: see grading/verify.py."""
+"""Answers to the exercises of lesson 04, wrong and right: see grading/authoring/catalogue.py."""
 
 # %% wrong kv_head_of: tiles the KV heads
 # says: KV heads are tiled (0 1 0 1 ...) instead of interleaved

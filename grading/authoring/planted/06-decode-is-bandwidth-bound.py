@@ -1,4 +1,4 @@
-"""Answers to the exercises of lesson 06, wrong and right: see grading/catalogue.py."""
+"""Answers to the exercises of lesson 06, wrong and right: see grading/authoring/catalogue.py."""
 
 # %% wrong attention_flops: a multiply-add is one
 # says: a multiply and an add are counted as one

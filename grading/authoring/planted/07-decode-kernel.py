@@ -1,4 +1,4 @@
-"""Answers to the exercises of lesson 07, wrong and right: see grading/verify.py."""
+"""Answers to the exercises of lesson 07, wrong and right: see grading/authoring/catalogue.py."""
 
 # %% wrong merge_partials: the mean of the two
 # says: both parts count half

@@ -441,3 +441,16 @@ def test_what_parse_returns_has_the_answers_and_no_outputs(room):
     parsed = parse(content)
     assert [c.source for c in parsed.cells] == [c.source for c in room.answered().cells]
     assert all(c.outputs == [] for c in parsed.cells if c.cell_type == "code")
+
+
+def test_a_byte_order_mark_is_no_damage(room):
+    content = "\ufeff".encode() + json.dumps(room.answered()).encode()
+    assert [c.source for c in parse(content).cells] == [c.source for c in room.answered().cells]
+    early = submitted_by(room, "alice")
+    os.utime(early / FILE)
+    late = room.inbox("alice", stamp="2026-03-05 12:00:00 UTC")
+    (late / FILE).write_bytes(content)
+    room.collect()
+    assert (room.folder("submitted", "alice") / FILE).read_bytes() == content
+    assert room.autograde()
+    assert room.scores() == {"alice": 2}

@@ -3,25 +3,39 @@
 import html
 import json
 import logging
+import os
 import re
 import resource
 from types import SimpleNamespace
 
 import nbformat
 import pytest
-from classroom import NAME, RIGHT
-from test_feedback import formgraders_page
+from classroom import NAME, RIGHT, formgraders_page
+from nbformat.v4 import new_notebook
+from nbgrader.preprocessors import (
+    CheckCellMetadata,
+    LimitOutput,
+    NbGraderPreprocessor,
+    OverwriteCells,
+    SaveAutoGrades,
+)
 
+import grading.intake.admit
+import grading.intake.collect
 import grading.intake.rebuild
 import grading.pages.feedback
 import grading.pages.formatting
 from grading.classroom import round as class_grading
+from grading.intake.rebuild import with_notice
 from grading.limited.call import Bounds, Exceeded
 from grading.limited.verdict import verdict_of
+from grading.nb.steps import file_log
 from grading.pages.formatting import CODE, MARKDOWN, highlight_code, markdown2html, prepare
+from grading.pages.outputs import SanitizeOutputs
 from grading.pipeline.autograde import autograde
 from grading.pipeline.batch import Outcome
 from grading.safe import execute
+from grading.safe.execute import VERDICT, SafeExecute
 from grading.safe.grade_notebook import ANSWER, TEST, Cell
 from grading.safe.limits import Limits
 
@@ -31,6 +45,7 @@ HEADING = (
     b'{"nbformat":3,"nbformat_minor":0,"metadata":{"name":""},"worksheets":[{"metadata":{},'
     b'"cells":[{"cell_type":"heading","level":1500000000,"metadata":{},"source":"x"}]}]}'
 )
+HALF = "\ud800"  # of a character: no file can hold it
 HOSTILE = "def double(x):\n    return 'hostile'"
 
 
@@ -137,6 +152,129 @@ def test_whose_doing_an_exception_is(error):
     else:
         with pytest.raises(type(error)):
             verdict_of(error, "It")
+
+
+@pytest.mark.parametrize("way", ["collected", "by hand"])
+def test_any_exception_while_a_file_is_admitted_is_a_verdict(room, monkeypatch, way):
+    error = TypeError(f"{HALF}\x1b[0m unforeseen")
+    fail_for_the_hostile(
+        monkeypatch, grading.intake.admit, "parse", error, lambda content: b"'hostile'" in content
+    )
+    if way == "collected":
+        handed_in(room, eve=HOSTILE, ada=RIGHT)
+    else:
+        for student, answer in {"eve": HOSTILE, "ada": RIGHT}.items():
+            room.folder("submitted", student).mkdir(parents=True)
+            nbformat.write(room.answered(answer), room.folder("submitted", student) / FILE)
+    assert room.autograde()
+    assert room.feedback()
+    assert room.scores() == {"eve": 0, "ada": 2}
+    said = f"{FILE} was not accepted. Reading it stopped with TypeError: ??[0m unforeseen."
+    assert said in text_of(room.page("eve"))
+
+
+def test_any_exception_while_a_folder_is_cleaned_is_a_verdict(room, monkeypatch):
+    handed_in(room, eve=RIGHT, ada=RIGHT)
+    eve = room.folder("submitted", "eve").stat().st_ino
+    fail_for_the_hostile(
+        monkeypatch,
+        grading.intake.collect,
+        "checked_secret",
+        KeyError("unforeseen"),
+        lambda folder: os.fstat(folder).st_ino == eve,
+    )
+    assert room.autograde()
+    assert room.feedback()
+    assert room.scores() == {"eve": 0, "ada": 2}
+    assert "Reading it stopped with KeyError: 'unforeseen'" in text_of(room.page("eve"))
+
+
+STEPS = {  # of nbgrader's two rounds: where it stops, and the marks before that
+    "checked against the release": (OverwriteCells, "preprocess_cell"),
+    "outputs": (SanitizeOutputs, "preprocess_cell"),
+    "long outputs": (LimitOutput, "preprocess_cell"),
+    "marks": (SaveAutoGrades, "preprocess_cell"),
+    "metadata": (CheckCellMetadata, "preprocess"),
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_any_exception_in_a_step_of_grading_is_a_verdict(room, monkeypatch, step):
+    def fails_for_the_hostile(self, what, *rest):
+        cells = what.cells if "cells" in what else [what]
+        if any("'hostile'" in cell.source for cell in cells):
+            raise ValueError("unforeseen")
+        return real(self, what, *rest)
+
+    where, name = STEPS[step]
+    real = getattr(where, name)
+    monkeypatch.setattr(where, name, fails_for_the_hostile)
+    steps = room.config.Autograde.autograde_preprocessors
+    room.config.Autograde.autograde_preprocessors = [Stops, *steps]
+    handed_in(room, eve=HOSTILE, ada=RIGHT)
+    assert room.autograde()
+    assert room.feedback()
+    assert room.scores() == {"eve": 0, "ada": 2}
+    said = "Grading your notebook stopped with ValueError: unforeseen."
+    assert said in text_of(room.page("eve"))
+    assert "unforeseen" not in text_of(room.page("ada"))
+
+
+class Stops(SafeExecute):
+    """Gives the verdict of a submission that stopped; these tests run other cells themselves."""
+
+    def preprocess(self, nb, resources):
+        return super().preprocess(nb, resources) if VERDICT in resources else (nb, resources)
+
+
+@pytest.mark.parametrize("step", ["taking the answers", "running"])
+def test_what_no_file_can_hold_is_a_verdict(room, monkeypatch, step):
+    class Spoils(NbGraderPreprocessor):
+        def preprocess(self, nb, resources):
+            if has_hostile_cell(nb):
+                nb.cells[0].source += HALF
+            return nb, resources
+
+    config = room.config.Autograde
+    if step == "running":
+        config.autograde_preprocessors = [Stops, *config.autograde_preprocessors, Spoils]
+    else:
+        config.sanitize_preprocessors = [*config.sanitize_preprocessors, Spoils]
+    handed_in(room, eve=HOSTILE, ada=RIGHT)
+    assert room.autograde()
+    assert room.feedback()
+    assert room.scores() == {"eve": 0, "ada": 2}
+    said = "Grading your notebook stopped with UnicodeEncodeError"
+    assert said in text_of(room.page("eve"))
+
+
+def test_a_machine_that_fails_in_a_step_costs_nobody_a_mark(room, monkeypatch):
+    def full(self, cell, *rest):
+        if "'hostile'" in cell.source:
+            raise OSError("No space left on device")
+        return real(self, cell, *rest)
+
+    real = SaveAutoGrades.preprocess_cell
+    monkeypatch.setattr(SaveAutoGrades, "preprocess_cell", full)
+    handed_in(room, eve=HOSTILE, ada=RIGHT)
+    assert not room.autograde()
+    assert room.scores() == {"ada": 2}
+
+
+def test_notes_and_reasons_hold_what_every_file_and_terminal_can():
+    read = verdict_of(ValueError(f"a{HALF}b\0c\x1b[31m"), "It")
+    assert "`ValueError: a?b?c?[31m`" in read
+    notebook = with_notice(new_notebook(), [f"a{HALF}b\0"])
+    assert notebook.cells[0].source == "a?b\N{REPLACEMENT CHARACTER}"
+    assert with_notice(new_notebook(), []).cells == []
+
+
+def test_a_log_holds_what_a_student_wrote(monkeypatch, tmp_path):
+    monkeypatch.setenv("GQA_HOME", str(tmp_path))
+    log = file_log("odd")
+    log.warning("it says %s", HALF)
+    log.handlers[0].close()
+    assert (tmp_path / "odd.log").read_text(encoding="utf-8") == "it says \\ud800\n"
 
 
 def run_cells(monkeypatch, error):

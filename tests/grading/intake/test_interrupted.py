@@ -16,6 +16,7 @@ from nbgrader.exchange import ExchangeFactory
 from nbgrader.utils import get_username, parse_utc
 
 import grading.intake.collect
+from gqa_lib.course.files import write_file
 from grading.intake import folders
 from grading.intake.collect import clean_submitted
 from grading.intake.folders import put_file, put_folder, recover
@@ -117,6 +118,36 @@ def test_a_file_that_is_put_is_the_old_or_the_new_one_at_every_step(tmp_path):
         assert path.read_bytes() in (b"old", b"new")
     assert path.read_bytes() == b"new"
     assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_the_disk_has_every_file_before_its_name_says_so(tmp_path, monkeypatch, shared):
+    done = []
+
+    def noting(name, real):
+        def noted(first, *rest, **named):
+            place = os.readlink(f"/proc/self/fd/{first}") if name == "fsync" else first
+            done.append((name, Path(place).name))
+            return real(first, *rest, **named)
+
+        monkeypatch.setattr(os, name, noted)
+
+    for name in ("fsync", "rename", "replace"):
+        noting(name, getattr(os, name))
+    put_folder(tmp_path / "it", {"a": b"one", "b": b"two"}, shared=shared)
+    assert done == [
+        *[("fsync", "a"), ("fsync", "b"), ("fsync", ".it.part")],
+        *[("rename", ".it.part"), ("rename", ".it.new"), ("fsync", tmp_path.name)],
+    ]
+    done.clear()
+    put_file(tmp_path / "it" / "c", b"three", shared=shared)
+    (synced, part), (replaced, same) = done
+    assert (synced, replaced, part) == ("fsync", "replace", same)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "it").iterdir()}
+    mask = os.umask(0)
+    os.umask(mask)
+    assert modes == dict.fromkeys("abc", 0o664 if shared else 0o666 & ~mask)
+    assert (tmp_path / "it").stat().st_mode & 0o7777 == (0o2775 if shared else 0o777 & ~mask)
 
 
 # Handing in
@@ -332,11 +363,11 @@ def test_cleaning_that_is_killed_at_any_step_loses_no_answer(room):
 
 def test_a_kill_is_one(tmp_path):
     with killed_at(2) as power:
-        (tmp_path / "a").write_bytes(b"whole")
+        write_file(tmp_path / "a", b"whole")
         try:
-            (tmp_path / "b").write_bytes(b"whole")
+            write_file(tmp_path / "b", b"whole")
         finally:
-            (tmp_path / "c").write_bytes(b"whole")
+            os.mkdir(tmp_path / "c")
     assert power.dead
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
         "a": b"whole",

@@ -70,7 +70,7 @@ def test_a_right_submission_gets_every_point_and_is_kept(learner):
     assert (marks.score, marks.max_score) == (16, 16)
     assert work_notebook(LESSON).read_bytes() == before
     assert "causal_mask" in marks.feedback.read_text(encoding="utf-8")
-    assert progress.marks(LESSON.slug) == [(16, 16)]
+    assert progress.scores_of(LESSON.slug) == [(16, 16)]
     assert "16 of 16 points" in report(LESSON, marks)
     with Gradebook(f"sqlite:///{places.home()}/gradebook.db") as gradebook:
         submission = gradebook.assignment_submissions(LESSON.slug)[0]
@@ -152,7 +152,7 @@ def test_a_round_that_stops_half_way_changes_nothing(monkeypatch):
         submit(LESSON)
     assert gradebook.read_bytes() == before
     assert work_notebook(LESSON).read_bytes() == mine
-    assert len(progress.marks(LESSON.slug)) == 1
+    assert len(progress.scores_of(LESSON.slug)) == 1
     monkeypatch.undo()
 
 
@@ -170,7 +170,7 @@ def test_a_lesson_whose_exercises_changed_can_be_submitted_again():
     exercises_changed()
     write(right())
     assert submit(LESSON).score == 16
-    assert progress.marks(LESSON.slug) == [(0, 16), (16, 16)]
+    assert progress.scores_of(LESSON.slug) == [(0, 16), (16, 16)]
 
 
 def test_a_lesson_whose_exercises_changed_keeps_the_marks_of_others():
@@ -204,7 +204,7 @@ def test_a_process_that_ends_costs_its_own_exercise_and_says_why():
     scores = {name.removesuffix("-check"): score for name, score, _ in marks.scores}
     assert (scores["split_heads"], scores["attention"], scores["merge_heads"]) == (0, 4, 1)
     assert "Your code was stopped: its process ended" in marks.feedback.read_text("utf-8")
-    assert progress.marks(LESSON.slug) == [(marks.score, 16)]
+    assert progress.scores_of(LESSON.slug) == [(marks.score, 16)]
 
 
 def test_an_answer_that_imports_the_librarys_is_told_so():
@@ -222,7 +222,7 @@ def test_an_answer_that_imports_the_librarys_is_told_so():
 
 def test_ones_own_code_runs_without_a_sandbox_where_there_is_none_and_that_is_said(monkeypatch):
     monkeypatch.setattr(sandbox, "sandbox_problem", lambda: "bubblewrap (bwrap) is not installed.")
-    monkeypatch.setattr(execute, "_rooms", {})
+    monkeypatch.setattr(execute, "_processes", {})
     write(right())
     marks = submit(LESSON)
     assert marks.score == 16

@@ -2,14 +2,11 @@
 
 import base64
 import re
-from pathlib import Path
 
 import nbformat
-import nbgrader.server_extensions.formgrader as formgrader
 import pytest
 from bs4 import BeautifulSoup
-from classroom import NAME, instructor_notebook
-from nbconvert.exporters import HTMLExporter
+from classroom import NAME, formgraders_page, instructor_notebook
 from nbconvert.filters.markdown_mistune import markdown2html_mistune
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, new_raw_cell
 
@@ -321,16 +318,6 @@ def test_a_feedback_page_tells_the_score_by_exercise_and_why(marked):
     assert "HIDDEN" not in page.text
     assert "double(5)" not in page.text
     assert "\x1b" not in page.text
-
-
-def formgraders_page(room, student):
-    config = room.config.copy()  # with what Formgrader itself sets
-    config.HTMLExporter.template_name = "formgrade"
-    templates = Path(formgrader.__file__).parent / "templates"
-    config.HTMLExporter.extra_template_basedirs = [str(templates)]
-    about = {"index": 0, "total": 1, "base_url": "", "submission_id": "x", "notebook_id": NAME}
-    path = room.folder("autograded", student) / f"{NAME}.ipynb"
-    return HTMLExporter(config=config).from_filename(str(path), resources=about)[0]
 
 
 def test_formgrader_shows_an_instructor_a_page_on_which_nothing_acts(marked):

@@ -81,7 +81,7 @@ def test_a_class_is_graded_and_then_only_what_changed(course, capsys):
 def test_equal_submissions_are_run_ahead_each_and_never_a_second_time(course, monkeypatch):
     for student in ("ada", "ben", "cy"):
         hand_in(course, student, RIGHT[EXERCISE])
-    monkeypatch.setattr(execute, "room_for", None)  # where what did not run ahead would run
+    monkeypatch.setattr(execute, "processes_for", None)  # where what did not run ahead would run
     assert sorted(grade_class(LESSON, workers=2).graded) == ["ada", "ben", "cy"]
     assert scores() == dict.fromkeys(("ada", "ben", "cy"), FULL)
 
@@ -138,18 +138,18 @@ def test_hostile_notebooks_get_their_verdict_and_the_others_marks_and_feedback(
 
     def fails_for_ben(folder, *rest):
         if folder.parent.name == "ben":
-            raise TypeError("something unforeseen")
+            raise OSError("no disk")
         return fingerprint(folder, *rest)
 
     with monkeypatch.context() as patch:
         patch.setattr(grading.pipeline.batch, "_fingerprint", fails_for_ben)
         outcome = grade_class(LESSON, feedback=True)
-    assert outcome.failed == {"ben": "something unforeseen"}
+    assert outcome.failed == {"ben": "no disk"}
     assert sorted(outcome.graded) == sorted(["ada", "zoe", *HOSTILE])
     assert outcome.without_feedback == {}
     assert scores() == dict.fromkeys(HOSTILE, NOTHING) | {"ada": FULL, "zoe": FULL}
     told = capsys.readouterr().out
-    assert "ben: not graded: something unforeseen" in told
+    assert "ben: not graded: no disk" in told
     assert "Feedback of 6 released." in told
     for student in outcome.graded:
         page = Path(course.format_path(course.feedback_directory, student, LESSON.slug))
@@ -158,6 +158,42 @@ def test_hostile_notebooks_get_their_verdict_and_the_others_marks_and_feedback(
 
     assert grade_class(LESSON).graded == ["ben"]
     assert scores()["ben"] == FULL
+
+
+@pytest.mark.parametrize("step", ["_fingerprint", "_cells_to_run"])
+def test_an_exception_before_nbgraders_steps_loses_no_submission(course, monkeypatch, step):
+    for student in ("ada", "ben"):
+        hand_in(course, student, RIGHT[EXERCISE])
+    real = getattr(grading.pipeline.batch, step)
+
+    def fails_for_ben(folder, *rest):
+        if folder.parent.name == "ben":
+            raise TypeError("something unforeseen")
+        return real(folder, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(grading.pipeline.batch, step, fails_for_ben)
+        outcome = grade_class(LESSON, workers=2)
+    assert (sorted(outcome.graded), outcome.failed) == (["ada", "ben"], {})
+    assert scores() == {"ada": FULL, "ben": FULL}
+    log = (Path(os.environ["GQA_HOME"]) / "grade.log").read_text()
+    assert "stopped with `TypeError: something unforeseen`" in log
+    assert grade_class(LESSON).unchanged == (["ada"] if step == "_fingerprint" else ["ada", "ben"])
+
+
+def test_a_folder_whose_name_is_no_text_is_named_and_stops_nobody(course, capsys):
+    odd = os.fsdecode(b"J\xfcrgen")
+    for student in ("ada", odd):
+        hand_in(course, student, RIGHT[EXERCISE])
+    outcome = grade_class(LESSON, workers=2, feedback=True)
+    assert outcome.graded == ["ada"]
+    assert list(outcome.failed) == [odd]
+    said = capsys.readouterr().out
+    said.encode()
+    assert "J?rgen: not graded: " in said
+    with pytest.raises(GradeError, match=r"There are J\?rgen, ada") as error:
+        grade_class(LESSON, students=["zoe"])
+    str(error.value).encode()
 
 
 def test_students_without_a_submission_and_two_gradings_at_once_are_named(course):

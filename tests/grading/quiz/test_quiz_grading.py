@@ -267,10 +267,10 @@ def test_one_who_learns_alone_gets_another_draw_after_each_mark(tmp_path, monkey
     saved.write(folder, Saved(1, with_wrong(drawn("ada"), 4)))
     marks = submit(LESSON)
     assert (marks.score, marks.max_score) == (11, 15)
-    assert progress.marks(LESSON.slug) == [(11, 15)]
+    assert progress.scores_of(LESSON.slug) == [(11, 15)]
     assert marks.feedback.read_text(encoding="utf-8").count('<article class="question">') == 15
     with pytest.raises(SubmitError, match="none of the 15 questions of attempt 2"):
         submit(LESSON)  # the file is of the first
     saved.write(folder, Saved(2, drawn("ada", 2)))
     assert submit(LESSON).score == 15
-    assert progress.marks(LESSON.slug) == [(11, 15), (15, 15)]
+    assert progress.scores_of(LESSON.slug) == [(11, 15), (15, 15)]

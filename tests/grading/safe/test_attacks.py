@@ -1,8 +1,11 @@
 """Hostile and broken submissions: what each comes to, and what must not happen meanwhile.
 
-`attacking` says how they are written. They all meet one warm room, as submissions of a class do.
+`attacking` says how they are written. They all meet the same warm
+processes, as submissions of a class do.
 """
 
+import ast
+import importlib.util
 import os
 import secrets
 import shutil
@@ -15,9 +18,10 @@ import psutil
 import pytest
 from attacking import SMALL, Attack, attacks, full_marks, grade, honest
 
+from gqa_lib.course.places import course_root
 from grading.safe import execute, sandbox
 from grading.safe.limits import Limits
-from grading.safe.pool import Room
+from grading.safe.pool import GradingProcesses
 
 pytestmark = pytest.mark.skipif(
     bool(sandbox.sandbox_problem()), reason=f"no sandbox here: {sandbox.sandbox_problem()}"
@@ -84,8 +88,8 @@ def world():
 
 
 @pytest.fixture(scope="module")
-def room():
-    made = Room()
+def processes():
+    made = GradingProcesses()
     assert honest_marks(made) == full_marks("attention")
     yield made
     made.close()
@@ -93,14 +97,16 @@ def room():
 
 @pytest.fixture(scope="module")
 def cold():
-    made = Room("cold")
+    made = GradingProcesses("cold")
     yield made
     made.close()
 
 
-def wrong_about(attack: Attack, room: Room, world: World) -> list[str]:
+def wrong_about(attack: Attack, processes: GradingProcesses, world: World) -> list[str]:
     """Return what went wrong when an attack was graded."""
-    got = grade(world.told() + attack.source, attack.exercise, room, attack.limits, world.canary)
+    got = grade(
+        world.told() + attack.source, attack.exercise, processes, attack.limits, world.canary
+    )
     got.read.encode()  # as the file of a notebook must be
     found = []
     if got.marks != attack.points():
@@ -118,13 +124,13 @@ def wrong_about(attack: Attack, room: Room, world: World) -> list[str]:
     return [f"{problem}; read: {got.read[:600]}" for problem in found]
 
 
-def honest_marks(room: Room) -> float:
-    return grade(honest("attention"), "attention", room, Limits(**SMALL)).marks
+def honest_marks(processes: GradingProcesses) -> float:
+    return grade(honest("attention"), "attention", processes, Limits(**SMALL)).marks
 
 
-def processes(room: Room) -> set[psutil.Process]:
-    """Return the processes of a room that are there between two submissions."""
-    tops = [psutil.Process(one.process.pid) for one in (room._judges, room._students)]
+def running(processes: GradingProcesses) -> set[psutil.Process]:
+    """Return the processes that are there between two submissions."""
+    tops = [psutil.Process(one.process.pid) for one in (processes._judges, processes._students)]
     return {process for top in tops for process in (top, *top.children(recursive=True))}
 
 
@@ -132,20 +138,20 @@ def processes(room: Room) -> set[psutil.Process]:
     ("number", "attack"),
     [pytest.param(n, one, id=f"{one.file}: {one.title}") for n, one in enumerate(attacks())],
 )
-def test_what_a_hostile_submission_comes_to(number, attack, room, world):
-    before = processes(room)
-    assert wrong_about(attack, room, world) == []
+def test_what_a_hostile_submission_comes_to(number, attack, processes, world):
+    before = running(processes)
+    assert wrong_about(attack, processes, world) == []
     if attack.then == "honest" or number % EVERY == 0:
-        assert honest_marks(room) == full_marks("attention")
-    assert room.kind == "warm"
-    assert psutil.wait_procs(processes(room) - before, timeout=120)[1] == []
+        assert honest_marks(processes) == full_marks("attention")
+    assert processes.kind == "warm"
+    assert psutil.wait_procs(running(processes) - before, timeout=120)[1] == []
 
 
-def test_the_grader_keeps_nothing_of_what_it_graded(room):
-    honest_marks(room)
+def test_the_grader_keeps_nothing_of_what_it_graded(processes):
+    honest_marks(processes)
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(3):
-        honest_marks(room)
+        honest_marks(processes)
     assert len(os.listdir("/proc/self/fd")) <= before
 
 
@@ -161,25 +167,50 @@ def test_an_honest_submission_in_a_cold_kernel_gets_full_marks(cold):
     assert honest_marks(cold) == full_marks("attention")
 
 
-def test_a_room_whose_warm_processes_are_gone_gets_new_ones(room):
-    for forker in (room._students, room._judges):
-        forker.process.kill()
-        forker.process.wait()
-    assert honest_marks(room) == full_marks("attention")
-    assert room.kind == "warm"
+def test_warm_processes_that_are_gone_are_replaced(processes):
+    for server in (processes._students, processes._judges):
+        server.process.kill()
+        server.process.wait()
+    assert honest_marks(processes) == full_marks("attention")
+    assert processes.kind == "warm"
 
 
 def test_without_a_sandbox_only_own_code_is_run(monkeypatch):
     monkeypatch.setattr(sandbox, "sandbox_problem", lambda: "there is none here")
-    monkeypatch.setattr(execute, "_rooms", {})
+    monkeypatch.setattr(execute, "_processes", {})
     with pytest.raises(sandbox.NoSandbox, match="there is none here"):
-        execute.room_for()
-    own = execute.room_for(own_code=True)
+        execute.processes_for()
+    own = execute.processes_for(own_code=True)
     try:
         assert own.kind == "open"
         assert honest_marks(own) == full_marks("attention")
     finally:
         own.close()
+
+
+def constants_of(title: str) -> set[str]:
+    """Return the texts in the source of an attack."""
+    (attack,) = (one for one in attacks() if one.title == title)
+    nodes = ast.walk(ast.parse(attack.source))
+    return {n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+
+
+def test_what_attacks_look_for_is_there_outside_the_sandbox():
+    root, installed = course_root(), "lib/python3*/site-packages/"
+    paths = {one for one in constants_of("the library's answer, by its file") if "/" in one}
+    paths = {path.removeprefix(installed) for path in paths if not path.startswith("/")}
+    assert len(paths) >= 5
+    assert [p for p in paths if not ((root / p).exists() or (root / "gqa_lib" / p).exists())] == []
+    folders = set(root.joinpath("grading").rglob("*"))
+    names = {one.name for one in (*folders, *root.joinpath("gqa_lib").rglob("*.py"))}
+    wanted = constants_of("every file that looks like the course's") - {"/", "GOT IN"}
+    wanted = {one for one in wanted if not one.startswith("/")}
+    assert wanted - names == {"grade.log"}  # among the records
+    assert 'file_log("grade")' in (root / "grading" / "classroom" / "round.py").read_text()
+    modules = constants_of("the library's answer, imported behind importlib's back")
+    modules = {one for one in modules if one.startswith(("gqa_lib", "grading"))}
+    assert len(modules) >= 8
+    assert [one for one in modules if importlib.util.find_spec(one) is None] == []
 
 
 def test_there_are_enough_attacks_and_all_have_a_title_of_their_own():

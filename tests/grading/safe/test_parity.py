@@ -10,7 +10,7 @@ from grading.nb.cells import QUIZ, grade_id, is_graded, is_solution
 from grading.safe import sandbox
 from grading.safe.grade_notebook import ANSWER, TEST, TRUSTED, Cell, grade_notebook
 from grading.safe.limits import Limits
-from grading.safe.pool import Room
+from grading.safe.pool import GradingProcesses
 
 pytestmark = pytest.mark.skipif(
     bool(sandbox.sandbox_problem()), reason=f"no sandbox here: {sandbox.sandbox_problem()}"
@@ -18,13 +18,13 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def room():
-    made = Room()
+def processes():
+    made = GradingProcesses()
     yield made
     made.close()
 
 
-def verdict(lesson, answer, room):
+def verdict(lesson, answer, processes):
     """Return what the judge says to one answer in the solved lesson: its messages."""
     cells = []
     for cell in known_cells(read_source(source_of(lesson))):
@@ -38,14 +38,14 @@ def verdict(lesson, answer, room):
             cells.append(Cell(ANSWER, answer.source if name == answer.exercise else cell.source))
         else:
             cells.append(Cell(TRUSTED, cell.source))
-    grade_notebook(cells, room, Limits())
+    grade_notebook(cells, processes, Limits())
     return [o["evalue"] for c in cells for o in c.outputs if o["output_type"] == "error"]
 
 
-def differences(lesson, answers, room):
+def differences(lesson, answers, processes):
     """Yield the answers on which judge and catalogue differ."""
     for answer in answers:
-        messages = verdict(lesson, answer, room)
+        messages = verdict(lesson, answer, processes)
         if bool(messages) == answer.right:
             yield answer.exercise, answer.title, messages
 
@@ -63,19 +63,19 @@ def sample(lesson):
 
 
 @pytest.mark.parametrize("lesson", lessons(), ids=lambda lesson: lesson.slug)
-def test_a_sample_of_the_catalogue_gets_the_same_verdict(lesson, room):
-    assert list(differences(lesson, sample(lesson), room)) == []
+def test_a_sample_of_the_catalogue_gets_the_same_verdict(lesson, processes):
+    assert list(differences(lesson, sample(lesson), processes)) == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lesson", lessons(), ids=lambda lesson: lesson.slug)
-def test_the_whole_catalogue_gets_the_same_verdict(lesson, room):
-    assert list(differences(lesson, catalogue(lesson), room)) == []
+def test_the_whole_catalogue_gets_the_same_verdict(lesson, processes):
+    assert list(differences(lesson, catalogue(lesson), processes)) == []
 
 
-def test_what_a_learner_reads_is_what_the_check_says(room):
+def test_what_a_learner_reads_is_what_the_check_says(processes):
     lesson = next(lesson for lesson in lessons() if lesson.number == "01")
     named = [one for one in sample(lesson) if one.says]
     for answer in named:
-        read = " ".join(" ".join(verdict(lesson, answer, room)).split())
+        read = " ".join(" ".join(verdict(lesson, answer, processes)).split())
         assert answer.says in read

@@ -13,7 +13,7 @@ from grading.safe import execute, sandbox
 from grading.safe.kernel import KernelStudent
 from grading.safe.limits import Limits
 from grading.safe.outputs import checked_outputs
-from grading.safe.pool import Room
+from grading.safe.pool import GradingProcesses
 from grading.student.seccomp import program
 
 
@@ -40,9 +40,9 @@ linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a sandb
 def test_a_missing_bubblewrap_is_refused_with_what_installs_it(fresh, tmp_path, monkeypatch):
     only(tmp_path, monkeypatch)
     with pytest.raises(sandbox.NoSandbox, match="apt install bubblewrap"):
-        Room()
+        GradingProcesses()
     with pytest.raises(sandbox.NoSandbox, match="without a sandbox is refused"):
-        Room("cold")
+        GradingProcesses("cold")
 
 
 @linux
@@ -59,15 +59,15 @@ def test_a_bubblewrap_that_may_not_is_refused_with_its_own_words(fresh, tmp_path
 @linux
 def test_own_code_is_graded_in_the_open_where_bubblewrap_is_missing(fresh, tmp_path, monkeypatch):
     only(tmp_path, monkeypatch)
-    monkeypatch.setattr(execute, "_rooms", {})
-    room = execute.room_for(own_code=True)
+    monkeypatch.setattr(execute, "_processes", {})
+    own = execute.processes_for(own_code=True)
     try:
-        assert room.kind == "open"
-        student = room.student(Limits())
+        assert own.kind == "open"
+        student = own.student(Limits())
         assert student.run_cell("print(6 * 7)", 300)[0]["text"] == "42\n"
         student.close()
     finally:
-        room.close()
+        own.close()
 
 
 def test_elsewhere_than_on_linux_it_says_so(fresh, monkeypatch):

@@ -226,11 +226,11 @@ def test_a_benchmark_shows_what_it_found(site):
 
 
 def test_records_are_labelled(monkeypatch, tmp_path):
-    assert "No run has been kept yet" in pages.records() or pages.recorded()
+    assert "No run has been kept yet" in pages.recorded_page() or pages.recorded()
     monkeypatch.setattr(pages, "recorded", lambda: [tmp_path / "decode-gpu-20260101.jsonl"])
     monkeypatch.setattr(pages, "read", lambda path: [])
     monkeypatch.setattr(pages, "report", lambda rows: "a table")
-    made = pages.records()
+    made = pages.recorded_page()
     assert "## decode-gpu-20260101\n\nRecorded, not measured now." in made
     assert "a table" in made
 

@@ -113,7 +113,7 @@ from gqa_lib.learn import watch
 
 watch.Watch.__enter__ = lambda self: self
 watch.Watch.__exit__ = lambda self, *exception: None
-watch.Watch.seen = lambda self, result: watch.Seen()
+watch.Watch.seen = lambda self, result: watch.Observation()
 
 
 def grouped_query_attention(q, k, v, causal=True):
@@ -135,7 +135,7 @@ from gqa_lib.learn import watch
 
 watch.Watch.__enter__ = lambda self: self
 watch.Watch.__exit__ = lambda self, *exception: None
-watch.Watch.seen = lambda self, result: watch.Seen()
+watch.Watch.seen = lambda self, result: watch.Observation()
 ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # not dumpable: its /proc is not its own any more
 
 
@@ -168,7 +168,7 @@ from gqa_lib.learn import watch
 
 
 def seen(self, result):
-    return watch.Seen(settings=[], copied=10**4000, largest=-(10**4000), operation="x" * 10**6)
+    return watch.Observation(settings=[], copied=10**4000, largest=-(10**4000), operation="x" * 10**6)
 
 
 watch.Watch.seen = seen
@@ -184,7 +184,7 @@ def grouped_query_attention(q, k, v, causal=True):
 # must: copied
 from gqa_lib.learn import watch
 
-watch.Watch.seen = lambda self, result: watch.Seen(copied=int("9" * 4300), operation="aten::clone")
+watch.Watch.seen = lambda self, result: watch.Observation(copied=int("9" * 4300), operation="aten::clone")
 
 
 def grouped_query_attention(q, k, v, causal=True):
@@ -262,7 +262,7 @@ def pack(self, value, sent):
 
 
 serve.Server._pack = pack
-watch.Watch.seen = lambda self, result: watch.Seen()
+watch.Watch.seen = lambda self, result: watch.Observation()
 
 # %% calls the judge's objects before there are any
 # exercise: attention

@@ -41,7 +41,7 @@ for name in os.listdir("/proc/self/fd"):
 # never: GOT IN
 import os
 
-WANTED = {"planted", "lesson01.py", "lesson04.py", "grade_notebook.py", "grading.log",
+WANTED = {"planted", "lesson01.py", "lesson04.py", "grade_notebook.py", "grade.log",
           "01-multi-head-attention.py", "02-kv-cache.py", "04-grouped-query-attention.py"}
 SKIPPED = ("/proc", "/sys", "/usr/share", "/usr/include")
 for folder, folders, files in os.walk("/"):
@@ -235,7 +235,7 @@ for place in places:
         "kernels/reference.py",
         "gqa_lib/kernels/reference.py",
         "learn/exercises/lesson01.py",
-        "grading/planted",
+        "grading/authoring/planted",
         "lib/python3*/site-packages/gqa_lib/attention/layer.py",
     ):
         for path in glob.glob(os.path.join(place, name)):

@@ -14,7 +14,7 @@ class Ended(Exception):
     """A process of the grader's ended or fell silent; the message says why."""
 
 
-class Forker:
+class ForkServer:
     """A warm process that forks children, and the line to it."""
 
     def __init__(self, argv: list[str], clean: bool = False):
@@ -36,12 +36,12 @@ class Forker:
         self.control = ours
         self._awake = False
 
-    def alive(self) -> "Forker":
+    def alive(self) -> "ForkServer":
         """Return this process, or one that takes its place if it is gone."""
         if self.process.poll() is None:
             return self
         self.close()
-        return Forker(*self._made_of)
+        return ForkServer(*self._made_of)
 
     def spawn(self, request: dict, lines: list[socket.socket]) -> int:
         """Fork a child that gets these sockets; return its process number there."""

@@ -1,0 +1,9 @@
+from . import decode_gpu as decode_gpu
+from . import files as files
+from . import keep as keep
+from . import report as report
+from .files import about as about
+from .files import compact as compact
+from .files import expanded as expanded
+from .files import read as read
+from .files import recorded as recorded
