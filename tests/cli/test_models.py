@@ -1,0 +1,93 @@
+"""`gqa models` and `gqa info MODEL`: the shipped models and files of one's own."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from gqa_lib.cli import main
+from gqa_lib.configs import find_models, list_models
+
+PLAIN = {"model_type": "llama", "num_hidden_layers": 2, "num_attention_heads": 4, "hidden_size": 64}
+
+
+def run(capsys, *arguments):
+    code = main([*arguments])
+    shown = capsys.readouterr()
+    return code, shown.out, shown.err
+
+
+def test_all_models_are_listed_and_filtered(capsys):
+    assert run(capsys, "models")[1].count("\n") == len(list_models()) + 2
+    _, text, _ = run(capsys, "models", "--kind", "hybrid", "--max-kib", "30", "--context", "131072")
+    assert "Kimi-K3" in text
+    assert "Llama-3-8B" not in text
+    _, text, _ = run(capsys, "models", "--family", "qwen3.5", "--json")
+    rows = json.loads(text)
+    assert {row["name"] for row in rows} >= {"Qwen3.5-27B", "Qwen3.5-397B-A17B"}
+    assert all(row["source"] and row["checked"] for row in rows)
+
+
+def test_csv_has_what_the_table_has(capsys):
+    rows = list(csv.DictReader(io.StringIO(run(capsys, "models", "llama-3-8b", "--csv")[1])))
+    assert [row["name"] for row in rows] == ["Llama-3-8B"]
+    assert float(rows[0]["kib_per_token"]) == 128
+
+
+def test_a_context_beyond_a_models_longest_is_starred(capsys):
+    _, text, _ = run(capsys, "models", "Llama-3-8B", "--context", "8193")
+    assert "*" in text.splitlines()[1]
+    assert "longer than the model is made for" in text
+
+
+def test_files_are_rows_and_a_refused_one_is_a_row_with_its_reason(capsys, tmp_path):
+    (tmp_path / "mine.json").write_text(json.dumps(PLAIN))
+    (tmp_path / "odd.json").write_text(json.dumps(PLAIN | {"kv_map": [1]}))
+    paths = [str(tmp_path / name) for name in ("mine.json", "odd.json")]
+    code, text, _ = run(capsys, "models", *paths)
+    assert code == 1
+    assert text.splitlines()[1].startswith("mine ")
+    assert "refused: odd.json: kv_map=[1] is not understood" in text
+
+
+def test_a_typo_names_close_ones(capsys):
+    code, _, error = run(capsys, "models", "Llamma-3-8B")
+    assert code == 1
+    assert "Did you mean" in error
+
+
+def test_what_a_hybrid_keeps(capsys):
+    code, text, _ = run(capsys, "info", "Qwen3.5-27B")
+    assert code == 0
+    for told in (
+        "48 linear or state-space, 16 full (4 x 256)",
+        "64 KiB per token",
+        "constant state",
+        "26.9 billion parameters",
+        "beyond its longest",
+    ):
+        assert told in text
+
+
+def test_a_file_that_is_refused_is_told(capsys, tmp_path):
+    (tmp_path / "odd.json").write_text("[1]")
+    code, text, _ = run(capsys, "info", "Llama-3-8B", str(tmp_path / "odd.json"))
+    assert code == 1
+    assert "Llama-3-8B" in text
+    assert "refused: odd.json holds list" in text
+
+
+def test_files_that_are_called_alike_are_told_apart_by_their_folders(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name / "inner").mkdir(parents=True)
+        (tmp_path / name / "same.json").write_text(json.dumps(PLAIN))
+    paths = [str(tmp_path / name / "same.json") for name in ("one", "two")]
+    configs, refused = find_models([*paths, "Llama-3-8B", "no such model"])
+    assert [config.name for config in configs] == ["one/same", "two/same", "Llama-3-8B"]
+    assert list(refused) == ["no such model"]
+
+
+@pytest.mark.parametrize("arguments", [["--context", "0"], ["--bytes", "0"]])
+def test_sizes_that_cannot_be_are_refused(capsys, arguments):
+    assert run(capsys, "models", *arguments)[0] == 1
