@@ -3,7 +3,7 @@
 python scripts/class_defaults.py writes gqa_lib/configs/hugging_face/class_defaults.json from the
 installed transformers: for each model type the defaults of the keys that the reader there asks for,
 as declared and not as worked out from others, and for models of several parts the type of their
-text part.
+text part and whether the whole model's output head is tied.
 """
 
 import dataclasses
@@ -29,7 +29,9 @@ def class_defaults() -> dict[str, dict[str, Any]]:
         *modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
         *filter(None, parts.values()),
     }
-    wrappers = {family: wrapper(CONFIG_MAPPING[family], part) for family, part in parts.items() if part}
+    wrappers = {
+        family: wrapper(CONFIG_MAPPING[family], part) for family, part in parts.items() if part
+    }
     return {
         family: wrappers.get(family) or declared(CONFIG_MAPPING[family], asked)
         for family in parts

@@ -10,8 +10,8 @@ class Weights:
     Args:
         dense: read in every step: attention, norms, routers, what of the feed-forward blocks every
             token passes, and the output head (a tied one too).
-        embedding: the input embedding where it is a matrix of its own: a step looks up one row a
-            token.
+        embedding: what a step does not read: the input embedding where it is a matrix of its own,
+            of which it looks up one row a token, and an encoder, whose pass is over by then.
         expert: one routed expert of one layer.
         num_experts: routed experts of a layer.
         experts_per_token: of them, how many a token passes.

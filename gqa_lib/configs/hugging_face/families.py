@@ -1,108 +1,13 @@
 """What the layers of each family of models consist of, for counting their parameters.
 
-A family is named as its files' model_type. A switch that is a text is a key of the file, or of its
-class, that switches the part on. Families that are not in here are not counted.
+A family is named as its files' model_type. Families that are not in here are not counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
-Switch = bool | str
-
-
-@dataclass(frozen=True)
-class Experts:
-    """Routed experts in place of the feed-forward block, or `beside` it.
-
-    Args:
-        where: the rule that says which layers have them, see sparse.py.
-        count: keys that hold how many experts a layer has.
-        chosen: keys that hold how many of them a token passes.
-        width: keys that hold the hidden size of one expert.
-        shared: keys that hold how many experts every token passes, of the routed ones' width.
-        shared_width: keys that hold the width of all of those together.
-        shared_gate: a gate of one output before the shared expert.
-        bias: biases of the router and of the experts.
-        correction: the router's balancing bias is a parameter, not a constant.
-        latent: key that holds the width the experts work in, where it is not the model's.
-        inside: key that holds the keys above.
-        beside: the layer keeps its feed-forward block.
-    """
-
-    where: str = "all"
-    count: tuple[str, ...] = ("num_experts",)
-    chosen: tuple[str, ...] = ("num_experts_per_tok",)
-    width: tuple[str, ...] = ("moe_intermediate_size",)
-    shared: tuple[str, ...] = ()
-    shared_width: tuple[str, ...] = ()
-    shared_gate: bool = False
-    bias: bool = False
-    correction: bool = False
-    latent: str = ""
-    inside: str = ""
-    beside: bool = False
-
-
-@dataclass(frozen=True)
-class Family:
-    """The parts of a decoder: by default Llama's without any bias.
-
-    Args:
-        qkv_bias: biases of the projections to queries, keys and values.
-        out_bias: a bias of the projection back.
-        qk_norm: norms of queries and keys: of each "head", with a bias ("head+bias"), or over the
-            whole "width".
-        qk_norm_if: whether it has those.
-        sinks: one learned score per head.
-        window_sinks: the same in layers with a window, where those differ.
-        query_gate: queries are projected twice, the second time to a gate.
-        indexer: a sparse indexer next to the latent.
-        gated: feed-forward of three matrices, not two.
-        ffn_bias: biases of the feed-forward block.
-        width: keys that hold the feed-forward block's hidden size.
-        times: that size in multiples of d_model where no key holds it.
-        experts: routed experts, if any.
-        state: the kind of linear or state-space layers, see mixers.py.
-        one_block: a layer is a mixer or a feed-forward block, not both.
-        norms: norms of a layer, or the name of the rule for it in parameters.py.
-        norm_size: parameters of a norm in multiples of d_model.
-        final_norms: norms outside of layers.
-        positions: keys that hold how many learned positions there are.
-        more_positions: how many more than that are kept.
-        head_bias: a bias of the output head.
-        layer_inputs: an embedding of its own for every layer, as in Gemma 4.
-        only: keys that must have these values if they are there: the parts are others otherwise.
-        must_say_tied: the file itself has to say whether its output head is tied.
-    """
-
-    qkv_bias: Switch = False
-    out_bias: Switch = False
-    qk_norm: str = ""
-    qk_norm_if: Switch = True
-    sinks: Switch = False
-    window_sinks: Switch | None = None
-    query_gate: bool = False
-    indexer: bool = False
-    gated: bool = True
-    ffn_bias: Switch = False
-    width: tuple[str, ...] = ("intermediate_size",)
-    times: int = 0
-    experts: Experts | None = None
-    state: str = ""
-    one_block: bool = False
-    norms: int | str = 2
-    norm_size: int = 1
-    final_norms: int = 1
-    positions: tuple[str, ...] = ()
-    more_positions: int = 0
-    head_bias: Switch = False
-    layer_inputs: bool = False
-    only: Mapping[str, Any] = field(default_factory=dict)
-    must_say_tied: bool = False
-
+from .parts import Experts, Family
 
 _BIAS = "attention_bias"
 _LLAMA = Family()
@@ -118,15 +23,19 @@ _GEMMA2 = replace(_ATTENTION_BIASED, norms=4)
 _GLM = Family(qkv_bias=_BIAS)
 
 _STEP = Experts("step", count=("num_experts", "num_local_experts"))
-_SHARED = Experts(
-    "step", shared_width=("shared_expert_intermediate_size",), shared_gate=True
-)
+_SHARED = Experts("step", shared_width=("shared_expert_intermediate_size",), shared_gate=True)
 _LOCAL = Experts(count=("num_local_experts",), width=("intermediate_size",))
 _DEEPSEEK = Experts("after", count=("n_routed_experts",), shared=("n_shared_experts",))
 _LISTED = replace(_DEEPSEEK, where="listed")
 _NUM_SHARED = Experts("listed", shared=("num_shared_experts",))
-_LINEAR = Family(state="delta", qkv_bias=_BIAS, out_bias=_BIAS, qk_norm="head", query_gate=True,
-                 only={"attn_output_gate": True})
+_LINEAR = Family(
+    state="delta",
+    qkv_bias=_BIAS,
+    out_bias=_BIAS,
+    qk_norm="head",
+    query_gate=True,
+    only={"attn_output_gate": True},
+)
 _V3 = replace(_ATTENTION_BIASED, experts=_DEEPSEEK, only={"moe_layer_freq": 1})
 _GRANITE_MOE = replace(_ATTENTION_BIASED, experts=_LOCAL)
 _SHARED_WIDTH = ("shared_intermediate_size",)
@@ -141,6 +50,7 @@ FAMILIES: dict[str, Family] = {
     "mixtral": Family(experts=_LOCAL),
     "llama4_text": replace(
         _ATTENTION_BIASED,
+        only={"use_qk_norm": (True, False)},  # norms without parameters
         width=("intermediate_size_mlp",),
         experts=Experts(
             "interleaved",
@@ -166,7 +76,7 @@ FAMILIES: dict[str, Family] = {
     "qwen2_moe": Family(qkv_bias="qkv_bias", experts=_SHARED),
     "qwen3": _QWEN3,
     "qwen3_vl_text": _QWEN3,
-    "qwen3_moe": replace(_QWEN3, experts=_STEP),
+    "qwen3_moe": replace(_QWEN3, experts=_STEP, only={"use_qk_norm": True}),
     "qwen3_vl_moe_text": replace(_QWEN3, experts=_STEP),
     "qwen3_next": replace(_LINEAR, experts=_SHARED),
     "qwen3_5_text": _LINEAR,
@@ -184,9 +94,7 @@ FAMILIES: dict[str, Family] = {
     ),
     # Phi
     "phi": replace(_GPT, norms=1, qk_norm="head+bias", qk_norm_if="qk_layernorm", head_bias=True),
-    "phimoe": replace(
-        _ATTENTION_BIASED, norm_size=2, experts=_LOCAL, head_bias="lm_head_bias"
-    ),
+    "phimoe": replace(_ATTENTION_BIASED, norm_size=2, experts=_LOCAL, head_bias="lm_head_bias"),
     # OLMo
     "olmo": replace(_ATTENTION_BIASED, norm_size=0),
     "olmo2": replace(_ATTENTION_BIASED, qk_norm="width"),
@@ -199,9 +107,7 @@ FAMILIES: dict[str, Family] = {
     ),
     # Granite with experts, hybrids
     "granitemoe": _GRANITE_MOE,
-    "granitemoeshared": replace(
-        _GRANITE_MOE, experts=replace(_LOCAL, shared_width=_SHARED_WIDTH)
-    ),
+    "granitemoeshared": replace(_GRANITE_MOE, experts=replace(_LOCAL, shared_width=_SHARED_WIDTH)),
     "granitemoehybrid": replace(
         _GRANITE_MOE,
         experts=replace(_LOCAL, shared_width=_SHARED_WIDTH),
@@ -209,16 +115,20 @@ FAMILIES: dict[str, Family] = {
     ),
     "bamba": replace(_BIASED, state="mamba2"),
     "falcon_h1": replace(_BIASED, state="mamba2"),
-    "jamba": Family(
-        state="mamba1", experts=Experts("period", width=("intermediate_size",))
-    ),
+    "jamba": Family(state="mamba1", experts=Experts("period", width=("intermediate_size",))),
     "nemotron_h": replace(
         _BIASED,
         state="mamba2",
         gated=False,
         one_block=True,
         norms=1,
-        only={"n_shared_experts": 1},
+        only={
+            "n_shared_experts": 1,
+            "attention_bias": False,
+            "mlp_bias": False,
+            "mamba_proj_bias": False,
+            "tie_word_embeddings": False,
+        },
         experts=Experts(
             "named",
             count=("n_routed_experts",),
@@ -237,7 +147,16 @@ FAMILIES: dict[str, Family] = {
         times=4,
     ),
     "mpt": replace(
-        _NORMED, norm_size=1, width=(), times=4, only={"no_bias": True, "expansion_ratio": 4}
+        _NORMED,
+        norm_size=1,
+        width=(),
+        times=4,
+        only={
+            "no_bias": True,
+            "expansion_ratio": 4,
+            "learned_pos_emb": (True, False),  # not with ALiBi
+            "norm_type": ("low_precision_layernorm", "layernorm"),
+        },
     ),
     "bloom": replace(_GPT, final_norms=2, width=(), times=4),
     "gpt2": _GPT2,
@@ -292,6 +211,8 @@ FAMILIES: dict[str, Family] = {
     "youtu": _ATTENTION_BIASED,
     "kimi_linear": Family(
         state="kda",
+        needs=("linear_attn_config", "layer_types"),
+        only={"tie_word_embeddings": False},
         experts=Experts(
             "listed",
             count=("num_experts", "num_local_experts"),
@@ -300,26 +221,31 @@ FAMILIES: dict[str, Family] = {
         ),
     ),
     # Others with experts
-    "gpt_oss": replace(_ATTENTION_BIASED, sinks=True, experts=replace(_LOCAL, chosen=("num_experts_per_tok", "experts_per_token"), bias=True)),
+    "gpt_oss": replace(
+        _ATTENTION_BIASED,
+        sinks=True,
+        experts=replace(_LOCAL, chosen=("num_experts_per_tok", "experts_per_token"), bias=True),
+    ),
     "minimax_m2": Family(
         qk_norm="width",
         experts=_LOCAL,
         only={"qk_norm_type": "per_layer", "use_qk_norm": True},
     ),
     "minimax": Family(state="lightning", experts=_LOCAL),
-    "glm4_moe": replace(
-        _GLM, qk_norm="head", qk_norm_if="use_qk_norm", experts=_DEEPSEEK
-    ),
+    "glm4_moe": replace(_GLM, qk_norm="head", qk_norm_if="use_qk_norm", experts=_DEEPSEEK),
     "mimo_v2_flash": replace(
         _GLM,
         window_sinks=True,
         experts=replace(_LISTED, shared=()),
-        only={"add_full_attention_sink_bias": False, "add_swa_attention_sink_bias": True},
+        only={
+            "add_full_attention_sink_bias": False,
+            "add_swa_attention_sink_bias": True,
+            "num_key_value_heads": 4,
+            "swa_num_key_value_heads": 8,
+        },
     ),
     "ernie4_5_moe": Family(
-        qkv_bias="use_bias",
-        out_bias="use_bias",
-        ffn_bias="use_bias",
+        only={"use_bias": False},
         experts=Experts(
             "ernie",
             count=("moe_num_experts",),
@@ -329,7 +255,7 @@ FAMILIES: dict[str, Family] = {
         ),
     ),
     "exaone_moe": replace(_LLAMA, qk_norm="head", experts=_NUM_SHARED),
-    "hy_v3": replace(_QWEN3, experts=_NUM_SHARED),
+    "hy_v3": replace(_QWEN3, experts=_NUM_SHARED, only={"num_shared_experts": 1}),
     "solar_open": replace(_LLAMA, experts=replace(_DEEPSEEK, where="all")),
     # Others without
     "glm": _GLM,

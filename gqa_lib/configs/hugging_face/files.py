@@ -98,7 +98,8 @@ def _tied(config: Mapping, part: Mapping, usual: bool | None) -> Any:
 def class_defaults() -> dict[str, dict[str, Any]]:
     """Return what the classes of Hugging Face transformers assume where a file leaves a key out.
 
-    By model type: defaults of keys, or for a model of several parts the type of its text part.
+    By model type: defaults of keys, or for a model of several parts the type of its text part and
+    whether the whole model's output head is tied to the input embedding.
     """
     return json.loads(resource("class_defaults.json"))
 

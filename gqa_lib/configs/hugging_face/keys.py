@@ -99,10 +99,8 @@ class Keys:
         value = self.get(*names)
         if value is None:
             return None
-        return [
-            self.whole(one, self._name(names), least)
-            for one in self.per_layer(value, length, names)
-        ]
+        listed = self.per_layer(value, length, names)
+        return [self.whole(one, self._name(names), least) for one in listed]
 
     def per_layer(self, value: Any, length: int, names: Iterable[str]) -> list:
         """Return a list that has one entry per layer.
@@ -174,7 +172,7 @@ class Keys:
 
     def not_asked_for(self) -> list[str]:
         """Return the keys of the file that say something and that nobody has asked for."""
-        nothing = (None, False, [], {}, "")
+        nothing: tuple[Any, ...] = (None, False, [], {}, "")
         return [k for k, v in self._given.items() if v not in nothing and k not in self._asked]
 
     def _name(self, names: Iterable[str]) -> str:

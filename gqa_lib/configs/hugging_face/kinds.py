@@ -132,7 +132,8 @@ def _marked(keys: Keys, num_layers: int) -> list[str] | None:
         return ["window" if one else "full" for one in pattern]
     if (pattern := keys.sizes(num_layers, "attn_type_list")) is not None:  # MiniMax Text-01, M2
         return ["full" if one else "state" for one in pattern]
-    if linear := keys.keys_of("linear_attn_config"):  # Kimi Linear and K3 count from 1
+    linear = keys.keys_of("linear_attn_config")
+    if linear or keys.family == "kimi_linear":  # Kimi Linear and K3 count from 1
         full = set(linear.get("full_attn_layers") or ())
         if not full or not full <= set(range(1, num_layers + 1)):
             raise keys.wrong("linear_attn_config", dict(linear), "full_attn_layers of 1 and more")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..layer import LayerKV
-from .families import Family, Switch
 from .keys import Keys
+from .parts import Family, Switch
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def _kda(model: Model) -> int:
     """Kimi Linear: a delta rule with a gate for every channel, of low rank."""
     inner = model.keys.keys_of("linear_attn_config")
     heads, dim, width = (
-        inner.get(name) or model.need(other)
+        model.keys.whole(inner[name], name, 1) if inner.get(name) else model.need(other)
         for name, other in (
             ("num_heads", "linear_num_heads"),
             ("head_dim", "linear_head_dim"),

@@ -11,12 +11,15 @@ from functools import cache
 
 from ..layer import LayerKV
 from ..weights import Weights
-from .families import FAMILIES, Experts, Switch
+from .encoders import T5, t5_weights
+from .families import FAMILIES
 from .files import resource
 from .keys import Keys
 from .mixers import Model, mixer
+from .parts import Experts, Family, Switch
 from .sparse import sparse_layers
 
+_LAYER_KEYS = {"head_dim", "num_key_value_heads"}  # what `layers` knows of a single layer
 _HEADS = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 
 
@@ -31,13 +34,14 @@ def weights_of(
         num_heads: its query heads.
         d_model: its hidden size.
     """
-    family = FAMILIES.get(keys.family)
+    family = Family() if keys.family in T5 else FAMILIES.get(keys.family)
     if family is None:
         return None
     keys = keys.afresh()
+    count = t5_weights if keys.family in T5 else _count
     try:
-        _refuse_what_is_built_otherwise(keys, family.only, d_model)
-        weights = _count(Model(keys, family, num_heads, d_model), layers)
+        _refuse_what_is_built_otherwise(keys, family, d_model)
+        weights = count(Model(keys, family, num_heads, d_model), layers)
     except ValueError:
         return None
     return None if any(name not in _weightless() for name in keys.not_asked_for()) else weights
@@ -50,16 +54,19 @@ def _weightless() -> frozenset[str]:
     return frozenset(word for line in lines for word in line.split())
 
 
-def _refuse_what_is_built_otherwise(keys: Keys, only, d_model: int) -> None:
-    for name, wanted in only.items():
-        value = keys.get(name)
-        if value is not None and value != (d_model if wanted == "d_model" else wanted):
+def _refuse_what_is_built_otherwise(keys: Keys, family: Family, d_model: int) -> None:
+    if family.needs and not keys.has(*family.needs):
+        raise keys.wrong(family.needs[0], None, "said")
+    for name, wanted in family.only.items():
+        value, wanted = keys.get(name), d_model if wanted == "d_model" else wanted
+        allowed = wanted if isinstance(wanted, tuple) else (wanted,)
+        if value is not None and value not in allowed:
             raise keys.wrong(name, value, str(wanted))
     names = keys.get("architectures") or []
     if names and not any(str(name).endswith(_HEADS) for name in names):
         raise keys.wrong("architectures", names, "a model with an output head")
     own = keys.keys_of("per_layer_config").values()
-    if any(not set(layer) <= {"head_dim", "num_key_value_heads"} for layer in own):
+    if not all(isinstance(one, dict) and set(one) <= _LAYER_KEYS for one in own):
         raise keys.wrong("per_layer_config", list(own), "head_dim and num_key_value_heads alone")
     inner = keys.keys_of("attn_config")
     if keys.family == "mpt" and (inner.get("alibi") is not True or inner.get("qk_ln")):
@@ -83,8 +90,10 @@ def _count(model: Model, layers: Sequence[LayerKV]) -> Weights:
     if family.layer_inputs:
         looked_up, read = _layer_inputs(model, len(layers))
         embedding, dense = embedding + looked_up, dense + read
-    routed = _routed(model, family.experts) if family.experts and any(sparse) else (0, 0, 0)
-    return Weights(dense, embedding, *routed, sum(sparse) if routed[1] else 0)
+    if not family.experts or not any(sparse):
+        return Weights(dense, embedding)
+    expert, number, chosen = _routed(model, family.experts)
+    return Weights(dense, embedding, expert, number, chosen, sum(sparse) if number else 0)
 
 
 def _tied(model: Model) -> bool:
@@ -130,10 +139,12 @@ def _dense_part(model: Model, layer: LayerKV, routed: bool) -> int:
     experts, d = model.family.experts, model.d_model
     if not routed or experts is None:
         return _block(model, layer)
-    keys, (expert, number, _) = _inside(model, experts), _routed(model, experts)
+    keys, (_, number, _) = _inside(model, experts), _routed(model, experts)
     count = 0
     if number:
-        count += number * d + (number if experts.bias else 0) + (number if experts.correction else 0)
+        count += (
+            number * d + (number if experts.bias else 0) + (number if experts.correction else 0)
+        )
     if experts.beside:  # a scale of each channel and expert, three norms, and the block itself
         count += d + number + 3 * d + _block(model, layer)
     latent = keys.size(experts.latent) if experts.latent else None
