@@ -1,10 +1,12 @@
 """What a model of Hugging Face transformers keeps in its own cache, counted without its memory.
 
-The model is built on the meta device, where tensors have shapes and no numbers, and its feed-forward
+The model is built on the meta device, where tensors have shapes and no numbers. Its feed-forward
 blocks are left out: they keep nothing.
 """
 
 from collections import Counter
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
@@ -28,7 +30,7 @@ class NoFfn(nn.Module):
 
 
 def own_cache(config, num_tokens):
-    """Return (parameters, bytes by what they are: kv, index, state, working) of a prompt's cache."""
+    """Return the parameters, and a prompt's bytes by what they are: kv, index, state, working."""
     from transformers import AutoModelForCausalLM
 
     with torch.device("meta"):
@@ -61,7 +63,7 @@ def _tensors(value, path, seen, depth=0):
             seen.add(id(value))
             yield path, value
         return
-    inner = ()
+    inner: Iterable[tuple[Any, Any]] = ()
     if isinstance(value, dict):
         inner = value.items()
     elif isinstance(value, list | tuple):
