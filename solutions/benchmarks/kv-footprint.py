@@ -19,7 +19,8 @@ import torch
 from gqa_lib import plots
 from gqa_lib.bench import as_list, begin
 from gqa_lib.configs import find_models
-from gqa_lib.cost import kv_bytes_per_token, kv_cache_bytes, max_concurrent_sequences, state_bytes
+from gqa_lib.cost import kv_bytes_per_token, kv_cache_bytes, max_concurrent_sequences
+from gqa_lib.cost import reserved_bytes, state_bytes
 from gqa_lib.explore.card import kind_of, layers_in_words
 
 run = begin("kv-footprint", out_dir, dtype=dtype)
@@ -103,6 +104,36 @@ for c in configs:
     print(c.name.ljust(width), *(marked(c, n, f"{fit:11,}") for n, fit in zip(contexts, fits)))
     rows += [{"metric": "max_sequences", "unit": "1", "value": fit, "p_model": c.name,
               "p_dtype": dtype, "p_context": n} for n, fit in zip(contexts, fits)]
+# %% [markdown]
+# ## Ideal and reserved
+#
+# An engine takes more than these bytes: it rounds to blocks, keeps a window's block longer than the
+# window, and gives models whose layers differ blocks of one size. Below, 32 sequences of the shortest
+# context by the rules of vLLM (`gqa_lib.cost.reserved_bytes` names them): as it does by default, with
+# its manager of hybrid models off, and over 8 ranks together.
+
+# %%
+def reserved(c, **how):
+    """Return the GiB an engine reserves for 32 sequences, None and a note where it cannot."""
+    try:
+        return reserved_bytes(c, [min(contexts)] * 32, element.itemsize, **how).total_bytes / 2**30
+    except ValueError as trouble:
+        notes.append(str(trouble))
+
+WAYS = {"reserved": {}, "manager off": {"hybrid_manager": False}, "8 ranks": {"tensor_parallel": 8}}
+notes = []
+print("GiB of 32 sequences".ljust(width), *(f"{way:>12}" for way in ("ideal", *WAYS)))
+for c in configs:
+    ideal = (32 * (kv_cache_bytes(c, [min(contexts)], element.itemsize) + state_bytes(c))) / 2**30
+    taken = {way: reserved(c, **how) for way, how in WAYS.items()}
+    print(c.name.ljust(width), f"{ideal:12,.4g}",
+          *("           –" if gib is None else f"{gib:12,.4g}" for gib in taken.values()))
+    rows += [{"metric": "reserved_bytes", "unit": "B", "value": None if gib is None else gib * 2**30,
+              "p_model": c.name, "p_dtype": dtype, "p_context": min(contexts), "way": way}
+             for way, gib in taken.items()]
+print("\n".join(dict.fromkeys(notes)))
+
+# %%
 rows += [{"metric": "refused", "unit": "1", "value": None, "p_model": name, "reason": reason}
          for name, reason in refused.items()]
 run.keep(rows)
