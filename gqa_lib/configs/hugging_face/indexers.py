@@ -13,7 +13,12 @@ def is_deepseek_v4(keys: Keys) -> bool:
 
 
 def indexers(keys: Keys, num_layers: int) -> list[tuple[int, int | None] | None]:
-    """For each layer, the elements of an index key and how many tokens it lets through."""
+    """For each layer, the elements of an index key and how many tokens it lets through.
+
+    Args:
+        keys: the text model's keys.
+        num_layers: how many layers it has.
+    """
     sparse = keys.keys_of("sparse_attention_config")  # MiniMax M3
     if sparse and sparse.get("use_sparse_attention", True):
         dim, blocks = sparse.get("sparse_index_dim"), sparse.get("sparse_topk_blocks")

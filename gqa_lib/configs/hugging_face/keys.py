@@ -93,6 +93,11 @@ class Keys:
     def sizes(self, length: int, *names: str, least: int = 0) -> list[int] | None:
         """Return a list of whole numbers, one for each of `length` layers; None where missing.
 
+        Args:
+            length: layers.
+            names: what the list may be called.
+            least: the least that each number may be.
+
         Raises:
             ValueError: it is something else.
         """
@@ -104,6 +109,11 @@ class Keys:
 
     def per_layer(self, value: Any, length: int, names: Iterable[str]) -> list:
         """Return a list that has one entry per layer.
+
+        Args:
+            value: what a key holds.
+            length: layers.
+            names: what the key may be called.
 
         Raises:
             ValueError: it is no list, or has another length.
@@ -134,6 +144,11 @@ class Keys:
     def whole(self, value: Any, name: str, least: int) -> int:
         """Return a whole number.
 
+        Args:
+            value: what a key holds.
+            name: the key.
+            least: the least that it may be.
+
         Raises:
             ValueError: it is something else, or less than `least`.
         """
@@ -143,7 +158,13 @@ class Keys:
         return value
 
     def wrong(self, name: str, value: Any, wanted: str) -> ValueError:
-        """Return the error that a key's value is not what it should be."""
+        """Return the error that a key's value is not what it should be.
+
+        Args:
+            name: the key.
+            value: what it holds.
+            wanted: what it should be.
+        """
         return ValueError(f"{self.origin}: {name}={_short(value)} should be {wanted}.")
 
     def skip(self, *names: str) -> None:

@@ -186,17 +186,18 @@ def _periodic(keys: Keys, num_layers: int) -> list[str] | None:
     return None
 
 
+def _chunked(keys: Keys, num_layers: int) -> list[str] | None:
+    """Llama 4: layers with positions attend in chunks, those without to everything."""
+    if not keys.family.startswith("llama4"):
+        return None
+    every = keys.size("no_rope_layer_interval") or 4
+    rope = keys.get("no_rope_layers") or [int((i + 1) % every != 0) for i in range(num_layers)]
+    listed = keys.per_layer(rope, num_layers, ("no_rope_layers",))
+    return ["chunk" if one else "full" for one in listed]
+
+
 def _windowed(keys: Keys, num_layers: int) -> list[str] | None:
     """Layers with a window among full ones."""
-    layers = range(num_layers)
-    if keys.family.startswith("llama4"):
-        keys.skip("no_rope_layer_interval")
-        rope = keys.get("no_rope_layers") or None
-        if rope is None:
-            every = keys.size("no_rope_layer_interval") or 4
-            rope = [int((i + 1) % every != 0) for i in layers]
-        chunked = keys.per_layer(rope, num_layers, ("no_rope_layers",))
-        return ["chunk" if one else "full" for one in chunked]
     if keys.family == "gpt_neo":
         return _of_gpt_neo(keys, num_layers)
     window = keys.get(*_WINDOW_KEYS)
@@ -209,28 +210,37 @@ def _windowed(keys: Keys, num_layers: int) -> list[str] | None:
             return ["full"] * num_layers
         if keys.get("max_window_layers") is not None:  # Qwen: the full ones come first
             first = keys.count("max_window_layers")
-            return ["full" if i < first else "window" for i in layers]
+            return ["full" if i < first else "window" for i in range(num_layers)]
     keys.skip("max_window_layers")
-    names = ("sliding_window_pattern", "_sliding_window_pattern", "global_attn_every_n_layers")
-    pattern = keys.get(*names)
+    kinds = _in_turns(keys, num_layers)
+    if kinds is None:
+        raise ValueError(
+            f"{keys.origin}: sliding_window={window} with no word on which of the layers have it, "
+            f"in a model of type {keys.family!r}. Build a ModelConfig by hand: its `windows` has "
+            "an entry per layer."
+        )
+    return kinds
+
+
+def _in_turns(keys: Keys, num_layers: int) -> list[str] | None:
+    """Full layers and windows by a pattern, the file's or that of its family."""
+    layers, names = range(num_layers), ("sliding_window_pattern", "_sliding_window_pattern")
+    pattern = keys.get(*names, "global_attn_every_n_layers")
     pattern = _LAST_OF.get(keys.family) if pattern is None else pattern
     if isinstance(pattern, str):  # EXAONE writes "LLLG"
-        return ["full" if letter == "G" else "window" for letter in _repeat(pattern, num_layers)]
+        if not pattern or not set(pattern) <= {"L", "G"}:
+            raise keys.wrong("sliding_window_pattern", pattern, "a number, or letters L and G")
+        letters = islice(cycle(pattern), num_layers)
+        return ["full" if letter == "G" else "window" for letter in letters]
     if pattern is not None:
         every = keys.whole(pattern, "sliding_window_pattern", least=1)
         keys.skip("order_of_interleaved_layers")  # Cohere: local ones first
         return ["full" if (i + 1) % every == 0 else "window" for i in layers]
     if keys.family in _FIRST_OF:
         return ["full" if i % _FIRST_OF[keys.family] == 0 else "window" for i in layers]
-    if keys.family in _ALL_WINDOWED:
-        return ["window"] * num_layers
     if keys.family == "mimo_v2_flash":
         return ["full" if i == 0 or (i + 1) % 6 == 0 else "window" for i in layers]
-    raise ValueError(
-        f"{keys.origin}: sliding_window={window} with no word on which of the layers have it, in a "
-        f"model of type {keys.family!r}. Build a ModelConfig by hand: its `windows` has an entry "
-        "per layer."
-    )
+    return ["window"] * num_layers if keys.family in _ALL_WINDOWED else None
 
 
 def _of_gpt_neo(keys: Keys, num_layers: int) -> list[str]:
@@ -244,10 +254,6 @@ def _of_gpt_neo(keys: Keys, num_layers: int) -> list[str]:
         "full" if one == "global" else "window"
         for one in keys.per_layer(listed, num_layers, ("attention_types",))
     ]
-
-
-def _repeat(pattern: str, length: int) -> list[str]:
-    return list(islice(cycle(pattern), length))
 
 
 def _all_full(keys: Keys, num_layers: int) -> list[str]:
@@ -265,6 +271,7 @@ _RULES: tuple[Callable[[Keys, int], list[str] | None], ...] = (
     _listed,
     _marked,
     _periodic,
+    _chunked,
     _windowed,
     _all_full,
 )

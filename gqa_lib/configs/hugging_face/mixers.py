@@ -36,7 +36,13 @@ class Model:
         return value
 
     def linear(self, inputs: int, outputs: int, bias: Switch = False) -> int:
-        """Return the parameters of a matrix, with its bias."""
+        """Return the parameters of a matrix, with its bias.
+
+        Args:
+            inputs: channels that come in.
+            outputs: channels that go out.
+            bias: whether it has one, or the key that says so.
+        """
         return inputs * outputs + (outputs if self.on(bias) else 0)
 
 
