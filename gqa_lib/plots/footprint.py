@@ -53,6 +53,7 @@ def kv_cache_lines(
     *,
     title: str,
     note: str = "",
+    log: bool = True,
 ) -> Figure:
     """Lines of one sequence's cache in GiB against its length, windows and sharing counted.
 
@@ -62,6 +63,8 @@ def kv_cache_lines(
         bytes_per_element: bytes of one cached number.
         title: the finding.
         note: small print.
+        log: two logarithmic axes, which show ratios; False for two linear ones, which show what
+            each further token costs.
 
     Returns:
         The figure.
