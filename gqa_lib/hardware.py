@@ -41,45 +41,99 @@ class Hardware:
                 )
 
 
-# Data sheets
+# Data sheets. A sheet's "80 GB" of memory is 80 GiB, 80 x 2^30 = 85,899,345,920 bytes, and drivers
+# keep some of it for themselves, so memory is what devices report, where that is known.
 
+_MIB, _GIB = 2**20, 2**30
+_LLM_ANALYSIS = "llm-analysis gpu_configs"
+_AICONFIGURATOR = "ai-dynamo/aiconfigurator@095f58a5 systems/{}.yaml"
 _COLLECTION = "a table collected from secondary pages"
-# name: (dense FLOP/s, bytes/s, bytes, dtype, where it was read)
+_LISTED = "reported by the driver, as listed in modal-labs/modal-client#2797"
+_SMI = "reported by the driver (nvidia-smi), as noted in aiconfigurator's file"
+_NOMINAL = "the sheet's size in GiB; a driver may report a little less"
+# name: (dense FLOP/s, bytes/s, bytes, dtype, where the rates were read, where the memory was)
 _DATASHEET_ROWS = {
-    "V100 SXM": (125e12, 0.90e12, 32e9, "fp16", "llm-analysis gpu_configs; also sold with 16 GB"),
-    "T4": (65e12, 0.32e12, 16e9, "fp16", "RajBhope gpu_catalog.json"),
-    "A100 40GB": (312e12, 1.555e12, 40e9, "bf16", "llm-analysis gpu_configs"),
-    "A100 80GB SXM": (312e12, 2.039e12, 80e9, "bf16", "llm-analysis gpu_configs"),
-    "H100 PCIe": (756e12, 2.0e12, 80e9, "bf16", "llm-analysis gpu_configs"),
+    "V100 SXM": (
+        125e12,
+        0.90e12,
+        32_510 * _MIB,
+        "fp16",
+        _LLM_ANALYSIS,
+        "reported by the driver (nvidia-smi), public logs; also sold with 16 GB",
+    ),
+    "T4": (65e12, 0.32e12, 15_360 * _MIB, "fp16", "RajBhope gpu_catalog.json", _LISTED),
+    "A100 40GB": (
+        312e12,
+        1.555e12,
+        40_960 * _MIB,
+        "bf16",
+        _LLM_ANALYSIS,
+        "reported by the driver (nvidia-smi), public logs",
+    ),
+    "A100 80GB PCIe": (312e12, 1.935e12, 80 * _GIB, "bf16", "a100_pcie", _NOMINAL),
+    "A100 80GB SXM": (312e12, 2.039e12, 80 * _GIB, "bf16", "a100_sxm", _LISTED),
+    "H100 PCIe": (756.5e12, 2.0e12, 80 * _GIB, "bf16", "h100_pcie", _NOMINAL),
     "H100 SXM": (
         989e12,
         3.35e12,
-        80e9,
+        80 * _GIB,
         "bf16",
-        "llm-analysis gpu_configs; glennklockwood.com/garden/processors/h100",
+        "h100_sxm",
+        "the sheet's size in GiB; the driver reports 81,559 MiB (modal-labs/modal-client#2797)",
     ),
-    "H200 SXM": (989e12, 4.8e12, 141e9, "bf16", "itkb.uw.cz, H200 against B300"),
-    "B200": (2250e12, 8.0e12, 180e9, "bf16", "modal.com GPU glossary; 180 to 192 GB"),
-    "B300": (3500e12, 8.0e12, 288e9, "bf16", "itkb.uw.cz, H200 against B300; FLOP/s approximate"),
-    "L4": (121e12, 0.30e12, 24e9, "bf16", _COLLECTION),
-    "RTX 4090": (165e12, 1.008e12, 24e9, "bf16", "gist mikasenghaas d63ded03"),
-    "MI300X": (1307e12, 5.3e12, 192e9, "bf16", _COLLECTION),
+    "H200 SXM": (989e12, 4.8e12, 141 * _GIB, "bf16", "h200_sxm", _NOMINAL),
+    "GH200 96GB": (
+        989e12,
+        4.0e12,
+        97_871 * _MIB,
+        "bf16",
+        _COLLECTION,
+        "reported by the driver (nvidia-smi), public logs; the GPU's own memory alone",
+    ),
+    "B200": (2250e12, 7.7e12, 180 * _GIB, "bf16", "b200_sxm", _NOMINAL),
+    "B300": (2250e12, 7.75e12, 275_040 * _MIB, "bf16", "b300_sxm", _SMI),
+    "L4": (121e12, 0.30e12, 23_034 * _MIB, "bf16", "l4", _LISTED),
+    "L40S": (362.05e12, 0.864e12, 46_068 * _MIB, "bf16", "l40s", _SMI),
+    "RTX 4090": (
+        165e12,
+        1.008e12,
+        25_250_627_584,
+        "bf16",
+        "gist mikasenghaas d63ded03",
+        "measured on a device, casys-kaist/LLMServingSim@5daddb21 bench/examples/RTX4090",
+    ),
+    "RTX PRO 6000": (467.8e12, 1.792e12, 97_887 * _MIB, "bf16", "rtx_pro_6000_server", _SMI),
+    "MI300X": (
+        1307e12,
+        5.3e12,
+        206_141_652_992,
+        "bf16",
+        _COLLECTION,
+        "reported by the driver (rocm-smi), public logs",
+    ),
 }
-DATASHEET = {
-    name: Hardware(
+
+
+def _hardware(
+    name: str, flops: float, bandwidth: float, memory: float, dtype: str, rates: str, how: str
+) -> Hardware:
+    """One row of the table, its sources in a sentence."""
+    where = _AICONFIGURATOR.format(rates) if " " not in rates else rates
+    return Hardware(
         name,
         flops,
         bandwidth,
         memory,
         f"data-sheet figures, dense {dtype}, as transcribed in {where}; not read from the "
-        "vendor's own sheet",
+        f"vendor's own sheet; memory: {memory / _GIB:.2f} GiB = {memory / 1e9:.2f} GB, {how}",
     )
-    for name, (flops, bandwidth, memory, dtype, where) in _DATASHEET_ROWS.items()
-}
+
+
+DATASHEET = {name: _hardware(name, *row) for name, row in _DATASHEET_ROWS.items()}
 
 
 def datasheet(name: str) -> Hardware:
-    """Data-sheet figures of a GPU by name; upper and lower case do not matter.
+    """Figures of a GPU by name, from data sheets; upper and lower case do not matter.
 
     Args:
         name: a key of DATASHEET, such as "H100 SXM".

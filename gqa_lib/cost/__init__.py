@@ -15,10 +15,14 @@ from .bytes import (
     max_context_length,
     state_bytes,
 )
+from .memory import kv_memory
+from .reserved import Group, Reserved, reserved_bytes
 from .roofline import arithmetic_intensity, is_memory_bound, ridge_point, roofline_time
 from .step import decode_intensity, decode_step_time, decode_step_work
 
 __all__ = [
+    "Group",
+    "Reserved",
     "arithmetic_intensity",
     "attention_bytes",
     "attention_flops",
@@ -30,9 +34,11 @@ __all__ = [
     "is_memory_bound",
     "kv_bytes_per_token",
     "kv_cache_bytes",
+    "kv_memory",
     "kv_projection_params",
     "max_concurrent_sequences",
     "max_context_length",
+    "reserved_bytes",
     "ridge_point",
     "roofline_time",
     "state_bytes",

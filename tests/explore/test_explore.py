@@ -44,7 +44,7 @@ def test_the_table_says_what_is_not_known_and_what_does_not_fit():
     found = [estimate(c, H100, batch_size=32) for c in alternatives(LLAMA)]
     rows = {name: cells for name, *cells in table(found, H100)}
     assert rows["weights"] == ["not given"] * 3
-    assert rows["sequences that fit"] == ["18 (too few)", "74", "596"]
+    assert rows["sequences that fit"] == ["20 (too few)", "80", "640"]
     assert rows["times as fast as MHA"][0] == "1.00"
     assert "GQA (8 KV heads) 4.00 times as fast" in finding(found)
 

@@ -20,9 +20,38 @@ def test_data_sheets_hold_dense_figures_in_plain_units():
     h100 = datasheet("h100 sxm")
     assert h100.flops_per_s == 989e12
     assert h100.bandwidth_bytes_per_s == 3.35e12
-    assert h100.memory_bytes == 80e9
-    assert datasheet("H200 SXM").memory_bytes == 141e9
     assert "fp16" in datasheet("T4").provenance
+
+
+@pytest.mark.parametrize(
+    ("name", "memory_bytes", "bandwidth", "flops"),
+    [
+        ("A100 80GB PCIe", 85_899_345_920, 1.935e12, 312e12),
+        ("A100 80GB SXM", 85_899_345_920, 2.039e12, 312e12),
+        ("H100 PCIe", 85_899_345_920, 2.0e12, 756.5e12),
+        ("H100 SXM", 85_899_345_920, 3.35e12, 989e12),
+        ("H200 SXM", 151_397_597_184, 4.8e12, 989e12),
+        ("B200", 193_273_528_320, 7.7e12, 2250e12),
+        ("B300", 288_400_343_040, 7.75e12, 2250e12),
+        ("L40S", 48_305_799_168, 0.864e12, 362.05e12),
+        ("RTX 4090", 25_250_627_584, 1.008e12, 165e12),
+        ("RTX PRO 6000", 102_641_958_912, 1.792e12, 467.8e12),
+        ("GH200 96GB", 102_625_181_696, 4.0e12, 989e12),
+    ],
+)
+def test_devices_hold_what_their_drivers_say(name, memory_bytes, bandwidth, flops):
+    """A sheet's 80 GB are 80 GiB; of a device's memory the provenance says how it is known."""
+    gpu = datasheet(name)
+    assert (gpu.memory_bytes, gpu.bandwidth_bytes_per_s) == (memory_bytes, bandwidth)
+    assert gpu.flops_per_s == flops
+    assert f"{memory_bytes / 2**30:.2f} GiB = {memory_bytes / 1e9:.2f} GB" in gpu.provenance
+
+
+def test_measured_reported_and_nominal_memory_are_told_apart():
+    assert "measured on a device" in datasheet("RTX 4090").provenance
+    assert "reported by the driver (nvidia-smi)" in datasheet("B300").provenance
+    assert "the sheet's size in GiB" in datasheet("H200 SXM").provenance
+    assert "secondary pages" in datasheet("GH200 96GB").provenance
 
 
 def test_an_unknown_data_sheet_names_close_ones():

@@ -8,7 +8,7 @@ import pytest
 
 from gqa_lib import cost
 from gqa_lib.configs import ModelConfig, load_model
-from gqa_lib.hardware import Hardware
+from gqa_lib.hardware import Hardware, datasheet
 from grading.quiz.bank import facts, load_bank
 
 BY_ID = {one.id: one for one in load_bank()}
@@ -16,7 +16,7 @@ UNIT = ModelConfig("unit", num_layers=1, num_heads=8, num_kv_heads=1, head_dim=1
 LLAMA = load_model("Llama-3-8B")
 LLAMA_MHA = replace(LLAMA, num_kv_heads=LLAMA.num_heads)
 GEMMA = load_model("Gemma-3-27B")
-H100 = Hardware("H100 SXM", 989e12, 3.35e12, 80e9, "data sheet")
+H100 = datasheet("H100 SXM")
 BYTES_ONLY = Hardware("no FLOP takes time", 1e30, 1e9, 1e12, "made up")
 WINDOWED = ModelConfig("windowed", 4, 2, 2, 8, 16, windows=(100, 100, 100, None))
 GIB = 2**30
