@@ -623,6 +623,39 @@ for name, mib in printed.items():
 # What can go wrong is what you put into it.
 
 # %% [markdown]
+# ### Why is my estimate not what the engine takes?
+#
+# Because an engine does not allocate tokens but equal **blocks**. 32 sequences of 8,192 tokens of
+# gpt-oss-20b are 6.09 GiB of cache; an estimator that said so was
+# [changed](https://github.com/alvarobartt/hf-mem/pull/70) to say 12.00. The library knows vLLM's rules
+# and says where the difference comes from. (Its `ideal` has the states in it.)
+
+# %%
+arms = {
+    "Llama-3.1-8B, 1,000 tokens": ("Llama-3.1-8B", 1000, {}),
+    "Qwen3.5-27B, 1,000 tokens": ("Qwen3.5-27B", 1000, {}),
+    "gpt-oss-20b, 8,192": ("gpt-oss-20b", 8192, {}),
+    "the same, windows kept in full": ("gpt-oss-20b", 8192, {"hybrid_manager": False}),
+    "DeepSeek-V3, 8,192, 8 GPUs": ("DeepSeek-V3", 8192, {"tensor_parallel": 8}),
+}
+parts = ("ideal", "rounding", "window", "page", "replica", "total")
+print(f"{'GiB, 32 sequences in bf16':30}", *(f"{part:>8}" for part in parts))
+for label, (name, tokens, how) in arms.items():
+    r = cost.reserved_bytes(load_model(name), [tokens] * 32, 2, **how)
+    print(f"{label:30}", *(f"{getattr(r, part + '_bytes') / GIB:8.2f}" for part in parts))
+
+# %% [markdown]
+# | part | why it is taken |
+# |---|---|
+# | `rounding` | the last block of a sequence is not full |
+# | `window` | while a prompt is read, a window holds a whole step of it; some engines and settings keep every token in windowed layers, too: 12.00 |
+# | `page` | where layers differ, all blocks are made as large as the largest, here Qwen3.5's states |
+# | `replica` | every GPU of a group holds MLA's latent whole, and any KV head that is not divided |
+#
+# Your formula says what has to be kept. Which engine keeps it, and in what blocks, is a second
+# question: when you plan capacity, ask both. Lesson 11, which is planned, builds the blocks.
+
+# %% [markdown]
 # ## Do not believe the config
 #
 # A model on Hugging Face comes with a `config.json`. These keys matter, and each has misled
