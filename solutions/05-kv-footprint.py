@@ -214,10 +214,9 @@ plots.show(fig, alt=f"KiB per token against query heads per KV head for {len(ali
 # %% [markdown]
 # ## Layers that keep less
 #
-# So far all layers were alike. Most large models of 2026 are **hybrids**: only some of their layers
-# keep every token. Here are two of them next to Llama 3.1 8B, where all layers do. **Which has the
-# largest cache at 1,000 tokens, and which at 131,072? How can a model of 31 billion parameters need
-# less than one of 8?** Guess before you run it.
+# So far all layers were alike. Many models of 2025 and 2026 are **hybrids**: only some of their layers
+# keep every token. Here are two of them, with 31 and 27 billion parameters, next to Llama 3.1 with 8,
+# where all layers do. **Which has the largest cache at 1,000 tokens, and which at 131,072?**
 
 # %%
 hybrids = [load_model(name) for name in ("Llama-3.1-8B", "Gemma-4-31B", "Qwen3.5-27B")]
@@ -228,8 +227,8 @@ plots.show(fig, alt="Cache in GiB against tokens, three lines. Llama-3.1-8B is s
            "is straight and reaches 8.0.")
 
 # %% [markdown]
-# How steep a line is depends on the layers that keep every token: 32 in Llama, 10 of 60 in Gemma 4, 16
-# of 64 in Qwen3.5. `config.kv_layers` has one `LayerKV` for each layer and says what it keeps:
+# How steep a line is depends on the layers that keep every token: all 32 in Llama, 10 of 60 in Gemma
+# 4, 16 of 64 in Qwen3.5. `config.kv_layers` has one `LayerKV` for each layer, which says what it keeps:
 
 # %%
 from collections import Counter
@@ -244,7 +243,7 @@ for c in hybrids:
 # |---|---|
 # | `kind` | `"full"`, `"window"`, `"none"` and others: a name for what follows |
 # | `num_kv_heads`, `k_dim`, `v_dim` | this layer's KV heads; numbers in one key, in one value |
-# | `window` | the most tokens it keeps of a sequence, `None` for all |
+# | `window` | the most tokens it keeps of a sequence, whatever its kind; `None` for all |
 # | `state_bytes` | constant state of one sequence, in bytes |
 #
 # A layer with a **sliding window** of 4 looks back at the last 4 tokens only, so older keys and values
@@ -354,8 +353,8 @@ for c in hybrids[1:]:
 
 # %% [markdown]
 # Linear layers save at any length: 64 / 16 = 4 times. Windows save nothing where every sequence is
-# shorter than the window, and 10 times at 128k. Sharing heads saves Gemma 4's windowed layers a
-# factor of 2. Older models did the same less boldly: [Gemma
+# shorter than the window, and 10 times at 131,072 tokens; sharing heads saves Gemma 4's windowed
+# layers a factor of 2. Earlier models use windows less boldly: [Gemma
 # 3](https://github.com/google/gemma_pytorch/blob/main/gemma/config.py) 27B has windows of 1,024 in 52
 # of 62 layers, [gpt-oss](https://github.com/openai/gpt-oss) of 128 in every second one:
 
@@ -458,16 +457,16 @@ print(f"naive keeps {naive:,} numbers per token and layer, absorb {absorb}: {nai
 # 4](https://github.com/ml-explore/mlx-lm/blob/main/mlx_lm/models/gemma4_text.py) share 20 of 35
 # (`num_kv_shared_layers`). Were the layers alike, that would be 35 / 15 = 2.3 times smaller.
 #
-# One kind is left, and your function is not asked for it: DeepSeek V4's layers keep the last 128 tokens
-# and, of all the older ones, one **compressed** entry for every 4 or every 128. The library counts
-# those:
+# One kind is left, which your function need not count. Most layers of DeepSeek V4 keep the last 128
+# tokens and one **compressed** entry for every 4 or every 128 tokens. The library counts those (and the
+# small keys by which some layers choose among their entries):
 
 # %%
 from gqa_lib import cost
 
 v4 = load_model("DeepSeek-V4-Flash")
 for kind, count in Counter((layer.kind, layer.ratio) for layer in v4.kv_layers).items():
-    print(f"{count} layers of kind {kind[0]}, tokens per entry: {kind[1]}")
+    print(f"{count:2} layers of kind {kind[0]}, tokens per entry: {kind[1]}")
 print(f"131,072 tokens: {cost.kv_cache_bytes(v4, [131_072], 2) / GIB:.2f} GiB")
 
 # %% [markdown]
@@ -619,16 +618,16 @@ for name, mib in printed.items():
           f"({c.num_kv_heads} KV heads)")
 
 # %% [markdown]
-# Right to the MiB; and what puzzled the user is in the last column. The formula leaves nothing out.
-# What can go wrong is what you put into it.
+# Right to the MiB; and what puzzled the user is in the last column. Where layers are alike the formula
+# leaves nothing out. What can go wrong is what you put into it, and what an engine makes of hybrids.
 
 # %% [markdown]
 # ### Why is my estimate not what the engine takes?
 #
-# Because an engine does not allocate tokens but equal **blocks**. 32 sequences of 8,192 tokens of
+# Because an engine allocates **blocks** of equal size, not tokens. 32 sequences of 8,192 tokens of
 # gpt-oss-20b are 6.09 GiB of cache; an estimator that said so was
-# [changed](https://github.com/alvarobartt/hf-mem/pull/70) to say 12.00. The library knows vLLM's rules
-# and says where the difference comes from. (Its `ideal` has the states in it.)
+# [changed](https://github.com/alvarobartt/hf-mem/pull/70) to say 12.00. The library follows vLLM's
+# rules and says where the difference comes from (derived, not measured; states are in `ideal`):
 
 # %%
 arms = {
@@ -648,12 +647,12 @@ for label, (name, tokens, how) in arms.items():
 # | part | why it is taken |
 # |---|---|
 # | `rounding` | the last block of a sequence is not full |
-# | `window` | while a prompt is read, a window holds a whole step of it; some engines and settings keep every token in windowed layers, too: 12.00 |
-# | `page` | where layers differ, all blocks are made as large as the largest, here Qwen3.5's states |
-# | `replica` | every GPU of a group holds MLA's latent whole, and any KV head that is not divided |
+# | `window` | while a prompt is read, windowed layers also hold the step being read; with some settings they keep every token, which makes the 12.00 |
+# | `page` | where layers differ, all blocks are made as large as the largest: in Qwen3.5, a state |
+# | `replica` | each of 8 GPUs holds MLA's latent whole: it cannot be divided by heads |
 #
-# Your formula says what has to be kept. Which engine keeps it, and in what blocks, is a second
-# question: when you plan capacity, ask both. Lesson 11, which is planned, builds the blocks.
+# Your formula says what must be kept; what an engine reserves for it is a second question. When you
+# plan capacity, ask both. Lesson 11, which is planned, builds the blocks.
 
 # %% [markdown]
 # ## Do not believe the config
@@ -846,8 +845,8 @@ print(f"{mine.attention_type}, {mine.q_per_kv} query heads per KV head: "
 #
 # The rule: of each family in the table, the models with the least and the most cache per token.
 # Sorted by KiB per token in bf16, most first. "Fit" is how many sequences fit in 40 GiB set aside
-# for the cache, windows counted, weights not; in parentheses where that is longer than the model
-# is made for. Weights at 2 bytes each where the number of parameters was verified.
+# for the cache, windows and states counted, weights not; in parentheses where that is longer than the
+# model is made for. Weights at 2 bytes each where the number of parameters was verified.
 
 # %%
 def kib_per_token(c):
@@ -872,6 +871,9 @@ def fit(c, tokens):
     count = max_concurrent_sequences(c, 40 * GIB, tokens, 0, 2)
     return f"({count:,})" if c.max_context and tokens > c.max_context else f"{count:,}"
 
+def sizes(c, field):
+    return " or ".join(str(n) for n in dict.fromkeys(getattr(one, field) for one in c.kv_layers) if n)
+
 def keeping_less(c):
     kinds = Counter("shared" if one.shares is not None else one.kind for one in c.kv_layers)
     return ", ".join(f"{kinds[k]} {k}" for k in ("window", "chunk", "none", "shared") if kinds[k])
@@ -881,8 +883,8 @@ columns = {
     "type": lambda c: c.attention_type,
     "layers": lambda c: c.num_layers,
     "query heads": lambda c: c.num_heads,
-    "KV heads": lambda c: "latent" if c.attention_type == "MLA" else c.num_kv_heads,
-    "head_dim": lambda c: c.head_dim,
+    "KV heads": lambda c: "latent" if c.attention_type == "MLA" else sizes(c, "num_kv_heads"),
+    "key": lambda c: sizes(c, "k_dim"),
     "layers that keep less": keeping_less,
     "KiB / token": lambda c: f"{kib_per_token(c):,.4g}",
     "8k fit": lambda c: fit(c, 8192),
@@ -899,23 +901,28 @@ HTML("<style>.kv th {position: sticky; top: 0; background: var(--jp-layout-color
      "<div class='kv' tabindex='0' style='max-height: 30em; overflow: auto'><table><caption>KV cache of real models"
      f" in bf16, derived from their configs</caption>{line(columns, 'th')}{body}</table></div>")
 
+# %% [markdown]
+# Of each family the one that keeps most:
+
 # %%
-kib = {c.name: kib_per_token(c) for c in picked}
+largest = {max(cs, key=kib_per_token).name for cs in families.values()}
+kib = {c.name: kib_per_token(c) for c in picked if c.name in largest}
 kinds = {c.name: c.attention_type for c in picked}
-most, least = picked[0].name, picked[-1].name
+most, least = max(kib, key=kib.get), min(kib, key=kib.get)
 fig = plots.kv_bytes_ranking(
     kib, kinds, title=f"{most} keeps {kib[most] / kib[least]:.0f} times the bytes per token of {least}")
-plots.show(fig, alt=f"KiB of cache per token of {len(picked)} models, most first: " + ", ".join(
+plots.show(fig, alt=f"KiB of cache per token of {len(kib)} models, most first: " + ", ".join(
     f"{name} {size:,.4g} ({kinds[name]})" for name, size in kib.items()))
 
 # %% [markdown]
 # Look for the surprises. SmolLM2's smallest model shares heads and its largest does not; in OLMo 2 it
-# is the other way round. Gemma 3 27B, with GQA, is among the MHA models (until its windows count).
-# And DeepSeek-V3, with 671 billion parameters, keeps less per token than SmolLM3 with 3 billion.
+# is the other way round. Gemma 4 31B, with GQA, is among the MHA models (until its windows count).
+# DeepSeek-V3, with 671 billion parameters, keeps less per token than SmolLM3 with 3 billion, and
+# Nemotron 3 Ultra, with 550 billion, as little as Qwen2 with half a billion.
 
 # %% [markdown]
-# The library's functions are yours plus error messages. Every model of the table, three sets of
-# lengths, three element sizes:
+# The library's functions are yours plus error messages, compressed layers and indexers. Every model of
+# the table without those, three sets of lengths, three element sizes:
 
 # %%
 from gqa_lib.configs import checkpoints
