@@ -865,8 +865,6 @@ picked = sorted((c for c in all_models() if c.name in picked), key=kib_per_token
 print(len(picked), "models of", len(families), "families")
 
 # %%
-from IPython.display import HTML
-
 def fit(c, tokens):
     count = max_concurrent_sequences(c, 40 * GIB, tokens, 0, 2)
     return f"({count:,})" if c.max_context and tokens > c.max_context else f"{count:,}"
@@ -878,6 +876,7 @@ def keeping_less(c):
     kinds = Counter("shared" if one.shares is not None else one.kind for one in c.kv_layers)
     return ", ".join(f"{kinds[k]} {k}" for k in ("window", "chunk", "none", "shared") if kinds[k])
 
+# %%
 columns = {
     "model": lambda c: c.name,
     "type": lambda c: c.attention_type,
@@ -893,6 +892,8 @@ columns = {
 }
 
 # %%
+from IPython.display import HTML
+
 def line(cells, tag):
     return "<tr>" + "".join(f"<{tag}>{cell}</{tag}>" for cell in cells) + "</tr>"
 
@@ -907,7 +908,7 @@ HTML("<style>.kv th {position: sticky; top: 0; background: var(--jp-layout-color
 # %%
 largest = {max(cs, key=kib_per_token).name for cs in families.values()}
 kib = {c.name: kib_per_token(c) for c in picked if c.name in largest}
-kinds = {c.name: c.attention_type for c in picked}
+kinds = {c.name: c.attention_type for c in picked if c.name in kib}
 most, least = max(kib, key=kib.get), min(kib, key=kib.get)
 fig = plots.kv_bytes_ranking(
     kib, kinds, title=f"{most} keeps {kib[most] / kib[least]:.0f} times the bytes per token of {least}")
