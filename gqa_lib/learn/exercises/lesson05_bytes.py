@@ -120,7 +120,8 @@ KV_CACHE_BYTES_MLA = Exercise(
         {**_LATENT, "shared": 1, "lengths": (5, 3), "b": 4},
         {
             **_LATENT_MIX,
-            "layers": "2*none state=64, latent k=14 rope=3",
+            "layers": "none state=64, latent k=14 rope=3, latent k=12 rope=2 window=9, "
+            "window heads=2 k=7 v=4 window=3, chunk heads=3 k=4 v=4 window=5, full heads=1 k=5 v=6",
             "lengths": (8, 21),
             "b": 0.5,
         },
