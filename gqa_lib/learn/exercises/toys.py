@@ -1,6 +1,6 @@
 """Toy model configs, given or drawn, and their caches counted layer by layer."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -146,7 +146,7 @@ def cached_elements(config: ModelConfig, layer: LayerKV) -> int:
 
 def cache_bytes(
     config: ModelConfig,
-    lengths: list[int],
+    lengths: Sequence[float],
     b: float,
     *,
     window: Callable = window_of,
