@@ -44,6 +44,7 @@ def _config(model: str = "", **sizes) -> ModelConfig:
 
 
 _WINDOWED = {"L": 4, "Hq": 6, "Hkv": 2, "D": 5, "d_model": 48, "windows": (4, None, 4, 9)}
+_BY_HAND = "window window=4, full heads=1 k=8 v=8, none state=96"  # as in the lesson
 _TWO_KINDS = {"L": 3, "Hq": 6, "Hkv": 2, "D": 5, "d_model": 48}
 
 KV_CACHE_BYTES = Exercise(
@@ -53,7 +54,7 @@ KV_CACHE_BYTES = Exercise(
     oracle=cache_bytes,
     call=call,
     cases=(
-        {**_TWO_KINDS, "layers": "window window=4, full heads=1 k=8 v=8, none", "lengths": (10, 3)},
+        {**_TWO_KINDS, "layers": _BY_HAND, "lengths": (10, 3)},
         {**_WINDOWED, "lengths": (3, 7, 20), "b": 2},
         {"L": 3, "Hq": 12, "Hkv": 3, "D": 7, "d_model": 99, "lengths": (11, 4), "b": 0.5},
         {"L": 2, "Hq": 10, "Hkv": 1, "D": 3, "d_model": 70, "windows": (6, 6), "lengths": (9, 2)},
@@ -92,7 +93,7 @@ KV_CACHE_BYTES_SHARED = Exercise(
         {
             **_TWO_KINDS,
             "L": 4,
-            "layers": "window window=4, full heads=1 k=8 v=8, none, window window=4 shares=0",
+            "layers": f"{_BY_HAND}, window window=4 shares=0",
             "lengths": (10, 3),
         },
         {**_SHARED_WINDOWS, "shared": 2, "lengths": (9, 3)},
