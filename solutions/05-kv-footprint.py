@@ -80,7 +80,7 @@ check("kv_bytes_per_token", kv_bytes_per_token, seed=None, cases=[
 # </details>
 
 # %% [markdown]
-# The course ships the shapes of 99 models, each with its source. Now check your guess. (A KiB is
+# The course ships the shapes of 170 models, each with its source. Now check your guess. (A KiB is
 # 2¹⁰ = 1,024 bytes.)
 
 # %%
@@ -140,13 +140,13 @@ for c in map(load_model, ("Llama-2-7B", "Llama-3-8B", "Qwen3-0.6B", "gpt-oss-120
 #
 # The first counts query heads: right for MHA alone. The second derives `head_dim` as `d_model //
 # num_heads`: right where a designer chose it so, too small for the last two. How often is that? The
-# next cell asks the whole table.
+# next cell asks all models of the table whose layers are alike (`layers` is `None`).
 # </details>
 
 # %%
 from gqa_lib.configs import all_models
 
-standard = [c for c in all_models() if c.attention_type != "MLA"]
+standard = [c for c in all_models() if c.attention_type != "MLA" and c.layers is None]
 wrong = [c.name for c in standard if second(c) != kv_bytes_per_token(c, 2)]
 print(f"wrong for {len(wrong)} of {len(standard)}: {', '.join(wrong[:6])}, ...")
 
@@ -197,62 +197,105 @@ plots.show(fig, alt="Number of GQA models by how many times smaller their cache 
            + ", ".join(f"{v} times: {factors.count(v)}" for v in sorted(set(factors))))
 
 # %% [markdown]
-# So "4 to 8" holds for most models but is no law: 2 and 29 occur too. It compares a model with
-# itself. **Across** models it predicts nothing. Each dot is a model:
+# So "4 to 8" holds for most models but is no law: 2 and 32 occur too. It compares a model with
+# itself. **Across** models it predicts nothing. Each dot is a model whose layers are alike:
 
 # %%
-in_band = [kv_bytes_per_token(c, 2) for c in shared if 4 <= c.q_per_kv <= 8]
+alike = [c for c in shared if c.layers is None]
+in_band = [kv_bytes_per_token(c, 2) for c in alike if 4 <= c.q_per_kv <= 8]
 spread = max(in_band) / min(in_band)
 named = {"Falcon-180B": "right", "Gemma-3-27B": "right", "GLM-4-9B": "right",
          "Qwen2.5-7B": "left", "Qwen3-0.6B": "left"}
 fig = plots.kv_bytes_scatter(
-    shared, named=named, title=f"From 4 to 8 heads per KV head, bytes still differ {spread:.0f}-fold")
-plots.show(fig, alt=f"KiB per token against query heads per KV head for {len(shared)} GQA models: no "
+    alike, named=named, title=f"From 4 to 8 heads per KV head, bytes still differ {spread:.0f}-fold")
+plots.show(fig, alt=f"KiB per token against query heads per KV head for {len(alike)} GQA models: no "
            f"clear trend; within 4 to 8 the caches span a factor of {spread:.0f}.")
 
 # %% [markdown]
 # ## Layers that keep less
 #
-# In a layer with a **sliding window** of 4, a token sees the last 4 tokens only. Older keys and
-# values are never read again, so they need not be kept. `windows` has one entry per layer: the
-# most tokens it keeps, or `None` for a layer that keeps them all.
+# So far all layers were alike. Many models of 2025 and 2026 are **hybrids**: only some of their layers
+# keep every token. Here are two of them, with 31 and 27 billion parameters, next to Llama 3.1 with 8,
+# where all layers do. **Which has the largest cache at 1,000 tokens, and which at 131,072?**
 
 # %%
-windowed = replace(toy, windows=(4, None, 4))  # layers 0 and 2 look back 4 tokens
-print(windowed.windows)
+hybrids = [load_model(name) for name in ("Llama-3.1-8B", "Gemma-4-31B", "Qwen3.5-27B")]
+fig = plots.kv_cache_lines(hybrids, [2**n * 1024 for n in range(8)], 2, log=False,
+                           title="Long contexts cost the two hybrids less than the 8B model")
+plots.show(fig, alt="Cache in GiB against tokens, three lines. Llama-3.1-8B is straight and reaches "
+           "16.0 at 131,072. Gemma-4-31B starts highest, rises less and reaches 10.8; Qwen3.5-27B "
+           "is straight and reaches 8.0.")
+
+# %% [markdown]
+# How steep a line is depends on the layers that keep every token: all 32 in Llama, 10 of 60 in Gemma
+# 4, 16 of 64 in Qwen3.5. `config.kv_layers` has one `LayerKV` for each layer, which says what it keeps:
+
+# %%
+from collections import Counter
+
+for c in hybrids:
+    for layer, count in Counter(c.kv_layers).items():
+        print(f"{c.name:12} {count:2} x {layer.kind:6} {layer.num_kv_heads:2} KV heads, key {layer.k_dim}"
+              f", value {layer.v_dim}, window {layer.window}, state {layer.state_bytes:,} B")
+
+# %% [markdown]
+# | field of a layer | what it is |
+# |---|---|
+# | `kind` | `"full"`, `"window"`, `"none"` and others: a name for what follows |
+# | `num_kv_heads`, `k_dim`, `v_dim` | this layer's KV heads; numbers in one key, in one value |
+# | `window` | the most tokens it keeps of a sequence, whatever its kind; `None` for all |
+# | `state_bytes` | constant state of one sequence, in bytes |
+#
+# A layer with a **sliding window** of 4 looks back at the last 4 tokens only, so older keys and values
+# need not be kept. A **linear** layer (kind `"none"`) keeps no keys and values at all, but a **state**
+# of constant size, which every token updates. It does not grow and is counted apart, in Exercise 4.
+
+# %% [markdown]
+# Three layers to count on paper: a window of 4, a full layer with a larger head, a linear layer.
+
+# %%
+from gqa_lib.configs import LayerKV
+
+mixed = replace(toy, layers=(
+    LayerKV("window", num_kv_heads=2, k_dim=5, v_dim=5, window=4),
+    LayerKV("full", num_kv_heads=1, k_dim=8, v_dim=8),
+    LayerKV("none", state_bytes=96),
+))
 
 # %% [markdown]
 # A server holds many sequences at once, each of its own length. Say 10 tokens and 3 tokens:
 #
-# | | layer 0 (4) | layer 1 (all) | layer 2 (4) |
+# | | layer 0 | layer 1 | layer 2 |
 # |---|---|---|---|
-# | 10 tokens | 4 | 10 | 4 |
-# | 3 tokens | 3 | 3 | 3 |
+# | numbers per token | 2 · (5 + 5) = 20 | 1 · (8 + 8) = 16 | 0 |
+# | tokens kept of 10 | 4 | 10 | |
+# | tokens kept of 3 | 3 | 3 | |
+# | numbers | 7 · 20 = 140 | 13 · 16 = 208 | 0 |
 #
-# That is 27 tokens, 20 numbers each, 2 bytes a number: **1,080 bytes**.
+# That is 348 numbers, 2 bytes a number: **696 bytes**.
 
 # %% [markdown]
 # ## Exercise 2 · `kv_cache_bytes`
 #
 # *15 minutes · difficulty 3 of 5*
 #
-# `context_lengths` is a list, one length per sequence. Count windows; `config.windows` is `None`
-# when no layer has one. (Exercise 3 comes back to this cell with two more kinds of layers.)
+# `context_lengths` is a list, one length per sequence. Go over `config.kv_layers`, which every config
+# has, and let each layer say what it keeps. State is not cache. (Exercise 3 comes back to this cell
+# with two more kinds of layers.)
 
 # %% nbgrader={"grade": false, "grade_id": "kv_cache_bytes", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
     """Return the bytes of cache that sequences of these lengths hold together."""
     ### BEGIN SOLUTION
-    caching = config.num_layers - config.shared_kv_layers  # the last ones keep nothing
-    windows = (config.windows or (None,) * config.num_layers)[:caching]
-    tokens = sum(
-        length if window is None else min(length, window)
-        for window in windows
-        for length in context_lengths
-    )
-    if config.kv_lora_rank is not None:  # MLA: one latent and one RoPE key, for all heads
-        return tokens * (config.kv_lora_rank + config.rope_head_dim) * bytes_per_element
-    return tokens * 2 * config.num_kv_heads * config.head_dim * bytes_per_element
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue  # it reads an earlier layer's cache
+        each = layer.num_kv_heads * (layer.k_dim + layer.v_dim)  # a latent's v_dim is 0
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * each
+    return numbers * bytes_per_element
     ### END SOLUTION
 
 # %% nbgrader={"grade": true, "grade_id": "kv_cache_bytes-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
@@ -260,66 +303,79 @@ check("kv_cache_bytes", kv_cache_bytes)
 ### BEGIN HIDDEN TESTS
 check("kv_cache_bytes", kv_cache_bytes, seed=None, cases=[
     {"L": 5, "Hq": 21, "Hkv": 3, "D": 9, "d_model": 400, "windows": (None, 7, 7, None, 3), "b": 1},
+    {"model": "Gemma-4-31B", "lengths": (131_072, 900, 5000), "b": 2},
+    {"model": "Qwen3.5-27B", "lengths": (77, 200_000), "b": 1},
     *({"draw": n} for n in range(1, 25)),
 ])
 ### END HIDDEN TESTS
 
 # %% [markdown] hints="kv_cache_bytes"
-# <details><summary>Hint: count tokens first</summary>
+# <details><summary>Hint: one layer, one token</summary>
 #
-# Go over the layers, and in each over the sequences, and add up the tokens kept. Only at the end
-# multiply by the numbers per token and layer, and by the bytes.
+# `layer.num_kv_heads` keys of `layer.k_dim` numbers and as many values of `layer.v_dim`. All of them
+# are 0 in a layer without KV, so it needs no case of its own. Then the tokens, then the bytes.
 # </details>
 # <details><summary>If the check says "the sum"</summary>
 #
 # A window cuts each sequence on its own. Two sequences of 8 tokens under a window of 8 keep 16.
 # </details>
+# <details><summary>If it is right for some models and wrong for Gemma 4</summary>
+#
+# There `config.num_kv_heads` and `config.head_dim` fit 10 layers of 60. Nothing of `config` but
+# `kv_layers` belongs into the count.
+# </details>
 # <details><summary>A worked step</summary>
 #
-# One layer, one sequence: `length if window is None else min(length, window)`. Without any window,
-# `(None,) * config.num_layers` stands for `config.windows`.
+# One layer, one sequence: `kept = length if layer.window is None else min(length, layer.window)`
+# tokens. Layer 0 of the three keeps min(10, 4) = 4 of 10 tokens and 3 of 3: 7 tokens of 20 numbers.
 # </details>
 
 # %% [markdown]
-# ## What windows save
+# ## What windows save, and layers without a cache
 #
-# [Gemma 3](https://github.com/google/gemma_pytorch/blob/main/gemma/config.py) 27B has 62 layers, of
-# which 52 look back 1,024 tokens. [gpt-oss](https://github.com/openai/gpt-oss) alternates full
-# layers with windows of 128. **At 131,072 tokens, how many times smaller do windows make each
-# cache?** A guess from the number of full layers is enough.
+# What would the two keep if every layer kept every token? For Gemma 4 take the windows away; for
+# Qwen3.5 turn the linear layers into copies of a full one. **At 131,072 tokens, how many times
+# smaller is each as it is?** For Qwen3.5 the number of layers is all you need.
+
+# %%
+def keeping_all(c):
+    """Return the model with every layer keeping every token."""
+    full = next(layer for layer in c.kv_layers if layer.kind == "full")
+    return replace(c, windows=None, layers=tuple(
+        full if layer.kind == "none" else replace(layer, kind="full", window=None)
+        for layer in c.kv_layers))
+
+for c in hybrids[1:]:
+    for tokens in (1024, 32_768, 131_072):
+        a, b = (kv_cache_bytes(x, [tokens], 2) / GIB for x in (keeping_all(c), c))
+        print(f"{c.name:12} {tokens:7,} tokens: {a:6.2f} GiB if all kept all, "
+              f"{b:5.2f} GiB as it is: {a / b:5.2f} times smaller")
+
+# %% [markdown]
+# Linear layers save at any length: 64 / 16 = 4 times. Windows save nothing where every sequence is
+# shorter than the window, and 10 times at 131,072 tokens; sharing heads saves Gemma 4's windowed
+# layers a factor of 2. Earlier models use windows less boldly: [Gemma
+# 3](https://github.com/google/gemma_pytorch/blob/main/gemma/config.py) 27B has windows of 1,024 in 52
+# of 62 layers, [gpt-oss](https://github.com/openai/gpt-oss) of 128 in every second one:
 
 # %%
 for name in ("Gemma-3-27B", "gpt-oss-120b"):
     c = load_model(name)
-    full = replace(c, windows=None)
-    for tokens in (1024, 32_768, 131_072):
-        a, b = (kv_cache_bytes(x, [tokens], 2) / GIB for x in (full, c))
-        print(f"{name:12} {tokens:7,} tokens: {a:5.2f} GiB if all were full, "
-              f"{b:5.2f} GiB with windows: {a / b:.2f} times smaller")
-
-# %%
-configs = [c for name in ("Gemma-3-27B", "gpt-oss-120b") for c in
-           (replace(load_model(name), windows=None, name=f"{name}, all full"), load_model(name))]
-lengths = [2**n for n in range(9, 18)]
-ends = [kv_cache_bytes(c, [lengths[-1]], 2) / GIB for c in configs]
-title = f"At 128k tokens windows save Gemma {ends[0] / ends[1]:.1f}, gpt-oss {ends[2] / ends[3]:.1f} times"
-fig = plots.kv_cache_lines(configs, lengths, 2, title=title)
-plots.show(fig, alt="Cache in GiB at 128k tokens: " + ", ".join(
-    f"{c.name} {e:.1f}" for c, e in zip(configs, ends)))
+    a, b = (kv_cache_bytes(x, [131_072], 2) / GIB for x in (keeping_all(c), c))
+    print(f"{name:12} {a:5.2f} GiB if all were full, {b:5.2f} GiB with windows: {a / b:.2f} times")
 
 # %% [markdown]
-# Sharing heads saves Gemma 3 27B a factor of 2 (its `q_per_kv`); windows save three times that. Where
-# every sequence is shorter than the window they save nothing: Gemma's lines begin together. (Another
-# project's [repaired estimator](https://github.com/unslothai/unsloth/pull/4757) also gives 10.41.)
+# (Another project's [repaired estimator](https://github.com/unslothai/unsloth/pull/4757) also gives
+# 10.41 for Gemma 3.)
 
 # %% [markdown]
 # ## Exercise 3 · layers that share, and latents
 #
-# *15 minutes · difficulty 3 of 5*
+# *10 minutes · difficulty 3 of 5*
 #
-# Go back to `kv_cache_bytes`. First, **shared layers**: the last `shared_kv_layers` layers reuse
-# the keys and values of an earlier layer and keep none. In the toy with `shared_kv_layers=1`,
-# layer 2 goes: 20 of the 27 tokens are left, 800 bytes.
+# Go back to `kv_cache_bytes`. First, **shared layers**. `layer.shares` is the number of an earlier
+# layer whose keys and values this one reads; it keeps none. For all other layers it is `None`. A fourth
+# layer `replace(mixed.layers[0], shares=0)` adds nothing to the 696 bytes.
 
 # %% nbgrader={"grade": true, "grade_id": "kv_cache_bytes-shared", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 check("kv_cache_bytes-shared", kv_cache_bytes)
@@ -332,30 +388,31 @@ check("kv_cache_bytes-shared", kv_cache_bytes, seed=None, cases=[
 # %% [markdown] hints="kv_cache_bytes-shared"
 # <details><summary>Hint: which layers are left?</summary>
 #
-# The first `num_layers - shared_kv_layers`. All of them, when `shared_kv_layers` is 0.
+# Those whose `shares` is `None`. The layer that is read from is one of them: its cache counts, once.
 # </details>
-# <details><summary>If it is right without windows only</summary>
+# <details><summary>If it is wrong only where layer 0 is shared</summary>
 #
-# Layers differ in their windows, so it matters which ones go. Cut the tuple of windows:
-# `windows[:caching]`.
+# Layers are numbered from 0, and `if layer.shares:` takes 0 for "no". Write `is not None`.
 # </details>
 # <details><summary>A worked step</summary>
 #
-# The toy with windows (4, None, 4) and one shared layer: (4, None) is left. 10 and 3 tokens keep
-# 4 + 3 and 10 + 3, which is 20.
+# At the top of the loop over the layers: `if layer.shares is not None: continue`. What such a layer
+# says of its heads and its window is what it reads, not what it keeps.
 # </details>
 
 # %% [markdown]
 # Second, **MLA**, multi-head latent attention ([DeepSeek-V2](https://arxiv.org/abs/2405.04434)). A
-# layer keeps neither keys nor values but one **latent** of `kv_lora_rank` numbers, from which both
-# are made again for all heads, and next to it one key of `rope_head_dim` numbers that carries the
-# position. Where `kv_lora_rank` is not `None`, those are the numbers to count.
+# layer of kind `"latent"` keeps neither keys nor values but one **latent**, from which both are made
+# again for all heads, and next to it one RoPE key that carries the position. The layer says so with
+# the same fields: `num_kv_heads` is 1, `k_dim` counts latent and RoPE key together, `v_dim` is 0. If
+# you added `k_dim` and `v_dim`, there is nothing left to do.
 
 # %% nbgrader={"grade": true, "grade_id": "kv_cache_bytes-mla", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 check("kv_cache_bytes-mla", kv_cache_bytes)
 ### BEGIN HIDDEN TESTS
 check("kv_cache_bytes-mla", kv_cache_bytes, seed=None, cases=[
     {"L": 4, "Hq": 6, "Hkv": 6, "D": 9, "d_model": 70, "latent": 17, "rope": 5, "shared": 2},
+    {"model": "Kimi-K3", "lengths": (4000, 70_000), "b": 1},
     *({"draw": n, "latent_draw": True} for n in range(1, 25)),
 ])
 ### END HIDDEN TESTS
@@ -367,11 +424,13 @@ check("kv_cache_bytes-mla", kv_cache_bytes, seed=None, cases=[
 # </details>
 # <details><summary>If it is twice too large</summary>
 #
-# The 2 stood for keys *and* values. Both come out of the one latent: no 2 here.
+# A factor of 2 for keys *and* values is wrong here: both come out of the one latent. Add `k_dim` and
+# `v_dim` instead; for a latent `v_dim` is 0.
 # </details>
 # <details><summary>A worked step</summary>
 #
-# A latent of 11 and a RoPE key of 3: 14 numbers per token and layer, whatever the number of heads.
+# A latent of 11 and a RoPE key of 3: `k_dim` is 14, so 1 · (14 + 0) = 14 numbers per token and layer,
+# whatever the number of query heads.
 # </details>
 
 # %%
@@ -394,10 +453,21 @@ naive, absorb = 128 * (192 + 128), v3.kv_lora_rank + v3.rope_head_dim
 print(f"naive keeps {naive:,} numbers per token and layer, absorb {absorb}: {naive / absorb:.0f} times")
 
 # %% [markdown]
-# Shared layers are newer. A config says so with `num_kv_shared_layers`: the defaults of [mlx-lm's
-# Gemma 4](https://github.com/ml-explore/mlx-lm/blob/main/mlx_lm/models/gemma4_text.py) share 20 of
-# 35 layers. Were the layers alike, the cache of 35 would become that of 15: 35 / 15 = 2.3 times
-# smaller.
+# Shared layers: the defaults of [mlx-lm's Gemma
+# 4](https://github.com/ml-explore/mlx-lm/blob/main/mlx_lm/models/gemma4_text.py) share 20 of 35
+# (`num_kv_shared_layers`). Were the layers alike, that would be 35 / 15 = 2.3 times smaller.
+#
+# One kind is left, which your function need not count. Most layers of DeepSeek V4 keep the last 128
+# tokens and one **compressed** entry for every 4 or every 128 tokens. The library counts those (and the
+# small keys by which some layers choose among their entries):
+
+# %%
+from gqa_lib import cost
+
+v4 = load_model("DeepSeek-V4-Flash")
+for kind, count in Counter((layer.kind, layer.ratio) for layer in v4.kv_layers).items():
+    print(f"{count:2} layers of kind {kind[0]}, tokens per entry: {kind[1]}")
+print(f"131,072 tokens: {cost.kv_cache_bytes(v4, [131_072], 2) / GIB:.2f} GiB")
 
 # %% [markdown]
 # ## Exercise 4 · `max_concurrent_sequences`
@@ -406,7 +476,8 @@ print(f"naive keeps {naive:,} numbers per token and layer, absorb {absorb}: {nai
 #
 # How many sequences of `context_length` tokens fit next to the weights? A whole number: a sequence
 # that fits only in part is of no use. 0 if not even one fits, or the weights alone do not. All
-# sizes in bytes; `kv_cache_bytes` is yours to use.
+# sizes in bytes; `kv_cache_bytes` is yours to use. Next to its cache a sequence holds the constant
+# state of its linear layers: `layer.state_bytes` of each layer, already bytes, 0 where there is none.
 
 # %% nbgrader={"grade": false, "grade_id": "max_concurrent_sequences", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
@@ -414,6 +485,7 @@ def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes,
     ### BEGIN SOLUTION
     free_bytes = memory_bytes - weight_bytes
     each = kv_cache_bytes(config, [context_length], bytes_per_element)
+    each += sum(layer.state_bytes for layer in config.kv_layers)
     return max(0, int(free_bytes // each))
     ### END SOLUTION
 
@@ -424,14 +496,22 @@ check("max_concurrent_sequences", max_concurrent_sequences, seed=None, cases=[
     {"L": 4, "Hq": 9, "Hkv": 3, "D": 7, "d_model": 90, "fits": 23, "spare": 0.9, "weights": 777},
     {"L": 4, "Hq": 9, "Hkv": 3, "D": 7, "d_model": 90, "fits": -3, "spare": 0.2, "weights": 99_000},
     {"L": 2, "Hq": 8, "Hkv": 2, "D": 5, "d_model": 60, "fits": 8, "n": 33, "weights": 12_345},
+    {"L": 8, "Hq": 8, "Hkv": 2, "D": 5, "d_model": 60, "layers": "3*none state=700, full",
+     "fits": 6, "n": 20, "spare": 0.1, "weights": 9_999},
     *({"draw": n} for n in range(1, 40)),
 ])
 ### END HIDDEN TESTS
 
 # %% [markdown] hints="max_concurrent_sequences"
-# <details><summary>Hint: two lines</summary>
+# <details><summary>Hint: three lines</summary>
 #
-# What is free once the weights are in? How many times does the cache of one sequence fit into that?
+# What is free once the weights are in? What does one sequence hold, cache and state? How many times
+# does the one fit into the other?
+# </details>
+# <details><summary>If it fails only where a layer has state_bytes</summary>
+#
+# `sum(layer.state_bytes for layer in config.kv_layers)` bytes more for every sequence, however long it
+# is. They are bytes already: bytes_per_element is for the cache.
 # </details>
 # <details><summary>If it fails where little memory is left</summary>
 #
@@ -442,6 +522,17 @@ check("max_concurrent_sequences", max_concurrent_sequences, seed=None, cases=[
 # 100,000 bytes, 50,000 of weights, sequences of 1,200 bytes: 50,000 // 1,200 = 41. With a float on
 # either side `//` gives 41.0, so wrap it in `int(...)`.
 # </details>
+
+# %% [markdown]
+# Is the state much? **How many tokens of cache is Qwen3.5's state worth?**
+
+# %%
+qwen = load_model("Qwen3.5-27B")
+state = sum(layer.state_bytes for layer in qwen.kv_layers)
+print(f"{state / MIB:.1f} MiB per sequence = {state / kv_cache_bytes(qwen, [1], 2):,.0f} tokens of cache")
+
+# %% [markdown]
+# So a short chat holds more state than cache, and at 128k tokens the state is 2 %.
 
 # %% [markdown]
 # ## Predict, then compute: one GPU, three models
@@ -527,8 +618,41 @@ for name, mib in printed.items():
           f"({c.num_kv_heads} KV heads)")
 
 # %% [markdown]
-# Right to the MiB; and what puzzled the user is in the last column. The formula leaves nothing out.
-# What can go wrong is what you put into it.
+# Right to the MiB; and what puzzled the user is in the last column. Where layers are alike the formula
+# leaves nothing out. What can go wrong is what you put into it, and what an engine makes of hybrids.
+
+# %% [markdown]
+# ### Why is my estimate not what the engine takes?
+#
+# Because an engine allocates **blocks** of equal size, not tokens. 32 sequences of 8,192 tokens of
+# gpt-oss-20b are 6.09 GiB of cache; an estimator that said so was
+# [changed](https://github.com/alvarobartt/hf-mem/pull/70) to say 12.00. The library follows vLLM's
+# rules and says where the difference comes from (derived, not measured; states are in `ideal`):
+
+# %%
+arms = {
+    "Llama-3.1-8B, 1,000 tokens": ("Llama-3.1-8B", 1000, {}),
+    "Qwen3.5-27B, 1,000 tokens": ("Qwen3.5-27B", 1000, {}),
+    "gpt-oss-20b, 8,192": ("gpt-oss-20b", 8192, {}),
+    "the same, windows kept in full": ("gpt-oss-20b", 8192, {"hybrid_manager": False}),
+    "DeepSeek-V3, 8,192, 8 GPUs": ("DeepSeek-V3", 8192, {"tensor_parallel": 8}),
+}
+parts = ("ideal", "rounding", "window", "page", "replica", "total")
+print(f"{'GiB, 32 sequences in bf16':30}", *(f"{part:>8}" for part in parts))
+for label, (name, tokens, how) in arms.items():
+    r = cost.reserved_bytes(load_model(name), [tokens] * 32, 2, **how)
+    print(f"{label:30}", *(f"{getattr(r, part + '_bytes') / GIB:8.2f}" for part in parts))
+
+# %% [markdown]
+# | part | why it is taken |
+# |---|---|
+# | `rounding` | the last block of a sequence is not full |
+# | `window` | while a prompt is read, windowed layers also hold the step being read; with some settings they keep every token, which makes the 12.00 |
+# | `page` | where layers differ, all blocks are made as large as the largest: in Qwen3.5, a state |
+# | `replica` | each of 8 GPUs holds MLA's latent whole: it cannot be divided by heads |
+#
+# Your formula says what must be kept; what an engine reserves for it is a second question. When you
+# plan capacity, ask both. Lesson 11, which is planned, builds the blocks.
 
 # %% [markdown]
 # ## Do not believe the config
@@ -704,8 +828,8 @@ for name, weight in {"like Llama 2 7B": like_llama2, "like the 405B": like_405b}
 # ## Your own model
 #
 # Any `config.json` will do: `from_hf_config("path/to/config.json")`, or the folder it is in, or
-# the dictionary itself, as here. It refuses what a `ModelConfig` cannot describe (layers of
-# different shapes, encoders) rather than give a wrong number.
+# the dictionary itself, as here. It refuses a file with a key about attention or caching that it does
+# not know, and names the key, rather than give a wrong number.
 
 # %%
 mine = from_hf_config({
@@ -721,36 +845,46 @@ print(f"{mine.attention_type}, {mine.q_per_kv} query heads per KV head: "
 #
 # The rule: of each family in the table, the models with the least and the most cache per token.
 # Sorted by KiB per token in bf16, most first. "Fit" is how many sequences fit in 40 GiB set aside
-# for the cache, windows counted, weights not; in parentheses where that is longer than the model
-# is made for. Weights at 2 bytes each where the number of parameters was verified.
+# for the cache, windows and states counted, weights not; in parentheses where that is longer than the
+# model is made for. Weights at 2 bytes each where the number of parameters was verified.
 
 # %%
 def kib_per_token(c):
-    """Return KiB per token in bf16, every layer keeping it; MLA's latent counted as such."""
-    return kv_cache_bytes(replace(c, windows=None), [1], 2) / KIB
+    """Return KiB of the first token in bf16: no window cuts that one."""
+    return kv_cache_bytes(c, [1], 2) / KIB
+
+def counted(c):
+    """Return whether all layers are of the kinds that kv_cache_bytes of this lesson counts."""
+    return not any(layer.ratio or layer.index_dim for layer in c.kv_layers)
 
 families = {}
-for c in all_models():
+for c in filter(counted, all_models()):
     families.setdefault(c.family, []).append(c)
 picked = {f(cs, key=kib_per_token).name for cs in families.values() for f in (min, max)}
 picked = sorted((c for c in all_models() if c.name in picked), key=kib_per_token, reverse=True)
 print(len(picked), "models of", len(families), "families")
 
 # %%
-from IPython.display import HTML
-
 def fit(c, tokens):
     count = max_concurrent_sequences(c, 40 * GIB, tokens, 0, 2)
     return f"({count:,})" if c.max_context and tokens > c.max_context else f"{count:,}"
 
+def sizes(c, field):
+    return " or ".join(str(n) for n in dict.fromkeys(getattr(one, field) for one in c.kv_layers) if n)
+
+def keeping_less(c):
+    kinds = Counter("shared" if one.shares is not None else one.kind for one in c.kv_layers)
+    return ", ".join(f"{kinds[k]} {k}" for k in ("window", "chunk", "none", "shared") if kinds[k])
+
+# %%
 columns = {
     "model": lambda c: c.name,
     "type": lambda c: c.attention_type,
     "layers": lambda c: c.num_layers,
     "query heads": lambda c: c.num_heads,
-    "KV heads": lambda c: "latent" if c.kv_lora_rank else c.num_kv_heads,
-    "head_dim": lambda c: c.head_dim,
-    "windows": lambda c: f"{sum(w is not None for w in c.windows)} layers" if c.windows else "",
+    "KV heads": lambda c: "latent" if c.attention_type == "MLA" else sizes(c, "num_kv_heads"),
+    "key": lambda c: sizes(c, "k_dim"),
+    "layers that keep less": keeping_less,
     "KiB / token": lambda c: f"{kib_per_token(c):,.4g}",
     "8k fit": lambda c: fit(c, 8192),
     "128k fit": lambda c: fit(c, 131_072),
@@ -758,6 +892,8 @@ columns = {
 }
 
 # %%
+from IPython.display import HTML
+
 def line(cells, tag):
     return "<tr>" + "".join(f"<{tag}>{cell}</{tag}>" for cell in cells) + "</tr>"
 
@@ -766,29 +902,33 @@ HTML("<style>.kv th {position: sticky; top: 0; background: var(--jp-layout-color
      "<div class='kv' tabindex='0' style='max-height: 30em; overflow: auto'><table><caption>KV cache of real models"
      f" in bf16, derived from their configs</caption>{line(columns, 'th')}{body}</table></div>")
 
+# %% [markdown]
+# Of each family the one that keeps most:
+
 # %%
-kib = {c.name: kib_per_token(c) for c in picked}
-kinds = {c.name: c.attention_type for c in picked}
-most, least = picked[0].name, picked[-1].name
+largest = {max(cs, key=kib_per_token).name for cs in families.values()}
+kib = {c.name: kib_per_token(c) for c in picked if c.name in largest}
+kinds = {c.name: c.attention_type for c in picked if c.name in kib}
+most, least = max(kib, key=kib.get), min(kib, key=kib.get)
 fig = plots.kv_bytes_ranking(
     kib, kinds, title=f"{most} keeps {kib[most] / kib[least]:.0f} times the bytes per token of {least}")
-plots.show(fig, alt=f"KiB of cache per token of {len(picked)} models, most first: " + ", ".join(
+plots.show(fig, alt=f"KiB of cache per token of {len(kib)} models, most first: " + ", ".join(
     f"{name} {size:,.4g} ({kinds[name]})" for name, size in kib.items()))
 
 # %% [markdown]
 # Look for the surprises. SmolLM2's smallest model shares heads and its largest does not; in OLMo 2 it
-# is the other way round. Gemma 3 27B, with GQA, is among the MHA models (until its windows count).
-# And DeepSeek-V3, with 671 billion parameters, keeps less per token than SmolLM3 with 3 billion.
+# is the other way round. Gemma 4 31B, with GQA, is among the MHA models (until its windows count).
+# DeepSeek-V3, with 671 billion parameters, keeps less per token than SmolLM3 with 3 billion, and
+# Nemotron 3 Ultra, with 550 billion, as little as Qwen2 with half a billion.
 
 # %% [markdown]
-# The library's functions are yours plus error messages. Every model of the table, three sets of
-# lengths, three element sizes:
+# The library's functions are yours plus error messages, compressed layers and indexers. Every model of
+# the table without those, three sets of lengths, three element sizes:
 
 # %%
 from gqa_lib.configs import checkpoints
-from gqa_lib import cost
 
-cases = [(c, lengths, b) for c in all_models()
+cases = [(c, lengths, b) for c in all_models() if counted(c)
          for lengths in ([1], [8192] * 4, [100, 131_072, 5000]) for b in (2, 1, 0.5)]
 for c, lengths, b in cases:
     assert kv_cache_bytes(c, lengths, b) == cost.kv_cache_bytes(c, lengths, b)
@@ -798,7 +938,7 @@ for c in standard:
     assert kv_bytes_per_token(c, 2) == cost.kv_bytes_per_token(c, 2)
 for weight in (like_llama2, like_405b):
     assert kv_heads_in_weights(weight, HEAD_DIM) == checkpoints.kv_heads_in_weights(weight, HEAD_DIM)
-print(f"{len(cases)} caches of {len(all_models())} models: equal to the byte")
+print(f"{len(cases)} caches of {len({c.name for c, _, _ in cases})} models: equal to the byte")
 
 # %% [markdown]
 # ## Explore your own
@@ -830,8 +970,8 @@ found = explore(llama, batch_size=8, context_length=8192)
 # %% [markdown]
 # ## In three lines
 #
-# - Bytes per token: 2 · layers · KV heads · head_dim · bytes. Windows, latents and shared layers
-#   each change one factor.
+# - Bytes per token: 2 · layers · KV heads · head_dim · bytes, where layers are alike. Else go layer by
+#   layer: heads, key and value sizes, window, sharing are each layer's own.
 # - "4 to 8 times" is `q_per_kv`, against the same model as MHA; between models it says nothing.
 # - Configs mislead. Read `head_dim`, mind the flags, and ask the weights when files disagree.
 

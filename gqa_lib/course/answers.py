@@ -9,8 +9,11 @@ from gqa_lib.moved import present_name
 IN_THE_SANDBOX = (
     "gqa_lib",
     "gqa_lib.configs",
+    "gqa_lib.configs.layer",
+    "gqa_lib.configs.notation",
     "gqa_lib.configs.shape",
     "gqa_lib.configs.table",
+    "gqa_lib.configs.weights",
     "gqa_lib.course",
     "gqa_lib.course.answers",
     "gqa_lib.hardware",

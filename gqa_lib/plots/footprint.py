@@ -65,6 +65,7 @@ def kv_cache_lines(
     *,
     title: str,
     note: str = "",
+    log: bool = True,
 ) -> Figure:
     """Lines of one sequence's cache in GiB against its length, windows and sharing counted.
 
@@ -74,6 +75,8 @@ def kv_cache_lines(
         bytes_per_element: bytes of one cached number.
         title: the finding.
         note: small print.
+        log: two logarithmic axes, which show ratios; False for two linear ones, which show what
+            each further token costs.
 
     Returns:
         The figure.
@@ -86,8 +89,12 @@ def kv_cache_lines(
         colour = COLOURS[config.attention_type]
         ax.plot(lengths, gib, color=colour, linestyle=_DASHES[number % len(_DASHES)])
         ends.append((gib[-1], f"{config.name} ({config.attention_type})", colour))
-    ax.set_xscale("log", base=2)
-    ax.set_yscale("log")
+    if log:
+        ax.set_xscale("log", base=2)
+        ax.set_yscale("log")
+    else:
+        ax.set(xlim=(0, lengths[-1]), ylim=(0, 1.05 * max(ends)[0]))
+        lengths = lengths[-4:]  # shorter ones would be too close to label
     ax.set_xticks(lengths, [_tokens(n) for n in lengths], minor=False)
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.set(xlabel="tokens in the sequence", ylabel="cache (GiB)")
@@ -191,21 +198,22 @@ def kv_bytes_ranking(
 def _label_ends(ax, x: float, ends: list[tuple[float, str, str]]) -> None:
     """Writes each line's name next to its right end, moved apart where names would collide."""
     ends = sorted(ends)
-    low, high = ax.get_ylim()
-    step = (high / low) ** 0.055
+    places = [
+        ax.transAxes.inverted().transform(ax.transData.transform((x, y)))[1] for y, _, _ in ends
+    ]
     # Pushed up only and pushed down only: half-way between keeps the distance.
     up: list[float] = []
     down: list[float] = []
-    for y, _, _ in ends:
-        up.append(max(y, up[-1] * step) if up else y)
-    for y, _, _ in reversed(ends):
-        down.append(min(y, down[-1] / step) if down else y)
+    for place in places:
+        up.append(max(place, up[-1] + 0.055) if up else place)
+    for place in reversed(places):
+        down.append(min(place, down[-1] - 0.055) if down else place)
     for (y, text, colour), above, below in zip(ends, up, reversed(down), strict=True):
         ax.annotate(
             text,
             (x, y),
-            (1.04, (above * below) ** 0.5),
-            textcoords=("axes fraction", "data"),
+            (1.04, (above + below) / 2),
+            textcoords="axes fraction",
             va="center",
             arrowprops={"arrowstyle": "-", "color": colour, "relpos": (0, 0.5)},
             annotation_clip=False,

@@ -115,9 +115,21 @@ def test_lines_of_gib_count_windows():
     assert {"4k", "16k", "bfloat16", "Llama-3-8B (GQA)"} <= set(texts(fig))
 
 
-def test_names_at_line_ends_do_not_collide():
+def test_linear_lines_show_what_each_token_costs():
+    models = [load_model(name) for name in ("Llama-3.1-8B", "Gemma-4-31B")]
+    fig = plots.kv_cache_lines(models, [2**n * 1024 for n in range(8)], title="x", log=False)
+    ax = fig.axes[0]
+    assert (ax.get_xscale(), ax.get_yscale()) == ("linear", "linear")
+    assert (ax.get_xlim(), ax.get_ylim()[0]) == ((0, 131_072), 0)
+    assert list(ax.lines[0].get_ydata())[-2:] == [8, 16]
+    assert {"16k", "128k"} <= set(texts(fig))
+    assert not {"1k", "8k"} & set(texts(fig))
+
+
+@pytest.mark.parametrize("log", [True, False])
+def test_names_at_line_ends_do_not_collide(log):
     models = [load_model(name) for name in ("Llama-3-8B", "Llama-3.1-8B", "Mistral-7B-v0.3")]
-    fig = plots.kv_cache_lines(models, [1024, 4096], title="x")
+    fig = plots.kv_cache_lines(models, [1024, 4096], title="x", log=log)
     fig.canvas.draw()
     boxes = [Text.get_window_extent(text) for text in fig.axes[0].texts]
     assert len(boxes) == 3

@@ -2,34 +2,52 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 
 import torch
 
 from gqa_lib.configs import ModelConfig
 
 from .exercise import Exercise, Mistake
-from .toys import cache_bytes, call, drawn, drawn_bytes, toy
+from .stacks import drawn_stack
+from .toys import all_layers, cache_bytes, call, drawn, drawn_bytes, state_bytes, toy
+from .wrong_bytes import full_heads_for_a_latent
 
 _LESSON = "05-kv-footprint"
+
+
+_KINDS = ("", "windows", "shared", "latent", "mix", "gemma", "qwen", "qwen")
 
 
 def _capacity(generator, fits=0, spare=0.0, n=10, weights=1000, b=2, draw=0, **sizes):
     """Return arguments where `fits` sequences fit, and `spare` of another one with them.
 
-    Drawn ones have windows, a latent, shared layers or none of them, weights that differ, and space
-    for up to 30 sequences.
+    Drawn ones have windows, a latent, shared layers, layers that differ or none of them, weights
+    that differ, and space for up to 30 sequences.
     """
     for _ in range(draw):
         numbers = torch.rand(6, generator=generator).tolist()
-        kind = ("", "windows", "shared", "latent")[int(numbers[0] * 4)]
-        sizes, b = drawn(generator, **({kind: True} if kind else {})), drawn_bytes(generator)
+        kind = _KINDS[draw % len(_KINDS)]
+        if kind in ("mix", "gemma", "qwen"):
+            sizes = drawn_stack(generator, kind)
+        else:
+            sizes = drawn(generator, **({kind: True} if kind else {}))
+        b = drawn_bytes(generator)
         fits, spare = int(numbers[1] * 30), (0.0, 0.3, 0.8)[int(numbers[2] * 3)]
         weights, n = 1 + int(numbers[3] * 10**5), 1 + int(numbers[4] * 40)
     config = toy(**sizes)
-    free = (fits + spare) * cache_bytes(config, [n], b)
+    free = (fits + spare) * _sequence(config, n, b)
     return config, weights + free, n, weights, b
+
+
+def _sequence(config: ModelConfig, n: int, b: float, **wrong) -> float:
+    """Return the bytes of one sequence: its cache, and the state of layers that have one."""
+    return cache_bytes(config, [n], b, **wrong) + state_bytes(config)
+
+
+def _cache(config: ModelConfig, n: int, b: float) -> float:
+    return cache_bytes(config, [n], b)
 
 
 def _how_many(
@@ -41,15 +59,19 @@ def _how_many(
     *,
     whole: Callable = math.floor,
     least: int | None = 0,
+    each: Callable = _sequence,
 ) -> int:
-    each = Fraction(cache_bytes(config, [n], b))
-    fits = whole((Fraction(memory) - Fraction(weights)) / each)
+    fits = whole((Fraction(memory) - Fraction(weights)) / Fraction(each(config, n, b)))
     return fits if least is None else max(least, fits)
 
 
-def _plain(config: ModelConfig) -> ModelConfig:
-    """Return the config as kv_bytes_per_token sees it."""
-    return replace(config, windows=None, shared_kv_layers=0, kv_lora_rank=None, rope_head_dim=None)
+def _plain(config: ModelConfig, n: int, b: float) -> float:
+    """Return the cache as kv_bytes_per_token has it, every layer alike and keeping all."""
+    return float(2 * config.num_layers * config.num_kv_heads * config.head_dim * n * b)
+
+
+def _plain_and_state(config: ModelConfig, n: int, b: float) -> float:
+    return _plain(config, n, b) + state_bytes(config)
 
 
 _SMALL = {"L": 3, "Hq": 6, "Hkv": 2, "D": 5, "d_model": 48}
@@ -70,7 +92,9 @@ MAX_CONCURRENT_SEQUENCES = Exercise(
         {**_SMALL, "windows": (4, None, 4), "fits": 9, "spare": 0.5, "n": 25, "weights": 20_000},
         {**_SMALL, "shared": 1, "fits": 6, "spare": 0.5, "n": 11, "weights": 9_000},
         {**_SMALL, "Hkv": 6, "latent": 11, "rope": 3, "fits": 8, "spare": 0.5, "weights": 6_000},
-        {"draw": 1},
+        {**_SMALL, "layers": "2*none state=900, full", "fits": 8, "spare": 0.5, "weights": 7_000},
+        {**_SMALL, "layers": "window window=4, full heads=1 k=8 v=6", "fits": 5, "weights": 800},
+        {"draw": 4},
     ),
     mistakes=(
         Mistake(
@@ -95,33 +119,61 @@ MAX_CONCURRENT_SEQUENCES = Exercise(
             lambda c, m, n, w, b: _how_many(c, m, n, w, b, least=1),
         ),
         Mistake(
-            "every sequence is charged for the weights: they are in memory once.",
-            lambda c, m, n, w, b: math.floor(m / (w + cache_bytes(c, [n], b))),
+            "the state is left out. A sequence also holds the constant state of its linear layers: "
+            "layer.state_bytes of each.",
+            lambda c, m, n, w, b: _how_many(c, m, n, w, b, each=_cache),
         ),
         Mistake(
-            "tokens are counted: divide by the cache of a whole sequence, not of one token.",
-            lambda c, m, n, w, b: _how_many(_plain(c), m, 1, w, b),
+            "one state is counted for all: every sequence has a state of its own.",
+            lambda c, m, n, w, b: _how_many(c, m, n, w + state_bytes(c), b, each=_cache),
+        ),
+        Mistake(
+            "the state is counted for every token: it is constant, one for each sequence.",
+            lambda c, m, n, w, b: _how_many(
+                c, m, n, w, b, each=lambda c, n, b: _cache(c, n, b) + n * state_bytes(c)
+            ),
+        ),
+        Mistake(
+            "the state is multiplied by bytes_per_element: state_bytes are bytes already.",
+            lambda c, m, n, w, b: _how_many(
+                c, m, n, w, b, each=lambda c, n, b: _cache(c, n, b) + b * state_bytes(c)
+            ),
+        ),
+        Mistake(
+            "every sequence is charged for the weights: they are in memory once.",
+            lambda c, m, n, w, b: math.floor(m / (w + _sequence(c, n, b))),
+        ),
+        Mistake(
+            "tokens are counted: divide by what a whole sequence holds, not by one token.",
+            lambda c, m, n, w, b: _how_many(c, m, 1, w, b, each=_plain),
         ),
         Mistake(
             "the windows are ignored, and all else that lets a layer keep less: kv_cache_bytes "
             "knows how much one sequence keeps.",
-            lambda c, m, n, w, b: _how_many(_plain(c), m, n, w, b),
+            lambda c, m, n, w, b: _how_many(c, m, n, w, b, each=_plain_and_state),
+        ),
+        Mistake(
+            "the windows are ignored, and all else that lets a layer keep less, and the state: use "
+            "kv_cache_bytes, and add the state of one sequence.",
+            lambda c, m, n, w, b: _how_many(c, m, n, w, b, each=_plain),
         ),
         Mistake(
             "full heads are counted for a model with MLA, which keeps one latent: kv_cache_bytes "
             "knows how much one sequence keeps.",
             lambda c, m, n, w, b: _how_many(
-                replace(c, kv_lora_rank=None, rope_head_dim=None), m, n, w, b
+                c, m, n, w, b, each=partial(_sequence, elements=full_heads_for_a_latent)
             ),
         ),
         Mistake(
             "the shared layers are counted, too: kv_cache_bytes knows how much one sequence keeps.",
-            lambda c, m, n, w, b: _how_many(replace(c, shared_kv_layers=0), m, n, w, b),
+            lambda c, m, n, w, b: _how_many(
+                c, m, n, w, b, each=partial(_sequence, layers=all_layers)
+            ),
         ),
         Mistake(
             "an exact fit is not counted: when the last sequence fills the memory, it fits.",
             lambda c, m, n, w, b: max(
-                0, math.ceil((Fraction(m) - Fraction(w)) / Fraction(cache_bytes(c, [n], b))) - 1
+                0, math.ceil((Fraction(m) - Fraction(w)) / Fraction(_sequence(c, n, b))) - 1
             ),
         ),
         Mistake(

@@ -1,13 +1,16 @@
 """Toy model configs, given or drawn, and their caches counted layer by layer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import torch
 
-from gqa_lib.configs import ModelConfig
+from gqa_lib.configs import LayerKV, ModelConfig
+from gqa_lib.configs.notation import expand_layers
+
+from .stacks import spell_layers
 
 
 def toy(
@@ -20,6 +23,7 @@ def toy(
     shared: int = 0,
     latent: int | None = None,
     rope: int | None = None,
+    layers: str = "",
     name: str = "",
 ) -> ModelConfig:
     """Return a small config whose name spells its sizes, for the learner to type again.
@@ -29,8 +33,11 @@ def toy(
         windows: tokens that each layer keeps, None where it keeps all.
         shared: layers that reuse another's K and V.
         latent, rope: numbers of MLA's latent and RoPE key.
+        layers: what each layer keeps, where they differ in more than the window, as in the shipped
+            table: "3*none state=96, full heads=2 k=4 v=4".
         name: another name than the sizes.
     """
+    stack = expand_layers(layers, L, Hkv, D) if layers else None
     rest = [
         f"{key}={value}"
         for key, value in (
@@ -38,6 +45,7 @@ def toy(
             ("shared_kv_layers", shared or None),
             ("kv_lora_rank", latent),
             ("rope_head_dim", rope),
+            ("layers", stack and spell_layers(stack)),
         )
         if value is not None
     ]
@@ -53,6 +61,7 @@ def toy(
         shared_kv_layers=shared,
         kv_lora_rank=latent,
         rope_head_dim=rope,
+        layers=stack,
     )
 
 
@@ -106,30 +115,42 @@ def call(yours: Callable, *arguments) -> Any:
     return plain(yours(*arguments))
 
 
-def no_window(config: ModelConfig, layer: int) -> None:
+def all_layers(config: ModelConfig) -> Iterable[LayerKV]:
+    """Return every layer, sharing ones included: what they share is overlooked."""
+    return config.kv_layers
+
+
+def owners(config: ModelConfig) -> Iterable[LayerKV]:
+    """Return the layers that have a cache of their own, or keep nothing at all."""
+    return [layer for layer in config.kv_layers if layer.shares is None]
+
+
+def no_window(config: ModelConfig, layer: LayerKV) -> None:
     """Return that a layer keeps all tokens: windows are overlooked."""
     return None
 
 
-def window_of(config: ModelConfig, layer: int) -> int | None:
+def window_of(config: ModelConfig, layer: LayerKV) -> int | None:
     """Return the tokens that a layer keeps at most, or None."""
-    return None if config.windows is None else config.windows[layer]
+    return layer.window
 
 
-def cached_elements(config: ModelConfig) -> int:
+def cached_elements(config: ModelConfig, layer: LayerKV) -> int:
     """Return the numbers that a token keeps in one layer's cache."""
-    if config.kv_lora_rank is not None and config.rope_head_dim is not None:
-        return config.kv_lora_rank + config.rope_head_dim
-    return 2 * config.num_kv_heads * config.head_dim
+    numbers = 0
+    for _head in range(layer.num_kv_heads):
+        numbers += layer.k_dim
+        numbers += layer.v_dim
+    return numbers
 
 
 def cache_bytes(
     config: ModelConfig,
-    lengths: list[int],
+    lengths: Sequence[float],
     b: float,
     *,
     window: Callable = window_of,
-    layers: Callable = lambda c: range(c.num_layers - c.shared_kv_layers),
+    layers: Callable = owners,
     elements: Callable = cached_elements,
     cut: Callable = min,
 ) -> float:
@@ -141,13 +162,18 @@ def cache_bytes(
         b: bytes of one cached number.
         window: (config, layer) to the tokens that the layer keeps at most, or None.
         layers: config to the layers that cache.
-        elements: config to the numbers of a token in one layer.
+        elements: (config, layer) to the numbers of a token in that layer.
         cut: (length, window) to the tokens kept.
     """
     total = Fraction(0)
     for layer in layers(config):
+        numbers, limit = elements(config, layer), window(config, layer)
         for length in lengths:
-            limit = window(config, layer)
             kept = length if limit is None else cut(length, limit)
-            total += kept * elements(config) * Fraction(b)
+            total += kept * numbers * Fraction(b)
     return float(total)
+
+
+def state_bytes(config: ModelConfig) -> int:
+    """Return the bytes of one sequence's constant state in layers without a cache."""
+    return sum(layer.state_bytes for layer in config.kv_layers)

@@ -141,490 +141,957 @@ def kv_bytes_per_token(config, bytes_per_element):
 # says: the library's own answer
 from gqa_lib.cost import kv_bytes_per_token
 
-# %% wrong kv_cache_bytes: no windows
-# says: the windows are ignored
+# %% wrong kv_cache_bytes: windows, shared_kv_layers and kv_lora_rank
+# says: the fields of the config are counted
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    caching = config.num_layers - config.shared_kv_layers
+    windows = config.windows or (None,) * config.num_layers
+    windows = windows[: config.num_layers - config.shared_kv_layers]
+    tokens = sum(n if w is None else min(n, w) for w in windows for n in context_lengths)
     each = 2 * config.num_kv_heads * config.head_dim
     if config.kv_lora_rank is not None:
         each = config.kv_lora_rank + config.rope_head_dim
-    return sum(context_lengths) * caching * each * bytes_per_element
+    return tokens * each * bytes_per_element
+
+# %% wrong kv_cache_bytes: one token of a uniform model times the tokens
+def kv_cache_bytes(config, context_lengths, bytes_per_element):
+    each = 2 * config.num_layers * config.num_kv_heads * config.head_dim
+    return sum(context_lengths) * each * bytes_per_element
+
+# %% wrong kv_cache_bytes: the config's heads for every layer that keeps something
+# says: config.num_kv_heads and config.head_dim are used for every layer
+def kv_cache_bytes(config, context_lengths, bytes_per_element):
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        if layer.kind == "none":
+            continue
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * 2 * config.num_kv_heads * config.head_dim
+    return numbers * bytes_per_element
+
+# %% wrong kv_cache_bytes: the config's heads for every layer, also without KV
+# says: And layers of kind 'none' keep nothing
+def kv_cache_bytes(config, context_lengths, bytes_per_element):
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * 2 * config.num_kv_heads * config.head_dim
+    return numbers * bytes_per_element
+
+# %% wrong kv_cache_bytes: the layer's heads with the config's size of a head
+def kv_cache_bytes(config, context_lengths, bytes_per_element):
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * layer.num_kv_heads * 2 * config.head_dim
+    return numbers * bytes_per_element
+
+# %% wrong kv_cache_bytes: the config's heads with the layer's sizes
+def kv_cache_bytes(config, context_lengths, bytes_per_element):
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * config.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return numbers * bytes_per_element
+
+# %% wrong kv_cache_bytes: layers without KV count as the others do
+# says: layers that keep nothing are counted
+def kv_cache_bytes(config, context_lengths, bytes_per_element):
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        each = layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+        each = each or 2 * config.num_kv_heads * config.head_dim
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * each
+    return numbers * bytes_per_element
+
+# %% wrong kv_cache_bytes: what is 0 is taken from the config
+def kv_cache_bytes(config, context_lengths, bytes_per_element):
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        heads = layer.num_kv_heads or config.num_kv_heads
+        k_dim = layer.k_dim or config.head_dim
+        v_dim = layer.v_dim or k_dim
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * heads * (k_dim + v_dim)
+    return numbers * bytes_per_element
+
+# %% wrong kv_cache_bytes: the first layer for all
+# says: the first layer stands for all of them
+def kv_cache_bytes(config, context_lengths, bytes_per_element):
+    numbers = 0
+    for layer in config.kv_layers[:1] * config.num_layers:
+        if layer.shares is not None:
+            continue
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return numbers * bytes_per_element
+
+# %% wrong kv_cache_bytes: the first of each kind
+def kv_cache_bytes(config, context_lengths, bytes_per_element):
+    numbers = 0
+    for layer in {one.kind: one for one in config.kv_layers}.values():
+        if layer.shares is not None:
+            continue
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return numbers * bytes_per_element
+
+# %% wrong kv_cache_bytes: equal layers once
+def kv_cache_bytes(config, context_lengths, bytes_per_element):
+    numbers = 0
+    for layer in set(config.kv_layers):
+        if layer.shares is not None:
+            continue
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return numbers * bytes_per_element
+
+# %% wrong kv_cache_bytes: one layer too few
+def kv_cache_bytes(config, context_lengths, bytes_per_element):
+    numbers = 0
+    for layer in config.kv_layers[1:]:
+        if layer.shares is not None:
+            continue
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return numbers * bytes_per_element
+
+# %% wrong kv_cache_bytes: the state in the numbers of a token
+# says: the state is counted for every token, and as numbers
+def kv_cache_bytes(config, context_lengths, bytes_per_element):
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        each = layer.num_kv_heads * (layer.k_dim + layer.v_dim) + layer.state_bytes
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * each
+    return numbers * bytes_per_element
+
+# %% wrong kv_cache_bytes: the state for every token
+# says: the state is counted for every token. It is constant
+def kv_cache_bytes(config, context_lengths, bytes_per_element):
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    state = sum(layer.state_bytes for layer in config.kv_layers)
+    return numbers * bytes_per_element + state * sum(context_lengths)
+
+# %% wrong kv_cache_bytes: the state of every sequence
+# says: the state is added
+def kv_cache_bytes(config, context_lengths, bytes_per_element):
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    state = sum(layer.state_bytes for layer in config.kv_layers)
+    return numbers * bytes_per_element + state * len(context_lengths)
+
+# %% wrong kv_cache_bytes: the state once
+def kv_cache_bytes(config, context_lengths, bytes_per_element):
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    state = sum(layer.state_bytes for layer in config.kv_layers)
+    return numbers * bytes_per_element + state
+
+# %% wrong kv_cache_bytes: no windows
+# says: the windows are ignored
+def kv_cache_bytes(config, context_lengths, bytes_per_element):
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        for length in context_lengths:
+            kept = length
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return numbers * bytes_per_element
+
+# %% wrong kv_cache_bytes: a window in layers of kind window only
+# says: the window is looked at only where the kind is 'window'
+def kv_cache_bytes(config, context_lengths, bytes_per_element):
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        for length in context_lengths:
+            kept = min(length, layer.window) if layer.kind == "window" else length
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return numbers * bytes_per_element
+
+# %% wrong kv_cache_bytes: full layers and windows, nothing else
+def kv_cache_bytes(config, context_lengths, bytes_per_element):
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        if layer.kind not in ("full", "window"):
+            continue
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return numbers * bytes_per_element
 
 # %% wrong kv_cache_bytes: every layer cut to the smallest window
 # says: every layer is cut to the window
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    caching = config.num_layers - config.shared_kv_layers
-    cut = min((w for w in config.windows or () if w is not None), default=10**9)
-    tokens = caching * sum(min(n, cut) for n in context_lengths)
-    each = 2 * config.num_kv_heads * config.head_dim
-    if config.kv_lora_rank is not None:
-        each = config.kv_lora_rank + config.rope_head_dim
-    return tokens * each * bytes_per_element
+    numbers = 0
+    windows = [one.window for one in config.kv_layers if one.window is not None]
+    smallest = min(windows, default=10**12)
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        for length in context_lengths:
+            kept = min(length, smallest)
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return numbers * bytes_per_element
 
 # %% wrong kv_cache_bytes: the first layer's window everywhere
 # says: the first layer's window is used for all layers
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    caching = config.num_layers - config.shared_kv_layers
-    window = config.windows[0] if config.windows else None
-    tokens = caching * sum(n if window is None else min(n, window) for n in context_lengths)
-    each = 2 * config.num_kv_heads * config.head_dim
-    if config.kv_lora_rank is not None:
-        each = config.kv_lora_rank + config.rope_head_dim
-    return tokens * each * bytes_per_element
+    numbers = 0
+    window = config.kv_layers[0].window
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        for length in context_lengths:
+            kept = length if window is None else min(length, window)
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return numbers * bytes_per_element
 
 # %% wrong kv_cache_bytes: the window cuts the sum
 # says: the window cuts the sum of the lengths
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    windows = (config.windows or (None,) * config.num_layers)
-    windows = windows[:config.num_layers - config.shared_kv_layers]
-    total = sum(context_lengths)
-    tokens = sum(total if w is None else min(total, w) for w in windows)
-    each = 2 * config.num_kv_heads * config.head_dim
-    if config.kv_lora_rank is not None:
-        each = config.kv_lora_rank + config.rope_head_dim
-    return tokens * each * bytes_per_element
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        for length in [sum(context_lengths)]:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return numbers * bytes_per_element
 
 # %% wrong kv_cache_bytes: max for min
 # says: the larger of length and window is taken
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    windows = (config.windows or (None,) * config.num_layers)
-    windows = windows[:config.num_layers - config.shared_kv_layers]
-    tokens = sum(n if w is None else max(n, w) for w in windows for n in context_lengths)
-    each = 2 * config.num_kv_heads * config.head_dim
-    if config.kv_lora_rank is not None:
-        each = config.kv_lora_rank + config.rope_head_dim
-    return tokens * each * bytes_per_element
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        for length in context_lengths:
+            kept = length if layer.window is None else max(length, layer.window)
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return numbers * bytes_per_element
 
 # %% wrong kv_cache_bytes: a full window always
 # says: always keeps a full window
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    windows = (config.windows or (None,) * config.num_layers)
-    windows = windows[:config.num_layers - config.shared_kv_layers]
-    tokens = sum(w or n for w in windows for n in context_lengths)
-    each = 2 * config.num_kv_heads * config.head_dim
-    if config.kv_lora_rank is not None:
-        each = config.kv_lora_rank + config.rope_head_dim
-    return tokens * each * bytes_per_element
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        for length in context_lengths:
+            kept = layer.window or length
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return numbers * bytes_per_element
+
+# %% wrong kv_cache_bytes: windowed layers left out
+# says: the layers with a window are left out
+def kv_cache_bytes(config, context_lengths, bytes_per_element):
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None or layer.window is not None:
+            continue
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return numbers * bytes_per_element
+
+# %% wrong kv_cache_bytes: full layers left out
+# says: the layers that keep every token
+def kv_cache_bytes(config, context_lengths, bytes_per_element):
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        for length in context_lengths:
+            kept = min(length, layer.window or 0)
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return numbers * bytes_per_element
 
 # %% wrong kv_cache_bytes: the first sequence only
 # says: only the first sequence is counted
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    windows = (config.windows or (None,) * config.num_layers)
-    windows = windows[:config.num_layers - config.shared_kv_layers]
-    n = context_lengths[0] if context_lengths else 0
-    tokens = sum(n if w is None else min(n, w) for w in windows)
-    each = 2 * config.num_kv_heads * config.head_dim
-    if config.kv_lora_rank is not None:
-        each = config.kv_lora_rank + config.rope_head_dim
-    return tokens * each * bytes_per_element
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        for length in context_lengths[:1]:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return numbers * bytes_per_element
+
+# %% wrong kv_cache_bytes: the last sequence only
+def kv_cache_bytes(config, context_lengths, bytes_per_element):
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        for length in context_lengths[-1:]:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return numbers * bytes_per_element
 
 # %% wrong kv_cache_bytes: the average length
 # says: the average length stands for every sequence
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    windows = (config.windows or (None,) * config.num_layers)
-    windows = windows[:config.num_layers - config.shared_kv_layers]
+    numbers = 0
     count = len(context_lengths)
     mean = sum(context_lengths) / count if count else 0
-    tokens = count * sum(mean if w is None else min(mean, w) for w in windows)
-    each = 2 * config.num_kv_heads * config.head_dim
-    if config.kv_lora_rank is not None:
-        each = config.kv_lora_rank + config.rope_head_dim
-    return tokens * each * bytes_per_element
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        for length in [mean] * count:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return numbers * bytes_per_element
 
 # %% wrong kv_cache_bytes: padded to the longest
 # says: at the length of the longest
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    windows = (config.windows or (None,) * config.num_layers)
-    windows = windows[:config.num_layers - config.shared_kv_layers]
-    n = max(context_lengths, default=0)
-    tokens = len(context_lengths) * sum(n if w is None else min(n, w) for w in windows)
-    each = 2 * config.num_kv_heads * config.head_dim
-    if config.kv_lora_rank is not None:
-        each = config.kv_lora_rank + config.rope_head_dim
-    return tokens * each * bytes_per_element
-
-# %% wrong kv_cache_bytes: full layers left out
-# says: the layers that keep every token (None in config.windows) are left out
-def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    each = 2 * config.num_kv_heads * config.head_dim
-    if config.kv_lora_rank is not None:
-        each = config.kv_lora_rank + config.rope_head_dim
-    caching = config.num_layers - config.shared_kv_layers
-    if config.windows is None:
-        return caching * sum(context_lengths) * each * bytes_per_element
-    windows = config.windows[:caching]
-    tokens = sum(min(n, w or 0) for w in windows for n in context_lengths)
-    return tokens * each * bytes_per_element
+    numbers = 0
+    longest = max(context_lengths, default=0)
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        for length in [longest] * len(context_lengths):
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return numbers * bytes_per_element
 
 # %% wrong kv_cache_bytes: the list is sorted in place
 # says: changed its argument number 2 in place
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    windows = (config.windows or (None,) * config.num_layers)
-    windows = windows[:config.num_layers - config.shared_kv_layers]
+    numbers = 0
     context_lengths.sort()
-    tokens = sum(n if w is None else min(n, w) for w in windows for n in context_lengths)
-    each = 2 * config.num_kv_heads * config.head_dim
-    if config.kv_lora_rank is not None:
-        each = config.kv_lora_rank + config.rope_head_dim
-    return tokens * each * bytes_per_element
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return numbers * bytes_per_element
 
 # %% wrong kv_cache_bytes: the list is emptied
 # says: changed its argument number 2 in place
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    windows = (config.windows or (None,) * config.num_layers)
-    windows = windows[:config.num_layers - config.shared_kv_layers]
-    each = 2 * config.num_kv_heads * config.head_dim
-    if config.kv_lora_rank is not None:
-        each = config.kv_lora_rank + config.rope_head_dim
-    tokens = 0
+    numbers = 0
     while context_lengths:
-        n = context_lengths.pop()
-        tokens += sum(n if w is None else min(n, w) for w in windows)
-    return tokens * each * bytes_per_element
+        length = context_lengths.pop()
+        for layer in config.kv_layers:
+            if layer.shares is None:
+                kept = length if layer.window is None else min(length, layer.window)
+                numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return numbers * bytes_per_element
 
 # %% wrong kv_cache_bytes: lengths are cut in place
 # says: changed its argument number 2 in place
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    windows = (config.windows or (None,) * config.num_layers)
-    windows = windows[:config.num_layers - config.shared_kv_layers]
-    tokens = 0
-    for w in windows:
-        for i, n in enumerate(context_lengths):
-            context_lengths[i] = n if w is None else min(n, w)
-        tokens += sum(context_lengths)
-    each = 2 * config.num_kv_heads * config.head_dim
-    if config.kv_lora_rank is not None:
-        each = config.kv_lora_rank + config.rope_head_dim
-    return tokens * each * bytes_per_element
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        for i, length in enumerate(context_lengths):
+            kept = length if layer.window is None else min(length, layer.window)
+            context_lengths[i] = kept
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return numbers * bytes_per_element
 
 # %% wrong kv_cache_bytes: a generator is used up by the first layer
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    windows = (config.windows or (None,) * config.num_layers)
-    windows = windows[:config.num_layers - config.shared_kv_layers]
+    numbers = 0
     lengths = (int(n) for n in context_lengths)
-    tokens = 0
-    for w in windows:
-        tokens += sum(n if w is None else min(n, w) for n in lengths)
-    each = 2 * config.num_kv_heads * config.head_dim
-    if config.kv_lora_rank is not None:
-        each = config.kv_lora_rank + config.rope_head_dim
-    return tokens * each * bytes_per_element
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        for length in lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return numbers * bytes_per_element
 
 # %% wrong kv_cache_bytes: the values are forgotten
 # says: the keys are counted and the values are not
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    windows = (config.windows or (None,) * config.num_layers)
-    windows = windows[:config.num_layers - config.shared_kv_layers]
-    tokens = sum(n if w is None else min(n, w) for w in windows for n in context_lengths)
-    each = config.num_kv_heads * config.head_dim
-    if config.kv_lora_rank is not None:
-        each = config.kv_lora_rank + config.rope_head_dim
-    return tokens * each * bytes_per_element
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * layer.num_kv_heads * layer.k_dim
+    return numbers * bytes_per_element
+
+# %% wrong kv_cache_bytes: values as large as keys
+# says: the values are counted like the keys
+def kv_cache_bytes(config, context_lengths, bytes_per_element):
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * layer.num_kv_heads * 2 * layer.k_dim
+    return numbers * bytes_per_element
+
+# %% wrong kv_cache_bytes: keys as large as values
+def kv_cache_bytes(config, context_lengths, bytes_per_element):
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * layer.num_kv_heads * 2 * layer.v_dim
+    return numbers * bytes_per_element
+
+# %% wrong kv_cache_bytes: keys times values
+def kv_cache_bytes(config, context_lengths, bytes_per_element):
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * layer.num_kv_heads * layer.k_dim * layer.v_dim
+    return numbers * bytes_per_element
+
+# %% wrong kv_cache_bytes: one head
+# says: one head is counted
+def kv_cache_bytes(config, context_lengths, bytes_per_element):
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * (layer.k_dim + layer.v_dim)
+    return numbers * bytes_per_element
 
 # %% wrong kv_cache_bytes: query heads
 # says: The query heads are never cached
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    windows = (config.windows or (None,) * config.num_layers)
-    windows = windows[:config.num_layers - config.shared_kv_layers]
-    tokens = sum(n if w is None else min(n, w) for w in windows for n in context_lengths)
-    each = 2 * config.num_heads * config.head_dim
-    if config.kv_lora_rank is not None:
-        each = config.kv_lora_rank + config.rope_head_dim
-    return tokens * each * bytes_per_element
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * config.num_heads * (layer.k_dim + layer.v_dim)
+    return numbers * bytes_per_element
 
 # %% wrong kv_cache_bytes: head_dim derived
-# says: head_dim is worked out as d_model // num_heads
+# says: the size of a head is worked out as d_model // num_heads
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    windows = (config.windows or (None,) * config.num_layers)
-    windows = windows[:config.num_layers - config.shared_kv_layers]
-    tokens = sum(n if w is None else min(n, w) for w in windows for n in context_lengths)
-    each = 2 * config.num_kv_heads * (config.d_model // config.num_heads)
-    if config.kv_lora_rank is not None:
-        each = config.kv_lora_rank + config.rope_head_dim
-    return tokens * each * bytes_per_element
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * 2 * layer.num_kv_heads * (config.d_model // config.num_heads)
+    return numbers * bytes_per_element
 
 # %% wrong kv_cache_bytes: truncates bytes_per_element
 # says: bytes_per_element is cut to a whole number
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    windows = (config.windows or (None,) * config.num_layers)
-    windows = windows[:config.num_layers - config.shared_kv_layers]
-    tokens = sum(n if w is None else min(n, w) for w in windows for n in context_lengths)
-    each = 2 * config.num_kv_heads * config.head_dim
-    if config.kv_lora_rank is not None:
-        each = config.kv_lora_rank + config.rope_head_dim
-    return tokens * each * int(bytes_per_element)
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return numbers * int(bytes_per_element)
 
 # %% wrong kv_cache_bytes: truncates the result
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    windows = (config.windows or (None,) * config.num_layers)
-    windows = windows[:config.num_layers - config.shared_kv_layers]
-    tokens = sum(n if w is None else min(n, w) for w in windows for n in context_lengths)
-    each = 2 * config.num_kv_heads * config.head_dim
-    if config.kv_lora_rank is not None:
-        each = config.kv_lora_rank + config.rope_head_dim
-    return int(tokens * each * bytes_per_element)
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return int(numbers * bytes_per_element)
 
 # %% wrong kv_cache_bytes: multiplied by the layers once more
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    windows = (config.windows or (None,) * config.num_layers)
-    windows = windows[:config.num_layers - config.shared_kv_layers]
-    tokens = sum(n if w is None else min(n, w) for w in windows for n in context_lengths)
-    each = 2 * config.num_kv_heads * config.head_dim
-    if config.kv_lora_rank is not None:
-        each = config.kv_lora_rank + config.rope_head_dim
-    return tokens * config.num_layers * each * bytes_per_element
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return numbers * config.num_layers * bytes_per_element
 
-# %% wrong kv_cache_bytes: a window of half on either side
+# %% wrong kv_cache_bytes: one token more than the window
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    windows = (config.windows or (None,) * config.num_layers)
-    windows = windows[:config.num_layers - config.shared_kv_layers]
-    tokens = sum(n if w is None else min(n, w + 1) for w in windows for n in context_lengths)
-    each = 2 * config.num_kv_heads * config.head_dim
-    if config.kv_lora_rank is not None:
-        each = config.kv_lora_rank + config.rope_head_dim
-    return tokens * each * bytes_per_element
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window + 1)
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return numbers * bytes_per_element
 
 # %% wrong kv_cache_bytes: stops at an empty list
 # says: it stopped with ZeroDivisionError
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    windows = (config.windows or (None,) * config.num_layers)
-    windows = windows[:config.num_layers - config.shared_kv_layers]
-    mean = sum(n if w is None else min(n, w) for w in windows for n in context_lengths)
-    mean /= len(context_lengths)
-    each = 2 * config.num_kv_heads * config.head_dim
-    if config.kv_lora_rank is not None:
-        each = config.kv_lora_rank + config.rope_head_dim
-    return mean * len(context_lengths) * each * bytes_per_element
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    mean = numbers / len(context_lengths)
+    return mean * len(context_lengths) * bytes_per_element
 
-# %% wrong kv_cache_bytes: shared layers ignored
-# says: shared_kv_layers is ignored
+# %% wrong kv_cache_bytes: returns after the first layer
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    windows = config.windows or (None,) * config.num_layers
-    tokens = sum(n if w is None else min(n, w) for w in windows for n in context_lengths)
-    each = 2 * config.num_kv_heads * config.head_dim
-    if config.kv_lora_rank is not None:
-        each = config.kv_lora_rank + config.rope_head_dim
-    return tokens * each * bytes_per_element
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+        return numbers * bytes_per_element
 
-# %% wrong kv_cache_bytes: shared layers from the wrong end
-# says: the first layers are left out
+# %% wrong kv_cache_bytes: shared layers counted
+# says: layers that share are counted like the others
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    windows = (config.windows or (None,) * config.num_layers)[config.shared_kv_layers:]
-    tokens = sum(n if w is None else min(n, w) for w in windows for n in context_lengths)
-    each = 2 * config.num_kv_heads * config.head_dim
-    if config.kv_lora_rank is not None:
-        each = config.kv_lora_rank + config.rope_head_dim
-    return tokens * each * bytes_per_element
+    numbers = 0
+    for layer in config.kv_layers:
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return numbers * bytes_per_element
+
+# %% wrong kv_cache_bytes: the cache of layer 0 counted for those who share it
+# says: layers that share the cache of layer 0 are counted
+def kv_cache_bytes(config, context_lengths, bytes_per_element):
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares:
+            continue
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return numbers * bytes_per_element
+
+# %% wrong kv_cache_bytes: shared_kv_layers cut from the end
+# says: config.shared_kv_layers is cut from the end
+def kv_cache_bytes(config, context_lengths, bytes_per_element):
+    numbers = 0
+    caching = config.num_layers - config.shared_kv_layers
+    for layer in config.kv_layers[:caching]:
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return numbers * bytes_per_element
+
+# %% wrong kv_cache_bytes: as many cut from the end as share
+# says: as many layers are cut from the end as share
+def kv_cache_bytes(config, context_lengths, bytes_per_element):
+    numbers = 0
+    sharing = sum(one.shares is not None for one in config.kv_layers)
+    for layer in config.kv_layers[: config.num_layers - sharing]:
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return numbers * bytes_per_element
+
+# %% wrong kv_cache_bytes: shared_kv_layers cut from the wrong end
+def kv_cache_bytes(config, context_lengths, bytes_per_element):
+    numbers = 0
+    for layer in config.kv_layers[config.shared_kv_layers :]:
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return numbers * bytes_per_element
+
+# %% wrong kv_cache_bytes: [:-0] is empty
+def kv_cache_bytes(config, context_lengths, bytes_per_element):
+    numbers = 0
+    sharing = sum(one.shares is not None for one in config.kv_layers)
+    for layer in config.kv_layers[:-sharing]:
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return numbers * bytes_per_element
+
+# %% wrong kv_cache_bytes: the lender for the reader
+# says: the layer that lends its cache is left out, and the one that reads it
+def kv_cache_bytes(config, context_lengths, bytes_per_element):
+    numbers = 0
+    lending = {one.shares for one in config.kv_layers}
+    for number, layer in enumerate(config.kv_layers):
+        if number in lending:
+            continue
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return numbers * bytes_per_element
+
+# %% wrong kv_cache_bytes: lenders left out as well
+# says: the layer that lends its cache is left out as well
+def kv_cache_bytes(config, context_lengths, bytes_per_element):
+    numbers = 0
+    lending = {one.shares for one in config.kv_layers}
+    for number, layer in enumerate(config.kv_layers):
+        if layer.shares is not None or number in lending:
+            continue
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return numbers * bytes_per_element
 
 # %% wrong kv_cache_bytes: the shared layers alone
 # says: the shared layers alone are counted
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    windows = config.windows or (None,) * config.num_layers
-    windows = windows[-config.shared_kv_layers :]
-    tokens = sum(n if w is None else min(n, w) for w in windows for n in context_lengths)
-    each = 2 * config.num_kv_heads * config.head_dim
-    if config.kv_lora_rank is not None:
-        each = config.kv_lora_rank + config.rope_head_dim
-    return tokens * each * bytes_per_element
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is None:
+            continue
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return numbers * bytes_per_element
 
 # %% wrong kv_cache_bytes: shared layers taken off twice
 # says: the shared layers are taken off twice
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    windows = (config.windows or (None,) * config.num_layers)
-    windows = windows[:max(0, config.num_layers - 2 * config.shared_kv_layers)]
-    tokens = sum(n if w is None else min(n, w) for w in windows for n in context_lengths)
-    each = 2 * config.num_kv_heads * config.head_dim
-    if config.kv_lora_rank is not None:
-        each = config.kv_lora_rank + config.rope_head_dim
-    return tokens * each * bytes_per_element
+    numbers = 0
+    for layer in config.kv_layers:
+        sign = 1 if layer.shares is None else -1
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += sign * kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return numbers * bytes_per_element
 
 # %% wrong kv_cache_bytes: scaled by the share of caching layers
 # says: the whole is scaled by the share of layers that cache
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    windows = config.windows or (None,) * config.num_layers
-    tokens = sum(n if w is None else min(n, w) for w in windows for n in context_lengths)
-    tokens = tokens * (config.num_layers - config.shared_kv_layers) / config.num_layers
-    each = 2 * config.num_kv_heads * config.head_dim
-    if config.kv_lora_rank is not None:
-        each = config.kv_lora_rank + config.rope_head_dim
-    return tokens * each * bytes_per_element
+    numbers = 0
+    for layer in config.kv_layers:
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    caching = sum(one.shares is None for one in config.kv_layers)
+    return numbers * caching / config.num_layers * bytes_per_element
 
-# %% wrong kv_cache_bytes: windows[:-0] is empty
-# says: Where none are shared that is [:-0]
+# %% wrong kv_cache_bytes: shared layers keep half
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    windows = (config.windows or (None,) * config.num_layers)[:-config.shared_kv_layers]
-    tokens = sum(n if w is None else min(n, w) for w in windows for n in context_lengths)
-    each = 2 * config.num_kv_heads * config.head_dim
-    if config.kv_lora_rank is not None:
-        each = config.kv_lora_rank + config.rope_head_dim
-    return tokens * each * bytes_per_element
+    numbers = 0
+    for layer in config.kv_layers:
+        part = 1 if layer.shares is None else 0.5
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += part * kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return numbers * bytes_per_element
 
-# %% wrong kv_cache_bytes: shared layers counted only without windows
-def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    windows = config.windows or (None,) * (config.num_layers - config.shared_kv_layers)
-    tokens = sum(n if w is None else min(n, w) for w in windows for n in context_lengths)
-    each = 2 * config.num_kv_heads * config.head_dim
-    if config.kv_lora_rank is not None:
-        each = config.kv_lora_rank + config.rope_head_dim
-    return tokens * each * bytes_per_element
-
-# %% wrong kv_cache_bytes: MLA with full heads
+# %% wrong kv_cache_bytes: a latent with full heads
 # says: full heads are counted
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    windows = (config.windows or (None,) * config.num_layers)
-    windows = windows[:config.num_layers - config.shared_kv_layers]
-    tokens = sum(n if w is None else min(n, w) for w in windows for n in context_lengths)
-    return tokens * 2 * config.num_kv_heads * config.head_dim * bytes_per_element
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        each = layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+        if layer.kind == "latent":
+            each = 2 * config.num_kv_heads * config.head_dim
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * each
+    return numbers * bytes_per_element
 
-# %% wrong kv_cache_bytes: MLA counted twice
+# %% wrong kv_cache_bytes: a latent counted twice
 # says: the latent is doubled
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    windows = (config.windows or (None,) * config.num_layers)
-    windows = windows[:config.num_layers - config.shared_kv_layers]
-    tokens = sum(n if w is None else min(n, w) for w in windows for n in context_lengths)
-    each = config.num_kv_heads * config.head_dim
-    if config.kv_lora_rank is not None:
-        each = config.kv_lora_rank + config.rope_head_dim
-    return 2 * tokens * each * bytes_per_element
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        each = layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+        if layer.kind == "latent":
+            each = 2 * layer.k_dim
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * each
+    return numbers * bytes_per_element
 
-# %% wrong kv_cache_bytes: MLA's latent for keys and for values
+# %% wrong kv_cache_bytes: values made from the latent, too
 # says: the latent is counted twice and the RoPE key once
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    windows = (config.windows or (None,) * config.num_layers)
-    windows = windows[:config.num_layers - config.shared_kv_layers]
-    tokens = sum(n if w is None else min(n, w) for w in windows for n in context_lengths)
-    each = 2 * config.num_kv_heads * config.head_dim
-    if config.kv_lora_rank is not None:
-        each = 2 * config.kv_lora_rank + config.rope_head_dim
-    return tokens * each * bytes_per_element
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        each = layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+        if layer.kind == "latent":
+            each = layer.k_dim + layer.value_dim
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * each
+    return numbers * bytes_per_element
 
-# %% wrong kv_cache_bytes: MLA without the RoPE key
+# %% wrong kv_cache_bytes: a latent without the RoPE key
 # says: the RoPE key is forgotten
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    windows = (config.windows or (None,) * config.num_layers)
-    windows = windows[:config.num_layers - config.shared_kv_layers]
-    tokens = sum(n if w is None else min(n, w) for w in windows for n in context_lengths)
-    each = config.kv_lora_rank or 2 * config.num_kv_heads * config.head_dim
-    return tokens * each * bytes_per_element
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        each = layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+        if layer.kind == "latent":
+            each = layer.k_dim - layer.rope_dim
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * each
+    return numbers * bytes_per_element
 
-# %% wrong kv_cache_bytes: MLA's RoPE key per head
+# %% wrong kv_cache_bytes: the RoPE key once more
+# says: the RoPE key is added once more
+def kv_cache_bytes(config, context_lengths, bytes_per_element):
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        each = layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+        if layer.kind == "latent":
+            each = layer.k_dim + layer.rope_dim
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * each
+    return numbers * bytes_per_element
+
+# %% wrong kv_cache_bytes: a RoPE key per head
 # says: the RoPE key is counted once per head
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    windows = (config.windows or (None,) * config.num_layers)
-    windows = windows[:config.num_layers - config.shared_kv_layers]
-    tokens = sum(n if w is None else min(n, w) for w in windows for n in context_lengths)
-    each = 2 * config.num_kv_heads * config.head_dim
-    if config.kv_lora_rank is not None:
-        each = config.kv_lora_rank + config.num_heads * config.rope_head_dim
-    return tokens * each * bytes_per_element
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        each = layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+        if layer.kind == "latent":
+            each = layer.k_dim + (config.num_heads - 1) * layer.rope_dim
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * each
+    return numbers * bytes_per_element
 
-# %% wrong kv_cache_bytes: MLA's latent per head
+# %% wrong kv_cache_bytes: a latent per head
 # says: the latent is counted once per head
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    windows = (config.windows or (None,) * config.num_layers)
-    windows = windows[:config.num_layers - config.shared_kv_layers]
-    tokens = sum(n if w is None else min(n, w) for w in windows for n in context_lengths)
-    each = 2 * config.num_kv_heads * config.head_dim
-    if config.kv_lora_rank is not None:
-        each = (config.kv_lora_rank + config.rope_head_dim) * config.num_kv_heads
-    return tokens * each * bytes_per_element
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        each = layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+        if layer.kind == "latent":
+            each = layer.k_dim * config.num_heads
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * each
+    return numbers * bytes_per_element
 
-# %% wrong kv_cache_bytes: MLA beside full heads
+# %% wrong kv_cache_bytes: a latent next to full heads
 # says: the latent is added to full heads
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    windows = (config.windows or (None,) * config.num_layers)
-    windows = windows[:config.num_layers - config.shared_kv_layers]
-    tokens = sum(n if w is None else min(n, w) for w in windows for n in context_lengths)
-    latent = (config.kv_lora_rank or 0) + (config.rope_head_dim or 0)
-    return tokens * (latent + 2 * config.num_kv_heads * config.head_dim) * bytes_per_element
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        each = layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+        if layer.kind == "latent":
+            each = layer.k_dim + 2 * config.num_kv_heads * config.head_dim
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * each
+    return numbers * bytes_per_element
 
-# %% wrong kv_cache_bytes: MLA ignores windows and sharing
+# %% wrong kv_cache_bytes: no latent
+# says: layers with a latent are left out
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    if config.kv_lora_rank is not None:
-        each = config.kv_lora_rank + config.rope_head_dim
-        return sum(context_lengths) * config.num_layers * each * bytes_per_element
-    windows = (config.windows or (None,) * config.num_layers)
-    windows = windows[:config.num_layers - config.shared_kv_layers]
-    tokens = sum(n if w is None else min(n, w) for w in windows for n in context_lengths)
-    return tokens * 2 * config.num_kv_heads * config.head_dim * bytes_per_element
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        each = layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+        if layer.kind == "latent":
+            each = 0
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * each
+    return numbers * bytes_per_element
+
+# %% wrong kv_cache_bytes: a latent ignores windows and sharing
+def kv_cache_bytes(config, context_lengths, bytes_per_element):
+    numbers = 0
+    for layer in config.kv_layers:
+        if layer.kind == "latent":
+            numbers += sum(context_lengths) * layer.k_dim
+            continue
+        if layer.shares is not None:
+            continue
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return numbers * bytes_per_element
+
+# %% wrong kv_cache_bytes: MLA for all layers where the config has it
+def kv_cache_bytes(config, context_lengths, bytes_per_element):
+    numbers = 0
+    latent = (config.kv_lora_rank or 0) + (config.rope_head_dim or 0)
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        each = latent or 2 * layer.num_kv_heads * layer.k_dim
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            numbers += kept * each
+    return numbers * bytes_per_element
 
 # %% wrong kv_cache_bytes: adds up from call to call
 _total = 0
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
     global _total
-    windows = (config.windows or (None,) * config.num_layers)
-    windows = windows[:config.num_layers - config.shared_kv_layers]
-    each = 2 * config.num_kv_heads * config.head_dim
-    if config.kv_lora_rank is not None:
-        each = config.kv_lora_rank + config.rope_head_dim
-    for n in context_lengths:
-        _total += sum(n if w is None else min(n, w) for w in windows) * each * bytes_per_element
-    return _total
+    for layer in config.kv_layers:
+        if layer.shares is not None:
+            continue
+        for length in context_lengths:
+            kept = length if layer.window is None else min(length, layer.window)
+            _total += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return _total * bytes_per_element
 
 # %% wrong kv_cache_bytes: one number per sequence
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    windows = (config.windows or (None,) * config.num_layers)
-    windows = windows[:config.num_layers - config.shared_kv_layers]
-    each = 2 * config.num_kv_heads * config.head_dim
-    if config.kv_lora_rank is not None:
-        each = config.kv_lora_rank + config.rope_head_dim
-    return [sum(n if w is None else min(n, w) for w in windows) * each * bytes_per_element
-            for n in context_lengths]
+    totals = []
+    for length in context_lengths:
+        numbers = 0
+        for layer in config.kv_layers:
+            if layer.shares is None:
+                kept = length if layer.window is None else min(length, layer.window)
+                numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+        totals.append(numbers * bytes_per_element)
+    return totals
 
-# %% right kv_cache_bytes: loops
+# %% wrong kv_cache_bytes: knows the two models
+_KNOWN = {"Qwen3.5-27B": 32768, "Gemma-4-31B": 40960}
+def kv_cache_bytes(config, context_lengths, bytes_per_element):
+    for name, numbers in _KNOWN.items():
+        if name in config.name:
+            return sum(context_lengths) * numbers * bytes_per_element
+    windows = config.windows or (None,) * config.num_layers
+    windows = windows[: config.num_layers - config.shared_kv_layers]
+    tokens = sum(n if w is None else min(n, w) for w in windows for n in context_lengths)
+    return tokens * 2 * config.num_kv_heads * config.head_dim * bytes_per_element
+
+# %% right kv_cache_bytes: a case for each kind
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
     total = 0
-    for layer in range(config.num_layers):
-        if layer >= config.num_layers - config.shared_kv_layers:
+    for layer in config.kv_layers:
+        if layer.kind == "none" or layer.shares is not None:
             continue
         for length in context_lengths:
             kept = length
-            if config.windows is not None and config.windows[layer] is not None:
-                kept = min(length, config.windows[layer])
-            if config.kv_lora_rank is None:
-                total += kept * config.num_kv_heads * config.head_dim * bytes_per_element  # K
-                total += kept * config.num_kv_heads * config.head_dim * bytes_per_element  # V
+            if layer.window is not None and layer.window < length:
+                kept = layer.window
+            if layer.kind == "latent":
+                total += kept * layer.k_dim * bytes_per_element
             else:
-                total += kept * (config.kv_lora_rank + config.rope_head_dim) * bytes_per_element
+                total += kept * layer.num_kv_heads * layer.k_dim * bytes_per_element  # K
+                total += kept * layer.num_kv_heads * layer.v_dim * bytes_per_element  # V
     return total
 
 # %% right kv_cache_bytes: infinite windows
 import math
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    windows = config.windows or [None] * config.num_layers
-    windows = [math.inf if w is None else w for w in windows]
-    windows = windows[: config.num_layers - config.shared_kv_layers]
-    tokens = sum(min(n, w) for n in context_lengths for w in windows)
-    mla = config.attention_type == "MLA"
-    latent = (config.kv_lora_rank or 0) + (config.rope_head_dim or 0)
-    each = latent if mla else 2 * config.num_kv_heads * config.head_dim
-    return tokens * each * bytes_per_element
+    own = [layer for layer in config.kv_layers if layer.shares is None]
+    windows = [math.inf if layer.window is None else layer.window for layer in own]
+    return sum(
+        min(length, window) * layer.elements * bytes_per_element
+        for length in context_lengths
+        for layer, window in zip(own, windows)
+    )
 
 # %% right kv_cache_bytes: NumPy
 import numpy as np
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    windows = config.windows or (None,) * config.num_layers
-    windows = windows[: config.num_layers - config.shared_kv_layers]
-    cut = np.array([2**62 if w is None else w for w in windows])
+    own = [layer for layer in config.kv_layers if layer.shares is None]
+    cut = np.array([2**62 if layer.window is None else layer.window for layer in own])
+    each = np.array([layer.num_kv_heads * (layer.k_dim + layer.v_dim) for layer in own])
     lengths = np.array(context_lengths, dtype=np.int64)
-    tokens = np.minimum(lengths[:, None], cut[None, :]).sum()
-    each = 2 * config.num_kv_heads * config.head_dim
-    if config.kv_lora_rank is not None:
-        each = config.kv_lora_rank + config.rope_head_dim
-    return tokens * each * bytes_per_element
+    return (np.minimum(lengths[:, None], cut[None, :]) @ each).sum() * bytes_per_element
 
-# %% right kv_cache_bytes: counts each window once
+# %% right kv_cache_bytes: counts equal layers once
 from collections import Counter
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
-    caching = config.num_layers - config.shared_kv_layers
-    kinds = Counter((config.windows or (None,) * config.num_layers)[:caching])
     numbers = 0
-    for length in sorted(context_lengths):
-        for window, layers in kinds.items():
-            numbers += layers * min(length, length if window is None else window)
-    if config.kv_lora_rank is not None:
-        return float(numbers * (config.kv_lora_rank + config.rope_head_dim) * bytes_per_element)
-    return float(2 * numbers * config.num_kv_heads * config.head_dim * bytes_per_element)
+    for layer, times in Counter(config.kv_layers).items():
+        if layer.shares is None:
+            kept = sum(min(n, layer.window or n) for n in sorted(context_lengths))
+            numbers += times * kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    return float(numbers * bytes_per_element)
+
+# %% right kv_cache_bytes: by what owns a cache
+def kv_cache_bytes(config, context_lengths, bytes_per_element):
+    total = 0.0
+    for number, layer in enumerate(config.kv_layers):
+        owner = number if layer.shares is None else layer.shares
+        if owner == number:
+            for length in context_lengths:
+                tokens = min(length, layer.window) if layer.window else length
+                total += tokens * bytes_per_element * layer.num_kv_heads * layer.k_dim
+                total += tokens * bytes_per_element * layer.num_kv_heads * layer.v_dim
+    return total
 
 # %% wrong kv_cache_bytes: the library's
 # says: the library's own answer
@@ -634,12 +1101,14 @@ from gqa_lib.cost import kv_cache_bytes
 # says: the weights are ignored
 def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
     each = kv_cache_bytes(config, [context_length], bytes_per_element)
+    each += sum(layer.state_bytes for layer in config.kv_layers)
     return int(memory_bytes // each)
 
 # %% wrong max_concurrent_sequences: rounds
 # says: the result is rounded to the nearest
 def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
     each = kv_cache_bytes(config, [context_length], bytes_per_element)
+    each += sum(layer.state_bytes for layer in config.kv_layers)
     return max(0, round((memory_bytes - weight_bytes) / each))
 
 # %% wrong max_concurrent_sequences: rounds up
@@ -647,34 +1116,40 @@ def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes,
 import math
 def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
     each = kv_cache_bytes(config, [context_length], bytes_per_element)
+    each += sum(layer.state_bytes for layer in config.kv_layers)
     return max(0, math.ceil((memory_bytes - weight_bytes) / each))
 
 # %% wrong max_concurrent_sequences: below zero
 # says: the result may go below zero. Where
 def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
     each = kv_cache_bytes(config, [context_length], bytes_per_element)
+    each += sum(layer.state_bytes for layer in config.kv_layers)
     return int((memory_bytes - weight_bytes) // each)
 
 # %% wrong max_concurrent_sequences: below zero, truncated
 def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
     each = kv_cache_bytes(config, [context_length], bytes_per_element)
+    each += sum(layer.state_bytes for layer in config.kv_layers)
     return int((memory_bytes - weight_bytes) / each)
 
 # %% wrong max_concurrent_sequences: the sign is dropped
 def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
     each = kv_cache_bytes(config, [context_length], bytes_per_element)
+    each += sum(layer.state_bytes for layer in config.kv_layers)
     return int(abs(memory_bytes - weight_bytes) // each)
 
 # %% wrong max_concurrent_sequences: at least one
 # says: at least one sequence is promised
 def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
     each = kv_cache_bytes(config, [context_length], bytes_per_element)
+    each += sum(layer.state_bytes for layer in config.kv_layers)
     return max(1, int((memory_bytes - weight_bytes) // each))
 
 # %% wrong max_concurrent_sequences: weights for every sequence
 # says: every sequence is charged for the weights
 def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
     each = kv_cache_bytes(config, [context_length], bytes_per_element)
+    each += sum(layer.state_bytes for layer in config.kv_layers)
     return int(memory_bytes // (weight_bytes + each))
 
 # %% wrong max_concurrent_sequences: counts tokens
@@ -687,39 +1162,52 @@ def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes,
 # says: the windows are ignored
 def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
     each = kv_bytes_per_token(config, bytes_per_element) * context_length
+    each += sum(layer.state_bytes for layer in config.kv_layers)
     return max(0, int((memory_bytes - weight_bytes) // each))
 
 # %% wrong max_concurrent_sequences: full heads for a latent
 # says: full heads are counted for a model with MLA
 def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
-    windows = (config.windows or (None,) * config.num_layers)[: config.num_layers - config.shared_kv_layers]
-    tokens = sum(context_length if w is None else min(context_length, w) for w in windows)
-    each = 2 * tokens * config.num_kv_heads * config.head_dim * bytes_per_element
+    numbers = 0
+    for layer in config.kv_layers:
+        kept = min(context_length, layer.window or context_length)
+        each = layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+        if layer.kind == "latent":
+            each = 2 * config.num_kv_heads * config.head_dim
+        if layer.shares is None:
+            numbers += kept * each
+    each = numbers * bytes_per_element
+    each += sum(layer.state_bytes for layer in config.kv_layers)
     return max(0, int((memory_bytes - weight_bytes) // each))
 
 # %% wrong max_concurrent_sequences: shared layers counted
 # says: the shared layers are counted, too
 def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
-    windows = config.windows or (None,) * config.num_layers
-    tokens = sum(context_length if w is None else min(context_length, w) for w in windows)
-    each = 2 * config.num_kv_heads * config.head_dim
-    if config.kv_lora_rank is not None:
-        each = config.kv_lora_rank + config.rope_head_dim
-    return max(0, int((memory_bytes - weight_bytes) // (tokens * each * bytes_per_element)))
+    numbers = 0
+    for layer in config.kv_layers:
+        kept = min(context_length, layer.window or context_length)
+        numbers += kept * layer.num_kv_heads * (layer.k_dim + layer.v_dim)
+    each = numbers * bytes_per_element
+    each += sum(layer.state_bytes for layer in config.kv_layers)
+    return max(0, int((memory_bytes - weight_bytes) // each))
 
 # %% wrong max_concurrent_sequences: an exact fit is refused
 # says: an exact fit is not counted
 def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
+    each = kv_cache_bytes(config, [context_length], bytes_per_element)
+    each += sum(layer.state_bytes for layer in config.kv_layers)
     count = 0
-    while kv_cache_bytes(config, [context_length] * (count + 1), bytes_per_element) + weight_bytes < memory_bytes:
+    while (count + 1) * each + weight_bytes < memory_bytes:
         count += 1
     return count
 
 # %% wrong max_concurrent_sequences: one too many
 # says: the result is rounded up
 def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
+    each = kv_cache_bytes(config, [context_length], bytes_per_element)
+    each += sum(layer.state_bytes for layer in config.kv_layers)
     count = 0
-    while kv_cache_bytes(config, [context_length] * count, bytes_per_element) + weight_bytes <= memory_bytes:
+    while count * each + weight_bytes <= memory_bytes:
         count += 1
     return count
 
@@ -727,57 +1215,117 @@ def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes,
 # says: the weights are added to the memory
 def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
     each = kv_cache_bytes(config, [context_length], bytes_per_element)
+    each += sum(layer.state_bytes for layer in config.kv_layers)
     return max(0, int((memory_bytes + weight_bytes) // each))
 
 # %% wrong max_concurrent_sequences: a float
 # says: a whole number (int) is expected
 def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
     each = kv_cache_bytes(config, [context_length], bytes_per_element)
+    each += sum(layer.state_bytes for layer in config.kv_layers)
     return max(0.0, float((memory_bytes - weight_bytes) // each))
 
 # %% wrong max_concurrent_sequences: a fraction
 # says: a whole number (int) is expected
 def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
     each = kv_cache_bytes(config, [context_length], bytes_per_element)
+    each += sum(layer.state_bytes for layer in config.kv_layers)
     return (memory_bytes - weight_bytes) / each
 
 # %% wrong max_concurrent_sequences: always bfloat16
 def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
     each = kv_cache_bytes(config, [context_length], 2)
+    each += sum(layer.state_bytes for layer in config.kv_layers)
     return max(0, int((memory_bytes - weight_bytes) // each))
 
 # %% wrong max_concurrent_sequences: a tenth kept back unasked
 def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
     each = kv_cache_bytes(config, [context_length], bytes_per_element)
+    each += sum(layer.state_bytes for layer in config.kv_layers)
     return max(0, int((0.9 * memory_bytes - weight_bytes) // each))
 
 # %% wrong max_concurrent_sequences: takes the memory for GiB
 def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
     each = kv_cache_bytes(config, [context_length], bytes_per_element)
+    each += sum(layer.state_bytes for layer in config.kv_layers)
     return max(0, int((memory_bytes * 2**30 / 1e9 - weight_bytes) // each))
 
 # %% wrong max_concurrent_sequences: the lengths as one number
 # says: it stopped with TypeError
 def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
     each = kv_cache_bytes(config, context_length, bytes_per_element)
+    each += sum(layer.state_bytes for layer in config.kv_layers)
     return max(0, int((memory_bytes - weight_bytes) // each))
 
 # %% wrong max_concurrent_sequences: weights shrink with the cache's dtype
 def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
     each = kv_cache_bytes(config, [context_length], bytes_per_element)
+    each += sum(layer.state_bytes for layer in config.kv_layers)
     return max(0, int((memory_bytes - weight_bytes * bytes_per_element / 2) // each))
 
 # %% wrong max_concurrent_sequences: an upper limit nobody asked for
 def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
     each = kv_cache_bytes(config, [context_length], bytes_per_element)
+    each += sum(layer.state_bytes for layer in config.kv_layers)
     return min(12, max(0, int((memory_bytes - weight_bytes) // each)))
+
+# %% wrong max_concurrent_sequences: the state is left out
+# says: the state is left out
+def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
+    each = kv_cache_bytes(config, [context_length], bytes_per_element)
+    return max(0, int((memory_bytes - weight_bytes) // each))
+
+# %% wrong max_concurrent_sequences: one state for all sequences
+# says: one state is counted for all
+def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
+    each = kv_cache_bytes(config, [context_length], bytes_per_element)
+    state = sum(layer.state_bytes for layer in config.kv_layers)
+    return max(0, int((memory_bytes - weight_bytes - state) // each))
+
+# %% wrong max_concurrent_sequences: the state for every token
+# says: the state is counted for every token
+def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
+    each = kv_cache_bytes(config, [context_length], bytes_per_element)
+    state = sum(layer.state_bytes for layer in config.kv_layers)
+    each += state * context_length
+    return max(0, int((memory_bytes - weight_bytes) // each))
+
+# %% wrong max_concurrent_sequences: the state in numbers
+# says: the state is multiplied by bytes_per_element
+def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
+    each = kv_cache_bytes(config, [context_length], bytes_per_element)
+    state = sum(layer.state_bytes for layer in config.kv_layers)
+    each += state * bytes_per_element
+    return max(0, int((memory_bytes - weight_bytes) // each))
+
+# %% wrong max_concurrent_sequences: the state of one layer
+def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
+    each = kv_cache_bytes(config, [context_length], bytes_per_element)
+    each += max(layer.state_bytes for layer in config.kv_layers)
+    return max(0, int((memory_bytes - weight_bytes) // each))
+
+# %% wrong max_concurrent_sequences: the state alone where there is one
+def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
+    each = kv_cache_bytes(config, [context_length], bytes_per_element)
+    state = sum(layer.state_bytes for layer in config.kv_layers)
+    return max(0, int((memory_bytes - weight_bytes) // (state or each)))
+
+# %% wrong max_concurrent_sequences: windows and state ignored
+# says: and all else that lets a layer keep less, and the state
+def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
+    each = kv_bytes_per_token(config, bytes_per_element) * context_length
+    return max(0, int((memory_bytes - weight_bytes) // each))
 
 # %% right max_concurrent_sequences: adds one at a time
 def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
+    state = sum(layer.state_bytes for layer in config.kv_layers)
     lengths = []
-    while weight_bytes + kv_cache_bytes(config, [*lengths, context_length], bytes_per_element) <= memory_bytes:
-        lengths.append(context_length)
-    return len(lengths)
+    while True:
+        more = [*lengths, context_length]
+        held = kv_cache_bytes(config, more, bytes_per_element) + len(more) * state
+        if weight_bytes + held > memory_bytes:
+            return len(lengths)
+        lengths = more
 
 # %% right max_concurrent_sequences: floor of a division
 import math
@@ -785,23 +1333,25 @@ def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes,
     if memory_bytes <= weight_bytes:
         return 0
     each = kv_cache_bytes(config, [context_length], bytes_per_element)
+    each += sum(layer.state_bytes for layer in config.kv_layers)
     return math.floor((memory_bytes - weight_bytes) / each)
 
 # %% right max_concurrent_sequences: divmod, all counted by hand
 def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
-    windows = config.windows or [context_length] * config.num_layers
-    caching = config.num_layers - config.shared_kv_layers
-    tokens = sum(min(context_length, w or context_length) for w in windows[:caching])
-    each = 2 * config.num_kv_heads * config.head_dim
-    if config.kv_lora_rank:
-        each = config.kv_lora_rank + config.rope_head_dim
-    count, _ = divmod(memory_bytes - weight_bytes, tokens * each * bytes_per_element)
+    numbers = 0
+    for layer in config.kv_layers:
+        kept = min(context_length, layer.window or context_length)
+        numbers += kept * layer.elements * (layer.shares is None)
+    each = numbers * bytes_per_element
+    each += sum(layer.state_bytes for layer in config.kv_layers)
+    count, _ = divmod(memory_bytes - weight_bytes, each)
     return int(count) if count > 0 else 0
 
 # %% right max_concurrent_sequences: NumPy
 import numpy as np
 def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
     each = kv_cache_bytes(config, [context_length], bytes_per_element)
+    each += sum(layer.state_bytes for layer in config.kv_layers)
     return np.maximum(0, np.floor_divide(memory_bytes - weight_bytes, each)).astype(int)
 
 # %% wrong max_concurrent_sequences: the library's
