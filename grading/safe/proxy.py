@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from gqa_lib.cache import KVCache
-from gqa_lib.configs import ModelConfig
+from gqa_lib.configs import LayerKV, ModelConfig, Weights
 from gqa_lib.hardware import Hardware
 from gqa_lib.learn.exercises.exercise import Complaint
 from gqa_lib.learn.watch import Elsewhere, Observation
@@ -25,7 +25,7 @@ from .reports import StudentError, exception_of, seen_of
 
 # what the student's code may do with objects that stay here
 SHARED = {KVCache: ("append", "length", "max_seq_len", "nbytes", "reset")}
-RECORDS = (ModelConfig, Hardware)
+RECORDS = (ModelConfig, LayerKV, Weights, Hardware)
 MAX_CALLBACKS = 10_000
 
 
@@ -196,9 +196,8 @@ class Link:
     def _refer(self, value) -> dict:
         if isinstance(value, Proxy):
             return {"object": value._number}
-        if is_dataclass(value) and type(value) in RECORDS:
-            given = {field.name: getattr(value, field.name) for field in fields(value)}
-            return {"record": type(value).__name__, "fields": pack(given, [])}
+        if type(value) in RECORDS:
+            return _record(value)
         if isinstance(value, tuple(SHARED)):
             self._shared.append(value)
             return {"judge": len(self._shared) - 1}
@@ -216,6 +215,14 @@ class Link:
         base = Function if reference.get("callable") is True else Proxy
         name = name if name.isidentifier() and len(name) < 60 else "object"
         return type(name, (base,), {})(self, number)
+
+
+def _record(value) -> dict:
+    """Return what stands for a plain record, whose fields may hold records, too."""
+    if not is_dataclass(value) or type(value) not in RECORDS:
+        raise TypeError(f"a {type(value).__name__} in a record cannot be handed over")
+    given = {field.name: getattr(value, field.name) for field in fields(value)}
+    return {"record": type(value).__name__, "fields": pack(given, [], _record)}
 
 
 class _Watched:

@@ -161,11 +161,12 @@ def message_of(error: BaseException) -> str:
 
 
 def _record(name: str, fields: dict):
-    """Return one of the library's plain records: a model's shape or a machine."""
-    from gqa_lib.configs import ModelConfig
+    """Return one of the library's plain records: a model's shape, its parts, or a machine."""
+    from gqa_lib.configs import LayerKV, ModelConfig, Weights
     from gqa_lib.hardware import Hardware
 
-    return {"ModelConfig": ModelConfig, "Hardware": Hardware}[name](**fields)
+    records = (ModelConfig, LayerKV, Weights, Hardware)
+    return {record.__name__: record for record in records}[name](**fields)
 
 
 def _copies(value):
