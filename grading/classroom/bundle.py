@@ -54,6 +54,9 @@ GRADING = (
 )
 # of gqa_lib, besides its modules
 DATA = (
+    "configs/hugging_face/class_defaults.json",
+    "configs/hugging_face/harmless.txt",
+    "configs/hugging_face/weightless.txt",
     "configs/models.csv",
     "kernels/native/decode.h",
     "kernels/native/op.cpp",

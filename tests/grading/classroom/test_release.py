@@ -255,6 +255,8 @@ def test_without_an_exchange_a_student_is_told_what_to_ask_for(tmp_path, known_t
 def test_the_bundle_runs_its_own_modules(bundle, tmp_path):
     code = (
         "import gqa_lib, gqa_lib.bench, grading.learner.lab, grading.learner.submit\n"
+        "from gqa_lib.configs import from_hf_config\n"
+        "assert from_hf_config({'model_type': 'llama'}).weights.total == 6738415616\n"
         "print(gqa_lib.__file__, grading.__file__, *gqa_lib.bench.benchmarks().values())"
     )
     done = subprocess.run(
