@@ -55,10 +55,7 @@ TOKENS = 64
 
 def allocated_bytes(layer):
     """Return the bytes that a layer's cache of 64 tokens really takes."""
-    if layer.kind == "none" or layer.shares is not None:
-        return 0
-    kept = min(TOKENS, layer.window or TOKENS)
-    entries = kept + (TOKENS // layer.ratio if layer.ratio else 0)
+    entries = min(TOKENS, layer.window or TOKENS) + (TOKENS // layer.ratio if layer.ratio else 0)
     keys, values = (
         torch.empty(1, layer.num_kv_heads, entries, dim, dtype=element).nbytes
         for dim in (layer.k_dim, layer.v_dim)
@@ -67,7 +64,8 @@ def allocated_bytes(layer):
 
 rows = []
 for c in configs:
-    got, formula = sum(map(allocated_bytes, c.kv_layers)), kv_cache_bytes(c, [TOKENS], element.itemsize)
+    owners = [layer for layer in c.kv_layers if layer.elements and layer.shares is None]
+    got, formula = sum(map(allocated_bytes, owners)), kv_cache_bytes(c, [TOKENS], element.itemsize)
     assert got == formula, f"{c.name}: {got} bytes allocated, {formula} by the formula"
 print(f"{len(configs)} models: formula and allocation agree to the byte.")
 
