@@ -48,7 +48,8 @@ def clone(sources):
 
 
 def run(folder, **variables):
-    kept = {k: v for k, v in os.environ.items() if k not in ("GQA_ALL_TESTS", "MAKEFLAGS")}
+    mine = ("GQA_ALL_TESTS", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")  # `make test` sets the last three
+    kept = {name: value for name, value in os.environ.items() if name not in mine}
     command = ["bash", ".ci/run"]
     return subprocess.run(command, cwd=folder, env=kept | variables, capture_output=True, text=True)
 
