@@ -32,11 +32,46 @@ def class_defaults() -> dict[str, dict[str, Any]]:
     wrappers = {
         family: wrapper(CONFIG_MAPPING[family], part) for family, part in parts.items() if part
     }
-    return {
+    found = {
         family: wrappers.get(family) or declared(CONFIG_MAPPING[family], asked)
         for family in parts
         if family in wrappers or family in decoders
     }
+    for family in found.keys() - wrappers.keys():
+        if names := worked_out(family, CONFIG_MAPPING[family], found[family]):
+            found[family]["must_say"] = names
+    return found
+
+
+def worked_out(family: str, cls: type, own: dict[str, Any]) -> list[str]:
+    """Return the keys that a file must have, as its class works them out in a way not known here.
+
+    Those are what a class's own file has beside the declared defaults, where the reader makes
+    something else of a file without them.
+    """
+    from unittest.mock import patch
+
+    from gqa_lib.configs.hugging_face import from_hf_config, keys
+
+    try:
+        whole = json.loads(cls().to_json_string(use_diff=False)) | {"model_type": family}
+    except Exception:
+        return []
+    with patch.object(keys, "class_defaults", return_value={family: own}):
+        results = []
+        for given in ({"model_type": family}, whole):
+            try:
+                results.append(from_hf_config(given).kv_layers)
+            except ValueError:
+                results.append(None)
+    if results[0] is None or results[0] == results[1]:
+        return []
+    names = [
+        name
+        for name in sorted(whole)
+        if name not in own and name != "model_type" and keys.concerns(name, whole[name])
+    ]
+    return [name for name in names if isinstance(whole[name], list | dict)] or names
 
 
 def declared(cls: type, asked: set[str]) -> dict[str, Any]:

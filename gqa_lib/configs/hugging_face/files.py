@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 # Where models of several parts, such as pictures and text, keep their text model.
+LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "num_transformer_layers")
+_OTHER_PARTS = ("_config", "_cfg", "_encoder")
 WRAPPERS = ("text_config", "llm_config", "language_config", "thinker_config", "decoder")
 
 
@@ -76,12 +78,34 @@ def text_part(config: Mapping, origin: str) -> Mapping:
         part = text_part(inner, origin)
         outer = str(config.get("model_type") or "")
         defaults = class_defaults().get(outer, {})
+        if not _sized(part) and _sized(config):  # the sizes stand flat beside an empty part
+            part = {k: v for k, v in config.items() if k not in (*WRAPPERS, "model_type")} | part
         return {
             **part,
+            **({"is_encoder_decoder": True} if config.get("is_encoder_decoder") is True else {}),
             "model_type": part.get("model_type") or defaults.get("text", outer),
             "tie_word_embeddings": _tied(config, part, defaults.get("tied")),
         }
     return config
+
+
+def beside_text_part(config: Mapping) -> dict[str, Any]:
+    """Return the keys that stand beside a model's text part, those of other parts left out.
+
+    Args:
+        config: the parsed file.
+    """
+    for name in WRAPPERS:
+        inner = config.get(name)
+        if isinstance(inner, Mapping):
+            own = {} if not _sized(inner) and _sized(config) else dict(config)
+            outer = {k: v for k, v in own.items() if k != name and not k.endswith(_OTHER_PARTS)}
+            return outer | beside_text_part(inner)
+    return {}
+
+
+def _sized(config: Mapping) -> bool:
+    return any(config.get(name) is not None for name in LAYERS)
 
 
 def _tied(config: Mapping, part: Mapping, usual: bool | None) -> Any:

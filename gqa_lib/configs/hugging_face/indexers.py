@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from .keys import Keys
 
+_CONFIG = (
+    *("use_sparse_attention", "sparse_index_dim", "sparse_num_index_heads", "sparse_topk_blocks"),
+    *("sparse_block_size", "sparse_disable_index_value", "sparse_score_type", "sparse_init_block"),
+    *("sparse_local_block", "sparse_attention_freq"),
+)
 _SPARSE = {"indexed_attention", "deepseek_sparse_attention"}
 
 
@@ -19,7 +24,7 @@ def indexers(keys: Keys, num_layers: int) -> list[tuple[int, int | None] | None]
         keys: the text model's keys.
         num_layers: how many layers it has.
     """
-    sparse = keys.keys_of("sparse_attention_config")  # MiniMax M3
+    sparse = keys.keys_of("sparse_attention_config", _CONFIG)  # MiniMax M3
     if sparse and sparse.get("use_sparse_attention", True):
         dim, blocks = sparse.get("sparse_index_dim"), sparse.get("sparse_topk_blocks")
         freq = keys.per_layer(

@@ -14,9 +14,11 @@ _CONCERNS = re.compile(
     "att[en]|kv|key|value|cache|window|slid|swa|rope|rotary|position|state|ssm|mamba|conv|linear"
     "|recur|lru|delta|retent|index|layer|block|head|latent|lora|compress|shar|reus|chunk|sparse"
     "|local|global|pattern|interval|period|offset|mem|cross|encod|decod|yoco|cla|hybrid|mixer"
-    "|group|span|context|sink|type|seq"
+    "|group|span|context|sink|type|seq|loop|repeat|ut_step|universal|meta|mla|nsa|depth"
 )
 
+_MARKS = ("_token_index", "_token_id", "ignore_index")  # of tokens in a prompt
+_OFF = (None, False, [], {}, "", -1)
 _LARGEST = 10**9  # a vocabulary, a width, a context: none comes near
 
 
@@ -128,8 +130,12 @@ class Keys:
             )
         return value
 
-    def keys_of(self, name: str) -> Mapping:
+    def keys_of(self, name: str, known: Iterable[str] | None = None) -> Mapping:
         """Return what an entry that holds keys of its own holds, {} where it is missing.
+
+        Args:
+            name: the entry.
+            known: the keys that it may hold; any unless given.
 
         Raises:
             ValueError: it holds something else.
@@ -139,6 +145,12 @@ class Keys:
             return {}
         if not isinstance(value, Mapping):
             raise self.wrong(name, value, "keys and values")
+        odd = [] if known is None else [k for k in value if k not in known and value[k] not in _OFF]
+        if odd:
+            raise ValueError(
+                f"{self.origin}: {odd[0]}={_short(value[odd[0]])} in {name} is not understood, and "
+                "could change what is cached."
+            )
         return value
 
     def whole(self, value: Any, name: str, least: int) -> int:
@@ -171,16 +183,41 @@ class Keys:
         """Note keys that say what another key has said already."""
         self._asked |= set(names)
 
-    def refuse_what_nobody_asked_for(self) -> None:
+    def agreed(self, *names: str) -> int | None:
+        """Return a size that a file may call by several names, None where it is missing.
+
+        Raises:
+            ValueError: the file calls it by two names and gives two numbers.
+        """
+        told = {name: self._given[name] for name in names if self._given.get(name) is not None}
+        if len(set(map(str, told.values()))) > 1:
+            raise ValueError(f"{self.origin}: {told} name one size, and say different things.")
+        return self.size(*names)
+
+    def refuse_what_its_class_works_out(self) -> None:
+        """Make sure that the file says what its class would work out in a way not known here.
+
+        Raises:
+            ValueError: it does not.
+        """
+        missing = [one for one in self._defaults.get("must_say", ()) if one not in self._given]
+        if missing:
+            raise ValueError(
+                f"{self.origin}: it leaves {missing[0]} to its class ({self.family}), which works "
+                "it out in a way that is not known here. Give the whole config.json."
+            )
+
+    def refuse_what_nobody_asked_for(self, beside: Mapping) -> None:
         """Make sure that every key which could concern the cache was understood.
+
+        Args:
+            beside: keys that stand beside the text part, in a model of several parts.
 
         Raises:
             ValueError: one was not.
         """
-        for name, value in self._given.items():
-            if value in (None, False, [], {}, "") or name in self._asked or name in _harmless():
-                continue
-            if _CONCERNS.search(name.lower()) and not name.startswith("_"):
+        for name, value in (*self._given.items(), *beside.items()):
+            if name not in self._asked and concerns(name, value):
                 raise ValueError(
                     f"{self.origin}: {name}={_short(value)} is not understood, and could change "
                     "what is cached: a figure that leaves it out would look right. Build a "
@@ -205,6 +242,18 @@ class Keys:
         if value is not None and not isinstance(value, str):
             raise ValueError(f"{self.origin}: {name}={_short(value)} should be text.")
         return value or ""
+
+
+def concerns(name: str, value: Any) -> bool:
+    """Return whether a key could say something of what is cached, as far as its name goes.
+
+    Args:
+        name: the key.
+        value: what it holds; what is off says nothing.
+    """
+    said = value not in _OFF[:-1] and name not in _harmless()
+    named = not (name.startswith("_") or name.endswith(_MARKS))
+    return said and named and bool(_CONCERNS.search(name.lower()))
 
 
 @cache

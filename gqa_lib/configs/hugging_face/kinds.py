@@ -40,6 +40,10 @@ _WINDOW_KEYS = (
     "local_attention",
 )
 
+_LINEAR = (
+    *("full_attn_layers", "kda_layers", "num_heads", "head_dim", "short_conv_kernel_size"),
+    "gate_lower_bound",
+)
 # Of how many layers the last one is full, where a family's files may leave it to its class.
 _LAST_OF = {
     "cohere2": 4,
@@ -132,7 +136,7 @@ def _marked(keys: Keys, num_layers: int) -> list[str] | None:
         return ["window" if one else "full" for one in pattern]
     if (pattern := keys.sizes(num_layers, "attn_type_list")) is not None:  # MiniMax Text-01, M2
         return ["full" if one else "state" for one in pattern]
-    linear = keys.keys_of("linear_attn_config")
+    linear = keys.keys_of("linear_attn_config", _LINEAR)
     if linear or keys.family == "kimi_linear":  # Kimi Linear and K3 count from 1
         full = set(linear.get("full_attn_layers") or ())
         if not full or not full <= set(range(1, num_layers + 1)):

@@ -15,7 +15,7 @@ KV_HEADS = (
     "num_kv_heads",
     "n_head_kv",
     "multi_query_group_num",
-    "num_key_value_groups",
+    "num_query_groups",
 )
 HEAD_DIMS = ("head_dim", "attention_head_dim", "kv_channels", "d_kv", "dim_head", "d_head")
 _WINDOWS: dict[str, tuple[str, ...]] = {
@@ -30,6 +30,15 @@ _WINDOWS: dict[str, tuple[str, ...]] = {
 _COMPRESSED = {
     "csa": ("compressed_sparse_attention", 4),
     "hca": ("heavily_compressed_attention", 128),
+}
+_ATTN_CONFIG = (
+    *("attn_type", "kv_n_heads", "attn_pdrop", "attn_impl", "clip_qkv", "qk_ln", "qk_gn"),
+    *("softmax_scale", "prefix_lm", "attn_uses_sequence_id", "alibi", "alibi_bias_max", "rope"),
+    *("rope_theta", "rope_impl", "rope_dail_config", "rope_hf_config", "fused_qkv", "model_type"),
+)
+_PER_LAYER = {
+    *("head_dim", "num_key_value_heads", "kv_lora_rank", "num_attention_heads"),
+    *("qk_nope_head_dim", "v_head_dim", "q_lora_rank", "intermediate_size", "num_experts"),
 }
 _FALCON = ("falcon", "RefinedWeb", "RefinedWebModel")
 
@@ -46,12 +55,19 @@ def layers_of(keys: Keys, num_layers: int, num_heads: int, d_model: int) -> list
     Raises:
         ValueError: a key says something else than it should, or nothing where it must.
     """
+    if keys.get("use_mla") is False:
+        raise keys.wrong("use_mla", False, "true or left out: heads without latents are not known")
+    keys.skip("use_mla")
     if keys.has("block_configs"):
         return _searched(keys, num_layers, num_heads, d_model)
     kinds = layer_kinds(keys, num_layers)
     heads = _kv_heads(keys, num_layers, num_heads)
     indexed = indexers(keys, num_layers)
     overrides = keys.keys_of("per_layer_config")
+    for number, own in overrides.items():
+        odd = set(own) - _PER_LAYER
+        if odd:
+            raise keys.wrong(f"per_layer_config[{number!r}]", own, f"without {min(odd)}")
     layers = []
     for number, kind in enumerate(kinds):
         attention, _, state = kind.partition("+")
@@ -92,7 +108,7 @@ def _attention(
     if is_deepseek_v4(keys):  # its keys are its values, in the layers without entries too
         return LayerKV("window", 1, head_dim, window=window)
     if kind in ("window", "window+state"):
-        usual = 8 if keys.family == "mimo_v2_flash" else kv_heads
+        usual = 8 if keys.family == "mimo_v2_flash" and kv_heads == 4 else kv_heads
         kv_heads = keys.size("swa_num_key_value_heads") or usual
         head_dim = keys.size("swa_head_dim") or head_dim
         v_dim = keys.size("swa_v_head_dim") or (v_dim if keys.get("v_head_dim") else head_dim)
@@ -122,8 +138,9 @@ def _latent(keys: Keys, kind: str, own: dict) -> LayerKV:
 
 
 def _head_dim(keys: Keys, num_heads: int, d_model: int) -> int:
-    keys.skip("num_query_groups", "attention_hidden_size")
-    return keys.size(*HEAD_DIMS) or d_model // num_heads
+    keys.skip("attention_hidden_size")
+    wide = 2 if keys.family in ("zamba", "zamba2") else 1
+    return keys.size(*HEAD_DIMS) or wide * d_model // num_heads
 
 
 def _window(keys: Keys, kind: str) -> int:
@@ -146,7 +163,9 @@ def _kv_heads(keys: Keys, num_layers: int, num_heads: int) -> list[int]:
         return found or []
     if keys.family in _FALCON:
         return [_of_falcon(keys, num_heads)] * num_layers
-    nested = keys.keys_of("attn_config")  # DBRX and MPT
+    nested = keys.keys_of("attn_config", _ATTN_CONFIG)  # DBRX and MPT
+    if keys.family == "dbrx" and nested.get("kv_n_heads") is None:
+        return [1] * num_layers  # as its class has it
     if nested.get("attn_type") == "multiquery_attention":
         return [1] * num_layers
     if (
@@ -159,7 +178,7 @@ def _kv_heads(keys: Keys, num_layers: int, num_heads: int) -> list[int]:
     multi_query = keys.get("multi_query", "multi_query_attention")
     if multi_query is not None and not isinstance(multi_query, bool):
         raise keys.wrong("multi_query", multi_query, "true or false")
-    counted = keys.size(*KV_HEADS)
+    counted = keys.agreed(*KV_HEADS)
     if keys.family in ("chatglm", "glm"):
         return [counted if counted and (multi_query is not False) else num_heads] * num_layers
     if multi_query and not keys.has(*KV_HEADS):
@@ -227,6 +246,8 @@ def _searched(keys: Keys, num_layers: int, num_heads: int, d_model: int) -> list
             layers.append(LayerKV("none"))
             continue
         group = keys.whole(attention.get("n_heads_in_group"), "n_heads_in_group", 1)
+        if num_heads % group:
+            raise keys.wrong("n_heads_in_group", group, f"a divisor of the {num_heads} query heads")
         layers.append(LayerKV("full", num_heads // group, head_dim, head_dim))
     return layers
 

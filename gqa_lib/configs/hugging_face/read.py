@@ -9,53 +9,19 @@ from typing import Any
 
 from ..layer import LayerKV
 from ..shape import ModelConfig
-from .files import load, text_part
+from .context import longest_context
+from .files import LAYERS, beside_text_part, load, text_part
 from .keys import Keys
 from .layers import HEAD_DIMS, KV_HEADS, layers_of
 from .parameters import weights_of
+from .without_cache import refuse_what_keeps_no_cache
 
-_LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "num_transformer_layers")
-_DECODER_LAYERS = ("num_decoder_layers", "decoder_layers", *_LAYERS)
+_DECODER_LAYERS = ("num_decoder_layers", "decoder_layers", *LAYERS)
 _HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads", "attention_heads")
 _DECODER_HEADS = ("num_decoder_attention_heads", "decoder_attention_heads", *_HEADS)
 _D_MODEL = ("hidden_size", "n_embd", "d_model", "model_dim", "n_embed", "dim_model")
 _D_FF = ("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size", "d_ff", "decoder_ffn_dim")
-_CONTEXT = (
-    "max_position_embeddings",
-    "n_positions",
-    "max_seq_len",
-    "model_max_length",
-    "max_target_positions",
-    "seq_length",
-    "context_length",
-)
-_ENCODERS = ("MaskedLM", "Image", "ForSequence", "ForToken", "ForQuestion", "Vision", "Embedding")
-_NO_DECODERS = (
-    *("bert", "roberta", "xlm-roberta", "distilbert", "deberta", "deberta-v2", "electra", "albert"),
-    *(
-        "mpnet",
-        "nomic_bert",
-        "modernbert",
-        "clip",
-        "clip_vision_model",
-        "clip_text_model",
-        "siglip",
-    ),
-    *("vit", "siglip_vision_model", "dinov2", "swin", "wav2vec2", "hubert", "camembert", "ernie"),
-)
-_NOT_READ = ("dots3_note", "dots3_note_text", "reformer", "xlnet", "big_bird", "bigbird_pegasus")
 _MOST = 10_000  # layers, and heads of a layer
-_NO_CACHE = (
-    "mamba",
-    "mamba2",
-    "falcon_mamba",
-    "xlstm",
-    "rwkv",
-    "rwkv5",
-    "rwkv6",
-    "rwkv7",
-    "retnet",
-)
 
 
 def from_hf_config(source: str | Path | Mapping) -> ModelConfig:
@@ -92,11 +58,12 @@ def from_hf_config(source: str | Path | Mapping) -> ModelConfig:
 
 def _config_of(source: str | Path | Mapping, outer: Mapping, origin: str) -> ModelConfig:
     keys = Keys(text_part(outer, origin), origin)
-    _refuse_what_keeps_no_cache(outer, keys)
+    refuse_what_keeps_no_cache(outer, keys)
+    keys.refuse_what_its_class_works_out()
     decoder = keys.flag("is_encoder_decoder")
     num_layers = _num_layers(keys, decoder)
     num_heads = _num_heads(keys, decoder)
-    d_model = keys.size(*_D_MODEL)
+    d_model = keys.agreed(*_D_MODEL)
     if num_layers is None or num_heads is None or d_model is None:
         raise _no_decoder(keys, outer, num_layers, num_heads, d_model)
     if num_layers > _MOST or num_heads > _MOST:
@@ -111,11 +78,11 @@ def _config_of(source: str | Path | Mapping, outer: Mapping, origin: str) -> Mod
         "d_model": d_model,
         "d_ff": _d_ff(keys),
         "vocab_size": keys.size("vocab_size", "padded_vocab_size"),
-        "max_context": keys.size(*_CONTEXT) if keys.has(*_CONTEXT) else None,  # not its class's
+        "max_context": longest_context(keys),
         "family": keys.family,
         "weights": weights_of(keys, layers, num_heads, d_model),
     }
-    keys.refuse_what_nobody_asked_for()
+    keys.refuse_what_nobody_asked_for(beside_text_part(outer))
     if all(layer.kind == "none" for layer in layers):
         raise ValueError(f"{origin}: none of its layers attends, so it keeps no KV cache.")
     name = _name(source, outer, keys)
@@ -136,7 +103,7 @@ def _name(source: str | Path | Mapping, outer: Mapping, keys: Keys) -> str:
 
 def _num_layers(keys: Keys, decoder: bool) -> int | None:
     """How many layers attend or might: LongCat has two attentions in what it calls a layer."""
-    counted = keys.size(*(_DECODER_LAYERS if decoder else _LAYERS))
+    counted = keys.size(*_DECODER_LAYERS) if decoder else keys.agreed(*LAYERS)
     keys.skip("conv_L_cache", "block_size")
     if counted is None:
         listed = keys.get("layers_block_type", "hybrid_override_pattern", "layer_types")
@@ -152,7 +119,7 @@ def _num_heads(keys: Keys, decoder: bool) -> int | None:
         if len(set(map(str, listed))) > 1:
             raise keys.wrong("num_query_heads", listed, "the same in every layer to be read here")
         return keys.whole(listed[0], "num_query_heads", 1)
-    return keys.size(*names)
+    return keys.agreed(*names)
 
 
 def _d_ff(keys: Keys) -> int | None:
@@ -182,40 +149,16 @@ def _in_short(keys: Keys, layers: list[LayerKV], num_heads: int) -> dict[str, An
 
 def _assumed(keys: Keys) -> str:
     """A note on the sizes that the file leaves to its class."""
-    sizes = (*_LAYERS, *_HEADS, *_D_MODEL, *KV_HEADS, *HEAD_DIMS)
+    sizes = (*LAYERS, *_HEADS, *_D_MODEL, *KV_HEADS, *HEAD_DIMS)
     told = [f"{name}={value}" for name, value in keys.assumed.items() if name in sizes]
     return f"left to its class in transformers: {', '.join(told)}" if told else ""
-
-
-def _refuse_what_keeps_no_cache(outer: Mapping, keys: Keys) -> None:
-    architectures = outer.get("architectures") or ()
-    if not isinstance(architectures, list | tuple):
-        raise keys.wrong("architectures", architectures, "a list of names")
-    encoders = [a for a in architectures if any(part in str(a) for part in _ENCODERS)]
-    decoding = any("CausalLM" in str(a) or "Generation" in str(a) for a in architectures)
-    if (encoders and not decoding) or (keys.family in _NO_DECODERS and not decoding):
-        raise ValueError(
-            f"{keys.origin} belongs to {encoders[0] if encoders else keys.family}, an encoder: it "
-            "reads its whole input at once and keeps no KV cache. Give the config.json of a text "
-            "generation model."
-        )
-    if keys.family in _NOT_READ:
-        raise ValueError(
-            f"{keys.origin} is of type {keys.family}, whose layers differ in ways that are not "
-            "understood here. Build a ModelConfig by hand."
-        )
-    if keys.family in _NO_CACHE:
-        raise ValueError(
-            f"{keys.origin} is of type {keys.family}, which has no attention: its layers keep a "
-            "state of constant size, and no KV cache."
-        )
 
 
 def _no_decoder(keys: Keys, outer: Mapping, num_layers, num_heads, d_model) -> ValueError:
     missing = [
         f"{what} (as {' or '.join(names)})"
         for what, names, there in (
-            ("num_layers", _LAYERS, num_layers),
+            ("num_layers", LAYERS, num_layers),
             ("num_heads", _HEADS, num_heads),
             ("d_model", _D_MODEL, d_model),
         )
