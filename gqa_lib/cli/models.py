@@ -49,16 +49,18 @@ def models(
         bytes_per_element: bytes of one cached number.
 
     Returns:
-        Rows; a file that was refused has its name and the reason.
+        Rows; a file that was refused, and a name that is not there, have their reason.
 
     Raises:
-        ValueError: nothing in the table has such a name, or a size is not above 0.
+        ValueError: a size is not above 0, or no number is between the limits.
     """
+    if not least_kib <= most_kib:  # NaN among them
+        raise ValueError(f"from {least_kib} to {most_kib} KiB: no model is between them.")
+    found = [one for name in asked for one in _found(name)] or list(all_models())
     rows = [
         _row(one, context, bytes_per_element) if isinstance(one, ModelConfig) else one
-        for name in asked
-        for one in _found(name)
-    ] or [_row(config, context, bytes_per_element) for config in all_models()]
+        for one in found
+    ]
     return [
         row
         for row in rows
@@ -77,7 +79,10 @@ def _found(name: str) -> list[ModelConfig | Row]:
         rows: list[ModelConfig | Row] = [{"name": k, "refused": why} for k, why in refused.items()]
         return [*configs, *rows]
     within: list[ModelConfig | Row] = [c for c in all_models() if name.lower() in c.name.lower()]
-    return within or [load_model(name)]  # which raises, and names close ones
+    try:
+        return within or [load_model(name)]  # which raises, and names close ones
+    except ValueError as trouble:
+        return [{"name": name, "refused": str(trouble)}]
 
 
 def _row(config: ModelConfig, context: int, bytes_per_element: float) -> Row:
@@ -111,6 +116,8 @@ def as_text(rows: list[Row], context: int) -> str:
         rows: as from `models`.
         context: tokens that they were worked out for.
     """
+    if not rows:
+        return "no model passes: see `gqa models` for what there is."
     there = [row for row in rows if "refused" not in row]
     heads = [head for head, _ in _COLUMNS.values()]
     cells = [[tell(row[key]) for key, (_, tell) in _COLUMNS.items()] for row in there]

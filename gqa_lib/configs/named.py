@@ -16,7 +16,7 @@ def is_file(name: str) -> bool:
     Args:
         name: what somebody wrote.
     """
-    return name.endswith(".json") or Path(name).is_dir()
+    return name.endswith(".json") or (bool(name) and Path(name).exists())
 
 
 def find_models(names: Iterable[str]) -> tuple[list[ModelConfig], dict[str, str]]:

@@ -212,4 +212,6 @@ def _with_kv_heads(config: ModelConfig, layer: LayerKV, num_kv_heads: int) -> La
             v_dim=config.head_dim,
             rope_dim=0,
         )
+    before = layer.num_kv_heads or config.num_kv_heads
+    layer = replace(layer, cross_elements=layer.cross_elements // before * num_kv_heads)
     return layer if layer.kind == "none" else replace(layer, num_kv_heads=num_kv_heads)

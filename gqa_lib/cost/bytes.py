@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from math import isfinite
 from typing import TypeAlias
 
 from gqa_lib.configs import LayerKV, ModelConfig
@@ -80,6 +81,8 @@ def kv_cache_bytes(
     Jiang et al. 2023, "Mistral 7B" (arXiv 2310.06825), section 2.
     """
     k_bytes, v_bytes = split_bytes(bytes_per_element)
+    context_lengths = list(context_lengths)
+    _require_tokens(context_lengths)
     owners = Counter(layer for layer in config.kv_layers if layer.shares is None)
     total = 0.0
     for length, sequences in Counter(context_lengths).items():
@@ -118,8 +121,13 @@ def cross_cache_bytes(
     Returns:
         Bytes; 0 for a model without cross-attention.
 
+    Raises:
+        ValueError: a negative length, or bytes_per_element not above 0.
+
     Source: derived from the shapes of K and V.
     """
+    source_lengths = list(source_lengths)
+    _require_tokens(source_lengths)
     each = sum(layer.cross_elements for layer in config.kv_layers)
     return sum(source_lengths) * each * sum(split_bytes(bytes_per_element)) / 2
 
@@ -141,14 +149,20 @@ def max_concurrent_sequences(
         bytes_per_element: bytes of one cached number, or a pair, of K's and of V's.
 
     Returns:
-        A whole number of sequences. Activations and fragmentation are not counted: leave space.
+        A whole number of sequences. Activations, fragmentation and what cross-attention keeps of an
+        encoder or an image are not counted: leave space.
 
     Raises:
-        ValueError: context_length or bytes_per_element is not above 0.
+        ValueError: context_length or bytes_per_element is not above 0, or memory has no end.
 
     Source: derived, what the weights leave over `kv_cache_bytes` and `state_bytes` of one sequence.
     """
     require_positive(context_length=context_length)
+    if not isfinite(memory_bytes - weight_bytes):
+        raise ValueError(
+            f"memory_bytes={memory_bytes}, weight_bytes={weight_bytes}: any number of sequences "
+            "fits into memory without end. Give numbers of bytes."
+        )
     each = kv_cache_bytes(config, [context_length], bytes_per_element) + state_bytes(config)
     return max(0, int((memory_bytes - weight_bytes) // each))
 
@@ -171,7 +185,7 @@ def max_context_length(
 
     Returns:
         Tokens of each sequence, 0 if not even one fits; None where every layer keeps a window or
-        less, and all of them fit.
+        less, and all of them fit, or where memory has no end. Cross-attention is not counted.
 
     Raises:
         ValueError: num_sequences or bytes_per_element is not above 0.
@@ -214,6 +228,14 @@ def kv_projection_params(d_model: int, num_kv_heads: int, head_dim: int) -> int:
     """
     require_positive(d_model=d_model, num_kv_heads=num_kv_heads, head_dim=head_dim)
     return 2 * d_model * num_kv_heads * head_dim
+
+
+def _require_tokens(lengths: Iterable[int]) -> None:
+    for length in lengths:
+        if length != int(length) or length < 0:
+            raise ValueError(
+                f"context_length={length}: a sequence holds a whole number of tokens, 0 or more."
+            )
 
 
 def split_bytes(bytes_per_element: Bytes) -> tuple[float, float]:

@@ -51,7 +51,8 @@ def decode_step_work(
     A step reads the weights once for the whole batch and every sequence's cache once per layer
     that attends to it (a layer that shares another's KV still reads it, one with an indexer reads
     the index keys and the tokens they choose). Constant states are read and written. It does 2 FLOP
-    per parameter and sequence, and the attention FLOPs; those of state-space layers are left out.
+    per parameter and sequence, and the attention FLOPs of num_heads heads in every layer; those of
+    state-space layers and of indexers' own scores, and cross-attention, are left out.
 
     Args:
         config: the model's shape.

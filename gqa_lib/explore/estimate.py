@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from gqa_lib import cost
 from gqa_lib.configs import ModelConfig
 from gqa_lib.cost import Bytes
+from gqa_lib.cost.positive import require_positive
 from gqa_lib.hardware import Hardware
 
 
@@ -21,7 +22,9 @@ class Estimate:
         context_length: tokens each of them has cached.
         max_context: the longest context the model is made for, None where it has no limit.
         kv_bytes_per_token: what a token of that context takes on average.
-        sequence_bytes: cache of one sequence of this context, constant states included.
+        sequence_bytes: cache of one sequence of this context, constant states included; what
+            cross-attention keeps is not in it, nor in what follows.
+        cross_bytes: what cross-attention keeps of each token of an encoder or an image.
         capacity: sequences of this context that fit next to the weights; None without weights.
         intensity: FLOPs of attention per byte of cache it reads.
         weight_bytes: all weights; None where their number is not known.
@@ -37,6 +40,7 @@ class Estimate:
     max_context: int | None
     kv_bytes_per_token: float
     sequence_bytes: float
+    cross_bytes: float
     capacity: int | None
     intensity: float
     weight_bytes: float | None
@@ -72,11 +76,16 @@ def estimate(
         An Estimate.
 
     Raises:
-        ValueError: a size that is not above 0.
+        ValueError: a size that is not above 0, or a negative weight_bytes.
 
     Source: `gqa_lib.cost`, each of whose functions names its own.
     """
-    each = bytes_per_parameter or cost.split_bytes(bytes_per_element)[0]
+    each = cost.split_bytes(bytes_per_element)[0]
+    if bytes_per_parameter is not None:
+        require_positive(bytes_per_parameter=bytes_per_parameter)
+        each = bytes_per_parameter
+    if weight_bytes is not None and not weight_bytes >= 0:
+        raise ValueError(f"weight_bytes={weight_bytes}: give 0, for attention alone, or more.")
     total, read, active = _weights(config, batch_size, weight_bytes, each)
     work = (batch_size, context_length, bytes_per_element, read or 0)
     _, moved = cost.decode_step_work(config, *work, active_parameters=active)
@@ -90,6 +99,7 @@ def estimate(
         max_context=config.max_context,
         kv_bytes_per_token=cost.kv_bytes_per_token(config, bytes_per_element, context_length),
         sequence_bytes=sequence + cost.state_bytes(config),
+        cross_bytes=cost.cross_cache_bytes(config, [1], bytes_per_element),
         capacity=cost.max_concurrent_sequences(
             config, hardware.memory_bytes, context_length, total or 0, bytes_per_element
         )
@@ -128,7 +138,8 @@ def alternatives(config: ModelConfig) -> list[ModelConfig]:
 
     Returns:
         Two or three shapes, MHA first; they differ in nothing but the KV heads, and in the latent
-        that only MLA has.
+        that only MLA has: its other arms have keys and values of head_dim, without the RoPE part
+        that its own keys have besides.
     """
     ends = [config.with_kv_heads(n) for n in (config.num_heads, 1)]
     arms = {c.attention_type: c for c in (ends[0], config, ends[1])}

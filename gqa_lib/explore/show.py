@@ -88,13 +88,17 @@ def table(found: list[Estimate], hardware: Hardware) -> list[list[str]]:
         ),
         ("cache per token", lambda e: size(e.kv_bytes_per_token)),
         ("cache of one sequence", lambda e: size(e.sequence_bytes)),
+        ("besides, per token of an encoder or image", lambda e: size(e.cross_bytes)),
         ("sequences that fit", _fit),
         (f"FLOP/byte (ridge {ridge:.3g})", bound),
         ("least time of a step", lambda e: seconds(e.step_time_s) if e.step_time_s else UNKNOWN),
         ("times as fast as MHA", lambda e: _gain(found[0], e)),
     ]
-    if all(e.read_bytes == e.weight_bytes for e in found):
-        rows = [row for row in rows if row[0] != "weights read in a step"]
+    idle = {
+        "weights read in a step": all(e.read_bytes == e.weight_bytes for e in found),
+        "besides, per token of an encoder or image": not any(e.cross_bytes for e in found),
+    }
+    rows = [row for row in rows if not idle.get(row[0])]
     head = ["modelled", *(e.arm for e in found)]
     return [head, *([name, *map(tell, found)] for name, tell in rows)]
 

@@ -52,9 +52,15 @@ def test_files_are_rows_and_a_refused_one_is_a_row_with_its_reason(capsys, tmp_p
 
 
 def test_a_typo_names_close_ones(capsys):
-    code, _, error = run(capsys, "models", "Llamma-3-8B")
+    code, text, _ = run(capsys, "models", "Llamma-3-8B", "Qwen3-8B")
     assert code == 1
-    assert "Did you mean" in error
+    assert "Did you mean" in text
+    assert "\nQwen3-8B " in text
+
+
+def test_filters_that_nothing_passes_say_so(capsys):
+    assert "no model passes" in run(capsys, "models", "--kind", "zzz")[1]
+    assert run(capsys, "models", "--max-kib", "nan")[0] == 1
 
 
 def test_what_a_hybrid_keeps(capsys):

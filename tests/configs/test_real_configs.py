@@ -278,3 +278,123 @@ def test_whatever_a_key_holds_the_answer_is_a_config_or_one_sentence(name):
         for value in JUNK:
             part = (config[inner] if inner else config) | {key: value}
             assert "\n" not in answer(config | {inner: part} if inner else part)
+
+
+# Found by independent testers
+
+
+LLAMA = PLAIN | {"model_type": "llama"}
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        (LLAMA | {"total_ut_steps": 4}, "total_ut_steps=4 is not understood"),
+        (LLAMA | {"num_loops": 2}, "num_loops=2 is not understood"),
+        (LLAMA | {"num_meta_tokens": 128}, "num_meta_tokens=128 is not understood"),
+        (LLAMA | {"num_kv_heads": 4}, "say different things"),
+        (LLAMA | {"n_layer": 6}, "say different things"),
+        (LLAMA | {"num_key_value_groups": 4}, "num_key_value_groups=4 is not understood"),
+        ({"model_type": "llava", "text_config": LLAMA, "kv_ratio": 8}, "kv_ratio=8 is not"),
+        ({"text_config": LLAMA, "cross_attn_every_n_layers": 4}, "cross_attn_every_n_layers=4"),
+        (LLAMA | {"model_type": "deepseek_v2", "use_mla": False}, "use_mla=False"),
+        (LLAMA | {"is_causal": False}, "an encoder"),
+        (LLAMA | {"use_bidirectional_attention": True}, "an encoder"),
+        (LLAMA | {"architectures": ["T5EncoderModel"]}, "an encoder"),
+        ({"model_type": "siglip", "text_config": LLAMA}, "an encoder"),
+        (LLAMA | {"model_type": "rembert"}, "an encoder"),
+        ({"model_type": "zamba2"}, "leaves hybrid_layer_ids to its class"),
+        ({"model_type": "mllama_text_model"}, "leaves cross_attention_layers to its class"),
+        ({"model_type": "dbrx"}, "leaves attn_config to its class"),
+        (
+            {
+                "model_type": "mpt",
+                "n_layers": 2,
+                "n_heads": 4,
+                "d_model": 64,
+                "attn_config": {
+                    "attn_type": "grouped_query_attention",
+                    "kv_n_heads": 2,
+                    "sliding_window_size": 1024,
+                },
+            },
+            "sliding_window_size=1024 in attn_config",
+        ),
+        (
+            LLAMA
+            | {
+                "model_type": "nemotron-nas",
+                "num_hidden_layers": 1,
+                "block_configs": [{"attention": {"n_heads_in_group": 3}}],
+            },
+            "n_heads_in_group=3 should be a divisor",
+        ),
+    ],
+)
+def test_what_testers_got_a_silent_number_for_is_refused(keys, told):
+    with pytest.raises(ValueError, match=told):
+        from_hf_config(keys)
+
+
+def test_megatrons_name_for_kv_heads():
+    keys = {k: v for k, v in LLAMA.items() if k != "num_key_value_heads"}
+    assert from_hf_config(keys | {"num_query_groups": 2}).num_kv_heads == 2
+
+
+def test_dbrx_without_a_count_has_its_classs_one():
+    sizes = {"n_layers": 2, "n_heads": 4, "d_model": 64, "attn_config": {"clip_qkv": 8}}
+    assert from_hf_config({"model_type": "dbrx", **sizes}).num_kv_heads == 1
+
+
+def test_flat_sizes_beside_an_empty_text_part_are_read():
+    config = from_hf_config({**LLAMA, "text_config": {}})
+    assert (config.num_layers, config.num_kv_heads, config.d_model) == (4, 2, 64)
+
+
+def test_a_decoder_for_another_task_is_no_encoder():
+    assert from_hf_config(LLAMA | {"architectures": ["LlamaForSequenceClassification"]}).num_layers
+
+
+@pytest.mark.parametrize(
+    ("keys", "longest"),
+    [
+        ({"max_position_embeddings": 4096}, 4096),
+        ({}, None),
+        ({"max_position_embeddings": 4096, "rope_scaling": {"type": "linear", "factor": 8}}, 32768),
+        (
+            {
+                "max_position_embeddings": 32768,
+                "rope_scaling": {
+                    "rope_type": "yarn",
+                    "factor": 4.0,
+                    "original_max_position_embeddings": 32768,
+                },
+            },
+            131072,
+        ),
+        (
+            {
+                "max_position_embeddings": 131072,
+                "rope_scaling": {
+                    "rope_type": "llama3",
+                    "factor": 8.0,
+                    "original_max_position_embeddings": 8192,
+                },
+            },
+            131072,
+        ),
+        (
+            {"model_type": "cohere", "max_position_embeddings": 8192, "model_max_length": 131072},
+            131072,
+        ),
+        ({"model_type": "t5", "n_positions": 512}, None),
+    ],
+)
+def test_the_longest_context_that_a_file_says(keys, longest):
+    assert from_hf_config(LLAMA | keys).max_context == longest
+
+
+def test_the_decoder_of_an_encoder_decoder_in_parts_keeps_cross_attention():
+    config = from_hf_config({"is_encoder_decoder": True, "decoder": LLAMA})
+    assert cost.cross_cache_bytes(config, [1], 2) == 4 * 2 * 2 * 8 * 2
+    assert cost.cross_cache_bytes(config.with_kv_heads(1), [1], 2) == 4 * 2 * 8 * 2

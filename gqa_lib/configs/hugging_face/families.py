@@ -125,6 +125,7 @@ FAMILIES: dict[str, Family] = {
         only={
             "n_shared_experts": 1,
             "attention_bias": False,
+            "use_bias": False,
             "mlp_bias": False,
             "mamba_proj_bias": False,
             "tie_word_embeddings": False,

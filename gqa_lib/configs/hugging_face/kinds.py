@@ -42,7 +42,7 @@ _WINDOW_KEYS = (
 
 _LINEAR = (
     *("full_attn_layers", "kda_layers", "num_heads", "head_dim", "short_conv_kernel_size"),
-    "gate_lower_bound",
+    *("gate_lower_bound", "use_full_rank_gate"),
 )
 # Of how many layers the last one is full, where a family's files may leave it to its class.
 _LAST_OF = {
