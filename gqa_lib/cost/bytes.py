@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from math import isfinite
 from typing import TypeAlias
 
-from gqa_lib.configs import LayerKV, ModelConfig
+from gqa_lib.configs import ModelConfig
 
 from .positive import require_positive
+from .tokens import indexed_tokens, kept_tokens
 
 Bytes: TypeAlias = (
     float | tuple[float, float]
@@ -257,51 +258,3 @@ def split_bytes(bytes_per_element: Bytes) -> tuple[float, float]:
     for value in bytes_per_element:
         require_positive(bytes_per_element=value)
     return bytes_per_element
-
-
-def kept_tokens(layer: LayerKV, context_length: int) -> int:
-    """Tokens and compressed entries that a layer's cache holds of one sequence.
-
-    Args:
-        layer: what it keeps.
-        context_length: tokens of the sequence.
-
-    Returns:
-        Their number; each has `layer.elements` elements.
-
-    Raises:
-        ValueError: a negative length.
-    """
-    if context_length < 0:
-        raise ValueError(
-            f"context_length={context_length}: a sequence cannot hold fewer than 0 tokens. "
-            "Give 0 or more."
-        )
-    if layer.kind == "none":
-        return 0
-    recent = context_length if layer.window is None else min(context_length, layer.window)
-    return recent + (context_length // layer.ratio if layer.ratio else 0)
-
-
-def indexed_tokens(layer: LayerKV, context_length: int) -> int:
-    """Tokens, or compressed entries, whose index key a layer keeps.
-
-    Args:
-        layer: what it keeps.
-        context_length: tokens of the sequence.
-    """
-    return (context_length // (layer.ratio or 1)) if layer.index_dim else 0
-
-
-def read_tokens(layer: LayerKV, context_length: int) -> int:
-    """Tokens and compressed entries that attention reads for one new token.
-
-    Args:
-        layer: what it keeps; an indexer lets through `index_topk` of them at most.
-        context_length: tokens of the sequence.
-    """
-    kept = kept_tokens(layer, context_length)
-    if layer.index_topk is None:
-        return kept
-    chosen_from = context_length // layer.ratio if layer.ratio else kept
-    return kept - chosen_from + min(chosen_from, layer.index_topk)

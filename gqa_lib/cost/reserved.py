@@ -23,8 +23,9 @@ from .blocks import (
     stored_v_dim,
     windows_in_full,
 )
-from .bytes import Bytes, kept_tokens, kv_cache_bytes, split_bytes, state_bytes
+from .bytes import Bytes, kv_cache_bytes, split_bytes, state_bytes
 from .positive import require_positive
+from .tokens import kept_tokens
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ from collections import Counter
 from gqa_lib.configs import ModelConfig
 from gqa_lib.hardware import Hardware
 
-from .bytes import Bytes, indexed_tokens, read_tokens, split_bytes, state_bytes
+from .bytes import Bytes, split_bytes, state_bytes
 from .positive import require_positive
 from .roofline import arithmetic_intensity, roofline_time
+from .tokens import indexed_tokens, read_tokens
 
 
 def decode_intensity(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from gqa_lib import cost
 from gqa_lib.configs import ModelConfig
@@ -80,17 +81,12 @@ def estimate(
 
     Source: `gqa_lib.cost`, each of whose functions names its own.
     """
-    each = cost.split_bytes(bytes_per_element)[0]
-    if bytes_per_parameter is not None:
-        require_positive(bytes_per_parameter=bytes_per_parameter)
-        each = bytes_per_parameter
-    if weight_bytes is not None and not weight_bytes >= 0:
-        raise ValueError(f"weight_bytes={weight_bytes}: give 0, for attention alone, or more.")
+    each = _bytes_per_parameter(bytes_per_element, weight_bytes, bytes_per_parameter)
     total, read, active = _weights(config, batch_size, weight_bytes, each)
     work = (batch_size, context_length, bytes_per_element, read or 0)
     _, moved = cost.decode_step_work(config, *work, active_parameters=active)
     sequence = cost.kv_cache_bytes(config, [context_length], bytes_per_element)
-    known = total is not None
+    known = {} if total is None else _known(config, hardware, work, total, active)
     return Estimate(
         arm=config.attention_type,
         num_kv_heads=config.num_kv_heads,
@@ -100,19 +96,41 @@ def estimate(
         kv_bytes_per_token=cost.kv_bytes_per_token(config, bytes_per_element, context_length),
         sequence_bytes=sequence + cost.state_bytes(config),
         cross_bytes=cost.cross_cache_bytes(config, [1], bytes_per_element),
-        capacity=cost.max_concurrent_sequences(
-            config, hardware.memory_bytes, context_length, total or 0, bytes_per_element
-        )
-        if known
-        else None,
         intensity=cost.decode_intensity(config, bytes_per_element, context_length),
         weight_bytes=total,
         read_bytes=read,
         kv_bytes=moved - (read or 0),
-        step_time_s=cost.decode_step_time(config, hardware, *work, active_parameters=active)
-        if known
-        else None,
+        capacity=known.get("capacity"),
+        step_time_s=known.get("step_time_s"),
     )
+
+
+def _known(
+    config: ModelConfig,
+    hardware: Hardware,
+    work: tuple[int, int, Bytes, float],
+    total: float,
+    active: float,
+) -> dict[str, Any]:
+    """What can be stated of a model whose weights are known."""
+    _, context_length, bytes_per_element, _ = work
+    return {
+        "capacity": cost.max_concurrent_sequences(
+            config, hardware.memory_bytes, context_length, total, bytes_per_element
+        ),
+        "step_time_s": cost.decode_step_time(config, hardware, *work, active_parameters=active),
+    }
+
+
+def _bytes_per_parameter(
+    bytes_per_element: Bytes, weight_bytes: float | None, given: float | None
+) -> float:
+    if weight_bytes is not None and not weight_bytes >= 0:
+        raise ValueError(f"weight_bytes={weight_bytes}: give 0, for attention alone, or more.")
+    if given is None:
+        return cost.split_bytes(bytes_per_element)[0]
+    require_positive(bytes_per_parameter=given)
+    return given
 
 
 def _weights(

@@ -118,6 +118,9 @@ def test_an_old_export_is_imported_and_new_events_follow(tmp_path, monkeypatch):
 
 # A learner's notebooks
 
+# Lesson 05 has come to ask for models whose layers differ; older answers count windows alone.
+ASKS_MORE = {"kv_cache_bytes-check", "kv_cache_bytes-shared", "kv_cache_bytes-mla"}
+
 
 @pytest.mark.parametrize("number", ["01", "05"])
 def test_old_work_gets_the_same_points_for_each_exercise(learner, number):
@@ -126,8 +129,10 @@ def test_old_work_gets_the_same_points_for_each_exercise(learner, number):
     files = contents(folder)
     assert main(["submit", number]) == 0
     after = standing(lesson)
-    assert after.latest == before.latest
-    assert after.marks == [*before.marks, before.marks[-1]]
+    lost = {name: points for name, points in before.latest.items() if name in ASKS_MORE}
+    assert after.latest == before.latest | dict.fromkeys(lost, 0.0)
+    assert after.marks[:-1] == before.marks
+    assert after.marks[-1] == pytest.approx(before.marks[-1] - sum(lost.values()))
     assert contents(folder).items() > files.items()  # every old file is as it was
     (new,) = contents(folder).keys() - files.keys()
     assert new.parent.parent.name == "feedback"

@@ -79,7 +79,8 @@ def text_part(config: Mapping, origin: str) -> Mapping:
         outer = str(config.get("model_type") or "")
         defaults = class_defaults().get(outer, {})
         if not _sized(part) and _sized(config):  # the sizes stand flat beside an empty part
-            part = {k: v for k, v in config.items() if k not in (*WRAPPERS, "model_type")} | part
+            flat = {k: v for k, v in config.items() if k not in (*WRAPPERS, "model_type")}
+            part = {**flat, **part}
         return {
             **part,
             **({"is_encoder_decoder": True} if config.get("is_encoder_decoder") is True else {}),

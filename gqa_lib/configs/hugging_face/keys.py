@@ -18,7 +18,7 @@ _CONCERNS = re.compile(
 )
 
 _MARKS = ("_token_index", "_token_id", "ignore_index")  # of tokens in a prompt
-_OFF = (None, False, [], {}, "", -1)
+_OFF: tuple[Any, ...] = (None, False, [], {}, "", -1)
 _LARGEST = 10**9  # a vocabulary, a width, a context: none comes near
 
 
