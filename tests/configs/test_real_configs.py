@@ -398,3 +398,148 @@ def test_the_decoder_of_an_encoder_decoder_in_parts_keeps_cross_attention():
     config = from_hf_config({"is_encoder_decoder": True, "decoder": LLAMA})
     assert cost.cross_cache_bytes(config, [1], 2) == 4 * 2 * 2 * 8 * 2
     assert cost.cross_cache_bytes(config.with_kv_heads(1), [1], 2) == 4 * 2 * 8 * 2
+
+
+# Files of families without a class in transformers, with the keys that they are published with
+
+PUBLISHED = {
+    "ChatGLM3-6B": (
+        {
+            "model_type": "chatglm",
+            "add_qkv_bias": True,
+            "apply_query_key_layer_scaling": True,
+            "attention_softmax_in_fp32": True,
+            "ffn_hidden_size": 13696,
+            "hidden_size": 4096,
+            "kv_channels": 128,
+            "multi_query_attention": True,
+            "multi_query_group_num": 2,
+            "num_attention_heads": 32,
+            "num_layers": 28,
+            "original_rope": True,
+            "padded_vocab_size": 65024,
+            "post_layer_norm": True,
+            "seq_length": 8192,
+        },
+        28,
+    ),
+    "Baichuan2-13B": (
+        {
+            "model_type": "baichuan",
+            "tokenizer_class": "BaichuanTokenizer",
+            "hidden_size": 5120,
+            "intermediate_size": 13696,
+            "model_max_length": 4096,
+            "num_attention_heads": 40,
+            "num_hidden_layers": 40,
+            "z_loss_weight": 0,
+        },
+        800,
+    ),
+    "InternLM2-20B": (
+        {
+            "model_type": "internlm2",
+            "attn_implementation": "eager",
+            "hidden_size": 6144,
+            "num_attention_heads": 48,
+            "num_hidden_layers": 48,
+            "num_key_value_heads": 8,
+            "rope_scaling": {"factor": 3.0, "type": "dynamic"},
+        },
+        192,
+    ),
+    "Qwen-7B": (
+        {
+            "model_type": "qwen",
+            "attn_dropout_prob": 0.0,
+            "hidden_size": 4096,
+            "kv_channels": 128,
+            "num_attention_heads": 32,
+            "num_hidden_layers": 32,
+            "rotary_emb_base": 10000,
+            "rotary_pct": 1.0,
+            "scale_attn_weights": True,
+            "seq_length": 8192,
+            "tokenizer_class": "QWenTokenizer",
+            "use_dynamic_ntk": True,
+            "use_flash_attn": "auto",
+            "use_logn_attn": True,
+        },
+        512,
+    ),
+    "SantaCoder": (
+        {
+            "model_type": "gpt2",
+            "attention_head_type": "multiquery",
+            "n_embd": 2048,
+            "n_head": 16,
+            "n_layer": 24,
+            "n_positions": 2048,
+        },
+        12,
+    ),
+    "StarCoder": (
+        {
+            "model_type": "gpt_bigcode",
+            "multi_query": True,
+            "n_embd": 6144,
+            "n_head": 48,
+            "n_layer": 40,
+            "pad_key_length": True,
+            "scale_attention_softmax_in_fp32": True,
+        },
+        20,
+    ),
+    "Falcon-H1-7B": (
+        {
+            "model_type": "falcon_h1",
+            "num_hidden_layers": 44,
+            "num_attention_heads": 12,
+            "num_key_value_heads": 2,
+            "head_dim": 128,
+            "hidden_size": 3072,
+            "mamba_d_conv": 4,
+            "mamba_d_head": 128,
+            "mamba_d_ssm": 3072,
+            "mamba_d_state": 256,
+            "mamba_n_groups": 1,
+            "mamba_n_heads": 24,
+            "mamba_use_mlp": True,
+            "attn_layer_indices": None,
+        },
+        44,
+    ),
+    "Command-R7B": (
+        {
+            "model_type": "cohere2",
+            "head_dim": 128,
+            "hidden_size": 4096,
+            "layer_switch": 4,
+            "num_attention_heads": 32,
+            "num_hidden_layers": 32,
+            "num_key_value_heads": 8,
+            "order_of_interleaved_layers": "local_attn_first",
+            "sliding_window": 4096,
+            "position_embedding_type": "rope_gptj",
+            "use_embedding_sharing": True,
+            "use_parallel_block": True,
+        },
+        128,
+    ),
+    "DeciLM": (
+        {
+            "model_type": "deci",
+            "hidden_size": 4096,
+            "num_attention_heads": 32,
+            "num_hidden_layers": 4,
+            "num_key_value_heads_per_layer": [1, 2, 4, 4],
+        },
+        5.5,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_file_as_its_family_publishes_it(name):
+    keys, kib = PUBLISHED[name]
+    assert cost.kv_cache_bytes(from_hf_config(keys), [64], 2) == 64 * kib * KIB

@@ -13,10 +13,11 @@ from .files import class_defaults, resource
 _CONCERNS = re.compile(
     "att[en]|kv|key|value|cache|window|slid|swa|rope|rotary|position|state|ssm|mamba|conv|linear"
     "|recur|lru|delta|retent|index|layer|block|head|latent|lora|compress|shar|reus|chunk|sparse"
-    "|local|global|pattern|interval|period|offset|mem|cross|encod|decod|yoco|cla|hybrid|mixer"
+    "|local|global|pattern|interval|period|offset|mem|cross|encod|decod|yoco|cla_|use_cla|hybrid|mixer"
     "|group|span|context|sink|type|seq|loop|repeat|ut_step|universal|meta|mla|nsa|depth"
 )
 
+_FASTER = ("_", "flash_", "use_flash", "fused_", "use_fused", "tokenizer")  # the same, otherwise
 _MARKS = ("_token_index", "_token_id", "ignore_index")  # of tokens in a prompt
 _OFF: tuple[Any, ...] = (None, False, [], {}, "", -1)
 _LARGEST = 10**9  # a vocabulary, a width, a context: none comes near
@@ -252,7 +253,7 @@ def concerns(name: str, value: Any) -> bool:
         value: what it holds; what is off says nothing.
     """
     said = value not in _OFF[:-1] and name not in _harmless()
-    named = not (name.startswith("_") or name.endswith(_MARKS))
+    named = not (name.startswith(_FASTER) or name.endswith(_MARKS))
     return said and named and bool(_CONCERNS.search(name.lower()))
 
 

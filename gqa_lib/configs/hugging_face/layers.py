@@ -181,6 +181,8 @@ def _kv_heads(keys: Keys, num_layers: int, num_heads: int) -> list[int]:
     counted = keys.agreed(*KV_HEADS)
     if keys.family in ("chatglm", "glm"):
         return [counted if counted and (multi_query is not False) else num_heads] * num_layers
+    if keys.get("attention_head_type") == "multiquery":  # SantaCoder, as it was first published
+        return [1] * num_layers
     if multi_query and not keys.has(*KV_HEADS):
         return [1] * num_layers  # GPT-BigCode
     if counted is None and not keys.known_family and not _says_heads_are_alike(keys):
