@@ -142,7 +142,7 @@ per_token = {c.name: kib(c, shortest) for c in configs}
 least, most = min(per_token, key=per_token.get), max(per_token, key=per_token.get)
 finding = f"{most} keeps {per_token[most]:,.4g} KiB per token"
 if least != most:
-    finding = f"{most} keeps {per_token[most] / per_token[least]:,.3g} times the bytes of {least}"
+    finding = f"{most} keeps {per_token[most] / per_token[least]:,.3g} times the bytes per token of {least}"
 fig = plots.kv_bytes_bar(configs, element.itemsize, context_length=shortest, title=finding)
 plots.show(fig, alt=f"KiB of KV cache per token of {shortest:,} for each model, " + ", ".join(
     f"{name} {value:.4g}" for name, value in sorted(per_token.items(), key=lambda x: -x[1])) + ".")
