@@ -30,8 +30,7 @@ def load(source: str | Path | Mapping) -> tuple[Mapping, str]:
             f"a config of type {type(source).__name__}: give the path of a config.json, or what "
             "it holds, as a dictionary."
         )
-    path = Path(source)
-    path = path / "config.json" if path.is_dir() else path
+    path = path_of(source)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -50,6 +49,12 @@ def load(source: str | Path | Mapping) -> tuple[Mapping, str]:
             "keys: give the model's config.json."
         )
     return parsed, name_of(path)
+
+
+def path_of(source: str | Path) -> Path:
+    """Return the config file that is meant: of a folder, its config.json."""
+    path = Path(source)
+    return path / "config.json" if path.is_dir() else path
 
 
 def name_of(path: Path) -> str:

@@ -19,7 +19,7 @@ _CONCERNS = re.compile(
 
 _FASTER = ("_", "flash_", "use_flash", "fused_", "use_fused", "tokenizer")  # the same, otherwise
 _MARKS = ("_token_index", "_token_id", "ignore_index")  # of tokens in a prompt
-_OFF: tuple[Any, ...] = (None, False, [], {}, "", -1)
+_OFF: tuple[Any, ...] = (None, False, [], {}, "")
 _LARGEST = 10**9  # a vocabulary, a width, a context: none comes near
 
 
@@ -146,7 +146,8 @@ class Keys:
             return {}
         if not isinstance(value, Mapping):
             raise self.wrong(name, value, "keys and values")
-        odd = [] if known is None else [k for k in value if k not in known and value[k] not in _OFF]
+        off = (*_OFF, -1)
+        odd = [] if known is None else [k for k in value if k not in known and value[k] not in off]
         if odd:
             raise ValueError(
                 f"{self.origin}: {odd[0]}={_short(value[odd[0]])} in {name} is not understood, and "
@@ -231,8 +232,7 @@ class Keys:
 
     def not_asked_for(self) -> list[str]:
         """Return the keys of the file that say something and that nobody has asked for."""
-        nothing: tuple[Any, ...] = (None, False, [], {}, "")
-        return [k for k, v in self._given.items() if v not in nothing and k not in self._asked]
+        return [k for k, v in self._given.items() if v not in _OFF and k not in self._asked]
 
     def _name(self, names: Iterable[str]) -> str:
         """What the file calls it."""
@@ -252,7 +252,7 @@ def concerns(name: str, value: Any) -> bool:
         name: the key.
         value: what it holds; what is off says nothing.
     """
-    said = value not in _OFF[:-1] and name not in _harmless()
+    said = value not in _OFF and name not in _harmless()
     named = not (name.startswith(_FASTER) or name.endswith(_MARKS))
     return said and named and bool(_CONCERNS.search(name.lower()))
 

@@ -32,13 +32,8 @@ _NAMES = {
     "hca": ("heavily_compressed_attention",),
 }
 _KINDS = {name: kind for kind, names in _NAMES.items() for name in names}
-_WINDOW_KEYS = (
-    "sliding_window",
-    "attention_window_size",
-    "sliding_window_size",
-    "window_size",
-    "local_attention",
-)
+# What the window's size is called.
+WINDOW_KEYS = ("sliding_window", "sliding_window_size", "attention_window_size", "window_size")
 
 _LINEAR = (
     *("full_attn_layers", "kda_layers", "num_heads", "head_dim", "short_conv_kernel_size"),
@@ -106,7 +101,7 @@ def _listed(keys: Keys, num_layers: int) -> list[str] | None:
     keys.skip("attn_layer_period", "attn_layer_offset", "attn_layer_indices", "full_attn_idxs")
     keys.skip("max_window_layers", "layer_group_size", "hybrid_layer_pattern", "hybrid_layer_ids")
     keys.skip("compress_ratios", "order_of_interleaved_layers", "local_layer_ids")
-    keys.skip("attention_chunk_size", *_WINDOW_KEYS)
+    keys.skip("attention_chunk_size", "local_attention", *WINDOW_KEYS)
     if isinstance(value, str):
         value = list(value)
     elif isinstance(value, list) and len(value) < num_layers and keys.get("block_types"):
@@ -204,7 +199,7 @@ def _windowed(keys: Keys, num_layers: int) -> list[str] | None:
     """Layers with a window among full ones."""
     if keys.family == "gpt_neo":
         return _of_gpt_neo(keys, num_layers)
-    window = keys.get(*_WINDOW_KEYS)
+    window = keys.get(*WINDOW_KEYS, "local_attention")
     if window is None:
         keys.skip("max_window_layers", "use_sliding_window", "sliding_window_pattern")
         return None

@@ -7,7 +7,7 @@ from dataclasses import replace
 from ..layer import Kind, LayerKV
 from .indexers import indexers, is_deepseek_v4
 from .keys import Keys
-from .kinds import layer_kinds
+from .kinds import WINDOW_KEYS, layer_kinds
 from .states import state_bytes
 
 KV_HEADS = (
@@ -18,15 +18,6 @@ KV_HEADS = (
     "num_query_groups",
 )
 HEAD_DIMS = ("head_dim", "attention_head_dim", "kv_channels", "d_kv", "dim_head", "d_head")
-_WINDOWS: dict[str, tuple[str, ...]] = {
-    "chunk": ("attention_chunk_size",),
-    "window": (
-        "sliding_window",
-        "sliding_window_size",
-        "attention_window_size",
-        "window_size",
-    ),
-}
 _COMPRESSED = {
     "csa": ("compressed_sparse_attention", 4),
     "hca": ("heavily_compressed_attention", 128),
@@ -144,13 +135,14 @@ def _head_dim(keys: Keys, num_heads: int, d_model: int) -> int:
 
 
 def _window(keys: Keys, kind: str) -> int:
-    window = keys.size(*_WINDOWS["chunk" if kind == "chunk" else "window"])
+    names = ("attention_chunk_size",) if kind == "chunk" else WINDOW_KEYS
+    window = keys.size(*names)
     if keys.family == "modernbert-decoder":
         window = (keys.size("local_attention") or 2) // 2
     if window is None:
         raise ValueError(
             f"{keys.origin}: it has layers with a {kind} and does not say of how many tokens "
-            f"({' or '.join(_WINDOWS['chunk' if kind == 'chunk' else 'window'])})."
+            f"({' or '.join(names)})."
         )
     return window
 

@@ -10,7 +10,7 @@ from typing import Any
 from ..layer import LayerKV
 from ..shape import ModelConfig
 from .context import longest_context
-from .files import LAYERS, beside_text_part, load, text_part
+from .files import LAYERS, beside_text_part, load, name_of, path_of, text_part
 from .keys import Keys
 from .layers import HEAD_DIMS, KV_HEADS, layers_of
 from .parameters import weights_of
@@ -95,10 +95,7 @@ def _config_of(source: str | Path | Mapping, outer: Mapping, origin: str) -> Mod
 def _name(source: str | Path | Mapping, outer: Mapping, keys: Keys) -> str:
     if isinstance(source, Mapping):
         return keys.family or str(outer.get("model_type") or "unnamed")
-    path = Path(source)
-    path = path / "config.json" if path.is_dir() else path
-    folder = path.resolve().parent.name
-    return folder if path.name == "config.json" and folder else path.name.removesuffix(".json")
+    return name_of(path_of(source).resolve()).removesuffix(".json")
 
 
 def _num_layers(keys: Keys, decoder: bool) -> int | None:
@@ -132,9 +129,8 @@ def _d_ff(keys: Keys) -> int | None:
 def _in_short(keys: Keys, layers: list[LayerKV], num_heads: int) -> dict[str, Any]:
     """The fields that describe the layers: few where they say all of it, else every layer."""
     attending = [one for one in layers if one.kind != "none"]
-    layer = Counter([one for one in attending if one.window is None] or attending).most_common(1)[
-        0
-    ][0]
+    unbounded = [one for one in attending if one.window is None]
+    ((layer, _),) = Counter(unbounded or attending).most_common(1)
     fields: dict[str, Any] = {"num_kv_heads": layer.num_kv_heads, "head_dim": layer.k_dim}
     few: dict[str, Any] = {}
     if layer.kind == "latent":
