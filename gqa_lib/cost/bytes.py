@@ -10,7 +10,7 @@ from typing import TypeAlias
 from gqa_lib.configs import ModelConfig
 
 from .positive import require_positive
-from .tokens import indexed_tokens, kept_tokens
+from .tokens import indexed_tokens, kept_tokens, layer_bytes
 
 Bytes: TypeAlias = (
     float | tuple[float, float]
@@ -46,14 +46,13 @@ def kv_bytes_per_token(
     if context_length is not None:
         require_positive(context_length=context_length)
         return kv_cache_bytes(config, [context_length], bytes_per_element) / context_length
-    k_bytes, v_bytes = split_bytes(bytes_per_element)
+    each_kind = split_bytes(bytes_per_element)
     total = 0.0
     for layer in config.kv_layers:
         if layer.shares is None or config.layers is None:
             entries = 1 / (layer.ratio or 1)  # for each token
             tokens = (layer.kind != "none") + (entries if layer.ratio else 0)
-            keys = tokens * layer.num_kv_heads * layer.k_dim + entries * layer.index_dim
-            total += keys * k_bytes + tokens * layer.num_kv_heads * layer.v_dim * v_bytes
+            total += layer_bytes(layer, tokens, entries, each_kind)
     return total
 
 
@@ -81,16 +80,16 @@ def kv_cache_bytes(
     Source: derived, `kv_bytes_per_token` summed over layers; a window keeps the newest tokens only:
     Jiang et al. 2023, "Mistral 7B" (arXiv 2310.06825), section 2.
     """
-    k_bytes, v_bytes = split_bytes(bytes_per_element)
+    each_kind = split_bytes(bytes_per_element)
     context_lengths = list(context_lengths)
     _require_tokens(context_lengths)
     owners = Counter(layer for layer in config.kv_layers if layer.shares is None)
     total = 0.0
     for length, sequences in Counter(context_lengths).items():
         for layer, number in owners.items():
-            tokens = kept_tokens(layer, length) * layer.num_kv_heads
-            keys = tokens * layer.k_dim + indexed_tokens(layer, length) * layer.index_dim
-            total += sequences * number * (keys * k_bytes + tokens * layer.v_dim * v_bytes)
+            kept, indexed = kept_tokens(layer, length), indexed_tokens(layer, length)
+            each = layer_bytes(layer, kept, indexed, each_kind)
+            total += sequences * number * each
     return total
 
 

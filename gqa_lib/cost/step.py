@@ -10,7 +10,7 @@ from gqa_lib.hardware import Hardware
 from .bytes import Bytes, split_bytes, state_bytes
 from .positive import require_positive
 from .roofline import arithmetic_intensity, roofline_time
-from .tokens import indexed_tokens, read_tokens
+from .tokens import indexed_tokens, layer_bytes, read_tokens
 
 
 def decode_intensity(
@@ -134,12 +134,11 @@ def _attention_work(
     MLA decodes in absorbed form, where every head scores against latent and RoPE key and sums
     latents.
     """
-    k_bytes, v_bytes = split_bytes(bytes_per_element)
+    each_kind = split_bytes(bytes_per_element)
     flops, moved = 0.0, 0.0
     for layer, number in Counter(config.kv_layers).items():
         tokens = read_tokens(layer, context_length)
-        index = indexed_tokens(layer, context_length) * layer.index_dim
+        indexed = indexed_tokens(layer, context_length)
         flops += number * tokens * config.num_heads * 2 * (layer.k_dim + layer.value_dim)
-        keys = tokens * layer.num_kv_heads * layer.k_dim + index
-        moved += number * (keys * k_bytes + tokens * layer.num_kv_heads * layer.v_dim * v_bytes)
+        moved += number * layer_bytes(layer, tokens, indexed, each_kind)
     return flops, moved

@@ -1,4 +1,4 @@
-"""How many tokens of a sequence a layer keeps, indexes and reads."""
+"""How many tokens of a sequence a layer keeps, indexes and reads, and their bytes."""
 
 from __future__ import annotations
 
@@ -51,3 +51,19 @@ def read_tokens(layer: LayerKV, context_length: int) -> int:
         return kept
     chosen_from = context_length // layer.ratio if layer.ratio else kept
     return kept - chosen_from + min(chosen_from, layer.index_topk)
+
+
+def layer_bytes(
+    layer: LayerKV, tokens: float, indexed: float, bytes_per_element: tuple[float, float]
+) -> float:
+    """Bytes of so many tokens and index keys in one layer.
+
+    Args:
+        layer: what it keeps.
+        tokens: tokens and compressed entries.
+        indexed: tokens, or entries, with an index key.
+        bytes_per_element: bytes of one number in K, index keys among them, and of one in V.
+    """
+    k_bytes, v_bytes = bytes_per_element
+    keys = tokens * layer.num_kv_heads * layer.k_dim + indexed * layer.index_dim
+    return keys * k_bytes + tokens * layer.num_kv_heads * layer.v_dim * v_bytes
