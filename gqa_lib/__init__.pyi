@@ -14,5 +14,7 @@ from . import heads as heads
 from . import kernels as kernels
 from . import learn as learn
 from . import measure as measure
+from . import model as model
 from . import plots as plots
 from . import records as records
+from . import serving as serving

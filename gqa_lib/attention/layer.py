@@ -1,6 +1,7 @@
 """Attention whose query heads share keys and values: as a function, and as a layer of a model."""
 
 from collections.abc import Sequence
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,8 @@ from gqa_lib.kernels import attend
 from gqa_lib.kernels.checks import check_attention, check_window
 from gqa_lib.kernels.dispatch import check_backend
 
-from .rope import Rope
+from .modules import Linear, RMSNorm
+from .rope import Rope, turn
 
 
 def grouped_query_attention(
@@ -63,15 +65,19 @@ class GroupedQueryAttention(nn.Module):
             True is Rope(head_dim), False not at all.
         bias: whether q_proj, k_proj and v_proj have one.
         out_bias: whether o_proj has one.
-        qk_norm: whether each head's queries and keys are normalised, before they are turned.
+        qk_norm: what of queries and keys is normalised before they are turned: each "head", which
+            is also True, or all heads of a "projection" together; False is nothing.
         norm_eps: what that adds to the mean square.
         window: a token sees only the last `window` up to itself; None is all of them.
+        fused: whether one projection, qkv_proj, stands for q_proj, k_proj and v_proj: their rows
+            in that order, read in one product.
         backend: a name in `gqa_lib.kernels.BACKENDS`, or "auto" for the fastest known.
         device, dtype: of the weights.
 
     Raises:
         ValueError: num_kv_heads does not divide num_heads, num_heads does not divide d_model, rope
-            is for another head_dim, window is not a number of tokens, or no such backend.
+            is for another head_dim, window is not a number of tokens, qk_norm is none of those, or
+            no such backend.
 
     Source: Ainslie et al. 2023 (arXiv 2305.13245), section 2.2; the window: Jiang et al. 2023
     (arXiv 2310.06825), section 2.
@@ -87,9 +93,10 @@ class GroupedQueryAttention(nn.Module):
         rope: Rope | bool = False,
         bias: bool = False,
         out_bias: bool = False,
-        qk_norm: bool = False,
+        qk_norm: Literal["head", "projection"] | bool = False,
         norm_eps: float = 1e-6,
         window: int | None = None,
+        fused: bool = False,
         backend: str = "auto",
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
@@ -104,17 +111,20 @@ class GroupedQueryAttention(nn.Module):
         self.rope = _rope(rope, self.head_dim)
         self.window, self.backend = window, backend
         q_width, kv_width = num_heads * self.head_dim, self.num_kv_heads * self.head_dim
-        options = {"device": device, "dtype": dtype}
-        self.q_proj = nn.Linear(d_model, q_width, bias, **options)
-        self.k_proj = nn.Linear(d_model, kv_width, bias, **options)
-        self.v_proj = nn.Linear(d_model, kv_width, bias, **options)
-        self.o_proj = nn.Linear(q_width, d_model, out_bias, **options)
-        self.q_norm, self.k_norm = (
-            nn.RMSNorm(self.head_dim, norm_eps, device=device, dtype=dtype)
-            if qk_norm
-            else nn.Identity()
-            for _ in range(2)
-        )
+        self._widths = q_width, kv_width, kv_width
+        where: dict[str, Any] = {"device": device, "dtype": dtype}
+        self.fused = fused
+        if fused:
+            self.qkv_proj = Linear(d_model, sum(self._widths), bias, **where)
+        else:
+            self.q_proj, self.k_proj, self.v_proj = (
+                Linear(d_model, width, bias, **where) for width in self._widths
+            )
+        self.o_proj = Linear(q_width, d_model, out_bias, **where)
+        self.qk_norm = _qk_norm(qk_norm)
+        if self.qk_norm:
+            norms = (q_width, kv_width) if qk_norm == "projection" else (self.head_dim,) * 2
+            self.q_norm, self.k_norm = (RMSNorm(width, norm_eps, **where) for width in norms)
 
     def forward(
         self,
@@ -122,6 +132,7 @@ class GroupedQueryAttention(nn.Module):
         cache: Cache | None = None,
         causal: bool = True,
         num_new: Sequence[int] | Tensor | None = None,
+        cos_sin: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
         """Return the attention output for x, over the cached tokens as well if there is a cache.
 
@@ -132,6 +143,8 @@ class GroupedQueryAttention(nn.Module):
             causal: whether a token sees only itself and those before it.
             num_new: with a cache, how many of the T tokens each row has, (B,): its own first, then
                 padding. None is T for all.
+            cos_sin: of the new tokens' positions, from the rope's `cos_sin`, where a model has
+                worked them out for all its layers; None is to work them out here.
 
         Returns:
             (B, T, d_model); what is there for padding means nothing.
@@ -139,22 +152,13 @@ class GroupedQueryAttention(nn.Module):
         Raises:
             ValueError: x or num_new does not fit the cache, or num_new is given without one.
         """
-        if cache is None and num_new is not None:
-            raise ValueError(
-                f"num_new={num_new} without a cache: only a cache knows where each row ends, so "
-                "that padding would be attended to. Pass a cache, or rows of one length."
-            )
-        q = self._split(self.q_proj(x))  # (B, Hq, T, D)
-        k, v = self._split(self.k_proj(x)), self._split(self.v_proj(x))  # (B, Hkv, T, D)
-        q, k = self.q_norm(q), self.k_norm(k)
+        _check_padding(cache, num_new)
+        q, k, v = self._project(x)  # (B, Hq, T, D), (B, Hkv, T, D) twice
         if self.rope is not None:
-            T = x.shape[1]
-            positions = torch.arange(T, device="cpu") if cache is None else cache.positions(T)
-            if num_new is not None and T > 1:
-                B = x.shape[0] if positions.dim() == 1 else positions.shape[0]
-                num_new = one_per_row(num_new, "num_new", B, most=T)
-                positions = _padding_at_the_last(positions.expand(B, T), num_new)
-            q, k = self.rope.rotate(positions, q, k)
+            if cos_sin is None:
+                positions = new_positions(cache, x.shape[0], x.shape[1], num_new)
+                cos_sin = self.rope.cos_sin(positions, x)
+            q, k = turn(q, cos_sin), turn(k, cos_sin)
         if cache is None:
             out = grouped_query_attention(q, k, v, causal, backend=self.backend, window=self.window)
         else:
@@ -162,17 +166,66 @@ class GroupedQueryAttention(nn.Module):
             out = cache.attend(q, self.backend, causal=causal, window=self.window)
         return self.o_proj(out.transpose(1, 2).flatten(2))  # (B, Hq, T, D) -> (B, T, Hq*D)
 
+    def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        if self.fused:
+            q, k, v = self.qkv_proj(x).split(self._widths, -1)
+        else:
+            q, k, v = self.q_proj(x), self.k_proj(x), self.v_proj(x)
+        if self.qk_norm == "projection":
+            q, k = self.q_norm(q), self.k_norm(k)
+        q, k, v = self._split(q), self._split(k), self._split(v)
+        if self.qk_norm == "head":
+            q, k = self.q_norm(q), self.k_norm(k)
+        return q, k, v
+
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)  # (B, T, H*D) -> (B, H, T, D)
 
 
-def _padding_at_the_last(positions: Tensor, num_new: list[int]) -> Tensor:
-    """Positions (B, T) with padding's at its row's last token, so that no row becomes longer.
+def new_positions(
+    cache: Cache | None, B: int, T: int, num_new: Sequence[int] | Tensor | None = None
+) -> Tensor:
+    """Return where the new tokens of a batch stand: (T,), or (B, T) where rows differ.
 
-    By its length `DynamicScaling` chooses how a row is turned.
+    Padding stands where its row's last token does, so that no row becomes longer by it: by its
+    length `DynamicScaling` chooses how a row is turned.
+
+    Args:
+        cache: of the tokens before them, None for none.
+        B, T: rows, and new tokens of each.
+        num_new: how many of the T are a row's own, (B,); None is T for all.
+
+    Raises:
+        ValueError: num_new does not fit, or is given without a cache.
     """
-    last = torch.tensor(num_new, device="cpu", dtype=torch.int64).clamp(min=1)[:, None] - 1
+    _check_padding(cache, num_new)
+    if cache is None:
+        return torch.arange(T, device="cpu")
+    positions = cache.positions(T)
+    if num_new is None or T < 2:
+        return positions
+    B = B if positions.dim() == 1 else positions.shape[0]
+    counts = one_per_row(num_new, "num_new", B, most=T)
+    last = torch.tensor(counts, device="cpu", dtype=torch.int64).clamp(min=1)[:, None] - 1
+    positions = positions.expand(B, T)
     return positions.minimum(positions.gather(1, last))  # (B, T) and (B, 1)
+
+
+def _check_padding(cache: Cache | None, num_new: Sequence[int] | Tensor | None) -> None:
+    if cache is None and num_new is not None:
+        raise ValueError(
+            f"num_new={num_new} without a cache: only a cache knows where each row ends, so "
+            "that padding would be attended to. Pass a cache, or rows of one length."
+        )
+
+
+def _qk_norm(value: Literal["head", "projection"] | bool) -> Literal["head", "projection"] | None:
+    if value not in (True, False, "head", "projection"):
+        raise ValueError(
+            f"qk_norm={value!r} is nothing that can be normalised. Choose from False, 'head' (also "
+            "True) and 'projection'."
+        )
+    return "head" if value is True else value or None
 
 
 def _head_dim(d_model: int, num_heads: int) -> int:

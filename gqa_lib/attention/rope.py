@@ -70,14 +70,29 @@ class Rope:
             if x.shape[-1] != self.head_dim:
                 raise self._other_head(x)
             _check_positions(x, positions)
+        cos_sin = self.cos_sin(positions, tensors[0])
+        return tuple(turn(x, cos_sin) for x in tensors)
+
+    def cos_sin(self, positions: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the cosines and sines of some positions, for `turn`: once for all layers.
+
+        Args:
+            positions: as in `rotate`.
+            like: a tensor on the device and of the dtype that is to be turned.
+
+        Returns:
+            Two of (T, rotary_dim / 2) or (B, T, rotary_dim / 2), in float32 or wider.
+
+        Raises:
+            ValueError: a position is negative or not a whole number.
+        """
         if positions.dtype not in WHOLE:
             raise ValueError(
                 f"positions are {positions.dtype}: tokens are counted. Pass int64 or int32, such "
                 "as torch.arange(start, start + T)."
             )
         if not positions.numel():
-            return tensors
-        x = tensors[0]
+            return (torch.empty(*positions.shape, self.rotary_dim // 2, device=like.device),) * 2
         smallest, largest = map(int, positions.aminmax())
         if smallest < 0:
             raise ValueError(
@@ -85,14 +100,11 @@ class Rope:
                 "Count positions from there, cached tokens included."
             )
         if isinstance(self.scaling, DynamicScaling) and largest >= self.scaling.trained_len:
-            cos, sin = self._beyond_training(self.scaling, positions, x)
-        elif table := self._table(largest + 1, positions.numel(), x):
-            at = positions.to(x.device, non_blocking=True)
-            cos, sin = table[0][at], table[1][at]  # (T, rotary_dim / 2) or (B, T, rotary_dim / 2)
-        else:
-            cos, sin = self._cos_sin(positions.cpu()[..., None] * self._frequencies, x)
-        cos, sin = _for_heads(cos, x), _for_heads(sin, x)
-        return tuple(_turn(x, cos, sin) for x in tensors)
+            return self._beyond_training(self.scaling, positions, like)
+        if table := self._table(largest + 1, positions.numel(), like):
+            at = positions.to(like.device, non_blocking=True)
+            return table[0][at], table[1][at]
+        return self._cos_sin(positions.cpu()[..., None] * self._frequencies, like)
 
     def _other_head(self, x: Tensor) -> ValueError:
         return ValueError(
@@ -161,14 +173,23 @@ def rotate(x: Tensor, positions: Tensor, base: float = 10000.0) -> Tensor:
     D, wide = x.shape[-1], _wide(x.dtype)
     pair = torch.arange(D // 2, device=x.device, dtype=wide)
     angles = positions.to(x.device, wide)[..., None] * base ** (-2 * pair / D)  # (..., T, D/2)
-    return _turn(x, _for_heads(angles.cos(), x), _for_heads(angles.sin(), x))
+    return turn(x, (angles.cos(), angles.sin()))
 
 
-def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """x (..., T, D) with its first pairs turned, as many as there are cosines."""
+def turn(x: Tensor, cos_sin: tuple[Tensor, Tensor]) -> Tensor:
+    """Return x with its first pairs turned, as many as there are cosines.
+
+    Args:
+        x: queries or keys, (..., T, D); (B, ..., T, D) where rows differ.
+        cos_sin: of their positions, from `Rope.cos_sin`.
+
+    Returns:
+        (..., T, D) in x's dtype.
+    """
+    cos, sin = (_for_heads(table, x) for table in cos_sin)
     dim = 2 * cos.shape[-1]
     if dim < x.shape[-1]:
-        return torch.cat((_turn(x[..., :dim], cos, sin), x[..., dim:]), -1)
+        return torch.cat((turn(x[..., :dim], cos_sin), x[..., dim:]), -1)
     first, second = x.to(cos.dtype).chunk(2, -1)  # (..., T, D) -> 2 x (..., T, D/2)
     return torch.cat((first * cos - second * sin, second * cos + first * sin), -1).to(x.dtype)
 

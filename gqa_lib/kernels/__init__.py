@@ -12,6 +12,7 @@ from .dispatch import (
     choose_decode_backend,
     decode_attention,
 )
+from .linear import linear
 from .mask import causal_mask
 from .operator import sdpa_operator
 from .reference import attention_reference
@@ -29,6 +30,7 @@ __all__ = [
     "choose_backend",
     "choose_decode_backend",
     "decode_attention",
+    "linear",
     "sdpa_operator",
     "tolerances",
 ]

@@ -1,0 +1,63 @@
+"""What a decoder does otherwise than Llama."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from gqa_lib.attention import Rope
+
+Norms = Literal["before", "after", "both"]
+QKNorm = Literal["head", "projection"]
+Activation = Literal["silu", "gelu_tanh"]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What a decoder does otherwise than Llama; as it stands, nothing.
+
+    Args:
+        rope: how queries and keys are turned by their positions: one `Rope` for all layers, or one
+            for each, None for a layer that does not turn them (NoPE); None alone is
+            Rope(head_dim). Layers that turn alike should share one: it is worked out once for them.
+        qkv_bias: whether the projections to queries, keys and values have one (Qwen2).
+        out_bias: whether the projection from the heads back to d_model has one.
+        mlp_bias: whether the feed-forward block's projections have one.
+        qk_norm: how queries and keys are normalised before they are turned: each "head" (Qwen3,
+            Gemma 3), or all heads of the "projection" together (OLMo 2); None is not at all.
+        norms: whether a block's input is normalised "before" it (Llama), its output "after" it
+            (OLMo 2), or "both" (Gemma).
+        norm_eps: what every norm adds to the mean square.
+        activation: of the feed-forward block's gate.
+        embedding_scale: what embedded tokens are multiplied by (Gemma).
+        tied: whether the output head is the input embedding.
+
+    Raises:
+        ValueError: qk_norm, norms or activation is none of those.
+
+    Source: Touvron et al. 2023 (arXiv 2302.13971), section 2.2, for what Llama does.
+    """
+
+    rope: Rope | Sequence[Rope | None] | None = None
+    qkv_bias: bool = False
+    out_bias: bool = False
+    mlp_bias: bool = False
+    qk_norm: QKNorm | None = None
+    norms: Norms = "before"
+    norm_eps: float = 1e-5
+    activation: Activation = "silu"
+    embedding_scale: float = 1.0
+    tied: bool = False
+
+    def __post_init__(self):
+        for field, value, known in (
+            ("qk_norm", self.qk_norm, (None, *get_args(QKNorm))),
+            ("norms", self.norms, get_args(Norms)),
+            ("activation", self.activation, get_args(Activation)),
+        ):
+            if value not in known:
+                raise ValueError(
+                    f"{field}={value!r} is nothing that a layer does. "
+                    f"Choose from {', '.join(map(str, known))}."
+                )

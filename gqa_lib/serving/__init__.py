@@ -1,0 +1,1 @@
+"""A small serving engine, and what serving costs."""
