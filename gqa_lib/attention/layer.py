@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from gqa_lib.cache import Cache
 from gqa_lib.cache.checks import one_per_row
 from gqa_lib.heads import check_heads
-from gqa_lib.kernels import attend
+from gqa_lib.kernels import attend, turn
 from gqa_lib.kernels.checks import check_attention, check_window
 from gqa_lib.kernels.dispatch import check_backend
 
 from .modules import Linear, RMSNorm
-from .rope import Rope, turn
+from .rope import Rope
 
 
 def grouped_query_attention(
@@ -158,7 +158,7 @@ class GroupedQueryAttention(nn.Module):
             if cos_sin is None:
                 positions = new_positions(cache, x.shape[0], x.shape[1], num_new)
                 cos_sin = self.rope.cos_sin(positions, x)
-            q, k = turn(q, cos_sin), turn(k, cos_sin)
+            q, k = turn(q, *cos_sin), turn(k, *cos_sin)
         if cache is None:
             out = grouped_query_attention(q, k, v, causal, backend=self.backend, window=self.window)
         else:
@@ -167,13 +167,18 @@ class GroupedQueryAttention(nn.Module):
         return self.o_proj(out.transpose(1, 2).flatten(2))  # (B, Hq, T, D) -> (B, T, Hq*D)
 
     def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        if self.fused:
-            q, k, v = self.qkv_proj(x).split(self._widths, -1)
+        """Queries (B, Hq, T, D), keys and values (B, Hkv, T, D), normalised if they are to be."""
+        if self.fused and self.qk_norm != "projection":
+            heads = self.num_heads, self.num_kv_heads, self.num_kv_heads
+            q, k, v = self._split(self.qkv_proj(x)).split(heads, 1)
         else:
-            q, k, v = self.q_proj(x), self.k_proj(x), self.v_proj(x)
-        if self.qk_norm == "projection":
-            q, k = self.q_norm(q), self.k_norm(k)
-        q, k, v = self._split(q), self._split(k), self._split(v)
+            if self.fused:
+                q, k, v = self.qkv_proj(x).split(self._widths, -1)
+            else:
+                q, k, v = self.q_proj(x), self.k_proj(x), self.v_proj(x)
+            if self.qk_norm == "projection":
+                q, k = self.q_norm(q), self.k_norm(k)
+            q, k, v = self._split(q), self._split(k), self._split(v)
         if self.qk_norm == "head":
             q, k = self.q_norm(q), self.k_norm(k)
         return q, k, v

@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor
 
+from gqa_lib.kernels import turn
+
 from .rope_scaling import DynamicScaling, Scaling, magnitude, plain_frequencies
 
 WHOLE = (torch.int64, torch.int32)
@@ -70,8 +72,8 @@ class Rope:
             if x.shape[-1] != self.head_dim:
                 raise self._other_head(x)
             _check_positions(x, positions)
-        cos_sin = self.cos_sin(positions, tensors[0])
-        return tuple(turn(x, cos_sin) for x in tensors)
+        cos, sin = self.cos_sin(positions, tensors[0])
+        return tuple(turn(x, cos, sin) for x in tensors)
 
     def cos_sin(self, positions: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         """Return the cosines and sines of some positions, for `turn`: once for all layers.
@@ -173,30 +175,7 @@ def rotate(x: Tensor, positions: Tensor, base: float = 10000.0) -> Tensor:
     D, wide = x.shape[-1], _wide(x.dtype)
     pair = torch.arange(D // 2, device=x.device, dtype=wide)
     angles = positions.to(x.device, wide)[..., None] * base ** (-2 * pair / D)  # (..., T, D/2)
-    return turn(x, (angles.cos(), angles.sin()))
-
-
-def turn(x: Tensor, cos_sin: tuple[Tensor, Tensor]) -> Tensor:
-    """Return x with its first pairs turned, as many as there are cosines.
-
-    Args:
-        x: queries or keys, (..., T, D); (B, ..., T, D) where rows differ.
-        cos_sin: of their positions, from `Rope.cos_sin`.
-
-    Returns:
-        (..., T, D) in x's dtype.
-    """
-    cos, sin = (_for_heads(table, x) for table in cos_sin)
-    dim = 2 * cos.shape[-1]
-    if dim < x.shape[-1]:
-        return torch.cat((turn(x[..., :dim], cos_sin), x[..., dim:]), -1)
-    first, second = x.to(cos.dtype).chunk(2, -1)  # (..., T, D) -> 2 x (..., T, D/2)
-    return torch.cat((first * cos - second * sin, second * cos + first * sin), -1).to(x.dtype)
-
-
-def _for_heads(table: Tensor, x: Tensor) -> Tensor:
-    """(B, T, pairs) with a place for each dimension of x between B and T; (T, pairs) has none."""
-    return table if table.dim() == 2 else table[(slice(None), *(None,) * (x.dim() - 3))]
+    return turn(x, angles.cos(), angles.sin())
 
 
 def _wide(dtype: torch.dtype) -> torch.dtype:

@@ -12,7 +12,7 @@ from .dispatch import (
     choose_decode_backend,
     decode_attention,
 )
-from .linear import linear
+from .layer import linear, rms_norm, turn
 from .mask import causal_mask
 from .operator import sdpa_operator
 from .reference import attention_reference
@@ -31,6 +31,8 @@ __all__ = [
     "choose_decode_backend",
     "decode_attention",
     "linear",
+    "rms_norm",
     "sdpa_operator",
     "tolerances",
+    "turn",
 ]

@@ -23,7 +23,7 @@ import torch
 from ..reference import attention_reference
 from ..tolerances import RELATIVE_ERROR
 from . import library
-from .decode import DTYPES
+from .library import DTYPES
 
 TIMEOUT_S = 600
 
@@ -153,20 +153,38 @@ def check() -> int:
         BuildError: a result is further off than its dtype explains.
     """
     torch.manual_seed(0)
+    return _check_decode() + _check_linear()
+
+
+def _check_decode() -> int:
     cases = list(product(DTYPES, (64, 72, 128), ((6, 6), (10, 2), (8, 1)), (67, 300)))
     for dtype, D, (Hq, Hkv), S in cases:
         q = torch.randn(2, Hq, 1, D).to(dtype)
         k, v = (torch.randn(2, Hkv, S, D).to(dtype) for _ in range(2))
-        expected = attention_reference(q, k, v)
         got = torch.ops.gqa_native.decode(q, k, v, None, 3)
-        error = ((got - expected).norm() / expected.norm()).item()
-        if not error <= RELATIVE_ERROR[dtype]:
-            raise BuildError(
-                f"error: the compiled operator is wrong by {error:.1e} for {dtype}, {Hq} query "
-                f"heads over {Hkv} KV heads, head_dim={D} and {S} keys; rounding explains at "
-                f"most {RELATIVE_ERROR[dtype]:.1e}."
-            )
+        what = f"{Hq} query heads over {Hkv} KV heads, head_dim={D} and {S} keys"
+        _compare(got, attention_reference(q, k, v), f"{dtype}, {what}")
     return len(cases)
+
+
+def _check_linear() -> int:
+    cases = list(product(DTYPES, (64, 72, 128), (1, 2, 4, 15), (3, 300)))
+    for dtype, K, tokens, N in cases:
+        x, weight, bias = (torch.randn(size).to(dtype) for size in ((tokens, K), (N, K), (N,)))
+        expected = x.double() @ weight.double().T + bias.double()
+        got = torch.ops.gqa_native.linear(x, weight, bias)
+        _compare(got, expected, f"{dtype}, {tokens} tokens by {N} rows of {K} weights")
+    return len(cases)
+
+
+def _compare(got: torch.Tensor, expected: torch.Tensor, what: str) -> None:
+    error = ((got - expected).norm() / expected.norm()).item()
+    limit = RELATIVE_ERROR[got.dtype]
+    if not error <= limit:
+        raise BuildError(
+            f"error: the compiled operator is wrong by {error:.1e} for {what}; rounding explains "
+            f"at most {limit:.1e}."
+        )
 
 
 if __name__ == "__main__":

@@ -5,9 +5,7 @@ from torch import Tensor
 
 from ..call import Call
 from ..pieces import DecodeCall
-from .library import problem
-
-DTYPES = (torch.float32, torch.bfloat16)
+from .library import DTYPES, problem
 
 
 def native_decode(

@@ -11,14 +11,28 @@ import os
 import platform
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
 HOW = "run `gqa build-native`"
 NAME = "gqa_native"
+DTYPES = (torch.float32, torch.bfloat16)  # that its operators take
 RECORD = "built.json"  # written last: with it, a build is complete and was checked
 LIBRARY = f"{NAME}.so"
-SOURCES = tuple(Path(__file__).with_name(name) for name in ("op.cpp", "decode.h", "vectors.h"))
+SOURCES = tuple(  # the first is what is compiled, the others are what it includes
+    Path(__file__).with_name(name)
+    for name in (
+        "op.cpp",
+        "decode_op.h",
+        "decode.h",
+        "layer_op.h",
+        "linear_op.h",
+        "linear.h",
+        "plain.h",
+        "vectors.h",
+    )
+)
 
 
 def problem() -> str | None:
@@ -27,6 +41,11 @@ def problem() -> str | None:
     The answer holds until this process ends or `forget` is called.
     """
     return _problem_in(os.environ.get("TORCH_EXTENSIONS_DIR"))
+
+
+def operators() -> Any | None:
+    """Return torch.ops.gqa_native, or None where it cannot be used."""
+    return torch.ops.gqa_native if problem() is None else None
 
 
 def forget() -> None:

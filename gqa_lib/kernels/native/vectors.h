@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
 namespace gqa {
@@ -84,6 +85,22 @@ inline Pair<W> load_pair(const BFloat16* p) {
   pin(x);
   return {(Floats<W>)(x << 16), (Floats<W>)(x & int32_t(0xffff0000))};
 }
+template <int W>
+inline void store_pair(Pair<W> x, float* p) {
+  std::memcpy(p, &x.first, sizeof x.first);
+  std::memcpy(p + W, &x.second, sizeof x.second);
+}
+template <int W>
+inline Ints<W> rounded(Floats<W> x) {  // to BFloat16 in the upper half, to the nearest, ties to even
+  const Ints<W> bits = (Ints<W>)x;
+  return x != x ? bits | 0x400000 : bits + 0x7fff + ((bits >> 16) & 1);
+}
+template <int W>
+inline void store_pair(Pair<W> x, BFloat16* p) {
+  const Ints<W> first = (rounded<W>(x.first) >> 16) & 0xffff;
+  const Ints<W> both = first | (rounded<W>(x.second) & int32_t(0xffff0000));
+  std::memcpy(p, &both, sizeof both);
+}
 // Where element i of a row goes when its pairs' vectors are written one after the other.
 template <int W>
 inline int64_t place(int64_t i, const float*) {
@@ -163,6 +180,15 @@ inline Floats<W> power_of_two(Floats<W> x) {
   // The low bits of shifted are x's whole part; moved to where a float has its exponent:
   y *= (Floats<W>)(((Ints<W>)shifted << 23) + (127 << 23));
   return vanishes ? Floats<W>{} : y;
+}
+
+// Calls run with the widest vectors that pairs of fill a row of `dim` elements exactly: those of 4 do
+// for any multiple of 8.
+template <class F>
+void with_lanes(int64_t dim, F run) {
+  if (dim % (2 * kLanes) == 0) return run(std::integral_constant<int, kLanes>());
+  if (dim % 16 == 0) return run(std::integral_constant<int, kLanes < 8 ? kLanes : 8>());
+  run(std::integral_constant<int, 4>());
 }
 
 inline void prefetch(const void* from, int64_t nbytes) {
