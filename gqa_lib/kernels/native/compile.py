@@ -153,28 +153,28 @@ def check() -> int:
         BuildError: a result is further off than its dtype explains.
     """
     torch.manual_seed(0)
-    return _check_decode() + _check_linear()
-
-
-def _check_decode() -> int:
-    cases = list(product(DTYPES, (64, 72, 128), ((6, 6), (10, 2), (8, 1)), (67, 300)))
-    for dtype, D, (Hq, Hkv), S in cases:
+    ours = torch.ops.gqa_native
+    decodes = list(product(DTYPES, (64, 72, 128), ((6, 6), (10, 2), (8, 1)), (67, 300)))
+    for dtype, D, (Hq, Hkv), S in decodes:
         q = torch.randn(2, Hq, 1, D).to(dtype)
         k, v = (torch.randn(2, Hkv, S, D).to(dtype) for _ in range(2))
-        got = torch.ops.gqa_native.decode(q, k, v, None, 3)
-        what = f"{Hq} query heads over {Hkv} KV heads, head_dim={D} and {S} keys"
-        _compare(got, attention_reference(q, k, v), f"{dtype}, {what}")
-    return len(cases)
-
-
-def _check_linear() -> int:
-    cases = list(product(DTYPES, (64, 72, 128), (1, 2, 4, 15), (3, 300)))
-    for dtype, K, tokens, N in cases:
+        what = f"{dtype}, {Hq} query heads over {Hkv} KV heads, head_dim={D} and {S} keys"
+        _compare(ours.decode(q, k, v, None, 3), attention_reference(q, k, v), what)
+    layers = list(product(DTYPES, (64, 72, 80), (1, 2, 4, 15), (3, 300)))
+    for dtype, K, tokens, N in layers:
         x, weight, bias = (torch.randn(size).to(dtype) for size in ((tokens, K), (N, K), (N,)))
-        expected = x.double() @ weight.double().T + bias.double()
-        got = torch.ops.gqa_native.linear(x, weight, bias)
-        _compare(got, expected, f"{dtype}, {tokens} tokens by {N} rows of {K} weights")
-    return len(cases)
+        cos, sin = torch.randn(2, tokens, K // 2 - 3)
+        wide, gain = x.double(), weight.double()
+        product_ = wide @ gain.T + bias.double()
+        norm = torch.nn.functional.rms_norm(wide, (K,), gain[0], 1e-6)
+        first, second, rest = wide.split((K // 2 - 3, K // 2 - 3, 6), -1)
+        turned = torch.cat((first * cos - second * sin, second * cos + first * sin, rest), -1)
+        what = f"{dtype}, {tokens} tokens of {K} elements and {N} rows of weights"
+        with torch.inference_mode():
+            _compare(ours.linear(x, weight, bias), product_, what)
+            _compare(ours.rms_norm(x, weight[0].clone(), 1e-6), norm, what)
+            _compare(ours.turn(x[None, None], cos, sin)[0, 0], turned, what)
+    return len(decodes) + 3 * len(layers)
 
 
 def _compare(got: torch.Tensor, expected: torch.Tensor, what: str) -> None:
