@@ -1,0 +1,223 @@
+"""Decode steps of whole models: ours, its parts, and transformers' with the same weights.
+
+An arm is a function of a call's number, as `gqa_lib.measure.time_arms` takes them: one new token
+for each sequence, from tokens to the likeliest next ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gqa_lib.cache import ModelCache
+from gqa_lib.configs import ModelConfig, Weights
+from gqa_lib.model import LanguageModel
+
+Arm = Callable[[int], Any]
+SPARE = 64  # tokens that a cache grows by before it is cut back: far below a percent of a context
+IMPLEMENTATIONS = ("sdpa", "eager")
+CACHES = ("static", "dynamic")
+
+
+def llama_like(
+    num_kv_heads: int,
+    *,
+    num_layers: int,
+    num_heads: int,
+    head_dim: int,
+    d_model: int,
+    d_ff: int,
+    vocab_size: int,
+    name: str = "Llama-like",
+) -> ModelConfig:
+    """Return the shape of a Llama with an output head of its own, its weights counted.
+
+    Args:
+        num_kv_heads: KV heads of every layer.
+        num_layers, num_heads, head_dim, d_model, d_ff, vocab_size: as in `ModelConfig`.
+        name: what to call it.
+    """
+    attention = (2 * num_heads + 2 * num_kv_heads) * head_dim * d_model
+    layer = attention + 3 * d_model * d_ff + 2 * d_model
+    dense = num_layers * layer + d_model + vocab_size * d_model
+    return ModelConfig(
+        name,
+        num_layers,
+        num_heads,
+        num_kv_heads,
+        head_dim,
+        d_model,
+        d_ff,
+        vocab_size,
+        weights=Weights(dense, embedding=vocab_size * d_model),
+    )
+
+
+def filled_cache(model: LanguageModel, lengths: Sequence[int]) -> ModelCache:
+    """Return a cache with random keys and values, and room for SPARE tokens more.
+
+    Args:
+        model: whose cache it is.
+        lengths: tokens of each row.
+    """
+    longest = max(lengths)
+    cache = model.new_cache(len(lengths), longest + SPARE)
+    config, weight = model.config, model.head.weight
+    size = len(lengths), config.num_kv_heads, longest, config.head_dim
+    for layer in cache.layers:
+        k, v = (torch.randn(size, dtype=weight.dtype, device=weight.device) for _ in range(2))
+        layer.append(k, v, None if min(lengths) == longest else lengths)
+    return cache
+
+
+def step_arm(model: LanguageModel, cache: ModelCache) -> Arm:
+    """Return an arm that decodes a token for each row, over what the cache holds now.
+
+    Args:
+        model: whose step it is.
+        cache: as from `filled_cache`; it grows by SPARE tokens at most.
+    """
+    lengths = cache.lengths.tolist()
+    tokens = torch.zeros(len(lengths), 1, dtype=torch.int64, device=model.head.weight.device)
+    calls = count(1)
+
+    @torch.inference_mode()
+    def step(call: int) -> Tensor:
+        next_tokens = model(tokens, cache)[:, -1].argmax(-1)
+        if next(calls) % SPARE == 0:
+            cache.truncate(lengths)
+        return next_tokens
+
+    return step
+
+
+def part_arms(model: LanguageModel, cache: ModelCache) -> dict[str, Arm]:
+    """Return arms for parts of a step: "products" (the linear layers) and "attention".
+
+    What they leave of a step is norms, rotations, appending, and the way there through Python.
+
+    Args:
+        model: whose step it is.
+        cache: as from `filled_cache`; it stays as it is.
+    """
+    B, weight, config = len(cache.lengths), model.head.weight, model.config
+    like = {"dtype": weight.dtype, "device": weight.device}
+    linears = [m for m in model.modules() if isinstance(m, torch.nn.Linear)]
+    inputs = {n: torch.randn(B, 1, n, **like) for n in {m.in_features for m in linears}}  # type: ignore[arg-type]
+    q = torch.randn(B, config.num_heads, 1, config.head_dim, **like)  # type: ignore[arg-type]
+
+    @torch.inference_mode()
+    def products(call: int) -> None:
+        for linear in linears:
+            linear(inputs[linear.in_features])
+
+    @torch.inference_mode()
+    def attention(call: int) -> None:
+        for layer, past in zip(model.layers, cache.layers, strict=True):
+            past.attend(q, window=layer.attention.window)
+
+    return {"products": products, "attention": attention}
+
+
+def transformers_arms(model: LanguageModel, batch_size: int, context: int) -> dict[str, Arm]:
+    """Return steps of transformers' Llama over the same weights, which are not copied.
+
+    Its attention implementations and caches all take turns; which is the fastest differs by shape.
+
+    Args:
+        model: plain Llama, as `LanguageModel` is without a `Variant`.
+        batch_size: B, sequences.
+        context: tokens of each.
+
+    Returns:
+        Name ("sdpa, static cache", ...) to arm.
+
+    Raises:
+        ImportError: transformers is not installed.
+    """
+    from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM, StaticCache
+
+    config, dtype = model.config, model.head.weight.dtype
+    tokens = torch.zeros(batch_size, 1, dtype=torch.int64, device=model.head.weight.device)
+    arms: dict[str, Arm] = {}
+    for implementation in IMPLEMENTATIONS:
+        theirs = LlamaConfig(
+            hidden_size=config.d_model,
+            intermediate_size=config.d_ff,
+            num_hidden_layers=config.num_layers,
+            num_attention_heads=config.num_heads,
+            num_key_value_heads=config.num_kv_heads,
+            head_dim=config.head_dim,
+            vocab_size=config.vocab_size,
+            rms_norm_eps=model.variant.norm_eps,
+            max_position_embeddings=context + 2 * SPARE,
+            attn_implementation=implementation,
+        )
+        with torch.device("meta"):
+            llama = LlamaForCausalLM(theirs)
+        llama.load_state_dict(llama_weights(model), assign=True)
+        llama.model.rotary_emb = type(llama.model.rotary_emb)(theirs, device=tokens.device)
+        llama.eval()
+        for kind in CACHES:
+            room = {"max_cache_len": context + SPARE} if kind == "static" else {}
+            made = StaticCache if kind == "static" else DynamicCache
+            past = made(config=theirs, **room)
+            size = batch_size, config.num_kv_heads, context, config.head_dim
+            for index in range(config.num_layers):
+                k, v = torch.randn(2, *size, dtype=dtype, device=tokens.device)
+                past.update(k, v, index)
+            arms[f"{implementation}, {kind} cache"] = _their_step(llama, past, tokens, context)
+    return arms
+
+
+def llama_weights(model: LanguageModel) -> dict[str, Tensor]:
+    """Return a plain Llama's weights by the names that transformers gives them, as views.
+
+    Args:
+        model: as `LanguageModel` is without a `Variant`.
+    """
+    config = model.config
+    q, kv = config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim
+    named: dict[str, Tensor] = {
+        "model.embed_tokens.weight": model.embedding.weight,
+        "model.norm.weight": model.norm.weight,
+        "lm_head.weight": model.head.weight,
+    }
+    for index, layer in enumerate(model.layers):
+        attention, mlp, at = layer.attention, layer.mlp, f"model.layers.{index}"
+        rows = attention.qkv_proj.weight.split((q, kv, kv))
+        for name, part in zip(("q_proj", "k_proj", "v_proj"), rows, strict=True):
+            named[f"{at}.self_attn.{name}.weight"] = part
+        named[f"{at}.self_attn.o_proj.weight"] = attention.o_proj.weight
+        for name, part in zip(("gate_proj", "up_proj"), mlp.gate_up_proj.weight.chunk(2), strict=True):
+            named[f"{at}.mlp.{name}.weight"] = part
+        named[f"{at}.mlp.down_proj.weight"] = mlp.down_proj.weight
+        named[f"{at}.input_layernorm.weight"] = layer.attention_norm.weight
+        named[f"{at}.post_attention_layernorm.weight"] = layer.mlp_norm.weight
+    return {name: weight.detach() for name, weight in named.items()}
+
+
+def _their_step(llama, past, tokens: Tensor, context: int) -> Arm:
+    calls = count(1)
+
+    @torch.inference_mode()
+    def step(call: int) -> Tensor:
+        out = llama(tokens, past_key_values=past, use_cache=True)
+        if next(calls) % SPARE == 0:
+            _cut(past, context)
+        return out.logits[:, -1].argmax(-1)
+
+    return step
+
+
+def _cut(past, length: int) -> None:
+    """Forget what was appended since: a static cache has no method for that."""
+    for layer in past.layers:
+        if hasattr(layer, "cumulative_length"):
+            layer.cumulative_length.fill_(length)
+        else:
+            layer.crop(length)
