@@ -54,8 +54,8 @@ def check_limits(max_num_seqs: int, max_num_batched_tokens: int) -> None:
             raise ValueError(f"{name}={number}: nothing could run. Give a whole number from 1.")
     if max_num_batched_tokens < max_num_seqs:
         raise ValueError(
-            f"max_num_batched_tokens={max_num_batched_tokens} for max_num_seqs={max_num_seqs}: some "
-            "sequences would not decode while others do, for as long as these run. "
+            f"max_num_batched_tokens={max_num_batched_tokens} for max_num_seqs={max_num_seqs}: "
+            "some sequences would not decode while others do, for as long as these run. "
             f"Give max_num_seqs={max_num_batched_tokens} or fewer, or more tokens."
         )
 

@@ -8,6 +8,7 @@ from clocks import Clock
 from gqa_lib.configs import ModelConfig
 from gqa_lib.model import LanguageModel
 from gqa_lib.serving import Engine, Request
+from gqa_lib.serving.checks import attentions
 
 VOCAB, WINDOW = 48, 5
 
@@ -19,9 +20,9 @@ def tiny_model(dtype=torch.float64, seed=0, **changes) -> LanguageModel:
     torch.manual_seed(seed)
     model = LanguageModel(config, dtype=dtype)
     with torch.no_grad():
-        for layer in model.layers:  # attention outweighs the token itself, and is not a mean
-            layer.attention.qkv_proj.weight *= 3
-            layer.attention.o_proj.weight *= 6
+        for one in attentions(model):  # attention outweighs the token itself, and is not a mean
+            one.qkv_proj.weight *= 3
+            one.o_proj.weight *= 6
     return model
 
 
@@ -29,7 +30,7 @@ class Solo:
     """What a model says to a prompt alone: no cache, every token computed again for the next."""
 
     def __init__(self, model):
-        self.model, self._known = model, {}
+        self.model, self._known = model, dict[tuple[int, ...], int]()
 
     @torch.no_grad()
     def __call__(self, prompt, max_new_tokens, stop=()) -> list[int]:
@@ -103,13 +104,12 @@ class Watched:
         assert all(request.finished for request in self.requests)
 
     def _check_content(self, pool):
-        content = {
-            (block, key): [pages.k[block].clone() for pages in self.engine._pages]
-            + [pages.v[block].clone() for pages in self.engine._pages]
-            for block, key in pool._key_of.items()
-        }
-        for name, tensors in content.items():
-            assert not any(tensor.isnan().any() for tensor in tensors), "a block that is not full"
-            for now, first in zip(tensors, self._content.get(name, tensors), strict=True):
-                assert torch.equal(now, first), "a block that others may have was written"
-        self._content = {name: self._content.get(name, content[name]) for name in content}
+        memory = [m for pages in self.engine._pages for m in (pages.k, pages.v)]
+        known, self._content = self._content, {}
+        for name in pool._key_of.items():
+            now = torch.stack([m[name[0]] for m in memory])
+            assert not now.isnan().any(), "a block that is not full"
+            assert torch.equal(now, known.get(name, now)), (
+                "a block that others may have was written"
+            )
+            self._content[name] = known.get(name, now)
