@@ -85,7 +85,7 @@ class Scheduler:
             plan.chunks.append(Chunk(request, request.num_cached, num_tokens))
             left -= num_tokens
             index += 1
-        while left and not plan.preempted and (new := self._admit(plan)):
+        while left and (new := self._admit(plan)):
             num_tokens = min(new.num_left, left)
             self._take_blocks(new, num_tokens, plan)
             plan.chunks.append(Chunk(new, new.num_cached, num_tokens))

@@ -72,7 +72,8 @@ def test_tied_weights_are_read_once_and_half_the_bytes_in_half_the_precision():
 
 
 def test_what_preempted_requests_compute_again_is_no_decoding():
-    engine = Engine(tiny_model(), 5, block_size=4, max_num_seqs=2, prefix_sharing=False)
+    options = {"block_size": 4, "max_num_seqs": 2, "prefix_sharing": False}
+    engine = Engine(tiny_model(), 5, clock=Clock(1.0), **options)
     requests = [engine.add(range(n, n + 7), 8) for n in (0, 20)]
     steps = list(engine.run())
     (gave_way,) = [step for step in steps if step.preempted]
@@ -84,6 +85,7 @@ def test_what_preempted_requests_compute_again_is_no_decoding():
     decodes = sum(step.num_decodes for step in steps)
     assert decodes == sum(len(request.output) - 1 for request in requests) - 1
     assert requests[1].to_dict()["preemptions"] == 1
+    assert requests[1].scheduled_s == steps[0].start_s < back.start_s
 
 
 def test_times_are_those_of_the_clock_that_was_handed_in():
