@@ -7,7 +7,7 @@ from typing import Any
 class BlockAllocator:
     """Which of some equal blocks are free, and how many references each of the others has.
 
-    It deals in numbers only: what a block holds, and where, is its user's business.
+    It knows blocks by number only, not what they hold or where.
 
     Args:
         num_blocks: blocks, numbered from 0.
@@ -34,7 +34,7 @@ class BlockAllocator:
 
     @property
     def num_free(self) -> int:
-        """Blocks that nobody refers to."""
+        """Blocks without a reference."""
         return len(self._free)
 
     def references(self, block: int) -> int:
@@ -65,7 +65,7 @@ class BlockAllocator:
         if not self.references(block):
             raise ValueError(
                 f"block {block} is free, so that what it holds may be overwritten at any time. "
-                "Share a block only while somebody has it; else allocate one."
+                "Share a block only while it is in use; otherwise allocate one."
             )
         self._references[block] += 1
 
@@ -77,8 +77,8 @@ class BlockAllocator:
         """
         if not self.references(block):
             raise ValueError(
-                f"block {block} is free already: freed twice, two sequences would be given it and "
-                "overwrite each other. Free a block once for each allocate() and share()."
+                f"block {block} is free already: freed twice, it would be given to two sequences, which "
+                "would overwrite each other. Free a block once for each allocate() and share()."
             )
         self._references[block] -= 1
         if not self._references[block]:
