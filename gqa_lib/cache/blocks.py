@@ -77,8 +77,8 @@ class BlockAllocator:
         """
         if not self.references(block):
             raise ValueError(
-                f"block {block} is free already: freed twice, it would be given to two sequences, which "
-                "would overwrite each other. Free a block once for each allocate() and share()."
+                f"block {block} is free already: freed twice, it would be given to two sequences "
+                "that overwrite each other. Free a block once for each allocate() and share()."
             )
         self._references[block] -= 1
         if not self._references[block]:

@@ -27,7 +27,7 @@ class Engine:
 
     Each step decodes a token of every running sequence and fills the rest with prompts, in chunks
     if need be; all tokens go through the model as one row without padding. Whatever else runs, a
-    request's output is what it would be alone. See `Scheduler` for who runs and who gives way.
+    request's output is what it would be alone. See `Scheduler` for the order and for preemption.
 
     Args:
         model: the model.
@@ -127,7 +127,7 @@ class Engine:
             yield self.step()
 
     def step(self) -> Step:
-        """Return the record of the next step, in which every running request comes further.
+        """Return the record of the next step, which computes tokens of the running requests.
 
         With nothing to do it computes nothing, and the record says so.
         """

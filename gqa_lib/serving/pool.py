@@ -1,4 +1,4 @@
-"""The blocks of an engine: taken, shared by what they hold, kept for later while nobody needs them.
+"""The blocks of an engine: in use, shared by their content, or kept until they are needed.
 
 Only full blocks are shared, and a full block is never written again.
 """
@@ -17,7 +17,7 @@ def block_key(previous: bytes, tokens: Sequence[int]) -> bytes:
     """Return what a full block is found by: it stands for its tokens and all before them.
 
     A key and a value depend on every token before theirs, so that equal tokens behind other ones
-    are something else. Nobody knows two contents with one SHA-256, and nobody can make them.
+    are something else. No two contents with the same SHA-256 are known.
 
     Args:
         previous: key of the block before it; empty for the first.
@@ -30,7 +30,7 @@ class Pool:
     """Blocks of tokens that sequences take and give back.
 
     A block that was given back is found again by its key until it is needed for other tokens; the
-    one that nobody has used for longest goes first.
+    least recently used one is taken first.
 
     Args:
         num_blocks: blocks in all.
@@ -43,7 +43,7 @@ class Pool:
         self._allocator = BlockAllocator(num_blocks)
         self._block_of: dict[bytes, int] = {}  # the pool has a reference to each of these
         self._key_of: dict[int, bytes] = {}
-        self._idle: OrderedDict[int, None] = OrderedDict()  # those that nobody else has
+        self._idle: OrderedDict[int, None] = OrderedDict()  # those without any other
 
     @property
     def num_blocks(self) -> int:
@@ -102,8 +102,8 @@ class Pool:
     def free(self, blocks: Sequence[int]) -> None:
         """Take a sequence's blocks back, in order.
 
-        The last ones are needed again least often, by whoever has all the tokens before as well:
-        they are the first to be given to others.
+        The last ones are the first to be taken for other tokens: they serve only a sequence that
+        has all the tokens before them as well.
         """
         for block in reversed(blocks):
             self._allocator.free(block)

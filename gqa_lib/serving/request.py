@@ -26,7 +26,7 @@ class Request:
         tokens: the prompt's and, after them, the new ones.
         ending: why it ended: a "stop" token, which is the last of `output`, its "length", or it was
             "cancelled"; None until then.
-        preemptions: how often its keys and values were given up for others and computed again.
+        preemptions: how often it lost its blocks to others and had to be computed again.
         reused_tokens: tokens, over all its admissions, whose keys and values were there already.
         scheduled_s, first_token_s, finished_s: when a step with it first began, when its first new
             token was there, and when it ended.

@@ -1,4 +1,4 @@
-"""Which sequences' tokens are computed in the next step, and who gives way when blocks run out."""
+"""Which sequences' tokens the next step computes, and which is preempted when blocks run out."""
 
 from __future__ import annotations
 
@@ -56,8 +56,9 @@ class Scheduler:
 
     A request is admitted when all its tokens and one more have a block, so that it is not
     preempted at once. If a running one needs a block and none is free, the one that was admitted
-    last gives up all of its own and waits as the first of those that wait; what it has generated
-    is then a part of its prompt. The first that runs never gives way, so that it ends.
+    last is preempted: it loses all its blocks and becomes the first that waits, and what it has
+    generated is computed again with its prompt. The first that runs is never preempted, so that it
+    ends.
 
     Args:
         pool: the blocks.
@@ -75,8 +76,8 @@ class Scheduler:
         """Return the next step, its blocks taken."""
         plan, left = Plan(), self._max_tokens
         index = 0
-        # Who is not through with the prompt has taken the rest of a step, so that nobody was
-        # admitted after: it is the last here, and those that decode come first.
+        # A prompt that is not complete took the rest of its step, so that none was admitted after
+        # it: it is the last here, and those that decode come first.
         while index < len(self.running) and left:
             request = self.running[index]
             num_tokens = min(request.num_left, left)
@@ -102,7 +103,7 @@ class Scheduler:
         return False
 
     def _take_blocks(self, request: Request, num_tokens: int, plan: Plan) -> bool:
-        """Give a running request blocks for its next tokens; False if it had to give way itself."""
+        """Give a running request blocks for its next tokens; False if it was preempted itself."""
         missing = self._pool.blocks_for(request.num_cached + num_tokens) - len(request.blocks)
         while missing > self._pool.num_free:
             last = self.running.pop()
