@@ -1,7 +1,9 @@
 """Where K and V of past tokens are kept."""
 
+from .blocks import BlockAllocator
 from .contiguous import KVCache
 from .model import ModelCache
+from .paged import PagedKVCache
 from .protocol import Cache
 
-__all__ = ["Cache", "KVCache", "ModelCache"]
+__all__ = ["BlockAllocator", "Cache", "KVCache", "ModelCache", "PagedKVCache"]

@@ -10,6 +10,7 @@ from gqa_lib.kernels.checks import check_attention, check_tensors, check_window
 
 from .checks import check_new, check_queries, check_room, one_per_row
 from .protocol import Cache
+from .rows import next_positions, on_cpu, own_tokens
 
 
 class KVCache(Cache):
@@ -51,7 +52,7 @@ class KVCache(Cache):
     @property
     def lengths(self) -> Tensor:
         """Tokens of each row, (B,) int64 on the cache's device."""
-        return _on_cpu(self._lengths).to(self._k.device, non_blocking=True)
+        return on_cpu(self._lengths).to(self._k.device, non_blocking=True)
 
     @property
     def nbytes(self) -> int:
@@ -60,9 +61,7 @@ class KVCache(Cache):
 
     def positions(self, num_new: int) -> Tensor:
         """Return where the next `num_new` tokens stand: (T,), or (B, T) where rows differ."""
-        if self._rows_alike():
-            return torch.arange(self.length, self.length + num_new, device="cpu")
-        return _on_cpu(self._lengths)[:, None] + torch.arange(num_new, device="cpu")
+        return next_positions(self._lengths, num_new)
 
     def append(
         self, k: Tensor, v: Tensor, num_new: Sequence[int] | Tensor | None = None
@@ -129,7 +128,7 @@ class KVCache(Cache):
         num_new = self._num_new or [T] * len(lengths)
         check_queries(T, lengths, num_new)
         if T == 1 and window is None:
-            seen = _on_cpu([length if n else 0 for n, length in zip(num_new, lengths, strict=True)])
+            seen = on_cpu([length if n else 0 for n, length in zip(num_new, lengths, strict=True)])
             return decode_attention(q, k, v, seen.to(k.device, non_blocking=True), backend=backend)
         rows = [(k[b : b + 1, :, :S], v[b : b + 1, :, :S]) for b, S in enumerate(lengths)]
         return attend_rows(q, rows, num_new, causal, backend, window=window)
@@ -177,12 +176,6 @@ class KVCache(Cache):
 
     def _slots(self, counts: list[int], T: int) -> tuple[Tensor, Tensor, Tensor]:
         """(row, which of the T, slot) of each of the N new tokens, padding left out."""
-        is_new = torch.arange(T, device="cpu") < _on_cpu(counts)[:, None]  # (B, T)
-        rows, tokens = is_new.nonzero(as_tuple=True)
-        places = (rows, tokens, _on_cpu(self._lengths)[rows] + tokens)
+        places = own_tokens(self._lengths, counts, T)
         rows, tokens, slots = (t.to(self._k.device, non_blocking=True) for t in places)
         return rows, tokens, slots
-
-
-def _on_cpu(numbers: list[int]) -> Tensor:
-    return torch.tensor(numbers, dtype=torch.int64, device="cpu")
