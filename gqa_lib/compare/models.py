@@ -160,7 +160,7 @@ def transformers_arms(model: LanguageModel, batch_size: int, context: int) -> di
         with torch.device("meta"):
             llama = LlamaForCausalLM(theirs)
         llama.load_state_dict(llama_weights(model), assign=True)
-        llama.model.rotary_emb = type(llama.model.rotary_emb)(theirs, device=tokens.device)
+        llama.model.rotary_emb = type(llama.model.rotary_emb)(theirs).to(tokens.device)
         llama.eval()
         for kind in CACHES:
             room = {"max_cache_len": context + SPARE} if kind == "static" else {}
