@@ -170,7 +170,13 @@ PUBLISHED = {
     },
 }
 IN_DATA = (
-    *("meta-llama--Meta-Llama-3.1-70B", "llama3_2_1b", "llama2_13b", "smollm2_135m", "codellama_7b"),
+    *(
+        "meta-llama--Meta-Llama-3.1-70B",
+        "llama3_2_1b",
+        "llama2_13b",
+        "smollm2_135m",
+        "codellama_7b",
+    ),
     *("mistral_7b_v03", "e5_mistral_7b", "qwen2_0_5b", "Qwen--Qwen3-8B", "olmo2_13b"),
     "gemma3_1b_it",
 )

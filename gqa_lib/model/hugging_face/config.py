@@ -63,10 +63,10 @@ def read_config(path: str | Path) -> Description:
             f"{origin}: model_type={keys.family!r} is not supported: its layers may compute "
             f"something else than these families' do. Choose a model of {', '.join(FAMILIES)}."
         )
-    _refuse_softcaps(keys, family)
+    _refuse_what_is_on(keys, family)
+    _check_windows(keys, family)
     config = from_hf_config(path)
     keys.skip(*_SIZES, *family.unused)
-    _check_windows(keys, family)
     variant = Variant(
         rope=ropes_of(keys, family, config),
         qkv_bias=_bias(keys, family.qkv_bias),
@@ -87,13 +87,13 @@ def read_config(path: str | Path) -> Description:
     return Description(config, variant, family, scale, dtype)
 
 
-def _refuse_softcaps(keys: Keys, family: Family) -> None:
-    for name, usual in family.softcaps:
+def _refuse_what_is_on(keys: Keys, family: Family) -> None:
+    for name, usual in family.off:
         value = keys.get(name) if keys.has(name) or keys.is_null(name) else usual
-        if value is not None:
+        if value is not None and value is not False:
             raise ValueError(
-                f"{keys.origin}: {name}={value!r} is not supported: scores or logits are not "
-                f"limited here, so that others would come out. Only null loads for {keys.family}."
+                f"{keys.origin}: {name}={value!r} is not supported: what it does to scores or "
+                f"logits is not computed here. Only null loads for model_type={keys.family!r}."
             )
 
 
@@ -103,6 +103,8 @@ def _check_windows(keys: Keys, family: Family) -> None:
     if "layer_types" not in family.window_keys:
         return
     kinds = keys.get("layer_types")
+    if kinds is not None and not isinstance(kinds, list):
+        raise keys.wrong("layer_types", kinds, "a list with an entry per layer")
     if kinds is not None and "sliding_window_pattern" in family.window_keys:
         keys.skip("_sliding_window_pattern")  # what the list was made from
     if "use_sliding_window" not in family.window_keys:
@@ -158,7 +160,7 @@ def _refuse_what_is_unread(keys: Keys) -> None:
         if name in HARMLESS or value is None or value is False or value == neutral:
             continue
         raise ValueError(
-            f"{keys.origin}: {name}={str(value)[:60]!r} is not supported for "
+            f"{keys.origin}: {name}={repr(value)[:60]} is not supported for "
             f"model_type={keys.family!r}: it could change what the model computes. If it does not, "
             "remove it from config.json."
         )

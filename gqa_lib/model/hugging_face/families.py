@@ -31,7 +31,7 @@ class Family:
         partial_rotary: whether its files may let a part of each head turn.
         without_rope: whether its files may name layers that do not turn (SmolLM3).
         window_keys: the keys that say which layers have a window, and of how many tokens.
-        softcaps: keys of soft limits on scores and logits, with what holds where one is left out.
+        off: keys that must be null or false, with what holds where one is left out.
         scores_key: the key of the number whose square root divides the scores; None is head_dim.
         scaled_embedding: whether embedded tokens are multiplied by the root of d_model (Gemma).
         fused: whether a file has one tensor for queries, keys and values, and one for gate and up.
@@ -54,7 +54,7 @@ class Family:
     partial_rotary: bool = False
     without_rope: bool = False
     window_keys: tuple[str, ...] = ()
-    softcaps: tuple[tuple[str, float | None], ...] = ()
+    off: tuple[tuple[str, float | None], ...] = ()
     scores_key: str | None = None
     scaled_embedding: bool = False
     fused: bool = False
@@ -70,7 +70,11 @@ _GEMMA2 = replace(
     activation="gelu_pytorch_tanh",
     activation_keys=("hidden_activation", "hidden_act"),
     window_keys=("sliding_window", "layer_types"),
-    softcaps=(("attn_logit_softcapping", 50.0), ("final_logit_softcapping", 30.0)),
+    off=(
+        ("attn_logit_softcapping", 50.0),
+        ("final_logit_softcapping", 30.0),
+        ("use_bidirectional_attention", None),
+    ),
     scores_key="query_pre_attn_scalar",
     scaled_embedding=True,
     tied=True,
@@ -107,7 +111,7 @@ FAMILIES: dict[str, Family] = {
         local_theta=10_000.0,
         rope_types=("default", "linear"),
         window_keys=("sliding_window", "layer_types", "sliding_window_pattern"),
-        softcaps=(("attn_logit_softcapping", None), ("final_logit_softcapping", None)),
+        off=tuple((name, None) for name, _ in _GEMMA2.off),
     ),
 }
 
