@@ -78,6 +78,12 @@ CASES = {
         {"rope_theta": 500.0, "partial_rotary_factor": 0.5, "remove": NEW},
         {"partial_rotary_factor": 1.0},
     ),
+    "partial_rotary_factor, new": (
+        "phi3",
+        {"num_attention_heads": 4},
+        new(partial_rotary_factor=0.5),
+        new(),
+    ),
     "attention_bias": ("llama", {"attention_bias": True}, {}, None),
     "attention_bias, Qwen3": ("qwen3", {"attention_bias": True}, {}, None),
     "attention_bias, OLMo 2": ("olmo2", {"attention_bias": True}, {}, None),

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 from checkpoints import SIZES
 
 from gqa_lib.model import load
@@ -116,3 +117,44 @@ def test_what_is_off_changes_nothing(keys, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(LLAMA | keys))
     with pytest.raises(FileNotFoundError, match=r"neither model.safetensors nor"):
         load(tmp_path)
+
+
+def test_weights_are_no_whole_numbers(tmp_path):
+    with pytest.raises(ValueError, match=r"dtype=torch.int8"):
+        load(tmp_path, torch.int8)
+
+
+JUNK = (True, -1, 0, 0.5, 10**400, 1e308, "", "x", [], [None], [[1]], {}, {"a": 1}, {"type": []})
+LAYERS = {"layer_types": ["full_attention"] * 3, "no_rope_layers": [1, 1, 0]}
+MEANT = {  # keys that are read, with what is right for them
+    "llama": rope(**YARN, beta_fast=3, beta_slow=1, truncate=True, mscale=1.0, mscale_all_dim=1.0)
+    | {"hidden_act": "silu", "rms_norm_eps": 0.1, "attention_bias": False, "head_dim": 8}
+    | {"rope_theta": 500, "dtype": "float32", "tie_word_embeddings": True, "mlp_bias": False},
+    "smollm3": SMOL | LAYERS | {"use_sliding_window": False, "sliding_window": None},
+    "gemma3_text": GEMMA3
+    | {"query_pre_attn_scalar": 8, "sliding_window": 7, "hidden_activation": "gelu_pytorch_tanh"}
+    | {"rope_parameters": {"full_attention": {"rope_type": "linear", "factor": 2.0}}},
+}
+
+
+@pytest.mark.parametrize("family", MEANT)
+def test_whatever_a_key_holds_it_is_accepted_or_refused_in_a_sentence(family, tmp_path):
+    """Without weights, what is accepted ends in their being missing: nothing else is raised."""
+    meant = MEANT[family]
+    cases = [{name: junk} for name in meant for junk in JUNK]
+    cases += [
+        {"rope_scaling": meant["rope_scaling"] | {name: junk}}
+        for name in meant.get("rope_scaling", ())
+        for junk in JUNK
+    ]
+    messages = []
+    for case in cases:
+        (tmp_path / "config.json").write_text(json.dumps(meant | case))
+        try:
+            load(tmp_path)
+        except FileNotFoundError:
+            continue
+        except ValueError as refused:
+            messages.append(str(refused))
+    assert len(cases) * 2 / 3 < len(messages) < len(cases)
+    assert [one for one in messages if not one.startswith(tmp_path.name)] == []

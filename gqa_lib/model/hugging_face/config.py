@@ -57,10 +57,18 @@ def read_config(path: str | Path) -> Description:
     """
     given, origin = load_json(path)
     keys = Keys(given, origin)
+    try:
+        return _description(path, keys)
+    except ValueError as trouble:
+        told = str(trouble)
+        raise ValueError(told if origin in told else f"{origin}: {told}") from None
+
+
+def _description(path: str | Path, keys: Keys) -> Description:
     family = FAMILIES.get(keys.family)
     if family is None:
         raise ValueError(
-            f"{origin}: model_type={keys.family!r} is not supported: its layers may compute "
+            f"{keys.origin}: model_type={keys.family!r} is not supported: its layers may compute "
             f"something else than these families' do. Choose a model of {', '.join(FAMILIES)}."
         )
     _refuse_what_is_on(keys, family)
@@ -130,7 +138,7 @@ def _bias(keys: Keys, said: bool | str) -> bool:
 def _activation(keys: Keys, family: Family) -> Activation:
     values = {name: keys.get(name) or family.activation for name in family.activation_keys}
     for name, value in values.items():
-        if value not in _ACTIVATIONS:
+        if not isinstance(value, str) or value not in _ACTIVATIONS:
             raise keys.wrong(name, value, f"one of {', '.join(_ACTIVATIONS)}, which are supported")
     if len(set(values.values())) > 1:
         raise ValueError(f"{keys.origin}: {values} name one activation, and contradict each other.")
@@ -149,7 +157,7 @@ def _dtype(keys: Keys) -> torch.dtype | None:
     value = keys.get("dtype", "torch_dtype")
     if value is None:
         return None
-    if value not in _DTYPES:
+    if not isinstance(value, str) or value not in _DTYPES:
         raise keys.wrong("dtype", value, f"one of {', '.join(_DTYPES)}, which are supported")
     return _DTYPES[value]
 

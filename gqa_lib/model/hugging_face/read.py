@@ -46,6 +46,8 @@ def load(
             f"{folder} is not a folder: a checkpoint is read from one on this disk, and nothing is "
             "downloaded. Give the folder that holds config.json."
         )
+    if dtype is not None and not dtype.is_floating_point:
+        raise ValueError(f"dtype={dtype}: weights are fractions. Pass torch.bfloat16 or float32.")
     description = read_config(folder / "config.json")
     stored = stored_tensors(folder)
     prefix = "model." if any(name.startswith("model.") for name in stored) else ""
@@ -116,7 +118,7 @@ def _check_head_is_embedding(head: Stored, embedding: Stored | None, prefix: str
         )
 
 
-def _dtype_of(stored: dict[str, Stored]) -> torch.dtype | None:
+def _dtype_of(stored: dict[str, Stored]) -> torch.dtype:
     """That of the tensors, float32 where they have several."""
     found = {DTYPES[one.dtype] for one in stored.values() if one.dtype in DTYPES}
     return found.pop() if len(found) == 1 else torch.float32

@@ -33,6 +33,7 @@ _KEYS = {  # what each type says in addition
     "llama3": ("factor", "low_freq_factor", "high_freq_factor", _TRAINED),
     "yarn": ("factor", _TRAINED, *_YARN),
 }
+_LARGEST = 1e15  # a base, a factor: none comes near
 _GLOBAL, _LOCAL = "full_attention", "sliding_attention"
 
 
@@ -194,7 +195,7 @@ def _longest(keys: Keys) -> int:
 
 def _number(keys: Keys, both: dict[str, Any], name: str, usual: float | None = None) -> float:
     value = both.get(name, usual)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _LARGEST:
         raise keys.wrong(name, value, "a number")
     return value
 
