@@ -60,8 +60,8 @@ def read_config(path: str | Path) -> Description:
     try:
         return _description(path, keys)
     except ValueError as trouble:
-        told = str(trouble)
-        raise ValueError(told if origin in told else f"{origin}: {told}") from None
+        message = str(trouble)
+        raise ValueError(message if origin in message else f"{origin}: {message}") from None
 
 
 def _description(path: str | Path, keys: Keys) -> Description:
@@ -131,8 +131,8 @@ def _check_windows(keys: Keys, family: Family) -> None:
         )
 
 
-def _bias(keys: Keys, said: bool | str) -> bool:
-    return keys.flag(said) if isinstance(said, str) else said
+def _bias(keys: Keys, flag: bool | str) -> bool:
+    return keys.flag(flag) if isinstance(flag, str) else flag
 
 
 def _activation(keys: Keys, family: Family) -> Activation:

@@ -56,16 +56,16 @@ def rows_of(model: LanguageModel, description: Description, prefix: str) -> dict
         description: what its config.json says.
         prefix: of the names of all but the head, "model." or none.
     """
-    found = {}
+    rows = {}
     for name, parameter in model.named_parameters():
         start = 0
-        for stored, size in _tensors(name, parameter, description, prefix):
+        for tensor, size in _tensors(name, parameter, description, prefix):
             offset = description.family.norm_offset if _is_norm(name) else 0.0
-            scale = description.query_scale if _scales_queries(stored, description) else 1.0
+            scale = description.query_scale if _scales_queries(tensor, description) else 1.0
             shape = (size, *parameter.shape[1:])
-            found[stored] = Rows(name, start, start + size, shape, offset, scale)
+            rows[tensor] = Rows(name, start, start + size, shape, offset, scale)
             start += size
-    return found
+    return rows
 
 
 def _tensors(
@@ -103,6 +103,6 @@ def _is_norm(name: str) -> bool:
     return name.removesuffix(".weight").endswith("norm")
 
 
-def _scales_queries(stored: str, description: Description) -> bool:
+def _scales_queries(tensor: str, description: Description) -> bool:
     """Whether this is what queries are last multiplied by before they are turned."""
-    return f".{'q_norm' if description.variant.qk_norm else 'q_proj'}." in stored
+    return f".{'q_norm' if description.variant.qk_norm else 'q_proj'}." in tensor

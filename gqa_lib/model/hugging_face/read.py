@@ -11,7 +11,7 @@ from safetensors import safe_open
 from ..language_model import LanguageModel
 from .config import read_config
 from .names import Rows, rows_of
-from .shards import DTYPES, Stored, stored_tensors
+from .shards import DTYPES, Header, headers_of
 
 _HEAD, _EMBEDDING = "lm_head.weight", "embed_tokens.weight"
 _HARMLESS = "rotary_emb.inv_freq"  # worked out from config.json
@@ -49,25 +49,25 @@ def load(
     if dtype is not None and not dtype.is_floating_point:
         raise ValueError(f"dtype={dtype}: weights are fractions. Pass torch.bfloat16 or float32.")
     description = read_config(folder / "config.json")
-    stored = stored_tensors(folder)
-    prefix = "model." if any(name.startswith("model.") for name in stored) else ""
-    dtype = dtype or description.dtype or _dtype_of(stored)
+    headers = headers_of(folder)
+    prefix = "model." if any(name.startswith("model.") for name in headers) else ""
+    dtype = dtype or description.dtype or _dtype_of(headers)
     model = LanguageModel(description.config, description.variant, device="meta", dtype=dtype)
     rows = rows_of(model, description, prefix)
-    if description.variant.tied and _HEAD in stored:
-        _check_head_is_embedding(stored[_HEAD], stored.get(f"{prefix}{_EMBEDDING}"), prefix)
-        del stored[_HEAD]
-    stored = {name: one for name, one in stored.items() if not name.endswith(_HARMLESS)}
-    _check_names(folder, stored, rows)
-    for name, one in stored.items():
-        _check_tensor(name, one, rows[name])
+    head = headers.pop(_HEAD, None) if description.variant.tied else None
+    headers = {name: one for name, one in headers.items() if not name.endswith(_HARMLESS)}
+    _check_names(folder, headers, rows)
+    for name, header in headers.items():
+        _check_tensor(name, header, rows[name])
+    if head:
+        _check_head_is_embedding(head, headers[f"{prefix}{_EMBEDDING}"], f"{prefix}{_EMBEDDING}")
     _allocate(model, device or torch.get_default_device())
-    _copy(model, stored, rows)
+    _copy(model, headers, rows)
     return model
 
 
-def _check_names(folder: Path, stored: dict[str, Stored], rows: dict[str, Rows]) -> None:
-    missing, extra = sorted(rows.keys() - stored.keys()), sorted(stored.keys() - rows.keys())
+def _check_names(folder: Path, headers: dict[str, Header], rows: dict[str, Rows]) -> None:
+    missing, extra = sorted(rows.keys() - headers.keys()), sorted(headers.keys() - rows.keys())
     if missing == [_HEAD]:
         raise ValueError(
             f"{folder}: {_HEAD} is missing, and tie_word_embeddings is false: the model would have "
@@ -81,33 +81,31 @@ def _check_names(folder: Path, stored: dict[str, Stored], rows: dict[str, Rows])
         )
     if extra:
         raise ValueError(
-            f"{stored[extra[0]].file}: {extra[0]} is not a weight of this model, one of "
+            f"{headers[extra[0]].file}: {extra[0]} is not a weight of this model, one of "
             f"{len(extra)} such tensors: what it should change is not known. Is it the config.json "
             "of these weights?"
         )
 
 
-def _check_tensor(name: str, stored: Stored, rows: Rows) -> None:
-    if stored.shape != rows.shape:
+def _check_tensor(name: str, header: Header, rows: Rows) -> None:
+    if header.shape != rows.shape:
         raise ValueError(
-            f"{stored.file}: {name} has shape {stored.shape} and should have {rows.shape} by "
+            f"{header.file}: {name} has shape {header.shape} and should have {rows.shape} by "
             "config.json. Is it the config.json of these weights?"
         )
-    if stored.dtype not in DTYPES:
+    if header.dtype not in DTYPES:
         raise ValueError(
-            f"{stored.file}: {name} is of type {stored.dtype}: only {', '.join(DTYPES)} are read, "
+            f"{header.file}: {name} is of type {header.dtype}: only {', '.join(DTYPES)} are read, "
             "and quantised weights are not. Choose a checkpoint in one of those."
         )
 
 
-def _check_head_is_embedding(head: Stored, embedding: Stored | None, prefix: str) -> None:
+def _check_head_is_embedding(head: Header, embedding: Header, name: str) -> None:
     """The head that a tied model has of its own is left out, so it must say the same."""
-    if embedding is None:
-        return  # which is then missing
     same = head.shape == embedding.shape and head.dtype == embedding.dtype
     if same:
         with safe_open(head.file, "pt") as one, safe_open(embedding.file, "pt") as other:
-            pair = one.get_slice(_HEAD), other.get_slice(f"{prefix}{_EMBEDDING}")
+            pair = one.get_slice(_HEAD), other.get_slice(name)
             starts = range(0, head.shape[0], _ROWS)
             same = all(torch.equal(*(part[at : at + _ROWS] for part in pair)) for at in starts)
     if not same:
@@ -118,9 +116,9 @@ def _check_head_is_embedding(head: Stored, embedding: Stored | None, prefix: str
         )
 
 
-def _dtype_of(stored: dict[str, Stored]) -> torch.dtype:
+def _dtype_of(headers: dict[str, Header]) -> torch.dtype:
     """That of the tensors, float32 where they have several."""
-    found = {DTYPES[one.dtype] for one in stored.values() if one.dtype in DTYPES}
+    found = {DTYPES[one.dtype] for one in headers.values() if one.dtype in DTYPES}
     return found.pop() if len(found) == 1 else torch.float32
 
 
@@ -134,10 +132,10 @@ def _allocate(model: LanguageModel, device: torch.device | str) -> None:
 
 
 @torch.no_grad()
-def _copy(model: LanguageModel, stored: dict[str, Stored], rows: dict[str, Rows]) -> None:
+def _copy(model: LanguageModel, headers: dict[str, Header], rows: dict[str, Rows]) -> None:
     """Copy every tensor to its place, file by file: a file that is closed needs no memory."""
     names = defaultdict(list)
-    for name, one in stored.items():
+    for name, one in headers.items():
         names[one.file].append(name)
     parameters = dict(model.named_parameters())
     for file, inside in names.items():

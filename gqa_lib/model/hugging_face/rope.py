@@ -85,8 +85,8 @@ def _turning(keys: Keys, family: Family, num_layers: int) -> list[bool]:
     if listed is None:
         return [(layer + 1) % interval != 0 for layer in range(num_layers)]
     if not set(listed) <= {0, 1}:
-        raise keys.wrong("no_rope_layers", listed, "1 for a layer that turns, 0 for one that "
-                         "does not")  # fmt: skip
+        wanted = "1 for each layer that turns, 0 for each that does not"
+        raise keys.wrong("no_rope_layers", listed, wanted)
     return [one == 1 for one in listed]
 
 

@@ -16,7 +16,7 @@ DTYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
 
 
 @dataclass(frozen=True)
-class Stored:
+class Header:
     """A tensor in a file: where it is, and what its header says."""
 
     file: Path
@@ -24,7 +24,7 @@ class Stored:
     dtype: str
 
 
-def stored_tensors(folder: Path) -> dict[str, Stored]:
+def headers_of(folder: Path) -> dict[str, Header]:
     """Return the tensors of a checkpoint by their names, from the headers of its files.
 
     As in transformers, a single model.safetensors takes precedence over an index of several.
@@ -41,32 +41,32 @@ def stored_tensors(folder: Path) -> dict[str, Stored]:
         return _headers(folder / _ONE)
     if not (folder / _INDEX).exists():
         raise _nothing_to_load(folder)
-    listed = _index(folder / _INDEX)
-    found: dict[str, Stored] = {}
-    for file in sorted(set(listed.values())):
+    files = _index(folder / _INDEX)
+    headers: dict[str, Header] = {}
+    for file in sorted(set(files.values())):
         if not (folder / file).is_file():
             raise FileNotFoundError(
                 f"{folder / file} is missing, and {_INDEX} says that it holds "
-                f"{sum(one == file for one in listed.values())} tensors. Download it again."
+                f"{sum(one == file for one in files.values())} tensors. Download it again."
             )
         inside = _headers(folder / file)
-        expected = {name for name, one in listed.items() if one == file}
+        expected = {name for name, one in files.items() if one == file}
         for name in sorted(expected ^ inside.keys()):
             where = "is not in it" if name in expected else f"is in it and not in {_INDEX}"
             raise ValueError(
                 f"{folder / file}: {name} {where}: the files are not of one checkpoint. Download "
                 "them again."
             )
-        found |= inside
-    return found
+        headers |= inside
+    return headers
 
 
-def _headers(file: Path) -> dict[str, Stored]:
+def _headers(file: Path) -> dict[str, Header]:
     try:
         with safe_open(file, "pt") as opened:
             slices = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118
             return {
-                name: Stored(file, tuple(one.get_shape()), str(one.get_dtype()))
+                name: Header(file, tuple(one.get_shape()), str(one.get_dtype()))
                 for name, one in slices.items()
             }
     except (SafetensorError, OSError) as trouble:
@@ -80,22 +80,22 @@ def _index(path: Path) -> dict[str, str]:
     """The file that holds each tensor, by the tensor's name."""
     try:
         parsed = json.loads(path.read_text(encoding="utf-8"))
-        listed = parsed["weight_map"]
+        files = parsed["weight_map"]
     except (OSError, ValueError, RecursionError, TypeError, KeyError) as trouble:
         raise ValueError(
             f"{path} has no weight_map that says which file holds which tensor "
             f"({type(trouble).__name__}: {trouble}). Download it again."
         ) from None
-    if not isinstance(listed, Mapping) or not listed:
-        raise ValueError(f"{path}: weight_map={str(listed)[:60]} names no tensors.")
-    for name, file in listed.items():
+    if not isinstance(files, Mapping) or not files:
+        raise ValueError(f"{path}: weight_map={str(files)[:60]} names no tensors.")
+    for name, file in files.items():
         plain = isinstance(file, str) and file.endswith(".safetensors")
         if not plain or any(mark in file for mark in ("/", "\\", "\0", ":")):
             raise ValueError(
                 f"{path}: {name} is in {file!r}, which is not the name of a .safetensors file in "
                 "the checkpoint's own folder: no others are opened."
             )
-    return dict(listed)
+    return dict(files)
 
 
 def _nothing_to_load(folder: Path) -> Exception:
