@@ -234,6 +234,10 @@ class Keys:
         """Return the keys of the file that say something and that nobody has asked for."""
         return [k for k, v in self._given.items() if v not in _OFF and k not in self._asked]
 
+    def unread(self) -> dict[str, Any]:
+        """Return the keys of the file that nobody has asked for, whatever they hold."""
+        return {name: value for name, value in self._given.items() if name not in self._asked}
+
     def _name(self, names: Iterable[str]) -> str:
         """What the file calls it."""
         names = tuple(names)

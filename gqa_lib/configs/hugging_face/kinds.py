@@ -101,7 +101,7 @@ def _listed(keys: Keys, num_layers: int) -> list[str] | None:
     keys.skip("attn_layer_period", "attn_layer_offset", "attn_layer_indices", "full_attn_idxs")
     keys.skip("max_window_layers", "layer_group_size", "hybrid_layer_pattern", "hybrid_layer_ids")
     keys.skip("compress_ratios", "order_of_interleaved_layers", "local_layer_ids")
-    keys.skip("attention_chunk_size", "local_attention", *WINDOW_KEYS)
+    keys.skip("attention_chunk_size", "local_attention", "use_sliding_window", *WINDOW_KEYS)
     if isinstance(value, str):
         value = list(value)
     elif isinstance(value, list) and len(value) < num_layers and keys.get("block_types"):

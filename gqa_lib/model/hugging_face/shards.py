@@ -1,0 +1,111 @@
+"""The safetensors files of a checkpoint, checked by their headers before any weight is read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+_ONE, _INDEX = "model.safetensors", "model.safetensors.index.json"
+_PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+DTYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Header:
+    """A tensor in a file: where it is, and what its header says."""
+
+    file: Path
+    shape: tuple[int, ...]
+    dtype: str
+
+
+def headers_of(folder: Path) -> dict[str, Header]:
+    """Return the tensors of a checkpoint by their names, from the headers of its files.
+
+    As in transformers, a single model.safetensors takes precedence over an index of several.
+
+    Args:
+        folder: that of the checkpoint. Its files may be links to others, as in a cache of
+            Hugging Face's.
+
+    Raises:
+        FileNotFoundError: there are no such files, or one that the index names is missing.
+        ValueError: a file or the index is not what it should be; the message names it.
+    """
+    if (folder / _ONE).exists():
+        return _headers(folder / _ONE)
+    if not (folder / _INDEX).exists():
+        raise _nothing_to_load(folder)
+    files = _index(folder / _INDEX)
+    headers: dict[str, Header] = {}
+    for file in sorted(set(files.values())):
+        if not (folder / file).is_file():
+            raise FileNotFoundError(
+                f"{folder / file} is missing, and {_INDEX} says that it holds "
+                f"{sum(one == file for one in files.values())} tensors. Download it again."
+            )
+        inside = _headers(folder / file)
+        expected = {name for name, one in files.items() if one == file}
+        for name in sorted(expected ^ inside.keys()):
+            where = "is not in it" if name in expected else f"is in it and not in {_INDEX}"
+            raise ValueError(
+                f"{folder / file}: {name} {where}: the files are not of one checkpoint. Download "
+                "them again."
+            )
+        headers |= inside
+    return headers
+
+
+def _headers(file: Path) -> dict[str, Header]:
+    try:
+        with safe_open(file, "pt") as opened:
+            slices = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118
+            return {
+                name: Header(file, tuple(one.get_shape()), str(one.get_dtype()))
+                for name, one in slices.items()
+            }
+    except (SafetensorError, OSError) as trouble:
+        raise ValueError(
+            f"{file} cannot be read as safetensors: {trouble}. It may be cut off or damaged: "
+            "download it again."
+        ) from None
+
+
+def _index(path: Path) -> dict[str, str]:
+    """The file that holds each tensor, by the tensor's name."""
+    try:
+        parsed = json.loads(path.read_text(encoding="utf-8"))
+        files = parsed["weight_map"]
+    except (OSError, ValueError, RecursionError, TypeError, KeyError) as trouble:
+        raise ValueError(
+            f"{path} has no weight_map that says which file holds which tensor "
+            f"({type(trouble).__name__}: {trouble}). Download it again."
+        ) from None
+    if not isinstance(files, Mapping) or not files:
+        raise ValueError(f"{path}: weight_map={str(files)[:60]} names no tensors.")
+    for name, file in files.items():
+        plain = isinstance(file, str) and file.endswith(".safetensors")
+        if not plain or any(mark in file for mark in ("/", "\\", "\0", ":")):
+            raise ValueError(
+                f"{path}: {name} is in {file!r}, which is not the name of a .safetensors file in "
+                "the checkpoint's own folder: no others are opened."
+            )
+    return dict(files)
+
+
+def _nothing_to_load(folder: Path) -> Exception:
+    pickles = [name for name in _PICKLES if (folder / name).exists()]
+    if not pickles:
+        return FileNotFoundError(
+            f"{folder} has neither {_ONE} nor {_INDEX}: there are no weights to load."
+        )
+    return ValueError(
+        f"{folder / pickles[0]}: weights in pickle files are not loaded, because opening one runs "
+        "whatever code it holds. If you trust it, convert it with transformers: "
+        f"AutoModelForCausalLM.from_pretrained({str(folder)!r}).save_pretrained(...)."
+    )
