@@ -99,6 +99,21 @@ class KVCache(Cache):
         self._num_new = None if all_new else counts
         return self._k[:, :, : self.length], self._v[:, :, : self.length]
 
+    def extend(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Make each row a token longer, and return where whoever calls this writes the tokens.
+
+        Returns:
+            (k, v, lengths): (B, Hkv, max_seq_len, D) twice, and the tokens of each row with the new
+            one, (B,) int64 on the CPU; the new one's place is the last of them.
+
+        Raises:
+            ValueError: a row has no room. The cache is then as it was before.
+        """
+        check_room(self._lengths, [1] * len(self._lengths), self.max_seq_len)
+        self._lengths = [length + 1 for length in self._lengths]
+        self._num_new = None
+        return self._k, self._v, on_cpu(self._lengths)
+
     def attend(
         self, q: Tensor, backend: str = "auto", *, causal: bool = True, window: int | None = None
     ) -> Tensor:

@@ -193,7 +193,9 @@ def llama_weights(model: LanguageModel) -> dict[str, Tensor]:
         for name, part in zip(("q_proj", "k_proj", "v_proj"), rows, strict=True):
             named[f"{at}.self_attn.{name}.weight"] = part
         named[f"{at}.self_attn.o_proj.weight"] = attention.o_proj.weight
-        for name, part in zip(("gate_proj", "up_proj"), mlp.gate_up_proj.weight.chunk(2), strict=True):
+        for name, part in zip(
+            ("gate_proj", "up_proj"), mlp.gate_up_proj.weight.chunk(2), strict=True
+        ):
             named[f"{at}.mlp.{name}.weight"] = part
         named[f"{at}.mlp.down_proj.weight"] = mlp.down_proj.weight
         named[f"{at}.input_layernorm.weight"] = layer.attention_norm.weight

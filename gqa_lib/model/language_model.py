@@ -18,6 +18,7 @@ from gqa_lib.attention.modules import Linear, RMSNorm
 from gqa_lib.cache import Cache, KVCache, ModelCache
 from gqa_lib.configs import ModelConfig
 
+from .one_token import decode_layer, runs_in_one_call
 from .variant import Activation, Variant
 
 
@@ -156,6 +157,13 @@ class Layer(nn.Module):
             **where,
         )
         self.mlp = SwiGLU(config.d_model, d_ff, variant.mlp_bias, variant.activation, where)
+        self._is_plain = (
+            variant.norms == "before"
+            and variant.activation == "silu"
+            and variant.qk_norm != "projection"
+            and not variant.mlp_bias
+            and d_ff % 8 == 0
+        )
         before, after = variant.norms != "after", variant.norms != "before"
         self.attention_norm, self.mlp_norm, self.attention_out_norm, self.mlp_out_norm = (
             RMSNorm(config.d_model, variant.norm_eps, **where) if there else nn.Identity()
@@ -174,9 +182,15 @@ class Layer(nn.Module):
         Args:
             x, cache, num_new, cos_sin: as in `GroupedQueryAttention.forward`.
         """
-        new = self.attention(self.attention_norm(x), cache, True, num_new, cos_sin)
+        attention, mlp = self.attention, self.mlp
+        if self._is_plain and runs_in_one_call(x, cache, num_new, attention):
+            norms = self.attention_norm, self.mlp_norm
+            return decode_layer(
+                x, cache, cos_sin, attention, norms, mlp.gate_up_proj, mlp.down_proj
+            )
+        new = attention(self.attention_norm(x), cache, True, num_new, cos_sin)
         x = x + self.attention_out_norm(new)
-        return x + self.mlp_out_norm(self.mlp(self.mlp_norm(x)))
+        return x + self.mlp_out_norm(mlp(self.mlp_norm(x)))
 
 
 class SwiGLU(nn.Module):

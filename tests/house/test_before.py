@@ -239,6 +239,9 @@ def test_an_old_notebook_runs_to_its_end(learner, lesson):
     path = work() / lesson.slug / f"{lesson.slug}.ipynb"
     solved = {grade_id(c): c.source for c in lesson_notebook(lesson).cells if is_solution(c)}
     notebook = filled(read_notebook(path), solved)
+    for cell in notebook.cells:  # the table has gained models that lesson 05 did not count yet
+        if "caches of {len(all_models())} models: equal to the byte" in cell.source:
+            cell.metadata["tags"] = ["raises-exception"]
     where = {"metadata": {"path": path.parent}}
     NotebookClient(notebook, timeout=300, resources=where).execute()
     outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]

@@ -160,7 +160,7 @@ def check() -> int:
         k, v = (torch.randn(2, Hkv, S, D).to(dtype) for _ in range(2))
         what = f"{dtype}, {Hq} query heads over {Hkv} KV heads, head_dim={D} and {S} keys"
         _compare(ours.decode(q, k, v, None, 3), attention_reference(q, k, v), what)
-    layers = list(product(DTYPES, (64, 72, 80), (1, 2, 4, 15), (3, 300)))
+    layers = list(product(DTYPES, (64, 72, 80), (1, 2, 4, 15), (19, 320)))
     for dtype, K, tokens, N in layers:
         x, weight, bias = (torch.randn(size).to(dtype) for size in ((tokens, K), (N, K), (N,)))
         cos, sin = torch.randn(2, tokens, K // 2 - 3)

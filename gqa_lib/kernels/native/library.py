@@ -24,12 +24,14 @@ SOURCES = tuple(  # the first is what is compiled, the others are what it includ
     Path(__file__).with_name(name)
     for name in (
         "op.cpp",
+        "amx.h",
         "decode_op.h",
         "decode.h",
         "layer_op.h",
         "linear_op.h",
         "linear.h",
         "plain.h",
+        "step_op.h",
         "vectors.h",
     )
 )
