@@ -59,6 +59,11 @@ class KVCache(Cache):
         """Bytes allocated, whatever the lengths."""
         return self._k.nbytes + self._v.nbytes
 
+    @property
+    def memory(self) -> tuple[Tensor, Tensor]:
+        """K and V, (B, Hkv, max_seq_len, D) each; behind a row's tokens they mean nothing."""
+        return self._k, self._v
+
     def positions(self, num_new: int) -> Tensor:
         """Return where the next `num_new` tokens stand: (T,), or (B, T) where rows differ."""
         return next_positions(self._lengths, num_new)
@@ -99,12 +104,12 @@ class KVCache(Cache):
         self._num_new = None if all_new else counts
         return self._k[:, :, : self.length], self._v[:, :, : self.length]
 
-    def extend(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Make each row a token longer, and return where whoever calls this writes the tokens.
+    def extend(self) -> Tensor:
+        """Make each row a token longer, for whoever writes the tokens to `memory` directly.
 
         Returns:
-            (k, v, lengths): (B, Hkv, max_seq_len, D) twice, and the tokens of each row with the new
-            one, (B,) int64 on the CPU; the new one's place is the last of them.
+            The tokens of each row with the new one, which is the last of them, (B,) int64 on the
+            CPU.
 
         Raises:
             ValueError: a row has no room. The cache is then as it was before.
@@ -112,7 +117,7 @@ class KVCache(Cache):
         check_room(self._lengths, [1] * len(self._lengths), self.max_seq_len)
         self._lengths = [length + 1 for length in self._lengths]
         self._num_new = None
-        return self._k, self._v, on_cpu(self._lengths)
+        return on_cpu(self._lengths)
 
     def attend(
         self, q: Tensor, backend: str = "auto", *, causal: bool = True, window: int | None = None

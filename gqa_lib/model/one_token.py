@@ -31,16 +31,18 @@ def runs_in_one_call(
         x, cache, num_new: as in `GroupedQueryAttention.forward`.
         attention: the layer's.
     """
-    window = attention.window
+    if not isinstance(cache, KVCache) or x.shape[1] != 1 or num_new is not None:
+        return False
+    memory, window = cache.memory[0], attention.window
+    B, Hkv, _, D = memory.shape
     return (
-        isinstance(cache, KVCache)
-        and x.shape[1] == 1
-        and num_new is None
+        (B, Hkv, D) == (x.shape[0], attention.num_kv_heads, attention.head_dim)
+        and memory.dtype == x.dtype
         and x.is_cpu
         and x.dtype in DTYPES
         and x.numel() > 0
         and attention.backend == "auto"
-        and attention.head_dim % 8 == 0
+        and D % 8 == 0
         and (window is None or cache.length < window)
         and not torch.is_grad_enabled()
         and operators() is not None
@@ -74,7 +76,8 @@ def decode_layer(
     of_heads = attention.qk_norm == "head"
     return torch.ops.gqa_native.decode_layer(
         x,
-        *cache.extend(),
+        *cache.memory,
+        cache.extend(),
         cos,
         sin,
         norms[0].weight,
