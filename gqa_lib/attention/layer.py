@@ -110,10 +110,10 @@ class GroupedQueryAttention(nn.Module):
         check_backend(backend)
         self.rope = _rope(rope, self.head_dim)
         self.window, self.backend = window, backend
+        self.fused, self.qk_norm = fused, _qk_norm(qk_norm)
         q_width, kv_width = num_heads * self.head_dim, self.num_kv_heads * self.head_dim
         self._widths = q_width, kv_width, kv_width
         where: dict[str, Any] = {"device": device, "dtype": dtype}
-        self.fused = fused
         if fused:
             self.qkv_proj = Linear(d_model, sum(self._widths), bias, **where)
         else:
@@ -121,10 +121,12 @@ class GroupedQueryAttention(nn.Module):
                 Linear(d_model, width, bias, **where) for width in self._widths
             )
         self.o_proj = Linear(q_width, d_model, out_bias, **where)
-        self.qk_norm = _qk_norm(qk_norm)
         if self.qk_norm:
-            norms = (q_width, kv_width) if qk_norm == "projection" else (self.head_dim,) * 2
-            self.q_norm, self.k_norm = (RMSNorm(width, norm_eps, **where) for width in norms)
+            self._add_norms(norm_eps, where)
+
+    def _add_norms(self, eps: float, where: dict[str, Any]) -> None:
+        widths = self._widths[:2] if self.qk_norm == "projection" else (self.head_dim,) * 2
+        self.q_norm, self.k_norm = (RMSNorm(width, eps, **where) for width in widths)
 
     def forward(
         self,

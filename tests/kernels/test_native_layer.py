@@ -154,3 +154,16 @@ def test_who_transforms_or_watches_calls_sees_torchs_operators(built):
             layer.linear(x, weight)
         assert counter.get_total_flops() == 2 * 12 * 16 * 7
     assert layer.linear(x.to("meta"), weight.to("meta")).shape == (4, 3, 7)
+
+
+def test_torch_compile_traces_torchs_operators(built):
+    x, weight, gain = draw((2, 3, 16), (7, 16), (16,), dtype=torch.float32)
+    cos, sin = draw((3, 4), (3, 4), dtype=torch.float32)
+
+    def run(x):
+        x = layer.turn(layer.rms_norm(x, gain, 1e-5)[:, None], cos, sin)[:, 0]
+        return layer.linear(x, weight)
+
+    with torch.inference_mode():
+        compiled = torch.compile(run, backend="eager", fullgraph=True)
+        assert torch.allclose(compiled(x), run(x), atol=1e-5)

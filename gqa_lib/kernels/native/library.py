@@ -42,6 +42,8 @@ def problem() -> str | None:
 
     The answer holds until this process ends or `forget` is called.
     """
+    if torch.compiler.is_compiling():
+        return "torch.compile, which traces this call, cannot look into it"
     return _problem_in(os.environ.get("TORCH_EXTENSIONS_DIR"))
 
 
