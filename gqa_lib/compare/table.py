@@ -85,12 +85,22 @@ def _point(key, samples, arms, bandwidth):
     found |= {"own": own, "timing": summary[own] if own else None, "best_peer": best}
     found["noisy"] = any(summary[arm]["noisy"] for arm in (own, best) if arm)
     found["share"] = ideal / time_s[own] if own else None
-    found |= _over_peer(samples, own, best)
+    found |= over_peer(samples, own, best)
     paged = time_s.get("triton_paged") if "triton" in time_s else None
     return found | {"paged": paged / time_s["triton"] if paged else None}
 
 
-def _over_peer(samples, own, best):
+def over_peer(samples: list[dict], own: str | None, best: str | None) -> dict[str, float | None]:
+    """Return how many times our arm's time a peer takes, with its 95 % interval.
+
+    Args:
+        samples: of one point.
+        own: our arm; None where there is none.
+        best: the peer; None where there is none.
+
+    Returns:
+        `over_peer`, above 1 where ours is faster, `low` and `high`; all None without both arms.
+    """
     if own is None or best is None:
         return {"over_peer": None, "low": None, "high": None}
     if own == best:
