@@ -1,7 +1,7 @@
 """Decode steps of whole models: ours, its parts, and transformers' with the same weights.
 
 An arm is a function of a call's number, as `gqa_lib.measure.time_arms` takes them. A step decodes
-one new token for each sequence, and returns the likeliest next tokens, (B,), and the logits, (B, V).
+one new token for each sequence and returns the likeliest next tokens, (B,), and the logits, (B, V).
 """
 
 from __future__ import annotations
