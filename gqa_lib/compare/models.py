@@ -7,7 +7,7 @@ one new token for each sequence and returns the likeliest next tokens, (B,), and
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import count, product
+from itertools import count
 from typing import Any
 
 import torch
@@ -178,10 +178,11 @@ def transformers_arms(model: LanguageModel, drawn: Tensor) -> dict[str, Arm]:
     batch_size, context = drawn.shape[1], drawn.shape[3]
     tokens = first_tokens(model, batch_size)
     arms: dict[str, Arm] = {}
-    for implementation, kind in product(IMPLEMENTATIONS, CACHES):
+    for implementation in IMPLEMENTATIONS:
         llama = _their_llama(model, context, implementation)
-        past = _their_cache(llama.config, drawn, kind)
-        arms[f"{implementation}, {kind} cache"] = _their_step(llama, past, tokens, context)
+        for kind in CACHES:
+            past = _their_cache(llama.config, drawn, kind)
+            arms[f"{implementation}, {kind} cache"] = _their_step(llama, past, tokens, context)
     return arms
 
 

@@ -168,7 +168,7 @@ def gains(found: list[dict]) -> list[str]:
     for where, Hkv in own:
         most[where] = max(Hkv, most.get(where, 0))
     return [
-        f"batch {where[0]}, {where[1]} tokens, d {where[2]}: {_kv_heads(Hkv)} "
+        f"batch {where[0]}, {where[1]} tokens, d {where[2]}: {kv_heads(Hkv)} "
         f"{own[where, most[where]] / few:.2f}x faster than {most[where]} "
         f"(by bytes {most[where] / Hkv:g}x)"
         for (where, Hkv), few in own.items()
@@ -187,8 +187,8 @@ def against_first(found: list[dict]) -> str:
     for point in others:
         speedup = first["timing"]["median"] / point["timing"]["median"]
         noisy = " (noisy)" if point["noisy"] or first["noisy"] else ""
-        said.append(f"{_kv_heads(point['num_kv_heads'])} {speedup:.2f}x{noisy}")
-    return f"against {_kv_heads(first['num_kv_heads'])}: {', '.join(said) or 'nothing else'}"
+        said.append(f"{kv_heads(point['num_kv_heads'])} {speedup:.2f}x{noisy}")
+    return f"against {kv_heads(first['num_kv_heads'])}: {', '.join(said) or 'nothing else'}"
 
 
 def by_setting(found: list[dict]) -> list[list[dict]]:
@@ -202,7 +202,8 @@ def by_setting(found: list[dict]) -> list[list[dict]]:
     return [list(points) for _, points in groupby(own, key=same)]
 
 
-def _kv_heads(count):
+def kv_heads(count: int) -> str:
+    """Return "1 KV head", "8 KV heads"."""
     return f"{count} KV head{'s' * (count > 1)}"
 
 

@@ -27,7 +27,7 @@ device: str = ""  # cpu, cuda, ...; empty: the best there is
 peers: bool = True  # also time transformers, where it is installed
 rounds: int = 6  # measured rounds per setting, all arms in each, at least
 quiet_samples: int = 6  # wait for this many undisturbed samples of every arm ...
-budget_s: float = 8.0  # ... but not longer than this per setting, in seconds
+budget_s: float = 4.0  # ... but not longer than this per setting, in seconds
 memory_gib: float = 0.0  # for weights and caches of a setting; 0: half of what is free
 seed: int = 0  # of weights, keys and values
 out_dir: str = "runs/model-decode"  # folder for samples and result
@@ -142,7 +142,7 @@ for group in compared:
         {row["num_kv_heads"]: row["predicted_s"] for row in group}, num_heads=num_heads,
         title=f"A whole step {table.against_first(group)}", note=f"{where}, {dtype}, {machine.name}")
     plots.show(fig, alt=f"Measured and predicted time of a step by KV heads at {where}: " + ", ".join(
-        f"{row['num_kv_heads']} KV heads {row['tokens_per_s']:,.0f} tokens/s" for row in group) + ".")
+        f"{table.kv_heads(row['num_kv_heads'])} {row['tokens_per_s']:,.0f} tokens/s" for row in group) + ".")
 
 # %% [markdown]
 # ## Where the time goes
@@ -153,14 +153,14 @@ for group in compared:
 # %%
 print(step_table.parts_table(found))
 for group in compared:
-    bars = {f"{row['num_kv_heads']} KV heads": [s * 1e3 for s in row["parts"].values()] for row in group}
-    saved = ", ".join(f"{part} {group[0]['parts'][part] * 1e3:.3g} to {group[-1]['parts'][part] * 1e3:.3g} ms"
-                      for part in group[0]["parts"])
+    bars = {table.kv_heads(row["num_kv_heads"]): [s * 1e3 for s in row["parts"].values()] for row in group}
+    most, *_, fewest = *bars.items(), *bars.items()
+    changes = zip(group[0]["parts"], most[1], fewest[1])
+    title = f"{most[0]} to {fewest[0]}: " + ", ".join(
+        f"{part} {before:.3g} to {after:.3g} ms" for part, before, after in changes)
     label = f"ms per step, batch {group[0]['batch_size']}, {group[0]['context']} tokens"
-    fig = plots.stacked_bars({label: bars}, list(group[0]["parts"]),
-                             title="Fewer KV heads shorten attention, not the products")
-    plots.show(fig, alt=f"Parts of a step from {group[0]['num_kv_heads']} to "
-               f"{group[-1]['num_kv_heads']} KV heads: {saved}.")
+    fig = plots.stacked_bars({label: bars}, list(group[0]["parts"]), title=title)
+    plots.show(fig, alt=f"Where the time of a step goes, {title}.")
 
 # %% [markdown]
 # ## What this does not say
