@@ -189,9 +189,16 @@ def _fast_enough(
     if not theirs:
         return {}
     times: dict[str, float] = {}
-    for sample in time_arms(theirs, rounds=2, warmup=0, device=device, clock=clock):
-        name, seconds = sample["arm"], sample["value"]
-        times[name] = min(seconds, times.get(name, seconds))
+    slow = dict(theirs)
+    for _ in range(3):  # what only looks slow, because the machine was busy, has further chances
+        for sample in time_arms(slow, rounds=2, warmup=0, device=device, clock=clock):
+            name, seconds = sample["arm"], sample["value"]
+            times[name] = min(seconds, times.get(name, seconds))
+        slow = {
+            name: theirs[name] for name in times if times[name] > TOO_SLOW * min(times.values())
+        }
+        if not slow:
+            break
     for row in rows:
         ratio = times.get(row["arm"], 0.0) / min(times.values())
         if ratio > TOO_SLOW:
