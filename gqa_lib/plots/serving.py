@@ -8,7 +8,23 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from .style import COLOURS, MARKERS, PREDICTION, RIGHT_OF, attention_arm, finish
+from .style import COLOURS, MARKERS, PREDICTION, attention_arm, finish
+
+_GUESS: dict[str, Any] = PREDICTION | {"markersize": 5}
+_FULL: dict[str, Any] = {
+    "marker": "|",
+    "markersize": 22,
+    "markeredgewidth": 2,
+    "linestyle": "none",
+}
+_ENGINE: dict[str, Any] = {
+    "marker": "*",
+    "markersize": 14,
+    "markeredgecolor": "white",
+    "linestyle": "none",
+    "zorder": 5,
+    "clip_on": False,
+}
 
 
 def throughput_lines(
@@ -34,33 +50,28 @@ def throughput_lines(
     Returns:
         The figure.
     """
-    fig, ax = plt.subplots(figsize=(7.6, 4.4))
+    fig, ax = plt.subplots(figsize=(8.4, 4))
     for num_kv_heads, line in measured.items():
         arm = attention_arm(num_heads, num_kv_heads)
-        colour = COLOURS[arm]
-        batches, guess = sorted(line), predicted[num_kv_heads]
+        colour, batches, guess = COLOURS[arm], sorted(line), predicted[num_kv_heads]
         ax.plot(batches, [guess[b] for b in batches], ":", color=colour, linewidth=1)
-        ax.plot(batches, [guess[b] for b in batches], **PREDICTION | {"markersize": 5})
-        ax.plot(batches, [line[b] for b in batches], color=colour, marker=MARKERS[arm])
-        end = batches[-1], line[batches[-1]]
-        ax.plot(*end, "|", color=colour, markersize=26, markeredgewidth=2)
-        text = f"{arm}: {num_kv_heads} KV head{'s' * (num_kv_heads > 1)}\nfull at {end[0]}"
-        ax.annotate(text, end, (9, 0), **RIGHT_OF, color=colour)
+        ax.plot(batches, [guess[b] for b in batches], **_GUESS)
+        heads = f"{arm}: {num_kv_heads} KV head{'s' * (num_kv_heads > 1)}, {batches[-1]} fit"
+        look: dict[str, Any] = {"color": colour, "marker": MARKERS[arm], "label": heads}
+        ax.plot(batches, [line[b] for b in batches], **look)
+        ax.plot(batches[-1], line[batches[-1]], color=colour, **_FULL)
         if served and num_kv_heads in served:
-            star: dict[str, Any] = {"color": colour, "markeredgecolor": "white"}
-            ax.plot(*served[num_kv_heads], "*", markersize=15, zorder=5, **star)
+            ax.plot(*served[num_kv_heads], color=colour, **_ENGINE)
     every = sorted({batch for line in measured.values() for batch in line})
     ax.set_xscale("log", base=2)
-    ax.set_xlim(every[0] / 1.15, every[-1] * (every[-1] / every[0]) ** 0.25)
-    ticks = [2**n for n in range(20) if every[0] <= 2**n <= every[-1]]
-    ax.set_xticks(ticks, [str(tick) for tick in ticks])
+    ticks = [2**n for n in range(every[-1].bit_length()) if 2**n >= every[0]] or every
+    ax.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
     ax.set_xticks([], minor=True)
     ax.set(xlabel="sequences decoded together", ylabel="tokens per second")
     ax.set_ylim(0)
-    ax.plot([], [], color="#444444", marker="o", label="measured")
-    ax.plot([], [], **PREDICTION | {"markersize": 5}, label="predicted, at most")
-    ax.plot([], [], "|", color="#444444", markersize=12, markeredgewidth=2, label="memory is full")
+    ax.plot([], [], **_GUESS, label="predicted, at most")
+    ax.plot([], [], color="#444444", **_FULL, label="memory is full")
     if served:
-        ax.plot([], [], "*", color="#444444", markersize=12, label="engine, with its prompts")
-    ax.legend(loc="upper left")
+        ax.plot([], [], color="#444444", **_ENGINE, label="engine, its prompts\nincluded")
+    fig.legend(loc="outside right upper")
     return finish(fig, ax, title, note)

@@ -85,7 +85,8 @@ machine = run.ceilings()
 size = run.dtype.itemsize
 fit = [fitting_steps(points, configs, size, run.device, ragged=ragged, peers=with_peers,
                      most_bytes=memory_gib * 2**30) for points in settings]
-settings, left_out = [points for points, _ in fit if points], sum((lines for _, lines in fit), [])
+settings = [points for points, _ in fit if points]
+left_out = [line for _, lines in fit for line in lines]
 predicted = {p: step_table.least_step_s(configs[p.num_kv_heads], machine, p.batch_size, p.context, size)
              for points in settings for p in points}
 print("batch  context  KV heads  weights, MiB  cache, MiB  least ms  tokens/s at most  speed-up")
