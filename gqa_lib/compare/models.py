@@ -97,6 +97,7 @@ def filled_cache(
     for index, layer in enumerate(cache.layers):
         k, v = layer_kv(drawn, index)
         layer.append(k, v, lengths if ragged else None)
+    cache.truncate(list(lengths))  # what is attended to next is not the padding of this append
     return cache
 
 
@@ -267,4 +268,4 @@ def _cut(past, length: int) -> None:
         if hasattr(layer, "cumulative_length"):
             layer.cumulative_length.fill_(length)
         else:
-            layer.crop(length)
+            layer.crop(length - layer.get_seq_length())  # below 0: so many are removed

@@ -13,7 +13,7 @@ from .style import COLOURS, MARKERS, PREDICTION, attention_arm, finish
 _GUESS: dict[str, Any] = PREDICTION | {"markersize": 5}
 _FULL: dict[str, Any] = {
     "marker": "|",
-    "markersize": 22,
+    "markersize": 18,
     "markeredgewidth": 2,
     "linestyle": "none",
 }
@@ -50,7 +50,7 @@ def throughput_lines(
     Returns:
         The figure.
     """
-    fig, ax = plt.subplots(figsize=(8.4, 4))
+    fig, ax = plt.subplots(figsize=(7.6, 4.4))
     for num_kv_heads, line in measured.items():
         arm = attention_arm(num_heads, num_kv_heads)
         colour, batches, guess = COLOURS[arm], sorted(line), predicted[num_kv_heads]
@@ -68,10 +68,10 @@ def throughput_lines(
     ax.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
     ax.set_xticks([], minor=True)
     ax.set(xlabel="sequences decoded together", ylabel="tokens per second")
-    ax.set_ylim(0)
+    ax.set_ylim(0, 1.1 * ax.get_ylim()[1])
     ax.plot([], [], **_GUESS, label="predicted, at most")
     ax.plot([], [], color="#444444", **_FULL, label="memory is full")
     if served:
-        ax.plot([], [], color="#444444", **_ENGINE, label="engine, its prompts\nincluded")
-    fig.legend(loc="outside right upper")
+        ax.plot([], [], color="#444444", **_ENGINE, label="engine, with its prompts")
+    ax.legend(loc="upper left")
     return finish(fig, ax, title, note)

@@ -17,7 +17,7 @@ from gqa_lib.compare.models import (
 )
 from gqa_lib.model import LanguageModel
 
-SHAPE = {"num_layers": 3, "num_heads": 6, "head_dim": 8, "d_model": 20, "d_ff": 28}
+SHAPE = {"num_layers": 3, "num_heads": 6, "head_dim": 8, "d_model": 24, "d_ff": 28}
 
 
 def model(num_kv_heads=2, dtype=torch.float32):
@@ -104,7 +104,7 @@ def test_transformers_llama_says_the_same_with_the_same_weights(num_kv_heads):
     transformers = pytest.importorskip("transformers")
     ours = model(num_kv_heads, torch.float64)
     config = transformers.LlamaConfig(
-        hidden_size=20,
+        hidden_size=24,
         intermediate_size=28,
         num_hidden_layers=3,
         num_attention_heads=6,

@@ -11,7 +11,7 @@ from gqa_lib.cost import decode_step_time, kv_cache_bytes
 from gqa_lib.hardware import Hardware
 from gqa_lib.model import LanguageModel
 
-SHAPE = {"num_layers": 2, "num_heads": 6, "head_dim": 8, "d_model": 20, "d_ff": 28}
+SHAPE = {"num_layers": 2, "num_heads": 6, "head_dim": 8, "d_model": 24, "d_ff": 28}
 CONFIGS = {kv: llama_like(kv, **SHAPE, vocab_size=40) for kv in (6, 2)}
 POINTS = [StepPoint(3, 24, kv) for kv in CONFIGS]
 

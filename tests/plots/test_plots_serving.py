@@ -29,7 +29,7 @@ def test_throughput_by_batch_up_to_a_full_memory():
     assert ("o", (1, 5, 40), (160.0, 700.0, 2000.0)) in drawn
     assert {("|", (5,), (300.0,)), ("|", (40,), (800.0,))} <= drawn
     assert ("*", (12.5,), (333.0,)) in drawn
-    told = [text.get_text() for text in fig.legends[0].get_texts()]
+    told = [text.get_text() for text in fig.axes[0].get_legend().get_texts()]
     assert told[:2] == ["MHA: 8 KV heads, 5 fit", "MQA: 1 KV head, 40 fit"]
     assert any("engine" in text for text in told)
     assert ax.get_ylim()[0] == 0
@@ -38,7 +38,7 @@ def test_throughput_by_batch_up_to_a_full_memory():
 
 def test_without_an_engine_the_legend_has_none():
     fig = plots.throughput_lines({2: {3: 9.0}}, {2: {3: 12.0}}, num_heads=8, title="x")
-    assert not any("engine" in text.get_text() for text in fig.legends[0].get_texts())
+    assert not any("engine" in text.get_text() for text in fig.axes[0].get_legend().get_texts())
     assert [tick.get_text() for tick in fig.axes[0].get_xticklabels()] == ["3"]
 
 
