@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -143,10 +143,11 @@ def part_arms(model: LanguageModel, cache: ModelCache) -> dict[str, Arm]:
         cache: as from `filled_cache`; it stays as it is.
     """
     B, weight, config = len(cache.lengths), model.head.weight, model.config
-    like = {"dtype": weight.dtype, "device": weight.device}
+    like: dict[str, Any] = {"dtype": weight.dtype, "device": weight.device}
+    layers: Any = model.layers
     linears = [m for m in model.modules() if isinstance(m, torch.nn.Linear)]
-    inputs = {n: torch.randn(B, 1, n, **like) for n in {m.in_features for m in linears}}  # type: ignore[arg-type]
-    q = torch.randn(B, config.num_heads, 1, config.head_dim, **like)  # type: ignore[arg-type]
+    inputs = {n: torch.randn(B, 1, n, **like) for n in {m.in_features for m in linears}}
+    q = torch.randn(B, config.num_heads, 1, config.head_dim, **like)
 
     @torch.inference_mode()
     def products(call: int) -> None:
@@ -155,7 +156,7 @@ def part_arms(model: LanguageModel, cache: ModelCache) -> dict[str, Arm]:
 
     @torch.inference_mode()
     def attention(call: int) -> None:
-        for layer, past in zip(model.layers, cache.layers, strict=True):
+        for layer, past in zip(layers, cache.layers, strict=True):
             past.attend(q, window=layer.attention.window)
 
     return {"products": products, "attention": attention}
@@ -190,8 +191,8 @@ def transformers_arms(model: LanguageModel, drawn: Tensor) -> dict[str, Arm]:
 def _their_llama(model: LanguageModel, context: int, implementation: str):
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    config = model.config
-    theirs = LlamaConfig(
+    config, make_config = model.config, cast(Any, LlamaConfig)  # its types are too narrow
+    theirs = make_config(
         hidden_size=config.d_model,
         intermediate_size=config.d_ff,
         num_hidden_layers=config.num_layers,
@@ -214,8 +215,9 @@ def _their_llama(model: LanguageModel, context: int, implementation: str):
 def _their_cache(config, drawn: Tensor, kind: str):
     from transformers import DynamicCache, StaticCache
 
-    length = {"max_cache_len": drawn.shape[3] + SPARE} if kind == "static" else {}
-    past = (StaticCache if kind == "static" else DynamicCache)(config=config, **length)
+    length: dict[str, Any] = {"max_cache_len": drawn.shape[3] + SPARE} if kind == "static" else {}
+    make_cache: Any = StaticCache if kind == "static" else DynamicCache
+    past = make_cache(config=config, **length)
     for index in range(config.num_hidden_layers):
         past.update(*layer_kv(drawn, index), index)
     return past
@@ -234,7 +236,8 @@ def llama_weights(model: LanguageModel) -> dict[str, Tensor]:
         "model.norm.weight": model.norm.weight,
         "lm_head.weight": model.head.weight,
     }
-    for index, layer in enumerate(model.layers):
+    layers: Any = model.layers  # mypy takes what is in a ModuleList for any module
+    for index, layer in enumerate(layers):
         attention, mlp, at = layer.attention, layer.mlp, f"model.layers.{index}"
         rows = attention.qkv_proj.weight.split((q, kv, kv))
         for name, part in zip(("q_proj", "k_proj", "v_proj"), rows, strict=True):

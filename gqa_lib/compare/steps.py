@@ -102,7 +102,8 @@ def time_steps(
             "would not take the same step. Give up one of the two."
         )
     calls: dict[tuple[str, int], Callable] = {}
-    rows, settings, bytes_read = [], [], {}
+    rows, settings = [], []
+    bytes_read: dict[str, int] = {}
     device = next(iter(models.values())).head.weight.device
     for index, point in enumerate(points):
         model = models[point.num_kv_heads]
@@ -242,8 +243,9 @@ def fitting_steps(
     most_bytes = most_bytes or (free_bytes(device) or 8 * 2**30) / 2
     weights = [config.weights.total for config in configs.values() if config.weights]
     copies = 1 + peers * len(IMPLEMENTATIONS) * len(CACHES)
-    taken, kept, left_out = itemsize * sum(weights), set(), []
-    needs = {}
+    taken: float = itemsize * sum(weights)
+    kept, left_out = set(), []
+    needs: dict[StepPoint, float] = {}
     for point in points:
         longest = max(row_lengths(point.batch_size, point.context, ragged=ragged)) + SPARE
         lengths = [longest] * point.batch_size

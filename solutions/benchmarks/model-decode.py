@@ -149,19 +149,20 @@ for group in compared:
 # ## Where the time goes
 #
 # The linear layers alone and attention alone, timed in the same rounds. The *rest* is the difference:
-# norms, rotation, appending to the cache, and Python.
+# norms, rotation, appending to the cache, and Python. On a noisy machine it may come out as 0.
 
 # %%
 print(step_table.parts_table(found))
 for group in compared:
     bars = {table.kv_heads(row["num_kv_heads"]): [s * 1e3 for s in row["parts"].values()] for row in group}
-    most, *_, fewest = *bars.items(), *bars.items()
-    changes = zip(group[0]["parts"], most[1], fewest[1])
-    title = f"{most[0]} to {fewest[0]}: " + ", ".join(
-        f"{part} {before:.3g} to {after:.3g} ms" for part, before, after in changes)
+    first, last = group[0], group[-1]
+    changes = {part: f"{seconds * 1e3:.3g} to {last['parts'][part] * 1e3:.3g} ms"
+               for part, seconds in first["parts"].items()}
+    title = f"Attention: {changes['attention']} from {first['num_kv_heads']} to {table.kv_heads(last['num_kv_heads'])}"
     label = f"ms per step, batch {group[0]['batch_size']}, {group[0]['context']} tokens"
     fig = plots.stacked_bars({label: bars}, list(group[0]["parts"]), title=title)
-    plots.show(fig, alt=f"Where the time of a step goes, {title}.")
+    plots.show(fig, alt=f"Parts of a step, from {first['num_kv_heads']} to {last['num_kv_heads']} KV heads: "
+               + ", ".join(f"{part} {change}" for part, change in changes.items()) + ".")
 
 # %% [markdown]
 # ## What this does not say
@@ -171,7 +172,7 @@ for group in compared:
 # weights: compare at the sizes, batch and context of your own traffic.
 
 # %%
-first = compared[0][0]
+first = compared[0][0]  # of the first setting
 finding = (f"A whole step {table.against_first(compared[0])}; {first['num_kv_heads']} KV heads "
            f"{first['tokens_per_s']:,.0f} tokens/s (measured, {dtype}, {run.device}).")
 run.end(finding, rows=found, left_out=left_out, transformers=transformers_version)
