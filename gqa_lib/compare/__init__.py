@@ -1,7 +1,8 @@
 """Attention backends next to what one would use instead of them, checked and timed in one run.
 
 `arms` has the backends and their peers, `timing` times them at several points in the same rounds,
-`table` says what came out. Notebooks and the programs in `gqa_lib.records` stand on these.
+`table` says what came out. `models`, `steps` and `step_table` do the same for decode steps of whole
+models. Notebooks and the programs in `gqa_lib.records` stand on these.
 """
 
 import lazy_loader

@@ -1,14 +1,14 @@
 """Decode steps of whole models: ours, its parts, and transformers' with the same weights.
 
-An arm is a function of a call's number, as `gqa_lib.measure.time_arms` takes them: one new token
-for each sequence, from tokens to the likeliest next ones.
+An arm is a function of a call's number, as `gqa_lib.measure.time_arms` takes them. A step decodes
+one new token for each sequence and returns the likeliest next tokens, (B,), and the logits, (B, V).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -57,21 +57,59 @@ def llama_like(
     )
 
 
-def filled_cache(model: LanguageModel, lengths: Sequence[int]) -> ModelCache:
-    """Return a cache with random keys and values, and room for SPARE tokens more.
+def random_kv(model: LanguageModel, lengths: Sequence[int]) -> Tensor:
+    """Return random keys and values of one layer, (2, B, Hkv, S, D); S is the longest length.
+
+    Args:
+        model: whose layer it is.
+        lengths: tokens of each row.
+    """
+    config, weight = model.config, model.head.weight
+    size = 2, len(lengths), config.num_kv_heads, max(lengths), config.head_dim
+    drawn = torch.randn(size, dtype=weight.dtype, device=weight.device)
+    drawn[1] *= max(lengths) ** 0.5  # a mean over so many is then not too small to be compared
+    return drawn
+
+
+def layer_kv(drawn: Tensor, index: int) -> Tensor:
+    """Return the keys and values of a layer, which differ from those of the layers next to it.
+
+    Args:
+        drawn: as from `random_kv`.
+        index: of the layer.
+    """
+    return drawn.roll(index, -1)
+
+
+def filled_cache(
+    model: LanguageModel, lengths: Sequence[int], drawn: Tensor | None = None
+) -> ModelCache:
+    """Return a cache with random keys and values, and memory for SPARE tokens more.
 
     Args:
         model: whose cache it is.
         lengths: tokens of each row.
+        drawn: as from `random_kv`; None: drawn now.
     """
-    longest = max(lengths)
-    cache = model.new_cache(len(lengths), longest + SPARE)
-    config, weight = model.config, model.head.weight
-    size = len(lengths), config.num_kv_heads, longest, config.head_dim
-    for layer in cache.layers:
-        k, v = (torch.randn(size, dtype=weight.dtype, device=weight.device) for _ in range(2))
-        layer.append(k, v, None if min(lengths) == longest else lengths)
+    drawn = random_kv(model, lengths) if drawn is None else drawn
+    cache = model.new_cache(len(lengths), max(lengths) + SPARE)
+    ragged = min(lengths) < max(lengths)
+    for index, layer in enumerate(cache.layers):
+        k, v = layer_kv(drawn, index)
+        layer.append(k, v, lengths if ragged else None)
+    cache.truncate(list(lengths))  # what is attended to next is not the padding of this append
     return cache
+
+
+def first_tokens(model: LanguageModel, batch_size: int) -> Tensor:
+    """Return the token that each sequence decodes from, (B, 1): another one for each.
+
+    Args:
+        model: whose tokens they are.
+        batch_size: B.
+    """
+    tokens = torch.arange(batch_size, device=model.head.weight.device)
+    return (tokens % model.embedding.num_embeddings)[:, None]
 
 
 def step_arm(model: LanguageModel, cache: ModelCache) -> Arm:
@@ -82,15 +120,15 @@ def step_arm(model: LanguageModel, cache: ModelCache) -> Arm:
         cache: as from `filled_cache`; it grows by SPARE tokens at most.
     """
     lengths = cache.lengths.tolist()
-    tokens = torch.zeros(len(lengths), 1, dtype=torch.int64, device=model.head.weight.device)
+    tokens = first_tokens(model, len(lengths))
     calls = count(1)
 
     @torch.inference_mode()
-    def step(call: int) -> Tensor:
-        next_tokens = model(tokens, cache)[:, -1].argmax(-1)
+    def step(call: int) -> tuple[Tensor, Tensor]:
+        logits = model(tokens, cache)[:, -1]
         if next(calls) % SPARE == 0:
             cache.truncate(lengths)
-        return next_tokens
+        return logits.argmax(-1), logits
 
     return step
 
@@ -105,10 +143,11 @@ def part_arms(model: LanguageModel, cache: ModelCache) -> dict[str, Arm]:
         cache: as from `filled_cache`; it stays as it is.
     """
     B, weight, config = len(cache.lengths), model.head.weight, model.config
-    like = {"dtype": weight.dtype, "device": weight.device}
+    like: dict[str, Any] = {"dtype": weight.dtype, "device": weight.device}
+    layers: Any = model.layers
     linears = [m for m in model.modules() if isinstance(m, torch.nn.Linear)]
-    inputs = {n: torch.randn(B, 1, n, **like) for n in {m.in_features for m in linears}}  # type: ignore[arg-type]
-    q = torch.randn(B, config.num_heads, 1, config.head_dim, **like)  # type: ignore[arg-type]
+    inputs = {n: torch.randn(B, 1, n, **like) for n in {m.in_features for m in linears}}
+    q = torch.randn(B, config.num_heads, 1, config.head_dim, **like)
 
     @torch.inference_mode()
     def products(call: int) -> None:
@@ -117,21 +156,20 @@ def part_arms(model: LanguageModel, cache: ModelCache) -> dict[str, Arm]:
 
     @torch.inference_mode()
     def attention(call: int) -> None:
-        for layer, past in zip(model.layers, cache.layers, strict=True):
+        for layer, past in zip(layers, cache.layers, strict=True):
             past.attend(q, window=layer.attention.window)
 
     return {"products": products, "attention": attention}
 
 
-def transformers_arms(model: LanguageModel, batch_size: int, context: int) -> dict[str, Arm]:
+def transformers_arms(model: LanguageModel, drawn: Tensor) -> dict[str, Arm]:
     """Return steps of transformers' Llama over the same weights, which are not copied.
 
     Its attention implementations and caches all take turns; which is the fastest differs by shape.
 
     Args:
         model: plain Llama, as `LanguageModel` is without a `Variant`.
-        batch_size: B, sequences.
-        context: tokens of each.
+        drawn: what its caches are filled with, as from `random_kv`; all rows are of one length.
 
     Returns:
         Name ("sdpa, static cache", ...) to arm.
@@ -139,39 +177,50 @@ def transformers_arms(model: LanguageModel, batch_size: int, context: int) -> di
     Raises:
         ImportError: transformers is not installed.
     """
-    from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM, StaticCache
-
-    config, dtype = model.config, model.head.weight.dtype
-    tokens = torch.zeros(batch_size, 1, dtype=torch.int64, device=model.head.weight.device)
+    batch_size, context = drawn.shape[1], drawn.shape[3]
+    tokens = first_tokens(model, batch_size)
     arms: dict[str, Arm] = {}
     for implementation in IMPLEMENTATIONS:
-        theirs = LlamaConfig(
-            hidden_size=config.d_model,
-            intermediate_size=config.d_ff,
-            num_hidden_layers=config.num_layers,
-            num_attention_heads=config.num_heads,
-            num_key_value_heads=config.num_kv_heads,
-            head_dim=config.head_dim,
-            vocab_size=config.vocab_size,
-            rms_norm_eps=model.variant.norm_eps,
-            max_position_embeddings=context + 2 * SPARE,
-            attn_implementation=implementation,
-        )
-        with torch.device("meta"):
-            llama = LlamaForCausalLM(theirs)
-        llama.load_state_dict(llama_weights(model), assign=True)
-        llama.model.rotary_emb = type(llama.model.rotary_emb)(theirs).to(tokens.device)
-        llama.eval()
+        llama = _their_llama(model, context, implementation)
         for kind in CACHES:
-            room = {"max_cache_len": context + SPARE} if kind == "static" else {}
-            made = StaticCache if kind == "static" else DynamicCache
-            past = made(config=theirs, **room)
-            size = batch_size, config.num_kv_heads, context, config.head_dim
-            for index in range(config.num_layers):
-                k, v = torch.randn(2, *size, dtype=dtype, device=tokens.device)
-                past.update(k, v, index)
+            past = _their_cache(llama.config, drawn, kind)
             arms[f"{implementation}, {kind} cache"] = _their_step(llama, past, tokens, context)
     return arms
+
+
+def _their_llama(model: LanguageModel, context: int, implementation: str):
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config, make_config = model.config, cast(Any, LlamaConfig)  # its types are too narrow
+    theirs = make_config(
+        hidden_size=config.d_model,
+        intermediate_size=config.d_ff,
+        num_hidden_layers=config.num_layers,
+        num_attention_heads=config.num_heads,
+        num_key_value_heads=config.num_kv_heads,
+        head_dim=config.head_dim,
+        vocab_size=config.vocab_size,
+        rms_norm_eps=model.variant.norm_eps,
+        max_position_embeddings=context + 2 * SPARE,
+        attn_implementation=implementation,
+    )
+    with torch.device("meta"):
+        llama = LlamaForCausalLM(theirs)
+    llama.load_state_dict(llama_weights(model), assign=True)
+    rotary = type(llama.model.rotary_emb)  # its tables are no weights, and still on "meta"
+    llama.model.rotary_emb = rotary(theirs).to(model.head.weight.device)
+    return llama.eval()
+
+
+def _their_cache(config, drawn: Tensor, kind: str):
+    from transformers import DynamicCache, StaticCache
+
+    length: dict[str, Any] = {"max_cache_len": drawn.shape[3] + SPARE} if kind == "static" else {}
+    make_cache: Any = StaticCache if kind == "static" else DynamicCache
+    past = make_cache(config=config, **length)
+    for index in range(config.num_hidden_layers):
+        past.update(*layer_kv(drawn, index), index)
+    return past
 
 
 def llama_weights(model: LanguageModel) -> dict[str, Tensor]:
@@ -187,15 +236,15 @@ def llama_weights(model: LanguageModel) -> dict[str, Tensor]:
         "model.norm.weight": model.norm.weight,
         "lm_head.weight": model.head.weight,
     }
-    for index, layer in enumerate(model.layers):
+    layers: Any = model.layers  # mypy takes what is in a ModuleList for any module
+    for index, layer in enumerate(layers):
         attention, mlp, at = layer.attention, layer.mlp, f"model.layers.{index}"
         rows = attention.qkv_proj.weight.split((q, kv, kv))
         for name, part in zip(("q_proj", "k_proj", "v_proj"), rows, strict=True):
             named[f"{at}.self_attn.{name}.weight"] = part
         named[f"{at}.self_attn.o_proj.weight"] = attention.o_proj.weight
-        for name, part in zip(
-            ("gate_proj", "up_proj"), mlp.gate_up_proj.weight.chunk(2), strict=True
-        ):
+        halves = mlp.gate_up_proj.weight.chunk(2)
+        for name, part in zip(("gate_proj", "up_proj"), halves, strict=True):
             named[f"{at}.mlp.{name}.weight"] = part
         named[f"{at}.mlp.down_proj.weight"] = mlp.down_proj.weight
         named[f"{at}.input_layernorm.weight"] = layer.attention_norm.weight
@@ -207,11 +256,11 @@ def _their_step(llama, past, tokens: Tensor, context: int) -> Arm:
     calls = count(1)
 
     @torch.inference_mode()
-    def step(call: int) -> Tensor:
-        out = llama(tokens, past_key_values=past, use_cache=True)
+    def step(call: int) -> tuple[Tensor, Tensor]:
+        logits = llama(tokens, past_key_values=past, use_cache=True).logits[:, -1]
         if next(calls) % SPARE == 0:
             _cut(past, context)
-        return out.logits[:, -1].argmax(-1)
+        return logits.argmax(-1), logits
 
     return step
 
@@ -222,4 +271,4 @@ def _cut(past, length: int) -> None:
         if hasattr(layer, "cumulative_length"):
             layer.cumulative_length.fill_(length)
         else:
-            layer.crop(length)
+            layer.crop(length - layer.get_seq_length())  # below 0: so many are removed

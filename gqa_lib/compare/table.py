@@ -85,12 +85,22 @@ def _point(key, samples, arms, bandwidth):
     found |= {"own": own, "timing": summary[own] if own else None, "best_peer": best}
     found["noisy"] = any(summary[arm]["noisy"] for arm in (own, best) if arm)
     found["share"] = ideal / time_s[own] if own else None
-    found |= _over_peer(samples, own, best)
+    found |= over_peer(samples, own, best)
     paged = time_s.get("triton_paged") if "triton" in time_s else None
     return found | {"paged": paged / time_s["triton"] if paged else None}
 
 
-def _over_peer(samples, own, best):
+def over_peer(samples: list[dict], own: str | None, best: str | None) -> dict[str, float | None]:
+    """Return how many times our arm's time a peer takes, with its 95 % interval.
+
+    Args:
+        samples: of one point.
+        own: our arm; None where there is none.
+        best: the peer; None where there is none.
+
+    Returns:
+        `over_peer`, above 1 where ours is faster, `low` and `high`; all None without both arms.
+    """
     if own is None or best is None:
         return {"over_peer": None, "low": None, "high": None}
     if own == best:
@@ -158,7 +168,7 @@ def gains(found: list[dict]) -> list[str]:
     for where, Hkv in own:
         most[where] = max(Hkv, most.get(where, 0))
     return [
-        f"batch {where[0]}, {where[1]} tokens, d {where[2]}: {_kv_heads(Hkv)} "
+        f"batch {where[0]}, {where[1]} tokens, d {where[2]}: {kv_heads(Hkv)} "
         f"{own[where, most[where]] / few:.2f}x faster than {most[where]} "
         f"(by bytes {most[where] / Hkv:g}x)"
         for (where, Hkv), few in own.items()
@@ -177,8 +187,8 @@ def against_first(found: list[dict]) -> str:
     for point in others:
         speedup = first["timing"]["median"] / point["timing"]["median"]
         noisy = " (noisy)" if point["noisy"] or first["noisy"] else ""
-        said.append(f"{_kv_heads(point['num_kv_heads'])} {speedup:.2f}x{noisy}")
-    return f"against {_kv_heads(first['num_kv_heads'])}: {', '.join(said) or 'nothing else'}"
+        said.append(f"{kv_heads(point['num_kv_heads'])} {speedup:.2f}x{noisy}")
+    return f"against {kv_heads(first['num_kv_heads'])}: {', '.join(said) or 'nothing else'}"
 
 
 def by_setting(found: list[dict]) -> list[list[dict]]:
@@ -192,7 +202,8 @@ def by_setting(found: list[dict]) -> list[list[dict]]:
     return [list(points) for _, points in groupby(own, key=same)]
 
 
-def _kv_heads(count):
+def kv_heads(count: int) -> str:
+    """Return "1 KV head", "8 KV heads"."""
     return f"{count} KV head{'s' * (count > 1)}"
 
 

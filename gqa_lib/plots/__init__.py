@@ -1,8 +1,8 @@
 """The course's figures: one style, one colour per arm, a text alternative for each.
 
-`decode`, `roofline`, `footprint` and `sharing` draw; `style` has what they have in common, and
-shows figures. Titles are given by the caller, who knows the finding; axes carry units; a prediction
-is drawn open and black, a measurement filled and in its arm's colour.
+`decode`, `roofline`, `footprint`, `serving` and `sharing` draw; `style` has what they have in
+common, and shows figures. Titles are given by the caller, who knows the finding; axes carry units;
+a prediction is drawn open and black, a measurement filled and in its arm's colour.
 """
 
 from .decode import (
@@ -20,6 +20,7 @@ from .footprint import (
     kv_cache_lines,
 )
 from .roofline import roofline
+from .serving import throughput_lines
 from .sharing import head_map, kernel_grid, thread_times, tile_product, times_read_bars
 from .style import COLOURS, MARKERS, attention_arm, show, use_style
 
@@ -42,6 +43,7 @@ __all__ = [
     "step_time_dots",
     "step_time_lines",
     "thread_times",
+    "throughput_lines",
     "tile_product",
     "times_read_bars",
     "use_style",

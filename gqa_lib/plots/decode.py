@@ -194,7 +194,9 @@ def stacked_bars(
     Returns:
         The figure.
     """
-    fig, axes = plt.subplots(1, len(panels), figsize=(9.4, 3), sharey=True)
+    width = 9.4 if len(panels) > 1 else 7.2
+    fig, axes = plt.subplots(1, len(panels), figsize=(width, 3), sharey=True, squeeze=False)
+    axes = axes[0]
     for ax, (label, bars) in zip(axes, panels.items(), strict=True):
         ends = [0.0] * len(bars)
         in_parts = zip(parts, zip(*bars.values(), strict=True), strict=True)
@@ -202,7 +204,8 @@ def stacked_bars(
             ax.barh(list(bars), widths, left=ends, color=colour, label=part)
             ends = [end + width for end, width in zip(ends, widths, strict=True)]
         for row, (end, values) in enumerate(zip(ends, bars.values(), strict=True)):
-            text = f"{end:.0f} ({parts[-1].partition(':')[0]} {values[-1]:.0f})"
+            last = f"{parts[-1].partition(':')[0]} {_three_digits(values[-1])}"
+            text = f"{_three_digits(end)} ({last})"
             ax.annotate(text, (end, row), (4, 0), **RIGHT_OF)
         ax.set(xlabel=label, xlim=(0, 1.5 * max(ends)))
         ax.grid(axis="y", visible=False)

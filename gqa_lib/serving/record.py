@@ -61,6 +61,32 @@ class Step:
         return asdict(self)
 
 
+def totals(steps: Sequence[Step]) -> dict[str, float]:
+    """Return what steps come to.
+
+    Args:
+        steps: of one engine, one or more.
+
+    Returns:
+        `num_steps`; `seconds`, of all steps; `mean_seqs`, sequences of a step on average over time;
+        `most_seqs`; `preemptions`; `decode_tokens_per_s`, of the steps that only decoded, 0 if
+        there are none; `prefill_share`, the part of the time in steps with tokens of prompts.
+    """
+    seconds = sum(step.seconds for step in steps)
+    only = [step for step in steps if not step.prefill_tokens]
+    decode_s = sum(step.seconds for step in only)
+    decoded = sum(step.num_decodes for step in only)
+    return {
+        "num_steps": len(steps),
+        "seconds": seconds,
+        "mean_seqs": sum(step.num_seqs * step.seconds for step in steps) / seconds,
+        "most_seqs": max(step.num_seqs for step in steps),
+        "preemptions": sum(len(step.preempted) for step in steps),
+        "decode_tokens_per_s": decoded / decode_s if decode_s else 0.0,
+        "prefill_share": 1 - decode_s / seconds,
+    }
+
+
 class StepBytes:
     """The bytes that steps of a model read and write.
 

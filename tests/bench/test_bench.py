@@ -214,7 +214,8 @@ def test_beginning_loads_torch_and_importing_does_not():
 
 
 def test_the_command_names_the_benchmarks_there_are(tmp_path):
-    with pytest.raises(ValueError, match="decode-latency, kv-footprint, prefill-latency, roofline"):
+    names = "decode-latency, kv-footprint, model-decode, prefill-latency, roofline, throughput"
+    with pytest.raises(ValueError, match=names):
         bench.main(["decode"], [], tmp_path, None)
     with pytest.raises(ValueError, match="name=value"):
         bench.main(["decode-latency"], ["context"], tmp_path, None)

@@ -10,6 +10,7 @@ from serving_cases import tiny_model
 from gqa_lib.cache.pages import Pages
 from gqa_lib.serving import Engine, Step
 from gqa_lib.serving.packed import Packed, StepCache
+from gqa_lib.serving.record import totals
 from gqa_lib.serving.request import Request
 from gqa_lib.serving.scheduler import Chunk
 
@@ -144,3 +145,21 @@ def test_the_cache_of_a_step_takes_that_steps_tokens_only():
     assert cache.positions(5).tolist() == [0, 1, 2, 3, 4]
     assert cache.nbytes == pages.nbytes
     assert torch.equal(pages.k[1, :, 0], k[0, :, 4])
+
+
+def test_totals_of_steps_by_hand():
+    shared = dict.fromkeys(Step.__dataclass_fields__, 0) | {"preempted": ()}
+    steps = [
+        Step(**shared | {"seconds": 3.0, "num_seqs": 2, "num_decodes": 1, "prefill_tokens": 9}),
+        Step(**shared | {"seconds": 1.0, "num_seqs": 6, "num_decodes": 6, "preempted": (4, 5)}),
+    ]
+    assert totals(steps) == {
+        "num_steps": 2,
+        "seconds": 4.0,
+        "mean_seqs": 3.0,
+        "most_seqs": 6,
+        "preemptions": 2,
+        "decode_tokens_per_s": 6.0,
+        "prefill_share": 0.75,
+    }
+    assert totals(steps[:1])["decode_tokens_per_s"] == 0
