@@ -18,6 +18,7 @@ from gqa_lib.attention.modules import Linear, RMSNorm
 from gqa_lib.cache import Cache, KVCache, ModelCache
 from gqa_lib.configs import ModelConfig
 
+from .checks import caches_of, embed
 from .variant import Activation, Variant
 
 
@@ -88,7 +89,8 @@ class LanguageModel(nn.Module):
             (B, T, V); what is there for padding means nothing.
 
         Raises:
-            ValueError: tokens or num_new does not fit the cache, or num_new is given without one.
+            ValueError: tokens are not the vocabulary's, or they or num_new do not fit the cache, or
+                num_new is given without one.
         """
         return self.logits(self.hidden(tokens, cache, num_new))
 
@@ -103,10 +105,10 @@ class LanguageModel(nn.Module):
         Args:
             tokens, cache, num_new: as in `forward`.
         """
-        x = self.embedding(tokens)  # (B, T) -> (B, T, d_model)
+        caches = caches_of(cache, len(self.layers))
+        x = embed(self.embedding, tokens)  # (B, T) -> (B, T, d_model)
         if self.variant.embedding_scale != 1:
             x = x * torch.tensor(self.variant.embedding_scale, dtype=x.dtype)
-        caches = cache.layers if cache else (None,) * len(self.layers)
         B, T = tokens.shape
         positions = new_positions(caches[0], B, T, num_new)
         cos_sin = {rope: rope and rope.cos_sin(positions, x) for rope in set(self._ropes)}
