@@ -64,8 +64,8 @@ def check_request(num_prompt: int, max_new_tokens: int, model: LanguageModel, po
     """
     if not num_prompt:
         raise ValueError(
-            "a prompt of 0 tokens: a token is chosen by those before it. Begin with the tokenizer's "
-            "token for a beginning."
+            "a prompt of 0 tokens: a token is chosen by those before it. Begin with the "
+            "tokenizer's token for a beginning."
         )
     total = num_prompt + max_new_tokens
     asked = f"{num_prompt} tokens and max_new_tokens={max_new_tokens} make {total}"
