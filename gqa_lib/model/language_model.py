@@ -16,7 +16,8 @@ from gqa_lib.attention import GroupedQueryAttention, Rope
 from gqa_lib.attention.layer import new_positions
 from gqa_lib.attention.modules import Linear, RMSNorm
 from gqa_lib.cache import Cache, KVCache, ModelCache
-from gqa_lib.configs import ModelConfig
+from gqa_lib.configs import LayerKV, ModelConfig
+from gqa_lib.configs.layer import Kind
 
 from .checks import caches_of, embed
 from .variant import Activation, Variant
@@ -214,9 +215,9 @@ def _needed(config: ModelConfig, name: str) -> int:
 
 def _windows(config: ModelConfig) -> list[int | None]:
     for number, layer in enumerate(config.kv_layers):
-        plain = layer.kind in ("full", "window") and layer.shares is None and not layer.index_dim
-        sizes = layer.num_kv_heads, layer.k_dim, layer.v_dim
-        if not plain or sizes != (config.num_kv_heads, config.head_dim, config.head_dim):
+        kind: Kind = "full" if layer.window is None else "window"
+        D = config.head_dim
+        if layer != LayerKV(kind, config.num_kv_heads, D, D, window=layer.window):
             raise ValueError(
                 f"{config.name}, layer {number}: {layer} is not grouped-query attention like the "
                 "other layers', which is all that this model computes. Choose a model whose layers "
