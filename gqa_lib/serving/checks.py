@@ -5,6 +5,7 @@ from __future__ import annotations
 from gqa_lib.attention import GroupedQueryAttention
 from gqa_lib.attention.rope_scaling import DynamicScaling
 from gqa_lib.model import LanguageModel
+from gqa_lib.model.checks import index
 
 from .pool import Pool
 
@@ -26,10 +27,10 @@ def number_of_blocks(num_blocks: int | None, memory_bytes: int | None, block_byt
         )
     if memory_bytes is None:
         return num_blocks  # type: ignore[return-value]  # BlockAllocator checks it
-    if memory_bytes < block_bytes:
+    if not block_bytes <= memory_bytes < float("inf"):
         raise ValueError(
             f"memory_bytes={memory_bytes} is less than a block's {block_bytes} bytes (K and V, all "
-            "layers): no token could be kept. Give more memory, or a smaller block_size."
+            "layers), or no number: no token could be kept. Give more, or a smaller block_size."
         )
     return int(memory_bytes // block_bytes)
 
@@ -44,7 +45,7 @@ def check_limits(max_num_seqs: int, max_num_batched_tokens: int) -> None:
         ("max_num_seqs", max_num_seqs),
         ("max_num_batched_tokens", max_num_batched_tokens),
     ):
-        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        if (index(number) or 0) < 1:
             raise ValueError(f"{name}={number}: nothing could run. Give a whole number from 1.")
     if max_num_batched_tokens < max_num_seqs:
         raise ValueError(
