@@ -151,6 +151,32 @@ def _models(arguments: Namespace) -> int:
     return int(any("refused" in row for row in rows))
 
 
+def _generate_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("checkpoint", help="folder with config.json and safetensors files")
+    parser.add_argument("prompt", help="the text to continue, in quotes")
+    parser.add_argument("--max-new-tokens", type=int, default=64, metavar="N", help="(default: 64)")
+    parser.add_argument(
+        "--temperature", type=float, default=0.0, help="0, the default, takes the likeliest token"
+    )
+    parser.add_argument("--top-p", type=float, default=1.0, help="draw from this share at most")
+    parser.add_argument("--top-k", type=int, help="draw from so many tokens at most")
+    parser.add_argument("--seed", type=int, default=0, help="of what is drawn (default: 0)")
+    parser.add_argument(
+        "--stop",
+        type=int,
+        action="append",
+        default=[],
+        metavar="ID",
+        help="token to end at, in addition to those that the checkpoint ends at; may be repeated",
+    )
+
+
+def _generate(arguments: Namespace) -> int:
+    from .generate import run
+
+    return run(arguments)
+
+
 def _build_native(arguments: Namespace) -> None:
     from gqa_lib.kernels.native.compile import build
 
@@ -197,6 +223,14 @@ COMMANDS = (
         "list the shipped models, or your own config.json, by what they keep",
         _models,
         _models_arguments,
+        takes_folders=False,
+    ),
+    Command(
+        "generate",
+        "engineer",
+        "continue a text with a model from your disk, as it comes",
+        _generate,
+        _generate_arguments,
         takes_folders=False,
     ),
     Command(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from gqa_lib.cache import ModelCache
 
+from .checks import whole_number, whole_tokens
 from .language_model import LanguageModel
-from .sampling import Sampling
+from .sampling import Sampler, Sampling, choose_tokens
 
 
 def generate(
@@ -30,10 +32,12 @@ def generate(
 
     Args:
         model: a language model.
-        prompts: the tokens of each, one at least; they may differ in length.
+        prompts: the tokens of each, one at least, as lists, arrays or tensors that may
+            differ in length.
         max_new_tokens: how many tokens each gets at most.
         temperature, top_k, top_p: as in `Sampling`; temperature 0, the default, is greedy.
-        seed: of what is drawn. Prompt b of a batch draws what it would draw alone with seed + b.
+        seed: of what is drawn, from 0. Prompt b of a batch draws what it would draw alone with
+            seed + b.
         stop: tokens after which a row ends; the one that ends it is its last.
         prefill_chunk: tokens of each prompt that go through the model at a time.
         progress: whether a bar shows how far it is; it needs tqdm.
@@ -42,12 +46,13 @@ def generate(
         The new tokens of each prompt.
 
     Raises:
-        ValueError: there is no prompt or one is empty, a token is not in the vocabulary, or a
-            number is out of range.
+        ValueError: there is no prompt or one is empty, a token is not in the vocabulary, a number
+            is out of range, or the model's logits are not numbers.
     """
+    rows = _rows(model, prompts)
     steps = stream(
         model,
-        prompts,
+        rows,
         max_new_tokens,
         temperature=temperature,
         top_k=top_k,
@@ -60,7 +65,7 @@ def generate(
         from tqdm.auto import tqdm
 
         steps = tqdm(steps, total=max_new_tokens, unit="token")
-    outputs: list[list[int]] = [[] for _ in prompts]
+    outputs: list[list[int]] = [[] for _ in rows]
     for step in steps:
         for output, token in zip(outputs, step, strict=True):
             if token is not None:
@@ -93,18 +98,20 @@ def stream(
         ValueError: as in `generate`.
     """
     sampling = Sampling(temperature, top_k, top_p)
-    rows = [[int(token) for token in prompt] for prompt in prompts]
-    _check(model, rows, max_new_tokens, prefill_chunk)
-    generators = [torch.Generator().manual_seed(seed + b) for b in range(len(rows))]
-    return _steps(model, rows, max_new_tokens, sampling, generators, set(stop), prefill_chunk)
+    rows = _rows(model, prompts)
+    seed = whole_number(seed, "seed", 0, 2**63 - len(rows))
+    samplers = [Sampler(sampling, seed + b, f"prompt {b}") for b in range(len(rows))]
+    stops = set(whole_tokens(stop, "stop", model.embedding.num_embeddings))
+    max_new_tokens = whole_number(max_new_tokens, "max_new_tokens", 0)
+    prefill_chunk = whole_number(prefill_chunk, "prefill_chunk", 1)
+    return _steps(model, rows, max_new_tokens, samplers, stops, prefill_chunk)
 
 
 def _steps(
     model: LanguageModel,
     prompts: list[list[int]],
     max_new_tokens: int,
-    sampling: Sampling,
-    generators: list[torch.Generator],
+    samplers: list[Sampler],
     stop: set[int],
     prefill_chunk: int,
 ) -> Iterator[list[int | None]]:
@@ -118,11 +125,8 @@ def _steps(
     going = [True] * len(prompts)
     for count in range(1, max_new_tokens + 1):
         with torch.inference_mode():
-            logits = model.logits(x)  # (B, V)
-            tokens: list[int | None] = [
-                sampling.choose(row, generator) if on else None
-                for row, generator, on in zip(logits, generators, going, strict=True)
-            ]
+            chooses = [one if on else None for one, on in zip(samplers, going, strict=True)]
+            tokens = choose_tokens(model.logits(x), chooses)
         yield tokens
         going = [token is not None and token not in stop for token in tokens]
         if count == max_new_tokens or not any(going):
@@ -150,26 +154,16 @@ def _prefill(
     return torch.stack([x for x in last if x is not None])
 
 
-def _check(
-    model: LanguageModel, prompts: list[list[int]], max_new_tokens: int, prefill_chunk: int
-) -> None:
+def _rows(model: LanguageModel, prompts: Any) -> list[list[int]]:
+    """The tokens of each prompt, all of them the model's."""
+    prompts = list(prompts) if isinstance(prompts, Iterable) else []
     if not prompts:
         raise ValueError("there is no prompt to continue: pass one or more, each a list of tokens.")
     vocab_size = model.embedding.num_embeddings
-    for b, prompt in enumerate(prompts):
-        if not prompt:
-            raise ValueError(
-                f"prompt {b} has no token: the model continues from the last one. Begin with the "
-                "tokenizer's token for a beginning."
-            )
-        wrong = [token for token in prompt if not 0 <= token < vocab_size]
-        if wrong:
-            raise ValueError(
-                f"prompt {b} has token {wrong[0]}, and the vocabulary has 0 to {vocab_size - 1}. "
-                "Use the model's own tokenizer."
-            )
-    if max_new_tokens < 0 or prefill_chunk < 1:
+    rows = [whole_tokens(one, f"prompts[{b}]", vocab_size) for b, one in enumerate(prompts)]
+    if [] in rows:
         raise ValueError(
-            f"max_new_tokens={max_new_tokens} and prefill_chunk={prefill_chunk}: give whole "
-            "numbers, 0 or more and 1 or more."
+            f"prompts[{rows.index([])}] has no token: the model continues from the last one. Begin "
+            "with the tokenizer's token for a beginning."
         )
+    return rows

@@ -16,8 +16,10 @@ from gqa_lib.attention import GroupedQueryAttention, Rope
 from gqa_lib.attention.layer import new_positions
 from gqa_lib.attention.modules import Linear, RMSNorm
 from gqa_lib.cache import Cache, KVCache, ModelCache
-from gqa_lib.configs import ModelConfig
+from gqa_lib.configs import LayerKV, ModelConfig
+from gqa_lib.configs.layer import Kind
 
+from .checks import caches_of, embed
 from .one_token import decode_layer, runs_in_one_call
 from .variant import Activation, Variant
 
@@ -89,7 +91,8 @@ class LanguageModel(nn.Module):
             (B, T, V); what is there for padding means nothing.
 
         Raises:
-            ValueError: tokens or num_new does not fit the cache, or num_new is given without one.
+            ValueError: tokens are not the vocabulary's, or they or num_new do not fit the cache, or
+                num_new is given without one.
         """
         return self.logits(self.hidden(tokens, cache, num_new))
 
@@ -104,10 +107,10 @@ class LanguageModel(nn.Module):
         Args:
             tokens, cache, num_new: as in `forward`.
         """
-        x = self.embedding(tokens)  # (B, T) -> (B, T, d_model)
+        caches = caches_of(cache, len(self.layers))
+        x = embed(self.embedding, tokens)  # (B, T) -> (B, T, d_model)
         if self.variant.embedding_scale != 1:
             x = x * torch.tensor(self.variant.embedding_scale, dtype=x.dtype)
-        caches = cache.layers if cache else (None,) * len(self.layers)
         B, T = tokens.shape
         positions = new_positions(caches[0], B, T, num_new)
         cos_sin = {rope: rope and rope.cos_sin(positions, x) for rope in set(self._ropes)}
@@ -226,9 +229,9 @@ def _needed(config: ModelConfig, name: str) -> int:
 
 def _windows(config: ModelConfig) -> list[int | None]:
     for number, layer in enumerate(config.kv_layers):
-        plain = layer.kind in ("full", "window") and layer.shares is None and not layer.index_dim
-        sizes = layer.num_kv_heads, layer.k_dim, layer.v_dim
-        if not plain or sizes != (config.num_kv_heads, config.head_dim, config.head_dim):
+        kind: Kind = "full" if layer.window is None else "window"
+        D = config.head_dim
+        if layer != LayerKV(kind, config.num_kv_heads, D, D, window=layer.window):
             raise ValueError(
                 f"{config.name}, layer {number}: {layer} is not grouped-query attention like the "
                 "other layers', which is all that this model computes. Choose a model whose layers "

@@ -34,7 +34,8 @@ class Variant:
         tied: whether the output head is the input embedding.
 
     Raises:
-        ValueError: qk_norm, norms or activation is none of those.
+        ValueError: qk_norm, norms or activation is none of those, norm_eps or embedding_scale is
+            not a number above 0, or rope is something else.
 
     Source: Touvron et al. 2023 (arXiv 2302.13971), section 2.2, for what Llama does.
     """
@@ -61,3 +62,17 @@ class Variant:
                     f"{field}={value!r} is nothing that a layer does. "
                     f"Choose from {', '.join(map(str, known))}."
                 )
+        for field, number in (
+            ("norm_eps", self.norm_eps),
+            ("embedding_scale", self.embedding_scale),
+        ):
+            if isinstance(number, bool | str) or not 0 < (number or 0) < float("inf"):
+                raise ValueError(
+                    f"{field}={number!r}: what a layer computes would not be numbers, or would all "
+                    "be 0. Give a number above 0."
+                )
+        if not isinstance(self.rope, Rope | Sequence | None):
+            raise ValueError(
+                f"rope={self.rope!r} turns nothing. Give a Rope for all layers, a list with one or "
+                "None for each, or None for Rope(head_dim)."
+            )

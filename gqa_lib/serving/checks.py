@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Iterable
-from typing import Any
-
-from torch import Tensor
-
 from gqa_lib.attention import GroupedQueryAttention
 from gqa_lib.attention.rope_scaling import DynamicScaling
 from gqa_lib.model import LanguageModel
+from gqa_lib.model.checks import index
 
 from .pool import Pool
 
@@ -32,10 +27,10 @@ def number_of_blocks(num_blocks: int | None, memory_bytes: int | None, block_byt
         )
     if memory_bytes is None:
         return num_blocks  # type: ignore[return-value]  # BlockAllocator checks it
-    if memory_bytes < block_bytes:
+    if not block_bytes <= memory_bytes < float("inf"):
         raise ValueError(
             f"memory_bytes={memory_bytes} is less than a block's {block_bytes} bytes (K and V, all "
-            "layers): no token could be kept. Give more memory, or a smaller block_size."
+            "layers), or no number: no token could be kept. Give more, or a smaller block_size."
         )
     return int(memory_bytes // block_bytes)
 
@@ -50,7 +45,7 @@ def check_limits(max_num_seqs: int, max_num_batched_tokens: int) -> None:
         ("max_num_seqs", max_num_seqs),
         ("max_num_batched_tokens", max_num_batched_tokens),
     ):
-        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        if (index(number) or 0) < 1:
             raise ValueError(f"{name}={number}: nothing could run. Give a whole number from 1.")
     if max_num_batched_tokens < max_num_seqs:
         raise ValueError(
@@ -65,14 +60,13 @@ def check_request(num_prompt: int, max_new_tokens: int, model: LanguageModel, po
 
     Args:
         num_prompt: tokens of its prompt.
-        max_new_tokens: as in `Engine.add`.
+        max_new_tokens: as in `Engine.add`, 1 or more.
         model, pool: the engine's.
     """
-    whole = isinstance(max_new_tokens, int) and not isinstance(max_new_tokens, bool)
-    if not num_prompt or not whole or max_new_tokens < 1:
+    if not num_prompt:
         raise ValueError(
-            f"a prompt of {num_prompt} tokens with max_new_tokens={max_new_tokens}: a token is "
-            "chosen by those before it, and there must be one to choose. Give 1 or more of each."
+            "a prompt of 0 tokens: a token is chosen by those before it. Begin with the "
+            "tokenizer's token for a beginning."
         )
     total = num_prompt + max_new_tokens
     asked = f"{num_prompt} tokens and max_new_tokens={max_new_tokens} make {total}"
@@ -102,34 +96,3 @@ def check_request(num_prompt: int, max_new_tokens: int, model: LanguageModel, po
 def attentions(model: LanguageModel) -> list[GroupedQueryAttention]:
     """Return a model's attention layers, the first layer's first."""
     return [one for one in model.modules() if isinstance(one, GroupedQueryAttention)]
-
-
-def whole_tokens(given: Any, name: str, vocab_size: int) -> list[int]:
-    """Return tokens as a list.
-
-    Args:
-        given: a sequence, a tensor or an array of one dimension.
-        name: what the error calls them.
-        vocab_size: tokens that the model has.
-
-    Raises:
-        ValueError: one is not a token of the model's.
-    """
-    listed = given.tolist() if isinstance(given, Tensor) else given
-    tokens = [_index(one) for one in listed] if isinstance(listed, Iterable) else [None]
-    known = [one for one in tokens if one is not None and 0 <= one < vocab_size]
-    if len(known) < len(tokens):
-        wrong = next(i for i, one in enumerate(tokens) if one is None or not 0 <= one < vocab_size)
-        what = f"{name}[{wrong}]={list(listed)[wrong]!r}" if isinstance(listed, Iterable) else None
-        raise ValueError(
-            f"{what or f'{name}={given!r}'} is not a token: the model has {vocab_size}, numbered "
-            "from 0. Pass whole numbers in one sequence, as a tokenizer gives them."
-        )
-    return known
-
-
-def _index(number: Any) -> int | None:
-    try:
-        return None if isinstance(number, bool) else operator.index(number)
-    except TypeError:
-        return None

@@ -12,9 +12,11 @@ from torch import Tensor
 from gqa_lib.cache import ModelCache
 from gqa_lib.cache.paged import check_block_size
 from gqa_lib.cache.pages import Pages
-from gqa_lib.model import LanguageModel
+from gqa_lib.model import LanguageModel, Sampling
+from gqa_lib.model.checks import whole_number, whole_tokens
+from gqa_lib.model.sampling import Sampler, choose_tokens
 
-from .checks import check_limits, check_request, number_of_blocks, whole_tokens
+from .checks import check_limits, check_request, number_of_blocks
 from .packed import Packed, StepCache
 from .pool import Pool
 from .record import Step, StepBytes
@@ -85,6 +87,11 @@ class Engine:
         prompt: Sequence[int] | Tensor,
         max_new_tokens: int = 32,
         stop: Collection[int] = (),
+        *,
+        temperature: float = 0.0,
+        top_k: int | None = None,
+        top_p: float = 1.0,
+        seed: int = 0,
     ) -> Request:
         """Return a request that waits to be admitted; steps fill it.
 
@@ -92,16 +99,21 @@ class Engine:
             prompt: its tokens, (T,), 1 or more.
             max_new_tokens: tokens after which it ends.
             stop: tokens with which it ends; the one that it ends with is in its output.
+            temperature, top_k, top_p: as in `gqa_lib.model.Sampling`; temperature 0 is greedy.
+            seed: of what is drawn; `gqa_lib.model.generate` draws the same for this prompt alone.
 
         Raises:
-            ValueError: these are not the model's tokens, or so many that they never fit.
+            ValueError: these are not the model's tokens, so many that they never fit, or a number
+                is out of range.
         """
         vocab_size = self.model.embedding.num_embeddings
         tokens = whole_tokens(prompt, "prompt", vocab_size)
+        max_new_tokens = whole_number(max_new_tokens, "max_new_tokens", 1)
         check_request(len(tokens), max_new_tokens, self.model, self.pool)
         stops = whole_tokens(stop, "stop", vocab_size)
-        number = self._num_requests
-        request = Request(number, tokens, max_new_tokens, stops, self._clock())
+        number, sampling = self._num_requests, Sampling(temperature, top_k, top_p)
+        sampler = Sampler(sampling, seed, f"request {number}")
+        request = Request(number, tokens, max_new_tokens, stops, self._clock(), sampler)
         self._num_requests += 1
         self._scheduler.waiting.append(request)
         return request
@@ -130,6 +142,10 @@ class Engine:
         """Return the record of the next step, which computes tokens of the running requests.
 
         With nothing to do it computes nothing, and the record says so.
+
+        Raises:
+            ValueError: the model's logits for a request are not numbers. The next step tries again;
+                the others go on once that request is cancelled.
         """
         start = self._clock()
         plan = self._scheduler.plan()
@@ -164,11 +180,9 @@ class Engine:
         if not last:
             return {}
         logits = self.model.logits(x[0, list(last.values())])  # (those that are complete, V)
-        return dict(zip(last, self._choose(list(last), logits), strict=True))
-
-    def _choose(self, requests: Sequence[Request], logits: Tensor) -> list[int]:
-        """The next token of each request, by the logits in its row, (num_requests, V)."""
-        return logits.argmax(-1).tolist()
+        chosen = choose_tokens(logits, [request.sampler for request in last])
+        pairs = zip(last, chosen, strict=True)
+        return {request: token for request, token in pairs if token is not None}
 
     def _keep(self, chunk: Chunk) -> None:
         """Note that a chunk's keys and values are there, and let its full blocks be found."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, Literal
 
+from gqa_lib.model import Sampling
+from gqa_lib.model.sampling import Sampler
+
 from .pool import block_key
 
 Ending = Literal["stop", "length", "cancelled"]
@@ -21,6 +24,8 @@ class Request:
         max_new_tokens: tokens after which it ends.
         stop: tokens with which it ends.
         arrived_s: when it was added.
+        sampler: chooses its tokens, one after the other and each once, however often it is
+            preempted; None is greedy.
 
     Attributes:
         tokens: the prompt's and, after them, the new ones.
@@ -42,6 +47,7 @@ class Request:
         max_new_tokens: int,
         stop: Collection[int] = (),
         arrived_s: float = 0.0,
+        sampler: Sampler | None = None,
     ):
         self.number, self.num_prompt = number, len(prompt)
         self.max_new_tokens, self.stop = max_new_tokens, frozenset(stop)
@@ -49,6 +55,7 @@ class Request:
         self.ending: Ending | None = None
         self.preemptions = self.reused_tokens = 0
         self.arrived_s = arrived_s
+        self.sampler = sampler or Sampler(Sampling(), whose=f"request {number}")
         self.scheduled_s: float | None = None
         self.first_token_s: float | None = None
         self.finished_s: float | None = None

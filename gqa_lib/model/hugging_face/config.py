@@ -22,6 +22,7 @@ _SIZES = (  # read by `from_hf_config`
     *("hidden_size", "intermediate_size", "vocab_size", "max_position_embeddings"),
 )
 _ACTIVATIONS: dict[str, Activation] = {"silu": "silu", "gelu_pytorch_tanh": "gelu_tanh"}
+_WIDEST_HEAD = 2**16  # none comes near, and frequencies of rotation are worked out for all of it
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -74,6 +75,8 @@ def _description(path: str | Path, keys: Keys) -> Description:
     _refuse_what_is_on(keys, family)
     _check_windows(keys, family)
     config = from_hf_config(path)
+    if config.head_dim > _WIDEST_HEAD:
+        raise keys.wrong("head_dim", config.head_dim, f"at most {_WIDEST_HEAD:,}")
     keys.skip(*_SIZES, *family.unused)
     variant = Variant(
         rope=ropes_of(keys, family, config),

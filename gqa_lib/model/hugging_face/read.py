@@ -11,11 +11,12 @@ from safetensors import safe_open
 from ..language_model import LanguageModel
 from .config import read_config
 from .names import Rows, rows_of
-from .shards import DTYPES, Header, headers_of
+from .shards import DTYPES, Header, check_is_file, headers_of, in_a_line
 
 _HEAD, _EMBEDDING = "lm_head.weight", "embed_tokens.weight"
 _HARMLESS = "rotary_emb.inv_freq"  # worked out from config.json
 _ROWS = 4096  # compared at a time
+_COMPUTED = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 
 
 def load(
@@ -38,7 +39,7 @@ def load(
     Raises:
         FileNotFoundError: the folder or one of its files is missing.
         ValueError: a key, a file or a tensor is not supported or not as it should be; the message
-            names it.
+            names it. Or a weight is too large for dtype.
     """
     folder = Path(path)
     if not folder.is_dir():
@@ -46,10 +47,19 @@ def load(
             f"{folder} is not a folder: a checkpoint is read from one on this disk, and nothing is "
             "downloaded. Give the folder that holds config.json."
         )
-    if dtype is not None and not dtype.is_floating_point:
-        raise ValueError(f"dtype={dtype}: weights are fractions. Pass torch.bfloat16 or float32.")
+    if dtype is not None and dtype not in _COMPUTED:
+        raise ValueError(
+            f"dtype={dtype!r}: a model computes with fractions. Pass one of "
+            f"{', '.join(map(str, _COMPUTED))}, or None for that of the files."
+        )
+    check_is_file(folder / "config.json")
     description = read_config(folder / "config.json")
     headers = headers_of(folder)
+    if description.config.num_layers > len(headers):  # before so many are made
+        raise ValueError(
+            f"{folder}: config.json has {description.config.num_layers} layers, and the files hold "
+            f"{len(headers)} tensors. Is it the config.json of these weights?"
+        )
     prefix = "model." if any(name.startswith("model.") for name in headers) else ""
     dtype = dtype or description.dtype or _dtype_of(headers)
     model = LanguageModel(description.config, description.variant, device="meta", dtype=dtype)
@@ -76,14 +86,15 @@ def _check_names(folder: Path, headers: dict[str, Header], rows: dict[str, Rows]
         )
     if missing:
         raise ValueError(
-            f"{folder}: {missing[0]} is missing from its files, one of {len(missing)} such "
-            "tensors: the model cannot be computed without. Is it the config.json of these weights?"
+            f"{folder}: {in_a_line(missing[0])} is missing from its files, one of "
+            f"{len(missing)} such tensors: the model cannot be computed without. Is it the "
+            "config.json of these weights?"
         )
     if extra:
         raise ValueError(
-            f"{headers[extra[0]].file}: {extra[0]} is not a weight of this model, one of "
-            f"{len(extra)} such tensors: what it should change is not known. Is it the config.json "
-            "of these weights?"
+            f"{headers[extra[0]].file}: {in_a_line(extra[0])} is not a weight of this model, one "
+            f"of {len(extra)} such tensors: what it should change is not known. Is it the "
+            "config.json of these weights?"
         )
 
 
@@ -144,4 +155,19 @@ def _copy(model: LanguageModel, headers: dict[str, Header], rows: dict[str, Rows
                 at, value = rows[name], opened.get_tensor(name)
                 if (at.offset, at.scale) != (0, 1):
                     value = (value.double() + at.offset) * at.scale  # rounded once, by the copy
-                parameters[at.parameter][at.start : at.end].copy_(value)
+                place = parameters[at.parameter][at.start : at.end]
+                _check_range(file, name, value, place.dtype)
+                place.copy_(value)
+
+
+def _check_range(file: Path, name: str, value: torch.Tensor, dtype: torch.dtype) -> None:
+    """Raise ValueError if a weight would become infinite in a dtype that reaches less far."""
+    most = torch.finfo(dtype).max
+    if dtype != torch.float16 or value.dtype == dtype or not value.numel():
+        return  # bfloat16 reaches as far as float32
+    largest = max(abs(float(one)) for one in value.aminmax())
+    if most < largest < float("inf"):
+        raise ValueError(
+            f"{file}: {in_a_line(name)} has a weight of {largest:.4g}, and {dtype} ends at "
+            f"{most:.0f}: it would be infinite. Pass dtype=torch.bfloat16 or torch.float32."
+        )

@@ -44,7 +44,7 @@ def headers_of(folder: Path) -> dict[str, Header]:
     files = _index(folder / _INDEX)
     headers: dict[str, Header] = {}
     for file in sorted(set(files.values())):
-        if not (folder / file).is_file():
+        if not (folder / file).exists():
             raise FileNotFoundError(
                 f"{folder / file} is missing, and {_INDEX} says that it holds "
                 f"{sum(one == file for one in files.values())} tensors. Download it again."
@@ -54,14 +54,32 @@ def headers_of(folder: Path) -> dict[str, Header]:
         for name in sorted(expected ^ inside.keys()):
             where = "is not in it" if name in expected else f"is in it and not in {_INDEX}"
             raise ValueError(
-                f"{folder / file}: {name} {where}: the files are not of one checkpoint. Download "
-                "them again."
+                f"{folder / file}: {in_a_line(name)} {where}: the files are not of one "
+                "checkpoint. Download them again."
             )
         headers |= inside
     return headers
 
 
+def check_is_file(path: Path) -> None:
+    """Raise ValueError for what is there and is not a file: opening a pipe would wait forever.
+
+    A file that is missing is left to whatever reads it.
+    """
+    if path.exists() and not path.is_file():
+        raise ValueError(
+            f"{path} is not a file: a checkpoint is read from files. Put its own in that place."
+        )
+
+
+def in_a_line(name: str) -> str:
+    """Return a name as a message can show it: short, without line breaks and the like."""
+    shown = repr(name)[1:-1]
+    return shown if len(shown) <= 100 else f"{shown[:100]}..."
+
+
 def _headers(file: Path) -> dict[str, Header]:
+    check_is_file(file)
     try:
         with safe_open(file, "pt") as opened:
             slices = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118
@@ -78,8 +96,9 @@ def _headers(file: Path) -> dict[str, Header]:
 
 def _index(path: Path) -> dict[str, str]:
     """The file that holds each tensor, by the tensor's name."""
+    check_is_file(path)
     try:
-        parsed = json.loads(path.read_text(encoding="utf-8"))
+        parsed = json.loads(path.read_text(encoding="utf-8-sig"))
         files = parsed["weight_map"]
     except (OSError, ValueError, RecursionError, TypeError, KeyError) as trouble:
         raise ValueError(
@@ -89,11 +108,11 @@ def _index(path: Path) -> dict[str, str]:
     if not isinstance(files, Mapping) or not files:
         raise ValueError(f"{path}: weight_map={str(files)[:60]} names no tensors.")
     for name, file in files.items():
-        plain = isinstance(file, str) and file.endswith(".safetensors")
-        if not plain or any(mark in file for mark in ("/", "\\", "\0", ":")):
+        plain = isinstance(file, str) and file.endswith(".safetensors") and len(file) < 256
+        if not plain or not file.isprintable() or any(mark in file for mark in "/\\:"):
             raise ValueError(
-                f"{path}: {name} is in {file!r}, which is not the name of a .safetensors file in "
-                "the checkpoint's own folder: no others are opened."
+                f"{path}: {in_a_line(name)} is in {file!r:.100}, which is not the name of a "
+                ".safetensors file in the checkpoint's own folder: no others are opened."
             )
     return dict(files)
 
