@@ -133,6 +133,9 @@ class LanguageModel(nn.Module):
 class Layer(nn.Module):
     """Attention, then a feed-forward block, each added to what comes in."""
 
+    attention_norm: Any  # an RMSNorm, or an Identity where a variant has none
+    mlp_norm: Any
+
     def __init__(
         self,
         config: ModelConfig,
@@ -186,7 +189,7 @@ class Layer(nn.Module):
             x, cache, num_new, cos_sin: as in `GroupedQueryAttention.forward`.
         """
         attention, mlp = self.attention, self.mlp
-        if self._is_plain and runs_in_one_call(x, cache, num_new, attention):
+        if self._is_plain and runs_in_one_call(cache, x, num_new, attention):
             norms = self.attention_norm, self.mlp_norm
             return decode_layer(
                 x, cache, cos_sin, attention, norms, mlp.gate_up_proj, mlp.down_proj

@@ -7,6 +7,7 @@ through Python between them: a third of a decode step of a small model on a CPU.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeGuard
 
 import torch
 from torch import Tensor
@@ -20,15 +21,15 @@ from gqa_lib.kernels.native.library import DTYPES
 
 
 def runs_in_one_call(
-    x: Tensor,
     cache: Cache | None,
+    x: Tensor,
     num_new: Sequence[int] | Tensor | None,
     attention: GroupedQueryAttention,
-) -> bool:
+) -> TypeGuard[KVCache]:
     """Whether `decode_layer` can take this call of a layer.
 
     Args:
-        x, cache, num_new: as in `GroupedQueryAttention.forward`.
+        cache, x, num_new: as in `GroupedQueryAttention.forward`.
         attention: the layer's.
     """
     if not isinstance(cache, KVCache) or x.shape[1] != 1 or num_new is not None:
