@@ -116,11 +116,13 @@ def choose_tokens(logits: Tensor, samplers: Sequence[Sampler | None]) -> list[in
                 f"{sampler.whose}: the model's logits are not finite numbers, so that no token is "
                 "the likeliest. Are its weights damaged, or too large for their dtype?"
             )
-    likeliest = largest.tolist()
-    tokens: list[int | None] = []
-    for row, sampler, greedy in zip(logits, samplers, likeliest, strict=True):
-        drawn = sampler and sampler.draw(row)
-        tokens.append(greedy if sampler and drawn is None else drawn)
+    tokens: list[int | None] = [None] * len(samplers)
+    for b, (row, sampler, likeliest) in enumerate(
+        zip(logits, samplers, largest.tolist(), strict=True)
+    ):
+        if sampler:
+            drawn = sampler.draw(row)
+            tokens[b] = likeliest if drawn is None else drawn
     return tokens
 
 
