@@ -119,7 +119,7 @@ def choose_tokens(logits: Tensor, samplers: Sequence[Sampler | None]) -> list[in
     likeliest = largest.tolist()
     tokens: list[int | None] = []
     for row, sampler, greedy in zip(logits, samplers, likeliest, strict=True):
-        drawn = sampler and sampler.draw(row)
+        drawn = sampler.draw(row) if sampler else None
         tokens.append(greedy if sampler and drawn is None else drawn)
     return tokens
 
