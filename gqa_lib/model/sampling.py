@@ -54,9 +54,11 @@ class Sampling:
         Args:
             logits: of one sequence, (V,), with a temperature above 0.
         """
-        logits, tokens = logits.double().sort(descending=True, stable=True)
-        if self.top_k is not None:
-            logits, tokens = logits[: self.top_k], tokens[: self.top_k]
+        tokens = torch.arange(len(logits), device=logits.device)
+        if self.top_k is not None and self.top_k < len(logits):  # sorting all would take longer
+            (tokens,) = (logits >= logits.topk(self.top_k).values[-1]).nonzero(as_tuple=True)
+        logits, order = logits[tokens].sort(descending=True, stable=True)
+        logits, tokens = logits[: self.top_k].double(), tokens[order[: self.top_k]]
         probabilities = ((logits - logits[0]) / self.temperature).softmax(0)
         before = probabilities.cumsum(0) - probabilities
         kept = max(1, int((before < self.top_p).sum()))
