@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
+from .hugging_face.shards import check_is_file
+
 _FILE = "tokenizer.json"
 _OTHERS = ("tokenizer.model", "vocab.json", "merges.txt", "tekken.json", "spiece.model")
 
@@ -88,6 +90,7 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
                 f"{str(folder)!r}).save_pretrained(...)."
             )
         return ByteTokenizer()
+    check_is_file(file)
     try:
         import tokenizers
     except ImportError:

@@ -106,6 +106,12 @@ def test_of_equally_likely_tokens_the_greedy_one_is_the_first(dtype):
     assert choose_tokens(logits.expand(4, -1), [Sampler(Sampling())] * 4) == [7] * 4
 
 
+def test_of_equally_likely_tokens_the_first_are_the_largest():
+    logits = torch.tensor([1.0, 2.0, 0.0, 2.0, 1.0, 2.0, 1.0])
+    for top_k, tokens in enumerate([[1], [1, 3], [1, 3, 5], [1, 3, 5, 0], [1, 3, 5, 0, 4]], 1):
+        assert Sampling(1.0, top_k).candidates(logits)[1].tolist() == tokens
+
+
 def test_all_of_equally_likely_tokens_are_drawn():
     assert set(draws(200, torch.zeros(6), temperature=1.0)) == set(range(6))
 

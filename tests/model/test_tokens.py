@@ -1,5 +1,6 @@
 """A checkpoint's tokenizer, or bytes where it has none."""
 
+import os
 import sys
 
 import pytest
@@ -71,6 +72,10 @@ def test_what_cannot_be_read_is_not_taken_for_bytes(tmp_path):
     (tmp_path / "tokenizer.model").write_bytes(b"")
     with pytest.raises(ValueError, match=r"tokenizer.model and no tokenizer.json"):
         load_tokenizer(tmp_path)
+    os.mkfifo(tmp_path / "tokenizer.json")  # which would be waited for forever
+    with pytest.raises(ValueError, match=r"tokenizer.json is not a file"):
+        load_tokenizer(tmp_path)
+    (tmp_path / "tokenizer.json").unlink()
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(ValueError, match=r"tokenizer.json cannot be read"):
         load_tokenizer(tmp_path)
