@@ -23,7 +23,6 @@ _ENGINE: dict[str, Any] = {
     "markeredgecolor": "white",
     "linestyle": "none",
     "zorder": 5,
-    "clip_on": False,
 }
 
 
@@ -61,7 +60,7 @@ def throughput_lines(
         ax.plot(batches, [line[b] for b in batches], **look)
         ax.plot(batches[-1], line[batches[-1]], color=colour, **_FULL)
         if served and num_kv_heads in served:
-            ax.plot(*served[num_kv_heads], color=colour, **_ENGINE)
+            ax.plot(*served[num_kv_heads], color=colour, clip_on=False, **_ENGINE)
     every = sorted({batch for line in measured.values() for batch in line})
     ax.set_xscale("log", base=2)
     ticks = [2**n for n in range(every[-1].bit_length()) if 2**n >= every[0]] or every
