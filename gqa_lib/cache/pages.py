@@ -161,5 +161,5 @@ def slots_of(
 
 def _joined(memory: Tensor, pages: Tensor) -> Tensor:
     """The tokens of some blocks one after the other, (1, Hkv, tokens, D): a copy."""
-    copied = memory.transpose(0, 1).index_select(1, pages)  # (Hkv, pages, block_size, D)
+    copied = memory.transpose(0, 1)[:, pages]  # (Hkv, pages, block_size, D)
     return copied.flatten(1, 2)[None]
