@@ -143,7 +143,7 @@ def choose_backend(q: Tensor, k: Tensor, v: Tensor, causal: bool = True) -> str:
         q, k, v, causal: as in `attend`.
     """
     call = Call(q, k, v, causal)
-    return _preset() or _first_that_can(call, fastest_first(call)).name
+    return preset() or _first_that_can(call, fastest_first(call)).name
 
 
 def available_backends(q: Tensor, k: Tensor, v: Tensor, causal: bool = True) -> list[str]:
@@ -172,7 +172,7 @@ def choose_decode_backend(
     """
     check_decode(q, k_cache, v_cache, lengths, block_table)
     call = DecodeCall(q, k_cache, v_cache, lengths, block_table)
-    return _preset() or _first_that_can(call, fastest_decode_first(call)).name
+    return preset() or _first_that_can(call, fastest_decode_first(call)).name
 
 
 def available_decode_backends(
@@ -206,7 +206,7 @@ def check_backend(name: str) -> None:
 def _choose(call: Call | DecodeCall, name: str, fastest: Iterable[str]) -> Backend:
     """Return the backend of that name, or for "auto" the first of `fastest` that can run a call."""
     if name == "auto":
-        name = _preset()
+        name = preset()
         if not name:
             return _first_that_can(call, fastest)
     if name not in BACKENDS:
@@ -221,8 +221,8 @@ def _choose(call: Call | DecodeCall, name: str, fastest: Iterable[str]) -> Backe
     return BACKENDS[name]
 
 
-def _preset() -> str:
-    """The backend that the environment names, or "" where it leaves the choice."""
+def preset() -> str:
+    """Return the backend that GQA_BACKEND names, or "" where it leaves the choice."""
     name = os.environ.get("GQA_BACKEND", "auto")
     return "" if name == "auto" else name
 

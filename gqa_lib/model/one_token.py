@@ -16,8 +16,10 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode
 from gqa_lib.attention import GroupedQueryAttention
 from gqa_lib.attention.modules import Linear, RMSNorm
 from gqa_lib.cache import Cache, KVCache
+from gqa_lib.kernels.dispatch import preset
 from gqa_lib.kernels.native import operators
 from gqa_lib.kernels.native.library import DTYPES
+from gqa_lib.kernels.tuned import native_is_fastest
 
 
 def runs_in_one_call(
@@ -42,7 +44,8 @@ def runs_in_one_call(
         and x.is_cpu
         and x.dtype in DTYPES
         and x.numel() > 0
-        and attention.backend == "auto"
+        and (attention.backend, preset()) == ("auto", "")
+        and native_is_fastest()
         and D % 8 == 0
         and (window is None or cache.length < window)
         and not torch.is_grad_enabled()

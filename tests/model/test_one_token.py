@@ -105,6 +105,15 @@ def test_a_window_that_hides_tokens_is_kept(built, calls):
     assert assert_same(model, calls, lengths=(5, 5, 5)) == 2 + 3  # the first layer's tokens 6 and 7
 
 
+def test_the_backend_that_somebody_chose_is_kept(built, calls, monkeypatch):
+    model = made(Variant())
+    monkeypatch.setenv("GQA_BACKEND", "sdpa_gqa")
+    assert assert_same(model, calls) == 0
+    monkeypatch.delenv("GQA_BACKEND")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "DEFAULT")  # unmeasured
+    assert assert_same(model, calls) == 0
+
+
 def test_who_asks_for_gradients_gets_them(built, calls):
     model, cache = made(Variant()), None
     cache = model.new_cache(2, 4)

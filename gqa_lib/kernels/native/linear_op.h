@@ -92,8 +92,8 @@ inline void multiply_by_tiles(const at::Tensor& x, const at::Tensor& weight, con
   });
 }
 
-// torch's linear layer. For a few tokens each weight is read once, and a token's result is the same,
-// bit for bit, whichever tokens are multiplied along with it.
+// torch's linear layer. For a few tokens each weight is read once; without tiles a token's result is
+// the same then, bit for bit, whichever tokens are multiplied along with it.
 inline at::Tensor linear(const at::Tensor& tokens, const at::Tensor& weight,
                          const std::optional<at::Tensor>& bias) {
   if (!few_tokens(tokens, weight, bias)) return at::linear(tokens, weight, bias);
