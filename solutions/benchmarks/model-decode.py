@@ -37,12 +37,11 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import product
 
-from gqa_lib import plots
+from gqa_lib import cost, plots
 from gqa_lib.bench import as_list, begin
 from gqa_lib.compare import step_table, table
 from gqa_lib.compare.models import llama_like
 from gqa_lib.compare.steps import StepPoint, fitting_steps, time_steps
-from gqa_lib.cost import kv_cache_bytes
 from gqa_lib.model import LanguageModel
 
 run = begin("model-decode", out_dir, dtype=dtype, device=device, seed=seed)
@@ -93,7 +92,7 @@ print("batch  context  KV heads  weights, MiB  cache, MiB  least ms  tokens/s at
 for points in settings:
     for p in points:
         weights = configs[p.num_kv_heads].weights.dense * size / 2**20
-        cache = kv_cache_bytes(configs[p.num_kv_heads], [p.context] * p.batch_size, size) / 2**20
+        cache = cost.kv_cache_bytes(configs[p.num_kv_heads], [p.context] * p.batch_size, size) / 2**20
         print(f"{p.batch_size:5} {p.context:8} {p.num_kv_heads:9} {weights:13.1f} {cache:11.1f} "
               f"{predicted[p] * 1e3:9.2f} {p.batch_size / predicted[p]:17,.0f} "
               f"{predicted[points[0]] / predicted[p]:8.2f}x")
