@@ -179,8 +179,8 @@ lines = {kv: {row["batch_size"]: row["tokens_per_s"] for row in found if row["nu
 lines = {kv: line for kv, line in lines.items() if line}
 guesses = {kv: {p.batch_size: rate for p, rate in predicted.items() if p.num_kv_heads == kv} for kv in lines}
 best = {kv: max(line.values()) for kv, line in lines.items()}
-title = (f"Up to {', '.join(f'{rate:,.0f}' for rate in best.values())} tokens/s in {memory_gib:g} GiB "
-         f"with {', '.join(map(str, best))} KV heads")
+title = (f"KV heads {' / '.join(map(str, best))}: up to {' / '.join(f'{rate:,.0f}' for rate in best.values())} "
+         f"tokens/s in {memory_gib:g} GiB")
 fig = plots.throughput_lines(
     lines, guesses, num_heads=num_heads, title=title,
     served={row["num_kv_heads"]: (row["mean_seqs"], row["tokens_per_s"]) for row in served},
