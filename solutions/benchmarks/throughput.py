@@ -180,7 +180,7 @@ lines = {kv: line for kv, line in lines.items() if line}
 guesses = {kv: {p.batch_size: rate for p, rate in predicted.items() if p.num_kv_heads == kv} for kv in lines}
 best = {kv: max(line.values()) for kv, line in lines.items()}
 title = (f"KV heads {' / '.join(map(str, best))}: up to {' / '.join(f'{rate:,.0f}' for rate in best.values())} "
-         f"tokens/s in {memory_gib:g} GiB")
+         f"tokens/s, {memory_gib:g} GiB")
 fig = plots.throughput_lines(
     lines, guesses, num_heads=num_heads, title=title,
     served={row["num_kv_heads"]: (row["mean_seqs"], row["tokens_per_s"]) for row in served},
