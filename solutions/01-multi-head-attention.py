@@ -82,7 +82,8 @@ def causal_mask(num_queries, num_keys):
 check("causal_mask", causal_mask)
 ### BEGIN HIDDEN TESTS
 check("causal_mask", causal_mask, seed=None, cases=[
-    {"T": 5, "S": 11}, {"T": 6, "S": 6}, {"T": 1, "S": 1}, *({"draw": n} for n in range(1, 7)),
+    {"T": 5, "S": 11}, {"T": 6, "S": 6}, {"T": 1, "S": 1}, {"T": 150, "S": 300},
+    *({"draw": n} for n in range(1, 7)),
 ])
 ### END HIDDEN TESTS
 
@@ -137,6 +138,9 @@ check("attention", attention, seed=None, cases=[
     {"B": 3, "H": 2, "T": 4, "S": 9, "D": 6},
     {"B": 1, "H": 5, "T": 2, "S": 11, "D": 3, "causal": False},
     {"B": 2, "H": 3, "T": 5, "S": 5, "D": 7, "dtype": "float64"},
+    {"B": 1, "H": 2, "T": 150, "S": 300, "D": 4, "causal": None},
+    {"B": 2, "H": 2, "T": 8, "S": 9, "D": 5, "sharp": 1e5, "dtype": "float64"},
+    {"B": 1, "H": 3, "T": 4, "S": 6, "D": 3, "extreme": True},
 ])
 ### END HIDDEN TESTS
 
@@ -198,7 +202,9 @@ def split_heads(x, num_heads):
 # %% nbgrader={"grade": true, "grade_id": "split_heads-check", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 check("split_heads", split_heads)
 ### BEGIN HIDDEN TESTS
-check("split_heads", split_heads, seed=None, cases=[{"B": 3, "T": 5, "H": 2, "D": 7}])
+check("split_heads", split_heads, seed=None, cases=[
+    {"B": 3, "T": 5, "H": 2, "D": 7}, {"B": 1, "T": 150, "H": 3, "D": 2, "dtype": "bfloat16", "extreme": True},
+])
 ### END HIDDEN TESTS
 
 # %% nbgrader={"grade": false, "grade_id": "merge_heads", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -211,7 +217,9 @@ def merge_heads(x):
 # %% nbgrader={"grade": true, "grade_id": "merge_heads-check", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 check("merge_heads", merge_heads)
 ### BEGIN HIDDEN TESTS
-check("merge_heads", merge_heads, seed=None, cases=[{"B": 3, "H": 2, "T": 5, "D": 7}])
+check("merge_heads", merge_heads, seed=None, cases=[
+    {"B": 3, "H": 2, "T": 5, "D": 7}, {"B": 1, "H": 3, "T": 150, "D": 2, "dtype": "bfloat16", "extreme": True},
+])
 ### END HIDDEN TESTS
 
 # %% [markdown] hints="split_heads"
@@ -305,6 +313,7 @@ check("MultiHeadAttention", MultiHeadAttention, seed=None, cases=[
     {"B": 2, "T": 6, "d_model": 20, "H": 5},
     {"B": 1, "T": 3, "d_model": 14, "H": 2, "causal": False},
     {"B": 2, "T": 4, "d_model": 6, "H": 1},
+    {"B": 1, "T": 150, "d_model": 8, "H": 2, "dtype": "bfloat16"},
 ])
 ### END HIDDEN TESTS
 

@@ -211,6 +211,9 @@ check("cached_attention", cached_attention)
 check("cached_attention", cached_attention, seed=None, cases=[
     {"B": 2, "H": 5, "D": 3, "chunks": (4, 1, 1, 2)},
     {"B": 1, "H": 3, "D": 7, "chunks": (1, 5, 3), "dtype": "float64"},
+    {"B": 1, "H": 2, "D": 4, "chunks": (150, 1, 140)},
+    {"B": 2, "H": 2, "D": 5, "chunks": (6, 3), "sharp": 1e5, "dtype": "float64"},
+    {"B": 1, "H": 3, "D": 3, "chunks": (3, 2), "extreme": True},
     *({"sizes": n} for n in range(1, 9)),
 ])
 ### END HIDDEN TESTS
@@ -318,7 +321,8 @@ check("rotate", rotate)
 ### BEGIN HIDDEN TESTS
 check("rotate", rotate, seed=None, cases=[
     {"shape": (1, 4, 5, 14)}, {"shape": (3, 6, 4), "scattered": True},
-    {"shape": (2, 2, 3, 16), "start": 4000, "dtype": "bfloat16"},
+    {"shape": (2, 2, 3, 16), "start": 4000, "dtype": "bfloat16"}, {"shape": (1, 2, 150, 4)},
+    {"shape": (2, 3, 4, 2), "start": 70_000}, {"shape": (2, 3, 6), "extreme": True},
     *({"sizes": n} for n in range(1, 9)),
 ])
 ### END HIDDEN TESTS

@@ -149,6 +149,9 @@ check("multi_query_attention", multi_query_attention, seed=None, cases=[
     {"B": 2, "Hq": 10, "T": 2, "S": 11, "D": 3, "causal": False},
     {"B": 1, "Hq": 5, "T": 5, "S": 5, "D": 8, "dtype": "float64"},
     {"B": 4, "Hq": 9, "T": 1, "S": 13, "D": 2},
+    {"B": 1, "Hq": 3, "T": 150, "S": 300, "D": 4, "causal": None},
+    {"B": 2, "Hq": 3, "T": 8, "S": 9, "D": 5, "sharp": 1e5, "dtype": "float64"},
+    {"B": 1, "Hq": 4, "T": 5, "S": 7, "D": 3, "extreme": True},
 ])
 ### END HIDDEN TESTS
 

@@ -96,6 +96,7 @@ check("expand_kv", expand_kv)
 ### BEGIN HIDDEN TESTS
 check("expand_kv", expand_kv, seed=None, cases=[
     {"B": 3, "Hkv": 2, "S": 5, "D": 4, "R": 4}, {"B": 1, "Hkv": 1, "S": 6, "D": 3, "R": 5},
+    {"B": 1, "Hkv": 3, "S": 150, "D": 2, "R": 2, "dtype": "bfloat16", "extreme": True},
 ])
 ### END HIDDEN TESTS
 
@@ -249,6 +250,9 @@ check("grouped_query_attention", grouped_query_attention, seed=None, cases=[
     {"B": 2, "Hq": 12, "Hkv": 4, "T": 3, "S": 8, "D": 7},
     {"B": 1, "Hq": 10, "Hkv": 2, "T": 4, "S": 9, "D": 3, "causal": False},
     {"B": 3, "Hq": 7, "Hkv": 1, "T": 2, "S": 5, "D": 6, "dtype": "float64"},
+    {"B": 1, "Hq": 4, "Hkv": 2, "T": 150, "S": 300, "D": 4, "causal": None},
+    {"B": 2, "Hq": 6, "Hkv": 3, "T": 8, "S": 9, "D": 5, "sharp": 1e5, "dtype": "float64"},
+    {"B": 1, "Hq": 4, "Hkv": 2, "T": 5, "S": 7, "D": 3, "extreme": True},
 ])
 ### END HIDDEN TESTS
 
@@ -257,7 +261,7 @@ check_no_copy("grouped_query_attention", grouped_query_attention)
 ### BEGIN HIDDEN TESTS
 check_no_copy("grouped_query_attention", grouped_query_attention, seed=None, cases=[
     {"B": 2, "Hq": 9, "Hkv": 3, "T": 2, "S": 50, "D": 24, "causal": False},
-    {"B": 3, "Hq": 4, "Hkv": 2, "T": 1, "S": 56, "D": 20},
+    {"B": 3, "Hq": 8, "Hkv": 2, "T": 1, "S": 56, "D": 20},
 ])
 ### END HIDDEN TESTS
 
@@ -409,6 +413,7 @@ check("GroupedQueryAttention", GroupedQueryAttention, seed=None, cases=[
     {"B": 2, "T": 5, "d_model": 32, "Hq": 8, "Hkv": 2},
     {"B": 1, "T": 3, "d_model": 42, "Hq": 7, "Hkv": 1, "causal": False},
     {"B": 2, "T": 4, "d_model": 20, "Hq": 5, "Hkv": 5},
+    {"B": 1, "T": 150, "d_model": 12, "Hq": 4, "Hkv": 2, "dtype": "bfloat16"},
 ])
 ### END HIDDEN TESTS
 

@@ -106,7 +106,8 @@ check("merge_partials", merge_partials, seed=None, cases=[
     {"shape": (3, 4), "D": 6}, {"shape": (5,), "D": 2, "offset": 1000.0, "dtype": "float64"},
     {"shape": (2, 3), "D": 3, "offset": -300.0}, {"shape": (2, 3), "D": 3, "offset": 300.0, "gap": -400.0},
     {"shape": (3, 8), "D": 4, "empty": "mixed", "offset": 95.0}, {"shape": (1, 2), "D": 4, "empty": "ab"},
-    {"shape": (4, 1), "D": 4, "empty": "a", "dtype": "float64"},
+    {"shape": (4, 1), "D": 4, "empty": "a", "dtype": "float64"}, {"shape": (150,), "D": 2, "gap": 7.0},
+    {"shape": (2, 3), "D": 7, "extreme": True}, {"shape": (2, 150), "D": 2, "offset": -5000.0, "dtype": "float64"},
 ])
 ### END HIDDEN TESTS
 
@@ -186,6 +187,8 @@ check("split_kv_decode", split_kv_decode, seed=None, cases=[
     {"B": 1, "Hq": 3, "Hkv": 1, "S": 10, "D": 4, "parts": 4, "dtype": "float64"},
     {"B": 3, "Hq": 4, "Hkv": 2, "S": 3, "D": 4, "parts": 11},
     {"B": 2, "Hq": 9, "Hkv": 3, "S": 17, "D": 8, "parts": 3, "sharp": 80.0},
+    {"B": 1, "Hq": 4, "Hkv": 2, "S": 300, "D": 5, "parts": 7}, {"B": 1, "Hq": 4, "Hkv": 2, "S": 9, "D": 5, "parts": 2, "extreme": True},
+    {"B": 1, "Hq": 6, "Hkv": 3, "S": 11, "D": 5, "parts": 4, "low": 1e5, "dtype": "float64"},
 ])
 ### END HIDDEN TESTS
 
@@ -396,7 +399,7 @@ check("tile_rows", tile_rows, seed=None, cases=[{"draw": n} for n in range(1, 40
 # One KV head, R query heads. Program i computes the scores of keys i · KEYS to (i + 1) · KEYS - 1. Key t
 # begins at address `k + t * stride_t` and its D numbers are next to each other. Row r of `scores`
 # begins at `scores + r * length`. Load K's tile, multiply with `tl.dot`, store: three masks to
-# think about.
+# think about. Ask `tl.dot` for full float32 with `input_precision="ieee"`: GPUs else round to 10 bits.
 
 # %% nbgrader={"grade": false, "grade_id": "scores_kernel", "locked": false, "schema_version": 3, "solution": true, "task": false}
 @triton.jit

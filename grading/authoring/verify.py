@@ -162,10 +162,10 @@ def _unshown(checks: dict[str, str], verdicts: list[Verdict]) -> list[str]:
     read = " ".join(verdict.read for verdict in verdicts if not verdict.answer.right)
     names = re.findall(r'\bcheck\("([^"]+)"', "\n".join(checks.values()))
     return [
-        f"{name} can name a mistake that no planted bug shows: {mistake.says!r}"
+        f"{name} can name a mistake that no planted bug shows: {says!r}"
         for name in dict.fromkeys(names)
-        for mistake in find_exercise(name).mistakes
-        if mistake.says not in read
+        for says in dict.fromkeys(mistake.says for mistake in find_exercise(name).mistakes)
+        if says not in read
     ]
 
 

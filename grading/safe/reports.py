@@ -53,6 +53,9 @@ def seen_of(reported: Any) -> Observation:
             largest=_count(reported["largest"]),
             operation=str(reported["operation"])[:80],
             reads=[_count(n) for n in reported.get("reads", [])[:MAX_ITEMS]],
+            reached=_count(reported.get("reached", 0)),
+            rounded_dot=bool(reported.get("rounded_dot", False)),
+            keys_of_part=_count(reported.get("keys_of_part", 0)),
             small_dot=str(reported.get("small_dot", ""))[:80],
         )
     except (TypeError, KeyError, ValueError, OverflowError, AttributeError):

@@ -34,6 +34,7 @@ class Exercise:
     the right result, in float64 where it is a tensor, or raises what is to be raised;
     `call(yours, *arguments)` runs the learner's function or class. Rectangular cases
     (T != S, several query heads per KV head) come first: square ones hide mistakes.
+    `trains` says that a model may be trained through it: gradients must reach all its tensors.
     `copy_cases` are those of `check_no_copy`, q, k, v and causal: no other size may equal S or D,
     so that scores are not taken for keys. `peak_case` is one where K expanded takes megabytes.
     """
@@ -45,6 +46,7 @@ class Exercise:
     cases: tuple[dict, ...]
     call: Callable = lambda yours, *arguments: yours(*arguments)
     mistakes: tuple[Mistake, ...] = ()
+    trains: bool = False
     copy_cases: tuple[dict, ...] = ()
     peak_case: dict = field(default_factory=dict)
 

@@ -8,7 +8,15 @@ from gqa_lib.kernels.reference import attention_reference
 
 from .exercise import Exercise, Mistake
 from .modules import module_attention, run_module, weights
-from .variants import NO_MASK, TOP_LEFT_MASK, bottom_right, draw, plain_attention
+from .variants import (
+    COMMON,
+    NO_MASK,
+    TOP_LEFT_MASK,
+    bottom_right,
+    draw,
+    draw_qkv,
+    plain_attention,
+)
 
 _LESSON = "01-multi-head-attention"
 
@@ -21,21 +29,21 @@ def _sizes(generator, T=0, S=0, draw=0):
     return T, S
 
 
-def _qkv(generator, B, H, T, S, D, causal=True, dtype="float32"):
-    q, k, v = (draw(generator, B, H, n, D, dtype=dtype) for n in (T, S, S))
-    return q, k, v, causal
+def _qkv(generator, H, **case):
+    return draw_qkv(generator, Hq=H, Hkv=H, **case)
 
 
-def _x_and_heads(generator, B, T, H, D):
-    return draw(generator, B, T, H * D), H
+def _x_and_heads(generator, B, T, H, D, dtype="float32", extreme=False):
+    return draw(generator, B, T, H * D, dtype=dtype, extreme=extreme), H
 
 
-def _heads(generator, B, H, T, D):
-    return (draw(generator, B, H, T, D),)
+def _heads(generator, B, H, T, D, dtype="float32", extreme=False):
+    return (draw(generator, B, H, T, D, dtype=dtype, extreme=extreme),)
 
 
-def _module(generator, B, T, d_model, H, causal=True):
-    return draw(generator, B, T, d_model), weights(generator, d_model, H, H), H, causal
+def _module(generator, B, T, d_model, H, causal=True, dtype="float32"):
+    x = draw(generator, B, T, d_model, dtype=dtype)
+    return x, weights(generator, d_model, H, H, dtype), H, causal
 
 
 def _split(x, H):
@@ -93,6 +101,11 @@ CAUSAL_MASK = Exercise(
             "queries see the future instead of the past (triu instead of tril).",
             lambda T, S: torch.ones(T, S, dtype=torch.bool).triu(S - T),
         ),
+        Mistake(
+            "True marks the keys to hide: triu(1) is the mask of the future. Here True means that "
+            "this query may attend to this key.",
+            lambda T, S: torch.ones(T, S, dtype=torch.bool).triu(1),
+        ),
     ),
 )
 
@@ -107,7 +120,10 @@ ATTENTION = Exercise(
         {"B": 1, "H": 2, "T": 6, "S": 6, "D": 4, "dtype": "float64"},
         {"B": 3, "H": 2, "T": 1, "S": 8, "D": 16},
         {"B": 2, "H": 4, "T": 2, "S": 9, "D": 8, "dtype": "bfloat16"},
+        {"B": 2, "H": 2, "T": 4, "S": 5, "D": 3, "causal": None},
+        {"B": 2, "H": 3, "T": 7, "S": 7, "D": 4, "sharp": 1e5, "dtype": "float64"},
     ),
+    trains=True,
     mistakes=(
         Mistake(
             "the scores are not scaled. Divide them by the square root of head_dim, or they grow "
@@ -116,16 +132,16 @@ ATTENTION = Exercise(
         ),
         Mistake(
             "the scores are divided by head_dim instead of its square root.",
-            lambda q, k, v, causal: plain_attention(q, k, v, causal, scale=1 / q.shape[-1]),
+            lambda q, k, v, causal=True: plain_attention(q, k, v, causal, scale=1 / q.shape[-1]),
         ),
         Mistake(
             "the scores are multiplied by the square root of head_dim instead of divided.",
-            lambda q, k, v, causal: plain_attention(q, k, v, causal, scale=q.shape[-1] ** 0.5),
+            lambda q, k, v, causal=True: plain_attention(q, k, v, causal, scale=q.shape[-1] ** 0.5),
         ),
         NO_MASK,
         Mistake(
             "a mask is applied although causal=False.",
-            lambda q, k, v, causal: plain_attention(q, k, v, True),
+            lambda q, k, v, causal=True: plain_attention(q, k, v, True),
         ),
         TOP_LEFT_MASK,
         Mistake(
@@ -140,12 +156,13 @@ ATTENTION = Exercise(
         ),
         Mistake(
             "k and v are swapped: q meets k in the scores, the weights then mix v.",
-            lambda q, k, v, causal: plain_attention(q, v, k, causal),
+            lambda q, k, v, causal=True: plain_attention(q, v, k, causal),
         ),
         Mistake(
             "the mask is upside down: hide the keys where the mask is False.",
             partial(plain_attention, mask=lambda T, S: ~bottom_right(T, S)),
         ),
+        *COMMON,
     ),
 )
 
@@ -154,7 +171,8 @@ SPLIT_HEADS = Exercise(
     lesson=_LESSON,
     make=_x_and_heads,
     oracle=_split,
-    cases=({"B": 2, "T": 7, "H": 3, "D": 5}, {"B": 1, "T": 4, "H": 4, "D": 2}),
+    cases=({"B": 2, "T": 7, "H": 3, "D": 5}, {"B": 1, "T": 4, "H": 4, "D": 2, "dtype": "float64"}),
+    trains=True,
     mistakes=(
         Mistake(
             "the tensor is reshaped straight to (B, H, T, D). The shape fits, but each head gets a "
@@ -179,7 +197,8 @@ MERGE_HEADS = Exercise(
     lesson=_LESSON,
     make=_heads,
     oracle=_merge,
-    cases=({"B": 2, "H": 3, "T": 7, "D": 5}, {"B": 1, "H": 4, "T": 2, "D": 2}),
+    cases=({"B": 2, "H": 3, "T": 7, "D": 5}, {"B": 1, "H": 4, "T": 2, "D": 2, "dtype": "float64"}),
+    trains=True,
     mistakes=(
         Mistake(
             "the heads are flattened without moving them behind the tokens first: the shape "
@@ -206,7 +225,9 @@ MULTI_HEAD_ATTENTION = Exercise(
         {"B": 2, "T": 7, "d_model": 15, "H": 3, "causal": False},
         {"B": 1, "T": 5, "d_model": 8, "H": 8},
         {"B": 3, "T": 1, "d_model": 12, "H": 2},
+        {"B": 2, "T": 6, "d_model": 10, "H": 2, "dtype": "float64"},
     ),
+    trains=True,
     mistakes=(
         Mistake("the output projection o_proj is left out.", _without("o_proj")),
         Mistake(

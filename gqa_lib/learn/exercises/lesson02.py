@@ -10,7 +10,16 @@ from gqa_lib.kernels.reference import attention_reference
 
 from .caches import expected_of_cache, memory_of, observe_cache
 from .exercise import Complaint, Exercise, Mistake
-from .variants import NO_MASK, TOP_LEFT_MASK, bottom_right, draw, plain_attention
+from .variants import (
+    COMMON,
+    NO_MASK,
+    NOT_CAUSAL_UNASKED,
+    TOP_LEFT_MASK,
+    bottom_right,
+    draw,
+    draw_qkv,
+    plain_attention,
+)
 from .wrong_caches import WRONG_CACHES, WRONG_NBYTES
 
 _LESSON = "02-kv-cache"
@@ -93,8 +102,9 @@ KV_CACHE_MEMORY = Exercise(
 # cached_attention
 
 
-def _chunks(generator, B, H, D, chunks, dtype="float32"):
-    q, k, v = (draw(generator, B, H, sum(chunks), D, dtype=dtype) for _ in range(3))
+def _chunks(generator, B, H, D, chunks, **case):
+    T = sum(chunks)
+    q, k, v = draw_qkv(generator, B=B, Hq=H, Hkv=H, T=T, S=T, D=D, causal=None, **case)
     return q, k, v, list(chunks)
 
 
@@ -158,6 +168,7 @@ CACHED_ATTENTION = Exercise(
         {"B": 3, "H": 2, "D": 8, "chunks": (1, 1, 1, 1)},
         {"B": 2, "H": 4, "D": 6, "chunks": (2, 1, 3, 1), "dtype": "float64"},
         {"B": 2, "H": 3, "D": 16, "chunks": (4, 2, 3), "dtype": "bfloat16"},
+        {"B": 2, "H": 2, "D": 4, "chunks": (5, 2), "sharp": 1e5, "dtype": "float64"},
     ),
     mistakes=(
         Mistake(
@@ -181,6 +192,11 @@ CACHED_ATTENTION = Exercise(
         Mistake(
             "a query cannot see its own token: append before you attend, and mind the diagonal.",
             _attends(partial(plain_attention, mask=lambda T, S: _not_itself(T, S))),
+        ),
+        *(
+            Mistake(mistake.says, _attends(mistake.wrong))
+            for mistake in COMMON
+            if mistake is not NOT_CAUSAL_UNASKED
         ),
     ),
 )

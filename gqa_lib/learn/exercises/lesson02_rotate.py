@@ -10,14 +10,14 @@ from .variants import draw
 _LESSON = "02-kv-cache"
 
 
-def _tokens(generator, shape, start=None, scattered=False, dtype="float32"):
+def _tokens(generator, shape, start=None, scattered=False, dtype="float32", extreme=False):
     T = shape[-2]
     if scattered:
         positions = torch.randperm(40, generator=generator)[:T]
     else:
         first = torch.randint(1, 40, (), generator=generator) if start is None else start
         positions = torch.arange(T) + first
-    return draw(generator, *shape, dtype=dtype), positions
+    return draw(generator, *shape, dtype=dtype, extreme=extreme), positions
 
 
 def _any_tokens(generator, sizes=None, **case):
@@ -77,6 +77,7 @@ ROTATE = Exercise(
         {"shape": (5, 8), "scattered": True},
         {"shape": (2, 1, 3, 12), "start": 3001, "dtype": "bfloat16"},
     ),
+    trains=True,
     mistakes=(
         Mistake(
             "the positions restart at 0. Use the positions you are given: with a cache the new "

@@ -7,18 +7,17 @@ import torch
 from gqa_lib.kernels.reference import attention_reference
 
 from .exercise import Exercise, Mistake
-from .variants import FOLDING, NO_MASK, TOP_LEFT_MASK, bottom_right, draw, plain_attention
+from .variants import (
+    COMMON,
+    FOLDING,
+    NO_MASK,
+    TOP_LEFT_MASK,
+    bottom_right,
+    draw_qkv,
+    plain_attention,
+)
 
 _LESSON = "03-multi-query-attention"
-
-
-def _qkv(generator, B, Hq, T, S, D, causal=True, dtype="float32", projected=False):
-    """Return arguments; `projected` queries lie in memory as splitting into heads leaves them."""
-    q = draw(generator, B, Hq, T, D, dtype=dtype)
-    if projected:
-        q = q.transpose(1, 2).contiguous().transpose(1, 2)
-    k, v = (draw(generator, B, 1, S, D, dtype=dtype) for _ in range(2))
-    return q, k, v, causal
 
 
 def _sizes(generator, d_model=0, num_kv_heads=0, head_dim=0, draw=0):
@@ -30,18 +29,18 @@ def _sizes(generator, d_model=0, num_kv_heads=0, head_dim=0, draw=0):
     return d_model, num_kv_heads, head_dim
 
 
-def _first_head_only(q, k, v, causal):
+def _first_head_only(q, k, v, causal=True):
     return plain_attention(q[:, :1], k, v, causal).expand(-1, q.shape[1], -1, -1)
 
 
-def _mean_query(q, k, v, causal):
+def _mean_query(q, k, v, causal=True):
     return _first_head_only(q.double().mean(1, keepdim=True).expand_as(q), k, v, causal)
 
 
 MULTI_QUERY_ATTENTION = Exercise(
     name="multi_query_attention",
     lesson=_LESSON,
-    make=_qkv,
+    make=partial(draw_qkv, Hkv=1),
     oracle=attention_reference,
     cases=(
         {"B": 2, "Hq": 6, "T": 3, "S": 7, "D": 5},
@@ -51,7 +50,10 @@ MULTI_QUERY_ATTENTION = Exercise(
         {"B": 2, "Hq": 8, "T": 1, "S": 9, "D": 4},
         {"B": 2, "Hq": 3, "T": 1, "S": 1, "D": 6},
         {"B": 2, "Hq": 4, "T": 2, "S": 6, "D": 16, "dtype": "bfloat16"},
+        {"B": 2, "Hq": 3, "T": 4, "S": 8, "D": 5, "causal": None},
+        {"B": 1, "Hq": 5, "T": 7, "S": 7, "D": 4, "sharp": 1e5, "dtype": "float64"},
     ),
+    trains=True,
     copy_cases=(
         {"B": 2, "Hq": 6, "T": 3, "S": 40, "D": 16},
         {"B": 2, "Hq": 8, "T": 1, "S": 64, "D": 32},
@@ -72,7 +74,7 @@ MULTI_QUERY_ATTENTION = Exercise(
         NO_MASK,
         Mistake(
             "a mask is applied although causal=False.",
-            lambda q, k, v, causal: plain_attention(q, k, v, True),
+            lambda q, k, v, causal=True: plain_attention(q, k, v, True),
         ),
         TOP_LEFT_MASK,
         Mistake(
@@ -91,14 +93,15 @@ MULTI_QUERY_ATTENTION = Exercise(
         Mistake(
             "the scores are scaled by all heads together. Divide by the square root of head_dim, "
             "the width of one head.",
-            lambda q, k, v, causal: plain_attention(
+            lambda q, k, v, causal=True: plain_attention(
                 q, k, v, causal, scale=(q.shape[1] * q.shape[-1]) ** -0.5
             ),
         ),
         Mistake(
             "k and v are swapped.",
-            lambda q, k, v, causal: plain_attention(q, v, k, causal),
+            lambda q, k, v, causal=True: plain_attention(q, v, k, causal),
         ),
+        *COMMON,
     ),
 )
 

@@ -9,7 +9,16 @@ from gqa_lib.kernels.reference import attention_reference
 
 from .exercise import Exercise, Mistake
 from .modules import SharedHeadsCache, module_attention, run_module, run_module_in_chunks, weights
-from .variants import FOLDING, NO_MASK, TOP_LEFT_MASK, draw, plain_attention, shared
+from .variants import (
+    COMMON,
+    FOLDING,
+    NO_MASK,
+    TOP_LEFT_MASK,
+    draw,
+    draw_qkv,
+    plain_attention,
+    shared,
+)
 
 _LESSON = "04-grouped-query-attention"
 
@@ -56,19 +65,13 @@ def _one_head(generator, head=0, Hq=0, Hkv=0, draw=0):
     return head, Hq, Hkv
 
 
-def _kv(generator, B, Hkv, S, D, R):
-    return draw(generator, B, Hkv, S, D), R
+def _kv(generator, B, Hkv, S, D, R, dtype="float32", extreme=False):
+    return draw(generator, B, Hkv, S, D, dtype=dtype, extreme=extreme), R
 
 
-def _qkv(generator, B, Hq, Hkv, T, S, D, causal=True, dtype="float32"):
-    q = draw(generator, B, Hq, T, D, dtype=dtype)
-    k, v = (draw(generator, B, Hkv, S, D, dtype=dtype) for _ in range(2))
-    return q, k, v, causal
-
-
-def _module(generator, B, T, d_model, Hq, Hkv, causal=True):
-    state = weights(generator, d_model, Hq, Hkv)
-    return draw(generator, B, T, d_model), state, Hq, Hkv, causal
+def _module(generator, B, T, d_model, Hq, Hkv, causal=True, dtype="float32"):
+    state = weights(generator, d_model, Hq, Hkv, dtype)
+    return draw(generator, B, T, d_model, dtype=dtype), state, Hq, Hkv, causal
 
 
 def _expand(kv, R):
@@ -100,7 +103,9 @@ EXPAND_KV = Exercise(
         {"B": 2, "Hkv": 2, "S": 7, "D": 5, "R": 3},
         {"B": 2, "Hkv": 3, "S": 4, "D": 2, "R": 2},
         {"B": 1, "Hkv": 4, "S": 3, "D": 8, "R": 1},
+        {"B": 2, "Hkv": 2, "S": 3, "D": 4, "R": 4, "dtype": "float64"},
     ),
+    trains=True,
     mistakes=(
         Mistake(
             "the heads are tiled (K0 K1 K0 K1 ...). Each KV head must be repeated in place "
@@ -121,7 +126,7 @@ EXPAND_KV = Exercise(
 GROUPED_QUERY_ATTENTION = Exercise(
     name="grouped_query_attention",
     lesson=_LESSON,
-    make=_qkv,
+    make=draw_qkv,
     oracle=attention_reference,
     cases=(
         {"B": 2, "Hq": 6, "Hkv": 2, "T": 3, "S": 7, "D": 5},
@@ -130,7 +135,10 @@ GROUPED_QUERY_ATTENTION = Exercise(
         {"B": 2, "Hq": 6, "Hkv": 6, "T": 3, "S": 7, "D": 5},
         {"B": 1, "Hq": 12, "Hkv": 3, "T": 1, "S": 9, "D": 8},
         {"B": 2, "Hq": 8, "Hkv": 2, "T": 2, "S": 6, "D": 16, "dtype": "bfloat16"},
+        {"B": 2, "Hq": 6, "Hkv": 3, "T": 3, "S": 5, "D": 4, "projected": True, "causal": None},
+        {"B": 1, "Hq": 6, "Hkv": 2, "T": 6, "S": 6, "D": 3, "sharp": 1e5, "dtype": "float64"},
     ),
+    trains=True,
     copy_cases=(
         {"B": 2, "Hq": 6, "Hkv": 2, "T": 3, "S": 40, "D": 16},
         {"B": 2, "Hq": 8, "Hkv": 1, "T": 1, "S": 64, "D": 32},
@@ -147,8 +155,9 @@ GROUPED_QUERY_ATTENTION = Exercise(
         ),
         Mistake(
             "k and v are swapped.",
-            lambda q, k, v, causal: plain_attention(q, v, k, causal),
+            lambda q, k, v, causal=True: plain_attention(q, v, k, causal),
         ),
+        *COMMON,
     ),
 )
 
@@ -167,7 +176,9 @@ GROUPED_QUERY_ATTENTION_MODULE = Exercise(
         {"B": 2, "T": 4, "d_model": 24, "Hq": 6, "Hkv": 1},
         {"B": 1, "T": 5, "d_model": 24, "Hq": 6, "Hkv": 6},
         {"B": 3, "T": 1, "d_model": 36, "Hq": 12, "Hkv": 3},
+        {"B": 2, "T": 5, "d_model": 24, "Hq": 4, "Hkv": 2, "dtype": "float64"},
     ),
+    trains=True,
     mistakes=(
         *(Mistake(says, partial(module_attention, kv_head=wrong)) for says, wrong in _MAPS),
         Mistake(

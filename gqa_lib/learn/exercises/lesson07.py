@@ -7,10 +7,11 @@ import torch
 
 from gqa_lib.kernels.reference import attention_reference
 
-from .exercise import Exercise, Mistake
+from ..watch import watching
+from .exercise import Complaint, Exercise, Mistake
 from .lesson07_kernels import in_parts
 from .toys import plain
-from .variants import draw
+from .variants import draw, draw_qkv
 
 _LESSON = "07-decode-kernel"
 
@@ -18,15 +19,17 @@ _LESSON = "07-decode-kernel"
 # merge_partials
 
 
-def _two_parts(generator, shape, D, offset=0.0, gap=0.0, empty="", dtype="float32"):
+def _two_parts(generator, shape, D, offset=0.0, gap=0.0, empty="", dtype="float32", extreme=False):
     """Return two parts' outputs and log-sum-exps; what an empty part holds means nothing.
 
     Args:
         offset: added to both log-sum-exps; exp of it overflows from 89 on, in float32.
         gap: added to the second one alone.
         empty: "a", "b", "ab", or "mixed" where another part is empty in each place.
+        extreme: the first output begins with numbers that a share must not change into others.
     """
-    outs = [draw(generator, *shape, D, dtype=dtype) for _ in range(2)]
+    outs = [draw(generator, *shape, D, dtype=dtype, extreme=extreme) for _ in range(2)]
+    outs[1].copy_(outs[1].flip(-1) if extreme else outs[1])
     lses = [draw(generator, *shape, dtype=dtype) + offset for _ in range(2)]
     lses[1] += gap
     places = torch.arange(lses[0].numel()).view(shape)
@@ -97,6 +100,8 @@ MERGE_PARTIALS = Exercise(
         {"shape": (2, 3), "D": 4, "empty": "b"},
         {"shape": (2, 2), "D": 3, "empty": "ab"},
         {"shape": (2, 4), "D": 3, "empty": "mixed"},
+        {"shape": (3, 3), "D": 4, "gap": -6.0},
+        {"shape": (2, 3), "D": 4, "offset": -3000.0, "dtype": "float64"},
     ),
     mistakes=(
         Mistake(
@@ -149,10 +154,42 @@ def _pair(result):
 # split_kv_decode
 
 
-def _decode(generator, B, Hq, Hkv, S, D, parts, dtype="float32", sharp=1.0):
-    q = sharp * draw(generator, B, Hq, 1, D, dtype=dtype)
-    k, v = (draw(generator, B, Hkv, S, D, dtype=dtype) for _ in range(2))
+def _decode(generator, B, Hq, Hkv, S, D, parts, low=0.0, **case):
+    """Return the arguments of a case; with `low` all scores are about as far below zero."""
+    q, k, v = draw_qkv(generator, B, Hq, Hkv, 1, S, D, causal=None, **case)
+    if low:
+        q, k = 0.5 + q.abs(), -low * (0.5 + k.abs())
     return q, k, v, parts
+
+
+def _run_split(yours, q, k, v, num_splits):
+    """Return the learner's result, once it is seen to be computed in that many parts.
+
+    Raises:
+        Complaint: its parts have other sizes.
+    """
+    S, (largest, rest) = k.shape[2], divmod(k.shape[2], num_splits)
+    largest += rest > 0
+    if num_splits == 1:
+        return yours(q, k, v, num_splits)
+    given = tuple(x.clone() for x in (q, k, v))
+    with watching(yours, given=given, parts=True) as watch:
+        result = yours(*given, num_splits)
+    seen = watch.seen(result).keys_of_part
+    if isinstance(result, torch.Tensor) and seen != largest and _near(result, q, k, v):
+        raise Complaint(
+            f"Its values are right. But with num_splits={num_splits} the {S} keys make parts of at "
+            f"most {largest}, as even as they can be, and its softmax is taken over {seen} keys at "
+            "once. Each part is to give an output and an lse of its own."
+        )
+    return yours(q, k, v, num_splits)
+
+
+def _near(result, q, k, v):
+    right = attention_reference(q, k, v)
+    return result.shape == right.shape and torch.allclose(
+        result.detach().cpu().double(), right.cpu(), rtol=0, atol=1e-2, equal_nan=True
+    )
 
 
 def _parts(S, num_splits):
@@ -188,12 +225,14 @@ SPLIT_KV_DECODE = Exercise(
     lesson=_LESSON,
     make=_decode,
     oracle=lambda q, k, v, num_splits: attention_reference(q, k, v),
+    call=_run_split,
     cases=(
         {"B": 2, "Hq": 6, "Hkv": 2, "S": 11, "D": 5, "parts": 4},
         {"B": 2, "Hq": 6, "Hkv": 3, "S": 7, "D": 5, "parts": 1, "dtype": "float64"},
         {"B": 1, "Hq": 6, "Hkv": 1, "S": 9, "D": 4, "parts": 9},
         {"B": 2, "Hq": 4, "Hkv": 4, "S": 5, "D": 3, "parts": 8},
-        {"B": 1, "Hq": 8, "Hkv": 2, "S": 13, "D": 4, "parts": 5, "sharp": 60.0},
+        {"B": 1, "Hq": 8, "Hkv": 2, "S": 13, "D": 5, "parts": 5, "sharp": 60.0},
+        {"B": 2, "Hq": 4, "Hkv": 2, "S": 10, "D": 6, "parts": 3, "low": 1e5, "dtype": "float64"},
     ),
     copy_cases=(
         {"B": 2, "Hq": 12, "Hkv": 2, "S": 40, "D": 16, "parts": 1},

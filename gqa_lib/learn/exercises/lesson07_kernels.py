@@ -66,7 +66,7 @@ def _run_scores(yours, q, k, room, wide, KEYS):
     scores = q.new_full((R + _SPARE, S), torch.nan, dtype=torch.float32)
     given = [q, cache, scores, S, D**-0.5, cache.stride(2)]
     after, seen = launch(yours, (-(-S // KEYS),), given, R=R, D=D, ROWS=_ROWS, KEYS=KEYS)
-    _refuse_small_tiles(seen)
+    _refuse_dots(seen)
     return untouched(after[2], R, "scores").to(q.dtype)
 
 
@@ -74,7 +74,12 @@ def _scores(q, k, *_):
     return q.double() @ k.double().mT * q.shape[-1] ** -0.5
 
 
-def _refuse_small_tiles(seen):
+def _refuse_dots(seen):
+    if seen.rounded_dot:
+        raise Complaint(
+            'its tl.dot of float32 tiles leaves out input_precision="ieee". The interpreter '
+            "computes in full float32; recent GPUs would round each number to 10 bits first (TF32)."
+        )
     if seen.small_dot:
         raise Complaint(
             f"it multiplies tiles {seen.small_dot}. The interpreter takes them, a GPU does not: "
@@ -117,9 +122,20 @@ SCORES_KERNEL = Exercise(
 # gqa_decode_kernel
 
 
-def _cached(generator, B, Hq, Hkv, S, D, KEYS, parts, room=0, token_major=False, dtype="float32"):
+def _cached(
+    generator, B, Hq, Hkv, S, D, KEYS, parts, room=0, token_major=False, dtype="float32", levels=()
+):
+    """Return the arguments of a case.
+
+    With `levels`, keys come in as many stretches of about equal length, and the scores of each are
+    near its level. They are exact in float32 if D is 16: q and k are multiples of a quarter.
+    """
     q = draw(generator, B, Hq, 1, D, dtype=dtype)
     k, v = (draw(generator, B, Hkv, S, D, dtype=dtype) for _ in range(2))
+    if levels:
+        q, k = 1 + (4 * q.abs()).round() / 4, (4 * k).round() / 4
+        for stretch, level in zip(k.tensor_split(len(levels), 2), levels, strict=True):
+            stretch += round(level * D**0.5 / float(q.sum(-1).mean()))
     return q, k, v, room or S, token_major, KEYS, parts
 
 
@@ -132,8 +148,14 @@ def _run_kernel(yours, q, k, v, room, token_major, KEYS, parts):
     given = [q, k_cache, v_cache, outs, lses, S, D**-0.5, *k_cache.stride()[:3]]
     sizes = {"Hkv": Hkv, "R": Hq // Hkv, "D": D, "ROWS": _ROWS, "KEYS": KEYS, "SPLITS": parts}
     after, seen = launch(yours, (B * Hkv, parts), given, **sizes)
+    _refuse_dots(seen)
     outs = untouched(after[3], B * Hq * parts, "out").view(B, Hq, 1, parts, D).movedim(3, 0)
     lses = untouched(after[4], B * Hq * parts, "lse").view(B, Hq, 1, parts).movedim(3, 0)
+    if ((lses < -1e3) & lses.isfinite()).any():
+        raise Complaint(
+            f"the lse of a part is {lses[lses.isfinite()].min():.4g}, lower than any score. A part "
+            "without keys has minus infinity, the logarithm of 0: nothing else gives it no weight."
+        )
     return tuple(t.to(q.dtype) for t in _merged(outs, lses)), seen
 
 
@@ -143,7 +165,6 @@ def _run_decode(yours, *arguments):
 
 def _run_counted(yours, *arguments):
     result, seen = _run_kernel(yours, *arguments)
-    _refuse_small_tiles(seen)
     least = arguments[1].numel()  # elements of K
     for name, read in zip("kv", seen.reads[1:3], strict=False):
         if read > least:
@@ -239,6 +260,14 @@ GQA_DECODE_KERNEL = Exercise(
         {
             **{"B": 1, "Hq": 5, "Hkv": 1, "S": 45, "D": 16, "KEYS": 16, "parts": 2},
             **{"room": 50, "token_major": True, "dtype": "float16"},
+        },
+        {
+            **{"B": 1, "Hq": 3, "Hkv": 1, "S": 40, "D": 16, "KEYS": 16, "parts": 1},
+            "levels": (115, -115),
+        },
+        {
+            **{"B": 1, "Hq": 6, "Hkv": 2, "S": 25, "D": 16, "KEYS": 32, "parts": 2},
+            "levels": (-115,),
         },
     ),
     mistakes=(

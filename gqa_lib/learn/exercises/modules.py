@@ -15,12 +15,25 @@ PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj")
 State = dict[str, torch.Tensor]
 
 
-def weights(generator: torch.Generator, d_model: int, num_heads: int, num_kv_heads: int) -> State:
-    """Return random projection weights as `nn.Linear` stores them, (out, in)."""
+def weights(
+    generator: torch.Generator,
+    d_model: int,
+    num_heads: int,
+    num_kv_heads: int,
+    dtype: str = "float32",
+) -> State:
+    """Return random projection weights as `nn.Linear` stores them, (out, in).
+
+    Args:
+        generator: of the numbers.
+        d_model: the width of the model.
+        num_heads, num_kv_heads: Hq and Hkv.
+        dtype: name of their dtype.
+    """
     kv_dim = d_model // num_heads * num_kv_heads
     rows = dict(zip(PROJECTIONS, (d_model, kv_dim, kv_dim, d_model), strict=True))
     return {
-        f"{name}.weight": draw(generator, out, d_model) * d_model**-0.5
+        f"{name}.weight": draw(generator, out, d_model, dtype=dtype) * d_model**-0.5
         for name, out in rows.items()
     }
 
@@ -57,7 +70,7 @@ def run_module(
     module: torch.nn.Module, x: torch.Tensor, state: State, causal: bool
 ) -> torch.Tensor:
     """Return the learner's module's result after giving it our weights."""
-    give_weights(module, state, x.device)
+    give_weights(module, state, x)
     return module(x) if causal else module(x, causal=False)
 
 
@@ -79,7 +92,7 @@ def run_module_in_chunks(
     Raises:
         Complaint: the cache does not hold the tokens afterwards.
     """
-    give_weights(module, state, x.device)
+    give_weights(module, state, x)
     y = torch.cat([module(part, cache) for part in x.split(chunks, dim=1)], dim=1)
     if cache.length != x.shape[1]:
         raise Complaint(
@@ -117,8 +130,13 @@ class SharedHeadsCache(KVCache):
         return super().append(k, v, num_new)
 
 
-def give_weights(module: torch.nn.Module, state: State, device: torch.device) -> None:
-    """Load our weights into the learner's module.
+def give_weights(module: torch.nn.Module, state: State, x: torch.Tensor) -> None:
+    """Load our weights into the learner's module, on x's device and in its dtype.
+
+    Args:
+        module: the learner's.
+        state: the projections, as from `weights`.
+        x: what it will be called with.
 
     Raises:
         Complaint: its parameters have other names or shapes.
@@ -127,8 +145,8 @@ def give_weights(module: torch.nn.Module, state: State, device: torch.device) ->
     wanted = {name: tuple(tensor.shape) for name, tensor in state.items()}
     if mine != wanted:
         raise Complaint(_weights_differ(mine, wanted))
+    module.to(device=x.device, dtype=x.dtype)
     module.load_state_dict(state)
-    module.to(device)
 
 
 def _weights_differ(mine: dict, wanted: dict) -> str:

@@ -57,15 +57,69 @@ def plain_attention(
     return torch.stack(heads, 1)
 
 
-def draw(generator: torch.Generator, *shape: int, dtype: str = "float32") -> torch.Tensor:
-    """Return normal random numbers of a shape."""
-    return torch.randn(shape, generator=generator, dtype=torch.float64).to(getattr(torch, dtype))
+def draw(
+    generator: torch.Generator, *shape: int, dtype: str = "float32", extreme: bool = False
+) -> torch.Tensor:
+    """Return normal random numbers of a shape.
+
+    Args:
+        generator: of the numbers.
+        shape: at least six numbers if `extreme`.
+        dtype: name of the dtype.
+        extreme: put the numbers that only a copy keeps in front: infinities, NaN, 1e35, the
+            dtype's smallest step above 1.
+    """
+    numbers = torch.randn(shape, generator=generator, dtype=torch.float64)
+    if extreme:
+        step = 1 + torch.finfo(getattr(torch, dtype)).eps
+        special = (torch.inf, -torch.inf, torch.nan, 1e35, -1e35, step)
+        numbers.view(-1)[:6] = torch.tensor(special, dtype=torch.float64)
+    return numbers.to(getattr(torch, dtype))
 
 
-# Mistakes with the mask that any attention of (q, k, v, causal) can make.
+def draw_qkv(
+    generator: torch.Generator,
+    B: int,
+    Hq: int,
+    Hkv: int,
+    T: int,
+    S: int,
+    D: int,
+    causal: bool | None = True,
+    dtype: str = "float32",
+    projected: bool = False,
+    sharp: float = 1.0,
+    extreme: bool = False,
+) -> tuple:
+    """Return the arguments (q, k, v, causal) of attention.
+
+    Args:
+        generator: of the numbers.
+        B, Hq, Hkv, T, S, D: the sizes of q (B, Hq, T, D), and of k and v (B, Hkv, S, D).
+        causal: the argument; None leaves it out, so that its default counts.
+        dtype: of q, k and v.
+        projected: let q lie in memory as splitting a projection into heads leaves it.
+        sharp: multiplies q. With 1e5 many a query's visible scores all lie far below zero.
+        extreme: one query is NaN and the values are of order 1e35.
+    """
+    q = sharp * draw(generator, B, Hq, T, D, dtype=dtype)
+    if projected:
+        q = q.transpose(1, 2).contiguous().transpose(1, 2)
+    k, v = (draw(generator, B, Hkv, S, D, dtype=dtype) for _ in range(2))
+    if extreme:
+        q[0, 0, 0, 0] = torch.nan
+        v = 1e35 * (1 + v.abs())  # all of one sign, so that no digits cancel
+    return (q, k, v) if causal is None else (q, k, v, causal)
+
+
+# Mistakes that any attention of (q, k, v, causal) can make, and more of them with the mask.
 NO_MASK = Mistake(
     "no mask is applied: with causal=True a query must not see later keys.",
-    lambda q, k, v, causal: plain_attention(q, k, v, False),
+    lambda q, k, v, causal=True: plain_attention(q, k, v, False),
+)
+NOT_CAUSAL_UNASKED = Mistake(
+    "no mask is applied when causal is left out of the call: its default is True.",
+    lambda q, k, v, causal=False: plain_attention(q, k, v, causal),
 )
 TOP_LEFT_MASK = Mistake(
     "the causal mask is aligned to the top left (as SDPA's is_causal=True does). With "
@@ -74,14 +128,57 @@ TOP_LEFT_MASK = Mistake(
 )
 
 
+def _naive_softmax(q, k, v, causal=True):
+    """Return NaN where exp of a score overflows or all of a row's vanish."""
+    scores = q.double().cpu() @ _per_query_head(k, q).mT / q.shape[-1] ** 0.5
+    if causal:
+        scores = scores.masked_fill(~bottom_right(*scores.shape[-2:]), -torch.inf)
+    weights = scores.exp()
+    return weights / weights.sum(-1, keepdim=True) @ _per_query_head(v, q)
+
+
+def _per_query_head(kv, q):
+    return kv.double().cpu().repeat_interleave(q.shape[1] // kv.shape[1], 1)
+
+
+def _hidden_at(score: float) -> Mistake:
+    return Mistake(
+        "hidden scores are set to a finite number. A visible key whose score is lower still then "
+        "loses to the hidden ones: set them to -inf.",
+        partial(plain_attention, masked_score=score),
+    )
+
+
+FINITE_FOR_INFINITE = tuple(map(_hidden_at, (-10.0, -50.0, -100.0, -1e3, -1e4)))
+NAIVE_SOFTMAX = Mistake(
+    "exponentials of the scores are taken as they are: large scores overflow, and a row of very "
+    "low ones vanishes. Use softmax, or subtract each row's largest score first.",
+    _naive_softmax,
+)
+MASK_AFTER_SOFTMAX = Mistake(
+    "the weights of hidden keys are set to 0 after the softmax, so the others do not add up to 1. "
+    "Hide the scores, before the softmax.",
+    lambda q, k, v, causal=True: (
+        _masked_late(q, k, v) if causal else plain_attention(q, k, v, False)
+    ),
+)
+COMMON = (*FINITE_FOR_INFINITE, NAIVE_SOFTMAX, MASK_AFTER_SOFTMAX, NOT_CAUSAL_UNASKED)
+
+
+def _masked_late(q, k, v):
+    weights = (q.double().cpu() @ _per_query_head(k, q).mT / q.shape[-1] ** 0.5).softmax(-1)
+    weights = weights.masked_fill(~bottom_right(*weights.shape[-2:]), 0.0)
+    return weights @ _per_query_head(v, q)
+
+
 # Mistakes with query heads folded into rows, head after head: (B, Hkv, R * T, D).
-def _folded_mask(q, k, v, causal):
+def _folded_mask(q, k, v, causal=True):
     """Return attention with the R * T folded rows masked as if they were one sequence."""
     folded = q.reshape(q.shape[0], k.shape[1], -1, q.shape[3])
     return plain_attention(folded, k, v, causal).reshape(q.shape)
 
 
-def _interleaved_mask(q, k, v, causal):
+def _interleaved_mask(q, k, v, causal=True):
     """Return attention whose folded row r sees what query r // R may see."""
     T, R = q.shape[2], q.shape[1] // k.shape[1]
 
@@ -92,7 +189,7 @@ def _interleaved_mask(q, k, v, causal):
     return plain_attention(folded, k, v, causal, mask=mask).reshape(q.shape)
 
 
-def _unfolded_wrongly(q, k, v, causal):
+def _unfolded_wrongly(q, k, v, causal=True):
     B, Hq, T, D = q.shape
     folded = plain_attention(q, k, v, causal).reshape(B, k.shape[1], -1, D)
     return folded.unflatten(2, (T, -1)).transpose(2, 3).reshape(B, Hq, T, D)

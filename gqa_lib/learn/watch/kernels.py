@@ -8,6 +8,7 @@ import sys
 from contextlib import AbstractContextManager
 from unittest.mock import patch
 
+import numpy
 import torch
 
 SMALLEST_DOT = 16  # rows, columns and inner size that tl.dot needs on a GPU
@@ -27,12 +28,13 @@ class Kernels(AbstractContextManager):
     Attributes:
         reads: elements read of each of them, in order; one read twice counts twice.
         small_dot: the first product with a side below `SMALLEST_DOT`, such as "(4, 64) x (64, 32)".
+        rounded_dot: whether a product of float32 tiles is one that a GPU computes in TF32.
     """
 
     def __init__(self, given: list[torch.Tensor], *, guard: bool = True):
         self._given, self._guard = list(given), guard
         self.reads = [0] * len(self._given)
-        self.small_dot = ""
+        self.small_dot, self.rounded_dot = "", False
         self._patches: list = []
 
     def __enter__(self):
@@ -55,27 +57,34 @@ class Kernels(AbstractContextManager):
             self._patches.pop().stop()
 
     def _load(self, original):
-        def load(builder, pointers, mask, *rest):
+        def load(builder, pointers, mask, other, *rest):
+            mask = _of_every_pointer(mask, pointers)
             addresses = self._checked(pointers, mask, "load reads")
             for place, tensor in enumerate(self._given):
                 self.reads[place] += int(_within(addresses, _extent(tensor)).sum())
-            return original(builder, pointers, mask, *rest)
+            loaded = original(builder, pointers, mask, other, *rest)
+            if other is None and loaded.data.dtype.kind == "f":
+                loaded.data[~mask.data] = numpy.nan  # a GPU finds anything there
+            return loaded
 
         return load
 
     def _store(self, original):
         def store(builder, pointers, value, mask, *rest):
+            mask = _of_every_pointer(mask, pointers)
             self._checked(pointers, mask, "store writes")
             return original(builder, pointers, value, mask, *rest)
 
         return store
 
     def _dot(self, original):
-        def dot(builder, a, b, *rest):
+        def dot(builder, a, b, d, precision, *rest):
+            if a.data.dtype == b.data.dtype == numpy.float32:
+                self.rounded_dot = self.rounded_dot or precision.name == "TF32"
             sides = (*a.data.shape[-2:], b.data.shape[-1])
             if min(sides) < SMALLEST_DOT and not self.small_dot:
                 self.small_dot = f"{tuple(a.data.shape)} x {tuple(b.data.shape)}"
-            return original(builder, a, b, *rest)
+            return original(builder, a, b, d, precision, *rest)
 
         return dot
 
@@ -94,6 +103,12 @@ class Kernels(AbstractContextManager):
                 "where a GPU finds someone else's data or stops. Mask them."
             )
         return addresses
+
+
+def _of_every_pointer(mask, pointers):
+    """Return a mask with one truth value for each pointer; one for all of them may be a number."""
+    data = numpy.broadcast_to(mask.data.astype(bool), pointers.data.shape)
+    return type(mask)(data.copy(), mask.dtype)
 
 
 def _interpretable() -> list:

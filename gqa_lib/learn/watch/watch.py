@@ -10,7 +10,9 @@ import torch
 from .answers import library_answer
 from .copies import Copies, Made
 from .devices import StaysBehind
+from .gradients import Gradients
 from .kernels import Kernels
+from .parts import Parts
 from .settings import restore, settings
 
 
@@ -26,7 +28,10 @@ class Observation:
     operation: str = ""  # the last operation that copied some, or that made the largest
     peak_bytes: int = 0  # growth of the process at its peak, where it was measured from outside
     reads: list[int] = field(default_factory=list)  # elements a kernel read of each tensor given
+    reached: int = 0  # tensors that gradients of a result reach
     small_dot: str = ""  # the first tile product that is too small for a GPU
+    rounded_dot: bool = False  # a GPU would round float32 in a tile product
+    keys_of_part: int = 0  # the most keys that one softmax is taken over
 
     def add(self, other: "Observation") -> None:
         """Take in what was seen of one more call."""
@@ -39,7 +44,10 @@ class Observation:
         self.largest = max(self.largest, other.largest)
         self.peak_bytes = max(self.peak_bytes, other.peak_bytes)
         self.reads = self.reads or other.reads
+        self.reached = max(self.reached, other.reached)
         self.small_dot = self.small_dot or other.small_dot
+        self.rounded_dot = self.rounded_dot or other.rounded_dot
+        self.keys_of_part = max(self.keys_of_part, other.keys_of_part)
 
 
 class Watch(AbstractContextManager):
@@ -50,7 +58,9 @@ class Watch(AbstractContextManager):
         devices: see what would fail on a GPU.
         copies: (S, D): see what is copied of keys and values of that size.
         made: see the largest new tensor.
+        gradients: let the arguments need gradients, and see which tensors they reach.
         kernels: see what interpreted Triton kernels read and multiply.
+        parts: see over how many keys, the second argument, a softmax is taken at once.
         given: the call's arguments, which are not copies.
     """
 
@@ -61,7 +71,9 @@ class Watch(AbstractContextManager):
         devices: bool = False,
         copies: tuple[int, int] | None = None,
         made: bool = False,
+        gradients: bool = False,
         kernels: bool = False,
+        parts: bool = False,
         given: Iterable = (),
     ):
         self._settings, self._stack = settings, ExitStack()
@@ -71,12 +83,14 @@ class Watch(AbstractContextManager):
         known = [one for one in given if isinstance(one, torch.Tensor)]
         self._copies = Copies(known, *copies) if copies else None
         self._made = Made() if made else None
+        self._gradients = Gradients(known) if gradients else None
         self._kernels = Kernels(known) if kernels else None
+        self._parts = Parts(known[1]) if parts and len(known) > 1 else None
 
     def __enter__(self):
         self._before = settings() if self._settings else {}
-        modes: tuple[AbstractContextManager | None, ...]
-        modes = (self._devices, self._copies, self._made, self._kernels)
+        values = (self._devices, self._copies, self._made, self._gradients, self._parts)
+        modes: tuple[AbstractContextManager | None, ...] = (*values, self._kernels)
         for mode in modes:
             if mode is not None:
                 self._stack.enter_context(mode)
@@ -96,8 +110,13 @@ class Watch(AbstractContextManager):
             seen.copied, seen.operation = self._copies.elements, self._copies.operation
         if self._made:
             seen.largest, seen.operation = self._made.elements, self._made.operation
+        if self._gradients:
+            seen.reached = self._gradients.reached(result)
         if self._kernels:
             seen.reads, seen.small_dot = self._kernels.reads, self._kernels.small_dot
+            seen.rounded_dot = self._kernels.rounded_dot
+        if self._parts:
+            seen.keys_of_part = self._parts.largest
         return seen
 
 

@@ -132,6 +132,11 @@ import numpy
 def causal_mask(num_queries, num_keys):
     return torch.from_numpy(numpy.tri(num_queries, num_keys, num_keys - num_queries, dtype=bool))
 
+# %% wrong causal_mask: marks the future, square
+# says: triu(1) is the mask of the future
+def causal_mask(num_queries, num_keys):
+    return torch.ones(num_queries, num_keys, dtype=torch.bool).triu(1)
+
 # %% wrong attention: not scaled
 # says: the scores are not scaled
 def attention(q, k, v, causal=True):
@@ -238,7 +243,7 @@ def attention(q, k, v, causal=True):
     if causal:
         mask = causal_mask(q.shape[-2], k.shape[-2]).to(q.device)
         scores = scores.masked_fill(~mask, float("-inf"))
-    return scores.nan_to_num(neginf=-30.0).softmax(dim=-2) @ v
+    return scores.softmax(dim=-2) @ v
 
 # %% wrong attention: k and v swapped
 # says: k and v are swapped
@@ -400,7 +405,7 @@ def attention(q, k, v, causal=True):
         rows.append(scores.softmax(-1) @ v[:, :, :end])
     return torch.cat(rows, 2)
 
-# %% right attention: masks after the softmax, and normalises again
+# %% wrong attention: masks after the softmax, and normalises again
 def attention(q, k, v, causal=True):
     weights = (q @ k.mT / q.shape[-1] ** 0.5).softmax(-1)
     if causal:
@@ -414,6 +419,64 @@ def attention(q, k, v, causal=True):
     if causal:
         scores = scores.masked_fill(~causal_mask(*scores.shape[-2:]).to(q.device), -1e9)
     return (scores.softmax(-1).to(v.dtype) @ v)
+
+# %% wrong attention: hides with -100
+# says: hidden scores are set to a finite number
+def attention(q, k, v, causal=True):
+    scores = q @ k.mT / q.shape[-1] ** 0.5
+    if causal:
+        scores = scores.masked_fill(~causal_mask(*scores.shape[-2:]).to(q.device), -100.0)
+    return scores.softmax(-1) @ v
+
+# %% wrong attention: hides with -1e4
+# says: hidden scores are set to a finite number
+def attention(q, k, v, causal=True):
+    scores = q @ k.mT / q.shape[-1] ** 0.5
+    if causal:
+        scores = scores.masked_fill(~causal_mask(*scores.shape[-2:]).to(q.device), -1e4)
+    return scores.softmax(-1) @ v
+
+# %% wrong attention: exponentials of the scores as they are
+# says: exponentials of the scores are taken as they are
+def attention(q, k, v, causal=True):
+    scores = q @ k.mT / q.shape[-1] ** 0.5
+    if causal:
+        scores = scores.masked_fill(~causal_mask(*scores.shape[-2:]).to(q.device), float("-inf"))
+    scores = scores.exp() / scores.exp().sum(-1, keepdim=True)
+    return scores @ v
+
+# %% wrong attention: masks after the softmax
+# says: weights of hidden keys are set to 0 after the softmax
+def attention(q, k, v, causal=True):
+    scores = q @ k.mT / q.shape[-1] ** 0.5
+    scores = scores.softmax(-1)
+    if causal:
+        scores = scores.masked_fill(~causal_mask(*scores.shape[-2:]).to(q.device), 0.0)
+    return scores @ v
+
+# %% wrong attention: causal=False by default
+# says: when causal is left out of the call
+def attention(q, k, v, causal=False):
+    scores = q @ k.mT / q.shape[-1] ** 0.5
+    if causal:
+        scores = scores.masked_fill(~causal_mask(*scores.shape[-2:]).to(q.device), float("-inf"))
+    return scores.softmax(-1) @ v
+
+# %% wrong attention: causal has no default
+def attention(q, k, v, causal):
+    scores = q @ k.mT / q.shape[-1] ** 0.5
+    if causal:
+        scores = scores.masked_fill(~causal_mask(*scores.shape[-2:]).to(q.device), float("-inf"))
+    return scores.softmax(-1) @ v
+
+# %% wrong attention: cuts the gradients off
+# says: could not be trained
+@torch.no_grad()
+def attention(q, k, v, causal=True):
+    scores = q @ k.mT / q.shape[-1] ** 0.5
+    if causal:
+        scores = scores.masked_fill(~causal_mask(*scores.shape[-2:]).to(q.device), float("-inf"))
+    return scores.softmax(-1) @ v
 
 # %% wrong split_heads: straight to (B, H, T, D)
 # says: the tensor is reshaped straight to (B, H, T, D)
@@ -873,6 +936,23 @@ class MultiHeadAttention(nn.Module):
         q, k, v = (split_heads(p(x), self.num_heads) for p in (self.q_proj, self.k_proj, self.v_proj))
         out = attention(q, k, v, causal)
         return self.o_proj(out.flatten(2).transpose(1, 2).reshape(x.shape))
+
+# %% wrong MultiHeadAttention: runs without gradients
+# says: could not be trained
+class MultiHeadAttention(nn.Module):
+    def __init__(self, d_model, num_heads):
+        super().__init__()
+        self.num_heads = num_heads
+        self.head_dim = d_model // num_heads
+        for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
+            setattr(self, name, nn.Linear(d_model, d_model, bias=False))
+
+    @torch.no_grad()
+
+    def forward(self, x, cache=None, causal=True):
+        B, T, C = x.shape
+        q, k, v = (p(x).view(B, T, -1, self.head_dim).transpose(1, 2) for p in (self.q_proj, self.k_proj, self.v_proj))
+        return self.o_proj(attention(q, k, v, causal=causal).transpose(1, 2).reshape(B, T, C))
 
 # %% right MultiHeadAttention: its own splitting
 class MultiHeadAttention(nn.Module):

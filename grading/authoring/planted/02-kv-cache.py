@@ -2367,6 +2367,31 @@ def cached_attention(q, k, v, cache):
 
     return grouped_query_attention(q, *cache.append(k, v))
 
+# %% wrong cached_attention: hides with -100
+# says: hidden scores are set to a finite number
+def cached_attention(q, k, v, cache):
+    k_all, v_all = cache.append(k, v)
+    scores = q @ k_all.mT / q.shape[-1] ** 0.5
+    mask = causal_mask(q.shape[2], k_all.shape[2]).to(q.device)
+    return scores.masked_fill(~mask, -100.0).softmax(-1) @ v_all
+
+# %% wrong cached_attention: exponentials of the scores as they are
+# says: exponentials of the scores are taken as they are
+def cached_attention(q, k, v, cache):
+    k_all, v_all = cache.append(k, v)
+    scores = q @ k_all.mT / q.shape[-1] ** 0.5
+    mask = causal_mask(q.shape[2], k_all.shape[2]).to(q.device)
+    weights = scores.masked_fill(~mask, float("-inf")).exp()
+    return weights / weights.sum(-1, keepdim=True) @ v_all
+
+# %% wrong cached_attention: masks after the softmax
+# says: weights of hidden keys are set to 0 after the softmax
+def cached_attention(q, k, v, cache):
+    k_all, v_all = cache.append(k, v)
+    scores = q @ k_all.mT / q.shape[-1] ** 0.5
+    mask = causal_mask(q.shape[2], k_all.shape[2]).to(q.device)
+    return scores.softmax(-1).masked_fill(~mask, 0.0) @ v_all
+
 # %% wrong rotate: positions restart at 0
 # says: the positions restart at 0
 def rotate(x, positions):

@@ -408,6 +408,64 @@ def multi_query_attention(q, k, v, causal=True):
     out = weights @ v.view(B, S, D) / weights.sum(-1, keepdim=True)
     return out.reshape(B, Hq, T, D)
 
+# %% wrong multi_query_attention: hides with -100
+# says: hidden scores are set to a finite number
+def multi_query_attention(q, k, v, causal=True):
+    scores = q.flatten(1, 2) @ k[:, 0].mT / q.shape[-1] ** 0.5
+    if causal:
+        scores = scores.masked_fill(~causal_mask(q.shape[2], k.shape[2]).repeat(q.shape[1], 1).to(q.device), -100.0)
+    return (scores.softmax(-1) @ v[:, 0]).view(q.shape)
+
+# %% wrong multi_query_attention: hides with -1e4
+# says: hidden scores are set to a finite number
+def multi_query_attention(q, k, v, causal=True):
+    scores = q.flatten(1, 2) @ k[:, 0].mT / q.shape[-1] ** 0.5
+    if causal:
+        scores = scores.masked_fill(~causal_mask(q.shape[2], k.shape[2]).repeat(q.shape[1], 1).to(q.device), -1e4)
+    return (scores.softmax(-1) @ v[:, 0]).view(q.shape)
+
+# %% wrong multi_query_attention: exponentials of the scores as they are
+# says: exponentials of the scores are taken as they are
+def multi_query_attention(q, k, v, causal=True):
+    scores = q.flatten(1, 2) @ k[:, 0].mT / q.shape[-1] ** 0.5
+    if causal:
+        scores = scores.masked_fill(~causal_mask(q.shape[2], k.shape[2]).repeat(q.shape[1], 1).to(q.device), float("-inf"))
+    scores = scores.exp() / scores.exp().sum(-1, keepdim=True)
+    return (scores @ v[:, 0]).view(q.shape)
+
+# %% wrong multi_query_attention: masks after the softmax
+# says: weights of hidden keys are set to 0 after the softmax
+def multi_query_attention(q, k, v, causal=True):
+    scores = q.flatten(1, 2) @ k[:, 0].mT / q.shape[-1] ** 0.5
+    scores = scores.softmax(-1)
+    if causal:
+        scores = scores.masked_fill(~causal_mask(q.shape[2], k.shape[2]).repeat(q.shape[1], 1).to(q.device), 0.0)
+    return (scores @ v[:, 0]).view(q.shape)
+
+# %% wrong multi_query_attention: causal=False by default
+# says: when causal is left out of the call
+def multi_query_attention(q, k, v, causal=False):
+    scores = q.flatten(1, 2) @ k[:, 0].mT / q.shape[-1] ** 0.5
+    if causal:
+        scores = scores.masked_fill(~causal_mask(q.shape[2], k.shape[2]).repeat(q.shape[1], 1).to(q.device), float("-inf"))
+    return (scores.softmax(-1) @ v[:, 0]).view(q.shape)
+
+# %% wrong multi_query_attention: causal has no default
+def multi_query_attention(q, k, v, causal):
+    scores = q.flatten(1, 2) @ k[:, 0].mT / q.shape[-1] ** 0.5
+    if causal:
+        scores = scores.masked_fill(~causal_mask(q.shape[2], k.shape[2]).repeat(q.shape[1], 1).to(q.device), float("-inf"))
+    return (scores.softmax(-1) @ v[:, 0]).view(q.shape)
+
+# %% wrong multi_query_attention: cuts the gradients off
+# says: could not be trained
+@torch.no_grad()
+def multi_query_attention(q, k, v, causal=True):
+    scores = q.flatten(1, 2) @ k[:, 0].mT / q.shape[-1] ** 0.5
+    if causal:
+        scores = scores.masked_fill(~causal_mask(q.shape[2], k.shape[2]).repeat(q.shape[1], 1).to(q.device), float("-inf"))
+    return (scores.softmax(-1) @ v[:, 0]).view(q.shape)
+
 # %% wrong kv_projection_params: one projection
 # says: one of the two projections is counted
 def kv_projection_params(d_model, num_kv_heads, head_dim):

@@ -479,6 +479,64 @@ def grouped_query_attention(q, k, v, causal=True):
     weights = torch.softmax(scores, -1).to(q.dtype).flatten(2, 3)
     return (weights @ v).reshape(q.shape)
 
+# %% wrong grouped_query_attention: hides with -100
+# says: hidden scores are set to a finite number
+def grouped_query_attention(q, k, v, causal=True):
+    scores = q.reshape(q.shape[0], k.shape[1], -1, q.shape[3]) @ k.mT / q.shape[-1] ** 0.5
+    if causal:
+        scores = scores.masked_fill(~causal_mask(q.shape[2], k.shape[2]).repeat(q.shape[1] // k.shape[1], 1).to(q.device), -100.0)
+    return (scores.softmax(-1) @ v).reshape(q.shape)
+
+# %% wrong grouped_query_attention: hides with -1e4
+# says: hidden scores are set to a finite number
+def grouped_query_attention(q, k, v, causal=True):
+    scores = q.reshape(q.shape[0], k.shape[1], -1, q.shape[3]) @ k.mT / q.shape[-1] ** 0.5
+    if causal:
+        scores = scores.masked_fill(~causal_mask(q.shape[2], k.shape[2]).repeat(q.shape[1] // k.shape[1], 1).to(q.device), -1e4)
+    return (scores.softmax(-1) @ v).reshape(q.shape)
+
+# %% wrong grouped_query_attention: exponentials of the scores as they are
+# says: exponentials of the scores are taken as they are
+def grouped_query_attention(q, k, v, causal=True):
+    scores = q.reshape(q.shape[0], k.shape[1], -1, q.shape[3]) @ k.mT / q.shape[-1] ** 0.5
+    if causal:
+        scores = scores.masked_fill(~causal_mask(q.shape[2], k.shape[2]).repeat(q.shape[1] // k.shape[1], 1).to(q.device), float("-inf"))
+    scores = scores.exp() / scores.exp().sum(-1, keepdim=True)
+    return (scores @ v).reshape(q.shape)
+
+# %% wrong grouped_query_attention: masks after the softmax
+# says: weights of hidden keys are set to 0 after the softmax
+def grouped_query_attention(q, k, v, causal=True):
+    scores = q.reshape(q.shape[0], k.shape[1], -1, q.shape[3]) @ k.mT / q.shape[-1] ** 0.5
+    scores = scores.softmax(-1)
+    if causal:
+        scores = scores.masked_fill(~causal_mask(q.shape[2], k.shape[2]).repeat(q.shape[1] // k.shape[1], 1).to(q.device), 0.0)
+    return (scores @ v).reshape(q.shape)
+
+# %% wrong grouped_query_attention: causal=False by default
+# says: when causal is left out of the call
+def grouped_query_attention(q, k, v, causal=False):
+    scores = q.reshape(q.shape[0], k.shape[1], -1, q.shape[3]) @ k.mT / q.shape[-1] ** 0.5
+    if causal:
+        scores = scores.masked_fill(~causal_mask(q.shape[2], k.shape[2]).repeat(q.shape[1] // k.shape[1], 1).to(q.device), float("-inf"))
+    return (scores.softmax(-1) @ v).reshape(q.shape)
+
+# %% wrong grouped_query_attention: causal has no default
+def grouped_query_attention(q, k, v, causal):
+    scores = q.reshape(q.shape[0], k.shape[1], -1, q.shape[3]) @ k.mT / q.shape[-1] ** 0.5
+    if causal:
+        scores = scores.masked_fill(~causal_mask(q.shape[2], k.shape[2]).repeat(q.shape[1] // k.shape[1], 1).to(q.device), float("-inf"))
+    return (scores.softmax(-1) @ v).reshape(q.shape)
+
+# %% wrong grouped_query_attention: cuts the gradients off
+# says: could not be trained
+@torch.no_grad()
+def grouped_query_attention(q, k, v, causal=True):
+    scores = q.reshape(q.shape[0], k.shape[1], -1, q.shape[3]) @ k.mT / q.shape[-1] ** 0.5
+    if causal:
+        scores = scores.masked_fill(~causal_mask(q.shape[2], k.shape[2]).repeat(q.shape[1] // k.shape[1], 1).to(q.device), float("-inf"))
+    return (scores.softmax(-1) @ v).reshape(q.shape)
+
 # %% wrong GroupedQueryAttention: expands before it caches
 # says: It caches K and V expanded to all
 class GroupedQueryAttention(nn.Module):
@@ -821,6 +879,26 @@ class GroupedQueryAttention(nn.Module):
             cache.reset()
             k, v = cache.append(k, v)
         return self.o_proj(grouped_query_attention(q, k, v, causal).transpose(1, 2).flatten(2))
+
+# %% wrong GroupedQueryAttention: runs without gradients
+# says: could not be trained
+class GroupedQueryAttention(nn.Module):
+    def __init__(self, d_model, num_heads, num_kv_heads):
+        super().__init__()
+        self.num_heads, self.num_kv_heads, self.head_dim = num_heads, num_kv_heads, d_model // num_heads
+        for name, heads in (("q", num_heads), ("k", num_kv_heads), ("v", num_kv_heads)):
+            setattr(self, f"{name}_proj", nn.Linear(d_model, heads * self.head_dim, bias=False))
+        self.o_proj = nn.Linear(num_heads * self.head_dim, d_model, bias=False)
+
+    @torch.no_grad()
+
+    def forward(self, x, cache=None, causal=True):
+        B, T, _ = x.shape
+        q, k, v = (p(x).view(B, T, -1, self.head_dim).permute(0, 2, 1, 3) for p in (self.q_proj, self.k_proj, self.v_proj))
+        if cache:
+            k, v = cache.append(k, v)
+        out = grouped_query_attention(q, k, v, causal)
+        return self.o_proj(out.permute(0, 2, 1, 3).reshape(B, T, -1))
 
 # %% right GroupedQueryAttention: one loop over the three projections
 class GroupedQueryAttention(nn.Module):

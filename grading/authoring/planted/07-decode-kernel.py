@@ -138,6 +138,47 @@ def merge_partials(out_a, lse_a, out_b, lse_b):
     out_a.mul_((lse_a - lse).exp().unsqueeze(-1)).add_((lse_b - lse).exp().unsqueeze(-1) * out_b)
     return out_a, lse
 
+# %% wrong merge_partials: clamps the output to finite numbers
+def merge_partials(out_a, lse_a, out_b, lse_b):
+    """Return the output (..., D) and log-sum-exp (...) of two parts of the keys together."""
+    lse = torch.logaddexp(lse_a, lse_b)
+    out = 0
+    for part, part_lse in ((out_a, lse_a), (out_b, lse_b)):
+        share = (part_lse - lse).exp().unsqueeze(-1)  # NaN where both are empty
+        out = out + torch.where(part_lse.unsqueeze(-1) == -torch.inf, 0.0, share * part)
+    return out.clamp(-1e30, 1e30), lse
+
+# %% wrong merge_partials: replaces inf in the output
+def merge_partials(out_a, lse_a, out_b, lse_b):
+    """Return the output (..., D) and log-sum-exp (...) of two parts of the keys together."""
+    lse = torch.logaddexp(lse_a, lse_b)
+    out = 0
+    for part, part_lse in ((out_a, lse_a), (out_b, lse_b)):
+        share = (part_lse - lse).exp().unsqueeze(-1)  # NaN where both are empty
+        out = out + torch.where(part_lse.unsqueeze(-1) == -torch.inf, 0.0, share * part)
+    return torch.where(out.isinf(), 0.0, out), lse
+
+# %% wrong merge_partials: takes a part with a low lse for empty
+def merge_partials(out_a, lse_a, out_b, lse_b):
+    """Return the output (..., D) and log-sum-exp (...) of two parts of the keys together."""
+    lse = torch.logaddexp(lse_a, lse_b)
+    out = 0
+    for part, part_lse in ((out_a, lse_a), (out_b, lse_b)):
+        share = (part_lse - lse).exp().unsqueeze(-1)  # NaN where both are empty
+        out = out + torch.where(part_lse.unsqueeze(-1) < -1000, 0.0, share * part)
+    return out, lse
+
+# %% wrong merge_partials: rounds shares near 1
+def merge_partials(out_a, lse_a, out_b, lse_b):
+    """Return the output (..., D) and log-sum-exp (...) of two parts of the keys together."""
+    lse = torch.logaddexp(lse_a, lse_b)
+    out = 0
+    for part, part_lse in ((out_a, lse_a), (out_b, lse_b)):
+        share = (part_lse - lse).exp().unsqueeze(-1)  # NaN where both are empty
+        share = torch.where(share > 0.99, 1.0, share)
+        out = out + torch.where(part_lse.unsqueeze(-1) == -torch.inf, 0.0, share * part)
+    return out, lse
+
 # %% right merge_partials: by the larger one
 def merge_partials(out_a, lse_a, out_b, lse_b):
     top = torch.maximum(lse_a, lse_b)
@@ -326,6 +367,60 @@ def split_kv_decode(q, k, v, num_splits):
 # %% wrong split_kv_decode: is causal, top left
 def split_kv_decode(q, k, v, num_splits):
     return torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+
+# %% wrong split_kv_decode: never splits
+# says: its softmax is taken over
+def split_kv_decode(q, k, v, num_splits):
+    """Return attention of q (B, Hq, 1, D) over k, v (B, Hkv, S, D), part by part: (B, Hq, 1, D)."""
+    rows = q.reshape(q.shape[0], k.shape[1], -1, q.shape[-1])  # (B, Hkv, R, D)
+    out, lse = torch.zeros_like(rows), torch.full_like(rows[..., 0], -torch.inf)
+    for k_part, v_part in zip(k.tensor_split(1, dim=2), v.tensor_split(1, dim=2)):
+        scores = rows @ k_part.mT / q.shape[-1] ** 0.5  # (B, Hkv, R, keys of this part)
+        out, lse = merge_partials(out, lse, scores.softmax(-1) @ v_part, scores.logsumexp(-1))
+    return out.reshape(q.shape)
+
+# %% wrong split_kv_decode: always two parts
+# says: its softmax is taken over
+def split_kv_decode(q, k, v, num_splits):
+    """Return attention of q (B, Hq, 1, D) over k, v (B, Hkv, S, D), part by part: (B, Hq, 1, D)."""
+    rows = q.reshape(q.shape[0], k.shape[1], -1, q.shape[-1])  # (B, Hkv, R, D)
+    out, lse = torch.zeros_like(rows), torch.full_like(rows[..., 0], -torch.inf)
+    for k_part, v_part in zip(k.tensor_split(2, dim=2), v.tensor_split(2, dim=2)):
+        scores = rows @ k_part.mT / q.shape[-1] ** 0.5  # (B, Hkv, R, keys of this part)
+        out, lse = merge_partials(out, lse, scores.softmax(-1) @ v_part, scores.logsumexp(-1))
+    return out.reshape(q.shape)
+
+# %% wrong split_kv_decode: num_splits is the size of a part
+# says: its softmax is taken over
+def split_kv_decode(q, k, v, num_splits):
+    """Return attention of q (B, Hq, 1, D) over k, v (B, Hkv, S, D), part by part: (B, Hq, 1, D)."""
+    rows = q.reshape(q.shape[0], k.shape[1], -1, q.shape[-1])  # (B, Hkv, R, D)
+    out, lse = torch.zeros_like(rows), torch.full_like(rows[..., 0], -torch.inf)
+    for k_part, v_part in zip(k.split(num_splits, dim=2), v.split(num_splits, dim=2)):
+        scores = rows @ k_part.mT / q.shape[-1] ** 0.5  # (B, Hkv, R, keys of this part)
+        out, lse = merge_partials(out, lse, scores.softmax(-1) @ v_part, scores.logsumexp(-1))
+    return out.reshape(q.shape)
+
+# %% wrong split_kv_decode: a key for each part, the rest for the last
+# says: its softmax is taken over
+def split_kv_decode(q, k, v, num_splits):
+    """Return attention of q (B, Hq, 1, D) over k, v (B, Hkv, S, D), part by part: (B, Hq, 1, D)."""
+    rows = q.reshape(q.shape[0], k.shape[1], -1, q.shape[-1])  # (B, Hkv, R, D)
+    out, lse = torch.zeros_like(rows), torch.full_like(rows[..., 0], -torch.inf)
+    for k_part, v_part in zip(k.tensor_split(list(range(1, num_splits)), dim=2), v.tensor_split(list(range(1, num_splits)), dim=2)):
+        scores = rows @ k_part.mT / q.shape[-1] ** 0.5  # (B, Hkv, R, keys of this part)
+        out, lse = merge_partials(out, lse, scores.softmax(-1) @ v_part, scores.logsumexp(-1))
+    return out.reshape(q.shape)
+
+# %% wrong split_kv_decode: starts with an lse of -20
+def split_kv_decode(q, k, v, num_splits):
+    """Return attention of q (B, Hq, 1, D) over k, v (B, Hkv, S, D), part by part: (B, Hq, 1, D)."""
+    rows = q.reshape(q.shape[0], k.shape[1], -1, q.shape[-1])  # (B, Hkv, R, D)
+    out, lse = torch.zeros_like(rows), torch.full_like(rows[..., 0], -20.0)
+    for k_part, v_part in zip(k.tensor_split(num_splits, dim=2), v.tensor_split(num_splits, dim=2)):
+        scores = rows @ k_part.mT / q.shape[-1] ** 0.5  # (B, Hkv, R, keys of this part)
+        out, lse = merge_partials(out, lse, scores.softmax(-1) @ v_part, scores.logsumexp(-1))
+    return out.reshape(q.shape)
 
 # %% right split_kv_decode: vectorised over padded parts
 def split_kv_decode(q, k, v, num_splits):
@@ -656,6 +751,38 @@ def scores_kernel(
     t = tl.program_id(0) * KEYS + n
     k_tile = tl.load(k + t[:, None] * stride_t + d[None, :], mask=(t < length)[:, None], other=0.0)
     tile = tl.dot(tl.trans(q_tile), k_tile, input_precision="ieee") * scale
+    real = (r < R)[:, None] & (t < length)[None, :]
+    tl.store(scores + r[:, None] * length + t[None, :], tile, mask=real)
+
+# %% wrong scores_kernel: leaves input_precision out
+# says: leaves out input_precision
+@triton.jit
+def scores_kernel(
+    q, k, scores, length, scale, stride_t,
+    R: tl.constexpr, D: tl.constexpr, ROWS: tl.constexpr, KEYS: tl.constexpr,
+):
+    """Store q (R, D) times the keys (length, D), times scale, as scores (R, length)."""
+    r, n, d = tl.arange(0, ROWS), tl.arange(0, KEYS), tl.arange(0, D)
+    q_tile = tl.load(q + r[:, None] * D + d[None, :], mask=(r < R)[:, None], other=0.0)  # (ROWS, D)
+    t = tl.program_id(0) * KEYS + n
+    k_tile = tl.load(k + t[:, None] * stride_t + d[None, :], mask=(t < length)[:, None], other=0.0)
+    tile = tl.dot(q_tile, tl.trans(k_tile)) * scale  # (ROWS, KEYS)
+    real = (r < R)[:, None] & (t < length)[None, :]
+    tl.store(scores + r[:, None] * length + t[None, :], tile, mask=real)
+
+# %% wrong scores_kernel: one mask for the whole tile
+# says: outside the kernel
+@triton.jit
+def scores_kernel(
+    q, k, scores, length, scale, stride_t,
+    R: tl.constexpr, D: tl.constexpr, ROWS: tl.constexpr, KEYS: tl.constexpr,
+):
+    """Store q (R, D) times the keys (length, D), times scale, as scores (R, length)."""
+    r, n, d = tl.arange(0, ROWS), tl.arange(0, KEYS), tl.arange(0, D)
+    q_tile = tl.load(q + r[:, None] * D + d[None, :], mask=(r < R)[:, None], other=0.0)  # (ROWS, D)
+    t = tl.program_id(0) * KEYS + n
+    k_tile = tl.load(k + t[:, None] * stride_t + d[None, :], mask=length > 0, other=0.0)
+    tile = tl.dot(q_tile, tl.trans(k_tile), input_precision="ieee") * scale  # (ROWS, KEYS)
     real = (r < R)[:, None] & (t < length)[None, :]
     tl.store(scores + r[:, None] * length + t[None, :], tile, mask=real)
 
@@ -1654,6 +1781,228 @@ def gqa_decode_kernel(
 # says: keep the line @triton.jit
 def gqa_decode_kernel(q, k, v, out, lse, length, scale, *strides, **sizes):
     out.fill_(0)
+
+# %% wrong gqa_decode_kernel: no running maximum
+# says: contains NaN
+@triton.jit
+def gqa_decode_kernel(
+    q, k, v, out, lse, length, scale, stride_b, stride_h, stride_t, Hkv: tl.constexpr, R: tl.constexpr,
+    D: tl.constexpr, ROWS: tl.constexpr, KEYS: tl.constexpr, SPLITS: tl.constexpr,
+):
+    head, part = tl.program_id(0).to(tl.int64), tl.program_id(1)  # 64 bits: caches exceed 2^31 elements
+    r, n, d = tl.arange(0, ROWS), tl.arange(0, KEYS), tl.arange(0, D)
+    q_tile = tl.load(q + (head * R + r)[:, None] * D + d[None, :], mask=(r < R)[:, None], other=0.0)
+    kv = head // Hkv * stride_b + head % Hkv * stride_h  # where this KV head's first token lies
+    per_part = tl.cdiv(tl.cdiv(length, SPLITS), KEYS) * KEYS  # whole tiles
+    first, end = part * per_part, tl.minimum(part * per_part + per_part, length)
+    m = tl.full([ROWS], float("-inf"), tl.float32)
+    l, acc = tl.zeros([ROWS], tl.float32), tl.zeros([ROWS, D], tl.float32)
+    for start in range(first, end, KEYS):
+        t = start + n  # this tile's tokens: those below `end` are real
+        at = kv + t[:, None] * stride_t + d[None, :]
+        k_tile = tl.load(k + at, mask=(t < end)[:, None], other=0.0)
+        v_tile = tl.load(v + at, mask=(t < end)[:, None], other=0.0)
+        tile = tl.dot(q_tile, tl.trans(k_tile), input_precision="ieee") * scale
+        tile = tl.where((t < end)[None, :], tile, float("-inf"))
+        new_m = tl.zeros([ROWS], tl.float32)
+        old, p = tl.exp(m - new_m), tl.exp(tile - new_m[:, None])
+        l = l * old + tl.sum(p, 1)
+        acc = acc * old[:, None] + tl.dot(p.to(v_tile.dtype), v_tile, input_precision="ieee")
+        m = new_m
+    row = (head * R + r) * SPLITS + part  # of out (rows, D) and of lse (rows,)
+    some = tl.where(l > 0, l, 1.0)  # no 0 / 0 in a part without keys
+    tl.store(out + row[:, None] * D + d[None, :], acc / some[:, None], mask=(r < R)[:, None])
+    tl.store(lse + row, tl.where(l > 0, m + tl.log(some), float("-inf")), mask=r < R)
+
+# %% wrong gqa_decode_kernel: the maximum of this tile alone
+# says: contains NaN
+@triton.jit
+def gqa_decode_kernel(
+    q, k, v, out, lse, length, scale, stride_b, stride_h, stride_t, Hkv: tl.constexpr, R: tl.constexpr,
+    D: tl.constexpr, ROWS: tl.constexpr, KEYS: tl.constexpr, SPLITS: tl.constexpr,
+):
+    head, part = tl.program_id(0).to(tl.int64), tl.program_id(1)  # 64 bits: caches exceed 2^31 elements
+    r, n, d = tl.arange(0, ROWS), tl.arange(0, KEYS), tl.arange(0, D)
+    q_tile = tl.load(q + (head * R + r)[:, None] * D + d[None, :], mask=(r < R)[:, None], other=0.0)
+    kv = head // Hkv * stride_b + head % Hkv * stride_h  # where this KV head's first token lies
+    per_part = tl.cdiv(tl.cdiv(length, SPLITS), KEYS) * KEYS  # whole tiles
+    first, end = part * per_part, tl.minimum(part * per_part + per_part, length)
+    m = tl.full([ROWS], float("-inf"), tl.float32)
+    l, acc = tl.zeros([ROWS], tl.float32), tl.zeros([ROWS, D], tl.float32)
+    for start in range(first, end, KEYS):
+        t = start + n  # this tile's tokens: those below `end` are real
+        at = kv + t[:, None] * stride_t + d[None, :]
+        k_tile = tl.load(k + at, mask=(t < end)[:, None], other=0.0)
+        v_tile = tl.load(v + at, mask=(t < end)[:, None], other=0.0)
+        tile = tl.dot(q_tile, tl.trans(k_tile), input_precision="ieee") * scale
+        tile = tl.where((t < end)[None, :], tile, float("-inf"))
+        new_m = tl.max(tile, 1)
+        old, p = tl.exp(m - new_m), tl.exp(tile - new_m[:, None])
+        l = l * old + tl.sum(p, 1)
+        acc = acc * old[:, None] + tl.dot(p.to(v_tile.dtype), v_tile, input_precision="ieee")
+        m = new_m
+    row = (head * R + r) * SPLITS + part  # of out (rows, D) and of lse (rows,)
+    some = tl.where(l > 0, l, 1.0)  # no 0 / 0 in a part without keys
+    tl.store(out + row[:, None] * D + d[None, :], acc / some[:, None], mask=(r < R)[:, None])
+    tl.store(lse + row, tl.where(l > 0, m + tl.log(some), float("-inf")), mask=r < R)
+
+# %% wrong gqa_decode_kernel: hides keys past the end with -100
+@triton.jit
+def gqa_decode_kernel(
+    q, k, v, out, lse, length, scale, stride_b, stride_h, stride_t, Hkv: tl.constexpr, R: tl.constexpr,
+    D: tl.constexpr, ROWS: tl.constexpr, KEYS: tl.constexpr, SPLITS: tl.constexpr,
+):
+    head, part = tl.program_id(0).to(tl.int64), tl.program_id(1)  # 64 bits: caches exceed 2^31 elements
+    r, n, d = tl.arange(0, ROWS), tl.arange(0, KEYS), tl.arange(0, D)
+    q_tile = tl.load(q + (head * R + r)[:, None] * D + d[None, :], mask=(r < R)[:, None], other=0.0)
+    kv = head // Hkv * stride_b + head % Hkv * stride_h  # where this KV head's first token lies
+    per_part = tl.cdiv(tl.cdiv(length, SPLITS), KEYS) * KEYS  # whole tiles
+    first, end = part * per_part, tl.minimum(part * per_part + per_part, length)
+    m = tl.full([ROWS], float("-inf"), tl.float32)
+    l, acc = tl.zeros([ROWS], tl.float32), tl.zeros([ROWS, D], tl.float32)
+    for start in range(first, end, KEYS):
+        t = start + n  # this tile's tokens: those below `end` are real
+        at = kv + t[:, None] * stride_t + d[None, :]
+        k_tile = tl.load(k + at, mask=(t < end)[:, None], other=0.0)
+        v_tile = tl.load(v + at, mask=(t < end)[:, None], other=0.0)
+        tile = tl.dot(q_tile, tl.trans(k_tile), input_precision="ieee") * scale
+        tile = tl.where((t < end)[None, :], tile, -100.0)
+        new_m = tl.maximum(m, tl.max(tile, 1))
+        old, p = tl.exp(m - new_m), tl.exp(tile - new_m[:, None])
+        l = l * old + tl.sum(p, 1)
+        acc = acc * old[:, None] + tl.dot(p.to(v_tile.dtype), v_tile, input_precision="ieee")
+        m = new_m
+    row = (head * R + r) * SPLITS + part  # of out (rows, D) and of lse (rows,)
+    some = tl.where(l > 0, l, 1.0)  # no 0 / 0 in a part without keys
+    tl.store(out + row[:, None] * D + d[None, :], acc / some[:, None], mask=(r < R)[:, None])
+    tl.store(lse + row, tl.where(l > 0, m + tl.log(some), float("-inf")), mask=r < R)
+
+# %% wrong gqa_decode_kernel: an empty part has lse -10
+@triton.jit
+def gqa_decode_kernel(
+    q, k, v, out, lse, length, scale, stride_b, stride_h, stride_t, Hkv: tl.constexpr, R: tl.constexpr,
+    D: tl.constexpr, ROWS: tl.constexpr, KEYS: tl.constexpr, SPLITS: tl.constexpr,
+):
+    head, part = tl.program_id(0).to(tl.int64), tl.program_id(1)  # 64 bits: caches exceed 2^31 elements
+    r, n, d = tl.arange(0, ROWS), tl.arange(0, KEYS), tl.arange(0, D)
+    q_tile = tl.load(q + (head * R + r)[:, None] * D + d[None, :], mask=(r < R)[:, None], other=0.0)
+    kv = head // Hkv * stride_b + head % Hkv * stride_h  # where this KV head's first token lies
+    per_part = tl.cdiv(tl.cdiv(length, SPLITS), KEYS) * KEYS  # whole tiles
+    first, end = part * per_part, tl.minimum(part * per_part + per_part, length)
+    m = tl.full([ROWS], float("-inf"), tl.float32)
+    l, acc = tl.zeros([ROWS], tl.float32), tl.zeros([ROWS, D], tl.float32)
+    for start in range(first, end, KEYS):
+        t = start + n  # this tile's tokens: those below `end` are real
+        at = kv + t[:, None] * stride_t + d[None, :]
+        k_tile = tl.load(k + at, mask=(t < end)[:, None], other=0.0)
+        v_tile = tl.load(v + at, mask=(t < end)[:, None], other=0.0)
+        tile = tl.dot(q_tile, tl.trans(k_tile), input_precision="ieee") * scale
+        tile = tl.where((t < end)[None, :], tile, float("-inf"))
+        new_m = tl.maximum(m, tl.max(tile, 1))
+        old, p = tl.exp(m - new_m), tl.exp(tile - new_m[:, None])
+        l = l * old + tl.sum(p, 1)
+        acc = acc * old[:, None] + tl.dot(p.to(v_tile.dtype), v_tile, input_precision="ieee")
+        m = new_m
+    row = (head * R + r) * SPLITS + part  # of out (rows, D) and of lse (rows,)
+    some = tl.where(l > 0, l, 1.0)  # no 0 / 0 in a part without keys
+    tl.store(out + row[:, None] * D + d[None, :], acc / some[:, None], mask=(r < R)[:, None])
+    tl.store(lse + row, tl.where(l > 0, m + tl.log(some), -10.0), mask=r < R)
+
+# %% wrong gqa_decode_kernel: an empty part has lse -1e30
+# says: lower than any score
+@triton.jit
+def gqa_decode_kernel(
+    q, k, v, out, lse, length, scale, stride_b, stride_h, stride_t, Hkv: tl.constexpr, R: tl.constexpr,
+    D: tl.constexpr, ROWS: tl.constexpr, KEYS: tl.constexpr, SPLITS: tl.constexpr,
+):
+    head, part = tl.program_id(0).to(tl.int64), tl.program_id(1)  # 64 bits: caches exceed 2^31 elements
+    r, n, d = tl.arange(0, ROWS), tl.arange(0, KEYS), tl.arange(0, D)
+    q_tile = tl.load(q + (head * R + r)[:, None] * D + d[None, :], mask=(r < R)[:, None], other=0.0)
+    kv = head // Hkv * stride_b + head % Hkv * stride_h  # where this KV head's first token lies
+    per_part = tl.cdiv(tl.cdiv(length, SPLITS), KEYS) * KEYS  # whole tiles
+    first, end = part * per_part, tl.minimum(part * per_part + per_part, length)
+    m = tl.full([ROWS], float("-inf"), tl.float32)
+    l, acc = tl.zeros([ROWS], tl.float32), tl.zeros([ROWS, D], tl.float32)
+    for start in range(first, end, KEYS):
+        t = start + n  # this tile's tokens: those below `end` are real
+        at = kv + t[:, None] * stride_t + d[None, :]
+        k_tile = tl.load(k + at, mask=(t < end)[:, None], other=0.0)
+        v_tile = tl.load(v + at, mask=(t < end)[:, None], other=0.0)
+        tile = tl.dot(q_tile, tl.trans(k_tile), input_precision="ieee") * scale
+        tile = tl.where((t < end)[None, :], tile, float("-inf"))
+        new_m = tl.maximum(m, tl.max(tile, 1))
+        old, p = tl.exp(m - new_m), tl.exp(tile - new_m[:, None])
+        l = l * old + tl.sum(p, 1)
+        acc = acc * old[:, None] + tl.dot(p.to(v_tile.dtype), v_tile, input_precision="ieee")
+        m = new_m
+    row = (head * R + r) * SPLITS + part  # of out (rows, D) and of lse (rows,)
+    some = tl.where(l > 0, l, 1.0)  # no 0 / 0 in a part without keys
+    tl.store(out + row[:, None] * D + d[None, :], acc / some[:, None], mask=(r < R)[:, None])
+    tl.store(lse + row, tl.where(l > 0, m + tl.log(some), -1e30), mask=r < R)
+
+# %% wrong gqa_decode_kernel: leaves input_precision out
+# says: leaves out input_precision
+@triton.jit
+def gqa_decode_kernel(
+    q, k, v, out, lse, length, scale, stride_b, stride_h, stride_t, Hkv: tl.constexpr, R: tl.constexpr,
+    D: tl.constexpr, ROWS: tl.constexpr, KEYS: tl.constexpr, SPLITS: tl.constexpr,
+):
+    head, part = tl.program_id(0).to(tl.int64), tl.program_id(1)  # 64 bits: caches exceed 2^31 elements
+    r, n, d = tl.arange(0, ROWS), tl.arange(0, KEYS), tl.arange(0, D)
+    q_tile = tl.load(q + (head * R + r)[:, None] * D + d[None, :], mask=(r < R)[:, None], other=0.0)
+    kv = head // Hkv * stride_b + head % Hkv * stride_h  # where this KV head's first token lies
+    per_part = tl.cdiv(tl.cdiv(length, SPLITS), KEYS) * KEYS  # whole tiles
+    first, end = part * per_part, tl.minimum(part * per_part + per_part, length)
+    m = tl.full([ROWS], float("-inf"), tl.float32)
+    l, acc = tl.zeros([ROWS], tl.float32), tl.zeros([ROWS, D], tl.float32)
+    for start in range(first, end, KEYS):
+        t = start + n  # this tile's tokens: those below `end` are real
+        at = kv + t[:, None] * stride_t + d[None, :]
+        k_tile = tl.load(k + at, mask=(t < end)[:, None], other=0.0)
+        v_tile = tl.load(v + at, mask=(t < end)[:, None], other=0.0)
+        tile = tl.dot(q_tile, tl.trans(k_tile)) * scale
+        tile = tl.where((t < end)[None, :], tile, float("-inf"))
+        new_m = tl.maximum(m, tl.max(tile, 1))
+        old, p = tl.exp(m - new_m), tl.exp(tile - new_m[:, None])
+        l = l * old + tl.sum(p, 1)
+        acc = acc * old[:, None] + tl.dot(p.to(v_tile.dtype), v_tile)
+        m = new_m
+    row = (head * R + r) * SPLITS + part  # of out (rows, D) and of lse (rows,)
+    some = tl.where(l > 0, l, 1.0)  # no 0 / 0 in a part without keys
+    tl.store(out + row[:, None] * D + d[None, :], acc / some[:, None], mask=(r < R)[:, None])
+    tl.store(lse + row, tl.where(l > 0, m + tl.log(some), float("-inf")), mask=r < R)
+
+# %% wrong gqa_decode_kernel: loads V without other
+# says: contains NaN
+@triton.jit
+def gqa_decode_kernel(
+    q, k, v, out, lse, length, scale, stride_b, stride_h, stride_t, Hkv: tl.constexpr, R: tl.constexpr,
+    D: tl.constexpr, ROWS: tl.constexpr, KEYS: tl.constexpr, SPLITS: tl.constexpr,
+):
+    head, part = tl.program_id(0).to(tl.int64), tl.program_id(1)  # 64 bits: caches exceed 2^31 elements
+    r, n, d = tl.arange(0, ROWS), tl.arange(0, KEYS), tl.arange(0, D)
+    q_tile = tl.load(q + (head * R + r)[:, None] * D + d[None, :], mask=(r < R)[:, None], other=0.0)
+    kv = head // Hkv * stride_b + head % Hkv * stride_h  # where this KV head's first token lies
+    per_part = tl.cdiv(tl.cdiv(length, SPLITS), KEYS) * KEYS  # whole tiles
+    first, end = part * per_part, tl.minimum(part * per_part + per_part, length)
+    m = tl.full([ROWS], float("-inf"), tl.float32)
+    l, acc = tl.zeros([ROWS], tl.float32), tl.zeros([ROWS, D], tl.float32)
+    for start in range(first, end, KEYS):
+        t = start + n  # this tile's tokens: those below `end` are real
+        at = kv + t[:, None] * stride_t + d[None, :]
+        k_tile = tl.load(k + at, mask=(t < end)[:, None], other=0.0)
+        v_tile = tl.load(v + at, mask=(t < end)[:, None])
+        tile = tl.dot(q_tile, tl.trans(k_tile), input_precision="ieee") * scale
+        tile = tl.where((t < end)[None, :], tile, float("-inf"))
+        new_m = tl.maximum(m, tl.max(tile, 1))
+        old, p = tl.exp(m - new_m), tl.exp(tile - new_m[:, None])
+        l = l * old + tl.sum(p, 1)
+        acc = acc * old[:, None] + tl.dot(p.to(v_tile.dtype), v_tile, input_precision="ieee")
+        m = new_m
+    row = (head * R + r) * SPLITS + part  # of out (rows, D) and of lse (rows,)
+    some = tl.where(l > 0, l, 1.0)  # no 0 / 0 in a part without keys
+    tl.store(out + row[:, None] * D + d[None, :], acc / some[:, None], mask=(r < R)[:, None])
+    tl.store(lse + row, tl.where(l > 0, m + tl.log(some), float("-inf")), mask=r < R)
 
 # %% right gqa_decode_kernel: K loaded turned, sums before the loop's end
 @triton.jit

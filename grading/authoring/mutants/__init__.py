@@ -1,0 +1,1 @@
+"""Mutants: reference solutions with one step changed, which the checks must refuse."""
