@@ -9,6 +9,8 @@ from pathlib import Path
 from gqa_lib.cli.command import Command
 from gqa_lib.course.manifest import class_exchange, find_lesson, lessons
 
+from .authoring.commands import AUTHORS
+
 # For learners
 
 
@@ -203,41 +205,6 @@ def _export(arguments: Namespace) -> None:
         print(f"{arguments.file}: the marks of {students} students")
 
 
-# For authors
-
-
-def _build_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--check", action="store_true", help="change nothing; fail if anything differs"
-    )
-
-
-def _build(arguments: Namespace) -> int:
-    from .authoring.build import build
-
-    problems = build(check=arguments.check)
-    for problem in problems:
-        print(problem, file=sys.stderr)
-    if not problems:
-        print("notebooks/ matches solutions/." if arguments.check else "Built.")
-    return len(problems) > 0
-
-
-def _verify_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("lesson", nargs="*", help="numbers or names (default: all)")
-    parser.add_argument("--show", action="store_true", help="print what a learner would read")
-
-
-def _verify(arguments: Namespace) -> int:
-    from .authoring.verify import verify
-
-    chosen = [find_lesson(name) for name in arguments.lesson] or lessons()
-    problems = verify(chosen, show_all=arguments.show)
-    for problem in problems:
-        print(f"\n{problem}", file=sys.stderr)
-    return len(problems) > 0
-
-
 COMMANDS = (
     Command("lab", "learner", "open the course in JupyterLab", _lab, _lab_arguments),
     Command(
@@ -278,20 +245,5 @@ COMMANDS = (
     ),
     Command("due", "instructor", "enter due dates into the gradebook", _due, _due_arguments),
     Command("export", "instructor", "write the marks as CSV", _export, _export_arguments),
-    Command(
-        "build",
-        "author",
-        "make notebooks/ from solutions/",
-        _build,
-        _build_arguments,
-        takes_folders=False,
-    ),
-    Command(
-        "verify",
-        "author",
-        "grade planted answers: the checks must refuse every wrong one",
-        _verify,
-        _verify_arguments,
-        takes_folders=False,
-    ),
+    *AUTHORS,
 )

@@ -98,7 +98,9 @@ class KVCache:
 # %% nbgrader={"grade": true, "grade_id": "KVCache-check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
 check("KVCache", KVCache)
 ### BEGIN HIDDEN TESTS
-check("KVCache", KVCache, seed=None, cases=[{"sizes": n} for n in range(1, 13)])
+check("KVCache", KVCache, seed=None, cases=[
+    *({"sizes": n} for n in range(1, 13)), {"B": 1, "Hkv": 2, "D": 3, "max_seq_len": 340, "steps": (150, 1, 170)},
+])
 ### END HIDDEN TESTS
 
 # %% nbgrader={"grade": true, "grade_id": "KVCache-memory", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}

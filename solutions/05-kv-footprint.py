@@ -42,7 +42,7 @@ print(toy.attention_type, "with", toy.q_per_kv, "query heads per KV head")
 #
 # *5 minutes · difficulty 1 of 5*
 #
-# Put that into a function, every layer keeping the token. `bytes_per_element` is 4 for float32, 2
+# Put that into a function, every layer keeping the token (layers that share one come later). `bytes_per_element` is 4 for float32, 2
 # for bfloat16, 1 for 8 bits, 0.5 for 4 bits: it may be a fraction.
 
 # %% nbgrader={"grade": false, "grade_id": "kv_bytes_per_token", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -58,6 +58,7 @@ check("kv_bytes_per_token", kv_bytes_per_token)
 ### BEGIN HIDDEN TESTS
 check("kv_bytes_per_token", kv_bytes_per_token, seed=None, cases=[
     {"L": 7, "Hq": 20, "Hkv": 4, "D": 11, "d_model": 300, "b": 2},
+    {"L": 6, "Hq": 8, "Hkv": 2, "D": 5, "d_model": 60, "shared": 3, "b": 1},
     *({"draw": n} for n in range(1, 25)),
 ])
 ### END HIDDEN TESTS
@@ -305,6 +306,7 @@ check("kv_cache_bytes", kv_cache_bytes, seed=None, cases=[
     {"L": 5, "Hq": 21, "Hkv": 3, "D": 9, "d_model": 400, "windows": (None, 7, 7, None, 3), "b": 1},
     {"model": "Gemma-4-31B", "lengths": (131_072, 900, 5000), "b": 2},
     {"model": "Qwen3.5-27B", "lengths": (77, 200_000), "b": 1},
+    {"L": 2, "Hq": 4, "Hkv": 2, "D": 3, "d_model": 20, "windows": (9, None), "lengths": tuple(range(300)), "b": 1},
     *({"draw": n} for n in range(1, 25)),
 ])
 ### END HIDDEN TESTS
@@ -789,7 +791,8 @@ check("kv_heads_in_weights", kv_heads_in_weights)
 ### BEGIN HIDDEN TESTS
 check("kv_heads_in_weights", kv_heads_in_weights, seed=None, cases=[
     {"heads": 7, "copies": 3, "D": 4, "d_model": 22},
-    *({"heads": 5, "copies": 2, "D": 3, "d_model": 11, "alike": a} for a in ("first", "last", "order", "one")),
+    *({"heads": 5, "copies": 2, "D": 3, "d_model": 11, "alike": a} for a in ("first", "last", "order", "one", "bit")),
+    {"heads": 4, "copies": (3, 1, 1, 2), "D": 5, "d_model": 6, "alike": "bit", "dtype": "float64"},
     *({"draw": n} for n in range(1, 20)),
 ])
 ### END HIDDEN TESTS

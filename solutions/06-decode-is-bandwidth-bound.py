@@ -49,6 +49,7 @@ check("attention_flops", attention_flops)
 ### BEGIN HIDDEN TESTS
 check("attention_flops", attention_flops, seed=None, cases=[
     *({"draw": n} for n in range(1, 4)), *({"draw": n, "causal": True} for n in range(1, 6)),
+    {"draw": 1, "causal": None},
 ])
 ### END HIDDEN TESTS
 

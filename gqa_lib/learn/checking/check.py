@@ -187,10 +187,8 @@ def _explained(exercise: Exercise, yours, differs: _Differs, seed: int) -> NotYe
             wrong = outcome(mistake.wrong, copy.deepcopy(arguments))
             if isinstance(wrong, Exception):
                 continue
-            if same(wrong, expected):  # what is wrong here, it does not explain
-                fits[mistake] -= not same(got, expected)
-            elif same(got, wrong):
-                fits[mistake] += 1
+            if same(got, wrong):
+                fits[mistake] += not same(wrong, expected)
             elif not _overflowed(got):  # in float64, as the mistake is computed, it might fit
                 fits[mistake] -= len(exercise.cases)
     best = max(fits, key=fits.__getitem__, default=None)

@@ -62,10 +62,20 @@ def _value_difference(got: torch.Tensor, expected: torch.Tensor) -> str | None:
     if not wrong.any():
         return None
     place = tuple(wrong.nonzero()[0].tolist())
+    one, other = _apart(values[place].item(), right[place].item())
     return (
         f"The shape is right, but {int(wrong.sum())} of {wrong.numel()} values differ; the first, "
-        f"at {list(place)}, is {values[place].item():.4f}, expected {right[place].item():.4f}."
+        f"at {list(place)}, is {one}, expected {other}."
     )
+
+
+def _apart(one: float, other: float) -> tuple[str, str]:
+    """Return two numbers with as many digits as it takes to see that they differ."""
+    for digits in range(4, 17):
+        texts = f"{one:.{digits}g}", f"{other:.{digits}g}"
+        if texts[0] != texts[1]:
+            break
+    return texts
 
 
 def _plain_difference(got, expected) -> str | None:

@@ -57,6 +57,10 @@ def describe(value: Any) -> str:
         return str(tuple(value.shape))
     if isinstance(value, dict):
         return "{...}" if any(hasattr(v, "shape") for v in value.values()) else repr(value)
-    if is_dataclass(value):  # a ModelConfig or a Hardware
+    if hasattr(value, "bandwidth_bytes_per_s"):
+        rates = f"flops_per_s={value.flops_per_s:g}, "
+        rates += f"bandwidth_bytes_per_s={value.bandwidth_bytes_per_s:g}"
+        return f"Hardware({value.name!r}, {rates}, memory_bytes={value.memory_bytes:g})"
+    if is_dataclass(value):  # a ModelConfig
         return getattr(value, "name", type(value).__name__)
     return repr(value)

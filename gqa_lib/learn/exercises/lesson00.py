@@ -37,6 +37,10 @@ EXERCISES = [
         mistakes=(
             Mistake("the division is turned around.", lambda heads, kv: kv // heads),
             Mistake(
+                "the remainder is returned: a // b is how often b goes into a, a % b what is left.",
+                lambda heads, kv: heads % kv,
+            ),
+            Mistake(
                 "the two head counts are subtracted: it is a ratio, how many query heads read "
                 "each KV head.",
                 lambda heads, kv: heads - kv,

@@ -42,8 +42,10 @@ def _heads(generator, B, H, T, D, dtype="float32", extreme=False):
 
 
 def _module(generator, B, T, d_model, H, causal=True, dtype="float32"):
+    """Return the arguments; with causal=None it is left out."""
     x = draw(generator, B, T, d_model, dtype=dtype)
-    return x, weights(generator, d_model, H, H, dtype), H, causal
+    given = x, weights(generator, d_model, H, H, dtype), H
+    return given if causal is None else (*given, causal)
 
 
 def _split(x, H):
@@ -55,14 +57,14 @@ def _merge(x):
     return torch.cat([x[:, h] for h in range(x.shape[1])], -1)
 
 
-def _mha(x, state, H, causal, **decisions):
+def _mha(x, state, H, causal=True, **decisions):
     return module_attention(x, state, H, H, causal, **decisions)
 
 
 def _without(name):
     """Return the module with one projection replaced by the identity."""
 
-    def wrong(x, state, H, causal):
+    def wrong(x, state, H, causal=True):
         eye = torch.eye(x.shape[-1], dtype=x.dtype)
         return _mha(x, state | {f"{name}.weight": eye}, H, causal)
 
@@ -219,36 +221,44 @@ MULTI_HEAD_ATTENTION = Exercise(
     lesson=_LESSON,
     make=_module,
     oracle=_mha,
-    call=lambda yours, x, state, H, causal: run_module(yours(x.shape[-1], H), x, state, causal),
+    call=lambda yours, x, state, H, causal=None: run_module(
+        yours(x.shape[-1], H), x, state, causal
+    ),
     cases=(
         {"B": 2, "T": 7, "d_model": 15, "H": 3},
         {"B": 2, "T": 7, "d_model": 15, "H": 3, "causal": False},
         {"B": 1, "T": 5, "d_model": 8, "H": 8},
         {"B": 3, "T": 1, "d_model": 12, "H": 2},
         {"B": 2, "T": 6, "d_model": 10, "H": 2, "dtype": "float64"},
+        {"B": 2, "T": 5, "d_model": 12, "H": 3, "causal": None},
     ),
     trains=True,
     mistakes=(
         Mistake("the output projection o_proj is left out.", _without("o_proj")),
         Mistake(
             "there is one head: split q, k and v into num_heads before attention.",
-            lambda x, state, H, causal: _mha(x, state, 1, causal),
+            lambda x, state, H, causal=True: _mha(x, state, 1, causal),
         ),
         Mistake(
             "the scores are scaled by d_model instead of head_dim.",
-            lambda x, state, H, causal: _mha(x, state, H, causal, scale=x.shape[-1] ** -0.5),
+            lambda x, state, H, causal=True: _mha(x, state, H, causal, scale=x.shape[-1] ** -0.5),
         ),
         Mistake(
             "causal is not passed on to attention.",
-            lambda x, state, H, causal: _mha(x, state, H, True),
+            lambda x, state, H, causal=True: _mha(x, state, H, True),
         ),
         Mistake(
             "every position sees the whole sequence: pass causal on to attention.",
-            lambda x, state, H, causal: _mha(x, state, H, False),
+            lambda x, state, H, causal=True: _mha(x, state, H, False),
+        ),
+        Mistake(
+            "every position sees the whole sequence when causal is left out of the call: its "
+            "default is True.",
+            lambda x, state, H, causal=False: _mha(x, state, H, causal),
         ),
         Mistake(
             "k_proj and v_proj are swapped.",
-            lambda x, state, H, causal: _mha(
+            lambda x, state, H, causal=True: _mha(
                 x,
                 state
                 | {

@@ -70,8 +70,10 @@ def _kv(generator, B, Hkv, S, D, R, dtype="float32", extreme=False):
 
 
 def _module(generator, B, T, d_model, Hq, Hkv, causal=True, dtype="float32"):
+    """Return the arguments; with causal=None it is left out."""
     state = weights(generator, d_model, Hq, Hkv, dtype)
-    return draw(generator, B, T, d_model, dtype=dtype), state, Hq, Hkv, causal
+    given = draw(generator, B, T, d_model, dtype=dtype), state, Hq, Hkv
+    return given if causal is None else (*given, causal)
 
 
 def _expand(kv, R):
@@ -167,7 +169,7 @@ GROUPED_QUERY_ATTENTION_MODULE = Exercise(
     lesson=_LESSON,
     make=_module,
     oracle=module_attention,
-    call=lambda yours, x, state, Hq, Hkv, causal: run_module(
+    call=lambda yours, x, state, Hq, Hkv, causal=None: run_module(
         yours(x.shape[-1], Hq, Hkv), x, state, causal
     ),
     cases=(
@@ -177,23 +179,29 @@ GROUPED_QUERY_ATTENTION_MODULE = Exercise(
         {"B": 1, "T": 5, "d_model": 24, "Hq": 6, "Hkv": 6},
         {"B": 3, "T": 1, "d_model": 36, "Hq": 12, "Hkv": 3},
         {"B": 2, "T": 5, "d_model": 24, "Hq": 4, "Hkv": 2, "dtype": "float64"},
+        {"B": 2, "T": 6, "d_model": 18, "Hq": 6, "Hkv": 3, "causal": None},
     ),
     trains=True,
     mistakes=(
         *(Mistake(says, partial(module_attention, kv_head=wrong)) for says, wrong in _MAPS),
         Mistake(
             "the output projection o_proj is left out.",
-            lambda x, state, Hq, Hkv, causal: module_attention(
+            lambda x, state, Hq, Hkv, causal=True: module_attention(
                 x, state | {"o_proj.weight": torch.eye(x.shape[-1])}, Hq, Hkv, causal
             ),
         ),
         Mistake(
             "causal is not passed on to attention.",
-            lambda x, state, Hq, Hkv, causal: module_attention(x, state, Hq, Hkv, True),
+            lambda x, state, Hq, Hkv, causal=True: module_attention(x, state, Hq, Hkv, True),
         ),
         Mistake(
             "every position sees the whole sequence: pass causal on to attention.",
-            lambda x, state, Hq, Hkv, causal: module_attention(x, state, Hq, Hkv, False),
+            lambda x, state, Hq, Hkv, causal=True: module_attention(x, state, Hq, Hkv, False),
+        ),
+        Mistake(
+            "every position sees the whole sequence when causal is left out of the call: its "
+            "default is True.",
+            lambda x, state, Hq, Hkv, causal=False: module_attention(x, state, Hq, Hkv, causal),
         ),
     ),
 )

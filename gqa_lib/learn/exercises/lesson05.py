@@ -37,6 +37,7 @@ KV_BYTES_PER_TOKEN = Exercise(
         {"L": 4, "Hq": 10, "Hkv": 10, "D": 3, "d_model": 70, "b": 4},
         {"L": 3, "Hq": 9, "Hkv": 1, "D": 5, "d_model": 200, "b": 0.75},
         {"L": 4, "Hq": 15, "Hkv": 5, "D": 9, "d_model": 150, "b": 1, "windows": (4, None, 2, 4)},
+        {"L": 5, "Hq": 6, "Hkv": 3, "D": 4, "d_model": 40, "shared": 2},
         {"draw": 1},
     ),
     mistakes=(
@@ -61,6 +62,15 @@ KV_BYTES_PER_TOKEN = Exercise(
             "a whole d_model is counted for K and for V. That fits MHA alone: a token keeps "
             "num_kv_heads * head_dim numbers of each.",
             lambda c, b: 2 * c.num_layers * c.d_model * b,
+        ),
+        Mistake(
+            "layers that read another's cache are left out. Here every layer keeps "
+            "the token; `kv_cache_bytes` leaves those out.",
+            lambda c, b: sum(
+                layer.num_kv_heads * (layer.k_dim + layer.v_dim) * b
+                for layer in c.kv_layers
+                if layer.shares is None
+            ),
         ),
         Mistake(
             "bytes_per_element is cut to a whole number, so that 0.5 (4 bits) becomes 0.",

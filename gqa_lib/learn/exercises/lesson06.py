@@ -19,21 +19,22 @@ def integers(generator: torch.Generator, *most: int) -> list[int]:
 # FLOPs
 
 
-def _flops_sizes(generator, B=0, H=0, D=0, T=0, S=0, causal=False, draw=0):
+def _flops_sizes(generator, B=0, H=0, D=0, T=0, S=0, causal: bool | None = False, draw=0):
+    """Return the sizes given or drawn; with causal=None the argument is left out."""
     for _ in range(draw):
         B, H, D, T, more = integers(generator, 9, 40, 130, 60, 900)
         S = T + more
-    return B, H, D, T, S, causal
+    return (B, H, D, T, S) if causal is None else (B, H, D, T, S, causal)
 
 
-def count_flops(B: int, H: int, D: int, T: int, S: int, causal: bool) -> int:
+def count_flops(B: int, H: int, D: int, T: int, S: int, causal: bool = False) -> int:
     """Count pair by pair: a score is D multiplies and D adds, and its weighted value as many."""
     pairs = sum(1 for i in range(T) for j in range(S) if not causal or j <= S - T + i)
     return B * H * pairs * (2 * D + 2 * D)
 
 
 def _wrong_pairs(count):
-    return lambda B, H, D, T, S, causal: 4 * B * H * D * (count(T, S) if causal else T * S)
+    return lambda B, H, D, T, S, causal=False: 4 * B * H * D * (count(T, S) if causal else T * S)
 
 
 ATTENTION_FLOPS = Exercise(
@@ -46,6 +47,7 @@ ATTENTION_FLOPS = Exercise(
         {"B": 2, "H": 6, "D": 5, "T": 3, "S": 7, "causal": True},
         {"B": 1, "H": 4, "D": 16, "T": 9, "S": 9, "causal": True},
         {"B": 3, "H": 8, "D": 64, "T": 1, "S": 500, "causal": True},
+        {"B": 2, "H": 3, "D": 7, "T": 4, "S": 6, "causal": None},
     ),
     mistakes=(
         Mistake(
@@ -54,11 +56,15 @@ ATTENTION_FLOPS = Exercise(
         ),
         Mistake(
             "only the causal case is right: without a mask every query meets every key.",
-            lambda B, H, D, T, S, causal: count_flops(B, H, D, T, S, True),
+            lambda B, H, D, T, S, causal=False: count_flops(B, H, D, T, S, True),
         ),
         Mistake(
             "the mask is not counted: with causal=True a query meets only the keys it may see.",
-            lambda B, H, D, T, S, causal: count_flops(B, H, D, T, S, False),
+            lambda B, H, D, T, S, causal=False: count_flops(B, H, D, T, S, False),
+        ),
+        Mistake(
+            "the mask is counted when causal is left out of the call: its default is False.",
+            lambda B, H, D, T, S, causal=True: count_flops(B, H, D, T, S, causal),
         ),
         Mistake(
             "causal takes half of all pairs. Query i sees S - T + i + 1 keys: the mask hides only "
@@ -75,7 +81,7 @@ ATTENTION_FLOPS = Exercise(
         ),
         Mistake(
             "the softmax is counted, too. Count only scores and weighted values.",
-            lambda B, H, D, T, S, causal: (
+            lambda B, H, D, T, S, causal=False: (
                 count_flops(B, H, D, T, S, causal) + count_flops(B, H, 1, T, S, causal) // 4 * 5
             ),
         ),
@@ -201,6 +207,12 @@ IS_MEMORY_BOUND = Exercise(
         {"near": 1.2, "flops_per_s": 7e10, "bandwidth": 4e10},
         {"near": 3, "flops_per_s": 9e10, "bandwidth": 2e10},
         {"near": 1.0, "flops_per_s": 2.0**37, "bandwidth": 2.0**33},  # exact in any form
+        {"intensity": 0.5, "flops_per_s": 4e10, "bandwidth": 1e10},  # below the ridge and below 1
+        {"intensity": 0.2, "flops_per_s": 4e10, "bandwidth": 1e10},  # below the ridge upside down
+        *(  # between what is easily compared with by mistake: a machine of a few FLOP and bytes
+            {"intensity": intensity, "flops_per_s": 24, "bandwidth": 8, "memory": 12}
+            for intensity in (2.5, 4, 10, 18, 30, 100, 200)
+        ),
     ),
     mistakes=(
         Mistake(
@@ -232,6 +244,16 @@ IS_MEMORY_BOUND = Exercise(
         Mistake(
             "the intensity is compared with FLOP/s alone. Divide by the bandwidth first.",
             lambda intensity, hardware: intensity < hardware.flops_per_s,
+        ),
+        Mistake(
+            "the intensity is compared with the bandwidth alone. The ridge is FLOP/s over bytes/s.",
+            lambda intensity, hardware: intensity < hardware.bandwidth_bytes_per_s,
+        ),
+        Mistake(
+            "the two rates are multiplied. The ridge is FLOP/s over bytes/s.",
+            lambda intensity, hardware: (
+                intensity < hardware.flops_per_s * hardware.bandwidth_bytes_per_s
+            ),
         ),
         Mistake(
             "the size of the memory is taken for its speed.",

@@ -39,7 +39,12 @@ def weights(
 
 
 def module_attention(
-    x: torch.Tensor, state: State, num_heads: int, num_kv_heads: int, causal: bool, **decisions
+    x: torch.Tensor,
+    state: State,
+    num_heads: int,
+    num_kv_heads: int,
+    causal: bool = True,
+    **decisions,
 ) -> torch.Tensor:
     """Return what an attention module gives for x (B, T, d_model), in float64.
 
@@ -67,11 +72,21 @@ def module_attention(
 
 
 def run_module(
-    module: torch.nn.Module, x: torch.Tensor, state: State, causal: bool
+    module: torch.nn.Module, x: torch.Tensor, state: State, causal: bool | None = None
 ) -> torch.Tensor:
-    """Return the learner's module's result after giving it our weights."""
+    """Return the learner's module's result after giving it our weights.
+
+    Args:
+        module: the learner's.
+        x: (B, T, d_model).
+        state: the projections, as from `weights`.
+        causal: the argument; None leaves it out, so that its default counts.
+
+    Returns:
+        (B, T, d_model).
+    """
     give_weights(module, state, x)
-    return module(x) if causal else module(x, causal=False)
+    return module(x) if causal is None else module(x, causal=causal)
 
 
 def run_module_in_chunks(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch.overrides import TorchFunctionMode
 
-_MOVES = {"to", "cuda", "type_as"}  # the learner thought of the device
+_MOVES = {"cuda", "type_as"}  # the learner thought of the device
 _ONLY_CPU = {"numpy", "__array__"}
 _ANY_DEVICE = {"__getitem__", "__setitem__", "copy_", "expand_as", "view_as", "reshape_as"}
 
@@ -33,7 +33,11 @@ class StaysBehind(TorchFunctionMode):
         given = list(_tensors((args, kwargs)))
         behind = [t for t in given if self.left_behind(t)]
         made = list(_tensors(result))
-        if name in _MOVES or kwargs.get("device") is not None:
+        if (
+            name in _MOVES
+            or kwargs.get("device") is not None
+            or (name == "to" and _names_one(args))
+        ):
             for tensor in made:
                 self._left.pop(id(tensor), None)
         elif (
@@ -47,6 +51,11 @@ class StaysBehind(TorchFunctionMode):
         ):
             self.mixed = self.mixed or name
         return result
+
+
+def _names_one(arguments: tuple) -> bool:
+    """Return whether a call of `to` names a device, or a tensor that has one."""
+    return any(isinstance(one, torch.device | torch.Tensor | str | int) for one in arguments[1:])
 
 
 def _tensors(value) -> Iterator[torch.Tensor]:

@@ -30,7 +30,8 @@ class Gradients(AbstractContextManager):
             return 0
         if result.grad_fn is None:
             return int(result.requires_grad)
-        leaves, seen, waiting = set(), set(), [result.grad_fn]
+        leaves, seen = set(), set()
+        waiting: list = [result.grad_fn]
         while waiting:
             step = waiting.pop()
             if step is None or step in seen:

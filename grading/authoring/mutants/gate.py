@@ -1,6 +1,6 @@
 """`gqa verify --mutants`: no mutant of a solution passes the checks, but for those reviewed.
 
-Those are in `reviewed.toml`, each with the reason why it is the same program or as right.
+Those are in `reviewed.toml`, by the reason why each is the same program or as right.
 """
 
 import os
@@ -36,13 +36,13 @@ def reviewed() -> dict[tuple[str, str, str], str]:
     Raises:
         ValueError: an entry gives no reason, or there are two of one mutant.
     """
-    entries = tomllib.loads(REVIEWED.read_text(encoding="utf-8"))["mutant"]
     reasons: dict[tuple[str, str, str], str] = {}
-    for one in entries:
-        key = (one["exercise"], one["before"], one["after"])
-        if not one["reason"] or key in reasons:
-            raise ValueError(f"{REVIEWED.name}: {key} has no reason or is there twice.")
-        reasons[key] = one["reason"]
+    for group in tomllib.loads(REVIEWED.read_text(encoding="utf-8"))["reviewed"]:
+        for exercise, before, after in group["mutants"]:
+            key = (exercise, before, after)
+            if not group["because"] or key in reasons:
+                raise ValueError(f"{REVIEWED.name}: {key} has no reason or is there twice.")
+            reasons[key] = group["because"]
     return reasons
 
 

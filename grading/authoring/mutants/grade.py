@@ -65,7 +65,8 @@ def _forked(
     works: Sequence[tuple[Mutant, Callable[[], Outcome]]], processes: int
 ) -> Iterator[Outcome]:
     """Yield what each piece of work gives, at most so many at a time."""
-    waiting, running = list(reversed(works)), {}
+    waiting = list(reversed(works))
+    running: dict[int, tuple[Mutant, int]] = {}
     try:
         while waiting or running:
             while waiting and len(running) < processes:
@@ -92,12 +93,11 @@ def _fork(work: Callable[[], Outcome]) -> tuple[int, int]:
     try:
         resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-        try:
-            outcome = work()
-        except BaseException as error:  # the mutant ends the process, which no answer may
-            outcome = type(error).__name__
         with os.fdopen(writer, "wb") as file:
-            pickle.dump(outcome, file)
+            try:
+                pickle.dump(work(), file)
+            except BaseException as error:  # the mutant ends the process, which no answer may
+                pickle.dump(type(error).__name__, file)
     finally:
         os._exit(0)
 

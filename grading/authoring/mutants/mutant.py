@@ -2,6 +2,7 @@
 
 import ast
 import difflib
+import re
 from dataclasses import dataclass
 
 from .operators import changes
@@ -44,9 +45,13 @@ def mutants(exercise: str, source: str) -> list[Mutant]:
     return list(found.values())
 
 
+def _without_comments(source: str) -> list[str]:
+    return [re.sub(r"  # .*", "", line) for line in source.splitlines()]
+
+
 def _difference(source: str, mutated: str) -> tuple[str, str]:
     """Return the lines that differ, as in the one and as in the other."""
-    before, after = source.splitlines(), mutated.splitlines()
+    before, after = (_without_comments(text) for text in (source, mutated))
     gone, come = [], []
     for line in difflib.ndiff(before, after):
         gone += [line[2:].strip()] if line.startswith("- ") else []

@@ -58,8 +58,9 @@ def _arithmetic(node: ast.BinOp, *_) -> Iterator[Change]:
 
 def _sign(node: ast.UnaryOp, *_) -> Iterator[Change]:
     yield change("sign dropped", node, node.operand)
-    if isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
-        yield from _numbers(node, -node.operand.value)
+    value = getattr(node.operand, "value", None)
+    if isinstance(node.op, ast.USub) and isinstance(value, int | float):
+        yield from _numbers(node, -value)
 
 
 def _augmented(node: ast.AugAssign, *_) -> Iterator[Change]:
@@ -128,8 +129,8 @@ def _call(node: ast.Call, *_) -> Iterator[Change]:
         rest = [*node.args[:one], *node.args[one + 1 :]]
         yield change("argument dropped", node, ast.Call(node.func, rest, node.keywords))
     for keyword in node.keywords:
-        rest = [k for k in node.keywords if k is not keyword]
-        yield change("argument dropped", node, ast.Call(node.func, node.args, rest))
+        others = [k for k in node.keywords if k is not keyword]
+        yield change("argument dropped", node, ast.Call(node.func, node.args, others))
 
 
 def _unsafe(node: ast.Call, *_) -> Iterator[Change]:
@@ -161,8 +162,8 @@ def _attribute(node: ast.Attribute, *_) -> Iterator[Change]:
 def _name(node: ast.Name, parent: ast.AST, function: ast.FunctionDef | None) -> Iterator[Change]:
     if not isinstance(node.ctx, ast.Load):
         return
-    for other in _NEIGHBOURS.get(node.id, ()) if isinstance(parent, ast.Call) else ():
-        if parent.func is node:
+    if isinstance(parent, ast.Call) and parent.func is node:
+        for other in _NEIGHBOURS.get(node.id, ()):
             yield change("neighbour", node, other)
     names = [argument.arg for argument in function.args.args] if function else []
     names = [name for name in names if name != "self"]

@@ -139,6 +139,20 @@ def queries_per_kv_head(num_heads, num_kv_heads):
         raise ValueError("uneven")
     return num_heads // num_kv_heads
 
+# %% wrong queries_per_kv_head: the remainder
+# says: the remainder is returned
+def queries_per_kv_head(num_heads, num_kv_heads):
+    if num_heads % num_kv_heads != 0:
+        raise ValueError(f"{num_heads} query heads cannot be shared evenly by {num_kv_heads}")
+    return num_heads % num_kv_heads
+
+# %% wrong queries_per_kv_head: an error that says nothing
+# says: a ValueError that says nothing
+def queries_per_kv_head(num_heads, num_kv_heads):
+    if num_heads % num_kv_heads != 0:
+        raise ValueError
+    return num_heads // num_kv_heads
+
 # %% right queries_per_kv_head: divmod
 def queries_per_kv_head(num_heads, num_kv_heads):
     shared, left = divmod(num_heads, num_kv_heads)

@@ -954,6 +954,21 @@ class MultiHeadAttention(nn.Module):
         q, k, v = (p(x).view(B, T, -1, self.head_dim).transpose(1, 2) for p in (self.q_proj, self.k_proj, self.v_proj))
         return self.o_proj(attention(q, k, v, causal=causal).transpose(1, 2).reshape(B, T, C))
 
+# %% wrong MultiHeadAttention: causal=False by default
+# says: when causal is left out of the call
+class MultiHeadAttention(nn.Module):
+    def __init__(self, d_model, num_heads):
+        super().__init__()
+        self.num_heads = num_heads
+        self.head_dim = d_model // num_heads
+        for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
+            setattr(self, name, nn.Linear(d_model, d_model, bias=False))
+
+    def forward(self, x, cache=None, causal=False):
+        B, T, C = x.shape
+        q, k, v = (p(x).view(B, T, -1, self.head_dim).transpose(1, 2) for p in (self.q_proj, self.k_proj, self.v_proj))
+        return self.o_proj(attention(q, k, v, causal=causal).transpose(1, 2).reshape(B, T, C))
+
 # %% right MultiHeadAttention: its own splitting
 class MultiHeadAttention(nn.Module):
     def __init__(self, d_model, num_heads):

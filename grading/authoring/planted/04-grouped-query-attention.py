@@ -900,6 +900,24 @@ class GroupedQueryAttention(nn.Module):
         out = grouped_query_attention(q, k, v, causal)
         return self.o_proj(out.permute(0, 2, 1, 3).reshape(B, T, -1))
 
+# %% wrong GroupedQueryAttention: causal=False by default
+# says: when causal is left out of the call
+class GroupedQueryAttention(nn.Module):
+    def __init__(self, d_model, num_heads, num_kv_heads):
+        super().__init__()
+        self.num_heads, self.num_kv_heads, self.head_dim = num_heads, num_kv_heads, d_model // num_heads
+        for name, heads in (("q", num_heads), ("k", num_kv_heads), ("v", num_kv_heads)):
+            setattr(self, f"{name}_proj", nn.Linear(d_model, heads * self.head_dim, bias=False))
+        self.o_proj = nn.Linear(num_heads * self.head_dim, d_model, bias=False)
+
+    def forward(self, x, cache=None, causal=False):
+        B, T, _ = x.shape
+        q, k, v = (p(x).view(B, T, -1, self.head_dim).permute(0, 2, 1, 3) for p in (self.q_proj, self.k_proj, self.v_proj))
+        if cache:
+            k, v = cache.append(k, v)
+        out = grouped_query_attention(q, k, v, causal)
+        return self.o_proj(out.permute(0, 2, 1, 3).reshape(B, T, -1))
+
 # %% right GroupedQueryAttention: one loop over the three projections
 class GroupedQueryAttention(nn.Module):
     def __init__(self, d_model, num_heads, num_kv_heads):

@@ -113,6 +113,12 @@ def kv_bytes_per_token(config, bytes_per_element):
     c = _first[0]
     return 2 * c.num_layers * c.num_kv_heads * c.head_dim * bytes_per_element
 
+# %% wrong kv_bytes_per_token: leaves out the layers that share
+# says: layers that read another's cache are left out
+def kv_bytes_per_token(config, bytes_per_element):
+    own = [layer for layer in config.kv_layers if layer.shares is None]
+    return 2 * len(own) * config.num_kv_heads * config.head_dim * bytes_per_element
+
 # %% right kv_bytes_per_token: layer by layer
 def kv_bytes_per_token(config, bytes_per_element):
     total = 0
@@ -1202,7 +1208,6 @@ def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes,
     return count
 
 # %% wrong max_concurrent_sequences: one too many
-# says: the result is rounded up
 def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
     each = kv_cache_bytes(config, [context_length], bytes_per_element)
     each += sum(layer.state_bytes for layer in config.kv_layers)
@@ -1610,7 +1615,6 @@ def kv_heads_in_weights(k_proj_weight, head_dim):
     return k_proj_weight[::head_dim].unique(dim=0).shape[0]
 
 # %% wrong kv_heads_in_weights: first elements compared
-# says: only the first row of each head is compared
 def kv_heads_in_weights(k_proj_weight, head_dim):
     firsts = k_proj_weight[::head_dim, 0].tolist()
     return 1 + sum(a != b for a, b in zip(firsts, firsts[1:]))
@@ -1627,7 +1631,6 @@ def kv_heads_in_weights(k_proj_weight, head_dim):
     return sums.unique().numel()
 
 # %% wrong kv_heads_in_weights: norms compared
-# says: heads are compared by a sum
 def kv_heads_in_weights(k_proj_weight, head_dim):
     heads = k_proj_weight.double().reshape(-1, head_dim * k_proj_weight.shape[1])
     return (heads**2).sum(1).unique().numel()
@@ -1726,6 +1729,23 @@ def kv_heads_in_weights(k_proj_weight, head_dim):
     heads = k_proj_weight.numpy().reshape(-1, head_dim * k_proj_weight.shape[1])
     return len(np.unique(heads, axis=0))
 
+# %% wrong kv_heads_in_weights: takes heads that shrink for copies
+# says: only heads whose numbers grow
+def kv_heads_in_weights(k_proj_weight, head_dim):
+    heads = k_proj_weight.reshape(-1, head_dim, k_proj_weight.shape[1])
+    return 1 + int((heads[1:] > heads[:-1]).flatten(1).any(dim=1).sum())
+
+# %% wrong kv_heads_in_weights: equal up to a thousandth
+# says: nearly equal
+def kv_heads_in_weights(k_proj_weight, head_dim):
+    heads = k_proj_weight.reshape(-1, head_dim, k_proj_weight.shape[1])
+    return 1 + sum(not torch.allclose(a, b, rtol=1e-3) for a, b in zip(heads, heads[1:]))
+
+# %% wrong kv_heads_in_weights: counts the copies of the first head and divides
+def kv_heads_in_weights(k_proj_weight, head_dim):
+    heads = k_proj_weight.reshape(-1, head_dim, k_proj_weight.shape[1])
+    return len(heads) // int((heads == heads[0]).flatten(1).all(dim=1).sum())
+
 # %% right kv_heads_in_weights: unique heads
 def kv_heads_in_weights(k_proj_weight, head_dim):
     heads = k_proj_weight.reshape(-1, head_dim, k_proj_weight.shape[1])
@@ -1755,7 +1775,8 @@ def kv_heads_in_weights(k_proj_weight, head_dim):
     heads = k_proj_weight.cpu().numpy().reshape(-1, head_dim * k_proj_weight.shape[1])
     return np.unique(heads, axis=0).shape[0]
 
-# %% right kv_heads_in_weights: allclose
+# %% wrong kv_heads_in_weights: equal up to a hundred-thousandth
+# says: nearly equal
 def kv_heads_in_weights(k_proj_weight, head_dim):
     heads = list(k_proj_weight.split(head_dim))
     return 1 + sum(not torch.allclose(a, b) for a, b in zip(heads, heads[1:]))

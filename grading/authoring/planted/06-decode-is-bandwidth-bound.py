@@ -143,6 +143,14 @@ def attention_flops(batch_size, num_heads, head_dim, num_queries, num_keys, caus
         pairs -= num_queries * (num_queries - 1) // 2
     return 4 * batch_size * (head_dim // num_heads) * num_heads * pairs
 
+# %% wrong attention_flops: causal=True by default
+# says: when causal is left out of the call
+def attention_flops(batch_size, num_heads, head_dim, num_queries, num_keys, causal=True):
+    pairs = num_queries * num_keys
+    if causal:
+        pairs -= num_queries * (num_queries - 1) // 2
+    return 4 * batch_size * num_heads * head_dim * pairs
+
 # %% right attention_flops: sum over queries
 def attention_flops(batch_size, num_heads, head_dim, num_queries, num_keys, causal=False):
     allowed = sum(num_keys - num_queries + i + 1 if causal else num_keys for i in range(num_queries))
@@ -469,6 +477,20 @@ def is_memory_bound(intensity, hardware):
 # says: is a `return` missing?
 def is_memory_bound(intensity, hardware):
     intensity < hardware.flops_per_s / hardware.bandwidth_bytes_per_s
+
+# %% wrong is_memory_bound: compares with the product of the rates
+# says: the two rates are multiplied
+def is_memory_bound(intensity, hardware):
+    return intensity < hardware.flops_per_s * hardware.bandwidth_bytes_per_s
+
+# %% wrong is_memory_bound: compares with the bandwidth
+# says: compared with the bandwidth alone
+def is_memory_bound(intensity, hardware):
+    return intensity < hardware.bandwidth_bytes_per_s
+
+# %% wrong is_memory_bound: compares with 1
+def is_memory_bound(intensity, hardware):
+    return intensity < 1
 
 # %% right is_memory_bound: compares times of a byte
 def is_memory_bound(intensity, hardware):
