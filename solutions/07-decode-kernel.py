@@ -546,6 +546,7 @@ check("gqa_decode_kernel", gqa_decode_kernel, seed=None, cases=[
     {"B": 2, "Hq": 6, "Hkv": 2, "S": 18, "D": 32, "KEYS": 16, "parts": 1, "token_major": True},
     {"B": 1, "Hq": 3, "Hkv": 1, "S": 17, "D": 16, "KEYS": 16, "parts": 4, "room": 20},
     {"B": 1, "Hq": 16, "Hkv": 1, "S": 40, "D": 16, "KEYS": 32, "parts": 1, "dtype": "float16"},
+    {"B": 1, "Hq": 4, "Hkv": 2, "S": 37, "D": 16, "KEYS": 16, "parts": 1, "levels": (-115, 115, -115)},
 ])
 ### END HIDDEN TESTS
 
@@ -588,6 +589,22 @@ check("gqa_decode_kernel-reads", gqa_decode_kernel, seed=None, cases=[
     {"B": 1, "Hq": 6, "Hkv": 2, "S": 35, "D": 16, "KEYS": 16, "parts": 2, "room": 40},
 ])
 ### END HIDDEN TESTS
+
+# %% [markdown] hints="gqa_decode_kernel-reads"
+# <details><summary>Hint: who needs this tile?</summary>
+#
+# All R query heads of a program need the same keys. One load of K's tile and one of V's serve them all.
+# </details>
+# <details><summary>If it reads more than it must</summary>
+#
+# Twice as many: a tile is loaded twice, or a mask lets keys of the next part in: compare with `end`, not
+# with `length`. R times: there is a loop over query heads around the loads.
+# </details>
+# <details><summary>A worked step</summary>
+#
+# `tl.load(k + at, mask=(t < end)[:, None], other=0.0)` reads each key of this part once. What is masked
+# is not read.
+# </details>
 
 # %% [markdown]
 # Calling the kernel as a function needs a launcher, which is given: it makes the outputs, says how

@@ -1,5 +1,6 @@
 """The instant checks: what they accept, what they refuse, and what they say."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from gqa_lib.learn import check as check_function
 from gqa_lib.learn import check_no_copy, kv_copied, progress
 from gqa_lib.learn.checking.difference import difference
+from gqa_lib.learn.checking.running import not_yet
 from gqa_lib.learn.exercises import all_exercises
 from gqa_lib.learn.exercises.exercise import NotYet
 from gqa_lib.learn.exercises.variants import plain_attention
@@ -57,7 +59,7 @@ def test_each_known_mistake_is_refused_and_named(exercise, mistake, monkeypatch)
 
 @pytest.mark.parametrize("exercise", all_exercises().values(), ids=lambda e: e.name)
 def test_the_oracle_itself_passes_with_any_seed(exercise, monkeypatch, capsys):
-    called = replace(exercise, call=lambda yours, *arguments: yours(*arguments))
+    called = replace(exercise, call=lambda yours, *arguments: yours(*arguments), trains=False)
     monkeypatch.setitem(all_exercises(), exercise.name, called)
     check_function(exercise.name, in_learners_dtype(exercise.oracle), seed=None)
     assert "✓" in capsys.readouterr().out
@@ -85,6 +87,25 @@ def test_an_error_that_is_returned_was_not_raised():
 
     with pytest.raises(NotYet, match="raise a ValueError instead"):
         check_function("queries_per_kv_head", returns)
+
+
+def test_a_result_that_gradients_do_not_reach_is_refused():
+    def values_only(q, k, v, causal=True):
+        scores = q @ k.mT / q.shape[-1] ** 0.5
+        if causal:
+            hidden = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device)
+            hidden = hidden.triu(scores.shape[-1] - scores.shape[-2] + 1)
+            scores = scores.masked_fill(hidden, -torch.inf)
+        return scores.softmax(-1) @ v.detach()
+
+    with pytest.raises(NotYet, match=r"(?s)of the 3 tensors .* reach 2"):
+        check_function("attention", values_only)
+
+
+def test_values_that_look_alike_are_printed_until_they_differ():
+    found = difference(torch.tensor([0.12345678]), torch.tensor([0.12349678]).double())
+    one, other = re.findall(r"0\.\d+", found)
+    assert one != other
 
 
 def test_an_error_names_the_learners_own_line():
@@ -273,6 +294,12 @@ def test_a_record_that_cannot_be_written_does_not_fail_a_right_answer(monkeypatc
     monkeypatch.setenv("GQA_HOME", "/dev/null/nowhere")
     check_function("attention", attention)
     assert "Progress was not saved" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", all_exercises())
+def test_the_hints_that_a_message_offers_exist(name):
+    (offered,) = re.findall(r"hint\('(.+?)'\)", str(not_yet(all_exercises()[name])))
+    assert len(all_hints()[offered]) >= 3
 
 
 def test_hints_are_a_ladder(capsys):
