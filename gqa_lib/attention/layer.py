@@ -33,7 +33,8 @@ def grouped_query_attention(
 
     Args:
         q: queries, (B, Hq, T, D).
-        k, v: keys and values, (B, Hkv, S, D), Hq divisible by Hkv.
+        k, v: keys and values, (B, Hkv, S, D), Hq divisible by Hkv. Where one is NaN, so may be the
+            output of queries that do not see it.
         causal: query i of T sees keys up to S - T + i, so S >= T.
         backend: a name in `gqa_lib.kernels.BACKENDS`, or "auto" for the fastest known.
         window: a query sees only the last `window` keys up to its own; None is all of them.

@@ -91,13 +91,43 @@ def fold_matmul(
         q, k, v, causal, window: as in `gqa_lib.kernels.attend`.
     """
     T, S = q.shape[2], k.shape[2]
-    # Scaled before the product: scores of large keys would overflow fp16.
-    scores = (fold(q, k) * q.shape[3] ** -0.5) @ k.mT  # (B, Hkv, R*T, S)
+    scores = _scores(fold(q, k), k)  # (B, Hkv, R*T, S)
     if causal and T > 1:
         hidden = ~causal_mask(T, S, q.device, window)
         scores = scores.unflatten(2, (-1, T)).masked_fill(hidden, -torch.inf).flatten(2, 3)
     wide = torch.float64 if q.dtype == torch.float64 else torch.float32
-    return (scores.softmax(-1, dtype=wide).to(q.dtype) @ v).view(q.shape)
+    weights = scores.softmax(-1, dtype=wide)
+    if q.dtype == torch.float16:
+        return _average(weights, v).view(q.shape)
+    return (weights.to(q.dtype) @ v).view(q.shape)
+
+
+def _average(weights: Tensor, v: Tensor) -> Tensor:
+    """Average of fp16 values, (B, Hkv, R*T, D), finite where these are.
+
+    Rounded weights add up to a little more than 1, and for the largest values that is too much:
+    half of each is multiplied, and their own sum divided by.
+    """
+    halves = (weights / 2).half()
+    summed = halves @ v
+    average = summed / halves.sum(-1, keepdim=True, dtype=torch.float32)
+    largest = torch.finfo(torch.float16).max
+    return torch.where(summed.isinf(), summed, average.clamp(-largest, largest)).half()
+
+
+def _scores(rows: Tensor, k: Tensor) -> Tensor:
+    """Scaled products of queries, (B, Hkv, R*T, D), and keys: (B, Hkv, R*T, S).
+
+    A product is rounded to its factors' dtype. Those of large fp16 queries and keys would be over
+    its largest number, 65504; a query that is divided by twice the sum of its elements' sizes
+    stays under half of that with any key.
+    """
+    scale = rows.shape[3] ** -0.5
+    if rows.dtype != torch.float16:
+        return (rows * scale) @ k.mT
+    size = rows.detach().abs().sum(-1, keepdim=True, dtype=torch.float32)
+    size = (2 * size).clamp(min=1)  # (B, Hkv, R*T, 1)
+    return ((rows / size).half() @ k.mT) * (size * scale)
 
 
 def loop_sdpa(
