@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from gqa_lib.kernels import turn
+from gqa_lib.kernels.traced import is_traced
 
 from .rope_scaling import DynamicScaling, Scaling, magnitude, plain_frequencies
 
@@ -93,6 +94,8 @@ class Rope:
                 f"positions are {positions.dtype}: tokens are counted. Pass int64 or int32, such "
                 "as torch.arange(start, start + T)."
             )
+        if is_traced():  # nobody can look at positions now
+            return self._beyond_table(positions, like)
         if not positions.numel():
             return (torch.empty(*positions.shape, self.rotary_dim // 2, device=like.device),) * 2
         smallest, largest = map(int, positions.aminmax())
@@ -101,12 +104,11 @@ class Rope:
                 f"positions go down to {smallest}: the first token of a sequence is at 0. "
                 "Count positions from there, cached tokens included."
             )
-        if isinstance(self.scaling, DynamicScaling) and largest >= self.scaling.trained_len:
-            return self._beyond_training(self.scaling, positions, like)
-        if table := self._table(largest + 1, positions.numel(), like):
+        beyond = isinstance(self.scaling, DynamicScaling) and largest >= self.scaling.trained_len
+        if not beyond and (table := self._table(largest + 1, positions.numel(), like)):
             at = positions.to(like.device, non_blocking=True)
             return table[0][at], table[1][at]
-        return self._cos_sin(positions.cpu()[..., None] * self._frequencies, like)
+        return self._beyond_table(positions, like)
 
     def _other_head(self, x: Tensor) -> ValueError:
         return ValueError(
@@ -132,13 +134,13 @@ class Rope:
         self._tables[key] = self._cos_sin(positions[:, None] * self._frequencies, x)
         return self._tables[key]
 
-    def _beyond_training(
-        self, scaling: DynamicScaling, positions: Tensor, x: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Cosines and sines of these positions, with frequencies by the length of each row."""
-        positions = positions.cpu()
-        lengths = positions.amax(-1, keepdim=True) + 1  # (1,) or (B, 1)
-        frequencies = scaling.frequencies_at(lengths[..., None], self.base, self.rotary_dim)
+    def _beyond_table(self, positions: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Cosines and sines of these positions; `DynamicScaling` has each row's by its length."""
+        positions, frequencies = positions.cpu(), self._frequencies
+        if isinstance(self.scaling, DynamicScaling):
+            lengths = positions.amax(-1, keepdim=True) + 1  # (1,) or (B, 1)
+            lengths = lengths[..., None]
+            frequencies = self.scaling.frequencies_at(lengths, self.base, self.rotary_dim)
         return self._cos_sin(positions[..., None] * frequencies, x)
 
     def _cos_sin(self, angles: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:

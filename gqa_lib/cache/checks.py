@@ -43,7 +43,7 @@ def check_room(lengths: list[int], num_new: list[int], max_seq_len: int) -> None
         max_seq_len: tokens that a row has room for.
     """
     ends = [length + n for length, n in zip(lengths, num_new, strict=True)]
-    end = max(ends, default=0)
+    end = max(ends) if ends else 0
     if end > max_seq_len:
         b = ends.index(end)
         where = "the cache" if min(ends) == end else f"row {b} of the cache"

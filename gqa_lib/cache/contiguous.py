@@ -10,7 +10,7 @@ from gqa_lib.kernels.checks import check_attention, check_tensors, check_window
 
 from .checks import check_new, check_queries, check_room, one_per_row
 from .protocol import Cache
-from .rows import next_positions, on_cpu, own_tokens
+from .rows import are_alike, next_positions, on_cpu, own_tokens
 
 
 class KVCache(Cache):
@@ -47,7 +47,7 @@ class KVCache(Cache):
     @property
     def length(self) -> int:
         """Tokens of the longest row."""
-        return max(self._lengths, default=0)
+        return max(self._lengths) if self._lengths else 0  # torch.compile knows no default
 
     @property
     def lengths(self) -> Tensor:
@@ -192,7 +192,7 @@ class KVCache(Cache):
         self.truncate(0)
 
     def _rows_alike(self) -> bool:
-        return self._lengths.count(self.length) == len(self._lengths)
+        return are_alike(self._lengths)
 
     def _slots(self, counts: list[int], T: int) -> tuple[Tensor, Tensor, Tensor]:
         """(row, which of the T, slot) of each of the N new tokens, padding left out."""

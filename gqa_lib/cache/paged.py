@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from gqa_lib.kernels.checks import check_tensors, check_window
+from gqa_lib.kernels.traced import untraced
 
 from .blocks import BlockAllocator
 from .checks import check_new, check_queries, one_per_row
@@ -77,10 +78,12 @@ class PagedKVCache(Cache):
         """Bytes allocated for all blocks, whatever the lengths."""
         return self._pages.nbytes
 
+    @untraced
     def positions(self, num_new: int) -> Tensor:
         """Return where the next `num_new` tokens stand: (T,), or (B, T) where rows differ."""
         return next_positions(self._lengths, num_new)
 
+    @untraced
     def append(self, k: Tensor, v: Tensor, num_new: Sequence[int] | Tensor | None = None) -> None:
         """Take in the keys and values of new tokens, in blocks that are taken for them.
 
@@ -106,6 +109,7 @@ class PagedKVCache(Cache):
         self._lengths = [length + n for length, n in zip(self._lengths, counts, strict=True)]
         self._num_new = None if counts.count(T) == B else counts
 
+    @untraced
     def attend(
         self, q: Tensor, backend: str = "auto", *, causal: bool = True, window: int | None = None
     ) -> Tensor:

@@ -11,6 +11,11 @@ def on_cpu(numbers: Sequence[int]) -> Tensor:
     return torch.tensor(numbers, dtype=torch.int64, device="cpu")
 
 
+def are_alike(numbers: Sequence[int]) -> bool:
+    """Return whether no two of some numbers differ."""
+    return not numbers or numbers.count(numbers[0]) == len(numbers)
+
+
 def next_positions(lengths: Sequence[int], num_new: int) -> Tensor:
     """Return where the next tokens of each row stand: (T,), or (B, T) where rows differ.
 
@@ -19,8 +24,8 @@ def next_positions(lengths: Sequence[int], num_new: int) -> Tensor:
         num_new: T.
     """
     new = torch.arange(num_new, device="cpu")
-    if len(set(lengths)) < 2:
-        return new + max(lengths, default=0)
+    if are_alike(lengths):
+        return new + (lengths[0] if lengths else 0)
     return on_cpu(lengths)[:, None] + new
 
 

@@ -7,6 +7,8 @@ from torch import Tensor
 
 from gqa_lib.heads import check_heads
 
+from .traced import is_traced
+
 
 def check_attention(
     q: Tensor, k: Tensor, v: Tensor, causal: bool = True, window: int | None = None
@@ -74,7 +76,8 @@ def check_decode(
 ) -> None:
     """Raise ValueError, with the numbers in it, for arguments that `decode_attention` cannot take.
 
-    Values of lengths and block_table are looked at on a CPU only: on a GPU that would wait for it.
+    Values of lengths and block_table are looked at on a CPU only: on a GPU that would wait for it,
+    and a call that is traced has none yet.
 
     Args:
         q, k_cache, v_cache, lengths, block_table: as in `decode_attention`.
@@ -85,7 +88,7 @@ def check_decode(
         _check_integers(block_table, "block_table", (q.shape[0], None), q.device)
     if lengths is not None:
         _check_integers(lengths, "lengths", (q.shape[0],), q.device)
-    if q.is_cpu:
+    if q.is_cpu and not is_traced():
         _check_lengths(k_cache, lengths, block_table)
         _check_pages(k_cache, lengths, block_table)
 

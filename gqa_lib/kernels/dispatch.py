@@ -10,6 +10,7 @@ from .backends import BACKENDS, Backend
 from .call import Call
 from .checks import check_decode
 from .pieces import DecodeCall
+from .traced import decode_with_mask, is_traced
 from .tuned import fastest_decode_first, fastest_first
 
 FEWEST_ROWS = 64  # of queries at a time, however short the window
@@ -41,10 +42,11 @@ def attend(
     """
     if not q.numel():
         return q.clone()  # no query
-    if window is not None:
+    if window is not None and not is_traced():
         return _attend_in_windows(q, k, v, backend, window)
-    call = Call(q, k, v, causal)
-    return _choose(call, backend, fastest_first(call)).fn(q, k, v, causal)
+    call = Call(q, k, v, causal, window)
+    fn = _choose(call, backend, fastest_first(call)).fn
+    return fn(q, k, v, causal) if window is None else fn(q, k, v, causal, window)
 
 
 def _attend_in_windows(q: Tensor, k: Tensor, v: Tensor, backend: str, window: int) -> Tensor:
@@ -129,6 +131,8 @@ def decode_attention(
     check_decode(q, k_cache, v_cache, lengths, block_table)
     if not q.numel():
         return q.clone()
+    if is_traced() and backend == "auto" and (lengths is not None or block_table is not None):
+        return decode_with_mask(q, k_cache, v_cache, lengths, block_table)
     call = DecodeCall(q, k_cache, v_cache, lengths, block_table)
     chosen = _choose(call, backend, fastest_decode_first(call))
     if chosen.decode is not None:

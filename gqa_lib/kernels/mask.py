@@ -27,6 +27,7 @@ def causal_mask(
     `is_causal` is aligned to the top left instead, as its documentation shows. The window: Jiang
     et al. 2023, "Mistral 7B" (arXiv 2310.06825), section 2.
     """
-    everything = torch.ones(num_queries, num_keys, dtype=torch.bool, device=device)
-    mask = everything.tril(num_keys - num_queries)
-    return mask if window is None else mask.triu(num_keys - num_queries - window + 1)
+    last = torch.arange(num_queries, device=device)[:, None] + (num_keys - num_queries)  # (T, 1)
+    keys = torch.arange(num_keys, device=device)  # (S,)
+    mask = keys <= last
+    return mask if window is None else mask & (keys > last - window)

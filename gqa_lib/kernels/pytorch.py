@@ -10,6 +10,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from .call import Call
 from .mask import causal_mask
+from .traced import is_traced
 
 
 def sdpa_gqa(
@@ -48,7 +49,7 @@ def _lower_right(T, S):
 
 def sdpa_gqa_unsupported(call: Call) -> str | None:
     """Return why `sdpa_gqa` cannot run a call, or None."""
-    if call.R == 1 or call.flash:
+    if call.R == 1 or is_traced() or call.flash:  # traced, nobody can say
         return None
     return "PyTorch would take its math path here, which expands K and V to every query head"
 
@@ -64,12 +65,15 @@ def fold_sdpa(
     T, S = q.shape[2], k.shape[2]
     rows = fold(q, k)
     R = rows.shape[2] // T
-    mask = causal_mask(T, S, q.device, window).repeat(R, 1) if causal and T > 1 else None
+    mask = None
+    if causal and (T > 1 or window is not None or torch.jit.is_tracing()):  # T may change later
+        mask = causal_mask(T, S, q.device, window).repeat(R, 1)
     if R * T == 1 and q.is_cpu and q.dtype.itemsize == 2:
         # One row of half precision misses PyTorch's fast product: two rows take half the time.
-        rows = rows.expand(-1, -1, 2, -1)
-    out = scaled_dot_product_attention(rows, k, v, attn_mask=mask)[:, :, : R * T]
-    return out.reshape(q.shape)  # (B, Hkv, R*T, D) -> (B, Hq, T, D)
+        out = scaled_dot_product_attention(rows.expand(-1, -1, 2, -1), k, v, attn_mask=mask)
+        return out[:, :, :1]
+    out = scaled_dot_product_attention(rows, k, v, attn_mask=mask)
+    return out.unflatten(2, (R, T)).flatten(1, 2)  # (B, Hkv, R*T, D) -> (B, Hq, T, D)
 
 
 def fold(q: Tensor, k: Tensor) -> Tensor:
