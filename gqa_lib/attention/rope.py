@@ -1,11 +1,14 @@
 """Rotary position embedding: pairs of a head's elements turned by their token's position."""
 
 import math
+from typing import get_args
 
 import torch
 from torch import Tensor
 
+from gqa_lib.arguments import check_kind, check_whole, is_number
 from gqa_lib.kernels import turn
+from gqa_lib.kernels.checks import check_tensor
 from gqa_lib.kernels.traced import is_traced
 
 from .rope_scaling import DynamicScaling, Scaling, magnitude, plain_frequencies
@@ -43,6 +46,10 @@ class Rope:
     ):
         self.head_dim, self.base, self.scaling = head_dim, base, scaling
         self.rotary_dim = head_dim if rotary_dim is None else rotary_dim
+        check_whole(head_dim=head_dim, rotary_dim=self.rotary_dim)
+        if scaling is not None:
+            how = "Pass LinearScaling(2.0) or another of gqa_lib.attention, or None."
+            check_kind(get_args(Scaling), how, scaling=scaling)
         _check_even(self.rotary_dim, "head_dim" if rotary_dim is None else "rotary_dim")
         if not 2 <= self.rotary_dim <= head_dim:
             raise ValueError(
@@ -69,7 +76,10 @@ class Rope:
             ValueError: a tensor's heads are not of head_dim, there is not one position for each of
                 its tokens, or one is negative or not a whole number.
         """
+        if not tensors:
+            raise ValueError("no tensor to rotate: pass queries, keys or both after positions.")
         for x in tensors:
+            check_tensor(x, "tensor")
             if x.shape[-1] != self.head_dim:
                 raise self._other_head(x)
             _check_positions(x, positions)
@@ -171,6 +181,7 @@ def rotate(x: Tensor, positions: Tensor, base: float = 10000.0) -> Tensor:
 
     Source: Su et al. 2021 (arXiv 2104.09864), section 3.2.2.
     """
+    check_tensor(x, "x")
     _check_even(x.shape[-1], "head_dim")
     _check_base(base)
     _check_positions(x, positions)
@@ -193,14 +204,15 @@ def _check_even(size: int, name: str) -> None:
 
 
 def _check_base(base: float) -> None:
-    if not (base > 0 and math.isfinite(base)):
+    if not (is_number(base) and base > 0 and math.isfinite(base)):
         raise ValueError(
-            f"base={base}: pairs turn by powers of it, which must be numbers. Pass the model's "
+            f"base={base!r}: pairs turn by powers of it, which must be numbers. Pass the model's "
             "rope_theta, such as 10000.0."
         )
 
 
 def _check_positions(x: Tensor, positions: Tensor) -> None:
+    check_tensor(positions, "positions")
     T = x.shape[-2]
     if positions.shape != (T,) and (x.dim() < 3 or positions.shape != (x.shape[0], T)):
         raise ValueError(

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from gqa_lib.arguments import check_whole
 from gqa_lib.kernels import attend, attend_rows, decode_attention
 from gqa_lib.kernels.checks import check_attention, check_tensors, check_window
 
-from .checks import check_new, check_queries, check_room, one_per_row
+from .checks import check_new, check_queries, check_room, check_sizes, one_per_row
 from .protocol import Cache
 from .rows import are_alike, next_positions, on_cpu, own_tokens
 
@@ -23,6 +24,9 @@ class KVCache(Cache):
             for K and V.
         dtype: of both.
         device: of both; None is torch's default device.
+
+    Raises:
+        ValueError: a size is not a whole number, or there is no head, or nothing in it.
     """
 
     def __init__(
@@ -34,6 +38,8 @@ class KVCache(Cache):
         dtype: torch.dtype = torch.float32,
         device: torch.device | str | None = None,
     ):
+        check_sizes(batch_size, num_kv_heads, head_dim, dtype)
+        check_whole(0, max_seq_len=max_seq_len)
         shape = (batch_size, num_kv_heads, max_seq_len, head_dim)
         self._k, self._v = (torch.empty(shape, dtype=dtype, device=device) for _ in range(2))
         self._lengths = [0] * batch_size  # not on the device: a GPU would have to be waited for

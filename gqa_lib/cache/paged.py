@@ -10,7 +10,7 @@ from gqa_lib.kernels.checks import check_tensors, check_window
 from gqa_lib.kernels.traced import untraced
 
 from .blocks import BlockAllocator
-from .checks import check_new, check_queries, one_per_row
+from .checks import check_new, check_queries, check_sizes, one_per_row
 from .pages import BlockTables, Pages, slots_of
 from .protocol import Cache
 from .rows import next_positions, on_cpu, own_tokens
@@ -46,6 +46,7 @@ class PagedKVCache(Cache):
         dtype: torch.dtype = torch.float32,
         device: torch.device | str | None = None,
     ):
+        check_sizes(batch_size, num_kv_heads, head_dim, dtype)
         self._allocator = BlockAllocator(num_blocks)
         check_block_size(block_size)
         self._pages = Pages(num_blocks, num_kv_heads, block_size, head_dim, dtype, device)
@@ -225,6 +226,6 @@ def check_block_size(block_size: int) -> None:
     """Raise ValueError unless a block has place for a whole number of tokens, 1 or more."""
     if isinstance(block_size, bool) or not isinstance(block_size, int) or block_size < 1:
         raise ValueError(
-            f"block_size={block_size}: a block holds whole tokens. Give a whole number from 1, "
+            f"block_size={block_size!r}: a block holds whole tokens. Give a whole number from 1, "
             "such as 16."
         )

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from gqa_lib.arguments import check_whole
+
 
 def on_cpu(numbers: Sequence[int]) -> Tensor:
     """Return whole numbers as int64 on the CPU, whatever torch's default device."""
@@ -23,6 +25,8 @@ def next_positions(lengths: Sequence[int], num_new: int) -> Tensor:
         lengths: tokens of each row.
         num_new: T.
     """
+    if not torch.compiler.is_compiling() and not torch.jit.is_tracing():
+        check_whole(0, num_new=num_new)
     new = torch.arange(num_new, device="cpu")
     if are_alike(lengths):
         return new + (lengths[0] if lengths else 0)

@@ -1,4 +1,4 @@
-"""Sizes that a cost is computed from: numbers above 0, and models and machines of the right type."""
+"""Sizes that a cost is worked out from: above 0; models and machines: of the right type."""
 
 from typing import Any
 

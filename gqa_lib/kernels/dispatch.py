@@ -8,7 +8,7 @@ from torch import Tensor
 
 from .backends import BACKENDS, Backend
 from .call import Call
-from .checks import check_decode
+from .checks import check_attention, check_decode
 from .pieces import DecodeCall
 from .traced import decode_with_mask, is_traced
 from .tuned import fastest_decode_first, fastest_first
@@ -145,7 +145,11 @@ def choose_backend(q: Tensor, k: Tensor, v: Tensor, causal: bool = True) -> str:
 
     Args:
         q, k, v, causal: as in `attend`.
+
+    Raises:
+        ValueError: they do not fit together.
     """
+    check_attention(q, k, v, causal)
     call = Call(q, k, v, causal)
     return preset() or _first_that_can(call, fastest_first(call)).name
 
@@ -155,7 +159,11 @@ def available_backends(q: Tensor, k: Tensor, v: Tensor, causal: bool = True) -> 
 
     Args:
         q, k, v, causal: as in `attend`.
+
+    Raises:
+        ValueError: they do not fit together.
     """
+    check_attention(q, k, v, causal)
     return _available(Call(q, k, v, causal))
 
 
@@ -200,7 +208,7 @@ def available_decode_backends(
 
 def check_backend(name: str) -> None:
     """Raise ValueError unless a backend has this name, or it is "auto"."""
-    if name != "auto" and name not in BACKENDS:
+    if not isinstance(name, str) or (name != "auto" and name not in BACKENDS):
         raise ValueError(
             f"backend {name!r} does not exist, so nothing can run this call. "
             f"Choose from auto, {', '.join(BACKENDS)}."
@@ -213,7 +221,7 @@ def _choose(call: Call | DecodeCall, name: str, fastest: Iterable[str]) -> Backe
         name = preset()
         if not name:
             return _first_that_can(call, fastest)
-    if name not in BACKENDS:
+    if not isinstance(name, str) or name not in BACKENDS:
         check_backend(name)
     if reason := _why_not(BACKENDS[name], call):
         whole = call if isinstance(call, Call) else call.whole

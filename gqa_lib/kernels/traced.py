@@ -14,7 +14,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 
 def is_traced() -> bool:
-    """Return whether torch.compile, torch.export, a torch.func transform or jit.trace is at work."""
+    """Return whether torch.compile, export, a torch.func transform or jit.trace is at work."""
     return (
         torch.compiler.is_compiling()
         or torch._C._functorch.peek_interpreter_stack() is not None
