@@ -27,11 +27,11 @@ def is_number(value: Any) -> bool:
     return hasattr(value, "__float__")
 
 
-def check_whole(least: int = 1, *, where: str = "", **values: Any) -> None:
+def check_whole(least: int | None = 1, *, where: str = "", **values: Any) -> None:
     """Refuse what is not a whole number.
 
     Args:
-        least: the smallest that is allowed.
+        least: the smallest that is allowed; None is any.
         where: what the error begins with, such as a model's name.
         values: the arguments by their names.
 
@@ -40,10 +40,11 @@ def check_whole(least: int = 1, *, where: str = "", **values: Any) -> None:
     """
     for name, value in values.items():
         number = value if type(value) is int else index(value)
-        if number is None or number < least:
+        if number is None or (least is not None and number < least):
+            begins, ends = ("", "") if least is None else (f" from {least}", f", {least} or more")
             raise ValueError(
-                f"{_begin(where)}{name}={shown(value)} is not a whole number from {least}: it "
-                f"counts something. Give {name} as a whole number, {least} or more."
+                f"{_begin(where)}{name}={shown(value)} is not a whole number{begins}: it counts "
+                f"something. Give {name} as a whole number{ends}."
             )
 
 

@@ -104,13 +104,10 @@ class GroupedQueryAttention(nn.Module):
         dtype: torch.dtype | None = None,
     ):
         super().__init__()
-        check_whole(d_model=d_model)
         self.d_model, self.num_heads = d_model, num_heads
         self.num_kv_heads = num_heads if num_kv_heads is None else num_kv_heads
         check_heads(num_heads, self.num_kv_heads)
-        self.head_dim = _head_dim(d_model, num_heads) if head_dim is None else head_dim
-        check_whole(head_dim=self.head_dim)
-        check_number(0, norm_eps=norm_eps)
+        self.head_dim = _head_dim(d_model, num_heads, head_dim)
         check_window(window, causal=True)
         check_backend(backend)
         self.rope = _rope(rope, self.head_dim)
@@ -130,6 +127,7 @@ class GroupedQueryAttention(nn.Module):
             self._add_norms(norm_eps, where)
 
     def _add_norms(self, eps: float, where: dict[str, Any]) -> None:
+        check_number(0, norm_eps=eps)
         widths = self._widths[:2] if self.qk_norm == "projection" else (self.head_dim,) * 2
         self.q_norm, self.k_norm = (RMSNorm(width, eps, **where) for width in widths)
 
@@ -266,7 +264,11 @@ def _qk_norm(value: Literal["head", "projection"] | bool) -> Literal["head", "pr
     return "head" if value is True else value or None
 
 
-def _head_dim(d_model: int, num_heads: int) -> int:
+def _head_dim(d_model: int, num_heads: int, head_dim: int | None) -> int:
+    check_whole(d_model=d_model)
+    if head_dim is not None:
+        check_whole(head_dim=head_dim)
+        return head_dim
     if d_model % num_heads:
         raise ValueError(
             f"d_model={d_model} is not divisible by num_heads={num_heads}: the heads would differ "

@@ -46,7 +46,7 @@ class Rope:
     ):
         self.head_dim, self.base, self.scaling = head_dim, base, scaling
         self.rotary_dim = head_dim if rotary_dim is None else rotary_dim
-        check_whole(head_dim=head_dim, rotary_dim=self.rotary_dim)
+        check_whole(None, head_dim=head_dim, rotary_dim=self.rotary_dim)
         if scaling is not None:
             how = "Pass LinearScaling(2.0) or another of gqa_lib.attention, or None."
             check_kind(get_args(Scaling), how, scaling=scaling)

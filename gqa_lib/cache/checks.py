@@ -117,7 +117,7 @@ def one_per_row(
             return whole
     ways = "Pass one such number for all rows, or" if one_for_all else "Pass"
     raise ValueError(
-        f"{name}={shown(given)} for {batch_size} rows: each row needs one of its own, a whole "
+        f"{name}={shown(each)} for {batch_size} rows: each row needs one of its own, a whole "
         f"number from 0 to {most}. {ways} {batch_size} such numbers."
     )
 

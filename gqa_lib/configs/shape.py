@@ -80,7 +80,7 @@ class ModelConfig:
                 f"rope_head_dim={self.rope_head_dim}: an MLA cache holds the latent and the RoPE "
                 "key, so one size alone says nothing. Give both, or neither."
             )
-        check_whole(-(10**9), where=self.name, shared_kv_layers=self.shared_kv_layers)
+        check_whole(None, where=self.name, shared_kv_layers=self.shared_kv_layers)
         if not 0 <= self.shared_kv_layers < self.num_layers:
             raise ValueError(
                 f"{self.name}: shared_kv_layers={self.shared_kv_layers} of "
