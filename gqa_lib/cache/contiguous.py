@@ -10,6 +10,7 @@ from gqa_lib.kernels import attend, attend_rows, decode_attention
 from gqa_lib.kernels.checks import check_attention, check_tensors, check_window
 
 from .checks import check_new, check_queries, check_room, check_sizes, one_per_row
+from .gradients import is_lost, refuse_gradient
 from .protocol import Cache
 from .rows import are_alike, next_positions, on_cpu, own_tokens
 
@@ -44,6 +45,7 @@ class KVCache(Cache):
         self._k, self._v = (torch.empty(shape, dtype=dtype, device=device) for _ in range(2))
         self._lengths = [0] * batch_size  # not on the device: a GPU would have to be waited for
         self._num_new: list[int] | None = None  # of each row at the last append; None if all had T
+        self._lost = False  # whether something was cached that needed a gradient
 
     @property
     def max_seq_len(self) -> int:
@@ -79,7 +81,8 @@ class KVCache(Cache):
     ) -> tuple[Tensor, Tensor]:
         """Return all cached keys and values, the new ones last.
 
-        The cache is for inference: gradients do not flow into it.
+        The cache is for inference: gradients do not flow into it, and where k or v needs one,
+        backward through `attend` is an error.
 
         Args:
             k, v: of the new tokens, (B, Hkv, T, D), in the cache's dtype on its device.
@@ -108,6 +111,7 @@ class KVCache(Cache):
             self._v[rows, :, slots] = v.detach()[rows, :, tokens]
         self._lengths = [length + n for length, n in zip(self._lengths, counts, strict=True)]
         self._num_new = None if all_new else counts
+        self._lost = self._lost or is_lost(k, v)
         return self._k[:, :, : self.length], self._v[:, :, : self.length]
 
     def extend(self) -> Tensor:
@@ -144,6 +148,10 @@ class KVCache(Cache):
         Raises:
             ValueError: q does not fit the cache, or the backend cannot run the call.
         """
+        out = self._attend(q, backend, causal, window)
+        return refuse_gradient(out) if self._lost else out
+
+    def _attend(self, q: Tensor, backend: str, causal: bool, window: int | None) -> Tensor:
         k, v = self._k[:, :, : self.length], self._v[:, :, : self.length]  # (B, Hkv, S, D)
         if self._lengths and self._num_new is None and self._rows_alike():
             check_attention(q, k, v, causal, window)
@@ -196,6 +204,7 @@ class KVCache(Cache):
     def reset(self) -> None:
         """Forget every token; the memory stays allocated."""
         self.truncate(0)
+        self._lost = False
 
     def _rows_alike(self) -> bool:
         return are_alike(self._lengths)

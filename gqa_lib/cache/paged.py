@@ -11,6 +11,7 @@ from gqa_lib.kernels.traced import untraced
 
 from .blocks import BlockAllocator
 from .checks import check_new, check_queries, check_sizes, one_per_row
+from .gradients import is_lost, refuse_gradient
 from .pages import BlockTables, Pages, slots_of
 from .protocol import Cache
 from .rows import next_positions, on_cpu, own_tokens
@@ -53,6 +54,7 @@ class PagedKVCache(Cache):
         self._blocks: list[list[int]] = [[] for _ in range(batch_size)]
         self._lengths = [0] * batch_size
         self._num_new: list[int] | None = None  # of each row at the last append; None if all had T
+        self._lost = False  # whether something was cached that needed a gradient
 
     @property
     def block_size(self) -> int:
@@ -88,7 +90,8 @@ class PagedKVCache(Cache):
     def append(self, k: Tensor, v: Tensor, num_new: Sequence[int] | Tensor | None = None) -> None:
         """Take in the keys and values of new tokens, in blocks that are taken for them.
 
-        The cache is for inference: gradients do not flow into it.
+        The cache is for inference: gradients do not flow into it, and where k or v needs one,
+        backward through `attend` is an error.
 
         Args:
             k, v: of the new tokens, (B, Hkv, T, D), in the cache's dtype on its device.
@@ -109,6 +112,7 @@ class PagedKVCache(Cache):
         self._pages.write(k[rows, :, tokens], v[rows, :, tokens], slots)  # (N, Hkv, D)
         self._lengths = [length + n for length, n in zip(self._lengths, counts, strict=True)]
         self._num_new = None if counts.count(T) == B else counts
+        self._lost = self._lost or is_lost(k, v)
 
     @untraced
     def attend(
@@ -138,7 +142,8 @@ class PagedKVCache(Cache):
         num_new = [q.shape[2]] * B if self._num_new is None else self._num_new
         check_queries(q.shape[2], self._lengths, num_new)
         tables = BlockTables(self._blocks, self._lengths, num_new, q.device)
-        return self._pages.attend(q, tables, backend, causal=causal, window=window)
+        out = self._pages.attend(q, tables, backend, causal=causal, window=window)
+        return refuse_gradient(out) if self._lost else out
 
     def reorder(self, index: Sequence[int] | Tensor) -> None:
         """Let row b be what row index[b] was, as beam search does; nothing is copied.
@@ -181,6 +186,7 @@ class PagedKVCache(Cache):
     def reset(self) -> None:
         """Forget every token; all blocks are free."""
         self.truncate(0)
+        self._lost = False
 
     def _blocks_for(self, num_tokens: int) -> int:
         return -(-num_tokens // self.block_size)

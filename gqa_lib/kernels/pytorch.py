@@ -194,6 +194,8 @@ def split_kv_unsupported(call: Call) -> str | None:
         return "it runs on the CPU only; GPU kernels split the keys themselves"
     if call.T != 1:
         return f"it is for one new token, not {call.T}"
+    if not call.S:
+        return "there is no key to split"
     if call.needs_grad:
         return "PyTorch has no gradient of the log-sum-exp it merges by"
     if not call.packed:
