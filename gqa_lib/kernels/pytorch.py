@@ -114,7 +114,8 @@ def _average(weights: Tensor, v: Tensor) -> Tensor:
     """
     halves = (weights / 2).half()
     summed = halves @ v
-    average = summed / halves.sum(-1, keepdim=True, dtype=torch.float32)
+    total = halves.sum(-1, keepdim=True, dtype=torch.float32)
+    average = summed / total.clamp(min=2**-24)  # without keys it is 0
     largest = torch.finfo(torch.float16).max
     return torch.where(summed.isinf(), summed, average.clamp(-largest, largest)).half()
 
