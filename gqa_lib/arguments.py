@@ -106,6 +106,23 @@ def check_kind(kind: type | tuple[type, ...], how: str, **values: Any) -> None:
             )
 
 
+def check_callable(value: Any, name: str) -> None:
+    """Refuse what cannot be called.
+
+    Args:
+        value: what should be a function.
+        name: of the argument.
+
+    Raises:
+        ValueError: it cannot be called.
+    """
+    if not callable(value):
+        raise ValueError(
+            f"{name}={shown(value)} is of type {type(value).__name__}, which cannot be called. "
+            "Give a function."
+        )
+
+
 def check_choice(choices: Collection[Any], **values: Any) -> None:
     """Refuse what is not among some choices.
 
@@ -141,6 +158,25 @@ def several(values: Any, name: str, what: str) -> list[Any]:
             f"as [{shown(values)}]."
         )
     return list(values)
+
+
+def check_some(**values: Any) -> None:
+    """Refuse what is empty.
+
+    Args:
+        values: collections by their names.
+
+    Raises:
+        ValueError: there is nothing in one, or it is not a collection.
+    """
+    for name, value in values.items():
+        if isinstance(value, str) or not hasattr(value, "__len__"):
+            raise ValueError(
+                f"{name}={shown(value)} is of type {type(value).__name__}, where several things "
+                "are needed. Give a collection of them."
+            )
+        if not len(value):
+            raise ValueError(f"{name}={shown(value)} is empty: nothing is there. Give one or more.")
 
 
 def shown(value: Any) -> str:

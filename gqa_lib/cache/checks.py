@@ -32,7 +32,7 @@ def check_new(k: Tensor, v: Tensor, memory: Tensor) -> None:
     """
     if torch._C._get_tracing_state() is not None:
         raise ValueError(
-            "torch.jit.trace with a cache: it would write down how many tokens the cache holds now, "
+            "torch.jit.trace with a cache: it would write down how many tokens that holds now, "
             "and be wrong at the next call. Use torch.compile, or trace without a cache."
         )
     B, Hkv, _, D = memory.shape
