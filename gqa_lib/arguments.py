@@ -22,7 +22,7 @@ def index(value: Any) -> int | None:
 
 def is_number(value: Any) -> bool:
     """Return whether something is one real number; truth values, text and arrays are not."""
-    if isinstance(value, bool | str) or getattr(value, "ndim", 0):
+    if isinstance(value, bool | str) or getattr(value, "ndim", None):
         return False
     return hasattr(value, "__float__")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +100,7 @@ def ratios(rows: Iterable[dict], baseline: str, *, margin: float = 0.05) -> dict
 def _by_arm(rows: Iterable[dict]) -> dict[str, list[dict]]:
     arms: dict[str, list[dict]] = {}
     for number, row in enumerate(several(rows, "rows", "samples")):
-        if not isinstance(row, Mapping) or not row.keys() >= _SAMPLE:
+        if not isinstance(row, dict) or not row.keys() >= _SAMPLE:
             raise ValueError(
                 f"rows[{number}]={shown(row)} is not a sample, which has {', '.join(_SAMPLE)}. "
                 "Give what time_arms returned."

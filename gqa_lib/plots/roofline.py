@@ -45,10 +45,7 @@ def roofline(
     Raises:
         ValueError: a point is not two numbers above 0, which is all that its axes have.
     """
-    require_hardware(hardware)
-    if datasheet is not None:
-        require_hardware(datasheet)
-    _check_points(points)
+    _check(hardware, datasheet, points)
     if ax is None:
         _, ax = plt.subplots()
     ridge = ridge_point(hardware)
@@ -81,7 +78,10 @@ def roofline(
     return finish(cast(Figure, ax.get_figure()), ax, title, note)
 
 
-def _check_points(points: Any) -> None:
+def _check(hardware: Any, datasheet: Any, points: Any) -> None:
+    require_hardware(hardware)
+    if datasheet is not None:
+        require_hardware(datasheet)
     check_kind(Mapping, "Give a label for each point: {'GQA': (1.0, 1e9)}.", points=points)
     for label, point in points.items():
         pair = tuple(point) if isinstance(point, Sequence) and not isinstance(point, str) else ()
