@@ -12,6 +12,8 @@ from typing import Any
 
 def index(value: Any) -> int | None:
     """Return a whole number as an int, None for what is not one: True, 2.0, "2"."""
+    if type(value) is int:
+        return value
     if isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool"):
         return None
     try:

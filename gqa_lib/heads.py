@@ -20,7 +20,8 @@ def check_heads(num_heads: int, num_kv_heads: int, where: str = "") -> None:
     Raises:
         ValueError: they do not divide; the message names the numbers that do. Or there is no head.
     """
-    check_whole(None, where=where, num_heads=num_heads, num_kv_heads=num_kv_heads)
+    if type(num_heads) is not int or type(num_kv_heads) is not int:  # a call of attention is short
+        check_whole(None, where=where, num_heads=num_heads, num_kv_heads=num_kv_heads)
     if num_heads < 1:
         raise ValueError(
             f"{where and f'{where}: '}num_heads={num_heads}: attention needs a head to have "

@@ -25,7 +25,7 @@ def next_positions(lengths: Sequence[int], num_new: int) -> Tensor:
         lengths: tokens of each row.
         num_new: T.
     """
-    if not torch.compiler.is_compiling() and not torch.jit.is_tracing():
+    if not isinstance(num_new, int) or num_new < 0:
         check_whole(0, num_new=num_new)
     new = torch.arange(num_new, device="cpu")
     if are_alike(lengths):

@@ -38,7 +38,8 @@ def check_tensors(q: Tensor, k: Tensor, v: Tensor) -> None:
         q: queries, (B, Hq, T, D).
         k, v: keys and values, (B, Hkv, S, D).
     """
-    _check_are_tensors(q=q, k=k, v=v)
+    if not (isinstance(q, Tensor) and isinstance(k, Tensor) and isinstance(v, Tensor)):
+        _check_are_tensors(q=q, k=k, v=v)
     if not q.dim() == k.dim() == v.dim() == 4 or k.shape != v.shape:
         raise ValueError(
             f"{_shapes(q=q, k=k, v=v)}: heads and tokens cannot be told apart. "
@@ -85,14 +86,16 @@ def check_decode(
     Args:
         q, k_cache, v_cache, lengths, block_table: as in `decode_attention`.
     """
-    _check_are_tensors(q=q, k_cache=k_cache, v_cache=v_cache)
+    if not (isinstance(q, Tensor) and isinstance(k_cache, Tensor) and isinstance(v_cache, Tensor)):
+        _check_are_tensors(q=q, k_cache=k_cache, v_cache=v_cache)
     _check_decode_shapes(q, k_cache, v_cache, paged=block_table is not None)
     _check_kinds(q=q, k_cache=k_cache, v_cache=v_cache)
     if block_table is not None:
         _check_integers(block_table, "block_table", (q.shape[0], None), q.device)
     if lengths is not None:
         _check_integers(lengths, "lengths", (q.shape[0],), q.device)
-    if q.is_cpu and not is_traced():
+    uneven = lengths is not None or block_table is not None
+    if uneven and q.is_cpu and not is_traced():
         _check_lengths(k_cache, lengths, block_table)
         _check_pages(k_cache, lengths, block_table)
 
@@ -128,8 +131,7 @@ def _check_kinds(**tensors: Tensor) -> None:
 
 def _check_are_tensors(**tensors: Tensor) -> None:
     for name, tensor in tensors.items():
-        if not isinstance(tensor, Tensor):
-            check_tensor(tensor, name)
+        check_tensor(tensor, name)
 
 
 def check_tensor(value: Any, name: str) -> None:

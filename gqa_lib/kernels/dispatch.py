@@ -131,7 +131,8 @@ def decode_attention(
     check_decode(q, k_cache, v_cache, lengths, block_table)
     if not q.numel():
         return q.clone()
-    if is_traced() and backend == "auto" and (lengths is not None or block_table is not None):
+    uneven = lengths is not None or block_table is not None
+    if uneven and backend == "auto" and is_traced():
         return decode_with_mask(q, k_cache, v_cache, lengths, block_table)
     call = DecodeCall(q, k_cache, v_cache, lengths, block_table)
     chosen = _choose(call, backend, fastest_decode_first(call))

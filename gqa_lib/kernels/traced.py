@@ -13,13 +13,15 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 
+# Looked up once: a decode call asks several times, and takes microseconds.
+_is_compiling = torch.compiler.is_compiling
+_transforms = torch._C._functorch.peek_interpreter_stack
+_jit_trace = torch._C._get_tracing_state
+
+
 def is_traced() -> bool:
     """Return whether torch.compile, export, a torch.func transform or jit.trace is at work."""
-    return (
-        torch.compiler.is_compiling()
-        or torch._C._functorch.peek_interpreter_stack() is not None
-        or torch._C._get_tracing_state() is not None
-    )
+    return _is_compiling() or _transforms() is not None or _jit_trace() is not None
 
 
 def untraced(fn: Callable[..., Any]) -> Callable[..., Any]:
