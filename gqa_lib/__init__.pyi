@@ -1,5 +1,6 @@
 __version__: str
 
+from . import arguments as arguments
 from . import attention as attention
 from . import bench as bench
 from . import cache as cache

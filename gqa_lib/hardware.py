@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from .arguments import check_kind, check_number
+
 
 @dataclass(frozen=True)
 class Hardware:
@@ -34,11 +36,8 @@ class Hardware:
 
     def __post_init__(self):
         for field in ("flops_per_s", "bandwidth_bytes_per_s", "memory_bytes"):
-            if not getattr(self, field) > 0:
-                raise ValueError(
-                    f"{self.name}: {field}={getattr(self, field)} is not positive: every "
-                    f"prediction divides by it. Give {field} above 0."
-                )
+            value = getattr(self, field)
+            check_number(above=0, endless=True, where=str(self.name), **{field: value})
 
 
 # Data sheets. A sheet's "80 GB" of memory is 80 GiB, 80 x 2^30 = 85,899,345,920 bytes, and drivers
@@ -144,6 +143,7 @@ def datasheet(name: str) -> Hardware:
     Raises:
         ValueError: no such entry; the message names the closest ones.
     """
+    check_kind(str, "Give a name such as 'H100 SXM'.", name=name)
     by_lower = {known.lower(): hardware for known, hardware in DATASHEET.items()}
     if name.lower() in by_lower:
         return by_lower[name.lower()]

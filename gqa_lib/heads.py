@@ -1,8 +1,11 @@
 """How query heads may share KV heads: one rule, for facts and kernels alike, without torch."""
 
+from .arguments import check_whole
+
 
 def kv_head_choices(num_heads: int) -> list[int]:
     """Return the numbers of KV heads that `num_heads` query heads can share evenly, ascending."""
+    check_whole(num_heads=num_heads)
     return [n for n in range(1, num_heads + 1) if num_heads % n == 0]
 
 
@@ -17,6 +20,8 @@ def check_heads(num_heads: int, num_kv_heads: int, where: str = "") -> None:
     Raises:
         ValueError: they do not divide; the message names the numbers that do. Or there is no head.
     """
+    if type(num_heads) is not int or type(num_kv_heads) is not int:  # a call of attention is short
+        check_whole(None, where=where, num_heads=num_heads, num_kv_heads=num_kv_heads)
     if num_heads < 1:
         raise ValueError(
             f"{where and f'{where}: '}num_heads={num_heads}: attention needs a head to have "

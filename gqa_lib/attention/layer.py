@@ -6,6 +6,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from gqa_lib.arguments import check_number, check_whole, shown
 from gqa_lib.cache import Cache
 from gqa_lib.cache.checks import one_per_row
 from gqa_lib.heads import check_heads
@@ -33,7 +34,8 @@ def grouped_query_attention(
 
     Args:
         q: queries, (B, Hq, T, D).
-        k, v: keys and values, (B, Hkv, S, D), Hq divisible by Hkv.
+        k, v: keys and values, (B, Hkv, S, D), Hq divisible by Hkv. Where one is NaN, so may be the
+            output of queries that do not see it.
         causal: query i of T sees keys up to S - T + i, so S >= T.
         backend: a name in `gqa_lib.kernels.BACKENDS`, or "auto" for the fastest known.
         window: a query sees only the last `window` keys up to its own; None is all of them.
@@ -102,10 +104,10 @@ class GroupedQueryAttention(nn.Module):
         dtype: torch.dtype | None = None,
     ):
         super().__init__()
-        self.num_heads = num_heads
+        self.d_model, self.num_heads = d_model, num_heads
         self.num_kv_heads = num_heads if num_kv_heads is None else num_kv_heads
         check_heads(num_heads, self.num_kv_heads)
-        self.head_dim = _head_dim(d_model, num_heads) if head_dim is None else head_dim
+        self.head_dim = _head_dim(d_model, num_heads, head_dim)
         check_window(window, causal=True)
         check_backend(backend)
         self.rope = _rope(rope, self.head_dim)
@@ -125,6 +127,7 @@ class GroupedQueryAttention(nn.Module):
             self._add_norms(norm_eps, where)
 
     def _add_norms(self, eps: float, where: dict[str, Any]) -> None:
+        check_number(0, norm_eps=eps)
         widths = self._widths[:2] if self.qk_norm == "projection" else (self.head_dim,) * 2
         self.q_norm, self.k_norm = (RMSNorm(width, eps, **where) for width in widths)
 
@@ -154,8 +157,14 @@ class GroupedQueryAttention(nn.Module):
         Raises:
             ValueError: x or num_new does not fit the cache, or num_new is given without one.
         """
+        if not isinstance(x, Tensor) or x.dim() != 3 or x.shape[2] != self.d_model:
+            raise self._other_input(x)
         _check_padding(cache, num_new)
-        q, k, v = self._project(x)  # (B, Hq, T, D), (B, Hkv, T, D) twice
+        try:
+            q, k, v = self._project(x)  # (B, Hq, T, D), (B, Hkv, T, D) twice
+        except RuntimeError:
+            self._check_dtype(x)  # here, as autocast takes any
+            raise
         if self.rope is not None:
             if cos_sin is None:
                 positions = new_positions(cache, x.shape[0], x.shape[1], num_new)
@@ -167,6 +176,21 @@ class GroupedQueryAttention(nn.Module):
             cache.append(k, v, num_new)
             out = cache.attend(q, self.backend, causal=causal, window=self.window)
         return self.o_proj(out.transpose(1, 2).flatten(2))  # (B, Hq, T, D) -> (B, T, Hq*D)
+
+    def _other_input(self, x: Any) -> ValueError:
+        what = f"x {tuple(x.shape)}" if isinstance(x, Tensor) else f"x={shown(x)}"
+        return ValueError(
+            f"{what} is not a batch of tokens of d_model={self.d_model}, which is what the layer "
+            f"projects. Pass a tensor of (B, T, {self.d_model})."
+        )
+
+    def _check_dtype(self, x: Tensor) -> None:
+        dtype = self.o_proj.weight.dtype
+        if x.dtype != dtype and not torch.is_autocast_enabled(x.device.type):
+            raise ValueError(
+                f"x is {x.dtype} and the layer's weights are {dtype}: converting every call would "
+                f"hide a cost. Pass x.to({dtype}), or convert the layer with layer.to(x.dtype)."
+            ) from None
 
     def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries (B, Hq, T, D), keys and values (B, Hkv, T, D), normalised if they are to be."""
@@ -219,6 +243,11 @@ def new_positions(
 
 
 def _check_padding(cache: Cache | None, num_new: Sequence[int] | Tensor | None) -> None:
+    if cache is not None and not hasattr(cache, "attend"):
+        raise ValueError(
+            f"cache={shown(cache)} is not a cache: past tokens would be lost. Pass a KVCache or a "
+            "PagedKVCache, or None."
+        )
     if cache is None and num_new is not None:
         raise ValueError(
             f"num_new={num_new} without a cache: only a cache knows where each row ends, so "
@@ -227,7 +256,7 @@ def _check_padding(cache: Cache | None, num_new: Sequence[int] | Tensor | None) 
 
 
 def _qk_norm(value: Literal["head", "projection"] | bool) -> Literal["head", "projection"] | None:
-    if value not in (True, False, "head", "projection"):
+    if not isinstance(value, bool | str) or value not in (True, False, "head", "projection"):
         raise ValueError(
             f"qk_norm={value!r} is nothing that can be normalised. Choose from False, 'head' (also "
             "True) and 'projection'."
@@ -235,7 +264,11 @@ def _qk_norm(value: Literal["head", "projection"] | bool) -> Literal["head", "pr
     return "head" if value is True else value or None
 
 
-def _head_dim(d_model: int, num_heads: int) -> int:
+def _head_dim(d_model: int, num_heads: int, head_dim: int | None) -> int:
+    check_whole(d_model=d_model)
+    if head_dim is not None:
+        check_whole(head_dim=head_dim)
+        return head_dim
     if d_model % num_heads:
         raise ValueError(
             f"d_model={d_model} is not divisible by num_heads={num_heads}: the heads would differ "

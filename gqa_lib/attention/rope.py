@@ -1,11 +1,15 @@
 """Rotary position embedding: pairs of a head's elements turned by their token's position."""
 
 import math
+from typing import get_args
 
 import torch
 from torch import Tensor
 
+from gqa_lib.arguments import check_kind, check_whole, is_number
 from gqa_lib.kernels import turn
+from gqa_lib.kernels.checks import check_tensor
+from gqa_lib.kernels.traced import is_traced
 
 from .rope_scaling import DynamicScaling, Scaling, magnitude, plain_frequencies
 
@@ -42,6 +46,10 @@ class Rope:
     ):
         self.head_dim, self.base, self.scaling = head_dim, base, scaling
         self.rotary_dim = head_dim if rotary_dim is None else rotary_dim
+        check_whole(None, head_dim=head_dim, rotary_dim=self.rotary_dim)
+        if scaling is not None:
+            how = "Pass LinearScaling(2.0) or another of gqa_lib.attention, or None."
+            check_kind(get_args(Scaling), how, scaling=scaling)
         _check_even(self.rotary_dim, "head_dim" if rotary_dim is None else "rotary_dim")
         if not 2 <= self.rotary_dim <= head_dim:
             raise ValueError(
@@ -68,7 +76,10 @@ class Rope:
             ValueError: a tensor's heads are not of head_dim, there is not one position for each of
                 its tokens, or one is negative or not a whole number.
         """
+        if not tensors:
+            raise ValueError("no tensor to rotate: pass queries, keys or both after positions.")
         for x in tensors:
+            check_tensor(x, "tensor")
             if x.shape[-1] != self.head_dim:
                 raise self._other_head(x)
             _check_positions(x, positions)
@@ -93,6 +104,8 @@ class Rope:
                 f"positions are {positions.dtype}: tokens are counted. Pass int64 or int32, such "
                 "as torch.arange(start, start + T)."
             )
+        if is_traced():  # nobody can look at positions now
+            return self._beyond_table(positions, like)
         if not positions.numel():
             return (torch.empty(*positions.shape, self.rotary_dim // 2, device=like.device),) * 2
         smallest, largest = map(int, positions.aminmax())
@@ -101,12 +114,11 @@ class Rope:
                 f"positions go down to {smallest}: the first token of a sequence is at 0. "
                 "Count positions from there, cached tokens included."
             )
-        if isinstance(self.scaling, DynamicScaling) and largest >= self.scaling.trained_len:
-            return self._beyond_training(self.scaling, positions, like)
-        if table := self._table(largest + 1, positions.numel(), like):
+        beyond = isinstance(self.scaling, DynamicScaling) and largest >= self.scaling.trained_len
+        if not beyond and (table := self._table(largest + 1, positions.numel(), like)):
             at = positions.to(like.device, non_blocking=True)
             return table[0][at], table[1][at]
-        return self._cos_sin(positions.cpu()[..., None] * self._frequencies, like)
+        return self._beyond_table(positions, like)
 
     def _other_head(self, x: Tensor) -> ValueError:
         return ValueError(
@@ -132,13 +144,13 @@ class Rope:
         self._tables[key] = self._cos_sin(positions[:, None] * self._frequencies, x)
         return self._tables[key]
 
-    def _beyond_training(
-        self, scaling: DynamicScaling, positions: Tensor, x: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Cosines and sines of these positions, with frequencies by the length of each row."""
-        positions = positions.cpu()
-        lengths = positions.amax(-1, keepdim=True) + 1  # (1,) or (B, 1)
-        frequencies = scaling.frequencies_at(lengths[..., None], self.base, self.rotary_dim)
+    def _beyond_table(self, positions: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Cosines and sines of these positions; `DynamicScaling` has each row's by its length."""
+        positions, frequencies = positions.cpu(), self._frequencies
+        if isinstance(self.scaling, DynamicScaling):
+            lengths = positions.amax(-1, keepdim=True) + 1  # (1,) or (B, 1)
+            lengths = lengths[..., None]
+            frequencies = self.scaling.frequencies_at(lengths, self.base, self.rotary_dim)
         return self._cos_sin(positions[..., None] * frequencies, x)
 
     def _cos_sin(self, angles: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -169,6 +181,7 @@ def rotate(x: Tensor, positions: Tensor, base: float = 10000.0) -> Tensor:
 
     Source: Su et al. 2021 (arXiv 2104.09864), section 3.2.2.
     """
+    check_tensor(x, "x")
     _check_even(x.shape[-1], "head_dim")
     _check_base(base)
     _check_positions(x, positions)
@@ -191,14 +204,15 @@ def _check_even(size: int, name: str) -> None:
 
 
 def _check_base(base: float) -> None:
-    if not (base > 0 and math.isfinite(base)):
+    if not (is_number(base) and base > 0 and math.isfinite(base)):
         raise ValueError(
-            f"base={base}: pairs turn by powers of it, which must be numbers. Pass the model's "
+            f"base={base!r}: pairs turn by powers of it, which must be numbers. Pass the model's "
             "rope_theta, such as 10000.0."
         )
 
 
 def _check_positions(x: Tensor, positions: Tensor) -> None:
+    check_tensor(positions, "positions")
     T = x.shape[-2]
     if positions.shape != (T,) and (x.dim() < 3 or positions.shape != (x.shape[0], T)):
         raise ValueError(

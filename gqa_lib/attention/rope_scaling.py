@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from gqa_lib.arguments import check_number, is_number
+
 
 def plain_frequencies(base: float | Tensor, dim: int) -> Tensor:
     """Return base^(-2i/dim) for every pair i of `dim` elements, in float64.
@@ -126,6 +128,7 @@ class Llama3Scaling:
 
     def __post_init__(self):
         _check_positive(factor=self.factor, trained_len=self.trained_len)
+        check_number(low_freq_factor=self.low_freq_factor, high_freq_factor=self.high_freq_factor)
         if not 0 <= self.low_freq_factor < self.high_freq_factor < math.inf:
             raise ValueError(
                 f"low_freq_factor={self.low_freq_factor} and high_freq_factor="
@@ -220,10 +223,10 @@ class YarnScaling:
 def _check_positive(**numbers: float) -> None:
     """Raise ValueError for the first number that is not above 0, or has no end."""
     for name, number in numbers.items():
-        if not 0 < number < math.inf:
+        if not is_number(number) or not 0 < number < math.inf:
             raise ValueError(
-                f"{name}={number}: frequencies are divided by it or scaled with it, and would not "
-                f"be numbers that turn a head. Pass a {name} above 0, as in the model's "
+                f"{name}={number!r}: frequencies are divided by it or scaled with it, and would "
+                f"not be numbers that turn a head. Pass a {name} above 0, as in the model's "
                 "configuration."
             )
 

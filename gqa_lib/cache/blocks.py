@@ -21,7 +21,7 @@ class BlockAllocator:
     def __init__(self, num_blocks: int):
         if isinstance(num_blocks, bool) or not isinstance(num_blocks, int) or num_blocks < 1:
             raise ValueError(
-                f"num_blocks={num_blocks}: without a block no token can be kept. "
+                f"num_blocks={num_blocks!r}: without a block no token can be kept. "
                 "Give a whole number from 1."
             )
         self._references = [0] * num_blocks

@@ -1,10 +1,26 @@
 """Checks of what a cache is given, before anything is written."""
 
-import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
+
+from gqa_lib.arguments import check_kind, check_whole, index, shown
+from gqa_lib.kernels.checks import check_tensor
+
+
+def check_sizes(batch_size: int, num_kv_heads: int, head_dim: int, dtype: torch.dtype) -> None:
+    """Raise ValueError unless a cache can be made with these.
+
+    Args:
+        batch_size: rows, of which there may be none.
+        num_kv_heads, head_dim: of keys and values.
+        dtype: of both.
+    """
+    check_whole(0, batch_size=batch_size)
+    check_whole(num_kv_heads=num_kv_heads, head_dim=head_dim)
+    check_kind(torch.dtype, "Pass one such as torch.bfloat16.", dtype=dtype)
 
 
 def check_new(k: Tensor, v: Tensor, memory: Tensor) -> None:
@@ -14,8 +30,15 @@ def check_new(k: Tensor, v: Tensor, memory: Tensor) -> None:
         k, v: of the new tokens, (B, Hkv, T, D).
         memory: where the cache keeps its keys, (B, Hkv, any, D).
     """
+    if torch._C._get_tracing_state() is not None:
+        raise ValueError(
+            "torch.jit.trace with a cache: it would write down how many tokens that holds now, "
+            "and be wrong at the next call. Use torch.compile, or trace without a cache."
+        )
     B, Hkv, _, D = memory.shape
     for name, new in (("k", k), ("v", v)):
+        if not isinstance(new, Tensor):
+            check_tensor(new, name)
         if new.dim() != 4 or (*new.shape[:2], new.shape[3]) != (B, Hkv, D):
             raise ValueError(
                 f"{name} has shape {tuple(new.shape)} but the cache takes ({B}, {Hkv}, T, {D}): "
@@ -43,7 +66,7 @@ def check_room(lengths: list[int], num_new: list[int], max_seq_len: int) -> None
         max_seq_len: tokens that a row has room for.
     """
     ends = [length + n for length, n in zip(lengths, num_new, strict=True)]
-    end = max(ends, default=0)
+    end = max(ends) if ends else 0
     if end > max_seq_len:
         b = ends.index(end)
         where = "the cache" if min(ends) == end else f"row {b} of the cache"
@@ -91,30 +114,25 @@ def one_per_row(
         ValueError: there are more or fewer, or one is not a whole number from 0 to `most`.
     """
     given: Any = numbers.tolist() if isinstance(numbers, Tensor) else numbers
-    if one_for_all and not _is_many(given):
-        given = [given] * batch_size
-    if _is_many(given):
-        given = list(given)
-        whole = [n for n in map(_whole, given) if n is not None and 0 <= n <= most]
-        if len(whole) == len(given) == batch_size:
+    each = [given] * batch_size if one_for_all and not _is_many(given) else given
+    if _is_many(each):
+        each = list(each)
+        whole = [n for n in map(_whole, each) if n is not None and 0 <= n <= most]
+        if len(whole) == len(each) == batch_size:
             return whole
     ways = "Pass one such number for all rows, or" if one_for_all else "Pass"
     raise ValueError(
-        f"{name}={given} for {batch_size} rows: each row needs one of its own, a whole number from "
-        f"0 to {most}. {ways} {batch_size} such numbers."
+        f"{name}={shown(each)} for {batch_size} rows: each row needs one of its own, a whole "
+        f"number from 0 to {most}. {ways} {batch_size} such numbers."
     )
 
 
 def _is_many(given: Any) -> bool:
     """Whether something is several numbers; an array without dimensions is one."""
-    return isinstance(given, Iterable) and getattr(given, "ndim", 1) > 0
+    several = isinstance(given, Iterable) and not isinstance(given, str)
+    return several and getattr(given, "ndim", 1) > 0
 
 
 def _whole(number: Any) -> int | None:
     """A number as an int, or None for what is not whole, truth values included."""
-    if isinstance(number, Tensor):
-        number = number.item()
-    try:
-        return None if isinstance(number, bool) else operator.index(number)
-    except TypeError:
-        return None
+    return index(number.item() if isinstance(number, Tensor) else number)

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from gqa_lib.arguments import check_whole
 from gqa_lib.kernels import attend, attend_rows, decode_attention
 from gqa_lib.kernels.checks import check_attention, check_tensors, check_window
 
-from .checks import check_new, check_queries, check_room, one_per_row
+from .checks import check_new, check_queries, check_room, check_sizes, one_per_row
+from .gradients import is_lost, refuse_gradient
 from .protocol import Cache
-from .rows import next_positions, on_cpu, own_tokens
+from .rows import are_alike, next_positions, on_cpu, own_tokens
 
 
 class KVCache(Cache):
@@ -23,6 +25,9 @@ class KVCache(Cache):
             for K and V.
         dtype: of both.
         device: of both; None is torch's default device.
+
+    Raises:
+        ValueError: a size is not a whole number, or there is no head, or nothing in it.
     """
 
     def __init__(
@@ -34,10 +39,13 @@ class KVCache(Cache):
         dtype: torch.dtype = torch.float32,
         device: torch.device | str | None = None,
     ):
+        check_sizes(batch_size, num_kv_heads, head_dim, dtype)
+        check_whole(0, max_seq_len=max_seq_len)
         shape = (batch_size, num_kv_heads, max_seq_len, head_dim)
         self._k, self._v = (torch.empty(shape, dtype=dtype, device=device) for _ in range(2))
         self._lengths = [0] * batch_size  # not on the device: a GPU would have to be waited for
         self._num_new: list[int] | None = None  # of each row at the last append; None if all had T
+        self._lost = False  # whether something was cached that needed a gradient
 
     @property
     def max_seq_len(self) -> int:
@@ -47,7 +55,7 @@ class KVCache(Cache):
     @property
     def length(self) -> int:
         """Tokens of the longest row."""
-        return max(self._lengths, default=0)
+        return max(self._lengths) if self._lengths else 0  # torch.compile knows no default
 
     @property
     def lengths(self) -> Tensor:
@@ -73,7 +81,8 @@ class KVCache(Cache):
     ) -> tuple[Tensor, Tensor]:
         """Return all cached keys and values, the new ones last.
 
-        The cache is for inference: gradients do not flow into it.
+        The cache is for inference: gradients do not flow into it, and where k or v needs one,
+        backward through `attend` is an error.
 
         Args:
             k, v: of the new tokens, (B, Hkv, T, D), in the cache's dtype on its device.
@@ -102,6 +111,7 @@ class KVCache(Cache):
             self._v[rows, :, slots] = v.detach()[rows, :, tokens]
         self._lengths = [length + n for length, n in zip(self._lengths, counts, strict=True)]
         self._num_new = None if all_new else counts
+        self._lost = self._lost or is_lost(k, v)
         return self._k[:, :, : self.length], self._v[:, :, : self.length]
 
     def extend(self) -> Tensor:
@@ -138,6 +148,10 @@ class KVCache(Cache):
         Raises:
             ValueError: q does not fit the cache, or the backend cannot run the call.
         """
+        out = self._attend(q, backend, causal, window)
+        return refuse_gradient(out) if self._lost else out
+
+    def _attend(self, q: Tensor, backend: str, causal: bool, window: int | None) -> Tensor:
         k, v = self._k[:, :, : self.length], self._v[:, :, : self.length]  # (B, Hkv, S, D)
         if self._lengths and self._num_new is None and self._rows_alike():
             check_attention(q, k, v, causal, window)
@@ -190,9 +204,10 @@ class KVCache(Cache):
     def reset(self) -> None:
         """Forget every token; the memory stays allocated."""
         self.truncate(0)
+        self._lost = False
 
     def _rows_alike(self) -> bool:
-        return self._lengths.count(self.length) == len(self._lengths)
+        return are_alike(self._lengths)
 
     def _slots(self, counts: list[int], T: int) -> tuple[Tensor, Tensor, Tensor]:
         """(row, which of the T, slot) of each of the N new tokens, padding left out."""

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from gqa_lib.arguments import several
+
 from .protocol import Cache
 
 
@@ -14,10 +16,15 @@ class ModelCache:
 
     Args:
         layers: of each layer, the first layer's first.
+
+    Raises:
+        ValueError: there is none.
     """
 
     def __init__(self, layers: Sequence[Cache]):
-        self.layers = tuple(layers)
+        self.layers = tuple(several(layers, "layers", "caches"))
+        if not self.layers:
+            raise ValueError("layers=(): a model has a layer or more. Give a cache for each.")
 
     @property
     def lengths(self) -> Tensor:

@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 
 from gqa_lib.kernels.checks import check_tensors, check_window
+from gqa_lib.kernels.traced import untraced
 
 from .blocks import BlockAllocator
-from .checks import check_new, check_queries, one_per_row
+from .checks import check_new, check_queries, check_sizes, one_per_row
+from .gradients import is_lost, refuse_gradient
 from .pages import BlockTables, Pages, slots_of
 from .protocol import Cache
 from .rows import next_positions, on_cpu, own_tokens
@@ -45,12 +47,14 @@ class PagedKVCache(Cache):
         dtype: torch.dtype = torch.float32,
         device: torch.device | str | None = None,
     ):
+        check_sizes(batch_size, num_kv_heads, head_dim, dtype)
         self._allocator = BlockAllocator(num_blocks)
         check_block_size(block_size)
         self._pages = Pages(num_blocks, num_kv_heads, block_size, head_dim, dtype, device)
         self._blocks: list[list[int]] = [[] for _ in range(batch_size)]
         self._lengths = [0] * batch_size
         self._num_new: list[int] | None = None  # of each row at the last append; None if all had T
+        self._lost = False  # whether something was cached that needed a gradient
 
     @property
     def block_size(self) -> int:
@@ -77,14 +81,17 @@ class PagedKVCache(Cache):
         """Bytes allocated for all blocks, whatever the lengths."""
         return self._pages.nbytes
 
+    @untraced
     def positions(self, num_new: int) -> Tensor:
         """Return where the next `num_new` tokens stand: (T,), or (B, T) where rows differ."""
         return next_positions(self._lengths, num_new)
 
+    @untraced
     def append(self, k: Tensor, v: Tensor, num_new: Sequence[int] | Tensor | None = None) -> None:
         """Take in the keys and values of new tokens, in blocks that are taken for them.
 
-        The cache is for inference: gradients do not flow into it.
+        The cache is for inference: gradients do not flow into it, and where k or v needs one,
+        backward through `attend` is an error.
 
         Args:
             k, v: of the new tokens, (B, Hkv, T, D), in the cache's dtype on its device.
@@ -105,7 +112,9 @@ class PagedKVCache(Cache):
         self._pages.write(k[rows, :, tokens], v[rows, :, tokens], slots)  # (N, Hkv, D)
         self._lengths = [length + n for length, n in zip(self._lengths, counts, strict=True)]
         self._num_new = None if counts.count(T) == B else counts
+        self._lost = self._lost or is_lost(k, v)
 
+    @untraced
     def attend(
         self, q: Tensor, backend: str = "auto", *, causal: bool = True, window: int | None = None
     ) -> Tensor:
@@ -133,7 +142,8 @@ class PagedKVCache(Cache):
         num_new = [q.shape[2]] * B if self._num_new is None else self._num_new
         check_queries(q.shape[2], self._lengths, num_new)
         tables = BlockTables(self._blocks, self._lengths, num_new, q.device)
-        return self._pages.attend(q, tables, backend, causal=causal, window=window)
+        out = self._pages.attend(q, tables, backend, causal=causal, window=window)
+        return refuse_gradient(out) if self._lost else out
 
     def reorder(self, index: Sequence[int] | Tensor) -> None:
         """Let row b be what row index[b] was, as beam search does; nothing is copied.
@@ -176,6 +186,7 @@ class PagedKVCache(Cache):
     def reset(self) -> None:
         """Forget every token; all blocks are free."""
         self.truncate(0)
+        self._lost = False
 
     def _blocks_for(self, num_tokens: int) -> int:
         return -(-num_tokens // self.block_size)
@@ -221,6 +232,6 @@ def check_block_size(block_size: int) -> None:
     """Raise ValueError unless a block has place for a whole number of tokens, 1 or more."""
     if isinstance(block_size, bool) or not isinstance(block_size, int) or block_size < 1:
         raise ValueError(
-            f"block_size={block_size}: a block holds whole tokens. Give a whole number from 1, "
+            f"block_size={block_size!r}: a block holds whole tokens. Give a whole number from 1, "
             "such as 16."
         )

@@ -5,10 +5,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from gqa_lib.arguments import check_whole
+
 
 def on_cpu(numbers: Sequence[int]) -> Tensor:
     """Return whole numbers as int64 on the CPU, whatever torch's default device."""
     return torch.tensor(numbers, dtype=torch.int64, device="cpu")
+
+
+def are_alike(numbers: Sequence[int]) -> bool:
+    """Return whether no two of some numbers differ."""
+    return not numbers or numbers.count(numbers[0]) == len(numbers)
 
 
 def next_positions(lengths: Sequence[int], num_new: int) -> Tensor:
@@ -18,9 +25,11 @@ def next_positions(lengths: Sequence[int], num_new: int) -> Tensor:
         lengths: tokens of each row.
         num_new: T.
     """
+    if not isinstance(num_new, int) or num_new < 0:
+        check_whole(0, num_new=num_new)
     new = torch.arange(num_new, device="cpu")
-    if len(set(lengths)) < 2:
-        return new + max(lengths, default=0)
+    if are_alike(lengths):
+        return new + (lengths[0] if lengths else 0)
     return on_cpu(lengths)[:, None] + new
 
 

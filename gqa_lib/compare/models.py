@@ -13,8 +13,10 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from gqa_lib.arguments import check_whole
 from gqa_lib.cache import ModelCache
 from gqa_lib.configs import ModelConfig, Weights
+from gqa_lib.heads import check_heads
 from gqa_lib.model import LanguageModel
 
 Arm = Callable[[int], Any]
@@ -41,6 +43,9 @@ def llama_like(
         num_layers, num_heads, head_dim, d_model, d_ff, vocab_size: as in `ModelConfig`.
         name: what to call it.
     """
+    check_whole(d_model=d_model, d_ff=d_ff, vocab_size=vocab_size, head_dim=head_dim)
+    check_whole(num_layers=num_layers)
+    check_heads(num_heads, num_kv_heads)
     attention = (2 * num_heads + 2 * num_kv_heads) * head_dim * d_model
     layer = attention + 3 * d_model * d_ff + 2 * d_model
     dense = num_layers * layer + d_model + vocab_size * d_model

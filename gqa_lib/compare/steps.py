@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from gqa_lib.arguments import check_some, check_whole
 from gqa_lib.configs import ModelConfig
 from gqa_lib.cost import kv_cache_bytes
 from gqa_lib.kernels.tolerances import RELATIVE_ERROR
@@ -32,6 +33,7 @@ from .models import (
     step_arm,
     transformers_arms,
 )
+from .timing import check_limits
 
 OWN, PARTS = "step", ("products", "attention")
 ROUNDINGS = 20  # errors of a kernel that the logits may be off by, after all layers
@@ -54,6 +56,7 @@ def row_lengths(batch_size: int, context: int, *, ragged: bool = False) -> list[
         context: their mean.
         ragged: from half of it to one and a half times as many, in equal steps, the order mixed.
     """
+    check_whole(batch_size=batch_size, context=context)
     if not ragged or batch_size == 1:
         return [context] * batch_size
     half = context // 2
@@ -101,6 +104,8 @@ def time_steps(
             "peers=True with ragged=True: transformers' caches hold sequences of one length, so it "
             "would not take the same step. Give up one of the two."
         )
+    check_limits(rounds, budget_s, quiet_samples)
+    check_some(models=models)
     calls: dict[tuple[str, int], Callable] = {}
     rows, settings = [], []
     bytes_read: dict[str, int] = {}

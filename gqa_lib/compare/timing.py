@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import torch
 
+from gqa_lib.arguments import check_kind, check_number, check_whole, several
+from gqa_lib.heads import check_heads
 from gqa_lib.kernels.tolerances import RELATIVE_ERROR
 from gqa_lib.measure import last_level_cache_bytes, read_passes, rotating_buffers, time_arms
 from gqa_lib.measure.environment import free_bytes
@@ -73,7 +75,8 @@ def time_points(
         reads: passes that only read memory take turns, too: the ceiling, under the same conditions.
         clock: seconds, increasing; times everything but samples on CUDA.
     """
-    points = list(points)
+    points = _checked_points(points, num_heads, dtype)
+    check_limits(rounds, budget_s, quiet_samples)
     rows, calls, settings = [], {}, []
     bytes_read: dict[str, int] = {}
     for index, point in enumerate(points):
@@ -92,6 +95,32 @@ def time_points(
     functions: dict[Any, Callable] = {key: function for key, (function, _) in calls.items()}
     timed = time_arms(functions, device=device, clock=clock, **how) if functions else []
     return rows + [_sample_row(row, calls, settings, bytes_read) for row in timed]
+
+
+def check_limits(rounds: int, budget_s: float, quiet_samples: int) -> None:
+    """Raise ValueError for limits that `time_arms` would refuse after all tensors were made.
+
+    Args:
+        rounds, budget_s, quiet_samples: as in `time_arms`.
+    """
+    check_whole(rounds=rounds)
+    check_number(0, endless=True, budget_s=budget_s)
+    check_whole(0, quiet_samples=quiet_samples)
+
+
+def _checked_points(points: Iterable[Point], num_heads: int, dtype: torch.dtype) -> list[Point]:
+    check_kind(torch.dtype, "Give one such as torch.bfloat16.", dtype=dtype)
+    listed = several(points, "points", "points")
+    for number, point in enumerate(listed):
+        check_kind(Point, "Give Point(...).", **{f"points[{number}]": point})
+        check_whole(where=f"points[{number}]", **point._asdict())
+        check_heads(num_heads, point.num_kv_heads, where=f"points[{number}]")
+        if point.num_queries > point.context:
+            raise ValueError(
+                f"points[{number}]: num_queries={point.num_queries} over context={point.context} "
+                "keys: new tokens are among the keys. Give a context that counts them."
+            )
+    return listed
 
 
 def _tried(name, fn, q, buffers, skip, clock):
@@ -193,6 +222,7 @@ def time_copy(device: torch.device | str, nbytes: int) -> list[dict]:
         device: where both buffers lie.
         nbytes: size of each.
     """
+    check_whole(4, nbytes=nbytes)
     source, target = (torch.ones(nbytes // 4, device=device) for _ in range(2))
     rows = time_arms({"copy": lambda call: target.copy_(source)}, rounds=20, device=device)
     return [{"kind": "sample", **row, "bytes": 2 * source.nbytes} for row in rows]

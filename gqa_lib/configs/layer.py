@@ -3,6 +3,8 @@
 from dataclasses import dataclass, fields
 from typing import Literal, get_args
 
+from gqa_lib.arguments import check_choice
+
 Kind = Literal["full", "window", "chunk", "compressed", "latent", "none"]
 _HEADS, _INDEX = ("num_kv_heads", "k_dim"), ("index_dim", "index_topk", "shares")
 _NEEDED: dict[Kind, tuple[str, ...]] = {
@@ -63,8 +65,7 @@ class LayerKV:
     cross_elements: int = 0
 
     def __post_init__(self):
-        if self.kind not in get_args(Kind):
-            raise ValueError(f"kind={self.kind!r}: give one of {', '.join(get_args(Kind))}.")
+        check_choice(get_args(Kind), kind=self.kind)
         for field in fields(self)[1:]:
             value, needed = getattr(self, field.name), field.name in _NEEDED[self.kind]
             if value is None and field.default is None and not needed:

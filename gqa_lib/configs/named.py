@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from gqa_lib.arguments import check_kind, several
+
 from .hugging_face import from_hf_config
 from .shape import ModelConfig
 from .table import load_model
@@ -32,7 +34,10 @@ def find_models(names: Iterable[str]) -> tuple[list[ModelConfig], dict[str, str]
     """
     found: list[tuple[str, ModelConfig]] = []
     refused = {}
-    for name in dict.fromkeys(names):
+    names = several(names, "names", "names or paths")
+    for number, name in enumerate(names):
+        check_kind((str, Path), "Give a name or a path.", **{f"names[{number}]": name})
+    for name in dict.fromkeys(map(str, names)):
         try:
             config = from_hf_config(name) if is_file(name) else load_model(name)
         except (ValueError, OSError) as trouble:

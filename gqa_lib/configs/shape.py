@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from gqa_lib.arguments import check_kind, check_number, check_whole, several
 from gqa_lib.heads import check_heads
 
 from .layer import LayerKV
@@ -66,6 +67,7 @@ class ModelConfig:
     notes: str = ""
 
     def __post_init__(self):
+        check_kind(str, "Give a name to call the model by.", name=self.name)
         for field in ("num_layers", "num_heads", "num_kv_heads", "head_dim", "d_model"):
             _require_positive_int(self.name, field, getattr(self, field))
         for field in ("d_ff", "vocab_size", "kv_lora_rank", "rope_head_dim", "max_context"):
@@ -78,6 +80,7 @@ class ModelConfig:
                 f"rope_head_dim={self.rope_head_dim}: an MLA cache holds the latent and the RoPE "
                 "key, so one size alone says nothing. Give both, or neither."
             )
+        check_whole(None, where=self.name, shared_kv_layers=self.shared_kv_layers)
         if not 0 <= self.shared_kv_layers < self.num_layers:
             raise ValueError(
                 f"{self.name}: shared_kv_layers={self.shared_kv_layers} of "
@@ -85,11 +88,14 @@ class ModelConfig:
                 f"others reuse. Give 0 to {self.num_layers - 1}."
             )
         if self.windows is not None:
-            object.__setattr__(self, "windows", tuple(self.windows))
+            windows = several(self.windows, "windows", "windows, one per layer,")
+            object.__setattr__(self, "windows", tuple(windows))
             _require_windows(self)
         if self.layers is not None:
-            object.__setattr__(self, "layers", tuple(self.layers))
+            layers = several(self.layers, "layers", "layers")
+            object.__setattr__(self, "layers", tuple(layers))
             _require_layers(self)
+        _require_weights(self)
         if self.weight_bytes is None and self.weights is not None:
             object.__setattr__(self, "weight_bytes", 2 * self.weights.total)
 
@@ -137,6 +143,13 @@ class ModelConfig:
         return "MQA" if self.num_kv_heads == 1 else "GQA"
 
 
+def _require_weights(config: ModelConfig) -> None:
+    if config.weights is not None:
+        check_kind(Weights, "Give Weights(...), or None.", weights=config.weights)
+    if config.weight_bytes is not None:
+        check_number(0, where=config.name, weight_bytes=config.weight_bytes)
+
+
 def _require_positive_int(name: str, field: str, value) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(
@@ -160,6 +173,8 @@ def _require_windows(config: ModelConfig) -> None:
 
 def _require_layers(config: ModelConfig) -> None:
     layers = config.layers or ()
+    for number, layer in enumerate(layers):
+        check_kind(LayerKV, "Give LayerKV(...) for each layer.", **{f"layers[{number}]": layer})
     if len(layers) != config.num_layers:
         raise ValueError(
             f"{config.name}: layers has {len(layers)} entries for num_layers={config.num_layers}: "

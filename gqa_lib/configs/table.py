@@ -8,6 +8,8 @@ from importlib import resources
 from itertools import cycle, islice
 from typing import Any
 
+from gqa_lib.arguments import check_kind, check_whole
+
 from .notation import expand_layers
 from .shape import ModelConfig
 from .weights import Weights
@@ -35,6 +37,7 @@ def load_model(name: str) -> ModelConfig:
     Raises:
         ValueError: no such model; the message names the closest ones.
     """
+    check_kind(str, "Give a name as in list_models().", name=name)
     by_lower = {known.lower(): config for known, config in _table().items()}
     if name.lower() in by_lower:
         return by_lower[name.lower()]
@@ -94,6 +97,8 @@ def expand_windows(pattern: str, num_layers: int) -> tuple[int | None, ...]:
     Raises:
         ValueError: an entry that is neither a window nor "full".
     """
+    check_kind(str, "Write for example '5*1024,full'.", pattern=pattern)
+    check_whole(0, num_layers=num_layers)
     unit = []
     for entry in pattern.split(","):
         count, _, window = entry.strip().rpartition("*")

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, fields
 
+from gqa_lib.arguments import check_number
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -58,6 +60,7 @@ class Weights:
         Args:
             num_tokens: tokens of the step, one for each sequence when decoding.
         """
+        check_number(0, num_tokens=num_tokens)
         if not self.num_experts:
             return float(self.dense)
         missed = (1 - self.experts_per_token / self.num_experts) ** num_tokens

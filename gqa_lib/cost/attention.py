@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from gqa_lib.arguments import check_number, check_whole
 from gqa_lib.hardware import Hardware
+from gqa_lib.heads import check_heads
 
+from .positive import require_positive
 from .roofline import roofline_time
 
 
@@ -32,11 +35,14 @@ def attention_flops(
         FLOPs.
 
     Raises:
-        ValueError: causal with fewer keys than queries.
+        ValueError: causal with fewer keys than queries, or a size that is not above 0.
 
     Source: derived from the shapes. FlashAttention-2 (arXiv 2307.08691), section 4.1, counts the
     same 4 x seqlen^2 x head_dim x heads for a forward pass, and simply half of it when causal.
     """
+    check_whole(num_heads=num_heads, head_dim=head_dim)
+    require_positive(batch_size=batch_size)
+    check_number(0, num_queries=num_queries, num_keys=num_keys)
     pairs = num_queries * num_keys
     if causal:
         if num_keys < num_queries:
@@ -71,8 +77,15 @@ def attention_bytes(
     Returns:
         Bytes.
 
+    Raises:
+        ValueError: a size that is not above 0, or num_kv_heads that does not divide num_heads.
+
     Source: derived from the shapes of q, k, v and the output.
     """
+    check_heads(num_heads, num_kv_heads)
+    check_whole(head_dim=head_dim)
+    require_positive(batch_size=batch_size, bytes_per_element=bytes_per_element)
+    check_number(0, num_queries=num_queries, num_keys=num_keys)
     query_and_output = 2 * num_heads * num_queries
     key_and_value = 2 * num_kv_heads * num_keys
     return batch_size * (query_and_output + key_and_value) * head_dim * bytes_per_element

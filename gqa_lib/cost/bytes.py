@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from math import isfinite
+from math import inf, isfinite
 from typing import TypeAlias
 
+from gqa_lib.arguments import check_number, check_whole, is_number, several
 from gqa_lib.configs import ModelConfig
 
-from .positive import require_positive
+from .positive import require_model, require_positive
 from .tokens import indexed_tokens, kept_tokens, layer_bytes
 
 Bytes: TypeAlias = (
@@ -46,6 +47,7 @@ def kv_bytes_per_token(
     if context_length is not None:
         require_positive(context_length=context_length)
         return kv_cache_bytes(config, [context_length], bytes_per_element) / context_length
+    require_model(config)
     each_kind = split_bytes(bytes_per_element)
     total = 0.0
     for layer in config.kv_layers:
@@ -80,9 +82,9 @@ def kv_cache_bytes(
     Source: derived, `kv_bytes_per_token` summed over layers; a window keeps the newest tokens only:
     Jiang et al. 2023, "Mistral 7B" (arXiv 2310.06825), section 2.
     """
+    require_model(config)
     each_kind = split_bytes(bytes_per_element)
-    context_lengths = list(context_lengths)
-    _require_tokens(context_lengths)
+    context_lengths = whole_lengths(context_lengths)
     owners = Counter(layer for layer in config.kv_layers if layer.shares is None)
     total = 0.0
     for length, sequences in Counter(context_lengths).items():
@@ -105,6 +107,8 @@ def state_bytes(config: ModelConfig, num_sequences: int = 1) -> int:
 
     Source: derived from the shapes of the states, at the precision the model keeps them in.
     """
+    require_model(config)
+    check_number(0, num_sequences=num_sequences)
     return num_sequences * sum(layer.state_bytes for layer in config.kv_layers)
 
 
@@ -126,8 +130,8 @@ def cross_cache_bytes(
 
     Source: derived from the shapes of K and V.
     """
-    source_lengths = list(source_lengths)
-    _require_tokens(source_lengths)
+    require_model(config)
+    source_lengths = whole_lengths(source_lengths, "source_lengths")
     each = sum(layer.cross_elements for layer in config.kv_layers)
     return sum(source_lengths) * each * sum(split_bytes(bytes_per_element)) / 2
 
@@ -157,7 +161,9 @@ def max_concurrent_sequences(
 
     Source: derived, what the weights leave over `kv_cache_bytes` and `state_bytes` of one sequence.
     """
-    require_positive(context_length=context_length)
+    check_whole(context_length=context_length)
+    check_number(endless=True, memory_bytes=memory_bytes)
+    check_number(0, weight_bytes=weight_bytes)
     if not isfinite(memory_bytes - weight_bytes):
         raise ValueError(
             f"memory_bytes={memory_bytes}, weight_bytes={weight_bytes}: any number of sequences "
@@ -192,7 +198,9 @@ def max_context_length(
 
     Source: derived, the inverse of `kv_cache_bytes`, which never shrinks with the length.
     """
-    require_positive(num_sequences=num_sequences)
+    check_whole(num_sequences=num_sequences)
+    check_number(endless=True, memory_bytes=memory_bytes)
+    check_number(0, weight_bytes=weight_bytes)
     free = memory_bytes - weight_bytes - state_bytes(config, num_sequences)
 
     def fits(length: int) -> bool:
@@ -226,16 +234,28 @@ def kv_projection_params(d_model: int, num_kv_heads: int, head_dim: int) -> int:
 
     Source: derived from the shapes of `k_proj` and `v_proj`, (num_kv_heads x head_dim, d_model).
     """
-    require_positive(d_model=d_model, num_kv_heads=num_kv_heads, head_dim=head_dim)
+    check_whole(d_model=d_model, num_kv_heads=num_kv_heads, head_dim=head_dim)
     return 2 * d_model * num_kv_heads * head_dim
 
 
-def _require_tokens(lengths: Iterable[int]) -> None:
-    for length in lengths:
-        if length != int(length) or length < 0:
+def whole_lengths(lengths: Iterable[int], name: str = "context_lengths") -> list[int]:
+    """Tokens of some sequences, as a list.
+
+    Args:
+        lengths: of each sequence.
+        name: of the argument.
+
+    Raises:
+        ValueError: one is not a whole number, 0 or more.
+    """
+    listed = several(lengths, name, "lengths")
+    for length in listed:
+        check_number(0, context_length=length)
+        if length != int(length):
             raise ValueError(
                 f"context_length={length}: a sequence holds a whole number of tokens, 0 or more."
             )
+    return listed
 
 
 def split_bytes(bytes_per_element: Bytes) -> tuple[float, float]:
@@ -247,13 +267,13 @@ def split_bytes(bytes_per_element: Bytes) -> tuple[float, float]:
     Raises:
         ValueError: one is not above 0, or there are not two.
     """
-    if isinstance(bytes_per_element, int | float):
+    if not isinstance(bytes_per_element, tuple | list):
         require_positive(bytes_per_element=bytes_per_element)
         return bytes_per_element, bytes_per_element
-    if len(bytes_per_element) != 2:
+    pair = tuple(bytes_per_element)
+    if len(pair) != 2 or not all(is_number(one) and 0 < one < inf for one in pair):
         raise ValueError(
-            f"bytes_per_element={bytes_per_element}: give one number, or two, for K and for V."
+            f"bytes_per_element={pair}: a pair is the bytes of one number in K and of one in V, "
+            "both above 0. Give one number, or two."
         )
-    for value in bytes_per_element:
-        require_positive(bytes_per_element=value)
-    return bytes_per_element
+    return pair

@@ -2,6 +2,8 @@
 
 from typing import Literal, get_args
 
+from gqa_lib.arguments import check_choice, check_number
+
 from .positive import require_positive
 
 Engine = Literal["vllm", "tensorrt-llm", "sglang"]
@@ -45,18 +47,12 @@ def kv_memory(
     require_positive(memory_bytes=memory_bytes, fraction=fraction)
     if fraction > 1:
         raise ValueError(f"fraction={fraction} is a share of the memory. Give up to 1.")
-    for name, size in (("weight_bytes", weight_bytes), ("other_bytes", other_bytes)):
-        if size < 0:
-            raise ValueError(f"{name}={size}: nothing takes less than no memory. Give 0 or more.")
+    check_number(0, weight_bytes=weight_bytes, other_bytes=other_bytes)
+    check_choice(get_args(Engine), engine=engine)
     share = fraction * memory_bytes
     left = {
         "vllm": share - weight_bytes - other_bytes,
         "tensorrt-llm": fraction * (memory_bytes - weight_bytes - other_bytes),
         "sglang": share - weight_bytes,
     }
-    if engine not in left:
-        raise ValueError(
-            f"engine={engine!r}: what its memory fraction is a share of is not known here. "
-            f"Give one of {', '.join(get_args(Engine))}."
-        )
     return max(0.0, left[engine])

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import ceil
 
+from gqa_lib.arguments import check_whole
 from gqa_lib.configs import ModelConfig
 
 from .blocks import (
@@ -23,8 +24,8 @@ from .blocks import (
     stored_v_dim,
     windows_in_full,
 )
-from .bytes import Bytes, kv_cache_bytes, split_bytes, state_bytes
-from .positive import require_positive
+from .bytes import Bytes, kv_cache_bytes, split_bytes, state_bytes, whole_lengths
+from .positive import require_model
 from .tokens import kept_tokens
 
 
@@ -143,9 +144,10 @@ def reserved_bytes(
         ValueError: a size not above 0, heads that cannot be divided over the ranks, or a model for
             which the engine's layout is not known.
     """
-    require_positive(block_size=block_size, tensor_parallel=tensor_parallel)
-    require_positive(prefill_tokens=prefill_tokens, state_copies=state_copies)
-    lengths = Counter(context_lengths)
+    require_model(config)
+    check_whole(block_size=block_size, tensor_parallel=tensor_parallel)
+    check_whole(prefill_tokens=prefill_tokens, state_copies=state_copies)
+    lengths = Counter(whole_lengths(context_lengths))
     stored = stored_layers(config, bytes_per_element, block_size, tensor_parallel)
     if not hybrid_manager:
         stored = windows_in_full(config, stored)

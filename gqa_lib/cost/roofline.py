@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from gqa_lib.arguments import check_number
 from gqa_lib.hardware import Hardware
 
-from .positive import require_positive
+from .positive import require_hardware, require_positive
 
 
 def arithmetic_intensity(flops: float, bytes_moved: float) -> float:
@@ -18,10 +19,11 @@ def arithmetic_intensity(flops: float, bytes_moved: float) -> float:
         FLOP per byte. Shazeer 2019 has the inverse, memory over compute.
 
     Raises:
-        ValueError: bytes_moved is not above 0.
+        ValueError: bytes_moved is not above 0, or flops is negative or not a number.
 
     Source: Williams, Waterman and Patterson 2009, "Roofline", CACM 52(4).
     """
+    check_number(0, flops=flops)
     require_positive(bytes_moved=bytes_moved)
     return flops / bytes_moved
 
@@ -37,6 +39,7 @@ def ridge_point(hardware: Hardware) -> float:
 
     Source: Williams, Waterman and Patterson 2009, "Roofline", CACM 52(4).
     """
+    require_hardware(hardware)
     return hardware.flops_per_s / hardware.bandwidth_bytes_per_s
 
 
@@ -52,6 +55,7 @@ def is_memory_bound(intensity: float, hardware: Hardware) -> bool:
 
     Source: Williams, Waterman and Patterson 2009, "Roofline", CACM 52(4).
     """
+    check_number(0, endless=True, intensity=intensity)
     return intensity < ridge_point(hardware)
 
 
@@ -66,6 +70,11 @@ def roofline_time(flops: float, bytes_moved: float, hardware: Hardware) -> float
     Returns:
         Seconds.
 
+    Raises:
+        ValueError: flops or bytes_moved is negative or not a number.
+
     Source: Williams, Waterman and Patterson 2009, "Roofline", CACM 52(4).
     """
+    check_number(0, flops=flops, bytes_moved=bytes_moved)
+    require_hardware(hardware)
     return max(bytes_moved / hardware.bandwidth_bytes_per_s, flops / hardware.flops_per_s)

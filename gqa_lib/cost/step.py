@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
+from gqa_lib.arguments import check_number
 from gqa_lib.configs import ModelConfig
 from gqa_lib.hardware import Hardware
 
 from .bytes import Bytes, split_bytes, state_bytes
-from .positive import require_positive
+from .positive import require_model, require_positive
 from .roofline import arithmetic_intensity, roofline_time
 from .tokens import indexed_tokens, layer_bytes, read_tokens
 
@@ -35,6 +36,7 @@ def decode_intensity(
     Source: derived from the shapes; the absorbed form is DeepSeek-V2's (arXiv 2405.04434),
     section 2.1.2.
     """
+    require_positive(context_length=context_length)
     return arithmetic_intensity(*_attention_work(config, context_length, bytes_per_element))
 
 
@@ -75,6 +77,9 @@ def decode_step_work(
     section 2.1.
     """
     require_positive(batch_size=batch_size)
+    check_number(0, weight_bytes=weight_bytes)
+    if active_parameters is not None:
+        check_number(0, active_parameters=active_parameters)
     flops, moved = _attention_work(config, context_length, bytes_per_element)
     if active_parameters is None:
         active_parameters = weight_bytes / split_bytes(bytes_per_element)[0]
@@ -134,6 +139,7 @@ def _attention_work(
     MLA decodes in absorbed form, where every head scores against latent and RoPE key and sums
     latents.
     """
+    require_model(config)
     each_kind = split_bytes(bytes_per_element)
     flops, moved = 0.0, 0.0
     for layer, number in Counter(config.kv_layers).items():

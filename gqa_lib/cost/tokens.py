@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gqa_lib.arguments import check_number
 from gqa_lib.configs import LayerKV
 
 
@@ -18,11 +19,7 @@ def kept_tokens(layer: LayerKV, context_length: int) -> int:
     Raises:
         ValueError: a negative length.
     """
-    if context_length < 0:
-        raise ValueError(
-            f"context_length={context_length}: a sequence cannot hold fewer than 0 tokens. "
-            "Give 0 or more."
-        )
+    check_number(0, context_length=context_length)
     if layer.kind == "none":
         return 0
     recent = context_length if layer.window is None else min(context_length, layer.window)

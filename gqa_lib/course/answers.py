@@ -8,6 +8,7 @@ from gqa_lib.moved import present_name
 # What set-up cells and arguments need when a submission is graded: the sandbox has nothing else.
 IN_THE_SANDBOX = (
     "gqa_lib",
+    "gqa_lib.arguments",
     "gqa_lib.configs",
     "gqa_lib.configs.layer",
     "gqa_lib.configs.notation",

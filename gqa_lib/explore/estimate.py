@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from gqa_lib import cost
+from gqa_lib.arguments import check_number
 from gqa_lib.configs import ModelConfig
 from gqa_lib.cost import Bytes
-from gqa_lib.cost.positive import require_positive
+from gqa_lib.cost.positive import require_hardware, require_model, require_positive
 from gqa_lib.hardware import Hardware
 
 
@@ -81,6 +82,9 @@ def estimate(
 
     Source: `gqa_lib.cost`, each of whose functions names its own.
     """
+    require_model(config)
+    require_hardware(hardware)
+    require_positive(batch_size=batch_size)
     each = _bytes_per_parameter(bytes_per_element, weight_bytes, bytes_per_parameter)
     total, read, active = _weights(config, batch_size, weight_bytes, each)
     work = (batch_size, context_length, bytes_per_element, read or 0)
@@ -125,8 +129,8 @@ def _known(
 def _bytes_per_parameter(
     bytes_per_element: Bytes, weight_bytes: float | None, given: float | None
 ) -> float:
-    if weight_bytes is not None and not weight_bytes >= 0:
-        raise ValueError(f"weight_bytes={weight_bytes}: give 0, for attention alone, or more.")
+    if weight_bytes is not None:
+        check_number(0, weight_bytes=weight_bytes)
     if given is None:
         return cost.split_bytes(bytes_per_element)[0]
     require_positive(bytes_per_parameter=given)
@@ -159,6 +163,7 @@ def alternatives(config: ModelConfig) -> list[ModelConfig]:
         that only MLA has: its other arms have keys and values of head_dim, without the RoPE part
         that its own keys have besides.
     """
+    require_model(config)
     ends = [config.with_kv_heads(n) for n in (config.num_heads, 1)]
     arms = {c.attention_type: c for c in (ends[0], config, ends[1])}
     return list(arms.values())

@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from gqa_lib import plots
+from gqa_lib.arguments import check_some
 from gqa_lib.hardware import Hardware
 
 from .estimate import Estimate
@@ -22,6 +23,7 @@ def figure(found: list[Estimate], hardware: Hardware) -> Figure:
     Returns:
         A figure of two axes: GB per step, and FLOP/s over FLOP per byte.
     """
+    check_some(found=found)
     fig, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8), width_ratios=(1, 1.15))
     names = [e.arm for e in found]
     weights, kv = [(e.read_bytes or 0) / 1e9 for e in found], [e.kv_bytes / 1e9 for e in found]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gqa_lib import cost, plots
+from gqa_lib.arguments import check_choice, check_some
 from gqa_lib.configs import ModelConfig, load_model
+from gqa_lib.cost.positive import require_hardware, require_model
 from gqa_lib.hardware import Hardware, datasheet
 
 from .estimate import Estimate, alternatives, estimate
@@ -14,6 +16,10 @@ from .units import seconds, size
 
 UNKNOWN = "not known"
 NO_WEIGHTS = "The number of parameters is not known here, so no time and no capacity is stated."
+_WORKLOAD = (
+    *("batch_size", "context_length", "bytes_per_element", "weight_bytes"),
+    "bytes_per_parameter",
+)
 DEFAULT_MODEL, DEFAULT_HARDWARE = "Llama-3.2-3B", "H100 SXM"
 
 
@@ -31,7 +37,13 @@ def explore(
     Returns:
         The estimates, MHA first.
     """
+    if config is not None:
+        require_model(config)
+    if hardware is not None:
+        require_hardware(hardware)
     config, hardware = config or load_model(DEFAULT_MODEL), hardware or datasheet(DEFAULT_HARDWARE)
+    for name in workload:
+        check_choice(_WORKLOAD, workload=name)
     found = [estimate(arm, hardware, **workload) for arm in alternatives(config)]
     print(_as_text(table(found, hardware)))
     plots.use_style()
@@ -45,6 +57,7 @@ def finding(found: list[Estimate]) -> str:
     Args:
         found: as from `estimate`, MHA first.
     """
+    check_some(found=found)
     first = found[0]
     if first.step_time_s is None:
         less = [
@@ -72,6 +85,7 @@ def table(found: list[Estimate], hardware: Hardware) -> list[list[str]]:
         Rows of cells: the first has the arms, and each row begins with its name. What depends on
         weights that are not known is said not to be known.
     """
+    check_some(found=found)
     ridge = cost.ridge_point(hardware)
 
     def bound(e: Estimate) -> str:

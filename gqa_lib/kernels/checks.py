@@ -1,11 +1,15 @@
 """Checks of shapes, dtypes and devices: once for a call, before any backend is asked."""
 
 from numbers import Integral
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from gqa_lib.arguments import check_kind
 from gqa_lib.heads import check_heads
+
+from .traced import is_traced
 
 
 def check_attention(
@@ -34,6 +38,8 @@ def check_tensors(q: Tensor, k: Tensor, v: Tensor) -> None:
         q: queries, (B, Hq, T, D).
         k, v: keys and values, (B, Hkv, S, D).
     """
+    if not (isinstance(q, Tensor) and isinstance(k, Tensor) and isinstance(v, Tensor)):
+        _check_are_tensors(q=q, k=k, v=v)
     if not q.dim() == k.dim() == v.dim() == 4 or k.shape != v.shape:
         raise ValueError(
             f"{_shapes(q=q, k=k, v=v)}: heads and tokens cannot be told apart. "
@@ -74,18 +80,22 @@ def check_decode(
 ) -> None:
     """Raise ValueError, with the numbers in it, for arguments that `decode_attention` cannot take.
 
-    Values of lengths and block_table are looked at on a CPU only: on a GPU that would wait for it.
+    Values of lengths and block_table are looked at on a CPU only: on a GPU that would wait for it,
+    and a call that is traced has none yet.
 
     Args:
         q, k_cache, v_cache, lengths, block_table: as in `decode_attention`.
     """
+    if not (isinstance(q, Tensor) and isinstance(k_cache, Tensor) and isinstance(v_cache, Tensor)):
+        _check_are_tensors(q=q, k_cache=k_cache, v_cache=v_cache)
     _check_decode_shapes(q, k_cache, v_cache, paged=block_table is not None)
     _check_kinds(q=q, k_cache=k_cache, v_cache=v_cache)
     if block_table is not None:
         _check_integers(block_table, "block_table", (q.shape[0], None), q.device)
     if lengths is not None:
         _check_integers(lengths, "lengths", (q.shape[0],), q.device)
-    if q.is_cpu:
+    uneven = lengths is not None or block_table is not None
+    if uneven and q.is_cpu and not is_traced():
         _check_lengths(k_cache, lengths, block_table)
         _check_pages(k_cache, lengths, block_table)
 
@@ -112,6 +122,26 @@ def _check_kinds(**tensors: Tensor) -> None:
             f"{kinds}: converting here would hide a copy of the whole cache. "
             "Give all three one dtype and one device."
         )
+    if not q.dtype.is_floating_point:
+        raise ValueError(
+            f"q, K and V are {q.dtype}: weights of an average are fractions. Give floating-point "
+            "tensors, such as q.float()."
+        )
+
+
+def _check_are_tensors(**tensors: Tensor) -> None:
+    for name, tensor in tensors.items():
+        check_tensor(tensor, name)
+
+
+def check_tensor(value: Any, name: str) -> None:
+    """Raise ValueError for what is not a tensor.
+
+    Args:
+        value: what should be one.
+        name: of the argument.
+    """
+    check_kind(Tensor, "Pass a torch.Tensor, such as torch.as_tensor(...).", **{name: value})
 
 
 def _check_decode_shapes(q: Tensor, k_cache: Tensor, v_cache: Tensor, *, paged: bool) -> None:
@@ -134,6 +164,7 @@ def _check_decode_shapes(q: Tensor, k_cache: Tensor, v_cache: Tensor, *, paged: 
 def _check_integers(
     tensor: Tensor, name: str, shape: tuple[int, int | None] | tuple[int], device: torch.device
 ) -> None:
+    check_tensor(tensor, name)
     fits = tensor.dim() == len(shape) and tensor.shape[0] == shape[0]
     if not fits or tensor.dtype not in (torch.int32, torch.int64) or tensor.device != device:
         wanted = "(B,)" if len(shape) == 1 else "(B, pages)"

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from .backends import BACKENDS, Backend
 from .call import Call
-from .checks import check_decode
+from .checks import check_attention, check_decode
 from .pieces import DecodeCall
+from .traced import decode_with_mask, is_traced
 from .tuned import fastest_decode_first, fastest_first
 
 FEWEST_ROWS = 64  # of queries at a time, however short the window
@@ -41,10 +42,11 @@ def attend(
     """
     if not q.numel():
         return q.clone()  # no query
-    if window is not None:
+    if window is not None and not is_traced():
         return _attend_in_windows(q, k, v, backend, window)
-    call = Call(q, k, v, causal)
-    return _choose(call, backend, fastest_first(call)).fn(q, k, v, causal)
+    call = Call(q, k, v, causal, window)
+    fn = _choose(call, backend, fastest_first(call)).fn
+    return fn(q, k, v, causal) if window is None else fn(q, k, v, causal, window)
 
 
 def _attend_in_windows(q: Tensor, k: Tensor, v: Tensor, backend: str, window: int) -> Tensor:
@@ -129,6 +131,9 @@ def decode_attention(
     check_decode(q, k_cache, v_cache, lengths, block_table)
     if not q.numel():
         return q.clone()
+    uneven = lengths is not None or block_table is not None
+    if uneven and backend == "auto" and is_traced():
+        return decode_with_mask(q, k_cache, v_cache, lengths, block_table)
     call = DecodeCall(q, k_cache, v_cache, lengths, block_table)
     chosen = _choose(call, backend, fastest_decode_first(call))
     if chosen.decode is not None:
@@ -141,7 +146,11 @@ def choose_backend(q: Tensor, k: Tensor, v: Tensor, causal: bool = True) -> str:
 
     Args:
         q, k, v, causal: as in `attend`.
+
+    Raises:
+        ValueError: they do not fit together.
     """
+    check_attention(q, k, v, causal)
     call = Call(q, k, v, causal)
     return preset() or _first_that_can(call, fastest_first(call)).name
 
@@ -151,7 +160,11 @@ def available_backends(q: Tensor, k: Tensor, v: Tensor, causal: bool = True) -> 
 
     Args:
         q, k, v, causal: as in `attend`.
+
+    Raises:
+        ValueError: they do not fit together.
     """
+    check_attention(q, k, v, causal)
     return _available(Call(q, k, v, causal))
 
 
@@ -196,7 +209,7 @@ def available_decode_backends(
 
 def check_backend(name: str) -> None:
     """Raise ValueError unless a backend has this name, or it is "auto"."""
-    if name != "auto" and name not in BACKENDS:
+    if not isinstance(name, str) or (name != "auto" and name not in BACKENDS):
         raise ValueError(
             f"backend {name!r} does not exist, so nothing can run this call. "
             f"Choose from auto, {', '.join(BACKENDS)}."
@@ -209,7 +222,7 @@ def _choose(call: Call | DecodeCall, name: str, fastest: Iterable[str]) -> Backe
         name = preset()
         if not name:
             return _first_that_can(call, fastest)
-    if name not in BACKENDS:
+    if not isinstance(name, str) or name not in BACKENDS:
         check_backend(name)
     if reason := _why_not(BACKENDS[name], call):
         whole = call if isinstance(call, Call) else call.whole

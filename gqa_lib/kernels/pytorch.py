@@ -10,6 +10,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from .call import Call
 from .mask import causal_mask
+from .traced import is_traced
 
 
 def sdpa_gqa(
@@ -48,7 +49,7 @@ def _lower_right(T, S):
 
 def sdpa_gqa_unsupported(call: Call) -> str | None:
     """Return why `sdpa_gqa` cannot run a call, or None."""
-    if call.R == 1 or call.flash:
+    if call.R == 1 or is_traced() or call.flash:  # traced, nobody can say
         return None
     return "PyTorch would take its math path here, which expands K and V to every query head"
 
@@ -64,12 +65,15 @@ def fold_sdpa(
     T, S = q.shape[2], k.shape[2]
     rows = fold(q, k)
     R = rows.shape[2] // T
-    mask = causal_mask(T, S, q.device, window).repeat(R, 1) if causal and T > 1 else None
+    mask = None
+    if causal and (T > 1 or window is not None or torch.jit.is_tracing()):  # T may change later
+        mask = causal_mask(T, S, q.device, window).repeat(R, 1)
     if R * T == 1 and q.is_cpu and q.dtype.itemsize == 2:
         # One row of half precision misses PyTorch's fast product: two rows take half the time.
-        rows = rows.expand(-1, -1, 2, -1)
-    out = scaled_dot_product_attention(rows, k, v, attn_mask=mask)[:, :, : R * T]
-    return out.reshape(q.shape)  # (B, Hkv, R*T, D) -> (B, Hq, T, D)
+        out = scaled_dot_product_attention(rows.expand(-1, -1, 2, -1), k, v, attn_mask=mask)
+        return out[:, :, :1]
+    out = scaled_dot_product_attention(rows, k, v, attn_mask=mask)
+    return out.unflatten(2, (R, T)).flatten(1, 2)  # (B, Hkv, R*T, D) -> (B, Hq, T, D)
 
 
 def fold(q: Tensor, k: Tensor) -> Tensor:
@@ -91,13 +95,44 @@ def fold_matmul(
         q, k, v, causal, window: as in `gqa_lib.kernels.attend`.
     """
     T, S = q.shape[2], k.shape[2]
-    # Scaled before the product: scores of large keys would overflow fp16.
-    scores = (fold(q, k) * q.shape[3] ** -0.5) @ k.mT  # (B, Hkv, R*T, S)
+    scores = _scores(fold(q, k), k)  # (B, Hkv, R*T, S)
     if causal and T > 1:
         hidden = ~causal_mask(T, S, q.device, window)
         scores = scores.unflatten(2, (-1, T)).masked_fill(hidden, -torch.inf).flatten(2, 3)
     wide = torch.float64 if q.dtype == torch.float64 else torch.float32
-    return (scores.softmax(-1, dtype=wide).to(q.dtype) @ v).view(q.shape)
+    weights = scores.softmax(-1, dtype=wide)
+    if q.dtype == torch.float16:
+        return _average(weights, v).view(q.shape)
+    return (weights.to(q.dtype) @ v).view(q.shape)
+
+
+def _average(weights: Tensor, v: Tensor) -> Tensor:
+    """Average of fp16 values, (B, Hkv, R*T, D), finite where these are.
+
+    Rounded weights add up to a little more than 1, and for the largest values that is too much:
+    half of each is multiplied, and their own sum divided by.
+    """
+    halves = (weights / 2).half()
+    summed = halves @ v
+    total = halves.sum(-1, keepdim=True, dtype=torch.float32)
+    average = summed / total.clamp(min=2**-24)  # without keys it is 0
+    largest = torch.finfo(torch.float16).max
+    return torch.where(summed.isinf(), summed, average.clamp(-largest, largest)).half()
+
+
+def _scores(rows: Tensor, k: Tensor) -> Tensor:
+    """Scaled products of queries, (B, Hkv, R*T, D), and keys: (B, Hkv, R*T, S).
+
+    A product is rounded to its factors' dtype. Those of large fp16 queries and keys would be over
+    its largest number, 65504; a query that is divided by twice the sum of its elements' sizes
+    stays under half of that with any key.
+    """
+    scale = rows.shape[3] ** -0.5
+    if rows.dtype != torch.float16:
+        return (rows * scale) @ k.mT
+    size = rows.detach().abs().sum(-1, keepdim=True, dtype=torch.float32)
+    size = (2 * size).clamp(min=1)  # (B, Hkv, R*T, 1)
+    return ((rows / size).half() @ k.mT) * (size * scale)
 
 
 def loop_sdpa(
@@ -160,6 +195,8 @@ def split_kv_unsupported(call: Call) -> str | None:
         return "it runs on the CPU only; GPU kernels split the keys themselves"
     if call.T != 1:
         return f"it is for one new token, not {call.T}"
+    if not call.S:
+        return "there is no key to split"
     if call.needs_grad:
         return "PyTorch has no gradient of the log-sum-exp it merges by"
     if not call.packed:

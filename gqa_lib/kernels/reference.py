@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from gqa_lib.heads import check_heads
+
 
 def attention_reference(
     q: Tensor, k: Tensor, v: Tensor, causal: bool = True, window: int | None = None
@@ -22,8 +24,11 @@ def attention_reference(
 
     Source: Vaswani et al. 2017 (arXiv 1706.03762), equation 1.
     """
+    check_heads(q.shape[1], k.shape[1])
     q_per_kv = q.shape[1] // k.shape[1]
     T, S = q.shape[2], k.shape[2]
+    if not S or not q.numel():
+        return torch.zeros_like(q, dtype=torch.float64)  # an average of nothing, as torch has it
     heads = []
     for h in range(q.shape[1]):  # six heads over two KV heads read K0 K0 K0 K1 K1 K1
         key, value = k[:, h // q_per_kv].double(), v[:, h // q_per_kv].double()

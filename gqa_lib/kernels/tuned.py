@@ -9,11 +9,14 @@ import torch
 
 from .call import Call
 from .pieces import DecodeCall
+from .traced import is_traced
 
 
 def fastest_first(call: Call) -> Iterator[str]:
     """Yield the backends to try for a call, the fastest known first; the last runs anywhere."""
-    if call.on_cpu and call.T == 1:
+    if is_traced():
+        yield _traceable(call)
+    elif call.on_cpu and call.T == 1:
         yield from _cpu_decode(call)
     # sdpa_gqa reads K and V once per query head, but leaves out keys that the mask hides. Its extra
     # reads cost most where few rows use each key: those are folded, and K and V are read once.
@@ -27,6 +30,14 @@ def fastest_first(call: Call) -> Iterator[str]:
         # Plain SDPA takes a causal flag and never computes what it hides. Folded rows need a mask,
         # and with a mask every score is computed before some are hidden.
         yield "loop_sdpa" if call.square else "fold_sdpa"
+
+
+def _traceable(call: Call) -> str:
+    """The backend whose operators torch can follow, whatever the numbers of tokens are later."""
+    if not call.square or torch.jit.is_tracing():
+        return "fold_sdpa"
+    flash = call.q.is_cuda and call.dtype.itemsize == 2
+    return "sdpa_gqa" if call.R == 1 or flash else "loop_sdpa"
 
 
 def fastest_decode_first(call: DecodeCall) -> Iterator[str]:

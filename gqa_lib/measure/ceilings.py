@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gqa_lib.arguments import check_kind, check_number
 from gqa_lib.hardware import Hardware
 
-from .device import device_name, memory_bytes
+from .device import device_name, memory_bytes, pick_device
 from .timing import MIN_ROUNDS, last_level_cache_bytes, time_arms
 
 if TYPE_CHECKING:
@@ -40,10 +41,17 @@ def measure_hardware(
 
     Returns:
         Hardware, whose provenance says how each ceiling was measured.
+
+    Raises:
+        ValueError: seconds is not above 0, dtype has no fractions, or the device is not there.
     """
     import torch
 
-    device = torch.device(device)
+    check_number(above=0, seconds=seconds)
+    check_kind(torch.dtype, "Give one such as torch.bfloat16.", dtype=dtype)
+    if not dtype.is_floating_point:
+        raise ValueError(f"dtype={dtype}: attention multiplies fractions. Give torch.float32.")
+    device = pick_device(str(device))
     passes, pass_bytes = read_passes(device)
     products, product_flops = matrix_products(device, dtype, clock)
     bandwidth, read_how = _best_rate(passes, pass_bytes, device, seconds / 2, clock)

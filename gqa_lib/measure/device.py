@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from gqa_lib.arguments import check_kind
+
 from .environment import cpu_model, ram_bytes
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ def pick_device(override: str | None = None) -> torch.device:
     """
     import torch
 
+    if override is not None:
+        check_kind(str, "Give a name such as 'cuda'.", override=override)
     there = ["cpu"]
     if torch.backends.mps.is_available():
         there.insert(0, "mps")

@@ -13,7 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+from gqa_lib.arguments import check_number, several, shown
+
 MIN_ROUNDS = 5  # fewer say nothing about spread, whatever the time budget
+_SAMPLE = {"arm": 0, "phase": 0, "round": 0, "value": 0, "quiet": 0}.keys()
 NOISY = 0.10  # IQR over median at which torch.utils.benchmark warns too
 
 
@@ -72,6 +75,7 @@ def ratios(rows: Iterable[dict], baseline: str, *, margin: float = 0.05) -> dict
     Raises:
         ValueError: the baseline was not measured, or not in the same rounds.
     """
+    check_number(0, margin=margin)
     by_arm = _by_arm(rows)
     if baseline not in by_arm:
         raise ValueError(
@@ -95,7 +99,12 @@ def ratios(rows: Iterable[dict], baseline: str, *, margin: float = 0.05) -> dict
 
 def _by_arm(rows: Iterable[dict]) -> dict[str, list[dict]]:
     arms: dict[str, list[dict]] = {}
-    for row in rows:
+    for number, row in enumerate(several(rows, "rows", "samples")):
+        if not isinstance(row, dict) or not row.keys() >= _SAMPLE:
+            raise ValueError(
+                f"rows[{number}]={shown(row)} is not a sample, which has {', '.join(_SAMPLE)}. "
+                "Give what time_arms returned."
+            )
         if row["phase"] == "measure":
             arms.setdefault(row["arm"], []).append(row)
     return arms

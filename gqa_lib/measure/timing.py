@@ -19,6 +19,8 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gqa_lib.arguments import check_callable, check_kind, check_number, check_whole
+
 from .samples import MIN_ROUNDS
 
 if TYPE_CHECKING:
@@ -68,8 +70,15 @@ def time_arms(
         Rows with phase "warmup" or "measure"; `quiet` is None where it cannot be known.
 
     Raises:
-        ValueError: no arms, fewer rounds than one, or quiet samples waited for without a budget.
+        ValueError: no arms, fewer rounds than one, quiet samples waited for without a budget, or a
+            number that is none or negative.
     """
+    _check_arms(arms)
+    check_whole(None, rounds=rounds)
+    check_whole(0, warmup=warmup, min_rounds=min_rounds, quiet_samples=quiet_samples)
+    check_whole(samples=samples)
+    if budget_s is not None:
+        check_number(0, endless=True, budget_s=budget_s)
     _refuse_no_work(len(arms), rounds, quiet_samples, budget_s)
     take_sample = _sampler(device, clock)
     rows: list[dict] = []
@@ -90,6 +99,12 @@ def time_arms(
                     quiet_of[name] += index >= 0 and quiet is not False
                     rows.append(_row(name, index, warmup, sample, value, quiet))
     return rows
+
+
+def _check_arms(arms: Any) -> None:
+    check_kind(Mapping, "Give a name for each function: {'mine': function}.", arms=arms)
+    for name, arm in arms.items():
+        check_callable(arm, f"arms[{name!r}]")
 
 
 def _refuse_no_work(num_arms: int, rounds: int, quiet_samples: int, budget_s: float | None) -> None:
@@ -202,6 +217,8 @@ def rotating_buffers(
     Raises:
         ValueError: nbytes below 1.
     """
+    check_callable(make, "make")
+    check_whole(None, nbytes=nbytes)
     if nbytes < 1:
         raise ValueError(
             f"nbytes={nbytes}: an empty buffer cannot push anything out of a cache. Give the bytes "

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from gqa_lib.arguments import index
 from gqa_lib.cache import Cache, ModelCache
 
 
@@ -112,13 +112,3 @@ def whole_number(given: Any, name: str, least: int, most: int | None = None) -> 
             f"{name}={repr(given)[:60]} is not a whole number from {least}{up_to}. Give such a one."
         )
     return number
-
-
-def index(number: Any) -> int | None:
-    """Return a number as an int, None for what is not a whole number: True, 2.0, "2"."""
-    if isinstance(number, Tensor) and number.dtype == torch.bool:
-        return None
-    try:
-        return None if isinstance(number, bool) else operator.index(number)
-    except TypeError:
-        return None

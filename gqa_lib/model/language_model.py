@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gqa_lib.arguments import check_kind
 from gqa_lib.attention import GroupedQueryAttention, Rope
 from gqa_lib.attention.layer import new_positions
 from gqa_lib.attention.modules import Linear, RMSNorm
@@ -48,6 +49,9 @@ class LanguageModel(nn.Module):
         dtype: torch.dtype | None = None,
     ):
         super().__init__()
+        check_kind(ModelConfig, "Give load_model(name) or ModelConfig(...).", config=config)
+        if variant is not None:
+            check_kind(Variant, "Give Variant(...), or None for a Llama.", variant=variant)
         self.config, self.variant = config, variant or Variant()
         V, d_ff = _needed(config, "vocab_size"), _needed(config, "d_ff")
         where: dict[str, Any] = {"device": device, "dtype": dtype}

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .checks import index, whole_number
+from gqa_lib.arguments import index, is_number
+
+from .checks import whole_number
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Sampling:
     top_p: float = 1.0
 
     def __post_init__(self):
-        if not (_is_number(self.temperature) and 0 <= self.temperature < float("inf")):
+        if not (is_number(self.temperature) and 0 <= self.temperature < float("inf")):
             raise ValueError(
                 f"temperature={self.temperature!r}: logits are divided by it. Choose 0, which "
                 "takes the largest, or a number above, such as 0.7."
@@ -42,7 +44,7 @@ class Sampling:
                 f"top_k={self.top_k!r}: one token at least must be left to draw. Choose a whole "
                 "number from 1, or None for all."
             )
-        if not (_is_number(self.top_p) and 0 < self.top_p <= 1):
+        if not (is_number(self.top_p) and 0 < self.top_p <= 1):
             raise ValueError(
                 f"top_p={self.top_p!r} is not a share of the probability that leaves a token to "
                 "draw. Choose a number above 0, up to 1."
@@ -124,10 +126,3 @@ def choose_tokens(logits: Tensor, samplers: Sequence[Sampler | None]) -> list[in
             drawn = sampler.draw(row)
             tokens[b] = likeliest if drawn is None else drawn
     return tokens
-
-
-def _is_number(value: object) -> bool:
-    """Whether something is a real number; an array of one element is none."""
-    if isinstance(value, bool | str | Tensor):
-        return False
-    return hasattr(value, "__float__") and getattr(value, "ndim", 0) == 0

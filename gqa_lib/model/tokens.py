@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
+from gqa_lib.arguments import check_kind
+
 from .hugging_face.shards import check_is_file
 
 _FILE = "tokenizer.json"
@@ -77,6 +79,7 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
         ImportError: there is a tokenizer.json, and the library that reads it is not installed.
         ValueError: the file cannot be read, or there is a tokenizer of another kind.
     """
+    check_kind((str, Path), "Give the path of a checkpoint's folder.", path=path)
     folder = Path(path)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not a folder. Give the one that holds {_FILE}.")

@@ -71,7 +71,7 @@ class Variant:
                     f"{field}={number!r}: what a layer computes would not be numbers, or would all "
                     "be 0. Give a number above 0."
                 )
-        if not isinstance(self.rope, Rope | Sequence | None):
+        if isinstance(self.rope, str) or not isinstance(self.rope, Rope | Sequence | None):
             raise ValueError(
                 f"rope={self.rope!r} turns nothing. Give a Rope for all layers, a list with one or "
                 "None for each, or None for Rope(head_dim)."

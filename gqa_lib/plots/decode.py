@@ -8,6 +8,8 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
+from gqa_lib.arguments import check_some
+
 from .style import COLOURS, LEFT_OF, MARKERS, PREDICTION, RIGHT_OF, attention_arm, finish
 
 _INTERVAL = ("low", "median", "high")
@@ -35,6 +37,7 @@ def decode_time_plot(
     Returns:
         The figure.
     """
+    check_some(measured=measured)
     fig, ax = plt.subplots()
     heads = sorted(measured)
     num_heads = num_heads or heads[-1]
@@ -81,6 +84,7 @@ def step_time_lines(
     Returns:
         The figure; each line has its name at its right end.
     """
+    check_some(times_ms=times_ms)
     fig, ax = plt.subplots(figsize=(7.6, 3.6))
     colours = iter((COLOURS["MHA"], COLOURS["GQA"], COLOURS["MQA"]))
     ends = sorted(times_ms, key=lambda name: list(times_ms[name].values())[-1])
@@ -118,6 +122,7 @@ def step_time_dots(
     Returns:
         The figure.
     """
+    check_some(measured_s=measured_s)
     fig, ax = plt.subplots(figsize=(7.2, 3))
     centred: dict[str, Any] = {"textcoords": "offset points", "ha": "center"}
     for row, (arm, seconds) in enumerate(measured_s.items()):
@@ -155,6 +160,7 @@ def predicted_over_measured(
     Returns:
         The figure.
     """
+    check_some(ratios=ratios)
     fig, ax = plt.subplots(figsize=(7.2, 3.8))
     ax.axhspan(1 - within, 1 / (1 - within), color="#EEEEEE")
     ax.axhline(1, color=COLOURS["ceiling"], linestyle="--")
@@ -194,6 +200,7 @@ def stacked_bars(
     Returns:
         The figure.
     """
+    check_some(panels=panels)
     width = 9.4 if len(panels) > 1 else 7.2
     fig, axes = plt.subplots(1, len(panels), figsize=(width, 3), sharey=True, squeeze=False)
     axes = axes[0]

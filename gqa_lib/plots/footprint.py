@@ -8,8 +8,11 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
+from gqa_lib.arguments import check_some, check_whole, several
 from gqa_lib.configs import ModelConfig
 from gqa_lib.cost import kv_bytes_per_token, kv_cache_bytes
+from gqa_lib.cost.bytes import whole_lengths
+from gqa_lib.cost.positive import require_model
 
 from .style import COLOURS, LEFT_OF, MARKERS, RIGHT_OF, finish
 
@@ -37,7 +40,7 @@ def kv_bytes_bar(
     Returns:
         The figure.
     """
-    configs = list(configs)
+    configs = _models(configs)
     fig, ax = plt.subplots(figsize=(7.2, 1.6 + 0.36 * len(configs)))
     kib = [kv_bytes_per_token(one, bytes_per_element, context_length) / 2**10 for one in configs]
     colours = [COLOURS[config.attention_type] for config in configs]
@@ -81,8 +84,10 @@ def kv_cache_lines(
     Returns:
         The figure.
     """
+    configs, lengths = _models(configs), sorted(whole_lengths(context_lengths))
+    check_some(context_lengths=tuple(lengths))
+    check_whole(context_length=lengths[0])
     fig, ax = plt.subplots()
-    lengths = sorted(context_lengths)
     ends = []
     for number, config in enumerate(configs):
         gib = [kv_cache_bytes(config, [n], bytes_per_element) / 2**30 for n in lengths]
@@ -113,7 +118,8 @@ def cache_saving_bars(factors: Iterable[int], *, title: str, claimed: tuple[int,
     Returns:
         The figure.
     """
-    factors = list(factors)
+    factors = several(factors, "factors", "factors")
+    check_some(factors=tuple(factors))
     values, (least, most) = sorted(set(factors)), claimed
     colours = [COLOURS["GQA" if least <= value <= most else "ceiling"] for value in values]
     fig, ax = plt.subplots(figsize=(7.2, 3))
@@ -145,7 +151,7 @@ def kv_bytes_scatter(
     Returns:
         The figure.
     """
-    configs = list(configs)
+    configs = _models(configs)
     factors = [config.q_per_kv for config in configs]
     kib = [kv_bytes_per_token(config, bytes_per_element) / 2**10 for config in configs]
     fig, ax = plt.subplots(figsize=(7.2, 3.8))
@@ -178,6 +184,7 @@ def kv_bytes_ranking(
     Returns:
         The figure.
     """
+    check_some(kib_per_token=kib_per_token)
     names = list(kib_per_token)
     half = (len(names) + 1) // 2
     fig, axes = plt.subplots(1, 2, figsize=(11, 1.2 + 0.23 * half), sharex=True)
@@ -193,6 +200,15 @@ def kv_bytes_ranking(
     axes[1].legend(loc="lower right")
     fig.suptitle(title, x=0.01, ha="left", fontweight="bold")
     return fig
+
+
+def _models(configs: Iterable[ModelConfig]) -> list[ModelConfig]:
+    """The models, of which there is one at least."""
+    listed = several(configs, "configs", "models")
+    check_some(configs=tuple(listed))
+    for config in listed:
+        require_model(config)
+    return listed
 
 
 def _label_ends(ax, x: float, ends: list[tuple[float, str, str]]) -> None:

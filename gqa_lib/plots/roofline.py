@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import cast
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from gqa_lib.arguments import check_kind, is_number, shown
 from gqa_lib.cost import ridge_point
+from gqa_lib.cost.positive import require_hardware
 from gqa_lib.hardware import Hardware
 
 from .style import CLEARED, COLOURS, LEFT_OF, MARKERS, RIGHT_OF, finish
@@ -38,7 +41,11 @@ def roofline(
 
     Returns:
         The figure.
+
+    Raises:
+        ValueError: a point is not two numbers above 0, which is all that its axes have.
     """
+    _check(hardware, datasheet, points)
     if ax is None:
         _, ax = plt.subplots()
     ridge = ridge_point(hardware)
@@ -69,6 +76,20 @@ def roofline(
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _with_prefix(value)))
     ax.legend(loc="upper left")
     return finish(cast(Figure, ax.get_figure()), ax, title, note)
+
+
+def _check(hardware: Any, datasheet: Any, points: Any) -> None:
+    require_hardware(hardware)
+    if datasheet is not None:
+        require_hardware(datasheet)
+    check_kind(Mapping, "Give a label for each point: {'GQA': (1.0, 1e9)}.", points=points)
+    for label, point in points.items():
+        pair = tuple(point) if isinstance(point, Sequence) and not isinstance(point, str) else ()
+        if len(pair) != 2 or not all(is_number(one) and 0 < one < math.inf for one in pair):
+            raise ValueError(
+                f"points[{label!r}]={shown(point)} is not on a roofline: its axes are logarithmic. "
+                "Give (FLOP per byte, FLOP/s), two numbers above 0."
+            )
 
 
 def _label_points(ax, points: Mapping[str, tuple[float, float]]) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
+from gqa_lib.arguments import check_some
+
 from .style import COLOURS, MARKERS, PREDICTION, attention_arm, finish
 
 _GUESS: dict[str, Any] = PREDICTION | {"markersize": 5}
@@ -49,6 +51,7 @@ def throughput_lines(
     Returns:
         The figure.
     """
+    check_some(measured=measured)
     fig, ax = plt.subplots(figsize=(7.6, 4.4))
     for num_kv_heads, line in measured.items():
         arm = attention_arm(num_heads, num_kv_heads)

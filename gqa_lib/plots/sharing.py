@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from gqa_lib.arguments import check_some
+
 from .style import COLOURS, MARKERS, attention_arm, finish
 
 
@@ -49,6 +51,7 @@ def thread_times(
     Returns:
         The figure.
     """
+    check_some(pieces=pieces)
     size = (7.2, 1.6 + 0.25 * num_threads * len(pieces))
     fig, axes = plt.subplots(len(pieces), 1, figsize=size, sharex=True, squeeze=False)
     for ax, (title, work) in zip(axes.flat, pieces.items(), strict=True):

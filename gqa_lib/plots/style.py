@@ -12,6 +12,9 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from gqa_lib.arguments import check_kind
+from gqa_lib.heads import check_heads
+
 # Okabe and Ito's palette, distinct with any common colour blindness; markers repeat the message.
 COLOURS = {
     "MHA": "#0072B2",
@@ -77,11 +80,13 @@ def show(fig: Figure, alt: str) -> None:
     Raises:
         ValueError: no alt text.
     """
+    check_kind(str, "Say what the figure shows.", alt=alt)
     if not alt.strip():
         raise ValueError(
             "alt='' says nothing: a reader who cannot see the figure gets only this text. Say what "
             "is compared and what comes out."
         )
+    check_kind(Figure, "Give a matplotlib figure, as the plots return.", fig=fig)
     from IPython.display import display
 
     stream = io.BytesIO()
@@ -104,6 +109,7 @@ def attention_arm(num_heads: int, num_kv_heads: int) -> str:
         num_heads: Hq, query heads.
         num_kv_heads: Hkv, KV heads.
     """
+    check_heads(num_heads, num_kv_heads)
     if num_kv_heads == num_heads:
         return "MHA"
     return "MQA" if num_kv_heads == 1 else "GQA"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from gqa_lib.arguments import check_kind, check_number, index
 from gqa_lib.attention import GroupedQueryAttention
 from gqa_lib.attention.rope_scaling import DynamicScaling
 from gqa_lib.model import LanguageModel
-from gqa_lib.model.checks import index
 
 from .pool import Pool
 
@@ -27,12 +27,18 @@ def number_of_blocks(num_blocks: int | None, memory_bytes: int | None, block_byt
         )
     if memory_bytes is None:
         return num_blocks  # type: ignore[return-value]  # BlockAllocator checks it
+    check_number(endless=True, memory_bytes=memory_bytes)
     if not block_bytes <= memory_bytes < float("inf"):
         raise ValueError(
             f"memory_bytes={memory_bytes} is less than a block's {block_bytes} bytes (K and V, all "
             "layers), or no number: no token could be kept. Give more, or a smaller block_size."
         )
     return int(memory_bytes // block_bytes)
+
+
+def check_model(model: LanguageModel) -> None:
+    """Raise ValueError for what is not a language model."""
+    check_kind(LanguageModel, "Give LanguageModel(...) or gqa_lib.model.load(path).", model=model)
 
 
 def check_limits(max_num_seqs: int, max_num_batched_tokens: int) -> None:
@@ -46,7 +52,7 @@ def check_limits(max_num_seqs: int, max_num_batched_tokens: int) -> None:
         ("max_num_batched_tokens", max_num_batched_tokens),
     ):
         if (index(number) or 0) < 1:
-            raise ValueError(f"{name}={number}: nothing could run. Give a whole number from 1.")
+            raise ValueError(f"{name}={number!r}: nothing could run. Give a whole number from 1.")
     if max_num_batched_tokens < max_num_seqs:
         raise ValueError(
             f"max_num_batched_tokens={max_num_batched_tokens} for max_num_seqs={max_num_seqs}: "

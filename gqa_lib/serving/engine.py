@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from gqa_lib.arguments import check_kind
 from gqa_lib.cache import ModelCache
 from gqa_lib.cache.paged import check_block_size
 from gqa_lib.cache.pages import Pages
@@ -16,7 +17,7 @@ from gqa_lib.model import LanguageModel, Sampling
 from gqa_lib.model.checks import whole_number, whole_tokens
 from gqa_lib.model.sampling import Sampler, choose_tokens
 
-from .checks import check_limits, check_request, number_of_blocks
+from .checks import check_limits, check_model, check_request, number_of_blocks
 from .packed import Packed, StepCache
 from .pool import Pool
 from .record import Step, StepBytes
@@ -60,6 +61,7 @@ class Engine:
         prefix_sharing: bool = True,
         clock: Callable[[], float] = time.perf_counter,
     ):
+        check_model(model)
         check_block_size(block_size)
         check_limits(max_num_seqs, max_num_batched_tokens)
         self.model, self._clock, self._bytes = model, clock, StepBytes(model)
@@ -124,6 +126,7 @@ class Engine:
         Raises:
             ValueError: it is another engine's.
         """
+        check_kind(Request, "Cancel what add() returned.", request=request)
         if request.finished:
             return
         if not self._scheduler.drop(request):

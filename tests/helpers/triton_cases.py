@@ -205,3 +205,21 @@ def compile_case(capability, shared_bytes, dtype, D, R, page_size, ragged):
     assert set(compiled) == {"attend_part", "merge_parts"}
     kernel = compiled["attend_part"]
     return kernel.metadata.shared, kernel.asm["ptx"]
+
+
+def extreme_case(device):
+    """Check scores and values of fp16's largest numbers, and NaN in a query, a key and a value."""
+    for size, value in ((77.0, 1.0), (65504.0, 1.0), (1.0, 65504.0)):
+        q = torch.full((1, 4, 1, 64), size, device=device).half()
+        k = torch.full((1, 2, 70, 64), size, device=device).half()
+        v = (torch.randn(1, 2, 70, 64, device=device).clamp(-1, 1) * value).half()
+        out = decode_attention(q, k, v, backend="triton")
+        expected = attention_reference(q, k, v)
+        torch.testing.assert_close(out.double(), expected, rtol=4e-3, atol=4e-3 * value)
+    for place in range(3):
+        tensors = [torch.randn(1, heads, n, 64, device=device) for heads, n in ((4, 1), (2, 70))]
+        tensors.append(torch.randn(1, 2, 70, 64, device=device))
+        tensors[place][0, 1, 0, 3] = torch.nan
+        q, k, v = tensors
+        nan = decode_attention(q, k, v, backend="triton").isnan()
+        assert torch.equal(nan, attention_reference(q, k, v).isnan()), place

@@ -98,7 +98,17 @@ def test_a_planted_violation_is_refused(planted, said):
 
 
 TAUGHT = {  # what lessons' checks stand on
-    *("attention", "cache", "configs", "cost", "course", "hardware", "heads", "kernels"),
+    *(
+        "arguments",
+        "attention",
+        "cache",
+        "configs",
+        "cost",
+        "course",
+        "hardware",
+        "heads",
+        "kernels",
+    ),
     *("learn", "measure", "moved"),
 }
 

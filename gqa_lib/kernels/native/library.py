@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 
+from ..traced import is_traced
+
 HOW = "run `gqa build-native`"
 NAME = "gqa_native"
 DTYPES = (torch.float32, torch.bfloat16)  # that its operators take
@@ -42,8 +44,8 @@ def problem() -> str | None:
 
     The answer holds until this process ends or `forget` is called.
     """
-    if torch.compiler.is_compiling():
-        return "torch.compile, which traces this call, cannot look into it"
+    if is_traced():
+        return "torch.compile, vmap or whatever else traces this call cannot look into it"
     return _problem_in(os.environ.get("TORCH_EXTENSIONS_DIR"))
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 
+from gqa_lib.arguments import check_kind
+
 from ..language_model import LanguageModel
 from .config import read_config
 from .names import Rows, rows_of
@@ -41,6 +43,7 @@ def load(
         ValueError: a key, a file or a tensor is not supported or not as it should be; the message
             names it. Or a weight is too large for dtype.
     """
+    check_kind((str, Path), "Give the path of a folder.", path=path)
     folder = Path(path)
     if not folder.is_dir():
         raise FileNotFoundError(
