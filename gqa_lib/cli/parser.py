@@ -2,10 +2,14 @@
 
 import argparse
 import os
+import signal
 import sqlite3
 import sys
 from importlib.metadata import entry_points
 from textwrap import wrap
+
+from gqa_lib.course.extras import missing
+from gqa_lib.processes import stopping
 
 from .command import AUDIENCES, Command
 
@@ -21,15 +25,17 @@ def main(argv: list[str] | None = None) -> int:
         if chosen := getattr(arguments, name, None):
             os.environ[f"GQA_{name.upper()}"] = chosen
     try:
-        return arguments.run(arguments) or 0
+        with stopping():
+            return arguments.run(arguments) or 0
     except ModuleNotFoundError as error:
-        print(f"gqa: {_missing(error.name or str(error))}", file=sys.stderr)
+        print(f"gqa: {_missing(error)}", file=sys.stderr)
     except BrokenPipeError:  # whoever reads on has closed, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, OSError, sqlite3.Error) as error:
         print(f"gqa: {error}", file=sys.stderr)
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"gqa: stopped by {str(stop) or 'Ctrl-C'}", file=sys.stderr)
+        return 128 + getattr(stop, "number", signal.SIGINT)
     return 1
 
 
@@ -39,12 +45,12 @@ def _commands() -> list[Command]:
     return [command for offer in offers for command in offer.load()]
 
 
-def _missing(module: str) -> str:
+def _missing(error: ModuleNotFoundError) -> str:
     """Return what to do about a module that is not there."""
+    module = error.name or str(error)
     if module.startswith("grading."):
         return "this command is for instructors; a students' copy of the course does not have it."
-    extra = "postgres" if module.startswith("psycopg") else "course"
-    return f"this needs {module}, which comes with the course: pip install -e '.[{extra}]'"
+    return missing(module)
 
 
 def _parser(commands: list[Command]) -> argparse.ArgumentParser:
