@@ -12,6 +12,12 @@ from gqa_lib.course.manifest import class_exchange, find_lesson, lessons
 # For learners
 
 
+def _port(text: str) -> int:
+    if not (text.isdecimal() and 0 < int(text) < 2**16):
+        raise argparse.ArgumentTypeError(f"{text!r}: a port is a whole number from 1 to 65535")
+    return int(text)
+
+
 def _lab_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("lesson", nargs="?", help="number or name (default: the one you were in)")
     parser.add_argument(
@@ -20,7 +26,7 @@ def _lab_arguments(parser: ArgumentParser) -> None:
         default="student",
         help="instructor: with nbgrader's Formgrader, Create Assignment and course list",
     )
-    parser.add_argument("--port", type=int, help="port on 127.0.0.1 (default: free from 8888)")
+    parser.add_argument("--port", type=_port, help="port on 127.0.0.1 (default: free from 8888)")
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
 
 
@@ -28,7 +34,7 @@ def _lab(arguments: Namespace) -> None:
     from .learner.lab import open_lab
 
     open_lab(
-        find_lesson(arguments.lesson) if arguments.lesson else None,
+        None if arguments.lesson is None else find_lesson(arguments.lesson),
         role=arguments.role,
         browser=False if arguments.no_browser else None,
         port=arguments.port,

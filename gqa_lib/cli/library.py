@@ -56,7 +56,7 @@ def _ask(arguments: Namespace) -> None:
     from gqa_lib.learn.tutor.answer import ask
     from gqa_lib.learn.tutor.showing import terminal
 
-    lesson = find_lesson(arguments.lesson).slug if arguments.lesson else None
+    lesson = None if arguments.lesson is None else find_lesson(arguments.lesson).slug
     reply = ask(" ".join(arguments.question), lesson)
     if arguments.json:
         print(json.dumps(reply.as_dict(), ensure_ascii=False))

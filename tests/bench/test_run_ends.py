@@ -6,13 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import nbformat
 import psutil
 import pytest
 
 from gqa_lib import bench
-from gqa_lib.processes import ENDINGS, Stopped, end_below, stopping
+from gqa_lib.processes import ENDINGS, Stopped, stopping
 from grading.authoring.source import KERNEL
 
 PATIENCE_S = 240
@@ -80,13 +81,14 @@ def begun(tmp_path):
         kernel, also = map(int, until(lambda: told.exists() and told.read_text().split()))
         below = [one.pid for one in psutil.Process(process.pid).children(recursive=True)]
         assert {kernel, also} <= set(below)
+        started.extend(map(psutil.Process, below))
         return process, [kernel, also, *below]
 
     yield begin
     for process in started:
-        end_below(process.pid)
-        process.kill()
-        process.communicate()
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+        process.wait()
 
 
 @pytest.mark.parametrize("number", ENDINGS)
