@@ -4,8 +4,9 @@
 process of its own, `inside` is what a notebook calls.
 """
 
-from .inside import as_list, begin, commit, need_some, results_folder
+from .inside import begin, commit, need_some, results_folder
 from .notebooks import benchmarks, check_parameters, check_params, parameters
+from .rules import as_list
 from .run import main, run_one
 
 __all__ = [

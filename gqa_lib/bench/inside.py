@@ -25,7 +25,6 @@ from gqa_lib.measure.device import memory_bytes
 from gqa_lib.measure.environment import free_bytes
 
 from .paths import without_paths
-from .rules import as_list
 
 if TYPE_CHECKING:
     import torch

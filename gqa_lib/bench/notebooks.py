@@ -34,7 +34,9 @@ def described(notebook: Path) -> dict[str, Parameter]:
 
 def _parameters(source: str) -> dict[str, Parameter]:
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    comments = {one.start[0]: one.string.lstrip("# ") for one in tokens if one.type == tokenize.COMMENT}
+    comments = {
+        one.start[0]: one.string.lstrip("# ") for one in tokens if one.type == tokenize.COMMENT
+    }
     return {
         node.target.id: Parameter(
             node.target.id,

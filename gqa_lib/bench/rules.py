@@ -123,10 +123,11 @@ def _meaning(known: Parameter) -> str:
 
 
 def _fits(value: Any, default: Any) -> bool:
-    if isinstance(default, list):  # an empty default says nothing about its elements
-        return all(not isinstance(one, list | dict | None.__class__) for one in as_list(value)) and (
-            not default or all(_fits(one, default[0]) for one in as_list(value))
-        )
+    if isinstance(default, list):
+        each = as_list(value)
+        if not default:  # which says nothing about its elements
+            return all(isinstance(one, int | float | str) for one in each)
+        return all(_fits(one, default[0]) for one in each)
     if isinstance(default, float):
         return isinstance(value, int | float) and not isinstance(value, bool)
     return type(value) is type(default)

@@ -1,6 +1,7 @@
 """What a command of `gqa` is."""
 
-from argparse import ArgumentParser, Namespace
+import math
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -28,6 +29,7 @@ class Command:
             itself, so that no command waits for another's imports.
         arguments: adds the command's own arguments.
         takes_folders: whether `--home` and `--work` make sense for it.
+        adds_help: whether `arguments` adds `--help` itself.
     """
 
     name: str
@@ -36,3 +38,43 @@ class Command:
     run: Callable[[Namespace], int | None]
     arguments: Callable[[ArgumentParser], None] = _no_arguments
     takes_folders: bool = True
+    adds_help: bool = False
+
+
+def whole(least: int, most: int = 2**40) -> Callable[[str], int]:
+    """Return what reads a whole number of a command line, for argparse's `type`.
+
+    Args:
+        least, most: that it may be.
+    """
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if not least <= value <= most:
+            raise ArgumentTypeError(f"{text!r} is not a whole number from {least} to {most:,}")
+        return value
+
+    return read
+
+
+def number(above: float = -math.inf) -> Callable[[str], float]:
+    """Return what reads a finite number of a command line, for argparse's `type`.
+
+    Args:
+        above: what it must be greater than.
+    """
+    wanted = "a number" if above == -math.inf else f"a number above {above:g}"
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and value > above):
+            raise ArgumentTypeError(f"{text!r} is not {wanted}")
+        return value
+
+    return read

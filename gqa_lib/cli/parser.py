@@ -7,8 +7,10 @@ import sqlite3
 import sys
 from importlib.metadata import entry_points
 from textwrap import wrap
+from typing import NoReturn
 
-from gqa_lib.course.extras import missing
+from gqa_lib import __version__
+from gqa_lib.course.extras import NAME, missing
 from gqa_lib.processes import stopping
 
 from .command import AUDIENCES, Command
@@ -53,19 +55,29 @@ def _missing(error: ModuleNotFoundError) -> str:
     return missing(module)
 
 
+class _Parser(argparse.ArgumentParser):
+    """One whose errors are a line, as those of the commands are."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}. `{self.prog} --help` says what there is.\n")
+
+
 def _parser(commands: list[Command]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="gqa",
         usage="gqa COMMAND ...",
         description="Learn, measure and decide on grouped-query attention.",
         epilog=_by_audience(commands),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"{NAME} {__version__}")
     parsers = parser.add_subparsers(
         required=True, metavar="COMMAND", prog="gqa", help=argparse.SUPPRESS
     )
     for command in commands:
-        added = parsers.add_parser(command.name, description=command.help)
+        added = parsers.add_parser(
+            command.name, description=command.help, add_help=not command.adds_help
+        )
         added.set_defaults(run=command.run)
         if command.takes_folders:
             added.add_argument("--home", help="folder of your records (else $GQA_HOME)")

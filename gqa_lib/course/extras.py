@@ -9,13 +9,9 @@ from .places import course_root, package_root
 NAME = "gqa-course"
 # Module: the extra of pyproject.toml that has it; any other comes with the course.
 _EXTRAS = {
-    "IPython": "bench",
     "ipykernel": "bench",
     "ipywidgets": "bench",
-    "jupyter_client": "bench",
     "matplotlib": "bench",
-    "nbclient": "bench",
-    "nbformat": "bench",
     "ninja": "bench",
     "openai": "tutor",
     "papermill": "bench",
@@ -32,7 +28,11 @@ def require(module: str) -> None:
     Raises:
         ModuleNotFoundError: it is not; the message says how to install it.
     """
-    if find_spec(module) is None:
+    try:
+        there = find_spec(module) is not None
+    except ModuleNotFoundError:
+        there = False
+    if not there:
         raise ModuleNotFoundError(missing(module), name=module)
 
 

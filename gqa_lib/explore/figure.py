@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
-from gqa_lib import plots
 from gqa_lib.hardware import Hardware
 
 from .estimate import Estimate
 from .units import seconds
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def figure(found: list[Estimate], hardware: Hardware) -> Figure:
@@ -22,6 +23,10 @@ def figure(found: list[Estimate], hardware: Hardware) -> Figure:
     Returns:
         A figure of two axes: GB per step, and FLOP/s over FLOP per byte.
     """
+    from matplotlib import pyplot as plt
+
+    from gqa_lib import plots  # the estimates need no matplotlib
+
     fig, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8), width_ratios=(1, 1.15))
     names = [e.arm for e in found]
     weights, kv = [(e.read_bytes or 0) / 1e9 for e in found], [e.kv_bytes / 1e9 for e in found]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gqa_lib import cost, plots
+from gqa_lib import cost
 from gqa_lib.configs import ModelConfig, load_model
 from gqa_lib.hardware import Hardware, datasheet
 
@@ -31,6 +31,8 @@ def explore(
     Returns:
         The estimates, MHA first.
     """
+    from gqa_lib import plots  # the estimates need no matplotlib
+
     config, hardware = config or load_model(DEFAULT_MODEL), hardware or datasheet(DEFAULT_HARDWARE)
     found = [estimate(arm, hardware, **workload) for arm in alternatives(config)]
     print(_as_text(table(found, hardware)))

@@ -107,9 +107,7 @@ def _run_benchmark(path: Path) -> NotebookNode:
                 f"the benchmark {path.stem} ended with {record['status']}: {record['error']}. "
                 f"The site shows its results: run `gqa bench {path.stem}` to see what is wrong."
             )
-        notebook = nbformat.read(
-            Path(scratch) / record["folder"] / "executed.ipynb", as_version=4
-        )
+        notebook = nbformat.read(Path(scratch) / record["folder"] / "executed.ipynb", as_version=4)
         notebook.metadata[FINDING] = record["result"]["finding"]
         text = json.dumps(notebook).replace(record["folder"], "RUN")
         return nbformat.from_dict(json.loads(text))

@@ -1,12 +1,13 @@
 # %% [markdown]
 # # Decode latency
 #
-# How long does one decoding step of one attention layer take, for different numbers of KV heads,
-# how near is it to what this machine can do, and would anything else have been faster?
+# How long does a decoding step of an attention layer take, for different numbers of KV heads? How
+# near is that to what this machine can do, and would anything else have been faster?
 #
 # - **Timed:** one call with one new token per sequence, from q, K, V to the output; wall time on a
 #   CPU, events around a replayed CUDA graph on a GPU.
 # - **Caches:** cold. Each call reads another copy of K and V, together four last-level caches.
+# - **Takes:** about 20 s at its defaults, on two free CPU cores.
 # - **Alone:** this notebook times. Run nothing else on the machine meanwhile.
 #
 # `gqa bench decode-latency -p context=16384`, or `papermill` with the parameters below.

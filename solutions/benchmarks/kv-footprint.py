@@ -4,6 +4,8 @@
 # How many bytes does each model keep per token, and how many sequences fit? For the models in the
 # shipped table, or for yours: give the path of a Hugging Face `config.json`.
 #
+# - **Takes:** about 10 s at its defaults.
+#
 # Nothing is timed here. The formula is compared with tensors that are really allocated.
 
 # %% tags=["parameters"]

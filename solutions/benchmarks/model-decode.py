@@ -7,6 +7,7 @@
 # - **Timed:** one step, from one token per sequence to the likeliest next ones. Wall time on a CPU;
 #   on a GPU between two events, launches included.
 # - **Weights:** random, in the shape of a Llama. Speed does not depend on their values.
+# - **Takes:** about 30 s at its defaults, on two free CPU cores.
 # - **Alone:** this notebook times. Run nothing else on the machine meanwhile.
 #
 # `gqa bench model-decode -p context=8192 -p dtype=bfloat16`, or `papermill` with the parameters below.

@@ -6,6 +6,7 @@
 #
 # - **Timed:** one causal call over a prompt, from q, K, V to the output; wall time on a CPU, events
 #   on a GPU.
+# - **Takes:** about 20 s at its defaults, on two free CPU cores.
 # - **Alone:** this notebook times. Run nothing else on the machine meanwhile.
 #
 # `gqa bench prefill-latency -p 'prompt_length=[1024,8192]'`, or `papermill` with the parameters below.

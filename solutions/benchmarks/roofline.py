@@ -5,6 +5,7 @@
 # layers? The picture says which of them wait for memory, and so what sharing heads can buy here.
 #
 # - **Timed:** one call each of decoding (cold caches), of prefill and of a linear layer.
+# - **Takes:** about 20 s at its defaults, on two free CPU cores.
 # - **Alone:** this notebook times. Run nothing else on the machine meanwhile.
 #
 # `gqa bench roofline -p dtype=bfloat16`, or `papermill` with the parameters below.

@@ -7,6 +7,7 @@
 # - **Timed:** steps of a whole model at growing batches, and an engine that serves requests.
 #   Wall time on a CPU; on a GPU launches are included.
 # - **Weights:** random, in the shape of a Llama. Speed does not depend on their values.
+# - **Takes:** about 30 s at its defaults, on two free CPU cores.
 # - **Alone:** this notebook times. Run nothing else on the machine meanwhile.
 #
 # `gqa bench throughput -p memory_gib=4 -p context=4096`, or `papermill` with the parameters below.
@@ -22,7 +23,7 @@ vocab_size: int = 4096  # tokens that the model knows
 memory_gib: float = 0.1  # the limit: weights and cache together
 context: int = 256  # tokens that each sequence has in the cache
 batch_size: list = []  # sequences decoded together; empty: powers of 4, and all that fit
-num_requests: int = 16  # that each engine serves; all are there at its start
+num_requests: int = 16  # requests that each engine serves; all are there at its start
 prompt_length: int = 224  # tokens of a request's prompt
 output_length: int = 32  # tokens that it asks for
 max_num_seqs: int = 256  # sequences that an engine runs at a time at most

@@ -1,4 +1,4 @@
-"""How a run ends that somebody ends: nothing that it started goes on, and nothing looks finished."""
+"""A run that somebody ends: nothing that it started goes on, and nothing looks finished."""
 
 import json
 import os
@@ -150,8 +150,7 @@ def test_what_a_notebook_leaves_running_ends_with_it(tmp_path):
 def test_signals_are_raised_within_and_as_before_without():
     before = {number: signal.getsignal(number) for number in ENDINGS}
     with pytest.raises(Stopped, match="SIGTERM") as stopped, stopping():
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(PATIENCE_S)
+        signal.raise_signal(signal.SIGTERM)
     assert stopped.value.number == signal.SIGTERM
     assert isinstance(stopped.value, KeyboardInterrupt)
     assert {number: signal.getsignal(number) for number in ENDINGS} == before

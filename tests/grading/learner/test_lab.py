@@ -194,7 +194,7 @@ class Running:
     """A JupyterLab that `gqa lab` runs, asked as a browser would."""
 
     def __init__(self, *arguments, terminal=False):
-        ours, theirs = os.openpty() if terminal else (None, None)
+        theirs = os.openpty()[1] if terminal else None
         lab = ["-m", "gqa_lib.cli", "lab", "--no-browser", "--port", str(free_port())]
         self.process = subprocess.Popen(
             [sys.executable, *lab, *arguments],
