@@ -6,7 +6,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from gqa_lib.cli.command import Command
+from gqa_lib.cli.command import Command, whole
 from gqa_lib.course.manifest import class_exchange, find_lesson, lessons
 
 # For learners
@@ -139,15 +139,22 @@ def _release(arguments: Namespace) -> None:
 
 def _grade_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("lesson", help="number or name, for example 04")
-    parser.add_argument("--students", help="only these ids, separated by commas")
+    parser.add_argument("--students", type=_ids, help="only these ids, separated by commas")
     parser.add_argument(
-        "--workers", type=int, help="notebooks graded at once (default: by the cores)"
+        "--workers", type=whole(1), help="notebooks graded at once (default: by the cores)"
     )
     parser.add_argument("--all", action="store_true", help="regrade unchanged submissions too")
     parser.add_argument("--collect", action="store_true", help="collect from the exchange first")
     parser.add_argument(
         "--feedback", action="store_true", help="make and release feedback afterwards"
     )
+
+
+def _ids(text: str) -> list[str]:
+    ids = [one.strip() for one in text.split(",")]
+    if not all(ids):
+        raise argparse.ArgumentTypeError(f"{text!r} has an empty id among those that it lists")
+    return ids
 
 
 def _grade(arguments: Namespace) -> int:
@@ -157,7 +164,7 @@ def _grade(arguments: Namespace) -> int:
     try:
         outcome = grade_class(
             find_lesson(arguments.lesson),
-            students=arguments.students.split(",") if arguments.students else None,
+            students=arguments.students,
             workers=arguments.workers,
             everything=arguments.all,
             collect=arguments.collect,
@@ -202,6 +209,8 @@ def _export_arguments(parser: ArgumentParser) -> None:
 
 
 def _export(arguments: Namespace) -> None:
+    if arguments.file and arguments.file.is_dir():
+        raise ValueError(f"{arguments.file} is a folder: name a file in it.")
     from .classroom.export import export
 
     students = export(arguments.file, long=arguments.long)

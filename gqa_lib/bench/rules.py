@@ -111,11 +111,21 @@ def check_together(values: Mapping[str, Any]) -> None:
             f"context={short[0]} has no half, which the shortest sequence has if ragged: give 2 or "
             "more."
         )
+    if "models" in values:
+        _check_models(as_list(values["models"]))
     if values.get("dtype") not in (None, *_COMPUTED) and "rounds" in values:
         raise ValueError(
             f"dtype={values['dtype']!r} is not a number type that can be measured with here, as "
             f"results are compared with float64: take {', '.join(_COMPUTED)}."
         )
+
+
+def _check_models(names: list[str]) -> None:
+    from gqa_lib.configs import find_models
+
+    configs, refused = find_models(names)
+    if not configs:
+        raise ValueError(f"no model is left to compare: {next(iter(refused.values()))}")
 
 
 def _meaning(known: Parameter) -> str:
@@ -140,7 +150,8 @@ def _wanted(known: Parameter, one: Any) -> str:
         least, most = _WHOLE[name]
         if type(one) is int and (least <= one <= most or (automatic and one == 0)):
             return ""
-        return f"a whole number from {0 if automatic else least} to {most:,}"
+        end = f"to {most:,}" if most < _SIZE[1] else "up"
+        return f"a whole number from {0 if automatic else least} {end}"
     if name in _NUMBERS:
         good = math.isfinite(one) and (one > 0 or (one == 0 and (automatic or name == "budget_s")))
         return "" if good else _NUMBERS[name] + (" (or 0)" if automatic else "")

@@ -53,8 +53,6 @@ def main(
     params = parse_assignments(assignments)
     if "out_dir" in params:
         raise ValueError("each run gets a folder of its own in --out: give --out, not out_dir.")
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"--out {out} is a file: results need a folder. Name another one.")
     for notebook in chosen:
         check_params(notebook, params)
     for module in _NEEDED:

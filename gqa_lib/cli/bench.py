@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from argparse import Action, ArgumentParser, ArgumentTypeError, Namespace
+from argparse import Action, ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
-from .command import number
+from .command import folder, number
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -37,18 +37,12 @@ def arguments(parser: ArgumentParser) -> None:
         help="a parameter of the notebook, for example context=16384; may be repeated",
     )
     parser.add_argument(
-        "--out", type=_folder, default=Path("runs"), help="folder for the results (default: runs)"
+        "--out", type=folder, default="runs", help="folder for the results (default: runs)"
     )
     parser.add_argument(
         "--timeout", type=number(above=0), help="stop a run after this many seconds"
     )
     parser.add_argument("--json", action="store_true", help="print the records as JSON")
-
-
-def _folder(text: str) -> Path:
-    if not text.strip() or "\0" in text:
-        raise ArgumentTypeError(f"{text!r} is not the name of a folder")
-    return Path(text)
 
 
 def run(asked: Namespace) -> int:
@@ -62,7 +56,7 @@ def run(asked: Namespace) -> int:
     if asked.list:
         print(listed(find_benchmarks(asked.name), as_json=asked.json))
         return 0
-    return main(asked.name, asked.param, asked.out, asked.timeout, as_json=asked.json)
+    return main(asked.name, asked.param, Path(asked.out), asked.timeout, as_json=asked.json)
 
 
 def listed(notebooks: list[Path], *, as_json: bool = False) -> str:

@@ -4,6 +4,7 @@ import math
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 AUDIENCES = {
     "learner": "for learners",
@@ -48,13 +49,15 @@ def whole(least: int, most: int = 2**40) -> Callable[[str], int]:
         least, most: that it may be.
     """
 
+    end = f"to {most:,}" if most < 2**40 else "up"
+
     def read(text: str) -> int:
         try:
             value = int(text)
         except ValueError:
             value = least - 1
         if not least <= value <= most:
-            raise ArgumentTypeError(f"{text!r} is not a whole number from {least} to {most:,}")
+            raise ArgumentTypeError(f"{text!r} is not a whole number from {least} {end}")
         return value
 
     return read
@@ -78,3 +81,12 @@ def number(above: float = -math.inf) -> Callable[[str], float]:
         return value
 
     return read
+
+
+def folder(text: str) -> str:
+    """Return the name of a folder, there or not, of a command line; for argparse's `type`."""
+    if not text.strip() or "\0" in text:
+        raise ArgumentTypeError(f"{text!r} is not the name of a folder")
+    if Path(text).exists() and not Path(text).is_dir():
+        raise ArgumentTypeError(f"{text} is a file: name a folder")
+    return text

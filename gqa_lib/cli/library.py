@@ -56,6 +56,8 @@ def _ask(arguments: Namespace) -> None:
     from gqa_lib.learn.tutor.answer import ask
     from gqa_lib.learn.tutor.showing import terminal
 
+    if not " ".join(arguments.question).strip():
+        raise ValueError("there is no question: write it after `gqa ask`, in quotes.")
     lesson = None if arguments.lesson is None else find_lesson(arguments.lesson).slug
     reply = ask(" ".join(arguments.question), lesson)
     if arguments.json:

@@ -13,7 +13,7 @@ from gqa_lib import __version__
 from gqa_lib.course.extras import NAME, missing
 from gqa_lib.processes import stopping
 
-from .command import AUDIENCES, Command
+from .command import AUDIENCES, Command, folder
 
 _GROUP = "gqa.commands"
 
@@ -80,8 +80,12 @@ def _parser(commands: list[Command]) -> argparse.ArgumentParser:
         )
         added.set_defaults(run=command.run)
         if command.takes_folders:
-            added.add_argument("--home", help="folder of your records (else $GQA_HOME)")
-            added.add_argument("--work", help="folder of your notebooks (else $GQA_WORK)")
+            added.add_argument(
+                "--home", type=folder, help="folder of your records (else $GQA_HOME)"
+            )
+            added.add_argument(
+                "--work", type=folder, help="folder of your notebooks (else $GQA_WORK)"
+            )
         command.arguments(added)
     return parser
 

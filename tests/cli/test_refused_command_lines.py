@@ -19,7 +19,7 @@ FILES = {
     "nothing.json": b"{}",
     "deep.json": b"[" * 100_000,
     "part.json": json.dumps({"text_config": None, "model_type": "x"}).encode(),
-    "fewer.json": json.dumps({k: v for k, v in PLAIN.items() if k != "hidden_size"}).encode(),
+    "fewer.json": json.dumps({"model_type": "x", "num_hidden_layers": 2}).encode(),
     "words.json": json.dumps(PLAIN | {"num_attention_heads": "four"}).encode(),
     "negative.json": json.dumps(PLAIN | {"num_hidden_layers": -2}).encode(),
     "uneven.json": json.dumps(PLAIN | {"num_key_value_heads": 3}).encode(),
@@ -30,6 +30,7 @@ FILES = {
     "encoder.json": json.dumps(PLAIN | {"model_type": "bert"}).encode(),
     "afile": b"text",
     "class.csv": b"nobody;knows\n1;2\n",
+    "due.csv": b"lesson,due\n04,2027-03-01 12:00\n",
     "latin.csv": "id,first_name\n1,J\xfcrgen\n".encode("latin-1"),
     "records.gqa": b"not an archive",
 }
@@ -62,7 +63,7 @@ bench decode-latency -p context=1 -p context=2          | -p context is there tw
 bench -p head_dim=64                                    | has no parameter 'head_dim'
 bench decode-latency -p context=[]                      | context=[] leaves nothing to measure
 bench decode-latency -p context=0                       | a whole number from 1
-bench decode-latency -p context=-4                      | -4 is not a whole number
+bench decode-latency -p context=-4                      | context=-4 cannot be measured with
 bench decode-latency -p context=[4096,-4]               | -4 in it is not a whole number
 bench decode-latency -p context=1.5                     | does not fit: its default is [4096]
 bench decode-latency -p context=true                    | does not fit
@@ -169,13 +170,13 @@ info text.json                                          | text.json holds str
 info nothing.json                                       | nothing.json lacks num_layers
 info deep.json                                          | deep.json is not JSON
 info part.json                                          | part.json lacks num_layers
-info fewer.json                                         | fewer.json lacks d_model
+info fewer.json                                         | fewer.json lacks num_heads
 info words.json                                         | words.json: num_attention_heads='four'
 info negative.json                                      | negative.json: num_hidden_layers=-2
 info uneven.json                                        | uneven.json: num_heads=4 is not divisible
-info mla.json                                           | mla.json: qk_rope_head_dim
+info mla.json                                           | without qk_rope_head_dim
 info wrapped.json                                       | wrapped.json: text_config='[1]'
-info encoder.json                                       | encoder.json: model_type 'bert'
+info encoder.json                                       | belongs to bert, an encoder
 info adir                                               | there is no such file
 info afile                                              | afile is not JSON
 info Llama-3-8B --bytes 0                               | '0' is not a number above 0
@@ -198,14 +199,14 @@ generate adir text --seed x                             | invalid int value: 'x'
 map --home                                              | expected one argument
 progress export                                         | use `gqa progress`
 progress show file                                      | use `gqa progress`
-progress export adir                                    | adir is a folder
+progress export adir                                    | adir already exists
 progress import none.gqa                                | none.gqa
 progress import records.gqa                             | records.gqa
 progress burn                                           | invalid choice: 'burn'
 ask                                                     | required: question
 ask x --lesson 99                                       | there is no lesson '99'
 ask x --lesson ""                                       | there is no lesson ''
-ask ""                                                  | question
+ask ""                                                  | there is no question
 build-native --nope                                     | unrecognized arguments: --nope
 lab 99                                                  | there is no lesson '99'
 lab ""                                                  | there is no lesson ''
@@ -220,7 +221,9 @@ submit " "                                              | there is no lesson ' '
 submit nope                                             | there is no lesson 'nope'
 submit 99                                               | there is no lesson '99'
 submit 08                                               | planned, not written yet
-submit -1                                               | required
+submit -1                                               | there is no lesson '-1'
+map --home afile                                        | afile is a file: name a folder
+map --work ""                                           | '' is not the name of a folder
 submit 01 --home ""                                     | '' is not the name of a folder
 reset                                                   | required: lesson
 reset 04                                                | nothing was reset
@@ -234,15 +237,16 @@ release --students afile                                | already exists
 grade ""                                                | there is no lesson ''
 grade 04 --workers 0                                    | '0' is not a whole number from 1
 grade 04 --workers -2                                   | '-2' is not a whole number from 1
-grade 04 --students ""                                  | --students
+grade 04 --students ""                                  | '' has an empty id
+grade 04 --students a,,b                                | 'a,,b' has an empty id
 roster none.csv                                         | none.csv
 roster class.csv                                        | class.csv: no column holds
 roster latin.csv                                        | latin.csv: line 2 is not UTF-8
 roster adir                                             | adir
 due none.csv                                            | none.csv
-due class.csv --timezone Moon/Crater                    | Moon/Crater
+due due.csv --timezone   Moon/Crater                    | Moon/Crater
 due class.csv                                           | class.csv: no column holds
-export adir                                             | adir
+export adir                                             | adir is a folder
 verify ""                                               | there is no lesson ''
 verify 99                                               | there is no lesson '99'
 build extra                                             | unrecognized arguments: extra
