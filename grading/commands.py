@@ -6,16 +6,10 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from gqa_lib.cli.command import Command, whole
+from gqa_lib.cli.command import Command, separated, whole
 from gqa_lib.course.manifest import class_exchange, find_lesson, lessons
 
 # For learners
-
-
-def _port(text: str) -> int:
-    if not (text.isdecimal() and 0 < int(text) < 2**16):
-        raise argparse.ArgumentTypeError(f"{text!r}: a port is a whole number from 1 to 65535")
-    return int(text)
 
 
 def _lab_arguments(parser: ArgumentParser) -> None:
@@ -26,7 +20,9 @@ def _lab_arguments(parser: ArgumentParser) -> None:
         default="student",
         help="instructor: with nbgrader's Formgrader, Create Assignment and course list",
     )
-    parser.add_argument("--port", type=_port, help="port on 127.0.0.1 (default: free from 8888)")
+    parser.add_argument(
+        "--port", type=whole(1, 65_535), help="port on 127.0.0.1 (default: free from 8888)"
+    )
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
 
 
@@ -139,7 +135,7 @@ def _release(arguments: Namespace) -> None:
 
 def _grade_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("lesson", help="number or name, for example 04")
-    parser.add_argument("--students", type=_ids, help="only these ids, separated by commas")
+    parser.add_argument("--students", type=separated, help="only these ids, separated by commas")
     parser.add_argument(
         "--workers", type=whole(1), help="notebooks graded at once (default: by the cores)"
     )
@@ -148,13 +144,6 @@ def _grade_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--feedback", action="store_true", help="make and release feedback afterwards"
     )
-
-
-def _ids(text: str) -> list[str]:
-    ids = [one.strip() for one in text.split(",")]
-    if not all(ids):
-        raise argparse.ArgumentTypeError(f"{text!r} has an empty id among those that it lists")
-    return ids
 
 
 def _grade(arguments: Namespace) -> int:
@@ -209,8 +198,6 @@ def _export_arguments(parser: ArgumentParser) -> None:
 
 
 def _export(arguments: Namespace) -> None:
-    if arguments.file and arguments.file.is_dir():
-        raise ValueError(f"{arguments.file} is a folder: name a file in it.")
     from .classroom.export import export
 
     students = export(arguments.file, long=arguments.long)

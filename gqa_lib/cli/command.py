@@ -90,3 +90,11 @@ def folder(text: str) -> str:
     if Path(text).exists() and not Path(text).is_dir():
         raise ArgumentTypeError(f"{text} is a file: name a folder")
     return text
+
+
+def separated(text: str) -> list[str]:
+    """Return what a command line lists, separated by commas; for argparse's `type`."""
+    found = [one.strip() for one in text.split(",")]
+    if not all(found):
+        raise ArgumentTypeError(f"{text!r} has an empty place in what it lists")
+    return found

@@ -60,7 +60,7 @@ def test_a_typo_names_close_ones(capsys):
 
 def test_filters_that_nothing_passes_say_so(capsys):
     assert "no model passes" in run(capsys, "models", "--kind", "zzz")[1]
-    assert run(capsys, "models", "--max-kib", "nan")[0] == 1
+    assert run(capsys, "models", "--min-kib", "9", "--max-kib", "3")[0] == 1
 
 
 def test_what_a_hybrid_keeps(capsys):
@@ -95,5 +95,7 @@ def test_files_that_are_called_alike_are_told_apart_by_their_folders(tmp_path):
 
 
 @pytest.mark.parametrize("arguments", [["--context", "0"], ["--bytes", "0"]])
-def test_sizes_that_cannot_be_are_refused(capsys, arguments):
-    assert run(capsys, "models", *arguments)[0] == 1
+def test_sizes_that_cannot_be_are_refused(arguments):
+    with pytest.raises(SystemExit) as refused:
+        main(["models", *arguments])
+    assert refused.value.code == 2

@@ -211,9 +211,9 @@ build-native --nope                                     | unrecognized arguments
 lab 99                                                  | there is no lesson '99'
 lab ""                                                  | there is no lesson ''
 lab 08                                                  | planned, not written yet
-lab --port 99999999                                     | a port is a whole number
-lab --port 0                                            | a port is a whole number
-lab --port -1                                           | a port is a whole number
+lab --port 99999999                                     | is not a whole number from 1 to 65,535
+lab --port 0                                            | is not a whole number from 1 to 65,535
+lab --port -1                                           | is not a whole number from 1 to 65,535
 lab --role king                                         | invalid choice: 'king'
 submit                                                  | required: lesson
 submit ""                                               | there is no lesson ''
@@ -237,8 +237,8 @@ release --students afile                                | already exists
 grade ""                                                | there is no lesson ''
 grade 04 --workers 0                                    | '0' is not a whole number from 1
 grade 04 --workers -2                                   | '-2' is not a whole number from 1
-grade 04 --students ""                                  | '' has an empty id
-grade 04 --students a,,b                                | 'a,,b' has an empty id
+grade 04 --students ""                                  | '' has an empty place
+grade 04 --students a,,b                                | 'a,,b' has an empty place
 roster none.csv                                         | none.csv
 roster class.csv                                        | class.csv: no column holds
 roster latin.csv                                        | latin.csv: line 2 is not UTF-8

@@ -331,4 +331,4 @@ def test_a_port_that_cannot_be_is_refused(port, capsys):
     with pytest.raises(SystemExit) as refused:
         main(["lab", "--no-browser", "--port", port])
     assert refused.value.code == 2
-    assert "a port is a whole number from 1 to 65535" in capsys.readouterr().err
+    assert "is not a whole number from 1 to 65,535" in capsys.readouterr().err
