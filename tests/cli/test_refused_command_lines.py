@@ -13,6 +13,7 @@ FILES = {
     "binary.json": b"\x80\x81\xff\x00PK\x03\x04",
     "broken.json": b'{"model_type": "llama", ',
     "empty.json": b"",
+    "wide.json": json.dumps(PLAIN).encode("utf-16"),
     "listed.json": b"[1]",
     "null.json": b"null",
     "text.json": b'"4096"',
@@ -162,6 +163,7 @@ info nope                                               | no model called 'nope'
 info ""                                                 | no model called ''
 info none.json                                          | none.json: there is no such file
 info binary.json                                        | binary.json is not text
+info wide.json                                          | wide.json is not text
 info broken.json                                        | broken.json is not JSON
 info empty.json                                         | empty.json is not JSON
 info listed.json                                        | listed.json holds list
