@@ -17,5 +17,6 @@ from . import learn as learn
 from . import measure as measure
 from . import model as model
 from . import plots as plots
+from . import processes as processes
 from . import records as records
 from . import serving as serving

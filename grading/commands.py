@@ -6,7 +6,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from gqa_lib.cli.command import Command
+from gqa_lib.cli.command import Command, separated, whole
 from gqa_lib.course.manifest import class_exchange, find_lesson, lessons
 
 from .authoring.commands import AUTHORS
@@ -22,7 +22,9 @@ def _lab_arguments(parser: ArgumentParser) -> None:
         default="student",
         help="instructor: with nbgrader's Formgrader, Create Assignment and course list",
     )
-    parser.add_argument("--port", type=int, help="port on 127.0.0.1 (default: free from 8888)")
+    parser.add_argument(
+        "--port", type=whole(1, 65_535), help="port on 127.0.0.1 (default: free from 8888)"
+    )
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
 
 
@@ -30,7 +32,7 @@ def _lab(arguments: Namespace) -> None:
     from .learner.lab import open_lab
 
     open_lab(
-        find_lesson(arguments.lesson) if arguments.lesson else None,
+        None if arguments.lesson is None else find_lesson(arguments.lesson),
         role=arguments.role,
         browser=False if arguments.no_browser else None,
         port=arguments.port,
@@ -135,9 +137,9 @@ def _release(arguments: Namespace) -> None:
 
 def _grade_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("lesson", help="number or name, for example 04")
-    parser.add_argument("--students", help="only these ids, separated by commas")
+    parser.add_argument("--students", type=separated, help="only these ids, separated by commas")
     parser.add_argument(
-        "--workers", type=int, help="notebooks graded at once (default: by the cores)"
+        "--workers", type=whole(1), help="notebooks graded at once (default: by the cores)"
     )
     parser.add_argument("--all", action="store_true", help="regrade unchanged submissions too")
     parser.add_argument("--collect", action="store_true", help="collect from the exchange first")
@@ -153,7 +155,7 @@ def _grade(arguments: Namespace) -> int:
     try:
         outcome = grade_class(
             find_lesson(arguments.lesson),
-            students=arguments.students.split(",") if arguments.students else None,
+            students=arguments.students,
             workers=arguments.workers,
             everything=arguments.all,
             collect=arguments.collect,

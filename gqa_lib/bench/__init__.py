@@ -1,20 +1,23 @@
 """Benchmark notebooks: which there are, running them, and what they call from within.
 
-`notebooks` has them and their parameters, `run` executes one in a process of its own, `inside` is
-what a notebook calls.
+`notebooks` has them and their parameters, `rules` what these must be, `run` executes one in a
+process of its own, `inside` is what a notebook calls.
 """
 
-from .inside import as_list, begin, commit, results_folder
-from .notebooks import benchmarks, check_params, parameters
+from .inside import begin, commit, need_some, results_folder
+from .notebooks import benchmarks, check_parameters, check_params, parameters
+from .rules import as_list
 from .run import main, run_one
 
 __all__ = [
     "as_list",
     "begin",
     "benchmarks",
+    "check_parameters",
     "check_params",
     "commit",
     "main",
+    "need_some",
     "parameters",
     "results_folder",
     "run_one",

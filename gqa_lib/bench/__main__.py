@@ -1,9 +1,15 @@
 """The process of one run: executes a benchmark notebook. `run_one` starts it."""
 
 import json
+import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
+
+from gqa_lib.processes import end_all_on_signals, end_below, end_with
+
+from .kernel import kernel_manager
 
 
 def execute(notebook: str, params: dict, folder: str) -> None:
@@ -14,29 +20,29 @@ def execute(notebook: str, params: dict, folder: str) -> None:
         params: values of its parameters, by name.
         folder: where the executed copy goes.
     """
-    import papermill
-    from jupyter_client import AsyncKernelManager
+    try:
+        import papermill
 
-    executed = Path(folder) / "executed.ipynb"
-    with tempfile.TemporaryDirectory(prefix="gqa-") as sockets:
-
-        class OwnSockets(AsyncKernelManager):  # no TCP port to race for
-            def __init__(self, **kwargs):
-                super().__init__(transport="ipc", ip=f"{sockets}/k", **kwargs)
-
-        try:
+        with tempfile.TemporaryDirectory(prefix="gqa-") as sockets:
             papermill.execute_notebook(
                 notebook,
-                str(executed),
+                str(Path(folder) / "executed.ipynb"),
                 parameters={**params, "out_dir": folder},
                 kernel_name="python3",
-                kernel_manager_class=OwnSockets,
+                kernel_manager_class=kernel_manager(sockets),
                 progress_bar=False,
             )
-        except Exception as error:  # papermill raises several unrelated kinds
-            (Path(folder) / "error.txt").write_text(str(error).strip()[-2000:])
-            raise SystemExit(1) from error
+    except Exception as error:  # papermill raises several unrelated kinds
+        (Path(folder) / "error.txt").write_text(str(error).strip()[-2000:])
+        raise SystemExit(1) from error
+    finally:
+        end_below(os.getpid())  # what the notebook started and left
 
 
 if __name__ == "__main__":
-    execute(*json.loads(sys.argv[1]))
+    if len(sys.argv) != 2 or not sys.argv[1].startswith("["):
+        raise SystemExit("`gqa bench` starts this; `gqa bench --help` says how to run a benchmark.")
+    notebook, params, folder, parent = json.loads(sys.argv[1])
+    end_all_on_signals()
+    end_with(parent, signal.SIGTERM)
+    execute(notebook, params, folder)

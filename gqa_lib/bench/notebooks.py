@@ -1,12 +1,17 @@
 """The benchmark notebooks there are, and the parameters they take."""
 
 import ast
+import io
 import json
+import re
+import tokenize
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from gqa_lib.course.places import course_root
 
-from .inside import as_list
+from .rules import Parameter, check_together, check_value
 
 
 def benchmarks() -> dict[str, Path]:
@@ -15,64 +20,122 @@ def benchmarks() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.ipynb"))}
 
 
-def parameters(notebook: Path) -> dict[str, object]:
-    """Return the parameters of a notebook with their defaults.
+def described(notebook: Path) -> dict[str, Parameter]:
+    """Return the parameters of a notebook by name.
 
     Raises:
         ValueError: it has no cell tagged `parameters`.
     """
     for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
         if "parameters" in cell["metadata"].get("tags", []):
-            tree = ast.parse("".join(cell["source"]))
-            return {
-                node.target.id: ast.literal_eval(node.value)
-                for node in tree.body
-                if isinstance(node, ast.AnnAssign)
-                and isinstance(node.target, ast.Name)
-                and node.value
-            }
+            return _parameters("".join(cell["source"]))
     raise ValueError(f"{notebook} has no cell tagged `parameters`")
 
 
-def check_params(notebook: Path, params: dict) -> None:
-    """Check parameters against the notebook's defaults: papermill only warns of a typo.
+def _parameters(source: str) -> dict[str, Parameter]:
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    comments = {
+        one.start[0]: one.string.lstrip("# ") for one in tokens if one.type == tokenize.COMMENT
+    }
+    return {
+        node.target.id: Parameter(
+            node.target.id,
+            ast.literal_eval(node.value),
+            ast.unparse(node.annotation),
+            comments.get(node.end_lineno or 0, ""),
+        )
+        for node in ast.parse(source).body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value
+    }
 
-    A parameter whose default is a list takes one such value too.
+
+def parameters(notebook: Path) -> dict[str, object]:
+    """Return the parameters of a notebook with their defaults.
+
+    Raises:
+        ValueError: it has no cell tagged `parameters`.
+    """
+    return {name: one.default for name, one in described(notebook).items()}
+
+
+def about(notebook: Path) -> dict[str, Any]:
+    """Return what a notebook says of itself: its question, whether it times, its seconds.
+
+    Returns:
+        "name"; "question", its first sentence; "times", whether it measures time; "seconds" at its
+        defaults on two CPU cores, None where it does not say.
+    """
+    first = json.loads(notebook.read_text(encoding="utf-8"))["cells"][0]
+    lines = "".join(first["source"]).strip().splitlines()
+    text = " ".join(line for line in lines if not line.startswith("#"))
+    question = re.match(r"\s*(.*?[?.])(?=\s|$)", text)
+    seconds = re.search(r"\*\*Takes:\*\* about (\d+) s", text)
+    return {
+        "name": notebook.stem,
+        "question": question[1] if question else "",
+        "times": "**Timed:**" in text,
+        "seconds": int(seconds[1]) if seconds else None,
+    }
+
+
+def check_params(notebook: Path, params: Mapping[str, Any]) -> None:
+    """Check parameters of a notebook: papermill only warns of a typo.
 
     Args:
         notebook: the benchmark's path.
-        params: values by name.
+        params: values by name; the others are the notebook's defaults.
 
     Raises:
-        ValueError: one does not exist or has another type.
+        ValueError: one does not exist, has another type, or cannot be measured with.
     """
-    defaults = parameters(notebook)
+    known = described(notebook)
     for name, value in params.items():
-        if name not in defaults:
-            known = ", ".join(f"{k}={v!r}" for k, v in defaults.items() if k != "out_dir")
-            raise ValueError(f"{notebook.stem} has no parameter {name!r}. It has {known}.")
-        if not _fits(value, defaults[name]):
-            raise ValueError(f"{name}={value!r} does not fit: its default is {defaults[name]!r}.")
+        if name not in known:
+            there = ", ".join(f"{k}={v.default!r}" for k, v in known.items() if k != "out_dir")
+            raise ValueError(f"{notebook.stem} has no parameter {name!r}. It has {there}.")
+        check_value(known[name], value)
+    check_together({name: params.get(name, one.default) for name, one in known.items()})
 
 
-def _fits(value, default) -> bool:
-    if isinstance(default, list):  # an empty default says nothing about its elements
-        return not default or all(_fits(one, default[0]) for one in as_list(value))
-    if isinstance(default, float):
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    return type(value) is type(default)
+def check_parameters(name: str, variables: Mapping[str, Any]) -> None:
+    """Check the parameters that a notebook runs with; for its first cell, whoever runs it.
+
+    Args:
+        name: of the benchmark.
+        variables: the notebook's, its parameters among them: `globals()`.
+
+    Raises:
+        ValueError: one has another type, or cannot be measured with.
+    """
+    notebook = benchmarks()[name]
+    check_params(notebook, {one: variables[one] for one in described(notebook)})
 
 
-def parse_assignment(text: str) -> tuple[str, object]:
+def parse_assignments(texts: list[str]) -> dict[str, Any]:
+    """Return the parameters that a command line gives, each as `name=value`, by name.
+
+    Raises:
+        ValueError: one has no `=`, or a name is there twice.
+    """
+    params: dict[str, Any] = {}
+    for text in texts:
+        name, value = parse_assignment(text)
+        if name in params:
+            raise ValueError(f"-p {name} is there twice: which value is meant? For both, a list.")
+        params[name] = value
+    return params
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
     """Return the name and the value of `name=value`; a value that is not JSON is a text.
 
     Raises:
-        ValueError: there is no `=` in it.
+        ValueError: there is no `=` in it, or no name before it.
     """
     name, equals, value = text.partition("=")
-    if not equals:
+    if not equals or not name:
         raise ValueError(f"-p {text}: write it as name=value, for example -p context=16384.")
     try:
         return name, json.loads(value)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return name, value

@@ -1,8 +1,10 @@
 """What a command of `gqa` is."""
 
-from argparse import ArgumentParser, Namespace
+import math
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 AUDIENCES = {
     "learner": "for learners",
@@ -28,6 +30,7 @@ class Command:
             itself, so that no command waits for another's imports.
         arguments: adds the command's own arguments.
         takes_folders: whether `--home` and `--work` make sense for it.
+        adds_help: whether `arguments` adds `--help` itself.
     """
 
     name: str
@@ -36,3 +39,62 @@ class Command:
     run: Callable[[Namespace], int | None]
     arguments: Callable[[ArgumentParser], None] = _no_arguments
     takes_folders: bool = True
+    adds_help: bool = False
+
+
+def whole(least: int, most: int = 2**40) -> Callable[[str], int]:
+    """Return what reads a whole number of a command line, for argparse's `type`.
+
+    Args:
+        least, most: that it may be.
+    """
+
+    end = f"to {most:,}" if most < 2**40 else "up"
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if not least <= value <= most:
+            raise ArgumentTypeError(f"{text!r} is not a whole number from {least} {end}")
+        return value
+
+    return read
+
+
+def number(above: float = -math.inf) -> Callable[[str], float]:
+    """Return what reads a finite number of a command line, for argparse's `type`.
+
+    Args:
+        above: what it must be greater than.
+    """
+    wanted = "a number" if above == -math.inf else f"a number above {above:g}"
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and value > above):
+            raise ArgumentTypeError(f"{text!r} is not {wanted}")
+        return value
+
+    return read
+
+
+def folder(text: str) -> str:
+    """Return the name of a folder, there or not, of a command line; for argparse's `type`."""
+    if not text.strip() or "\0" in text:
+        raise ArgumentTypeError(f"{text!r} is not the name of a folder")
+    if Path(text).exists() and not Path(text).is_dir():
+        raise ArgumentTypeError(f"{text} is a file: name a folder")
+    return text
+
+
+def separated(text: str) -> list[str]:
+    """Return what a command line lists, separated by commas; for argparse's `type`."""
+    found = [one.strip() for one in text.split(",")]
+    if not all(found):
+        raise ArgumentTypeError(f"{text!r} has an empty place in what it lists")
+    return found

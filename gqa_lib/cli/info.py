@@ -1,12 +1,21 @@
 """What `gqa info` prints: versions, the device and its backends, or what a model keeps."""
 
+from __future__ import annotations
+
 from importlib import metadata
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+from gqa_lib import __version__
+from gqa_lib.course.extras import NAME
 from gqa_lib.kernels import BACKENDS, Call, choose_backend
+from gqa_lib.kernels.dispatch import check_backend, preset
 from gqa_lib.kernels.native import library
 from gqa_lib.measure import environment, pick_device
+
+if TYPE_CHECKING:
+    from gqa_lib.configs import ModelConfig
 
 _SHAPE = (1, 32, 8, 4096, 128)  # B, Hq, Hkv, S, D of the decoding step that is asked about
 _DTYPES = (torch.float32, torch.bfloat16)
@@ -19,21 +28,73 @@ def info(device: str | None = None) -> str:
         device: where the work would run; None is $GQA_DEVICE, else the best there is.
 
     Raises:
-        ValueError: that device is not there.
+        ValueError: that device is not there, or GQA_BACKEND names no backend.
     """
-    place = pick_device(device)
-    about = environment(place)
-    gpu = about["gpu"]
-    facts = {
-        "gqa-course": metadata.version("gqa-course"),
-        **{name: about[name] or "not installed" for name in ("python", "torch", "triton", "numpy")},
-        "system": about["system"],
-        "cpu": f"{about['cpu_model']}, {about['cpu_count']} cores, {about['num_threads']} threads",
-        "device": f"{place} ({gpu['name']}, driver {gpu['driver']})" if gpu else str(place),
-        "native": _native(),
+    told = facts(device)
+    gpu = told["gpu"]
+    shown = {
+        NAME: told[NAME],
+        **{name: told[name] or "not installed" for name in ("python", "torch", "triton", "numpy")},
+        "system": told["system"],
+        "cpu": f"{told['cpu_model']}, {told['cpu_count']} cores, {told['num_threads']} threads",
+        "device": f"{told['device']} ({gpu['name']}, driver {gpu['driver']})"
+        if gpu
+        else told["device"],
+        "native": told["native"],
     }
-    lines = [f"{name:11} {value}" for name, value in facts.items()]
-    return "\n".join([*lines, *(_backends(place, dtype) for dtype in _DTYPES)])
+    lines = [f"{name:11} {value}" for name, value in shown.items()]
+    return "\n".join([*lines, *(_backends(*one) for one in told["decoding"].items())])
+
+
+def facts(device: str | None = None) -> dict[str, Any]:
+    """Return what `info` says, ready for JSON.
+
+    Args:
+        device: as in `info`.
+
+    Raises:
+        ValueError: as in `info`.
+    """
+    try:
+        check_backend(preset() or "auto")
+    except ValueError as trouble:
+        raise ValueError(f"GQA_BACKEND: {trouble}") from None
+    place = pick_device(device)
+    decoding = {str(dtype).removeprefix("torch."): _decoding(place, dtype) for dtype in _DTYPES}
+    about = environment(place) | {"native": _native(), "decoding": decoding}
+    return {NAME: _version()} | about
+
+
+def _version() -> str:
+    try:
+        return metadata.version(NAME)
+    except metadata.PackageNotFoundError:  # a copy that is on the path and not installed
+        return __version__
+
+
+def model_facts(name: str, bytes_per_element: float = 2) -> dict[str, Any]:
+    """Return what a model keeps, ready for JSON.
+
+    Args:
+        name: in the shipped table, or the path of a config.json or its folder.
+        bytes_per_element: bytes of one cached number.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: as in `about_model`.
+    """
+    from gqa_lib.explore.card import CONTEXTS
+
+    from .models import row_of
+
+    config = _config(name)
+    rows = [row_of(config, length, bytes_per_element) for length in CONTEXTS]
+    of_a_length = ("context", "beyond_max_context", "kib_per_token", "gib")
+    shape = {key: value for key, value in rows[0].items() if key not in of_a_length}
+    return shape | {
+        "notes": config.notes,
+        "contexts": [{key: one[key] for key in of_a_length} for one in rows],
+    }
 
 
 def about_model(name: str, bytes_per_element: float = 2) -> str:
@@ -47,13 +108,18 @@ def about_model(name: str, bytes_per_element: float = 2) -> str:
         FileNotFoundError: no such file.
         ValueError: no such model, or a config that is not understood.
     """
-    from gqa_lib.configs import from_hf_config, load_model
-    from gqa_lib.configs.named import is_file
     from gqa_lib.explore.card import card
 
-    rows = card(from_hf_config(name) if is_file(name) else load_model(name), bytes_per_element)
+    rows = card(_config(name), bytes_per_element)
     width = max(len(fact) for fact, _ in rows)
     return "\n".join(f"{fact:{width}}  {text}" for fact, text in rows)
+
+
+def _config(name: str) -> ModelConfig:
+    from gqa_lib.configs import from_hf_config, load_model
+    from gqa_lib.configs.named import is_file
+
+    return from_hf_config(name) if is_file(name) else load_model(name)
 
 
 def _native() -> str:
@@ -62,14 +128,22 @@ def _native() -> str:
     return f"built, in {library.build_folder()}"
 
 
-def _backends(place, dtype) -> str:
-    """Which backends can decode one token, and why the others cannot."""
+def _decoding(place: torch.device, dtype: torch.dtype) -> dict[str, Any]:
+    """What decodes one token, and why the other backends cannot."""
     B, Hq, Hkv, S, D = _SHAPE
     q = torch.empty(B, Hq, 1, D, dtype=dtype, device=place)
     k = torch.empty(B, Hkv, S, D, dtype=dtype, device=place)
-    name = str(dtype).removeprefix("torch.")
-    lines = [f"\nOne new token in {name}, {Hq} query heads over {Hkv} KV heads of {S} keys:"]
-    for backend in BACKENDS.values():
-        reason = backend.unsupported(Call(q, k, k))
-        lines.append(f"  {backend.name:11} {f'no: {reason}' if reason else backend.summary}")
-    return "\n".join([*lines, f"  auto        {choose_backend(q, k, k)}"])
+    reasons = {name: one.unsupported(Call(q, k, k)) for name, one in BACKENDS.items()}
+    return {
+        "auto": choose_backend(q, k, k),
+        "cannot": {n: why for n, why in reasons.items() if why},
+    }
+
+
+def _backends(dtype: str, decoding: dict[str, Any]) -> str:
+    _, Hq, Hkv, S, _ = _SHAPE
+    lines = [f"\nOne new token in {dtype}, {Hq} query heads over {Hkv} KV heads of {S} keys:"]
+    for name, backend in BACKENDS.items():
+        reason = decoding["cannot"].get(name)
+        lines.append(f"  {name:11} {f'no: {reason}' if reason else backend.summary}")
+    return "\n".join([*lines, f"  auto        {decoding['auto']}"])

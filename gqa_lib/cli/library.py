@@ -4,7 +4,7 @@ import json
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from .command import Command
+from .command import Command, number, whole
 
 
 def _map(arguments: Namespace) -> None:
@@ -56,7 +56,9 @@ def _ask(arguments: Namespace) -> None:
     from gqa_lib.learn.tutor.answer import ask
     from gqa_lib.learn.tutor.showing import terminal
 
-    lesson = find_lesson(arguments.lesson).slug if arguments.lesson else None
+    if not " ".join(arguments.question).strip():
+        raise ValueError("there is no question: write it after `gqa ask`, in quotes.")
+    lesson = None if arguments.lesson is None else find_lesson(arguments.lesson).slug
     reply = ask(" ".join(arguments.question), lesson)
     if arguments.json:
         print(json.dumps(reply.as_dict(), ensure_ascii=False))
@@ -65,23 +67,15 @@ def _ask(arguments: Namespace) -> None:
 
 
 def _bench_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("name", nargs="*", help="benchmark (default: all)")
-    parser.add_argument(
-        "-p",
-        "--param",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="a parameter of the notebook, for example context=16384; may be repeated",
-    )
-    parser.add_argument("--out", default="runs", help="folder for the results (default: runs)")
-    parser.add_argument("--timeout", type=float, help="stop a run after this many seconds")
+    from .bench import arguments
+
+    arguments(parser)
 
 
 def _bench(arguments: Namespace) -> int:
-    from gqa_lib.bench import main
+    from .bench import run
 
-    return main(arguments.name, arguments.param, Path(arguments.out), arguments.timeout)
+    return run(arguments)
 
 
 def _info_arguments(parser: ArgumentParser) -> None:
@@ -90,28 +84,39 @@ def _info_arguments(parser: ArgumentParser) -> None:
         nargs="*",
         help="a model's name or config.json: what it keeps, instead of what this machine has",
     )
+    parser.add_argument("--json", action="store_true", help="print JSON")
     _bits(parser)
 
 
 def _info(arguments: Namespace) -> int:
-    from .info import about_model, info
+    from . import info
 
     if not arguments.model:
-        print(info())
+        print(json.dumps(info.facts(), indent=1) if arguments.json else info.info())
         return 0
-    refused = 0
-    for number, name in enumerate(arguments.model):
+    rows: list[dict] = []
+    for place, name in enumerate(arguments.model):
         try:
-            told = about_model(name, arguments.bytes)
+            if arguments.json:
+                rows.append(info.model_facts(name, arguments.bytes))
+                continue
+            told = info.about_model(name, arguments.bytes)
         except (ValueError, OSError) as trouble:
-            told, refused = f"refused: {trouble}", 1
-        print("\n" * (number > 0) + told)
-    return refused
+            told = f"refused: {trouble}"
+            rows.append({"name": name, "refused": str(trouble)})
+        if not arguments.json:
+            print("\n" * (place > 0) + told)
+    if arguments.json:
+        print(json.dumps(rows, indent=1, ensure_ascii=False))
+    return int(any("refused" in row for row in rows))
 
 
 def _bits(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "--bytes", type=float, default=2, help="bytes of one cached number (default: 2)"
+        "--bytes",
+        type=number(above=0),
+        default=2,
+        help="bytes of one cached number (default: 2)",
     )
 
 
@@ -119,12 +124,14 @@ def _models_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("name", nargs="*", help="part of a name, or a config.json (default: all)")
     parser.add_argument("--family", default="", help="part of a family's name, such as qwen")
     parser.add_argument("--kind", default="", help="MHA, GQA, MQA, MLA or hybrid")
-    parser.add_argument("--min-kib", type=float, default=0, help="at least so many KiB per token")
     parser.add_argument(
-        "--max-kib", type=float, default=float("inf"), help="at most so many KiB per token"
+        "--min-kib", type=number(), default=0, help="at least so many KiB per token"
     )
     parser.add_argument(
-        "--context", type=int, default=8192, help="tokens of a sequence (default: 8192)"
+        "--max-kib", type=number(), default=float("inf"), help="at most so many KiB per token"
+    )
+    parser.add_argument(
+        "--context", type=whole(1), default=8192, help="tokens of a sequence (default: 8192)"
     )
     _bits(parser)
     form = parser.add_mutually_exclusive_group()
@@ -208,6 +215,7 @@ COMMANDS = (
         _bench,
         _bench_arguments,
         takes_folders=False,
+        adds_help=True,
     ),
     Command(
         "info",

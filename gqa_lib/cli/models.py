@@ -58,7 +58,7 @@ def models(
         raise ValueError(f"from {least_kib} to {most_kib} KiB: no model is between them.")
     found = [one for name in asked for one in _found(name)] or list(all_models())
     rows = [
-        _row(one, context, bytes_per_element) if isinstance(one, ModelConfig) else one
+        row_of(one, context, bytes_per_element) if isinstance(one, ModelConfig) else one
         for one in found
     ]
     return [
@@ -85,7 +85,14 @@ def _found(name: str) -> list[ModelConfig | Row]:
         return [{"name": name, "refused": str(trouble)}]
 
 
-def _row(config: ModelConfig, context: int, bytes_per_element: float) -> Row:
+def row_of(config: ModelConfig, context: int, bytes_per_element: float) -> Row:
+    """Return what there is to say of a model, by name.
+
+    Args:
+        config: the model's shape.
+        context: tokens of a sequence.
+        bytes_per_element: bytes of one cached number.
+    """
     held = cost.kv_cache_bytes(config, [context], bytes_per_element)
     parameters = config.weight_bytes and config.weight_bytes // 2
     return {

@@ -2,12 +2,18 @@
 
 import argparse
 import os
+import signal
 import sqlite3
 import sys
 from importlib.metadata import entry_points
 from textwrap import wrap
+from typing import NoReturn
 
-from .command import AUDIENCES, Command
+from gqa_lib import __version__
+from gqa_lib.course.extras import NAME, missing
+from gqa_lib.processes import stopping
+
+from .command import AUDIENCES, Command, folder
 
 _GROUP = "gqa.commands"
 
@@ -21,15 +27,17 @@ def main(argv: list[str] | None = None) -> int:
         if chosen := getattr(arguments, name, None):
             os.environ[f"GQA_{name.upper()}"] = chosen
     try:
-        return arguments.run(arguments) or 0
+        with stopping():
+            return arguments.run(arguments) or 0
     except ModuleNotFoundError as error:
-        print(f"gqa: {_missing(error.name or str(error))}", file=sys.stderr)
+        print(f"gqa: {_missing(error)}", file=sys.stderr)
     except BrokenPipeError:  # whoever reads on has closed, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, OSError, sqlite3.Error) as error:
         print(f"gqa: {error}", file=sys.stderr)
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"gqa: stopped by {str(stop) or 'Ctrl-C'}", file=sys.stderr)
+        return 128 + getattr(stop, "number", signal.SIGINT)
     return 1
 
 
@@ -39,31 +47,45 @@ def _commands() -> list[Command]:
     return [command for offer in offers for command in offer.load()]
 
 
-def _missing(module: str) -> str:
+def _missing(error: ModuleNotFoundError) -> str:
     """Return what to do about a module that is not there."""
+    module = error.name or str(error)
     if module.startswith("grading."):
         return "this command is for instructors; a students' copy of the course does not have it."
-    extra = "postgres" if module.startswith("psycopg") else "course"
-    return f"this needs {module}, which comes with the course: pip install -e '.[{extra}]'"
+    return missing(module)
+
+
+class _Parser(argparse.ArgumentParser):
+    """One whose errors are a line, as those of the commands are."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}. `{self.prog} --help` says what there is.\n")
 
 
 def _parser(commands: list[Command]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="gqa",
         usage="gqa COMMAND ...",
         description="Learn, measure and decide on grouped-query attention.",
         epilog=_by_audience(commands),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"{NAME} {__version__}")
     parsers = parser.add_subparsers(
         required=True, metavar="COMMAND", prog="gqa", help=argparse.SUPPRESS
     )
     for command in commands:
-        added = parsers.add_parser(command.name, description=command.help)
+        added = parsers.add_parser(
+            command.name, description=command.help, add_help=not command.adds_help
+        )
         added.set_defaults(run=command.run)
         if command.takes_folders:
-            added.add_argument("--home", help="folder of your records (else $GQA_HOME)")
-            added.add_argument("--work", help="folder of your notebooks (else $GQA_WORK)")
+            added.add_argument(
+                "--home", type=folder, help="folder of your records (else $GQA_HOME)"
+            )
+            added.add_argument(
+                "--work", type=folder, help="folder of your notebooks (else $GQA_WORK)"
+            )
         command.arguments(added)
     return parser
 

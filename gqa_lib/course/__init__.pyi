@@ -1,4 +1,5 @@
 from . import answers as answers
+from . import extras as extras
 from . import files as files
 from . import manifest as manifest
 from . import places as places

@@ -22,6 +22,8 @@ def replace_file(
     Raises:
         OSError: it cannot be written; what was there is unchanged.
     """
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder: name a file in it.")
     path.parent.mkdir(parents=True, exist_ok=True)
     data = content.encode() if isinstance(content, str) else content
     part = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")  # two writers, two parts

@@ -154,7 +154,7 @@ def find_lesson(name: str) -> Lesson:
 
 def _is_called(lesson: Lesson | Planned, name: str) -> bool:
     wanted = name.strip().removesuffix(".ipynb")
-    return wanted in (lesson.slug, lesson.number) or wanted.zfill(2) == lesson.number
+    return wanted == lesson.slug or (wanted != "" and wanted.zfill(2) == lesson.number)
 
 
 def is_students_copy() -> bool:

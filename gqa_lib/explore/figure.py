@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
-from gqa_lib import plots
 from gqa_lib.arguments import check_some
 from gqa_lib.hardware import Hardware
 
 from .estimate import Estimate
 from .units import seconds
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def figure(found: list[Estimate], hardware: Hardware) -> Figure:
@@ -23,6 +24,10 @@ def figure(found: list[Estimate], hardware: Hardware) -> Figure:
     Returns:
         A figure of two axes: GB per step, and FLOP/s over FLOP per byte.
     """
+    from matplotlib import pyplot as plt
+
+    from gqa_lib import plots  # the estimates need no matplotlib
+
     check_some(found=found)
     fig, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8), width_ratios=(1, 1.15))
     names = [e.arm for e in found]

@@ -8,17 +8,21 @@ import io
 import json
 from dataclasses import replace
 
-import ipywidgets as widgets
-import matplotlib.pyplot as plt
+from gqa_lib.course.extras import require
 
-from gqa_lib import plots
-from gqa_lib.configs import ModelConfig, all_models, from_hf_config
-from gqa_lib.hardware import DATASHEET, Hardware
-from gqa_lib.heads import kv_head_choices
+require("ipywidgets")
 
-from .estimate import Estimate, alternatives, estimate
-from .figure import figure
-from .show import DEFAULT_HARDWARE, finding, table
+import ipywidgets as widgets  # noqa: E402
+import matplotlib.pyplot as plt  # noqa: E402
+
+from gqa_lib import plots  # noqa: E402
+from gqa_lib.configs import ModelConfig, all_models, from_hf_config  # noqa: E402
+from gqa_lib.hardware import DATASHEET, Hardware  # noqa: E402
+from gqa_lib.heads import kv_head_choices  # noqa: E402
+
+from .estimate import Estimate, alternatives, estimate  # noqa: E402
+from .figure import figure  # noqa: E402
+from .show import DEFAULT_HARDWARE, finding, table  # noqa: E402
 
 _BYTES_PER_ELEMENT = {"float32": 4, "bfloat16": 2, "8-bit": 1, "4-bit": 0.5}
 _WIDE = {"style": {"description_width": "11em"}, "layout": {"width": "32em"}}

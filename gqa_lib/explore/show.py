@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gqa_lib import cost, plots
+from gqa_lib import cost
 from gqa_lib.arguments import check_choice, check_some
 from gqa_lib.configs import ModelConfig, load_model
 from gqa_lib.cost.positive import require_hardware, require_model
@@ -37,6 +37,8 @@ def explore(
     Returns:
         The estimates, MHA first.
     """
+    from gqa_lib import plots  # the estimates need no matplotlib
+
     if config is not None:
         require_model(config)
     if hardware is not None:

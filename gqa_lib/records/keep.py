@@ -6,6 +6,7 @@ A RUN is a folder that `gqa bench decode-latency` reports; several of one machin
 make one record.
 """
 
+import argparse
 import re
 import sys
 from pathlib import Path
@@ -57,5 +58,24 @@ def _rows(run: Path, name: str) -> list[dict]:
     return read_jsonl(run / f"{name}.jsonl")
 
 
+def main(argv: list[str] | None = None) -> int:
+    """Write a record of the runs that the command line names, and print its file.
+
+    Returns:
+        The exit code.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m gqa_lib.records.keep",
+        description="Make a record of runs of the benchmark decode-latency.",
+    )
+    parser.add_argument("run", nargs="+", type=Path, help="folder that `gqa bench` reports")
+    try:
+        print(keep(parser.parse_args(argv).run))
+    except (ValueError, OSError) as trouble:
+        print(trouble, file=sys.stderr)
+        return 1
+    return 0
+
+
 if __name__ == "__main__":
-    print(keep([Path(run) for run in sys.argv[1:]]))
+    raise SystemExit(main())

@@ -39,9 +39,11 @@ def catalogue(lesson: Lesson) -> list[Answer]:
     """Return the answers planted for a lesson.
 
     Raises:
-        ValueError: the file has a cell that is none.
+        ValueError: the file has a cell that is none, or this copy of the course has no answers.
     """
     path = Path(__file__).parent / "planted" / f"{lesson.slug}.py"
+    if not path.parent.is_dir():
+        raise ValueError("this copy of the course has no planted answers: a clone of it has them.")
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     found = list(_CELL.finditer(text))
     if len(found) != text.count("\n# %%"):

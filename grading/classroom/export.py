@@ -50,8 +50,10 @@ def export(path: Path | None = None, *, long: bool = False, url: str | None = No
         url: the gradebook's database, if not the class's.
 
     Raises:
-        ValueError: the gradebook has no lesson yet.
+        ValueError: the gradebook has no lesson yet, or `path` is a folder.
     """
+    if path and path.is_dir():
+        raise ValueError(f"{path} is a folder: name a file in it.")
     with open_gradebook(url) as gradebook:
         points = _points(gradebook.db)
         students = sorted(

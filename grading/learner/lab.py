@@ -34,7 +34,7 @@ def open_lab(
         port: the port on 127.0.0.1; the first free one from 8888 unless given.
     """
     page, root = _student(lesson) if role == "student" else _instructor(lesson)
-    port = port or _free_port()
+    port = _free_port() if port is None else port
     token = secrets.token_hex(16)
     print(f"The course is at http://127.0.0.1:{port}{page}?token={token}")
     print("Ctrl-C stops it; your notebooks are in", root, flush=True)
@@ -50,6 +50,7 @@ def open_lab(
         [
             f"--ServerApp.port={port}",
             "--ServerApp.port_retries=0",
+            "--ServerApp.answer_yes=True",  # one Ctrl-C stops it, without a question
             f"--ServerApp.root_dir={root}",
             f"--LabApp.default_url={page}",
             f"--ServerApp.open_browser={_has_screen() if browser is None else browser}",
@@ -101,6 +102,7 @@ def _release_in_the_background() -> None:
     if all(_is_released(lesson) for lesson in lessons()):
         return
     release = (
+        f"from gqa_lib.processes import end_with; end_with({os.getpid()})\n"
         f"import time; time.sleep({RELEASE_AFTER_S})\n"
         "from grading.learner.submit import release_all; release_all()"
     )

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from gqa_lib.course.places import course_root
+from gqa_lib.processes import stopping
 
 from .build import build_site
 
@@ -18,7 +19,12 @@ def main() -> int:
         help="folder for the site, its sources and what was run (default: build/site)",
     )
     out = parser.parse_args().out
-    problems = build_site(out)
+    try:
+        with stopping():
+            problems = build_site(out)
+    except KeyboardInterrupt as stop:
+        print(f"stopped by {stop}")
+        return 128 + getattr(stop, "number", 2)
     for problem in problems:
         print(problem)
     if not problems:

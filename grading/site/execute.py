@@ -13,11 +13,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 import nbformat
-from jupyter_client import AsyncKernelManager
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 from gqa_lib import bench
+from gqa_lib.bench.kernel import kernel_manager
 from gqa_lib.course.files import replace_file
 from gqa_lib.course.manifest import Lesson
 from gqa_lib.course.places import course_root
@@ -91,7 +91,7 @@ def _library() -> str:
 
 def _run(notebook: NotebookNode) -> NotebookNode:
     with tempfile.TemporaryDirectory(prefix="gqa-") as scratch:
-        kernel = AsyncKernelManager(transport="ipc", ip=f"{scratch}/k")  # no TCP port to race for
+        kernel = kernel_manager(scratch)()
         resources = {"metadata": {"path": scratch}}
         client = NotebookClient(notebook, km=kernel, timeout=LIMIT_S, resources=resources)
         client.skip_cells_with_tag = _LEFT_OUT
@@ -107,7 +107,7 @@ def _run_benchmark(path: Path) -> NotebookNode:
                 f"the benchmark {path.stem} ended with {record['status']}: {record['error']}. "
                 f"The site shows its results: run `gqa bench {path.stem}` to see what is wrong."
             )
-        notebook = nbformat.read(Path(record["folder"]) / "executed.ipynb", as_version=4)
+        notebook = nbformat.read(Path(scratch) / record["folder"] / "executed.ipynb", as_version=4)
         notebook.metadata[FINDING] = record["result"]["finding"]
-        text = json.dumps(notebook).replace(json.dumps(record["folder"])[1:-1], "runs/RUN")
+        text = json.dumps(notebook).replace(record["folder"], "RUN")
         return nbformat.from_dict(json.loads(text))

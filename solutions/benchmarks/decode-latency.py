@@ -1,12 +1,13 @@
 # %% [markdown]
 # # Decode latency
 #
-# How long does one decoding step of one attention layer take, for different numbers of KV heads,
-# how near is it to what this machine can do, and would anything else have been faster?
+# How long does a decoding step of an attention layer take, for different numbers of KV heads? How
+# near is that to what this machine can do, and would anything else have been faster?
 #
 # - **Timed:** one call with one new token per sequence, from q, K, V to the output; wall time on a
 #   CPU, events around a replayed CUDA graph on a GPU.
 # - **Caches:** cold. Each call reads another copy of K and V, together four last-level caches.
+# - **Takes:** about 20 s at its defaults, on two free CPU cores.
 # - **Alone:** this notebook times. Run nothing else on the machine meanwhile.
 #
 # `gqa bench decode-latency -p context=16384`, or `papermill` with the parameters below.
@@ -33,17 +34,20 @@ out_dir: str = "runs/decode-latency"  # folder for samples and result
 from itertools import product
 
 from gqa_lib import plots
-from gqa_lib.bench import as_list, begin
+from gqa_lib.bench import as_list, begin, check_parameters, need_some
 from gqa_lib.compare import table
 from gqa_lib.compare.arms import library_arms, own_arm, peer_arms
 from gqa_lib.compare.timing import Point, fitting, time_points
 from gqa_lib.cost import attention_bytes, attention_time
 from gqa_lib.records.report import show_recorded
 
+check_parameters("decode-latency", globals())
 run = begin("decode-latency", out_dir, dtype=dtype, device=device, seed=seed)
 kv_counts = as_list(num_kv_heads)
 settings = [[Point(B, S, kv, D) for kv in kv_counts]
             for D, B, S in product(as_list(head_dim), as_list(batch_size), as_list(context))]
+settings, left_out = fitting(settings, run.dtype.itemsize, run.device, run.memory(memory_gib))
+need_some(settings, left_out)
 
 # %% [markdown]
 # ## The machine, now
@@ -65,7 +69,6 @@ def step(point):
     B, S, kv, D, T = point
     return B, num_heads, kv, D, T, S, run.dtype.itemsize
 
-settings, left_out = fitting(settings, run.dtype.itemsize, run.device, memory_gib * 2**30)
 predicted = {point: attention_time(machine, *step(point)) for setting in settings for point in setting}
 print("batch  context   d  KV heads       MiB     least ms  speed-up")
 for setting in settings:

@@ -4,6 +4,8 @@
 # How many bytes does each model keep per token, and how many sequences fit? For the models in the
 # shipped table, or for yours: give the path of a Hugging Face `config.json`.
 #
+# - **Takes:** about 10 s at its defaults.
+#
 # Nothing is timed here. The formula is compared with tensors that are really allocated.
 
 # %% tags=["parameters"]
@@ -17,12 +19,13 @@ out_dir: str = "runs/kv-footprint"  # folder for samples and result
 import torch
 
 from gqa_lib import plots
-from gqa_lib.bench import as_list, begin
+from gqa_lib.bench import as_list, begin, check_parameters
 from gqa_lib.configs import find_models
 from gqa_lib.cost import kv_bytes_per_token, kv_cache_bytes, max_concurrent_sequences
 from gqa_lib.cost import reserved_bytes, state_bytes
 from gqa_lib.explore.card import kind_of, layers_in_words
 
+check_parameters("kv-footprint", globals())
 run = begin("kv-footprint", out_dir, dtype=dtype)
 element, contexts = run.dtype, as_list(context)
 configs, refused = find_models(as_list(models))

@@ -7,6 +7,7 @@
 # - **Timed:** one step, from one token per sequence to the likeliest next ones. Wall time on a CPU;
 #   on a GPU between two events, launches included.
 # - **Weights:** random, in the shape of a Llama. Speed does not depend on their values.
+# - **Takes:** about 30 s at its defaults, on two free CPU cores.
 # - **Alone:** this notebook times. Run nothing else on the machine meanwhile.
 #
 # `gqa bench model-decode -p context=8192 -p dtype=bfloat16`, or `papermill` with the parameters below.
@@ -15,10 +16,10 @@
 num_kv_heads: list = [8, 2, 1]  # KV heads; the first is what the others are compared with
 num_heads: int = 8  # query heads
 head_dim: int = 64  # channels per head
-num_layers: int = 8
-d_model: int = 512
+num_layers: int = 8  # layers of the model
+d_model: int = 512  # channels of a token between layers
 d_ff: int = 1408  # channels of a feed-forward block
-vocab_size: int = 16384
+vocab_size: int = 16384  # tokens that the model knows
 batch_size: list = [8]  # sequences decoded together; one or several
 context: list = [2048]  # tokens that each has in the cache; one or several
 ragged: bool = False  # sequences of different lengths, from half of context to one and a half times
@@ -38,12 +39,13 @@ from importlib.util import find_spec
 from itertools import product
 
 from gqa_lib import cost, plots
-from gqa_lib.bench import as_list, begin
+from gqa_lib.bench import as_list, begin, check_parameters, need_some
 from gqa_lib.compare import step_table, table
 from gqa_lib.compare.models import llama_like
 from gqa_lib.compare.steps import StepPoint, fitting_steps, time_steps
 from gqa_lib.model import LanguageModel
 
+check_parameters("model-decode", globals())
 run = begin("model-decode", out_dir, dtype=dtype, device=device, seed=seed)
 kv_counts = as_list(num_kv_heads)
 settings = [[StepPoint(B, S, kv) for kv in kv_counts]
@@ -66,6 +68,11 @@ elif ragged:
     print("Not compared with transformers: its caches hold sequences of one length.")
 else:
     print("Not compared with transformers: it is not installed." if peers else "No peers asked for.")
+size = run.dtype.itemsize
+fit = [fitting_steps(points, configs, size, run.device, ragged=ragged, peers=with_peers,
+                     most_bytes=run.memory(memory_gib)) for points in settings]
+settings, left_out = [points for points, _ in fit if points], [line for _, lines in fit for line in lines]
+need_some(settings, left_out)
 
 # %% [markdown]
 # ## The machine, now
@@ -81,11 +88,6 @@ machine = run.ceilings()
 # to expect is against the first KV head count of the same setting.
 
 # %%
-size = run.dtype.itemsize
-fit = [fitting_steps(points, configs, size, run.device, ragged=ragged, peers=with_peers,
-                     most_bytes=memory_gib * 2**30) for points in settings]
-settings = [points for points, _ in fit if points]
-left_out = [line for _, lines in fit for line in lines]
 predicted = {p: step_table.least_step_s(configs[p.num_kv_heads], machine, p.batch_size, p.context, size)
              for points in settings for p in points}
 print("batch  context  KV heads  weights, MiB  cache, MiB  least ms  tokens/s at most  speed-up")

@@ -5,6 +5,7 @@
 # layers? The picture says which of them wait for memory, and so what sharing heads can buy here.
 #
 # - **Timed:** one call each of decoding (cold caches), of prefill and of a linear layer.
+# - **Takes:** about 20 s at its defaults, on two free CPU cores.
 # - **Alone:** this notebook times. Run nothing else on the machine meanwhile.
 #
 # `gqa bench roofline -p dtype=bfloat16`, or `papermill` with the parameters below.
@@ -23,6 +24,7 @@ datasheet: str = ""  # a GPU whose data sheet is drawn too, such as "H100 SXM"
 rounds: int = 10  # measured rounds, at least
 quiet_samples: int = 8  # wait for this many undisturbed samples of everything ...
 budget_s: float = 8.0  # ... but not longer than this, in seconds
+memory_gib: float = 0.0  # for all tensors; 0: half of what is free
 seed: int = 0  # of the random tensors
 out_dir: str = "runs/roofline"  # folder for samples and result
 
@@ -31,16 +33,22 @@ import torch
 
 from gqa_lib import hardware, measure, plots
 from gqa_lib.attention import grouped_query_attention
-from gqa_lib.bench import as_list, begin
+from gqa_lib.bench import as_list, begin, check_parameters
 from gqa_lib.cost import arithmetic_intensity, attention_bytes, attention_flops, is_memory_bound, ridge_point
 from gqa_lib.kernels import choose_backend
 from gqa_lib.measure import rotating_buffers, summarise, time_arms
+from gqa_lib.measure.timing import CACHE_MULTIPLE
 from gqa_lib.plots import attention_arm
 
+check_parameters("roofline", globals())
 run = begin("roofline", out_dir, dtype=dtype, device=device, seed=seed)
 place, element = run.device, run.dtype
 B, T = (batch_size or 16, prompt_length or 4096) if place.type == "cuda" else (batch_size or 1, prompt_length or 1024)
 width = num_heads * head_dim
+rotated = CACHE_MULTIPLE * measure.last_level_cache_bytes(place)
+caches = [2 * B * kv * context * head_dim * element.itemsize for kv in as_list(num_kv_heads)]
+others = (width**2 + 3 * T * width + 2 * max(as_list(linear_tokens)) * width) * element.itemsize
+run.need(sum(caches) + others + (len(caches) + 1) * rotated, memory_gib)
 
 # %% [markdown]
 # ## The ceilings, measured now

@@ -7,6 +7,7 @@
 # - **Timed:** steps of a whole model at growing batches, and an engine that serves requests.
 #   Wall time on a CPU; on a GPU launches are included.
 # - **Weights:** random, in the shape of a Llama. Speed does not depend on their values.
+# - **Takes:** about 30 s at its defaults, on two free CPU cores.
 # - **Alone:** this notebook times. Run nothing else on the machine meanwhile.
 #
 # `gqa bench throughput -p memory_gib=4 -p context=4096`, or `papermill` with the parameters below.
@@ -15,14 +16,14 @@
 num_kv_heads: list = [8, 2, 1]  # KV heads; the first is what the others are compared with
 num_heads: int = 8  # query heads
 head_dim: int = 64  # channels per head
-num_layers: int = 4
-d_model: int = 512
+num_layers: int = 4  # layers of the model
+d_model: int = 512  # channels of a token between layers
 d_ff: int = 1408  # channels of a feed-forward block
-vocab_size: int = 4096
+vocab_size: int = 4096  # tokens that the model knows
 memory_gib: float = 0.1  # the limit: weights and cache together
 context: int = 256  # tokens that each sequence has in the cache
 batch_size: list = []  # sequences decoded together; empty: powers of 4, and all that fit
-num_requests: int = 16  # that each engine serves; all are there at its start
+num_requests: int = 16  # requests that each engine serves; all are there at its start
 prompt_length: int = 224  # tokens of a request's prompt
 output_length: int = 32  # tokens that it asks for
 max_num_seqs: int = 256  # sequences that an engine runs at a time at most
@@ -39,7 +40,7 @@ out_dir: str = "runs/throughput"  # folder for samples and result
 import torch
 
 from gqa_lib import plots
-from gqa_lib.bench import as_list, begin
+from gqa_lib.bench import as_list, begin, check_parameters
 from gqa_lib.compare import step_table, table
 from gqa_lib.compare.models import llama_like
 from gqa_lib.compare.steps import StepPoint, fitting_steps, time_steps
@@ -48,17 +49,12 @@ from gqa_lib.model import LanguageModel
 from gqa_lib.serving import Engine
 from gqa_lib.serving.record import totals
 
+check_parameters("throughput", globals())
 run = begin("throughput", out_dir, dtype=dtype, device=device, seed=seed)
-kv_counts, size, limit = as_list(num_kv_heads), run.dtype.itemsize, int(memory_gib * 2**30)
+kv_counts, size, limit = as_list(num_kv_heads), run.dtype.itemsize, int(run.memory(memory_gib))
 shape = {"num_heads": num_heads, "head_dim": head_dim, "num_layers": num_layers,
          "d_model": d_model, "d_ff": d_ff, "vocab_size": vocab_size}
 configs = {kv: llama_like(kv, **shape) for kv in kv_counts}
-
-# %% [markdown]
-# ## The machine, now
-
-# %%
-machine = run.ceilings()
 
 # %% [markdown]
 # ## What fits
@@ -79,12 +75,6 @@ for kv, config in configs.items():
     print(f"{kv:8} {config.weights.total * size / 2**20:13.1f} {token / 2**10:17.1f} "
           f"{token * context / 2**20:13.2f} {most[kv]:10}")
 
-# %% [markdown]
-# ## Prediction, before measuring
-#
-# A step reads the weights once, all but the input embedding, and every sequence's K and V. The least
-# time is the larger of bytes / bandwidth and FLOPs / peak; the batch over it is the most tokens/s.
-
 # %%
 powers = [4**n for n in range(12) if 1.5 * 4**n < max(most.values())]
 batches = sorted({*as_list(batch_size)} or {*powers, *most.values()} - {0})
@@ -94,6 +84,20 @@ settings = [points for points, _ in free if points]
 left_out = [line for _, lines in free for line in lines]
 if not settings:
     raise ValueError(f"memory_gib={memory_gib} is full before one of the batches fits: give more.")
+
+# %% [markdown]
+# ## The machine, now
+
+# %%
+machine = run.ceilings()
+
+# %% [markdown]
+# ## Prediction, before measuring
+#
+# A step reads the weights once, all but the input embedding, and every sequence's K and V. The least
+# time is the larger of bytes / bandwidth and FLOPs / peak; the batch over it is the most tokens/s.
+
+# %%
 predicted = {p: p.batch_size / step_table.least_step_s(configs[p.num_kv_heads], machine, *p[:2], size)
              for points in settings for p in points}
 print("batch", *(f"{kv:4} KV heads" for kv in kv_counts), "  tokens/s at most")

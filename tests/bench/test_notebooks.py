@@ -1,6 +1,7 @@
 """Every notebook runs to its end: lessons with their solutions, benchmarks at their defaults."""
 
 import json
+import re
 from tempfile import TemporaryDirectory
 
 import nbformat
@@ -87,6 +88,12 @@ def test_papermill_runs_a_benchmark_directly(tmp_path):
     rows = read_jsonl(out / "samples.jsonl")
     assert rows[0]["value"] == 128 * 1024
     assert rows[0]["p_context"] == 8192
+    executed = nbformat.read(tmp_path / "executed.ipynb", as_version=4)
+    printed = [o.text for cell in executed.cells for o in cell.get("outputs", []) if "text" in o]
+    (sizes,) = (text for text in printed if text.startswith("KiB per token of"))
+    assert re.search(r"^Llama-3-8B +128  +128\*", sizes, re.MULTILINE)  # made for 8,192 tokens
+    finding = json.loads((out / "result.json").read_text())["finding"]
+    assert finding.startswith("Llama-3-8B keeps 128 KiB per token")  # and not 1 times its own
 
 
 def test_one_refused_model_is_a_row_with_its_reason_and_files_go_by_their_names(tmp_path):

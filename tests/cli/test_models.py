@@ -1,5 +1,6 @@
 """`gqa models` and `gqa info MODEL`: the shipped models and files of one's own."""
 
+import codecs
 import csv
 import io
 import json
@@ -51,6 +52,21 @@ def test_files_are_rows_and_a_refused_one_is_a_row_with_its_reason(capsys, tmp_p
     assert "refused: odd.json: kv_map=[1] is not understood" in text
 
 
+def test_what_editors_and_folders_do_to_a_file_is_no_fault(capsys, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "config.json").write_text(json.dumps(PLAIN))
+    (tmp_path / "marked.json").write_bytes(codecs.BOM_UTF8 + json.dumps(PLAIN).encode())
+    bloom = {k: v for k, v in PLAIN.items() if k != "hidden_size"}
+    bloom |= {"model_type": "bloom", "n_embed": 64}
+    (tmp_path / "bloom.json").write_text(json.dumps(bloom))
+    paths = [str(tmp_path / name) for name in ("mine", "marked.json", "bloom.json")]
+    code, text, _ = run(capsys, "models", *paths, "--json")
+    assert code == 0
+    rows = json.loads(text)
+    assert [row["name"] for row in rows] == ["mine", "marked", "bloom"]
+    assert {row["kib_per_token"] for row in rows} == {2 * 2 * 64 * 2 / 1024}
+
+
 def test_a_typo_names_close_ones(capsys):
     code, text, _ = run(capsys, "models", "Llamma-3-8B", "Qwen3-8B")
     assert code == 1
@@ -60,7 +76,7 @@ def test_a_typo_names_close_ones(capsys):
 
 def test_filters_that_nothing_passes_say_so(capsys):
     assert "no model passes" in run(capsys, "models", "--kind", "zzz")[1]
-    assert run(capsys, "models", "--max-kib", "nan")[0] == 1
+    assert run(capsys, "models", "--min-kib", "9", "--max-kib", "3")[0] == 1
 
 
 def test_what_a_hybrid_keeps(capsys):
@@ -95,5 +111,7 @@ def test_files_that_are_called_alike_are_told_apart_by_their_folders(tmp_path):
 
 
 @pytest.mark.parametrize("arguments", [["--context", "0"], ["--bytes", "0"]])
-def test_sizes_that_cannot_be_are_refused(capsys, arguments):
-    assert run(capsys, "models", *arguments)[0] == 1
+def test_sizes_that_cannot_be_are_refused(arguments):
+    with pytest.raises(SystemExit) as refused:
+        main(["models", *arguments])
+    assert refused.value.code == 2

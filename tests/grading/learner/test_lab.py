@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 
+import psutil
 import pytest
 from jupyterlab_server.workspaces_handler import WorkspacesManager
 from ports import free_port
@@ -192,10 +193,12 @@ def test_a_students_copy_has_no_instructors_desk(monkeypatch, capsys):
 class Running:
     """A JupyterLab that `gqa lab` runs, asked as a browser would."""
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments, terminal=False):
+        theirs = os.openpty()[1] if terminal else None
         lab = ["-m", "gqa_lib.cli", "lab", "--no-browser", "--port", str(free_port())]
         self.process = subprocess.Popen(
             [sys.executable, *lab, *arguments],
+            stdin=theirs,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -207,8 +210,11 @@ class Running:
                 return
         raise AssertionError("it printed no address")
 
-    def get(self, page):
-        wanted = urllib.request.Request(self.root + page)
+    def post(self, page, content):
+        return self.get(page, json.dumps(content).encode())
+
+    def get(self, page, content=None):
+        wanted = urllib.request.Request(self.root + page, data=content)
         wanted.add_header("Authorization", f"token {self.token}")
         give_up = time.monotonic() + PATIENCE_S
         while time.monotonic() < give_up:
@@ -223,6 +229,8 @@ class Running:
         raise AssertionError(f"{page} was not served")
 
     def stop(self):
+        if self.process.poll() is not None:
+            return
         self.process.send_signal(signal.SIGTERM)
         self.process.communicate(timeout=PATIENCE_S)
 
@@ -231,8 +239,8 @@ class Running:
 def run_lab():
     running = []
 
-    def start(*arguments):
-        running.append(Running(*arguments))
+    def start(*arguments, terminal=False):
+        running.append(Running(*arguments, terminal=terminal))
         return running[-1]
 
     yield start
@@ -272,3 +280,55 @@ def test_an_instructor_gets_formgrader_on_the_courses_own_tree(run_lab):
     assert {one["source_path"] for one in listed} == {f"source/{le.slug}" for le in lessons()}
     source = json.loads(running.get(f"/api/contents/source/{FOUR.slug}/{FOUR.slug}.ipynb"))
     assert "BEGIN SOLUTION" in json.dumps(source)
+
+
+def ended(pid):
+    give_up = time.monotonic() + PATIENCE_S
+    while time.monotonic() < give_up:
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_one_ctrl_c_stops_it_and_what_it_started(run_lab):
+    """At a terminal JupyterLab would ask whether it is meant."""
+    running = run_lab("04", terminal=True)
+    running.get("/api")
+    kernel = json.loads(running.post("/api/kernels", {"name": "python3"}))
+    assert kernel["id"]
+    below = [one.pid for one in psutil.Process(running.process.pid).children(recursive=True)]
+    assert below
+    running.process.send_signal(signal.SIGINT)
+    said, _ = running.process.communicate(timeout=PATIENCE_S)
+    assert "(y/[n])" not in said
+    assert running.process.returncode == 0
+    assert all(map(ended, below))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the system sends it on Linux")
+def test_the_release_in_the_background_ends_with_it(tmp_path):
+    told = tmp_path / "told"
+    code = (
+        "import pathlib, subprocess, time\n"
+        "from grading.learner import lab\n"
+        "lab.RELEASE_AFTER_S = 4321\n"
+        "lab.make_local_exchange = lambda: None\n"
+        "lab._is_released = lambda lesson: False\n"
+        "lab._release_in_the_background()\n"
+        "import psutil; (child,) = psutil.Process().children()\n"
+        f"pathlib.Path({str(told)!r}).write_text(str(child.pid))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert ended(int(told.read_text()))
+
+
+@pytest.mark.parametrize("port", ["99999999", "0", "-1", "65536", "http"])
+def test_a_port_that_cannot_be_is_refused(port, capsys):
+    with pytest.raises(SystemExit) as refused:
+        main(["lab", "--no-browser", "--port", port])
+    assert refused.value.code == 2
+    assert "is not a whole number from 1 to 65,535" in capsys.readouterr().err

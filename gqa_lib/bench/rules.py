@@ -1,0 +1,205 @@
+"""What the parameters of benchmarks must be: one rule for each name, whichever notebook has it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gqa_lib.heads import check_heads
+
+# Whole numbers: the least and the most.
+_SIZE, _HEADS = (1, 2**40), (1, 2**16)
+_WHOLE = {
+    "batch_size": _SIZE,
+    "context": _SIZE,
+    "d_ff": _SIZE,
+    "d_model": _SIZE,
+    "head_dim": _HEADS,
+    "linear_tokens": _SIZE,
+    "max_num_batched_tokens": _SIZE,
+    "max_num_seqs": _SIZE,
+    "num_heads": _HEADS,
+    "num_kv_heads": _HEADS,
+    "num_layers": (1, 10_000),
+    "num_requests": (1, 10**6),
+    "output_length": _SIZE,
+    "prompt_length": _SIZE,
+    "quiet_samples": (0, 10**6),
+    "rounds": (1, 10**6),
+    "seed": (0, 2**63 - 1),
+    "vocab_size": _SIZE,
+}
+_NUMBERS = {"budget_s": "seconds, 0 or more", "memory_gib": "GiB above 0"}
+_COMPUTED = ("float32", "bfloat16", "float16")
+_STORED = (*_COMPUTED, "float64", "float8_e4m3fn", "float8_e5m2", "int8", "uint8")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a benchmark notebook.
+
+    Attributes:
+        name: what it is called.
+        default: its value unless another is given.
+        kind: its type, as the notebook has it.
+        help: what it means, in a few words.
+    """
+
+    name: str
+    default: Any
+    kind: str
+    help: str
+
+
+def as_list(value: Any) -> list:
+    """Return a sweep's values: a list as it is, one value as a list of it."""
+    return value if isinstance(value, list) else [value]
+
+
+def check_value(known: Parameter, value: Any) -> None:
+    """Make sure that a value can be measured with.
+
+    Args:
+        known: the parameter.
+        value: what was given for it; a parameter whose default is a list takes one value, too.
+
+    Raises:
+        ValueError: it cannot; the message says what can.
+    """
+    if not _fits(value, known.default):
+        raise ValueError(
+            f"{known.name}={value!r} does not fit: its default is {known.default!r}"
+            f"{_meaning(known)}."
+        )
+    if isinstance(known.default, list):
+        if not as_list(value) and known.default:
+            raise ValueError(f"{known.name}=[] leaves nothing to measure: give a value or more.")
+        alike = [one for n, one in enumerate(as_list(value)) if one in as_list(value)[:n]]
+        if alike:
+            raise ValueError(f"{known.name}={value!r} has {alike[0]!r} twice: give it once.")
+    for one in as_list(value):
+        if wanted := _wanted(known, one):
+            shown = f"{one!r} in it" if isinstance(value, list) else "it"
+            raise ValueError(
+                f"{known.name}={value!r} cannot be measured with: {shown} is not {wanted}"
+                f"{_meaning(known)}."
+            )
+
+
+def check_together(values: Mapping[str, Any]) -> None:
+    """Make sure that the values fit each other.
+
+    Args:
+        values: of all parameters of a benchmark, by name.
+
+    Raises:
+        ValueError: heads do not divide, or a size suits no model.
+    """
+    if "num_heads" in values:
+        for kv in as_list(values.get("num_kv_heads", [])):
+            check_heads(values["num_heads"], kv)
+    if "num_layers" in values and values["head_dim"] % 2:
+        raise ValueError(
+            f"head_dim={values['head_dim']} is odd: a model rotates channels in pairs (RoPE). "
+            "Give an even one."
+        )
+    if values.get("ragged") and (short := [n for n in as_list(values["context"]) if n < 2]):
+        raise ValueError(
+            f"context={short[0]} has no half, which the shortest sequence has if ragged: give 2 or "
+            "more."
+        )
+    if "models" in values:
+        _check_models(as_list(values["models"]))
+    if values.get("dtype") not in (None, *_COMPUTED) and "rounds" in values:
+        raise ValueError(
+            f"dtype={values['dtype']!r} is not a number type that can be measured with here, as "
+            f"results are compared with float64: take {', '.join(_COMPUTED)}."
+        )
+
+
+def _check_models(names: list[str]) -> None:
+    from gqa_lib.configs import find_models
+
+    configs, refused = find_models(names)
+    if not configs:
+        raise ValueError(f"no model is left to compare: {next(iter(refused.values()))}")
+
+
+def _meaning(known: Parameter) -> str:
+    return f" ({known.name}: {known.help})" if known.help else ""
+
+
+def _fits(value: Any, default: Any) -> bool:
+    if isinstance(default, list):
+        each = as_list(value)
+        if not default:  # which says nothing about its elements
+            return all(isinstance(one, int | float | str) for one in each)
+        return all(_fits(one, default[0]) for one in each)
+    if isinstance(default, float):
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return type(value) is type(default)
+
+
+def _wanted(known: Parameter, one: Any) -> str:
+    """What a value is not and should be, or nothing."""
+    name, automatic = known.name, known.default == 0 and known.default is not False
+    if name in _WHOLE:
+        least, most = _WHOLE[name]
+        if type(one) is int and (least <= one <= most or (automatic and one == 0)):
+            return ""
+        end = f"to {most:,}" if most < _SIZE[1] else "up"
+        return f"a whole number from {0 if automatic else least} {end}"
+    if name in _NUMBERS:
+        good = math.isfinite(one) and (one > 0 or (one == 0 and (automatic or name == "budget_s")))
+        return "" if good else _NUMBERS[name] + (" (or 0)" if automatic else "")
+    return _NAMED[name](one) if name in _NAMED else ""
+
+
+def _dtype(name: str) -> str:
+    return "" if name in _STORED else f"a number type that torch has (take {', '.join(_COMPUTED)})"
+
+
+def _backend(name: Any) -> str:
+    from gqa_lib.compare.arms import PEERS
+    from gqa_lib.kernels import BACKENDS
+
+    arms = dict.fromkeys([*(b for b in BACKENDS if b != "sdpa_gqa"), *PEERS])
+    return "" if name in arms else f"one of {', '.join(arms)}"
+
+
+def _device(name: str) -> str:
+    from gqa_lib.measure import pick_device
+
+    if name:
+        pick_device(name)  # which says what there is
+    return ""
+
+
+def _datasheet(name: str) -> str:
+    from gqa_lib.hardware import datasheet
+
+    if name:
+        datasheet(name)
+    return ""
+
+
+def _model(name: str) -> str:
+    return "" if name.strip() else "the name of a model or the path of a config.json"
+
+
+def _folder(path: str) -> str:
+    good = path.strip() and "\0" not in path and (Path(path).is_dir() or not Path(path).exists())
+    return "" if good else "the name of a folder"
+
+
+_NAMED = {
+    "backends": _backend,
+    "datasheet": _datasheet,
+    "device": _device,
+    "dtype": _dtype,
+    "models": _model,
+    "out_dir": _folder,
+}
