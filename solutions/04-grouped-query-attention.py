@@ -449,6 +449,7 @@ check("GroupedQueryAttention-cache", GroupedQueryAttention)
 check("GroupedQueryAttention-cache", GroupedQueryAttention, seed=None, cases=[
     {"B": 2, "d_model": 32, "Hq": 8, "Hkv": 2, "chunks": (2, 3, 1)},
     {"B": 1, "d_model": 42, "Hq": 7, "Hkv": 1, "chunks": (1, 1, 4)},
+    {"B": 1, "d_model": 24, "Hq": 6, "Hkv": 3, "chunks": (3, 1, 2), "causal": False},
 ])
 ### END HIDDEN TESTS
 

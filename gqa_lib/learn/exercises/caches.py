@@ -5,6 +5,7 @@ A step is a number of new tokens, which come from k and v in order, or "reset".
 
 import re
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -83,7 +84,10 @@ def observe_cache(
             _overflow(cache, k, v, first, step, held, max_seq_len)
         else:
             held += step
-            k_all, v_all = _append(cache, k, v, first, first + step)
+            if held == max_seq_len:
+                k_all, v_all = _append_and_spoil(cache, k, v, first, first + step, held)
+            else:
+                k_all, v_all = _append(cache, k, v, first, first + step)
             seen[f"{label}, k_all"] = _copied(k_all, held)
             seen[f"{label}, v_all"] = _copied(v_all, held)
             if before is not None:
@@ -189,8 +193,8 @@ def _new(yours, k, max_seq_len):
     return yours(B, Hkv, max_seq_len, D, k.dtype, k.device)
 
 
-def _append(cache, k, v, start, end):
-    """Return what append returns for the tokens from start to end."""
+def _append(cache, k, v, start, end, spoil=False):
+    """Return what append returns for the tokens from start to end; then spoil what it was given."""
     given = k[:, :, start:end].clone(), v[:, :, start:end].clone()
     got = cache.append(*given)
     if not (isinstance(got, tuple | list) and len(got) == 2):
@@ -205,7 +209,30 @@ def _append(cache, k, v, start, end):
             "append changed the k or v it was given. The caller still needs them: copy their "
             "values into the cache and leave them as they are."
         )
+    for one in given if spoil else ():
+        one.fill_(torch.nan)
     return got
+
+
+def _append_and_spoil(cache, k, v, start, end, held):
+    """Return what append returned for the tokens from start to end, as it is a moment later.
+
+    By then the tensors that it was given hold NaN.
+
+    Raises:
+        Complaint: so does what it returned.
+    """
+    elsewhere = isinstance(cache, Elsewhere)
+    watched = watching(cache, arguments=True, spoil=True) if elsewhere else nullcontext()
+    with watched:
+        got = _append(cache, k, v, start, end, spoil=not elsewhere)
+    now = [as_it_is_now(one) for one in got]
+    if any(one.shape[2:3] == (held,) and bool(one.isnan().any()) for one in now):
+        raise Complaint(
+            "The cache keeps the caller's tensors. What the caller writes into k and v after the "
+            "append changes what is cached: copy their values into the cache's own memory."
+        )
+    return now
 
 
 def _copied(tensor, held):

@@ -207,24 +207,32 @@ GROUPED_QUERY_ATTENTION_MODULE = Exercise(
 )
 
 
-def _in_chunks(generator, B, d_model, Hq, Hkv, chunks):
+def _in_chunks(generator, B, d_model, Hq, Hkv, chunks, causal=True):
+    """Return the arguments; with causal=True it is left out."""
     state = weights(generator, d_model, Hq, Hkv)
-    return draw(generator, B, sum(chunks), d_model), state, Hq, Hkv, list(chunks)
+    given = draw(generator, B, sum(chunks), d_model), state, Hq, Hkv, list(chunks)
+    return given if causal else (*given, causal)
 
 
-def _forgets(x, state, Hq, Hkv, chunks):
+def _forgets(x, state, Hq, Hkv, chunks, causal=True):
     parts = x.split(chunks, dim=1)
-    return torch.cat([module_attention(part, state, Hq, Hkv, True) for part in parts], 1)
+    return torch.cat([module_attention(part, state, Hq, Hkv, causal) for part in parts], 1)
+
+
+def _one_after_another(x, state, Hq, Hkv, chunks, causal=True):
+    if causal:
+        return module_attention(x, state, Hq, Hkv, True)
+    return _masked(lambda T, S: torch.ones(T, S, dtype=torch.bool))(x, state, Hq, Hkv, chunks)
 
 
 def _masked(mask):
     """Return the module whose chunk of T tokens over S cached ones is masked by mask(T, S)."""
 
-    def wrong(x, state, Hq, Hkv, chunks):
+    def wrong(x, state, Hq, Hkv, chunks, causal=True):
         done = []
         for end, T in zip(accumulate(chunks), chunks, strict=True):
             rows = torch.ones(end, end, dtype=torch.bool)
-            rows[end - T :] = mask(T, end)
+            rows[end - T :] = mask(T, end) if causal else True
             y = module_attention(x[:, :end], state, Hq, Hkv, True, mask=lambda *_, rows=rows: rows)
             done.append(y[:, end - T :])
         return torch.cat(done, 1)
@@ -236,15 +244,16 @@ GROUPED_QUERY_ATTENTION_CACHE = Exercise(
     name="GroupedQueryAttention-cache",
     lesson=_LESSON,
     make=_in_chunks,
-    oracle=lambda x, state, Hq, Hkv, chunks: module_attention(x, state, Hq, Hkv, True),
-    call=lambda yours, x, state, Hq, Hkv, chunks: run_module_in_chunks(
-        yours(x.shape[-1], Hq, Hkv), x, state, SharedHeadsCache(x, Hq, Hkv), chunks
+    oracle=_one_after_another,
+    call=lambda yours, x, state, Hq, Hkv, chunks, causal=None: run_module_in_chunks(
+        yours(x.shape[-1], Hq, Hkv), x, state, SharedHeadsCache(x, Hq, Hkv), chunks, causal
     ),
     cases=(
         {"B": 2, "d_model": 30, "Hq": 6, "Hkv": 2, "chunks": (4, 1, 1, 1)},
         {"B": 2, "d_model": 24, "Hq": 6, "Hkv": 3, "chunks": (3, 4)},
         {"B": 1, "d_model": 24, "Hq": 6, "Hkv": 1, "chunks": (5,)},
         {"B": 3, "d_model": 20, "Hq": 4, "Hkv": 4, "chunks": (1, 1, 1)},
+        {"B": 2, "d_model": 16, "Hq": 4, "Hkv": 2, "chunks": (2, 3), "causal": False},
     ),
     mistakes=(
         Mistake(
@@ -258,14 +267,21 @@ GROUPED_QUERY_ATTENTION_CACHE = Exercise(
             _masked(lambda T, S: torch.ones(T, S, dtype=torch.bool).tril()),
         ),
         Mistake(
+            "causal=False counts for nothing once there is a cache: then the tokens of a call see "
+            "all that is cached, and each other.",
+            lambda x, state, Hq, Hkv, chunks, causal=True: module_attention(
+                x, state, Hq, Hkv, True
+            ),
+        ),
+        Mistake(
             "the tokens of one call see each other's future: the mask is needed with a cache, too.",
             _masked(lambda T, S: torch.ones(T, S, dtype=torch.bool)),
         ),
         *(
             Mistake(
                 says,
-                lambda x, state, Hq, Hkv, chunks, wrong=wrong: module_attention(
-                    x, state, Hq, Hkv, True, kv_head=wrong
+                lambda x, state, Hq, Hkv, chunks, causal=True, wrong=wrong: module_attention(
+                    x, state, Hq, Hkv, causal, kv_head=wrong
                 ),
             )
             for says, wrong in _MAPS

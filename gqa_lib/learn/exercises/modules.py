@@ -90,7 +90,12 @@ def run_module(
 
 
 def run_module_in_chunks(
-    module: torch.nn.Module, x: torch.Tensor, state: State, cache: KVCache, chunks: list[int]
+    module: torch.nn.Module,
+    x: torch.Tensor,
+    state: State,
+    cache: KVCache,
+    chunks: list[int],
+    causal: bool | None = None,
 ) -> torch.Tensor:
     """Return the learner's module's result when x comes in chunks of so many tokens, cached.
 
@@ -100,6 +105,7 @@ def run_module_in_chunks(
         state: the projections, as from `weights`.
         cache: empty, with room for T tokens.
         chunks: tokens of each call; T in all.
+        causal: the argument; None leaves it out.
 
     Returns:
         (B, T, d_model).
@@ -108,7 +114,8 @@ def run_module_in_chunks(
         Complaint: the cache does not hold the tokens afterwards.
     """
     give_weights(module, state, x)
-    y = torch.cat([module(part, cache) for part in x.split(chunks, dim=1)], dim=1)
+    given = {} if causal is None else {"causal": causal}
+    y = torch.cat([module(part, cache, **given) for part in x.split(chunks, dim=1)], dim=1)
     if cache.length != x.shape[1]:
         raise Complaint(
             f"After {x.shape[1]} tokens the cache holds {cache.length}. In each call append the k "

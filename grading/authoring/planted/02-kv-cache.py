@@ -1787,6 +1787,31 @@ class KVCache:
     def reset(self):
         self.length = 0
 
+# %% wrong KVCache: keeps the tensors of an append that fills it
+# says: keeps the caller's tensors
+class KVCache:
+    def __init__(self, batch_size, num_kv_heads, max_seq_len, head_dim, dtype, device):
+        shape = (batch_size, num_kv_heads, max_seq_len, head_dim)
+        self.k = torch.zeros(shape, dtype=dtype, device=device)
+        self.v = torch.zeros(shape, dtype=dtype, device=device)
+        self.length = 0
+    @property
+    def nbytes(self):
+        return self.k.nbytes + self.v.nbytes
+    def append(self, k, v):
+        end, room = self.length + k.shape[2], self.k.shape[2]
+        if end > room:
+            raise ValueError(f"{end} tokens do not fit into {room}")
+        if self.length == 0 and end == room:
+            self.k, self.v = k, v
+        else:
+            self.k[:, :, self.length : end] = k
+            self.v[:, :, self.length : end] = v
+        self.length = end
+        return self.k[:, :, :end], self.v[:, :, :end]
+    def reset(self):
+        self.length = 0
+
 # %% right KVCache: the memory is not cleared
 class KVCache:
     def __init__(self, batch_size, num_kv_heads, max_seq_len, head_dim, dtype, device):
