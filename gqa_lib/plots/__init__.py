@@ -1,6 +1,6 @@
 """The course's figures: one style, one colour per arm, a text alternative for each.
 
-`decode`, `roofline`, `footprint`, `serving` and `sharing` draw; `style` has what they have in
+`decode`, `times`, `roofline`, `footprint`, `serving` and `sharing` draw; `style` has what they have in
 common, and shows figures. Titles are given by the caller, who knows the finding; axes carry units;
 a prediction is drawn open and black, a measurement filled and in its arm's colour.
 """
@@ -21,8 +21,16 @@ from .footprint import (
 )
 from .roofline import roofline
 from .serving import throughput_lines
-from .sharing import head_map, kernel_grid, thread_times, tile_product, times_read_bars
+from .sharing import (
+    head_map,
+    head_maps,
+    kernel_grid,
+    thread_times,
+    tile_product,
+    times_read_bars,
+)
 from .style import COLOURS, MARKERS, attention_arm, show, use_style
+from .times import time_bars, time_line
 
 __all__ = [
     "COLOURS",
@@ -31,6 +39,7 @@ __all__ = [
     "cache_saving_bars",
     "decode_time_plot",
     "head_map",
+    "head_maps",
     "kernel_grid",
     "kv_bytes_bar",
     "kv_bytes_ranking",
@@ -45,6 +54,8 @@ __all__ = [
     "thread_times",
     "throughput_lines",
     "tile_product",
+    "time_bars",
+    "time_line",
     "times_read_bars",
     "use_style",
 ]

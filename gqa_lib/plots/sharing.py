@@ -35,6 +35,23 @@ def head_map(ax: Axes, *, num_heads: int, num_kv_heads: int) -> None:
     ax.spines[:].set_visible(False)
 
 
+def head_maps(num_heads: int, num_kv_heads: Sequence[int]) -> Figure:
+    """Head maps side by side, one for each number of KV heads.
+
+    Args:
+        num_heads: Hq, query heads.
+        num_kv_heads: the numbers of KV heads.
+
+    Returns:
+        The figure.
+    """
+    size = (0.6 + 3.1 * len(num_kv_heads), 2.4)
+    fig, axes = plt.subplots(1, len(num_kv_heads), figsize=size, squeeze=False)
+    for ax, count in zip(axes.flat, num_kv_heads, strict=True):
+        head_map(ax, num_heads=num_heads, num_kv_heads=count)
+    return fig
+
+
 def thread_times(
     pieces: Mapping[str, Sequence[tuple[int, float, float]]], num_threads: int, *, note: str = ""
 ) -> Figure:
