@@ -34,18 +34,24 @@
 
   // The newest message stays in view: its end, or its beginning where it is taller than the chat.
   function keepNewest(chat) {
-    const scroller = chat.querySelector(".jp-chat-messages-container");
-    if (!scroller || scroller.dataset.gqaDesk) return;
-    scroller.dataset.gqaDesk = "followed";
+    const list = chat.querySelector(".jp-chat-messages-container");
+    if (!list || list.dataset.gqaDesk) return;
+    list.dataset.gqaDesk = "followed";
     let count = 0;
     const sizes = new ResizeObserver(show);
     let until = 0;
     function messages() {
-      return scroller.querySelectorAll(".jp-chat-message");
+      return list.querySelectorAll(".jp-chat-message");
+    }
+    function scrolls(element) {
+      return element.scrollHeight > element.clientHeight && getComputedStyle(element).overflowY !== "visible";
     }
     function show() {
       const last = [...messages()].pop();
       if (!last || performance.now() > until) return;
+      let scroller = list; // or what it is in: that differs by release
+      while (scroller && scroller !== chat && !scrolls(scroller)) scroller = scroller.parentElement;
+      if (!scroller) return; // the chat was closed
       const tall = last.offsetHeight > scroller.clientHeight;
       const edge = tall ? "top" : "bottom";
       const by = last.getBoundingClientRect()[edge] - scroller.getBoundingClientRect()[edge];
@@ -61,7 +67,7 @@
       }
       count = now.length;
     }
-    new MutationObserver(look).observe(scroller, { childList: true, subtree: true });
+    new MutationObserver(look).observe(list, { childList: true, subtree: true });
     look();
   }
 
