@@ -175,8 +175,10 @@ check("queries_per_kv_head", queries_per_kv_head, seed=None, cases=[
 # ## Submit, and see where you stand
 #
 # 1. **Save** (Ctrl+S). Grading reads the saved file.
-# 2. In a terminal (File → New → Terminal) run `gqa submit 00`.
-# 3. You see your score, exercise by exercise, and a link to the feedback page.
+# 2. Run `submit("00")` in a cell, after `from gqa_lib.learn import submit`. (In a terminal, File → New
+#    → Terminal, it is `gqa submit 00`.) It takes about 20 seconds.
+# 3. You see your score, exercise by exercise, and a link to the feedback page. The last cell of the
+#    lesson and the map link to that page, too.
 #
 # Submit as often as you like: every submission is kept. Grading runs the exercise cells only, so
 # feel free to add cells and try things. The lessons you see are your own copies; updates never

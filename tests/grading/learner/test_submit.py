@@ -19,7 +19,8 @@ from grading.authoring.catalogue import filled, first_right, picked
 from grading.intake.reading import MAX_BYTES
 from grading.intake.rebuild import rebuild, unanswered
 from grading.learner.demo import HALF_WAY
-from grading.learner.submit import SubmitError, release_all, report, submit, work_notebook
+from grading.learner.report import report
+from grading.learner.submit import SubmitError, release_all, submit, work_notebook
 from grading.nb.cells import grade_id, read_notebook
 from grading.safe import execute, sandbox
 from grading.settings import gradebook_url
