@@ -58,7 +58,7 @@ predicted = {}
 for name, n in KV_HEADS.items():
     mib = attention_bytes(1, HEADS, n, HEAD_DIM, 1, TOKENS, dtype.itemsize) / 2**20
     predicted[n] = attention_time(machine, 1, HEADS, n, HEAD_DIM, 1, TOKENS, dtype.itemsize)
-    print(f"{name}: {n:2} KV heads, {mib:4.0f} MiB to read, at least {predicted[n] * 1e3:6.3g} ms")
+    print(f"{name}: {n:2} KV heads, {mib:4.0f} MiB to read, at least {predicted[n] * 1e3:8,.3f} ms")
 
 # %% [markdown]
 # **Now measure.** The three take turns, and each call reads memory that the processor's own small
@@ -87,7 +87,7 @@ print("noisy:", ", ".join(name for name, n in KV_HEADS.items() if timing[n]["noi
 fig = plots.decode_time_plot(timing, predicted, num_heads=HEADS,
                              title=f"One attention step, GQA against MHA: {how_fast(rows, 8, 32)}")
 plots.show(fig, alt="Time of one step by KV heads, measured and predicted, in ms: " + ", ".join(
-    f"{n}: {timing[n]['median'] * 1e3:.3g} and {predicted[n] * 1e3:.3g}" for n in timing))
+    f"{n}: {timing[n]['median'] * 1e3:,.3f} and {predicted[n] * 1e3:,.3f}" for n in timing))
 
 # %% [markdown]
 # That is the subject of this course in one picture: sharing keys and values leaves less to read.

@@ -401,8 +401,8 @@ for name, n in (("MHA", 32), ("MQA", 1)):
     moved = attention_bytes(BATCH, HEADS, n, HEAD_DIM, 1, TOKENS, dtype.itemsize)
     reading = moved / machine.bandwidth_bytes_per_s
     predicted[name] = attention_time(machine, BATCH, HEADS, n, HEAD_DIM, 1, TOKENS, dtype.itemsize)
-    print(f"{name}: reading {reading * 1e3:.3g} ms, computing {compute * 1e3:.3g} ms: "
-          f"bound by {'memory' if reading > compute else 'arithmetic'}, {predicted[name] * 1e3:.3g} ms")
+    print(f"{name}: reading {reading * 1e3:,.3f} ms, computing {compute * 1e3:,.3f} ms: "
+          f"bound by {'memory' if reading > compute else 'arithmetic'}, {predicted[name] * 1e3:,.3f} ms")
 
 # %% [markdown]
 # **Write down how many times as fast as MHA you expect `multi_query_attention` to be, and
@@ -429,7 +429,7 @@ rows = time_arms({
 }, rounds=8, samples=5, budget_s=6, device=device)
 timing = summarise(rows)
 for arm, s in timing.items():
-    print(f"{arm:18} {s['p10'] * 1e3:7.3g} ms", "(noisy)" if s["noisy"] else "")
+    print(f"{arm:18} {s['p10'] * 1e3:8,.3f} ms", "(noisy)" if s["noisy"] else "")
 
 # %%
 times = {arm: s["p10"] for arm, s in timing.items()}  # the tenth percentile
@@ -438,7 +438,7 @@ folded, broadcast = (how_fast(rows, arm, "MHA") for arm in ("MQA, yours", "MQA, 
 fig = plots.step_time_dots(
     times, least, title=f"Against MHA, MQA folded: {folded}; broadcast: {broadcast}")
 plots.show(fig, alt="Time per step in ms, measured (and predicted at least): " + ", ".join(
-    f"{arm} {t * 1e3:.3g} ({least[arm] * 1e3:.3g})" for arm, t in times.items()))
+    f"{arm} {t * 1e3:,.3f} ({least[arm] * 1e3:,.3f})" for arm, t in times.items()))
 
 # %% [markdown]
 # <details><summary>Why not 32 times?</summary>

@@ -170,7 +170,7 @@ rows = time_arms({
 }, rounds=8, budget_s=8, device=device)
 first = summarise(rows)
 for arm, s in first.items():
-    print(f"{arm:14} {s['median'] * 1e3:7.3g} ms", "(noisy)" if s["noisy"] else "")
+    print(f"{arm:14} {s['median'] * 1e3:8,.3f} ms", "(noisy)" if s["noisy"] else "")
 
 # %%
 print("Expanded GQA against MHA:", how_long(rows, "GQA, expanded", "MHA"))
@@ -296,7 +296,7 @@ rows = time_arms({
 }, rounds=10, budget_s=8, device=device)
 second = summarise(rows)
 for arm, s in second.items():
-    print(f"{arm:16} {s['median'] * 1e3:7.3g} ms", "(noisy)" if s["noisy"] else "")
+    print(f"{arm:16} {s['median'] * 1e3:8,.3f} ms", "(noisy)" if s["noisy"] else "")
 
 # %%
 times = {arm: s["median"] * 1e3 for arm, s in second.items()}
@@ -535,7 +535,7 @@ fig = plots.decode_time_plot(
     sweep, predicted, num_heads=NUM_HEADS,
     title=f"Against 32 KV heads, 8: {how_fast(rows, 8, 32)}; 1: {how_fast(rows, 1, 32)}")
 plots.show(fig, alt="Time per step by KV heads, measured and predicted, in ms: " + ", ".join(
-    f"{n}: {sweep[n]['median'] * 1e3:.3g} and {predicted[n] * 1e3:.3g}" for n in KV_HEADS))
+    f"{n}: {sweep[n]['median'] * 1e3:,.3f} and {predicted[n] * 1e3:,.3f}" for n in KV_HEADS))
 
 # %% [markdown]
 # <details><summary>Why the last KV heads you remove save less and less</summary>

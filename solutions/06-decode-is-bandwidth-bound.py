@@ -362,7 +362,7 @@ work |= {"weights, 1 token": linear(1), "weights, 64 tokens": linear(64), "prefi
 # %%
 time_s = {arm: t["p10"] for arm, t in timing.items()}
 for arm, (flops, moved) in work.items():
-    print(f"{arm:18} {arithmetic_intensity(flops, moved):7.2f} FLOP/byte {time_s[arm] * 1e3:7.3g} ms "
+    print(f"{arm:18} {arithmetic_intensity(flops, moved):7.2f} FLOP/byte {time_s[arm] * 1e3:8,.3f} ms "
           f"{moved / time_s[arm] / 1e9:6.1f} GB/s {flops / time_s[arm] / 1e9:7.1f} GFLOP/s",
           "(noisy)" if timing[arm]["noisy"] else "")
 
@@ -632,7 +632,7 @@ gains = {}
 for name in TRAFFIC:
     mha, gqa = (measured[name, n] for n in (32, 8))
     gains[name] = mha["p10"] / gqa["p10"]
-    print(f"{name:26} MHA {mha['p10'] * 1e3:6.3g} ms, GQA-8 {gqa['p10'] * 1e3:6.3g} ms: {gains[name]:.2f} times as fast, "
+    print(f"{name:26} MHA {mha['p10'] * 1e3:8,.3f} ms, GQA-8 {gqa['p10'] * 1e3:8,.3f} ms: {gains[name]:.2f} times as fast, "
           f"predicted {expected[name, 32] / expected[name, 8]:.2f}", "(noisy)" if mha["noisy"] or gqa["noisy"] else "")
 short, long = gains.values()
 print("The cache decides: sharing heads pays only where there is much of it." if long > 1.2 and short < 1.1
@@ -656,7 +656,7 @@ prefill = summarise(time_arms({n: lambda i, kv=kv: grouped_query_attention(promp
                                for n, kv in prompts.items()}, rounds=20, device=device, budget_s=5))
 ridge = machine.flops_per_s / machine.bandwidth_bytes_per_s
 for n, t in prefill.items():
-    print(f"{n:2} KV heads: {arithmetic_intensity(*prefilling(n)) / ridge:4.0f} times the ridge, {t['p10'] * 1e3:6.3g} ms, "
+    print(f"{n:2} KV heads: {arithmetic_intensity(*prefilling(n)) / ridge:4.0f} times the ridge, {t['p10'] * 1e3:8,.3f} ms, "
           f"{prefill[32]['p10'] / t['p10']:.2f} times as fast as MHA", "(noisy)" if t["noisy"] else "")
 
 # %% [markdown]

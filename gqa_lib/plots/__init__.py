@@ -29,11 +29,13 @@ from .sharing import (
     tile_product,
     times_read_bars,
 )
-from .style import COLOURS, MARKERS, attention_arm, show, use_style
+from .style import COLOURS, DARK, FIGURE, MARKERS, attention_arm, show, use_style
 from .times import time_bars, time_line
 
 __all__ = [
     "COLOURS",
+    "DARK",
+    "FIGURE",
     "MARKERS",
     "attention_arm",
     "cache_saving_bars",

@@ -74,7 +74,8 @@ def thread_times(
         for thread, start, end in work:
             shown = {"left": 1e3 * (start - first), "height": 0.7, "edgecolor": "white"}
             ax.barh(lanes[thread], 1e3 * (end - start), color=COLOURS["MQA"], **shown)
-        ax.set(ylim=(num_threads - 0.5, -0.5), ylabel="thread", title=title)
+        ax.set(ylim=(num_threads - 0.5, -0.5), ylabel="thread")
+        finish(fig, ax, title, "")
         ax.set_yticks(range(num_threads), range(1, num_threads + 1))
     axes.flat[-1].set_xlabel("time since the first piece began (ms)")
     if note:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from .style import COLOURS, finish
+from .style import COLOURS, finish, three_digits
 
 
 def time_line(times_ms: Mapping[int, float], *, title: str, xlabel: str) -> Figure:
@@ -46,7 +46,7 @@ def time_bars(
     fig, ax = plt.subplots(figsize=(7.2, 1.2 + 0.4 * len(times_ms)))
     colours = [COLOURS[arm[:3]] for arm in times_ms]
     bars = ax.barh(list(times_ms), list(times_ms.values()), color=colours)
-    ax.bar_label(bars, fmt="%.3g", padding=3)
+    ax.bar_label(bars, fmt=three_digits, padding=3)
     ax.axvline(bound_ms, color=COLOURS["prediction"], linestyle="--")
     ax.set(xlabel=f"{xlabel} (ms); dashed: {bound}", xmargin=0.15)
     ax.grid(axis="y", visible=False)
