@@ -426,7 +426,7 @@ rows = time_arms({
     "MHA": lambda i: grouped_query_attention(q, *cold_kv(32)),
     "MQA, broadcasting": lambda i: broadcasting(q, *cold_kv(1)),
     "MQA, yours": lambda i: multi_query_attention(q, *cold_kv(1), causal=False),
-}, rounds=8, samples=5, budget_s=6, device=device)
+}, rounds=8, samples=3, budget_s=6, device=device)
 timing = summarise(rows)
 for arm, s in timing.items():
     print(f"{arm:18} {s['p10'] * 1e3:8,.3f} ms", "(noisy)" if s["noisy"] else "")

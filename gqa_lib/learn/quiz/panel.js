@@ -96,6 +96,12 @@ function render({ model, el }) {
 
   showChosen();
   showStatus();
+  // Running the cell selects the one below, and with that the last question: begin with the first.
+  requestAnimationFrame(() => {
+    if (panel.isConnected && panel.offsetHeight > 0.6 * window.innerHeight) {
+      setTimeout(() => panel.scrollIntoView({ block: "start" }), 150);
+    }
+  });
   model.on("change:chosen", showChosen);
   model.on("change:status change:saves", showStatus);
   return () => {

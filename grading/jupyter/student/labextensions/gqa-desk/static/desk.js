@@ -79,12 +79,54 @@
     });
   }
 
+  // The drawing of the map is an image: a click on a lesson's box follows the table's link to it.
+  function boxAt(svg, x, y) {
+    return [...svg.querySelectorAll("g.node")].find((node) => {
+      const rect = node.querySelector("rect");
+      if (!rect) return false;
+      let [left, top] = ["x", "y"].map((name) => Number(rect.getAttribute(name)));
+      for (let part = node; part; part = part.parentElement) {
+        const moved = /translate\(\s*([-\d.]+)[\s,]+([-\d.]+)/.exec(part.getAttribute("transform") ?? "");
+        if (moved) [left, top] = [left + Number(moved[1]), top + Number(moved[2])];
+      }
+      const [width, height] = ["width", "height"].map((name) => Number(rect.getAttribute(name)));
+      return x >= left && x <= left + width && y >= top && y <= top + height;
+    });
+  }
+
+  function linkAt(image, event) {
+    const [kind, text] = [image.src.split(",", 1)[0], image.src.slice(image.src.indexOf(",") + 1)];
+    const source = kind.endsWith("base64") ? atob(text) : decodeURIComponent(text);
+    const svg = new DOMParser().parseFromString(source, "image/svg+xml").documentElement;
+    const [left, top, width, height] = (svg.getAttribute("viewBox") ?? "").split(/[\s,]+/).map(Number);
+    const shown = image.getBoundingClientRect();
+    const x = left + ((event.clientX - shown.left) * width) / shown.width;
+    const y = top + ((event.clientY - shown.top) * height) / shown.height;
+    const number = /(?:^|-)L(\d\d)(?:-|$)/.exec(boxAt(svg, x, y)?.id ?? "")?.[1];
+    if (!number) return undefined;
+    const links = image.closest(".jp-RenderedMarkdown")?.querySelectorAll("td a") ?? [];
+    return [...links].find((link) => link.textContent.startsWith(`${Number(number)} · `));
+  }
+
+  function keepBoxesLinks() {
+    const drawing = (event) => event.target.closest?.('img[src^="data:image/svg+xml"]');
+    document.addEventListener("click", (event) => {
+      const image = drawing(event);
+      if (image) linkAt(image, event)?.click();
+    });
+    document.addEventListener("mousemove", (event) => {
+      const image = drawing(event);
+      if (image) image.style.cursor = linkAt(image, event) ? "pointer" : "";
+    });
+  }
+
   const plugin = {
     id: "gqa-desk:plugin",
-    description: "Focus in the lesson, the chat's newest message in view, a map that is not stale",
+    description: "Focus in the lesson, the chat's newest message in view, a fresh map with links",
     autoStart: true,
     activate: (app) => {
       keepMapFresh(app);
+      keepBoxesLinks();
       app.restored.then(() => {
         keepFocus(app);
         const chats = () => document.querySelectorAll(".jp-chat-widget, .jp-MainAreaWidget");
