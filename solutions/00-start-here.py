@@ -76,7 +76,7 @@ def step(num_kv_heads):
     return grouped_query_attention(q, k, v)
 
 rows = time_arms({n: lambda i, n=n: step(n) for n in KV_HEADS.values()}, rounds=15, device=device)
-del cold  # and its memory
+cold = None  # gives its memory back
 
 # %%
 from gqa_lib import plots

@@ -21,8 +21,8 @@ def how_fast(rows: Iterable[dict], arm: Hashable, baseline: Hashable) -> str:
         arm, baseline: two of the arms.
 
     Returns:
-        Such as "3.9 times as fast", "2.5 to 4.2 times as fast", "about as fast", or
-        "from 0.8 to 1.4 times as fast, too noisy to tell".
+        Such as "3.9 times as fast", "2.5 to 4.2 times as fast", "about as fast", "2.1 times as
+        long", or "from 0.8 to 1.4 times as fast, too noisy to tell".
 
     Raises:
         ValueError: one of the two was not measured, or not in the same rounds.
@@ -50,6 +50,8 @@ def _in_words(rows: Iterable[dict], under: Hashable, over: Hashable, quality: st
             "needs both times from the same rounds. Name one of them."
         )
     found = compared[under]  # type: ignore[index]
+    if found["verdict"] == "slower":  # say it the way round that has a number above 1
+        return _in_words(rows, over, under, "long" if quality == "fast" else "fast")
     low, middle, high = (_two_digits(found[key]) for key in ("low", "speedup", "high"))
     if found["verdict"] == "same":
         return f"about as {quality}"

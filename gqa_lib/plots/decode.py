@@ -55,7 +55,9 @@ def decode_time_plot(
         look: dict[str, Any] = {"color": COLOURS[arm], "marker": MARKERS[arm]}
         error = [[median - low], [high - median]]
         ax.errorbar(place - 0.12, median, yerr=error, capsize=4, markersize=9, **look)
-        ax.annotate(three_digits(median), (place - 0.12, median), (-10, 0), **LEFT_OF, weight="bold")
+        ax.annotate(
+            three_digits(median), (place - 0.12, median), (-10, 0), **LEFT_OF, weight="bold"
+        )
         predicted = predicted_s[num_kv_heads] * scale
         ax.plot(place + 0.12, predicted, clip_on=False, **PREDICTION)
         ax.annotate(three_digits(predicted), (place + 0.12, predicted), (9, 0), **RIGHT_OF)

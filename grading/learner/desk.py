@@ -1,13 +1,12 @@
 """The learner's desk: a JupyterLab workspace with the lesson left, the tutor right, the map behind.
 
 JupyterLab keeps the workspace while the learner works. Before it opens again, what is still there
-of it is kept, what a desk must have is put back, and a damaged one is rebuilt. Of the notebooks only
+of it is kept, what a desk must have is put back, and a damaged one is rebuilt. Of the notebooks
 those in sight are kept: JupyterLab would start a kernel for each of the others, too.
 """
 
 import json
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from gqa_lib.course import places
@@ -146,7 +145,9 @@ def _without_hidden_notebooks(dock: dict[str, Any]) -> dict[str, Any]:
     """
     for area in _areas(dock):
         front = area["widgets"][area["currentIndex"]]
-        area["widgets"] = [t for t in area["widgets"] if t == front or not t.startswith("notebook:")]
+        area["widgets"] = [
+            t for t in area["widgets"] if t == front or not t.startswith("notebook:")
+        ]
         area["currentIndex"] = area["widgets"].index(front)
     return dock
 

@@ -64,7 +64,11 @@ def test_a_pool_refuses_what_it_was_not_made_for(cache):
 
 def test_a_container_s_limit_is_what_is_free(tmp_path):
     assert _container_free(tmp_path) == []
-    for name, text in {"max": "5000", "current": "3000", "stat": "anon 1\ninactive_file 700"}.items():
+    for name, text in {
+        "max": "5000",
+        "current": "3000",
+        "stat": "anon 1\ninactive_file 700",
+    }.items():
         (tmp_path / f"memory.{name}").write_text(text)
     assert _container_free(tmp_path) == [2700]
     (tmp_path / "memory.max").write_text("max")

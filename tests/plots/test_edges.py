@@ -21,11 +21,12 @@ KIB = {c.name: 1.0 + place for place, c in enumerate(all_models()[:67])}
 KINDS = {c.name: c.attention_type for c in all_models()[:67]}
 RATIOS = {(n, c): 0.9 for n in HEADS for c in (4096, 8192, 16_384)}
 WORK = {f"{arm} decode": (x, 6e9) for arm, x in (("MHA", 0.5), ("GQA", 2.0), ("MQA", 16.0))}
+PARTS = {"MHA": [67.1, 67.1, 134.2], "GQA": [67.1, 16.8, 33.6], "MQA": [67.1, 2.1, 4.2]}
 PIECES = [(1, 0.0, 0.004), (2, 0.0, 0.0041)]
 FIGURES = {
     "cache_saving_bars": lambda: plots.cache_saving_bars([4, 8, 2, 29], title=LONG, claimed=(4, 8)),
     "decode_time_plot": lambda: plots.decode_time_plot(
-        dict.fromkeys(HEADS, STEP), dict.fromkeys(HEADS, 0.01), title=LONG, note="15 samples of each"
+        dict.fromkeys(HEADS, STEP), dict.fromkeys(HEADS, 0.01), title=LONG, note="15 samples"
     ),
     "head_maps": lambda: plots.head_maps(8, (8, 2, 1)),
     "kernel_grid": lambda: plots.kernel_grid(
@@ -48,10 +49,7 @@ FIGURES = {
         CPU, WORK | {"weights, 64 tokens": (31, 60e9)}, title=LONG, datasheet=datasheet("H100 SXM")
     ),
     "stacked_bars": lambda: plots.stacked_bars(
-        dict.fromkeys(
-            ("MB read per token, one attention layer", "MFLOP per token, one attention layer"),
-            {"MHA": [67.1, 67.1, 134.2], "GQA": [67.1, 16.8, 33.6], "MQA": [67.1, 2.1, 4.2]},
-        ),
+        {"MB read per token, one attention layer": PARTS, "MFLOP per token, one layer": PARTS},
         ["q_proj, o_proj", "k_proj, v_proj", "cache: scores, values"],
         title=LONG,
     ),

@@ -30,7 +30,7 @@ _STYLES = (  # each fill with a text colour of its own: legible in a dark theme,
     "classDef planned fill:#ffffff,color:#595959,stroke:#767676,stroke-dasharray:5 4",
 )
 _PAGE_NOTE = (
-    "*This page is rewritten when the course is opened and when you submit, and read again whenever "
+    "*This page is rewritten when the course is opened and when you submit, and read again when "
     "you come back to this tab. `show_map()` in a cell shows where you stand now.*"
 )
 
