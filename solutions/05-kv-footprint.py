@@ -866,7 +866,7 @@ print(len(picked), "models of", len(families), "families")
 
 # %%
 def fit(c, tokens):
-    count = max_concurrent_sequences(c, 40 * GIB, tokens, 0, 2)
+    count = cost.max_concurrent_sequences(c, 40 * GIB, tokens, 0, 2)  # the library's
     return f"({count:,})" if c.max_context and tokens > c.max_context else f"{count:,}"
 
 def sizes(c, field):
