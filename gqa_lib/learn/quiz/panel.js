@@ -96,9 +96,11 @@ function render({ model, el }) {
 
   showChosen();
   showStatus();
-  // Running the cell selects the one below, and with that the last question: begin with the first.
+  // Running its cell selects the one below, and with that shows the last question: begin at the first.
   requestAnimationFrame(() => {
-    if (panel.isConnected && panel.offsetHeight > 0.6 * window.innerHeight) {
+    const below = el.closest(".jp-Cell")?.nextElementSibling;
+    if (!below?.classList.contains("jp-mod-active")) return; // all cells were run, say
+    if (panel.offsetHeight > 0.6 * window.innerHeight) {
       setTimeout(() => panel.scrollIntoView({ block: "start" }), 150);
     }
   });
