@@ -89,7 +89,7 @@ def import_from(file: Path) -> tuple[int, int]:
         OSError: it cannot be read.
     """
     if not file.exists():
-        raise FileNotFoundError(f"{file} is not there: name a file made with `gqa progress export`.")
+        raise FileNotFoundError(f"{file} is not there: name a file of `gqa progress export`.")
     if (size := file.stat().st_size) > _LARGEST:
         raise ValueError(f"{file} has {size} bytes, too many for a record: at most {_LARGEST}.")
     try:
