@@ -6,7 +6,7 @@ from gqa_lib.learn import check_quiz, show_quiz
 # %% [markdown]
 # ## How it works
 #
-# - 15 questions are **drawn** for you, evenly from all claims of the subject. Four options, one
+# - 15 questions are **drawn** for you, evenly from the claims of the subject. Four options, one
 #   right, one point; a wrong answer costs nothing. Paper and calculator are welcome.
 # - Choose with the mouse, or with Tab and the arrow keys. Each choice is saved at once.
 # - Save (Ctrl+S), then run `submit("16")` in a cell (after `from gqa_lib.learn import submit`), or

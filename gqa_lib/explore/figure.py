@@ -22,7 +22,7 @@ def figure(found: list[Estimate], hardware: Hardware) -> Figure:
     Returns:
         A figure of two axes: GB per step, and FLOP/s over FLOP per byte.
     """
-    fig, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3), width_ratios=(1, 1.1))
+    fig, (left, right) = plt.subplots(1, 2, figsize=(8.6, 2.75), width_ratios=(1, 1.1))
     names = [e.arm for e in found]
     weights, kv = [(e.read_bytes or 0) / 1e9 for e in found], [e.kv_bytes / 1e9 for e in found]
     times = [seconds(e.step_time_s) if e.step_time_s else "" for e in found]
