@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from jupyterlab_server.workspaces_handler import WorkspacesManager
 from ports import free_port
+from traitlets.config.loader import PyFileConfigLoader
 
 from gqa_lib.cli import main
 from gqa_lib.course import places
@@ -207,6 +208,16 @@ def test_commands_are_found_whatever_the_search_path(tmp_path):
     here = str(Path(sys.executable).parent)
     assert lab._with_commands("/usr/bin").split(os.pathsep) == [here, "/usr/bin"]
     assert lab._with_commands(f"/bin{os.pathsep}{here}") == f"/bin{os.pathsep}{here}"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no login shells")
+def test_terminals_keep_the_servers_search_path(monkeypatch):
+    monkeypatch.setenv("SHELL", "/bin/zsh")
+    folder = Path(lab.__file__).parents[1] / "jupyter" / "student"
+    config = PyFileConfigLoader("jupyter_lab_config.py", path=str(folder)).load_config()
+    assert config.ServerApp.terminado_settings == {"shell_command": ["/bin/zsh"]}, "no login shell"
+    (extensions,) = config.LabApp.extra_labextensions_path
+    assert (Path(extensions) / "gqa-desk" / "package.json").exists()
 
 
 class Running:
