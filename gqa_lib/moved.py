@@ -52,7 +52,7 @@ MOVED: dict[str, str] = {
     "gqa_lib.kernels:sdpa_gqa": "gqa_lib.kernels.pytorch:sdpa_gqa",
     "gqa_lib.kernels:split_kv": "gqa_lib.kernels.pytorch:split_kv",
     "gqa_lib.learn.watch:Seen": "gqa_lib.learn.watch:Observation",
-    "gqa_lib.measure:CACHE_MULTIPLE": "gqa_lib.measure.timing:CACHE_MULTIPLE",
+    "gqa_lib.measure:CACHE_MULTIPLE": "gqa_lib.measure.buffers:CACHE_MULTIPLE",
 }
 
 

@@ -41,14 +41,20 @@ def _lab(arguments: Namespace) -> None:
 
 def _submit_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("lesson", help="number or name, for example 01")
+    parser.add_argument("--incomplete", action="store_true", help="unanswered questions are meant")
 
 
 def _submit(arguments: Namespace) -> int:
     lesson = find_lesson(arguments.lesson)
-    print(f"Submitting {lesson.number} {lesson.title} ...", flush=True)
-    from .learner.submit import SubmitError, report, submit
+    seconds = "" if class_exchange() else " Grading takes about 20 seconds."
+    print(f"Submitting {lesson.number} {lesson.title}.{seconds}", flush=True)
+    from .learner.report import report
+    from .learner.submit import SubmitError, submit
+    from .learner.unfinished import go_on
 
     try:
+        if not arguments.incomplete and not go_on(lesson):
+            return 1
         marks = submit(lesson)
     except SubmitError as error:
         print(f"gqa submit: {error}", file=sys.stderr)
@@ -138,14 +144,10 @@ def _release(arguments: Namespace) -> None:
 def _grade_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("lesson", help="number or name, for example 04")
     parser.add_argument("--students", type=separated, help="only these ids, separated by commas")
-    parser.add_argument(
-        "--workers", type=whole(1), help="notebooks graded at once (default: by the cores)"
-    )
+    parser.add_argument("--workers", type=whole(1), help="graded at once (default: by the cores)")
     parser.add_argument("--all", action="store_true", help="regrade unchanged submissions too")
     parser.add_argument("--collect", action="store_true", help="collect from the exchange first")
-    parser.add_argument(
-        "--feedback", action="store_true", help="make and release feedback afterwards"
-    )
+    parser.add_argument("--feedback", action="store_true", help="make and release it afterwards")
 
 
 def _grade(arguments: Namespace) -> int:

@@ -50,7 +50,7 @@ if [ "$(cat .venv/made-in 2>/dev/null)" != "$(pwd)" ] ||
 fi
 
 cat <<'SAY'
-Installing the course into .venv ...
+Installing the course into .venv ... (2 to 10 minutes; .venv/setup.log says how far it is)
   torch is the large part: about 200 MB to download as a CPU build, 2-3 GB where pip takes the
   GPU build (on Linux that is the default). To choose, pass options on to pip, for example
   make lab PIP_ARGS="--extra-index-url ADDRESS" with the CPU address from PyTorch's install page.

@@ -32,7 +32,8 @@ from gqa_lib.learn import check, check_quiz, hint, show_quiz
 # %% [markdown]
 # We time one layer of that shape at 16,384 tokens, with 32 KV heads (multi-head, **MHA**), with
 # 8 (**GQA**) and with 1 (multi-query, **MQA**). First, the machine: how fast can it read memory
-# (its *memory bandwidth*), and how fast can it multiply?
+# (its *memory bandwidth*), and how fast can it multiply? (This and the cell that measures take
+# about 5 seconds each.)
 
 # %%
 from gqa_lib.measure import measure_hardware, pick_device
@@ -57,41 +58,43 @@ predicted = {}
 for name, n in KV_HEADS.items():
     mib = attention_bytes(1, HEADS, n, HEAD_DIM, 1, TOKENS, dtype.itemsize) / 2**20
     predicted[n] = attention_time(machine, 1, HEADS, n, HEAD_DIM, 1, TOKENS, dtype.itemsize)
-    print(f"{name}: {n:2} KV heads, {mib:4.0f} MiB to read, at least {predicted[n] * 1e3:6.3g} ms")
+    print(f"{name}: {n:2} KV heads, {mib:4.0f} MiB to read, at least {predicted[n] * 1e3:8,.3f} ms")
 
 # %% [markdown]
-# **Now measure.** The three take turns, and each call reads another copy of its cache.
+# **Now measure.** The three take turns, and each call reads memory that the processor's own small
+# caches no longer hold.
 
 # %%
 from gqa_lib.attention import grouped_query_attention
-from gqa_lib.measure import rotating_buffers, summarise, time_arms
-
-def make_kv(num_kv_heads):
-    return torch.randn(2, 1, num_kv_heads, TOKENS, HEAD_DIM, device=device, dtype=dtype)
+from gqa_lib.measure import cold_pool, how_fast, summarise, time_arms
 
 q = torch.randn(1, HEADS, 1, HEAD_DIM, device=device, dtype=dtype)
-caches = {n: rotating_buffers(lambda n=n: make_kv(n), make_kv(n).nbytes, device=device)
-          for n in KV_HEADS.values()}
-rows = time_arms({
-    n: lambda i, kv=kv: grouped_query_attention(q, *kv[i % len(kv)]) for n, kv in caches.items()
-}, rounds=15, device=device)
+cold = cold_pool(2 * HEADS * TOKENS * HEAD_DIM, dtype=dtype, device=device)
+
+def step(num_kv_heads):
+    k, v = cold(2, 1, num_kv_heads, TOKENS, HEAD_DIM)
+    return grouped_query_attention(q, k, v)
+
+rows = time_arms({n: lambda i, n=n: step(n) for n in KV_HEADS.values()}, rounds=15, device=device)
+cold = None  # gives its memory back
 
 # %%
 from gqa_lib import plots
 
 plots.use_style()
 timing = summarise(rows)
-speedup = timing[32]["median"] / timing[8]["median"]
+print("noisy:", ", ".join(name for name, n in KV_HEADS.items() if timing[n]["noisy"]) or "none")
 fig = plots.decode_time_plot(timing, predicted, num_heads=HEADS,
-                             title=f"One attention step: GQA is {speedup:.1f} times as fast as MHA")
+                             title=f"One attention step, GQA against MHA: {how_fast(rows, 8, 32)}")
 plots.show(fig, alt="Time of one step by KV heads, measured and predicted, in ms: " + ", ".join(
-    f"{n}: {timing[n]['median'] * 1e3:.3g} and {predicted[n] * 1e3:.3g}" for n in timing))
+    f"{n}: {timing[n]['median'] * 1e3:,.3f} and {predicted[n] * 1e3:,.3f}" for n in timing))
 
 # %% [markdown]
 # That is the subject of this course in one picture: sharing keys and values leaves less to read.
 # (A whole model also reads its weights, so with a short context the gain all but disappears.)
 # Where the measured and the predicted times differ, there is something to learn; you will find out
-# what. (Other programs slow the measurement: close what you can and run the cells again.)
+# what. (Other programs slow the measurement. If an arm is called *noisy*, close what you can and run
+# the cells again.)
 
 # %% [markdown]
 # ## What this course can tell you, and what it cannot
@@ -172,8 +175,10 @@ check("queries_per_kv_head", queries_per_kv_head, seed=None, cases=[
 # ## Submit, and see where you stand
 #
 # 1. **Save** (Ctrl+S). Grading reads the saved file.
-# 2. In a terminal (File → New → Terminal) run `gqa submit 00`.
-# 3. You see your score, exercise by exercise, and a link to the feedback page.
+# 2. Run `submit("00")` in a cell, after `from gqa_lib.learn import submit`. (In a terminal, File → New
+#    → Terminal, it is `gqa submit 00`.) It takes about 20 seconds.
+# 3. You see your score, exercise by exercise, and a link to the feedback page. The last cell of the
+#    lesson and the map link to that page, too.
 #
 # Submit as often as you like: every submission is kept. Grading runs the exercise cells only, so
 # feel free to add cells and try things. The lessons you see are your own copies; updates never

@@ -165,8 +165,8 @@ check("attention", attention, seed=None, cases=[
 # </details>
 
 # %% [markdown]
-# Does a masked token really have no say? Change the last token and watch the outputs. Which of
-# the four should change? (Only the last.) This finds causality bugs that no shape check will.
+# Does a masked token really have no say? Change the last token and watch the outputs. **Which of
+# the four should change?** This finds causality bugs that no shape check will.
 
 # %%
 q, k, v = torch.randn(3, 1, 1, 4, 8)
@@ -174,6 +174,13 @@ before = attention(q, k, v)
 k[..., -1, :], v[..., -1, :] = 99.0, 99.0  # rewrite the future
 changed = (attention(q, k, v) != before).any(dim=-1).flatten()
 print("outputs that changed:", changed.tolist())
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# Only the last: `[False, False, False, True]`. The three before it may not look at a later token,
+# so nothing that is in it can reach them. Any other `True` is a leak.
+# </details>
 
 # %% [markdown]
 # ## What is a head?
@@ -352,31 +359,28 @@ for num_heads in (1, 4, 16, 32):
 # %% [markdown]
 # The matrix products cost the same, whatever the number of heads (the counter leaves out the
 # softmax). Does the clock agree?
-# The arms take turns, so that a busy moment of the machine hits all of them.
+# The arms take turns, so that a busy moment of the machine hits all of them. (About 5 seconds. A row
+# marked *noisy* was disturbed by other programs: run the cell again.)
 
 # %%
-from gqa_lib.measure import summarise, time_arms
+from gqa_lib.measure import how_long, summarise, time_arms
 
 models = {h: MultiHeadAttention(512, h) for h in (1, 4, 16, 32)}
 with torch.inference_mode():
-    rows = time_arms({h: lambda i, m=m: m(x) for h, m in models.items()}, rounds=15)
-timing = summarise(rows)
-for num_heads, t in timing.items():
-    print(f"heads {num_heads:2}: {t['median'] * 1e3:6.2f} ms (median of {t['n']})")
+    rows = time_arms({h: lambda i, m=m: m(x) for h, m in models.items()}, rounds=15, budget_s=8)
+for num_heads, t in summarise(rows).items():
+    print(f"heads {num_heads:2}: {t['median'] * 1e3:6.2f} ms (median of {t['n']})",
+          "(noisy)" if t["noisy"] else "")
 
 # %%
-import matplotlib.pyplot as plt
-
 from gqa_lib import plots
 
 plots.use_style()
-fig, ax = plt.subplots(figsize=(6, 3))
-ax.plot(list(timing), [t["median"] * 1e3 for t in timing.values()], "o-")
-ax.set(xlabel="number of heads, d_model = 512", ylabel="time (ms)", ylim=0)
-ratio = timing[32]["median"] / timing[1]["median"]
-ax.set_title(f"Same multiply-adds: 32 heads take {ratio:.1f} times as long as 1")
+times_ms = {h: t["median"] * 1e3 for h, t in summarise(rows).items()}
+fig = plots.time_line(times_ms, xlabel="number of heads, d_model = 512",
+                      title=f"Same multiply-adds, 32 heads against 1: {how_long(rows, 32, 1)}")
 plots.show(fig, alt="Time of one layer in ms by number of heads: " + ", ".join(
-    f"{h}: {t['median'] * 1e3:.1f}" for h, t in timing.items()))
+    f"{h}: {ms:.1f}" for h, ms in times_ms.items()))
 
 # %% [markdown]
 # <details><summary>Why does time grow when arithmetic does not?</summary>

@@ -507,10 +507,11 @@ print(f"token 8 in both ways: largest difference {(kept - over_again[:, -1:]).ab
 # %% [markdown]
 # The caches are filled with random keys and values beforehand: what they hold does not change what
 # reading them costs. Each sample then adds one token. What counts is the tenth percentile of the
-# samples: a busy neighbour only ever adds time. (Lengths called *noisy* were disturbed all the same.)
+# samples: a busy neighbour only ever adds time. (Lengths called *noisy* were disturbed all the same.
+# The cell that measures takes about 10 seconds.)
 
 # %%
-from gqa_lib.measure import summarise, time_arms
+from gqa_lib.measure import how_long, summarise, time_arms
 
 def filled(tokens):
     caches = new_caches(tokens + 40)  # room for what the samples add
@@ -522,22 +523,22 @@ def cached_step(tokens):
     caches = filled(tokens)
     return lambda i: run(text[:, :1], caches)
 
-def undisturbed_ms(arms, **options):
-    times = summarise(time_arms(arms, device=device, **options))
+def undisturbed_ms(rows):
+    times = summarise(rows)
     print("noisy:", ", ".join(f"{n:,}" for n in times if times[n]["noisy"]) or "none")
     return {n: t["p10"] * 1e3 for n, t in times.items()}
 
 # %%
 LENGTHS = (128, 256, 512, 1024, 2048)
 with torch.inference_mode():
-    without = undisturbed_ms(
-        {n: lambda i, n=n: run(text[:, :n], new_caches(n)) for n in LENGTHS},
-        rounds=7, min_rounds=3, budget_s=8, warmup=1)
-    cached = undisturbed_ms({n: cached_step(n) for n in LENGTHS}, rounds=30, budget_s=4)
+    over_again = time_arms({n: lambda i, n=n: run(text[:, :n], new_caches(n)) for n in LENGTHS},
+                           rounds=7, budget_s=8, warmup=1, device=device)
+    step_by_step = time_arms({n: cached_step(n) for n in LENGTHS}, rounds=30, budget_s=4, device=device)
+without, cached = undisturbed_ms(over_again), undisturbed_ms(step_by_step)
 for n in LENGTHS:
     print(f"{n:5,} tokens: {without[n]:8.2f} ms without a cache, {cached[n]:6.2f} ms with one")
-more, less = (times[2048] / times[256] for times in (without, cached))
-print(f"8 times the tokens: {more:.1f} times as long without a cache, {less:.1f} times with one")
+more, less = (how_long(rows, 2048, 256) for rows in (over_again, step_by_step))
+print(f"8 times the tokens, without a cache: {more}; with one: {less}")
 
 # %%
 from gqa_lib import plots
@@ -545,7 +546,7 @@ from gqa_lib import plots
 plots.use_style()
 fig = plots.step_time_lines(
     {"with a cache": cached, "without a cache": without}, xlabel="tokens already there", log=True,
-    title=f"8x the tokens: {more:.1f}x the time without a cache, {less:.1f}x with")
+    title=f"8 times the tokens, without a cache: {more}; with one: {less}")
 plots.show(fig, alt="Time for one new token in ms, without and with a cache: " + ", ".join(
     f"{n} tokens {without[n]:.3g} and {cached[n]:.3g}" for n in LENGTHS))
 
@@ -569,12 +570,13 @@ print(f"weights {weight_bytes / 2**20:.0f} MiB, cache {per_token / 2**10:.0f} Ki
 reads = {n: weight_bytes + n * per_token for n in (256, 2048)}
 for n, nbytes in reads.items():
     print(f"{n:5,} tokens: one step reads {nbytes / 2**20:6.1f} MiB")
-print(f"by bytes alone {reads[2048] / reads[256]:.1f} times as long; measured {less:.1f}")
+print(f"by bytes alone {reads[2048] / reads[256]:.1f} times as long; measured: {less}")
 
 # %% [markdown]
 # A step this small also pays for starting its operations, whatever they read, so look further: up to
 # 8,192 tokens. The prediction is the time at 128 tokens, plus the time to read the rest of the cache
 # at the best bandwidth of this machine, measured now. **Will the measured line be steeper, or not?**
+# (About 10 seconds.)
 
 # %%
 from gqa_lib.measure import measure_hardware
@@ -582,17 +584,17 @@ from gqa_lib.measure import measure_hardware
 bandwidth = measure_hardware(device, dtype).bandwidth_bytes_per_s
 FURTHER = (128, 1024, 2048, 4096, 8192)
 with torch.inference_mode():
-    measured = undisturbed_ms({n: cached_step(n) for n in FURTHER}, rounds=30, budget_s=4)
+    further = time_arms({n: cached_step(n) for n in FURTHER}, rounds=30, budget_s=4, device=device)
+measured = undisturbed_ms(further)
 predicted = {n: measured[128] + (n - 128) * per_token / bandwidth * 1e3 for n in FURTHER}
 print(f"reads {bandwidth / 1e9:.0f} GB/s at best")
 for n in FURTHER:
     print(f"{n:5,} tokens: predicted {predicted[n]:6.2f} ms, measured {measured[n]:6.2f} ms")
 
 # %%
-longer = measured[8192] / measured[128]
 fig = plots.step_time_lines(
     {"predicted": predicted, "measured": measured},
-    title=f"64x the tokens in the cache: a step takes {longer:.1f}x as long")
+    title=f"64 times the tokens in the cache, one step: {how_long(further, 8192, 128)}")
 plots.show(fig, alt="Time for one new token in ms, predicted and measured: " + ", ".join(
     f"{n} tokens {predicted[n]:.3g} and {measured[n]:.3g}" for n in FURTHER))
 

@@ -22,15 +22,10 @@ from gqa_lib.learn import check, check_no_copy, check_quiz, hint, show_quiz
 # everything between, and both ends.
 
 # %%
-import matplotlib.pyplot as plt
-
 from gqa_lib import plots
 
 plots.use_style()
-fig, axes = plt.subplots(1, 3, figsize=(10, 2.4))
-for ax, num_kv_heads in zip(axes, (8, 2, 1)):
-    plots.head_map(ax, num_heads=8, num_kv_heads=num_kv_heads)
-plots.show(fig, alt="Eight query heads joined to the KV head each reads. MHA: eight KV heads, one "
+plots.show(plots.head_maps(8, (8, 2, 1)), alt="Eight query heads joined to the KV head each reads. MHA: eight KV heads, one "
            "each. GQA: two KV heads, read by heads 0-3 and 4-7. MQA: one KV head, read by all.")
 
 # %% [markdown]
@@ -145,8 +140,7 @@ print("yours:    ", expand_kv(kv, 3).flatten().tolist())
 # %%
 from torch.nn.functional import scaled_dot_product_attention as sdpa
 
-from gqa_lib.measure import pick_device
-from gqa_lib.measure import rotating_buffers, summarise, time_arms
+from gqa_lib.measure import cold_pool, how_fast, how_long, pick_device, summarise, time_arms
 
 device = pick_device()
 dtype = torch.float32 if device.type == "cpu" else torch.float16
@@ -154,17 +148,17 @@ NUM_HEADS, TOKENS, HEAD_DIM = 32, 8192, 64
 q = torch.randn(1, NUM_HEADS, 1, HEAD_DIM, device=device, dtype=dtype)
 
 # %% [markdown]
-# Each call reads another copy of the cache, so that the processor's own small caches cannot help.
+# Each call takes other K and V from one large pool, so that the processor's own small caches cannot
+# help. (The two cells take about 5 seconds.)
 
 # %%
-def make_kv(num_kv_heads):
-    """Return copies of (k, v), enough that no call finds its own in the processor's caches."""
-    shape = (2, 1, num_kv_heads, TOKENS, HEAD_DIM)
-    make = lambda: torch.randn(shape, device=device, dtype=dtype)
-    return rotating_buffers(make, make().nbytes, device=device)
+cold = cold_pool(2 * NUM_HEADS * TOKENS * HEAD_DIM, dtype=dtype, device=device)
 
-mha, gqa = make_kv(32), make_kv(8)
-print(f"K and V: MHA {mha[0].nbytes / 2**20:.0f} MiB, GQA {gqa[0].nbytes / 2**20:.0f} MiB")
+def cold_kv(num_kv_heads):
+    """Return (k, v) that none of the processor's caches holds."""
+    return cold(2, 1, num_kv_heads, TOKENS, HEAD_DIM)
+
+print(f"K and V: MHA {cold_kv(32).nbytes / 2**20:.0f} MiB, GQA {cold_kv(8).nbytes / 2**20:.0f} MiB")
 
 # %%
 def expanded(q, k, v):
@@ -172,16 +166,15 @@ def expanded(q, k, v):
     return sdpa(q, expand_kv(k, q_per_kv), expand_kv(v, q_per_kv))
 
 rows = time_arms({
-    "MHA": lambda i: sdpa(q, *mha[i % len(mha)]),
-    "GQA, expanded": lambda i: expanded(q, *gqa[i % len(gqa)]),
-}, rounds=8, device=device)
+    "MHA": lambda i: sdpa(q, *cold_kv(32)),
+    "GQA, expanded": lambda i: expanded(q, *cold_kv(8)),
+}, rounds=8, budget_s=8, device=device)
 first = summarise(rows)
 for arm, s in first.items():
-    print(f"{arm:14} {s['median'] * 1e3:7.3g} ms", "(noisy)" if s["noisy"] else "")
+    print(f"{arm:14} {s['median'] * 1e3:8,.3f} ms", "(noisy)" if s["noisy"] else "")
 
 # %%
-slowdown = first["GQA, expanded"]["median"] / first["MHA"]["median"]
-print(f"Expanded GQA takes {slowdown:.1f} times as long as MHA.")
+print("Expanded GQA against MHA:", how_long(rows, "GQA, expanded", "MHA"))
 
 # %% [markdown]
 # <details><summary>Why? Count the bytes before you open this.</summary>
@@ -295,31 +288,26 @@ check_no_copy("grouped_query_attention", grouped_query_attention, seed=None, cas
 #
 # Now four ways to do the same step: MHA, GQA expanded, GQA folded (yours), and PyTorch's own
 # switch `enable_gqa=True`. Bytes say a quarter of MHA's time. Which of them get there?
-# (A row marked *noisy* was disturbed by other work on the machine: run the cell again. On a fast
-# GPU starting kernels costs more than reading this little: try 16 times the tokens.)
+# (About 5 seconds. A row marked *noisy* was disturbed by other work on the machine: run the cell
+# again. On a fast GPU starting kernels costs more than reading this little: try 16 times the tokens.)
 
 # %%
 rows = time_arms({
-    "MHA": lambda i: sdpa(q, *mha[i % len(mha)]),
-    "GQA, expanded": lambda i: expanded(q, *gqa[i % len(gqa)]),
-    "GQA, enable_gqa": lambda i: sdpa(q, *gqa[i % len(gqa)], enable_gqa=True),
-    "GQA, yours": lambda i: grouped_query_attention(q, *gqa[i % len(gqa)], causal=False),
-}, rounds=10, device=device)
+    "MHA": lambda i: sdpa(q, *cold_kv(32)),
+    "GQA, expanded": lambda i: expanded(q, *cold_kv(8)),
+    "GQA, enable_gqa": lambda i: sdpa(q, *cold_kv(8), enable_gqa=True),
+    "GQA, yours": lambda i: grouped_query_attention(q, *cold_kv(8), causal=False),
+}, rounds=10, budget_s=8, device=device)
 second = summarise(rows)
 for arm, s in second.items():
-    print(f"{arm:16} {s['median'] * 1e3:7.3g} ms", "(noisy)" if s["noisy"] else "")
+    print(f"{arm:16} {s['median'] * 1e3:8,.3f} ms", "(noisy)" if s["noisy"] else "")
 
 # %%
 times = {arm: s["median"] * 1e3 for arm, s in second.items()}
-gain = {arm: times["MHA"] / t for arm, t in times.items()}
-fig, ax = plt.subplots(figsize=(7.2, 2.8))
-bars = ax.barh(list(times), times.values(), color=[plots.COLOURS[arm[:3]] for arm in times])
-ax.bar_label(bars, fmt="%.3g", padding=3)
-ax.axvline(times["MHA"] / 4, color=plots.COLOURS["prediction"], linestyle="--")
-ax.set(xlabel="time per step (ms); dashed: a quarter of MHA", xmargin=0.15)
-ax.invert_yaxis()
-ax.set_title(f"GQA against MHA: folded {gain['GQA, yours']:.1f}x as fast, "
-             f"expanded {gain['GQA, expanded']:.2f}x")
+folded, expanded_too = (how_fast(rows, arm, "MHA") for arm in ("GQA, yours", "GQA, expanded"))
+fig = plots.time_bars(
+    times, bound_ms=times["MHA"] / 4, bound="a quarter of MHA", xlabel="time per step",
+    title=f"Against MHA, GQA folded: {folded}; expanded: {expanded_too}")
 plots.show(fig, alt="Time per step in ms: " + ", ".join(f"{a} {t:.3g}" for a, t in times.items()))
 
 # %% [markdown]
@@ -330,7 +318,7 @@ plots.show(fig, alt="Time per step in ms: " + ", ".join(f"{a} {t:.3g}" for a, t 
 # %%
 from gqa_lib.kernels import sdpa_operator
 
-k, v = gqa[0]
+k, v = cold_kv(8)
 everything = torch.ones(1, TOKENS, dtype=torch.bool, device=device)
 print("this step:  ", sdpa_operator(q, k, v, enable_gqa=True))
 print("with a mask:", sdpa_operator(q, k, v, enable_gqa=True, attn_mask=everything))
@@ -529,7 +517,7 @@ print(f"largest difference: {(one - other).abs().max():.1e}")
 # The prediction is the longer of two times: reading K and V once at the best bandwidth measured
 # just now, and doing the arithmetic at the best speed. Measured is the library's version, which
 # never expands K and V and picks a way for the device: `fold_...` folds as you do, `split_kv` also
-# splits the keys over threads, `sdpa_gqa` is PyTorch's switch.
+# splits the keys over threads, `sdpa_gqa` is PyTorch's switch. (About 10 seconds.)
 
 # %%
 from gqa_lib import kernels
@@ -538,24 +526,22 @@ from gqa_lib.cost import attention_time
 from gqa_lib.measure import measure_hardware
 
 machine = measure_hardware(device, dtype)
-caches = {n: make_kv(n) for n in (32, 16, 8, 4, 2, 1)}
-predicted = {
-    n: attention_time(machine, 1, NUM_HEADS, n, HEAD_DIM, 1, TOKENS, dtype.itemsize) for n in caches
-}
+KV_HEADS = (32, 16, 8, 4, 2, 1)
+predicted = {n: attention_time(machine, 1, NUM_HEADS, n, HEAD_DIM, 1, TOKENS, dtype.itemsize)
+             for n in KV_HEADS}
 print(f"reads {machine.bandwidth_bytes_per_s / 1e9:.0f} GB/s at best")
-for n, kv in caches.items():
-    print(f"{n:2} KV heads run {kernels.choose_backend(q, *kv[0], causal=True)}")
+for n in KV_HEADS:
+    print(f"{n:2} KV heads run {kernels.choose_backend(q, *cold_kv(n), causal=True)}")
 
 # %%
-rows = time_arms({
-    n: lambda i, kv=kv: library_gqa(q, *kv[i % len(kv)]) for n, kv in caches.items()
-}, rounds=10, device=device)
+rows = time_arms({n: lambda i, n=n: library_gqa(q, *cold_kv(n)) for n in KV_HEADS}, rounds=10, device=device)
 sweep = summarise(rows)
-gains = {n: sweep[32]["median"] / sweep[n]["median"] for n in (8, 1)}
-fig = plots.decode_time_plot(sweep, predicted, num_heads=NUM_HEADS,
-                             title=f"8 KV heads {gains[8]:.1f}x, 1 KV head {gains[1]:.1f}x as fast")
+print("noisy:", ", ".join(f"{n} KV heads" for n, t in sweep.items() if t["noisy"]) or "none")
+fig = plots.decode_time_plot(
+    sweep, predicted, num_heads=NUM_HEADS,
+    title=f"Against 32 KV heads, 8: {how_fast(rows, 8, 32)}; 1: {how_fast(rows, 1, 32)}")
 plots.show(fig, alt="Time per step by KV heads, measured and predicted, in ms: " + ", ".join(
-    f"{n}: {sweep[n]['median'] * 1e3:.3g} and {predicted[n] * 1e3:.3g}" for n in caches))
+    f"{n}: {sweep[n]['median'] * 1e3:,.3f} and {predicted[n] * 1e3:,.3f}" for n in KV_HEADS))
 
 # %% [markdown]
 # <details><summary>Why the last KV heads you remove save less and less</summary>

@@ -869,7 +869,7 @@ print(len(picked), "models of", len(families), "families")
 
 # %%
 def fit(c, tokens):
-    count = max_concurrent_sequences(c, 40 * GIB, tokens, 0, 2)
+    count = cost.max_concurrent_sequences(c, 40 * GIB, tokens, 0, 2)  # the library's
     return f"({count:,})" if c.max_context and tokens > c.max_context else f"{count:,}"
 
 def sizes(c, field):
@@ -926,16 +926,17 @@ plots.show(fig, alt=f"KiB of cache per token of {len(kib)} models, most first: "
 
 # %% [markdown]
 # The library's functions are yours plus error messages, compressed layers and indexers. Every model of
-# the table without those, three sets of lengths, three element sizes:
+# the table without those, for three sets of lengths, each with another size of an element:
 
 # %%
 from gqa_lib.configs import checkpoints
 
 cases = [(c, lengths, b) for c in all_models() if counted(c)
-         for lengths in ([1], [8192] * 4, [100, 131_072, 5000]) for b in (2, 1, 0.5)]
+         for lengths, b in (([1], 2), ([700] * 4, 1), ([100, 5000, 300], 0.5))]
 for c, lengths, b in cases:
-    assert kv_cache_bytes(c, lengths, b) == cost.kv_cache_bytes(c, lengths, b)
-    arguments = (c, 80e9, lengths[-1], 16e9, b)
+    held = cost.kv_cache_bytes(c, lengths, b)
+    assert kv_cache_bytes(c, lengths, b) == held
+    arguments = (c, 16e9 + 3 * held, lengths[-1], 16e9, b)  # a few sequences fit
     assert max_concurrent_sequences(*arguments) == cost.max_concurrent_sequences(*arguments)
 for c in standard:
     assert kv_bytes_per_token(c, 2) == cost.kv_bytes_per_token(c, 2)

@@ -213,7 +213,7 @@ for num_kv_heads in (32, 8, 1):
 # ## Two numbers of your machine
 #
 # How many FLOPs can it do in the time it takes to read one byte? That is its **ridge point**: FLOP/s
-# over bytes/s, both measured here, now.
+# over bytes/s, both measured here, now (in about 3 seconds).
 
 # %%
 from gqa_lib.hardware import DATASHEET
@@ -314,13 +314,12 @@ else:
 #
 # No kernel can be faster than either ceiling: the lower of intensity × bandwidth and peak FLOP/s.
 # We time decoding with 32, 8 and 1 KV heads, a prompt of 1,024 tokens, and a linear layer fed
-# one token or 64. **Which touch the slope, which the flat roof?**
+# one token or 64. **Which touch the slope, which the flat roof?** (About 10 seconds. Every call reads
+# other memory, so that no processor cache helps.)
 
 # %%
-from math import prod
-
 from gqa_lib.attention import grouped_query_attention
-from gqa_lib.measure import last_level_cache_bytes, summarise, time_arms
+from gqa_lib.measure import cold_pool, how_fast, summarise, time_arms
 
 HEADS, HEAD_DIM, TOKENS, WIDTH = 32, 64, 8192, 4096
 BATCH, PROMPT = (16, 4096) if device.type == "cuda" else (1, 1024)  # a GPU must outlast its own launches
@@ -330,14 +329,7 @@ def new(*shape):
     return torch.randn(shape, device=device, dtype=dtype)
 
 most = 2 * BATCH * HEADS * 16_384 * HEAD_DIM  # numbers in the largest cache of this lesson
-pool, walked = new(most + 4 * last_level_cache_bytes(device) // element), 0
-
-def cold(*shape):
-    """Return the next stretch of the pool in this shape; no processor cache still holds it."""
-    global walked
-    start = walked if walked + prod(shape) <= len(pool) else 0
-    walked = start + prod(shape)
-    return pool[start:walked].view(shape)
+cold = cold_pool(most, dtype=dtype, device=device)
 
 # %%
 q, prompt = new(BATCH, HEADS, 1, HEAD_DIM), new(3, 1, HEADS, PROMPT, HEAD_DIM)
@@ -371,7 +363,7 @@ work |= {"weights, 1 token": linear(1), "weights, 64 tokens": linear(64), "prefi
 # %%
 time_s = {arm: t["p10"] for arm, t in timing.items()}
 for arm, (flops, moved) in work.items():
-    print(f"{arm:18} {arithmetic_intensity(flops, moved):7.2f} FLOP/byte {time_s[arm] * 1e3:7.3g} ms "
+    print(f"{arm:18} {arithmetic_intensity(flops, moved):7.2f} FLOP/byte {time_s[arm] * 1e3:8,.3f} ms "
           f"{moved / time_s[arm] / 1e9:6.1f} GB/s {flops / time_s[arm] / 1e9:7.1f} GFLOP/s",
           "(noisy)" if timing[arm]["noisy"] else "")
 
@@ -435,7 +427,8 @@ print(f"64 tokens instead of 1: the weights' FLOP/s grow {reached['weights, 64 t
 #
 # The prediction for attention is the longer of bytes over bandwidth and FLOPs over peak. How good is
 # it? We divide **predicted by measured** time over 18 shapes: 1 is perfect, below 1 means time was
-# lost to something the two ceilings leave out, and above 1 that a ceiling was read too low.
+# lost to something the two ceilings leave out, and above 1 that a ceiling was read too low. (About
+# 10 seconds.)
 
 # %%
 KV_HEADS, CONTEXTS = (32, 16, 8, 4, 2, 1), (4096, 8192, 16_384)
@@ -443,7 +436,7 @@ shapes = [(n, context) for context in CONTEXTS for n in KV_HEADS]
 rows = time_arms({
     (n, context): lambda i, n=n, c=context: grouped_query_attention(q, *cold(2, BATCH, n, c, HEAD_DIM))
     for n, context in shapes}, rounds=40, device=device, budget_s=12)
-step_timing = summarise(rows)
+step_timing, shape_rows = summarise(rows), rows
 time_of = {shape: t["p10"] for shape, t in step_timing.items()}
 
 # %%
@@ -519,9 +512,9 @@ def least_s(n, c):
     return max(decoding(n, c)[1] / machine.bandwidth_bytes_per_s, decoding(n, c)[0] / machine.flops_per_s)
 
 for c in CONTEXTS:
-    gains = [f"with {n} of 32 KV heads {time_of[32, c] / time_of[n, c]:5.2f} times as fast "
-             f"(ceilings: {least_s(32, c) / least_s(n, c):5.2f})" for n in (8, 1)]
-    print(f"{c:6,} tokens: " + "; ".join(gains))
+    for n in (8, 1):
+        print(f"{c:6,} tokens, {n} of 32 KV heads: {how_fast(shape_rows, (n, c), (32, c))} "
+              f"(ceilings: {least_s(32, c) / least_s(n, c):.2g})")
 print("8 KV heads at 16,384: less than the ceilings promise, so this kernel reaches less of them than with 32"
       if ratio[8, 16_384] < 0.85 * ratio[32, 16_384] else "8 KV heads at 16,384: what the ceilings promise",
       "(noisy)" if step_timing[8, 16_384]["noisy"] or step_timing[32, 16_384]["noisy"] else "")
@@ -600,7 +593,7 @@ for batch, context in ((1, 1024), (1, 131_072), (32, 8192), (128, 1024)):
 # ## Measure it: weights or cache?
 #
 # A model of two layers, small enough for any machine: 34 million weights, 134 MB in float32. Once with
-# one short sequence, once with many long ones. The prediction is yours.
+# one short sequence, once with many long ones. The prediction is yours. (About 10 seconds.)
 
 # %%
 from gqa_lib.configs import ModelConfig
@@ -622,7 +615,7 @@ def step(x, layers_kv):
     return x
 
 # %%
-MANY = 64 if device.type == "cuda" else 16
+MANY = 64 if device.type == "cuda" else 8
 TRAFFIC = {"1 sequence of 256 tokens": (1, 256), f"{MANY} sequences of 4,096": (MANY, 4096)}
 measured, expected = {}, {}
 for name, (batch, context) in TRAFFIC.items():
@@ -640,7 +633,7 @@ gains = {}
 for name in TRAFFIC:
     mha, gqa = (measured[name, n] for n in (32, 8))
     gains[name] = mha["p10"] / gqa["p10"]
-    print(f"{name:26} MHA {mha['p10'] * 1e3:6.3g} ms, GQA-8 {gqa['p10'] * 1e3:6.3g} ms: {gains[name]:.2f} times as fast, "
+    print(f"{name:26} MHA {mha['p10'] * 1e3:8,.3f} ms, GQA-8 {gqa['p10'] * 1e3:8,.3f} ms: {gains[name]:.2f} times as fast, "
           f"predicted {expected[name, 32] / expected[name, 8]:.2f}", "(noisy)" if mha["noisy"] or gqa["noisy"] else "")
 short, long = gains.values()
 print("The cache decides: sharing heads pays only where there is much of it." if long > 1.2 and short < 1.1
@@ -655,7 +648,8 @@ print("The cache decides: sharing heads pays only where there is much of it." if
 # %% [markdown]
 # ## Prefill: nothing to gain
 #
-# The same sharing, on a prompt: every key is read once and used by hundreds of queries.
+# The same sharing, on a prompt: every key is read once and used by hundreds of queries. (About 5
+# seconds.)
 
 # %%
 prompts = {n: new(2, 1, n, PROMPT, HEAD_DIM) for n in ARMS.values()}
@@ -663,7 +657,7 @@ prefill = summarise(time_arms({n: lambda i, kv=kv: grouped_query_attention(promp
                                for n, kv in prompts.items()}, rounds=20, device=device, budget_s=5))
 ridge = machine.flops_per_s / machine.bandwidth_bytes_per_s
 for n, t in prefill.items():
-    print(f"{n:2} KV heads: {arithmetic_intensity(*prefilling(n)) / ridge:4.0f} times the ridge, {t['p10'] * 1e3:6.3g} ms, "
+    print(f"{n:2} KV heads: {arithmetic_intensity(*prefilling(n)) / ridge:4.0f} times the ridge, {t['p10'] * 1e3:8,.3f} ms, "
           f"{prefill[32]['p10'] / t['p10']:.2f} times as fast as MHA", "(noisy)" if t["noisy"] else "")
 
 # %% [markdown]

@@ -227,7 +227,7 @@ check_no_copy("split_kv_decode", split_kv_decode, seed=None, cases=[
 # Parts do not need each other, so they can run side by side. One sequence, 32 query heads, **one** KV
 # head, 65,536 tokens: the obvious piece of work is one KV head, and there is only one of it. Below,
 # each piece goes to the next free thread and notes when it ran. **Predict: what do 8 parts gain
-# here?**
+# here?** (The cell that measures takes about 5 seconds.)
 
 # %%
 import time
@@ -273,7 +273,7 @@ timing = summarise(samples)
 
 # %%
 for n, t in timing.items():
-    print(f"{n:3} parts: {t['median'] * 1e3:7.3g} ms, {timing[1]['median'] / t['median']:.2f} times as fast as one",
+    print(f"{n:3} parts: {t['median'] * 1e3:8,.3f} ms, {timing[1]['median'] / t['median']:.2f} times as fast as one",
           "(noisy)" if t["noisy"] else "")
 
 # %%
@@ -721,9 +721,9 @@ if HAVE_TRITON and device == "cuda":
     gpu = summarise(time_arms({name: lambda i, f=f: f(q, *caches[i % 2]) for name, f in ways.items()},
                               rounds=20, device=device))
     least = caches[0].nbytes / machine.bandwidth_bytes_per_s
-    print(f"{sdpa_operator(q, *caches[0], enable_gqa=True)}; at best {least * 1e3:.3g} ms")
+    print(f"{sdpa_operator(q, *caches[0], enable_gqa=True)}; at best {least * 1e3:,.3f} ms")
     for name, t in gpu.items():
-        print(f"{name:15} {t['median'] * 1e3:7.3g} ms, {least / t['median']:.0%} of the bandwidth")
+        print(f"{name:15} {t['median'] * 1e3:8,.3f} ms, {least / t['median']:.0%} of the bandwidth")
 else:
     print("No GPU here, so nothing is timed: a time taken in the interpreter would mean nothing.")
 

@@ -6,13 +6,13 @@ from gqa_lib.learn import check_quiz, show_quiz
 # %% [markdown]
 # ## How it works
 #
-# - 15 questions are **drawn** for you, evenly from all claims of the subject. Four options, one
+# - 15 questions are **drawn** for you, evenly from the claims of the subject. Four options, one
 #   right, one point; a wrong answer costs nothing. Paper and calculator are welcome.
 # - Choose with the mouse, or with Tab and the arrow keys. Each choice is saved at once.
-# - Save (Ctrl+S) and run `gqa submit 16`. The feedback page then explains every option.
+# - Save (Ctrl+S), then run `submit("16")` in a cell (after `from gqa_lib.learn import submit`), or
+#   `gqa submit 16` in a terminal. The feedback page then explains every option and names its lesson.
 #
-# Some questions are about lessons that are planned, not written yet; their explanations are the
-# lesson in short. Run each cell with **Shift+Enter**.
+# Questions are drawn from the lessons that are written. Run each cell with **Shift+Enter**.
 
 # %% [markdown]
 # ## Attempts
@@ -33,7 +33,7 @@ from gqa_lib.learn import check_quiz, show_quiz
 # ## What this does not tell you
 #
 # - A quiz sees what you can explain, not what you can build; the exercises have seen that.
-# - 15 of more than 60 questions leave room for luck: two points either way mean nothing.
+# - 15 questions of a few dozen leave room for luck: two points either way mean nothing.
 
 # %% [markdown]
 # ## In three lines

@@ -10,9 +10,8 @@ import torch
 from gqa_lib.arguments import check_kind, check_number, check_whole, several
 from gqa_lib.heads import check_heads
 from gqa_lib.kernels.tolerances import RELATIVE_ERROR
-from gqa_lib.measure import last_level_cache_bytes, read_passes, rotating_buffers, time_arms
+from gqa_lib.measure import read_passes, rotating_buffers, rotation_bytes, time_arms
 from gqa_lib.measure.environment import free_bytes
-from gqa_lib.measure.timing import CACHE_MULTIPLE
 
 from .arms import PEERS, operator, own_arm
 from .checks import PAGE_SIZE, sampled_error
@@ -247,7 +246,7 @@ def fitting(
     for points in settings:
         taken, kept = 0, []
         for point in sorted(points, key=lambda point: point.kv_bytes(itemsize)):
-            needed = point.kv_bytes(itemsize) + CACHE_MULTIPLE * last_level_cache_bytes(device)
+            needed = point.kv_bytes(itemsize) + rotation_bytes(device)
             if taken + needed <= most_bytes:
                 taken += needed
                 kept.append(point)

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parents[1]
+DESK = "desk"  # the learner's workspace in JupyterLab
 
 
 def package_root() -> Path:
@@ -34,3 +35,8 @@ def work() -> Path:
     if chosen := os.environ.get("GQA_WORK"):
         return Path(chosen).expanduser().resolve()
     return (course_root() if _in_a_clone() else Path.cwd()) / "work"
+
+
+def workspaces() -> Path:
+    """Return the folder of the course's JupyterLab workspaces, apart from the learner's own."""
+    return home() / "workspaces"

@@ -29,7 +29,7 @@ def figure(found: list[Estimate], hardware: Hardware) -> Figure:
     from gqa_lib import plots  # the estimates need no matplotlib
 
     check_some(found=found)
-    fig, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8), width_ratios=(1, 1.15))
+    fig, (left, right) = plt.subplots(1, 2, figsize=(8.6, 2.75), width_ratios=(1, 1.1))
     names = [e.arm for e in found]
     weights, kv = [(e.read_bytes or 0) / 1e9 for e in found], [e.kv_bytes / 1e9 for e in found]
     times = [seconds(e.step_time_s) if e.step_time_s else "" for e in found]
@@ -38,13 +38,12 @@ def figure(found: list[Estimate], hardware: Hardware) -> Figure:
     left.bar_label(bars, times, padding=4)
     known = any(times)
     left.set(
-        xlabel="GB per step: weights grey, KV cache coloured" if known else "GB of cache per step",
+        xlabel="GB: weights grey, cache coloured" if known else "GB of cache",
         xmargin=0.25,
     )
     left.set_title(
-        "Read in one decode step, and its least time"
-        if known
-        else "Cache read in one decode step; weights not known"
+        "Read in a step, and its least time" if known else "Read in a step; weights not known",
+        fontsize=11,
     )
     left.invert_yaxis()
     left.grid(axis="y", visible=False)
@@ -53,4 +52,6 @@ def figure(found: list[Estimate], hardware: Hardware) -> Figure:
         roof = min(hardware.flops_per_s, e.intensity * hardware.bandwidth_bytes_per_s)
         points[e.arm] = (e.intensity, roof)
     plots.roofline(hardware, points, title="Attention under the roofline", ax=right)
+    right.set_title(right.get_title(loc="left"), fontsize=11)
+    right.legend(loc="upper left", fontsize=8)
     return fig

@@ -12,20 +12,23 @@ from gqa_lib.course.extras import require
 
 require("ipywidgets")
 
-import ipywidgets as widgets  # noqa: E402
-import matplotlib.pyplot as plt  # noqa: E402
+import ipywidgets as widgets
+import matplotlib.pyplot as plt
 
-from gqa_lib import plots  # noqa: E402
-from gqa_lib.configs import ModelConfig, all_models, from_hf_config  # noqa: E402
-from gqa_lib.hardware import DATASHEET, Hardware  # noqa: E402
-from gqa_lib.heads import kv_head_choices  # noqa: E402
+from gqa_lib import plots
+from gqa_lib.configs import ModelConfig, all_models, from_hf_config
+from gqa_lib.hardware import DATASHEET, Hardware
+from gqa_lib.heads import kv_head_choices
 
-from .estimate import Estimate, alternatives, estimate  # noqa: E402
-from .figure import figure  # noqa: E402
-from .show import DEFAULT_HARDWARE, finding, table  # noqa: E402
+from .estimate import Estimate, alternatives, estimate
+from .figure import figure
+from .show import DEFAULT_HARDWARE, finding, table
 
 _BYTES_PER_ELEMENT = {"float32": 4, "bfloat16": 2, "8-bit": 1, "4-bit": 0.5}
-_WIDE = {"style": {"description_width": "11em"}, "layout": {"width": "32em"}}
+_HALF = {  # of a notebook's column, where that has room for two
+    "style": {"description_width": "8.2em"},
+    "layout": {"width": "auto", "flex": "1 1 17em", "min_width": "0", "margin": "1px 4px"},
+}
 _NO_WEIGHTS = "The number of parameters is not known here: enter it to see times and capacities."
 
 
@@ -40,24 +43,24 @@ class ExplorerPanel:
     def __init__(self, config: ModelConfig, measured: Hardware | None):
         self._models = {config.name: config} | {c.name: c for c in all_models()}
         self._config, self._quiet = config, False
-        self.model = widgets.Dropdown(description="model", options=list(self._models), **_WIDE)
+        self.model = widgets.Dropdown(description="model", options=list(self._models), **_HALF)
         self.upload = widgets.FileUpload(
-            description="your own config.json", accept=".json", layout=_WIDE["layout"]
+            description="your own config.json", accept=".json", layout=_HALF["layout"]
         )
-        self.heads = widgets.BoundedIntText(description="query heads", min=1, max=512, **_WIDE)
+        self.heads = widgets.BoundedIntText(description="query heads", min=1, max=512, **_HALF)
         self.kv_heads = _slider("KV heads", [1], 1)
-        self.parameters = widgets.BoundedFloatText(description="parameters (10⁹)", max=1e5, **_WIDE)
+        self.parameters = widgets.BoundedFloatText(description="parameters, 10⁹", max=1e5, **_HALF)
         machines = _machines(measured)
         self.machine = widgets.Dropdown(
-            description="hardware", options=machines, value=next(iter(machines.values())), **_WIDE
+            description="hardware", options=machines, value=next(iter(machines.values())), **_HALF
         )
         self.batch = _slider("batch", [2**n for n in range(11)], 1)
         self.context = _slider("context (tokens)", [2**n for n in range(8, 21)], 8192)
         self.dtype = widgets.Dropdown(
-            description="cache", options=_BYTES_PER_ELEMENT, value=2, **_WIDE
+            description="cache", options=_BYTES_PER_ELEMENT, value=2, **_HALF
         )
         self.weights_dtype = widgets.Dropdown(
-            description="weights", options=_BYTES_PER_ELEMENT, value=2, **_WIDE
+            description="weights", options=_BYTES_PER_ELEMENT, value=2, **_HALF
         )
         self.said, self.output = widgets.HTML(), widgets.HTML()
         self._watch()
@@ -65,10 +68,17 @@ class ExplorerPanel:
 
     def view(self) -> widgets.VBox:
         """Return what a notebook shows."""
-        left = [self.model, self.upload, self.heads, self.kv_heads, self.parameters]
-        right = [self.machine, self.batch, self.context]
-        right += [self.dtype, self.weights_dtype, self.said]
-        return widgets.VBox([widgets.HBox([widgets.VBox(left), widgets.VBox(right)]), self.output])
+        pairs = [
+            (self.model, self.machine),
+            (self.heads, self.kv_heads),
+            (self.batch, self.context),
+            (self.dtype, self.weights_dtype),
+            (self.parameters, self.upload),
+        ]
+        whole = widgets.Layout(width="100%", min_width="0", flex_flow="row wrap")
+        rows = [widgets.Box(pair, layout=whole) for pair in pairs]
+        column = widgets.Layout(width="100%", min_width="0")
+        return widgets.VBox([*rows, self.said, self.output], layout=column)
 
     def _watch(self) -> None:
         self.model.observe(lambda change: self._start_from(self._models[change["new"]]), "value")
@@ -148,7 +158,7 @@ def _machines(measured: Hardware | None) -> dict[str, Hardware]:
 
 def _slider(description: str, options: list[int], value: int) -> widgets.SelectionSlider:
     return widgets.SelectionSlider(
-        description=description, options=options, value=value, continuous_update=False, **_WIDE
+        description=description, options=options, value=value, continuous_update=False, **_HALF
     )
 
 
@@ -162,18 +172,23 @@ def _offer_kv_heads(slider, num_heads: int, wanted: int) -> None:
 
 def _as_html(rows: list[list[str]]) -> str:
     def row(cells: list[str], tag: str) -> str:
-        scoped = f"<th scope='row' style='text-align:left'>{html.escape(cells[0])}</th>"
-        return f"<tr>{scoped}{''.join(f'<{tag}>{html.escape(c)}</{tag}>' for c in cells[1:])}</tr>"
+        close = "padding: 0 8px; text-align: left"
+        scoped = f"<th scope='row' style='{close}'>{html.escape(cells[0])}</th>"
+        others = (f"<{tag} style='{close}'>{html.escape(cell)}</{tag}>" for cell in cells[1:])
+        return f"<tr>{scoped}{''.join(others)}</tr>"
 
     body = "".join(row(cells, "td") for cells in rows[1:])
-    return f"<table cellpadding='6'>{row(rows[0], 'th')}{body}</table>"
+    tight = "font-size: 12px; line-height: 17px; margin: 2px 0"
+    return f"<table style='{tight}'>{row(rows[0], 'th')}{body}</table>"
 
 
 def _image(found: list[Estimate], hardware: Hardware) -> str:
     plots.use_style()
     stream = io.BytesIO()
     fig = figure(found, hardware)
-    fig.savefig(stream, format="png", dpi=150)
+    fig.savefig(stream, format="png", dpi=200)
     plt.close(fig)
     png = base64.b64encode(stream.getvalue()).decode("ascii")
-    return f"<img src='data:image/png;base64,{png}' alt='{html.escape(finding(found))}' width=1000>"
+    shown = f"alt='{html.escape(finding(found))}' style='width: 100%; max-width: 900px'"
+    source = f"data:image/png;base64,{png}"
+    return f"{plots.DARK}<img class='{plots.FIGURE}' src='{source}' {shown}>"

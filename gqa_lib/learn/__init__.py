@@ -1,6 +1,7 @@
 """What a learner calls from a notebook: `check`, `hint`, `show_quiz` and the like.
 
-`show_map` and `wrap_up` show where the learner stands; `course_map` is the map as Markdown.
+`submit` hands a lesson in. `show_map` and `wrap_up` show where the learner stands;
+`course_map` is the map as Markdown.
 `inplace` and `partial_credit` are for those who write tests.
 """
 

@@ -11,6 +11,7 @@ from .checking.copies import check_no_copy as check_no_copy
 from .checking.copies import kv_copied as kv_copied
 from .checking.credit import partial_credit as partial_credit
 from .guide.ending import wrap_up as wrap_up
+from .guide.hand_in import submit as submit
 from .guide.hints import hint as hint
 from .guide.map import course_map as course_map
 from .guide.map import show_map as show_map

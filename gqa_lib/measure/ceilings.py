@@ -12,8 +12,9 @@ import numpy as np
 from gqa_lib.arguments import check_kind, check_number
 from gqa_lib.hardware import Hardware
 
+from .buffers import rotation_bytes
 from .device import device_name, memory_bytes, pick_device
-from .timing import MIN_ROUNDS, last_level_cache_bytes, time_arms
+from .timing import MIN_ROUNDS, time_arms
 
 if TYPE_CHECKING:
     import torch
@@ -103,14 +104,14 @@ def read_passes(device: torch.device) -> tuple[dict[str, Callable], dict[str, in
     and a dot product reads two streams at once, as attention does. A GPU's copy reads and writes.
 
     Args:
-        device: where the buffers lie: two, together at least 8 times its last-level cache.
+        device: where the buffers lie: two, together at least `rotation_bytes`.
 
     Returns:
         (name to function of the call's number, name to bytes moved per call).
     """
     import torch
 
-    buffer_bytes = max(2**27, 4 * last_level_cache_bytes(device))
+    buffer_bytes = max(2**27, rotation_bytes(device) // 2)
     if device.type == "cuda":  # long enough for a launch of some microseconds not to show
         buffer_bytes = max(buffer_bytes, min(2**31, torch.cuda.mem_get_info(device)[0] // 8))
     length = buffer_bytes // 4 // 1024 * 1024

@@ -70,10 +70,20 @@ def free_bytes(device: torch.device | str = "cpu") -> int | None:
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable"):
-                return int(line.split()[1]) * 1024
+                return min([int(line.split()[1]) * 1024, *_container_free()])
     except OSError:
         pass
     return ram_bytes()
+
+
+def _container_free(folder: Path = Path("/sys/fs/cgroup")) -> list[int]:
+    """Bytes left of a container's limit on memory, as a list that is empty where there is none."""
+    try:
+        limit, used = (int((folder / f"memory.{name}").read_text()) for name in ("max", "current"))
+        stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+    except (OSError, ValueError):  # no such file, or "max"
+        return []
+    return [max(0, limit - used + int(stat.get("inactive_file", 0)))]  # files' copies can go
 
 
 def cpu_model() -> str | None:

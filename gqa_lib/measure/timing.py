@@ -11,12 +11,10 @@ alternating order, and compared by their ratio within each round.
 from __future__ import annotations
 
 import gc
-import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gqa_lib.arguments import check_callable, check_kind, check_number, check_whole
@@ -25,9 +23,6 @@ from .samples import MIN_ROUNDS
 
 if TYPE_CHECKING:
     import torch
-
-CACHE_MULTIPLE = 4  # rotated buffers together, in last-level caches
-
 
 # Timing
 
@@ -47,8 +42,8 @@ def time_arms(
     """Time of every call of every arm, as tidy rows in seconds.
 
     Each round calls every arm `samples` times, in an order that turns round after every round.
-    Every call gets the next number of one running count, for it to pick a buffer with
-    (`buffers[call % len(buffers)]`): no arm then reads what the arm before it left in the cache.
+    Every call gets the next number of one running count, for it to pick a buffer with. What no
+    cache should hold comes from `buffers`.
 
     On CUDA a sample is the time between two events on the current stream, launch cost included:
     replay a CUDA graph to leave it out. Elsewhere it is wall time, and `quiet` says that the
@@ -193,52 +188,3 @@ def _no_garbage_collection():
     finally:
         if was_enabled:
             gc.enable()
-
-
-# Buffers
-
-
-def rotating_buffers(
-    make: Callable[[], Any], nbytes: int, *, device: torch.device | str = "cpu"
-) -> list:
-    """Enough results of `make()` that caches cannot serve a call that walks through them.
-
-    The copies together are at least CACHE_MULTIPLE last-level caches: before one comes round
-    again, three caches' worth of others has been read. A copy that large by itself is made once.
-
-    Args:
-        make: returns one fresh set of tensors, say a (k, v) pair.
-        nbytes: bytes of one set.
-        device: where they are.
-
-    Returns:
-        A list of sets, to be indexed by call number modulo its length.
-
-    Raises:
-        ValueError: nbytes below 1.
-    """
-    check_callable(make, "make")
-    check_whole(None, nbytes=nbytes)
-    if nbytes < 1:
-        raise ValueError(
-            f"nbytes={nbytes}: an empty buffer cannot push anything out of a cache. Give the bytes "
-            "of one set of tensors."
-        )
-    copies = math.ceil(CACHE_MULTIPLE * last_level_cache_bytes(device) / nbytes)
-    return [make() for _ in range(copies)]
-
-
-def last_level_cache_bytes(device: torch.device | str = "cpu") -> int:
-    """Bytes of last-level cache: L2 of a CUDA device, all L3 of a CPU; 32 MiB where unknown."""
-    if str(device).startswith("cuda"):
-        import torch
-
-        return torch.cuda.get_device_properties(device).L2_cache_size
-    caches = {}  # cores that share one cache name each other in it
-    for folder in Path("/sys/devices/system/cpu").glob("cpu[0-9]*/cache/index3"):
-        try:
-            size = (folder / "size").read_text().strip()
-            caches[(folder / "shared_cpu_list").read_text()] = int(size.removesuffix("K")) * 1024
-        except (OSError, ValueError):
-            continue
-    return sum(caches.values()) or 32 * 2**20

@@ -1,40 +1,51 @@
 """The course's figures: one style, one colour per arm, a text alternative for each.
 
-`decode`, `roofline`, `footprint`, `serving` and `sharing` draw; `style` has what they have in
-common, and shows figures. Titles are given by the caller, who knows the finding; axes carry units;
-a prediction is drawn open and black, a measurement filled and in its arm's colour.
+`decode`, `times`, `roofline`, `footprint`, `serving` and `sharing` draw; `style` has what they
+have in common, and shows figures. Titles are given by the caller, who knows the finding; axes carry
+units; a prediction is drawn open and black, a measurement filled and in its arm's colour.
 """
 
 from gqa_lib.course.extras import require
 
 require("matplotlib")
 
-from .decode import (  # noqa: E402
+from .decode import (
     decode_time_plot,
     predicted_over_measured,
     stacked_bars,
     step_time_dots,
     step_time_lines,
 )
-from .footprint import (  # noqa: E402
+from .footprint import (
     cache_saving_bars,
     kv_bytes_bar,
     kv_bytes_ranking,
     kv_bytes_scatter,
     kv_cache_lines,
 )
-from .roofline import roofline  # noqa: E402
-from .serving import throughput_lines  # noqa: E402
-from .sharing import head_map, kernel_grid, thread_times, tile_product, times_read_bars  # noqa: E402
-from .style import COLOURS, MARKERS, attention_arm, show, use_style  # noqa: E402
+from .roofline import roofline
+from .serving import throughput_lines
+from .sharing import (
+    head_map,
+    head_maps,
+    kernel_grid,
+    thread_times,
+    tile_product,
+    times_read_bars,
+)
+from .style import COLOURS, DARK, FIGURE, MARKERS, attention_arm, show, use_style
+from .times import time_bars, time_line
 
 __all__ = [
     "COLOURS",
+    "DARK",
+    "FIGURE",
     "MARKERS",
     "attention_arm",
     "cache_saving_bars",
     "decode_time_plot",
     "head_map",
+    "head_maps",
     "kernel_grid",
     "kv_bytes_bar",
     "kv_bytes_ranking",
@@ -49,6 +60,8 @@ __all__ = [
     "thread_times",
     "throughput_lines",
     "tile_product",
+    "time_bars",
+    "time_line",
     "times_read_bars",
     "use_style",
 ]

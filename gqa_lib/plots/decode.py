@@ -10,7 +10,17 @@ from matplotlib.figure import Figure
 
 from gqa_lib.arguments import check_some
 
-from .style import COLOURS, LEFT_OF, MARKERS, PREDICTION, RIGHT_OF, attention_arm, finish
+from .style import (
+    COLOURS,
+    LEFT_OF,
+    MARKERS,
+    PREDICTION,
+    RIGHT_OF,
+    attention_arm,
+    finish,
+    finish_above,
+    three_digits,
+)
 
 _INTERVAL = ("low", "median", "high")
 _PARTS = ("#BBBBBB", "#E69F00", "#56B4E9", "#F0E442")  # of a sum; no arm has these
@@ -48,10 +58,12 @@ def decode_time_plot(
         look: dict[str, Any] = {"color": COLOURS[arm], "marker": MARKERS[arm]}
         error = [[median - low], [high - median]]
         ax.errorbar(place - 0.12, median, yerr=error, capsize=4, markersize=9, **look)
-        ax.annotate(f"{median:.3g}", (place - 0.12, median), (-10, 0), **LEFT_OF, weight="bold")
+        ax.annotate(
+            three_digits(median), (place - 0.12, median), (-10, 0), **LEFT_OF, weight="bold"
+        )
         predicted = predicted_s[num_kv_heads] * scale
-        ax.plot(place + 0.12, predicted, **PREDICTION)
-        ax.annotate(f"{predicted:.3g}", (place + 0.12, predicted), (9, 0), **RIGHT_OF)
+        ax.plot(place + 0.12, predicted, clip_on=False, **PREDICTION)
+        ax.annotate(three_digits(predicted), (place + 0.12, predicted), (9, 0), **RIGHT_OF)
     labels = [f"{n}\n{attention_arm(num_heads, n)}" for n in heads]
     ax.set_xticks(range(len(heads)), labels)
     ax.set(xlim=(-0.6, len(heads) - 0.4), xlabel="KV heads")
@@ -93,9 +105,9 @@ def step_time_lines(
         colour = COLOURS["prediction"] if is_guess else next(colours)
         face: dict[str, Any] = {"markerfacecolor": "white"} if is_guess else {}
         tokens, ms = list(times), list(times.values())
-        ax.plot(tokens, ms, "o--" if is_guess else "o-", color=colour, **face)
+        ax.plot(tokens, ms, "o--" if is_guess else "o-", color=colour, clip_on=False, **face)
         height = 12 * (ends.index(name) - (len(ends) - 1) / 2)
-        text = f"{name}  {_three_digits(ms[-1])} ms"
+        text = f"{name}  {three_digits(ms[-1])} ms"
         ax.annotate(text, (tokens[-1], ms[-1]), (9, height), **RIGHT_OF, color=colour)
     if log:
         ax.set_xscale("log", base=2)
@@ -129,9 +141,9 @@ def step_time_dots(
         ms, least = seconds * 1e3, predicted_s[arm] * 1e3
         look: dict[str, Any] = {"color": COLOURS[arm[:3]], "marker": MARKERS[arm[:3]]}
         ax.plot(ms, row, markersize=10, **look)
-        ax.annotate(_three_digits(ms), (ms, row), (0, 9), **centred, weight="bold")
+        ax.annotate(three_digits(ms), (ms, row), (0, 9), **centred, weight="bold")
         ax.plot(least, row, **PREDICTION)
-        ax.annotate(_three_digits(least), (least, row), (0, -17), **centred)
+        ax.annotate(three_digits(least), (least, row), (0, -17), **centred)
     ax.set(
         xscale="log", xlabel="time per step (ms), measured; open: predicted, at least", xmargin=0.1
     )
@@ -211,19 +223,14 @@ def stacked_bars(
             ax.barh(list(bars), widths, left=ends, color=colour, label=part)
             ends = [end + width for end, width in zip(ends, widths, strict=True)]
         for row, (end, values) in enumerate(zip(ends, bars.values(), strict=True)):
-            last = f"{parts[-1].partition(':')[0]} {_three_digits(values[-1])}"
-            text = f"{_three_digits(end)} ({last})"
+            last = f"{parts[-1].partition(':')[0]} {three_digits(values[-1])}"
+            text = f"{three_digits(end)} ({last})"
             ax.annotate(text, (end, row), (4, 0), **RIGHT_OF)
         ax.set(xlabel=label, xlim=(0, 1.5 * max(ends)))
         ax.grid(axis="y", visible=False)
     axes[0].invert_yaxis()
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(parts))
-    fig.suptitle(title, fontsize=13, fontweight="bold", x=0.01, ha="left")
-    return fig
-
-
-def _three_digits(value: float) -> str:
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+    return finish_above(fig, title)
 
 
 def _time_unit(largest_s: float) -> tuple[float, str]:

@@ -14,7 +14,7 @@ from gqa_lib.cost import kv_bytes_per_token, kv_cache_bytes
 from gqa_lib.cost.bytes import whole_lengths
 from gqa_lib.cost.positive import require_model
 
-from .style import COLOURS, LEFT_OF, MARKERS, RIGHT_OF, finish
+from .style import COLOURS, LEFT_OF, MARKERS, RIGHT_OF, finish, finish_above
 
 _DASHES = ("-", "--", "-.", ":")
 
@@ -198,8 +198,7 @@ def kv_bytes_ranking(
     for kind in (kind for kind in MARKERS if kind in attention_types.values()):
         axes[1].plot([], [], MARKERS[kind], color=COLOURS[kind], label=kind)
     axes[1].legend(loc="lower right")
-    fig.suptitle(title, x=0.01, ha="left", fontweight="bold")
-    return fig
+    return finish_above(fig, title)
 
 
 def _models(configs: Iterable[ModelConfig]) -> list[ModelConfig]:

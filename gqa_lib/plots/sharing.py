@@ -37,6 +37,23 @@ def head_map(ax: Axes, *, num_heads: int, num_kv_heads: int) -> None:
     ax.spines[:].set_visible(False)
 
 
+def head_maps(num_heads: int, num_kv_heads: Sequence[int]) -> Figure:
+    """Head maps side by side, one for each number of KV heads.
+
+    Args:
+        num_heads: Hq, query heads.
+        num_kv_heads: the numbers of KV heads.
+
+    Returns:
+        The figure.
+    """
+    size = (0.6 + 3.1 * len(num_kv_heads), 2.4)
+    fig, axes = plt.subplots(1, len(num_kv_heads), figsize=size, squeeze=False)
+    for ax, count in zip(axes.flat, num_kv_heads, strict=True):
+        head_map(ax, num_heads=num_heads, num_kv_heads=count)
+    return fig
+
+
 def thread_times(
     pieces: Mapping[str, Sequence[tuple[int, float, float]]], num_threads: int, *, note: str = ""
 ) -> Figure:
@@ -60,7 +77,8 @@ def thread_times(
         for thread, start, end in work:
             shown = {"left": 1e3 * (start - first), "height": 0.7, "edgecolor": "white"}
             ax.barh(lanes[thread], 1e3 * (end - start), color=COLOURS["MQA"], **shown)
-        ax.set(ylim=(num_threads - 0.5, -0.5), ylabel="thread", title=title)
+        ax.set(ylim=(num_threads - 0.5, -0.5), ylabel="thread")
+        finish(fig, ax, title, "")
         ax.set_yticks(range(num_threads), range(1, num_threads + 1))
     axes.flat[-1].set_xlabel("time since the first piece began (ms)")
     if note:

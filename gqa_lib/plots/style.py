@@ -11,6 +11,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from gqa_lib.arguments import check_kind
 from gqa_lib.heads import check_heads
@@ -35,6 +36,13 @@ PREDICTION: dict[str, Any] = {
 RIGHT_OF: dict[str, Any] = {"textcoords": "offset points", "ha": "left", "va": "center"}
 CLEARED = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}
 LEFT_OF: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "va": "center"}
+FIGURE = "gqa-figure"  # the class of an image that is a figure
+# In JupyterLab's dark theme a figure is turned dark, hues kept; it follows a change of the theme.
+DARK = (
+    f'<style>[data-jp-theme-light="false"] img.{FIGURE} '
+    "{filter: invert(0.93) hue-rotate(180deg);}</style>"
+)
+_MARGIN = 8  # pixels right of a title
 _PIXELS_PER_INCH = 100  # as shown; the image itself holds twice as many
 _STYLE: dict[str, Any] = {
     "figure.figsize": (7.2, 4.2),
@@ -94,7 +102,11 @@ def show(fig: Figure, alt: str) -> None:
     plt.close(fig)
     png = base64.b64encode(stream.getvalue()).decode("ascii")
     width = round(fig.get_figwidth() * _PIXELS_PER_INCH)
-    image = f'<img src="data:image/png;base64,{png}" alt="{html.escape(alt)}" width="{width}">'
+    image = (
+        f'{DARK}<div style="overflow-x: auto"><img class="{FIGURE}" '
+        f'src="data:image/png;base64,{png}" alt="{html.escape(alt)}" width="{width}" '
+        f'style="max-width: 100%; min-width: {0.6 * width:.0f}px; height: auto"></div>'
+    )
     display(
         {"text/html": image, "image/png": png, "text/plain": alt},
         metadata={"image/png": {"alt": alt, "width": width}},
@@ -123,7 +135,41 @@ def finish(fig: Figure, ax: Axes, title: str, note: str) -> Figure:
         title: the finding.
         note: the small print, or "".
     """
-    ax.set_title(textwrap.fill(title, 64))
     if note:
         fig.supxlabel(note, x=0.01, ha="left", fontsize=9, color="#555555")
+    text = ax.set_title(title)
+    fig.draw_without_rendering()  # which places the axes, and so the title's left end
+    break_to(fig, text, title, fig.bbox.x1 - ax.get_window_extent().x0)
     return fig
+
+
+def finish_above(fig: Figure, title: str) -> Figure:
+    """The figure, with a title over all of its axes, broken into lines.
+
+    Args:
+        fig: the figure.
+        title: the finding.
+    """
+    text = fig.suptitle(title, fontsize=13, fontweight="bold", x=0.01, ha="left")
+    return break_to(fig, text, title, 0.98 * fig.bbox.width)
+
+
+def break_to(fig: Figure, text: Text, title: str, width: float) -> Figure:
+    """The figure, with a text in it broken into lines that are no wider than that.
+
+    Args:
+        fig: the figure.
+        text: the text in it.
+        title: what it says.
+        width: pixels of the figure.
+    """
+    for letters in range(90, 10, -2):
+        text.set_text(textwrap.fill(title, letters))
+        if text.get_window_extent().width <= width - _MARGIN:
+            break
+    return fig
+
+
+def three_digits(value: float) -> str:
+    """A number for a label: three digits, or all before the point."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"

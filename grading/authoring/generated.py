@@ -18,9 +18,9 @@ MARK = "generated"  # metadata of a source's cell that stands for cells generate
 EARNED = "## What you earned"  # heading of the cell above the one that shows a learner's record
 _HAND_WRITTEN = ("wrap_up(", "**Next:**", "**Key terms:**", "**Related lessons:**")
 _SHOWN_AGAIN = (
-    "Run this cell as it is. If no panel shows, write your answers here (`{show}`\n"
-    "shows the questions as text): answers written here take precedence over those chosen in a "
-    "panel."
+    "**If the questions above have buttons, run the next two cells and change nothing.** Without\n"
+    "buttons (`{show}` shows them as text), write your answers into the next cell: what is written "
+    "there takes precedence."
 )
 _WRITTEN = """\
 answers = {{}}  # without a panel: answers = {{"Q00": "B", ...}}

@@ -30,8 +30,10 @@ GRADING = (
     "learner/__init__.py",
     "learner/desk.py",
     "learner/lab.py",
+    "learner/report.py",
     "learner/reset.py",
     "learner/submit.py",
+    "learner/unfinished.py",
     "limited/__init__.py",
     "limited/__main__.py",
     "limited/call.py",
@@ -50,6 +52,8 @@ GRADING = (
     "jupyter/student/jupyter_lab_config.py",
     "jupyter/student/jupyter_server_config.json",
     "jupyter/student/labconfig/default_setting_overrides.json",
+    "jupyter/student/labextensions/gqa-desk/package.json",
+    "jupyter/student/labextensions/gqa-desk/static/desk.js",
     "jupyter/student/labconfig/page_config.json",
 )
 # of gqa_lib, besides its modules

@@ -5,6 +5,7 @@ tags changed - what is graded is the released notebook with the learner's answer
 """
 
 import copy
+import re
 from pathlib import Path
 
 from nbformat import NotebookNode
@@ -22,6 +23,10 @@ from .refusals import refusal
 MAX_ANSWER = 100_000  # characters
 MAX_WORK = 20  # cells below a task
 NOTICE = "notice"  # metadata of the cell that tells what became of a submission
+_ASKS_THE_COURSE = re.compile(  # a line without space at its ends
+    r"#.*|%load_ext.*|(?:from|import) gqa_lib[^;]*"
+    r"|(?:hint|submit|check|check_quiz|show_quiz|show_map|wrap_up)\([^;]*\)|"
+)
 
 
 def rebuild(submitted: NotebookNode, released: NotebookNode) -> tuple[NotebookNode, list[str]]:
@@ -140,15 +145,29 @@ def wrote_answers(rebuilt: NotebookNode, released: NotebookNode) -> bool:
 
 
 def own_cells(submitted: NotebookNode, released: NotebookNode) -> int:
-    """Return how many code cells of the learner's own the submitted notebook has."""
+    """Return how many code cells of the learner's own the submitted notebook has.
+
+    Cells that only ask the course for something, such as a hint, are not counted.
+
+    Args:
+        submitted: the learner's notebook.
+        released: the notebook as it was given out.
+    """
     theirs = {cell.source for cell in released.cells}
     return sum(
         cell.cell_type == "code"
         and grade_id(cell) is None
         and cell.source not in theirs
-        and bool(cell.source.strip())
+        and not _only_asks(cell.source)
         for cell in submitted.cells
     )
+
+
+def _only_asks(source: str) -> bool:
+    """Return whether a cell only asks the course for something."""
+    if source.startswith("%%ask"):
+        return True
+    return all(_ASKS_THE_COURSE.fullmatch(line.strip()) for line in source.split("\n"))
 
 
 def released_folder(course: CourseDirectory, assignment: str) -> Path:

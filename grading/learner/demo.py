@@ -13,7 +13,8 @@ from gqa_lib.learn.guide.work import put_lessons
 from grading.authoring.catalogue import filled, first_right, picked
 from grading.nb.cells import read_notebook
 
-from .submit import report, submit, work_notebook
+from .report import report
+from .submit import submit, work_notebook
 
 HALF_WAY = {  # the module is not begun
     "causal_mask": "aligned to the top left",

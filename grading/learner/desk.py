@@ -1,21 +1,22 @@
 """The learner's desk: a JupyterLab workspace with the lesson left, the tutor right, the map behind.
 
 JupyterLab keeps the workspace while the learner works. Before it opens again, what is still there
-of it is kept, what a desk must have is put back, and a damaged one is rebuilt.
+of it is kept, what a desk must have is put back, and a damaged one is rebuilt. Of the notebooks
+those in sight are kept: JupyterLab would start a kernel for each of the others, too.
 """
 
 import json
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from gqa_lib.course import places
 from gqa_lib.course.manifest import Lesson, lessons
+from gqa_lib.course.places import DESK, workspaces
 from gqa_lib.learn.guide.map import write_map
 from gqa_lib.learn.progress.standing import next_lesson, standings
 from gqa_lib.learn.tutor.chat import put_chat
 
-NAME, INSTRUCTORS = "desk", "instructor"
+NAME, INSTRUCTORS = DESK, "instructor"
 _KINDS = {  # of tabs: what JupyterLab calls them, and what it opens them with
     "notebook": "Notebook",
     "markdownviewer-widget": "Markdown Preview",
@@ -25,11 +26,6 @@ _KINDS = {  # of tabs: what JupyterLab calls them, and what it opens them with
 _MAP, _TUTOR = "markdownviewer-widget:map.md", "chat:tutor.chat"
 _FORMGRADER = "nbgrader-formgrader:nbgrader-formgrader"
 _LESSON_SHARE = 0.66  # of the width
-
-
-def workspaces() -> Path:
-    """Return the folder of the course's workspaces, apart from the learner's own."""
-    return places.home() / "workspaces"
 
 
 def arrange(lesson: Lesson | None = None) -> Lesson:
@@ -50,7 +46,8 @@ def arrange(lesson: Lesson | None = None) -> Lesson:
     except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
         dock, current = None, ""  # none yet, or damaged
     lesson = lesson or _lesson_of(current) or _last(dock)
-    data = {"data": _data(_complete(dock, _tab(lesson)), _tab(lesson)), "metadata": {"id": NAME}}
+    dock = _without_hidden_notebooks(_complete(dock, _tab(lesson)))
+    data = {"data": _data(dock, _tab(lesson)), "metadata": {"id": NAME}}
     manager.save(NAME, json.dumps(data))
     return lesson
 
@@ -137,6 +134,21 @@ def _complete(dock: dict[str, Any] | None, tab: str) -> dict[str, Any]:
     if has_tutor() and not any(_TUTOR in area["widgets"] for area in areas):
         return _split([dock, tutor], [_LESSON_SHARE, 1 - _LESSON_SHARE])
     assert dock is not None
+    return dock
+
+
+def _without_hidden_notebooks(dock: dict[str, Any]) -> dict[str, Any]:
+    """Return the dock without the notebooks that are behind other tabs; the map has links to them.
+
+    Args:
+        dock: the dock, which is changed.
+    """
+    for area in _areas(dock):
+        front = area["widgets"][area["currentIndex"]]
+        area["widgets"] = [
+            t for t in area["widgets"] if t == front or not t.startswith("notebook:")
+        ]
+        area["currentIndex"] = area["widgets"].index(front)
     return dock
 
 

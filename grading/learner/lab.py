@@ -42,6 +42,7 @@ def open_lab(
         "JUPYTER_CONFIG_PATH": str(Path(__file__).parents[1] / "jupyter" / role),
         "JUPYTER_TOKEN": token,
         "JUPYTERLAB_WORKSPACES_DIR": str(workspaces()),
+        "PATH": _with_commands(os.environ.get("PATH", "")),
     }
     os.chdir(root)  # nbgrader's Assignment List works in the server's folder
     from jupyterlab.labapp import main
@@ -58,6 +59,12 @@ def open_lab(
             *(["--allow-root"] if os.geteuid() == 0 else []),
         ]
     )
+
+
+def _with_commands(path: str) -> str:
+    """Return a search path that finds `gqa` in JupyterLab's terminals, whoever set it up."""
+    here = str(Path(sys.executable).parent)
+    return path if here in path.split(os.pathsep) else f"{here}{os.pathsep}{path}"
 
 
 def _student(lesson: Lesson | None) -> tuple[str, Path]:

@@ -20,6 +20,7 @@ from nbgrader.utils import get_username
 from gqa_lib.course import places
 from gqa_lib.course.manifest import Lesson, class_exchange, is_students_copy, lessons
 from gqa_lib.learn import progress
+from gqa_lib.learn.guide.feedback import latest_feedback
 from gqa_lib.learn.guide.map import write_map
 from gqa_lib.learn.quiz.check import before_submitting
 from gqa_lib.learn.quiz.sitting import attempt_at, learner
@@ -178,8 +179,7 @@ class _Submission:
         feedback.start()
         self.exchange("ReleaseFeedback")
         self.exchange("FetchFeedback")
-        pages = work_notebook(self.lesson).parent.glob("feedback/*/*.html")
-        marks.feedback = max(pages, default=None)  # folders are named by time
+        marks.feedback = latest_feedback(self.lesson)
         return marks
 
     def release(self) -> None:
@@ -276,22 +276,3 @@ def _staged_gradebook():
         os.replace(staged, real)
     finally:
         staged.unlink(missing_ok=True)
-
-
-def report(lesson: Lesson, marks: Marks) -> str:
-    """Return the outcome of a submission as text for the terminal."""
-    lines = [f"  note: {note}" for note in marks.notes]
-    if not marks.scores:
-        return "\n".join([*lines, "Submitted. Feedback comes from your instructor."])
-    lines.append("")
-    for cell, score, points in marks.scores:
-        mark = "✓" if score == points else ("~" if score else "✗")
-        lines.append(f"  {mark} {cell.removesuffix('-check'):<36} {score:g} of {points:g}")
-    lines += ["", f"  {lesson.title}: {marks.score:g} of {marks.max_score:g} points"]
-    earlier = progress.scores_of(lesson.slug)[:-1]
-    if earlier:
-        best = max(earlier)
-        lines.append(f"  submission {len(earlier) + 1}; best so far {max(best[0], marks.score):g}")
-    if marks.feedback:
-        lines.append(f"  feedback: {marks.feedback.as_uri()}")
-    return "\n".join(lines)

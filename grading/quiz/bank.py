@@ -129,6 +129,11 @@ def lint_bank(questions: Sequence[BankQuestion], facts: Mapping[str, Fact]) -> l
     found += [*_lint_ids(questions), *_lint_counts(questions), *_lint_closing(questions)]
     cited = {id for one in questions for id in one.facts}
     found += [f"no question cites fact {id}: leave it out" for id in facts if id not in cited]
+    found += [
+        f"fact {id} speaks of another by its id, which no learner sees: name its source"
+        for id, fact in facts.items()
+        if re.search(r"\bF\d+\b", f"{fact.text} {fact.source}")
+    ]
     return found
 
 

@@ -107,6 +107,16 @@ def answer_by_keyboard(page: Page, panel: Locator, letters: list[str]) -> None:
     expect(panel.get_by_text("saved", exact=True)).to_have_count(len(letters))
 
 
+def test_the_first_key_goes_to_the_lesson_though_the_chat_is_there(page):
+    expect(page.get_by_text("Ask me about the lessons.")).to_be_visible()
+    expect(page.get_by_role("combobox", name="Type a chat message")).to_be_visible()
+    expect(page.locator(".jp-Notebook :focus")).to_have_count(1)
+    page.keyboard.press("Shift+Enter")
+    second = page.locator(".jp-Notebook .jp-Cell").nth(1)
+    expect(second).to_have_class(re.compile("jp-mod-active"))
+    expect(page.locator(".jp-Notebook :focus")).to_have_count(1)
+
+
 def test_the_desk_has_the_lesson_the_tutor_and_the_map(page):
     expect(page.get_by_role("heading", name="Start here")).to_be_visible()
     expect(page.get_by_text("Ask me about the lessons.")).to_be_visible()
@@ -116,6 +126,13 @@ def test_the_desk_has_the_lesson_the_tutor_and_the_map(page):
     expect(page.get_by_role("img", name="The lessons of the course")).to_be_visible()
     shot(page, "2-map")
     assert serious(page.locator(".jp-MarkdownViewer")) == []
+
+
+def test_a_box_of_the_map_is_a_link_to_its_lesson(page):
+    drawing = page.get_by_role("img", name="The lessons of the course").bounding_box()
+    x, y = (drawing["x"] + 0.9 * drawing["width"], drawing["y"] + 0.13 * drawing["height"])
+    page.mouse.click(x, y)  # the last box of the first row
+    expect(page.get_by_role("tab", name=f"{FOUR.slug}.ipynb")).to_be_visible()
 
 
 def test_a_check_fails_in_words_and_passes_once_the_answer_is_mended(page):
@@ -229,7 +246,7 @@ def wait_for_release(desk: Desk, patience_s: float = 900) -> None:
 
 
 def test_the_feedback_page(page, desk):
-    (feedback,) = (desk.work / FOUR.slug / "feedback").glob("*/*.html")
+    feedback = desk.work / FOUR.slug / "feedback" / "latest.html"
     other = page.context.new_page()
     seen = Seen(other)
     other.goto(feedback.as_uri())
@@ -238,6 +255,16 @@ def test_the_feedback_page(page, desk):
     assert serious(other) == []
     assert (seen.errors, seen.outside) == ([], [])
     other.close()
+
+
+def test_the_newest_answer_stays_in_view(page):
+    messages = page.get_by_role("tabpanel", name="tutor.chat").locator(".jp-chat-message")
+    for _ in range(5):
+        before = messages.count()
+        ask(page, "Why is expanding slower than folding?")
+        expect(messages).to_have_count(before + 2)
+    expect(messages.last.get_by_text("Open lesson:")).to_be_in_viewport()
+    shot(page, "8-tutor-newest")
 
 
 def test_no_error_in_the_console_and_no_request_to_elsewhere(browser):

@@ -8,6 +8,7 @@ from gqa_lib.compare import arms as arms_module
 from gqa_lib.compare import table, timing
 from gqa_lib.compare.arms import PEERS, library_arms, own_arm, peer_arms
 from gqa_lib.compare.timing import Point, fitting, time_points
+from gqa_lib.measure import rotation_bytes
 
 CPU = torch.device("cpu")
 SMALL = Point(2, 48, 2, 16)
@@ -115,18 +116,12 @@ def test_a_cpu_is_not_asked_to_expand_more_than_it_can_hold(monkeypatch):
 def test_points_that_do_not_fit_are_left_out_by_name():
     points = [Point(1, 1024, kv, 128) for kv in (32, 8, 1)]
     room = sum(point.kv_bytes(4) for point in points[1:])
-    floor = 4 * arms_cache()
+    floor = rotation_bytes(CPU)
     fit, left_out = fitting([points], 4, CPU, room + 2 * floor)
     assert fit == [points[1:]]
     assert len(left_out) == 1
     assert "1024 tokens, 32 KV heads" in left_out[0]
     assert fitting([points], 4, CPU, 1)[0] == []
-
-
-def arms_cache():
-    from gqa_lib.measure import last_level_cache_bytes
-
-    return last_level_cache_bytes(CPU)
 
 
 # ---- what is made of the samples

@@ -153,3 +153,17 @@ def test_without_ipywidgets_the_static_figure_is_shown(monkeypatch, capsys):
     monkeypatch.setitem(__import__("sys").modules, "gqa_lib.explore.panel", None)
     assert explorer() is None
     assert "times as fast" in capsys.readouterr().out
+
+
+def test_the_panel_takes_the_width_there_is():
+    from gqa_lib.explore.panel import ExplorerPanel
+
+    panel = ExplorerPanel(load_model("Llama-3-8B"), None)
+    *rows, said, output = panel.view().children
+    assert (said, output) == (panel.said, panel.output)
+    assert [len(row.children) for row in rows] == [2] * 5
+    assert {row.layout.flex_flow for row in rows} == {"row wrap"}
+    controls = [control for row in rows for control in row.children]
+    assert {control.layout.width for control in controls} == {"auto"}, "no width of its own"
+    assert "width=" not in output.value
+    assert "width: 100%; max-width: 900px" in output.value

@@ -7,6 +7,7 @@ import sys
 import nbformat
 import pytest
 
+from gqa_lib.course import places
 from gqa_lib.course.manifest import anchor_of, find_lesson, lessons, outline, planned_lessons, terms
 from gqa_lib.learn import course_map, progress, show_map, wrap_up
 from gqa_lib.learn.guide.ending import ending
@@ -203,7 +204,8 @@ def test_the_ending_tells_what_is_earned_and_what_is_missing():
     text = ending(FOUR)
     assert "Exercises checked: 2 of 4" in text
     assert "Not checked yet: `grouped_query_attention`, `GroupedQueryAttention`" in text
-    assert "gqa submit 04" in text
+    assert 'save, then `submit("04")` in a cell' in text
+    assert "eedback" not in text
     cells = graded_cells(FOUR)[1]
     marks = [(FOUR.slug, n, "mark", p, p, "") for n, p in cells.items() if n != "expand_kv-check"]
     progress.add_all([*marks, (FOUR.slug, "expand_kv-check", "mark", 0.0, 2.0, "")])
@@ -215,6 +217,28 @@ def test_the_ending_tells_what_is_earned_and_what_is_missing():
     progress.add(FOUR.slug, "expand_kv-check", "mark", 2.0, 2.0)
     assert "the best of 2 submissions" in ending(FOUR)
     assert "Nothing is missing" in ending(FOUR)
+
+
+def test_feedback_is_one_click_away_under_a_name_that_links_can_have():
+    folder = places.work() / FOUR.slug / "feedback"
+    for day in ("2026-11-28 09:00:00.123456 UTC", "2026-11-29 10:00:00.123456 UTC"):
+        (folder / day).mkdir(parents=True)
+        (folder / day / f"{FOUR.slug}.html").write_text(f"as of {day}")
+    assert "[Feedback on the last submission](feedback/latest.html)" in ending(FOUR)
+    assert (folder / "latest.html").read_text() == "as of 2026-11-29 10:00:00.123456 UTC"
+    assert f"[feedback]({FOUR.slug}/feedback/latest.html)" in course_map(start="")
+    assert course_map(start="").count("[feedback]") == 1
+    (folder / "2026-11-29 11:00:00.123456 UTC").mkdir()
+    (folder / "2026-11-29 11:00:00.123456 UTC" / f"{FOUR.slug}.html").write_text("newer")
+    ending(FOUR)
+    assert (folder / "latest.html").read_text() == "newer"
+
+
+def test_the_quiz_is_not_next_while_a_lesson_is_left():
+    passes(find_lesson("01"), "causal_mask")
+    submits(find_lesson("16"), 7)
+    following = next_lesson(standings())
+    assert following.lesson.number == "01", "begun and not done, though the quiz came later"
 
 
 def test_nothing_is_shown_while_grading(monkeypatch, capsys):

@@ -61,6 +61,11 @@ def test_a_record_is_carried_to_another_device_and_back(own_places, monkeypatch)
     assert told() == union
 
 
+def test_an_export_to_a_folder_that_is_not_there_says_so(own_places):
+    with pytest.raises(OSError, match=r"was not written: there is no folder .*nowhere"):
+        progress.export_to(own_places / "nowhere" / "mine.json")
+
+
 def test_an_export_overwrites_nothing(own_places):
     some_events(1)
     file = own_places / "mine.json"

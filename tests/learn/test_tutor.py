@@ -10,6 +10,7 @@ from pathlib import Path
 from unittest.mock import AsyncMock, MagicMock
 
 import pytest
+from jupyterlab_server.workspaces_handler import WorkspacesManager
 
 from gqa_lib.cli import main
 from gqa_lib.course.manifest import find_lesson, lessons
@@ -370,6 +371,28 @@ def say(made, chat, body):
     return chat.add_message.call_args.args[0]
 
 
+def test_the_open_lesson_is_the_one_in_front_not_the_one_that_ran_last(tmp_path, monkeypatch):
+    from gqa_lib.course.places import DESK, workspaces
+
+    monkeypatch.setenv("GQA_HOME", str(tmp_path))
+    monkeypatch.setenv("JUPYTERLAB_WORKSPACES_DIR", str(workspaces()))
+    quiz, four = "notebook:16-quiz/16-quiz.ipynb", "notebook:04-grouped-query-attention/04.ipynb"
+    left = {"type": "tab-area", "currentIndex": 1, "widgets": [quiz, four]}
+    right = {"type": "tab-area", "currentIndex": 0, "widgets": ["chat:tutor.chat"]}
+    dock = {"type": "split-area", "sizes": [2, 1], "children": [left, right]}
+    layout = {"main": {"dock": dock, "current": "chat:tutor.chat"}}
+    desk = {"data": {"layout-restorer:data": layout}, "metadata": {"id": DESK}}
+    WorkspacesManager(str(workspaces())).save(DESK, json.dumps(desk))
+    made, chat = persona("16-quiz/16-quiz.ipynb")
+    assert "Open lesson: 04" in say(made, chat, "how do i fold the query heads?").body
+    left["currentIndex"] = 0
+    WorkspacesManager(str(workspaces())).save(DESK, json.dumps(desk))
+    assert "Open lesson: 16" in say(made, chat, "how do i fold the query heads?").body
+    monkeypatch.setenv("JUPYTERLAB_WORKSPACES_DIR", str(tmp_path / "another"))
+    made, chat = persona("02-kv-cache/02-kv-cache.ipynb")
+    assert "Open lesson: 02" in say(made, chat, "how do i fold the query heads?").body
+
+
 def test_the_persona_answers_and_says_which_lesson_is_open():
     made, chat = persona(
         "02-kv-cache/02-kv-cache.ipynb", "03-multi-query-attention/03-multi-query-attention.ipynb"
@@ -384,7 +407,7 @@ def test_the_persona_answers_and_says_which_lesson_is_open():
 def test_the_persona_answers_with_no_lesson_open():
     made, chat = persona()
     said = say(made, chat, "what is LoRA <script>alert(1)</script>")
-    assert "No lesson is running" in said.body
+    assert "No lesson is open" in said.body
     assert "<script" not in said.body
 
 

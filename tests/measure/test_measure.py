@@ -10,10 +10,8 @@ from clocks import Clock
 
 from gqa_lib.measure import (
     environment,
-    last_level_cache_bytes,
     ratios,
     read_jsonl,
-    rotating_buffers,
     samples,
     summarise,
     time_arms,
@@ -129,21 +127,6 @@ def test_nothing_to_time_is_an_error():
 
 
 # Buffers
-
-
-def test_rotated_buffers_are_four_caches_together(monkeypatch):
-    monkeypatch.setattr(timing, "last_level_cache_bytes", lambda device: 1000)
-    made = rotating_buffers(lambda: object(), 300)
-    assert len(made) == 14
-    assert len(set(map(id, made))) == 14
-    assert len(rotating_buffers(object, 4000)) == 1
-    assert len(rotating_buffers(object, 3999)) == 2
-    with pytest.raises(ValueError, match="nbytes=0"):
-        rotating_buffers(object, 0)
-
-
-def test_last_level_cache_is_a_plausible_size():
-    assert 2**18 <= last_level_cache_bytes() <= 2**34
 
 
 # Statistics

@@ -171,6 +171,16 @@ def test_alt_text_is_in_the_html_and_in_the_metadata(shown):
     assert not plt.fignum_exists(fig.number)
 
 
+def test_a_figure_follows_the_theme_and_fits_a_narrow_page(shown):
+    plots.show(plt.subplots(figsize=(4, 2))[0], "a figure")
+    page = shown[0][0]["text/html"]
+    assert f'<img class="{plots.FIGURE}"' in page
+    assert f'[data-jp-theme-light="false"] img.{plots.FIGURE} {{filter: invert' in page
+    assert "max-width: 100%" in page
+    assert "min-width: 240px" in page, "not so small that nobody can read it: the page scrolls"
+    assert 'style="overflow-x: auto"' in page
+
+
 def test_image_is_twice_as_fine_as_it_is_shown(shown):
     plots.show(plt.subplots(figsize=(4, 2))[0], "a figure")
     ((data, metadata),) = shown

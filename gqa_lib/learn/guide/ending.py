@@ -6,6 +6,8 @@ from gqa_lib.course.manifest import Lesson, find_lesson
 from gqa_lib.learn.progress.standing import Standing, in_a_class, standing
 from gqa_lib.learn.show import show
 
+from .feedback import LATEST, latest_feedback
+
 
 def wrap_up(number: str) -> None:
     """Show what a lesson earned so far and what is left; run the cell again to update it.
@@ -20,7 +22,9 @@ def wrap_up(number: str) -> None:
 def ending(lesson: Lesson) -> str:
     """Return what a lesson earned and what is left in it, as Markdown."""
     now = standing(lesson)
-    return "\n".join([*_earned(now), *_missing(now)])
+    page = latest_feedback(lesson)
+    feedback = [f"- [Feedback on the last submission]({LATEST})"] if page else []
+    return "\n".join([*_earned(now), *_missing(now), *feedback])
 
 
 def _earned(now: Standing) -> list[str]:
@@ -42,10 +46,10 @@ def _earned(now: Standing) -> list[str]:
 
 def _missing(now: Standing) -> list[str]:
     """Return what is left to do in this lesson."""
-    submit = f"`gqa submit {now.lesson.number}`"
+    submit = f'`submit("{now.lesson.number}")` in a cell'
     open_ones = [name for name in now.exercises if name not in now.solved]
     if now.done and not open_ones:
-        return ["- Nothing is missing." if now.marks else f"- To hand in: {submit} in a terminal."]
+        return ["- Nothing is missing." if now.marks else f"- To hand in: save, then {submit}."]
     lines = []
     if open_ones:
         lines.append("- Not checked yet: " + ", ".join(f"`{name}`" for name in open_ones))

@@ -8,6 +8,8 @@ from gqa_lib.course.places import work
 from gqa_lib.learn.progress.standing import Standing, next_lesson, standings
 from gqa_lib.learn.show import show
 
+from .feedback import LATEST, latest_feedback
+
 _SIGNS = {"done": "✓", "begun": "…", "open": "○"}
 _PLANNED, _PLANNED_SIGN = "planned, not written yet", "·"
 _LOOK = (
@@ -28,8 +30,8 @@ _STYLES = (  # each fill with a text colour of its own: legible in a dark theme,
     "classDef planned fill:#ffffff,color:#595959,stroke:#767676,stroke-dasharray:5 4",
 )
 _PAGE_NOTE = (
-    "*This page is rewritten when the course is opened and when you submit: close the tab and "
-    "open it again, or run `show_map()` in lesson 00, to see where you stand now.*"
+    "*This page is rewritten when the course is opened and when you submit, and read again when "
+    "you come back to this tab. `show_map()` in a cell shows where you stand now.*"
 )
 
 
@@ -124,7 +126,7 @@ def _drawing(everything: list[Standing], following: Standing | None) -> str:
         written = [one for one in everything if one.lesson.part == part]
         lines += [_node(one, one is following) for one in written]
         lines += _planned_node(planned[part], after=written)
-        lines += ["end", f"style P{place} fill:none,stroke:#767676"]
+        lines += ["end", f"style P{place} fill:none,stroke:#767676,color:#767676"]
     arrows = {
         f"L{a} --> L{b}" if row[a] == row[b] else f"P{row[a]} --> P{row[b]}" for a, b in _needed()
     }
@@ -188,9 +190,15 @@ def _table(everything: list[Standing], following: Standing | None, start: str) -
         rows.append(
             f"| {_SIGNS[_state(one)]} | [{lesson.name}]({lesson.link(start=start)}) "
             f"| {', '.join(lesson.prerequisites)} | {lesson.minutes} | {lesson.points} "
-            f"| {one.told()}{mark} |"
+            f"| {one.told()}{_feedback(one, start)}{mark} |"
         )
     return "\n".join(rows)
+
+
+def _feedback(one: Standing, start: str) -> str:
+    """Return a link to the newest feedback on a lesson, or ""."""
+    page = latest_feedback(one.lesson)
+    return f" · [feedback]({start}{one.lesson.slug}/{LATEST})" if page else ""
 
 
 def _terms(start: str) -> str:

@@ -74,6 +74,10 @@ def export_to(file: Path) -> int:
             out.write(text + "\n")
     except FileExistsError:
         raise FileExistsError(f"{file} already exists: name another file.") from None
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"{file} was not written: there is no folder {file.parent}. Make it, or name another."
+        ) from None
     return len(rows)
 
 
@@ -84,6 +88,8 @@ def import_from(file: Path) -> tuple[int, int]:
         ValueError: the file is not such an export; nothing of it was taken.
         OSError: it cannot be read.
     """
+    if not file.exists():
+        raise FileNotFoundError(f"{file} is not there: name a file of `gqa progress export`.")
     if (size := file.stat().st_size) > _LARGEST:
         raise ValueError(f"{file} has {size} bytes, too many for a record: at most {_LARGEST}.")
     try:

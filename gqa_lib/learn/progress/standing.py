@@ -9,6 +9,8 @@ from functools import cache
 from gqa_lib.course.manifest import Lesson, class_exchange, is_students_copy, lessons
 from gqa_lib.learn import progress
 
+DRAWN = "16"  # the lesson that is a quiz on all others
+
 
 @dataclass
 class ExerciseStanding:
@@ -95,8 +97,15 @@ def standing(lesson: Lesson) -> Standing:
 
 
 def next_lesson(all_standings: list[Standing]) -> Standing | None:
-    """Return what to go on with: the lesson last worked on, else the first that is not done."""
-    last = max(all_standings, key=lambda s: s.touched)
+    """Return what to go on with: the lesson last worked on, else the first that is not done.
+
+    The quiz on everything counts as the last of all, however lately it was taken.
+
+    Args:
+        all_standings: as from `standings`.
+    """
+    lessons_alone = [s for s in all_standings if s.lesson.number != DRAWN]
+    last = max(lessons_alone, key=lambda s: s.touched)
     if last.begun and not last.done:
         return last
     return next((s for s in all_standings if not s.done), None)

@@ -34,12 +34,28 @@ def check_quiz(quiz: str, answers: Mapping[str, str]) -> None:
     print(f"{len(chosen)} of {len(questions)} answered: {', '.join(shown)}.")
     if missing:
         print(f"Not answered, so 0 points for now: {', '.join(missing)}.")
-    for line in _trouble(sitting):
+    for line in [*_strange(questions, sitting), *_trouble(sitting)]:
         print(line)
+
+
+def unanswered_count(quiz: str, folder: Path) -> tuple[int, int]:
+    """Return how many questions of the panel are not answered, and how many it asks.
+
+    Args:
+        quiz: the number of the lesson.
+        folder: where its notebook is.
+    """
+    sitting = sitting_of(quiz, folder)
+    questions = questions_of(quiz, sitting.learner, sitting.attempt)
+    return sum(one.id not in sitting.saved for one in questions), len(questions)
 
 
 def before_submitting(quiz: str, folder: Path) -> list[str]:
     """Return what a learner who wrote no answer in the notebook should know before handing it in.
+
+    Args:
+        quiz: the number of the lesson.
+        folder: where its notebook is.
 
     Raises:
         ValueError: it is the drawn quiz, and nothing is answered: that would use up an attempt.
@@ -53,7 +69,7 @@ def before_submitting(quiz: str, folder: Path) -> list[str]:
             "the cell that shows them, choose, and submit again."
         )
     notes = [f"Quiz: not answered yet: {', '.join(missing)}."] if missing else []
-    return [*notes, *_trouble(sitting)]
+    return [*notes, *_strange(questions, sitting), *_trouble(sitting)]
 
 
 def choices(
@@ -91,6 +107,15 @@ def _nothing(questions: list[Question], sitting: Sitting, answers: Mapping[str, 
         f"quiz: not yet. None of the {len(questions)} questions is answered. Run the cell that "
         "shows them, choose, and run this one again."
     )
+
+
+def _strange(questions: list[Question], sitting: Sitting) -> list[str]:
+    """Return a line about saved answers to questions that this quiz does not ask, or nothing."""
+    others = sorted(sitting.saved.keys() - {one.id for one in questions})
+    if not others:
+        return []
+    shown = f"{', '.join(others[:8])}{', ...' if len(others) > 8 else ''}"
+    return [f"Not asked here, so it does not count (quiz_answers.json): {shown}."]
 
 
 def _trouble(sitting: Sitting) -> list[str]:

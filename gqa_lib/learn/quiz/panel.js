@@ -96,6 +96,14 @@ function render({ model, el }) {
 
   showChosen();
   showStatus();
+  // Running its cell selects the one below, and with that shows the last question: begin at the first.
+  requestAnimationFrame(() => {
+    const below = el.closest(".jp-Cell")?.nextElementSibling;
+    if (!below?.classList.contains("jp-mod-active")) return; // all cells were run, say
+    if (panel.offsetHeight > 0.6 * window.innerHeight) {
+      setTimeout(() => panel.scrollIntoView({ block: "start" }), 150);
+    }
+  });
   model.on("change:chosen", showChosen);
   model.on("change:status change:saves", showStatus);
   return () => {

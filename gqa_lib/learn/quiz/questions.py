@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from gqa_lib.course.manifest import find_lesson
+from gqa_lib.course.manifest import find_lesson, lessons
+from gqa_lib.learn.progress.standing import DRAWN
 
 from .draw import draw
 
 LETTERS = "ABCD"
-DRAWN = "16"  # the lesson whose questions are drawn; each other one asks those that close it
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ def all_questions() -> dict[str, Question]:
 def questions_of(quiz: str, learner: str, attempt: int) -> list[Question]:
     """Return the questions of a quiz, in the order they are asked.
 
+    The drawn one asks about lessons that are written: what is planned explains no answer yet.
+
     Args:
         quiz: the number of the lesson.
         learner: whose questions; only the drawn quiz depends on it, and on the attempt.
@@ -46,9 +48,13 @@ def questions_of(quiz: str, learner: str, attempt: int) -> list[Question]:
     """
     known, quiz = all_questions(), find_lesson(quiz).number
     if quiz == DRAWN:
-        claims = {one.id: one.claim for one in known.values() if one.closes is None}
+        claims = {one.id: one.claim for one in known.values() if _may_be_drawn(one)}
         return [known[name] for name in draw(learner, attempt, claims)]
     asked = [one for one in known.values() if one.closes == quiz]
     if not asked:
         raise ValueError(f"no question of the bank closes lesson {quiz}.")
     return asked
+
+
+def _may_be_drawn(one: Question) -> bool:
+    return one.closes is None and one.lesson in {lesson.number for lesson in lessons()}

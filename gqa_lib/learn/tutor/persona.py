@@ -11,6 +11,7 @@ from jupyterlab_chat.models import Message, MimeModel, NewMessage
 from gqa_lib.course.manifest import find_lesson
 
 from .answer import ask
+from .front import front_notebook
 from .magic import lesson_of
 from .passages import Section
 from .showing import markdown, name_of
@@ -19,7 +20,7 @@ _AS_A_LINK = (
     "background: none; border: none; padding: 0; font: inherit; text-align: left; "
     "cursor: pointer; color: var(--jp-content-link-color)"
 )
-_NONE_OPEN = "*No lesson is running, so I looked through all of them.*"
+_NONE_OPEN = "*No lesson is open, so I looked through all of them.*"
 
 
 class Tutor(BasePersona):
@@ -51,10 +52,12 @@ class Tutor(BasePersona):
         self.chat.add_message(NewMessage(body=text, sender=self.id, mime_model=shown))
 
     async def _open_notebook(self, message: Message) -> str | None:
-        """Return the path of the attached notebook, or of the one whose kernel ran last."""
+        """Return the path of the attached notebook, else of the one in front or that ran last."""
         for attachment in message.attachments or []:
             if path := self.resolve_attachment_to_path(attachment):
                 return path
+        if path := front_notebook():
+            return path
         try:
             sessions = await self.parent.parent.serverapp.session_manager.list_sessions()
             running = [s for s in sessions if s.get("type") == "notebook" and s.get("kernel")]

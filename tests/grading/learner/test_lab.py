@@ -8,11 +8,13 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 import psutil
 import pytest
 from jupyterlab_server.workspaces_handler import WorkspacesManager
 from ports import free_port
+from traitlets.config.loader import PyFileConfigLoader
 
 from gqa_lib.cli import main
 from gqa_lib.course import places
@@ -102,7 +104,20 @@ def test_the_lesson_that_was_open_is_open_again():
     save({"dock": tabs(tab(FOUR), tab(FIVE), front=1), "current": tab(FIVE)})
     assert arrange() == FIVE
     areas = list(desk._areas(layout()["dock"]))
-    assert areas[0] == tabs(tab(FOUR), tab(FIVE), MAP, front=1)
+    assert areas[0] == tabs(tab(FIVE), MAP)
+
+
+def test_notebooks_behind_others_stay_closed_as_each_would_start_a_kernel():
+    (places.work() / "notes.py").write_text("")
+    behind = [tab(lesson) for lesson in lessons() if lesson not in (FOUR, FIVE)]
+    dock = split(tabs(*behind, tab(FOUR), "editor:notes.py", front=len(behind)), tabs(tab(FIVE)))
+    save({"dock": dock, "current": tab(FIVE)})
+    assert arrange() == FIVE
+    areas = list(desk._areas(layout()["dock"]))
+    assert tabs(tab(FOUR), "editor:notes.py") in areas, "in sight, so it stays"
+    opened = [t for area in areas for t in area["widgets"] if t.startswith("notebook:")]
+    assert sorted(opened) == [tab(FOUR), tab(FIVE)]
+    assert {t for t in saved() if t.startswith("notebook:")} == {tab(FOUR), tab(FIVE)}
 
 
 def test_with_the_map_in_front_it_is_the_open_lesson_last_worked_on():
@@ -120,7 +135,7 @@ def test_a_lesson_that_is_asked_for_comes_to_the_front_of_the_others():
     arrange(FOUR)
     assert arrange(FIVE) == FIVE
     left, _ = layout()["dock"]["children"]
-    assert left == tabs(tab(FOUR), MAP, tab(FIVE), front=2)
+    assert left == tabs(MAP, tab(FIVE), front=1)
     assert layout()["current"] == tab(FIVE)
 
 
@@ -188,6 +203,22 @@ def test_a_students_copy_has_no_instructors_desk(monkeypatch, capsys):
     monkeypatch.setattr(lab, "is_students_copy", lambda: True)
     assert main(["lab", "--role", "instructor", "--no-browser"]) == 1
     assert "not in a students' copy" in capsys.readouterr().err
+
+
+def test_commands_are_found_whatever_the_search_path(tmp_path):
+    here = str(Path(sys.executable).parent)
+    assert lab._with_commands("/usr/bin").split(os.pathsep) == [here, "/usr/bin"]
+    assert lab._with_commands(f"/bin{os.pathsep}{here}") == f"/bin{os.pathsep}{here}"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no login shells")
+def test_terminals_keep_the_servers_search_path(monkeypatch):
+    monkeypatch.setenv("SHELL", "/bin/zsh")
+    folder = Path(lab.__file__).parents[1] / "jupyter" / "student"
+    config = PyFileConfigLoader("jupyter_lab_config.py", path=str(folder)).load_config()
+    assert config.ServerApp.terminado_settings == {"shell_command": ["/bin/zsh"]}, "no login shell"
+    (extensions,) = config.LabApp.extra_labextensions_path
+    assert (Path(extensions) / "gqa-desk" / "package.json").exists()
 
 
 class Running:
@@ -270,6 +301,8 @@ def test_a_student_gets_the_desk_and_none_of_the_instructors_tools(run_lab):
     chosen = running.get("/lab/api/settings/@jupyterlab/apputils-extension:notification")
     assert json.loads(chosen)["schema"]["properties"]["fetchNews"]["default"] == "false"
     assert running.get(f"/api/contents/{FOUR.slug}/{FOUR.slug}.ipynb?content=0") != 404
+    (ours,) = [one for one in config["federated_extensions"] if one["name"] == "gqa-desk"]
+    assert "_JUPYTERLAB" in running.get(f"/lab/extensions/gqa-desk/{ours['load']}")
 
 
 def test_an_instructor_gets_formgrader_on_the_courses_own_tree(run_lab):
