@@ -1,6 +1,7 @@
 """Runs a learner's code on arguments, and words what a learner reads when that fails."""
 
 import os
+import re
 import textwrap
 import traceback
 from collections.abc import Callable
@@ -10,6 +11,15 @@ from typing import Any
 from gqa_lib.learn.exercises.exercise import Complaint, Exercise, NotYet, describe
 
 _LIBRARIES = {"torch", "triton"}  # whose lines are not the learner's
+_ASSERTS = (
+    "It asserts, where a ValueError is asked for. An assert checks the author's own reasoning, and "
+    "is left out when Python runs with -O; a caller who gave wrong numbers needs an error to catch: "
+    'raise ValueError(f"...").'
+)
+_TURNED = (
+    "Note that .T reverses all dimensions of a tensor. To swap the last two write .mT, or "
+    ".transpose(-2, -1)."
+)
 
 
 def run(exercise: Exercise, yours: Any, arguments: tuple) -> Any:
@@ -29,6 +39,10 @@ def run(exercise: Exercise, yours: Any, arguments: tuple) -> Any:
     except ValueError as error:
         if isinstance(outcome(exercise.oracle, arguments), ValueError):
             return error
+        raise _stopped(exercise, error, arguments) from None
+    except AssertionError as error:
+        if isinstance(outcome(exercise.oracle, arguments), ValueError):
+            raise not_yet(exercise, _ASSERTS, _called(arguments)) from None
         raise _stopped(exercise, error, arguments) from None
     except NotImplementedError as error:
         if str(error):  # torch raises it too, with a message
@@ -86,5 +100,10 @@ def _stopped(exercise: Exercise, error: Exception, arguments: tuple) -> NotYet:
         exercise,
         f"it stopped with {type(error).__name__}: {error}",
         where,
-        "Called with " + ", ".join(describe(a) for a in arguments) + ".",
+        _TURNED if re.search(r"\.T\b", where) else "",
+        _called(arguments),
     )
+
+
+def _called(arguments: tuple) -> str:
+    return "Called with " + ", ".join(describe(a) for a in arguments) + "."

@@ -257,7 +257,7 @@ MULTI_HEAD_ATTENTION = Exercise(
             lambda x, state, H, causal=False: _mha(x, state, H, causal),
         ),
         Mistake(
-            "k_proj and v_proj are swapped.",
+            "k and v are swapped, in the projections or in the call of attention.",
             lambda x, state, H, causal=True: _mha(
                 x,
                 state

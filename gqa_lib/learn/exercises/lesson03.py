@@ -152,7 +152,8 @@ KV_PROJECTION_PARAMS = Exercise(
             ),
         ),
         Mistake(
-            "bytes are counted (two for each weight). A parameter is one number, whatever it "
+            "bytes are counted (two for each weight), or four projections. A parameter is one "
+            "number, whatever it "
             "takes to store it.",
             lambda d_model, num_kv_heads, head_dim: 4 * d_model * num_kv_heads * head_dim,
         ),

@@ -122,7 +122,10 @@ ATTENTION_BYTES = Exercise(
     ),
     mistakes=(
         Mistake("q or the output is left out: one is read, the other written.", _counted(out=0.0)),
-        Mistake("only K is counted: V is as large, and read as well.", _counted(v=0.0)),
+        Mistake(
+            "only one of K and V is counted: the other is as large, and read as well.",
+            _counted(v=0.0),
+        ),
         Mistake("q and the output are left out: small, but not nothing.", _counted(q=0.0, out=0.0)),
         Mistake(
             "K and V are counted with the query heads. They have only num_kv_heads.",

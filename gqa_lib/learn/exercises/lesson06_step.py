@@ -51,6 +51,16 @@ DECODE_STEP_TIME = Exercise(
         {"Hq": 32, "Hkv": 8, "D": 128, "L": 32, "B": 1, "T": 1024, "weights": 1.6e10},
         {"Hq": 8, "Hkv": 1, "D": 64, "L": 5, "B": 64, "T": 90, "weights": 3e8, "b": 4},
         {"Hq": 12, "Hkv": 12, "D": 64, "L": 7, "B": 32, "T": 4000, "weights": 1e8, "b": 1},
+        {
+            "Hq": 64,
+            "Hkv": 1,
+            "D": 64,
+            "L": 8,
+            "B": 2,
+            "T": 9000,
+            "weights": 1e6,
+            "flops_per_s": 3e8,
+        },
     ),
     mistakes=(
         Mistake(
@@ -90,7 +100,7 @@ DECODE_STEP_TIME = Exercise(
             _stepped(kv_heads=lambda config, B: config.num_heads),
         ),
         Mistake(
-            "only K is read: V is as large.",
+            "only one of K and V is read: the other is as large.",
             _stepped(kinds=lambda config, B: 1),
         ),
         Mistake(

@@ -86,7 +86,16 @@ def run_module(
         (B, T, d_model).
     """
     give_weights(module, state, x)
-    return module(x) if causal is None else module(x, causal=causal)
+    try:
+        return module(x) if causal is None else module(x, causal=causal)
+    except RuntimeError as error:
+        if "mat1 and mat2" in str(error):
+            raise Complaint(
+                f"It stopped: {error}. If that is a projection: each takes (B, T, d_model), here "
+                f"{tuple(x.shape)}. Project x as it is and split the heads afterwards; merge them "
+                "before o_proj."
+            ) from None
+        raise
 
 
 def run_module_in_chunks(

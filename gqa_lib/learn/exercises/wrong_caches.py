@@ -128,7 +128,7 @@ WRONG_CACHES = (
     ("append returns only the new tokens: return all that are cached.", _OnlyNew),
     ("append returns what was cached before, without the new tokens.", _OnlyOld),
     ("k and v are swapped in what append returns.", _Swapped),
-    ("the keys are cached twice, once as values.", _KeysTwice),
+    ("the keys come back as the values, too: v_all is k_all.", _KeysTwice),
     (
         "each append writes from slot 0 and overwrites the oldest tokens: write from `length` on.",
         _FromTheStart,
@@ -166,7 +166,7 @@ class _OneSequence(_Zeroed):
 
 
 WRONG_NBYTES = (
-    ("only the keys are counted. The values take as much again.", _KeysOnly),
+    ("only one of keys and values is counted. The other takes as much again.", _KeysOnly),
     ("elements are counted, not bytes: each takes dtype.itemsize bytes.", _Elements),
     (
         "the tokens held are counted. nbytes is what was allocated, held or not: the memory is "

@@ -34,7 +34,7 @@ def queries_per_kv_head(num_heads, num_kv_heads):
     return num_heads // num_kv_heads
 
 # %% wrong queries_per_kv_head: an assertion instead of a ValueError
-# says: it stopped with AssertionError
+# says: It asserts, where a ValueError is asked for
 def queries_per_kv_head(num_heads, num_kv_heads):
     assert num_heads % num_kv_heads == 0
     return num_heads // num_kv_heads

@@ -375,6 +375,14 @@ def attention(q, k, v, causal=True):
         weights = weights.masked_fill(~causal_mask(*weights.shape[-2:]).to(q.device), 0)
     return weights @ v / weights.sum(-1, keepdim=True).clamp(min=1)
 
+# %% wrong attention: turns K with .T
+# says: .T reverses all dimensions
+def attention(q, k, v, causal=True):
+    scores = q @ k.T / q.shape[-1] ** 0.5
+    if causal:
+        scores = scores.masked_fill(~causal_mask(q.shape[2], k.shape[2]).to(q.device), float("-inf"))
+    return scores.softmax(-1) @ v
+
 # %% right attention: einsum
 def attention(q, k, v, causal=True):
     scores = torch.einsum("bhtd,bhsd->bhts", q, k) / q.shape[-1] ** 0.5
@@ -712,7 +720,7 @@ class MultiHeadAttention(nn.Module):
         return self.o_proj(merge_heads(attention(q, k, v, causal=False)))
 
 # %% wrong MultiHeadAttention: k and v swapped
-# says: k_proj and v_proj are swapped
+# says: k and v are swapped
 class MultiHeadAttention(nn.Module):
     def __init__(self, d_model, num_heads):
         super().__init__()
@@ -968,6 +976,20 @@ class MultiHeadAttention(nn.Module):
         B, T, C = x.shape
         q, k, v = (p(x).view(B, T, -1, self.head_dim).transpose(1, 2) for p in (self.q_proj, self.k_proj, self.v_proj))
         return self.o_proj(attention(q, k, v, causal=causal).transpose(1, 2).reshape(B, T, C))
+
+# %% wrong MultiHeadAttention: splits the heads, then projects
+# says: Project x as it is and split the heads afterwards
+class MultiHeadAttention(nn.Module):
+    def __init__(self, d_model, num_heads):
+        super().__init__()
+        self.num_heads = num_heads
+        for name in "qkvo":
+            setattr(self, f"{name}_proj", nn.Linear(d_model, d_model, bias=False))
+
+    def forward(self, x, cache=None, causal=True):
+        x = split_heads(x, self.num_heads)
+        out = attention(self.q_proj(x), self.k_proj(x), self.v_proj(x), causal)
+        return self.o_proj(merge_heads(out))
 
 # %% right MultiHeadAttention: its own splitting
 class MultiHeadAttention(nn.Module):

@@ -151,7 +151,7 @@ class KVCache:
         self.length = 0
 
 # %% wrong KVCache: writes k into both
-# says: the keys are cached twice
+# says: the keys come back as the values
 class KVCache:
     def __init__(self, batch_size, num_kv_heads, max_seq_len, head_dim, dtype, device):
         shape = (batch_size, num_kv_heads, max_seq_len, head_dim)
@@ -1418,7 +1418,7 @@ class KVCache:
         self.length = 0
 
 # %% wrong KVCache: nbytes counts K only
-# says: only the keys are counted
+# says: only one of keys and values is counted
 class KVCache:
     def __init__(self, batch_size, num_kv_heads, max_seq_len, head_dim, dtype, device):
         shape = (batch_size, num_kv_heads, max_seq_len, head_dim)

@@ -180,7 +180,7 @@ def attention_bytes(
     return batch_size * rows * head_dim * bytes_per_element
 
 # %% wrong attention_bytes: only K
-# says: only K is counted
+# says: only one of K and V is counted
 def attention_bytes(
     batch_size, num_heads, num_kv_heads, head_dim, num_queries, num_keys, bytes_per_element
 ):
@@ -607,7 +607,7 @@ def decode_step_time(
     return max((weights + kv) / hardware.bandwidth_bytes_per_s, (linear + attention) / hardware.flops_per_s)
 
 # %% wrong decode_step_time: K only
-# says: only K is read
+# says: only one of K and V is read
 def decode_step_time(
     config, hardware, batch_size, context_length, bytes_per_element, weight_bytes
 ):
