@@ -13,8 +13,8 @@ from gqa_lib.learn.exercises.exercise import Complaint, Exercise, NotYet, descri
 _LIBRARIES = {"torch", "triton"}  # whose lines are not the learner's
 _ASSERTS = (
     "It asserts, where a ValueError is asked for. An assert checks the author's own reasoning, and "
-    "is left out when Python runs with -O; a caller who gave wrong numbers needs an error to catch: "
-    'raise ValueError(f"...").'
+    "is left out when Python runs with -O; a caller who gave wrong numbers needs an error to "
+    'catch: raise ValueError(f"...").'
 )
 _TURNED = (
     "Note that .T reverses all dimensions of a tensor. To swap the last two write .mT, or "
