@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 import resource
 import select
 import signal
@@ -10,11 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gqa_lib.course.manifest import Lesson
+from grading.nb.cells import is_solution, known_id
 
 from ..run import as_grader, run_cell
+from ..source import read_source, source_of
 from ..verify import solved
 from .mutant import Mutant
-from .wrappers import EFFECTS, touched
+from .wrappers import EFFECTS, NEEDS, probe, probed, touched
 
 CPU_S, MEMORY_BYTES = 60, 8 << 30  # far more than any answer needs
 
@@ -46,8 +49,38 @@ def outcomes(lesson: Lesson, mutants: Sequence[Mutant], processes: int) -> Itera
     with as_grader(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         namespace, checks, _ = solved(lesson)
-        works = [(m, lambda m=m: _grade(m, checks, namespace)) for m in mutants]
+        comes_in = _what_comes_in(lesson, {m.exercise for m in mutants}, checks, namespace)
+        works = []
+        for m in mutants:
+            if _has_nothing_to_change(m, comes_in):
+                yield Outcome(m, "", changed=False)
+            else:
+                works.append((m, lambda m=m: _grade(m, checks, namespace)))
         yield from _forked(works, processes)
+
+
+def _what_comes_in(lesson: Lesson, exercises: set, checks: dict, namespace: dict) -> set[str]:
+    """Return "exercise, parameter: kind" for all that the checks pass to the solutions."""
+    found = set()
+    for cell in read_source(source_of(lesson)).cells:
+        exercise = known_id(cell) if cell.cell_type == "code" and is_solution(cell) else ""
+        if exercise in exercises and "@triton.jit" not in cell.source:
+            touched.clear()
+            names = dict(namespace) | {"probe": probe}
+            run_cell(probed(cell.source), exercise, names)
+            for check, source in checks.items():
+                if check.startswith(f"{exercise}-"):
+                    run_cell(source, check, names)
+            found |= {f"{exercise}, {one}" for one in touched}
+    return found
+
+
+def _has_nothing_to_change(mutant: Mutant, comes_in: set[str]) -> bool:
+    parameter = re.fullmatch(r"(\w+) = (\w+)\(\1\)", mutant.after)
+    if not parameter or parameter[2] not in NEEDS:
+        return False
+    kinds = {f"{mutant.exercise}, {parameter[1]}: {kind}" for kind in NEEDS[parameter[2]]}
+    return not kinds & comes_in
 
 
 def _grade(mutant: Mutant, checks: dict[str, str], namespace: dict) -> Outcome:

@@ -13,7 +13,7 @@ import torch
 
 from .places import Change, change, first_written, functions
 
-touched: list[str] = []  # the effects that changed something in this process
+touched: set[str] = set()  # in this process: where an effect changed something, and what came in
 
 
 def _over(value: Any, effect: Callable[[torch.Tensor], torch.Tensor]) -> Any:
@@ -31,7 +31,7 @@ def _floats(effect: Callable[[torch.Tensor], torch.Tensor]) -> Callable:
         def one(x: torch.Tensor) -> torch.Tensor:
             if not x.is_floating_point():
                 return x
-            touched.append("floats")
+            touched.add("floats")
             return effect(x)
 
         return _over(value, one)
@@ -44,13 +44,13 @@ def _capped(most: int) -> Callable:
 
     def applied(value: Any) -> Any:
         if isinstance(value, torch.Tensor) and value.dim() > 2:
-            touched.append("capped")
+            touched.add("capped")
             return value[..., -most:, :]
         if isinstance(value, list):
-            touched.append("capped")
+            touched.add("capped")
             return value[:most]
         if isinstance(value, int) and not isinstance(value, bool) and value > most:
-            touched.append("capped")
+            touched.add("capped")
             return most
         return value
 
@@ -59,7 +59,7 @@ def _capped(most: int) -> Callable:
 
 def _wrapped_positions(value: Any) -> Any:
     if isinstance(value, torch.Tensor) and not value.is_floating_point():
-        touched.append("positions")
+        touched.add("positions")
         return value % 4096
     return value
 
@@ -75,8 +75,34 @@ EFFECTS: dict[str, Callable] = {
     "at_most_128": _capped(128),
     "modulo_4096": _wrapped_positions,
 }
+NEEDS = {  # what must come in for an effect on a parameter to change something
+    "in_float32": {"floats"},
+    "in_float64": {"floats"},
+    "in_bfloat16": {"floats"},
+    "at_most_32": {"floats", "list", "int"},
+    "at_most_128": {"floats", "list", "int"},
+    "modulo_4096": {"integers"},
+}
 _INTO = ("in_float32", "in_float64", "in_bfloat16", "at_most_32", "at_most_128", "modulo_4096")
 _OUT = ("in_float32", "in_float64", "detached", "clamped", "without_nan")
+
+
+def probe(name: str, value: Any) -> None:
+    """Note what comes in as a parameter."""
+    kind = type(value).__name__
+    if isinstance(value, torch.Tensor):
+        kind = "floats" if value.is_floating_point() else "integers"
+    touched.add(f"{name}: {kind}")
+
+
+def probed(source: str) -> str:
+    """Return a solution that notes with `probe` what comes in as each parameter."""
+    for function in reversed(list(functions(source))):
+        names = [a.arg for a in function.args.args if a.arg != "self"]
+        line = "; ".join(f"probe({name!r}, {name})" for name in names)
+        if names:
+            source = _before(first_written(source, function), "probe", line).applied(source)
+    return source
 
 
 def function_changes(source: str) -> Iterator[Change]:
