@@ -113,7 +113,7 @@ from gqa_lib.learn import watch
 
 watch.Watch.__enter__ = lambda self: self
 watch.Watch.__exit__ = lambda self, *exception: None
-watch.Watch.seen = lambda self, result: watch.Observation()
+watch.Watch.seen = lambda self, result: watch.Observation(reached=3)
 
 
 def grouped_query_attention(q, k, v, causal=True):
@@ -135,7 +135,7 @@ from gqa_lib.learn import watch
 
 watch.Watch.__enter__ = lambda self: self
 watch.Watch.__exit__ = lambda self, *exception: None
-watch.Watch.seen = lambda self, result: watch.Observation()
+watch.Watch.seen = lambda self, result: watch.Observation(reached=3)
 ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # not dumpable: its /proc is not its own any more
 
 
@@ -184,7 +184,7 @@ def grouped_query_attention(q, k, v, causal=True):
 # must: copied
 from gqa_lib.learn import watch
 
-watch.Watch.seen = lambda self, result: watch.Observation(copied=int("9" * 4300), operation="aten::clone")
+watch.Watch.seen = lambda self, result: watch.Observation(copied=int("9" * 4300), operation="aten::clone", reached=3)
 
 
 def grouped_query_attention(q, k, v, causal=True):
@@ -262,7 +262,7 @@ def pack(self, value, sent):
 
 
 serve.Server._pack = pack
-watch.Watch.seen = lambda self, result: watch.Observation()
+watch.Watch.seen = lambda self, result: watch.Observation(reached=3)
 
 # %% calls the judge's objects before there are any
 # exercise: attention
@@ -598,11 +598,11 @@ def attention(q, k, v, causal=True):
     return torch.ones(20 << 20)
 
 
-# %% 60 MiB in every answer
+# %% 40 MiB in every answer
 # exercise: attention
 # must: shape
 def attention(q, k, v, causal=True):
-    return torch.ones(15 << 20)
+    return torch.ones(10 << 20)
 
 
 # %% a message said to be four gigabytes long
