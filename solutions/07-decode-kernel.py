@@ -106,7 +106,7 @@ check("merge_partials", merge_partials, seed=None, cases=[
     {"shape": (3, 4), "D": 6}, {"shape": (5,), "D": 2, "offset": 1000.0, "dtype": "float64"},
     {"shape": (2, 3), "D": 3, "offset": -300.0}, {"shape": (2, 3), "D": 3, "offset": 300.0, "gap": -400.0},
     {"shape": (3, 8), "D": 4, "empty": "mixed", "offset": 95.0}, {"shape": (1, 2), "D": 4, "empty": "ab"},
-    {"shape": (4, 1), "D": 4, "empty": "a", "dtype": "float64"}, {"shape": (150,), "D": 2, "gap": 7.0},
+    {"shape": (4, 1), "D": 4, "empty": "a", "dtype": "float64"}, {"shape": (1, 150), "D": 2, "gap": 7.0},
     {"shape": (2, 3), "D": 7, "extreme": True}, {"shape": (1, 150, 2), "D": 2, "offset": -5000.0, "dtype": "float64"},
 ])
 ### END HIDDEN TESTS
