@@ -173,7 +173,7 @@ def arithmetic_intensity(flops, bytes_moved):
 # %% nbgrader={"grade": true, "grade_id": "arithmetic_intensity-check", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 check("arithmetic_intensity", arithmetic_intensity)
 ### BEGIN HIDDEN TESTS
-check("arithmetic_intensity", arithmetic_intensity, seed=None, cases=[{"draw": n} for n in range(1, 5)])
+check("arithmetic_intensity", arithmetic_intensity, seed=None, cases=[{"flops": 7.5, "bytes_moved": 1.5}, *({"draw": n} for n in range(1, 5))])
 ### END HIDDEN TESTS
 
 # %% [markdown] hints="arithmetic_intensity"

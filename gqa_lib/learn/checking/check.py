@@ -11,12 +11,12 @@ import torch
 
 from gqa_lib.learn import progress
 from gqa_lib.learn.exercises import find_exercise
-from gqa_lib.learn.exercises.exercise import Exercise, NotYet, describe
+from gqa_lib.learn.exercises.exercise import Exercise, NotYet
 from gqa_lib.learn.watch import Elsewhere, answer_used, watching
 
 from .conditions import check_device, check_gradients, floats
 from .difference import difference, same
-from .running import not_yet, outcome, run
+from .running import called_with, not_yet, outcome, run
 
 
 def check(name: str, yours: Any, *, cases: list[dict] | None = None, seed: int | None = 0) -> None:
@@ -105,7 +105,7 @@ def _try_case(exercise: Exercise, yours, case: dict, seed: int, device: str) -> 
     arguments = _to(exercise.make(generator, **case), device)
     expected = outcome(exercise.oracle, copy.deepcopy(arguments))
     before = copy.deepcopy(arguments)
-    called = "Called with " + ", ".join(describe(a) for a in before) + "."
+    called = called_with(exercise, before)
     with watching(yours, settings=True, arguments=True) as watch:
         got = run(exercise, yours, arguments)
     if changed := watch.seen(got).settings:

@@ -1,5 +1,6 @@
 """Runs a learner's code on arguments, and words what a learner reads when that fails."""
 
+import inspect
 import os
 import re
 import textwrap
@@ -7,6 +8,8 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from gqa_lib.learn.exercises.exercise import Complaint, Exercise, NotYet, describe
 
@@ -42,7 +45,7 @@ def run(exercise: Exercise, yours: Any, arguments: tuple) -> Any:
         raise _stopped(exercise, error, arguments) from None
     except AssertionError as error:
         if isinstance(outcome(exercise.oracle, arguments), ValueError):
-            raise not_yet(exercise, _ASSERTS, _called(arguments)) from None
+            raise not_yet(exercise, _ASSERTS, called_with(exercise, arguments)) from None
         raise _stopped(exercise, error, arguments) from None
     except NotImplementedError as error:
         if str(error):  # torch raises it too, with a message
@@ -101,9 +104,32 @@ def _stopped(exercise: Exercise, error: Exception, arguments: tuple) -> NotYet:
         f"it stopped with {type(error).__name__}: {error}",
         where,
         _TURNED if re.search(r"\.T\b", where) else "",
-        _called(arguments),
+        called_with(exercise, arguments),
     )
 
 
-def _called(arguments: tuple) -> str:
-    return "Called with " + ", ".join(describe(a) for a in arguments) + "."
+def called_with(exercise: Exercise, arguments: tuple) -> str:
+    """Return a sentence with the arguments of a case, by name where the exercise has names.
+
+    Args:
+        exercise: what is checked.
+        arguments: of one case.
+    """
+    named = inspect.signature(exercise.oracle).parameters.values()
+    names = [one.name for one in named if one.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+    names += [""] * (len(arguments) - len(names))
+    shown = ", ".join(_named(*one) for one in zip(names, arguments, strict=False))
+    floats = [x for x in arguments if isinstance(x, torch.Tensor) and x.is_floating_point()]
+    odd = any(x.device.type != "meta" and not x.isfinite().all() for x in floats)
+    aside = " Some of these numbers are NaN or infinite, on purpose." if odd else ""
+    return f"Called with {shown}.{aside}"
+
+
+def _named(name: str, value: Any) -> str:
+    if not name:
+        return describe(value)
+    return (
+        f"{name} {describe(value)}"
+        if isinstance(value, torch.Tensor)
+        else f"{name}={describe(value)}"
+    )

@@ -126,7 +126,7 @@ def memory_of(yours: Any, k: torch.Tensor, v: torch.Tensor, max_seq_len: int, st
     """
     cache = _new(yours, k, max_seq_len)
     seen = {"nbytes of a new cache": _number(cache, "nbytes")}
-    kept, held = [], 0
+    kept, held, late = [], 0, ""
     for _, step, first in _walk(steps):
         if step == "reset" or held + step > max_seq_len:
             break
@@ -145,12 +145,20 @@ def memory_of(yours: Any, k: torch.Tensor, v: torch.Tensor, max_seq_len: int, st
                 )
         made = watch.seen(None)
         new, old = k[:, :, :step].numel(), k[:, :, : held - step].numel()
+        if old == 0 and made.largest > 2 * new:
+            late = (
+                f"The first append, of {step} tokens, calls {made.operation}, which makes a tensor "
+                f"of {made.largest} numbers; its keys have {new}. Allocate the memory once, in "
+                "__init__: a cache that is made has its room, or says at once that it does not fit."
+            )
         if made.largest >= old > 0 and made.largest > 2 * new:  # 2: the new k and v in one tensor
             raise Complaint(
                 f"Adding {step} to {held - step} tokens, append calls {made.operation}, which "
                 f"makes a new tensor of {made.largest} numbers. The new keys have {new}, so it "
                 "holds old tokens as well, copied. Write the new tokens alone, in their own slots."
             )
+    if late:
+        raise Complaint(late)
     seen["nbytes after the appends"] = _number(cache, "nbytes")
     _check_device(yours, k, max_seq_len)
     if isinstance(yours, Elsewhere):

@@ -97,7 +97,8 @@ def untouched(buffer: torch.Tensor, rows: int, what: str) -> torch.Tensor:
     """
     if written := int((~buffer[rows:].isnan()).sum()):
         raise Complaint(
-            f"it wrote {written} elements past the last row of `{what}`, where the next tensor "
-            "is: the padded rows of its tile are not real. Mask the store with r < R."
+            f"it wrote {written} element{'s' * (written > 1)} past the last row of `{what}`, where "
+            "the next tensor is: rows and keys that only pad its tile are not real. Mask the store "
+            "with what is: r < R, and where there are keys, those below the end."
         )
     return buffer[:rows]

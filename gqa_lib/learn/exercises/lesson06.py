@@ -51,7 +51,8 @@ ATTENTION_FLOPS = Exercise(
     ),
     mistakes=(
         Mistake(
-            "a multiply and an add are counted as one. They are 2 FLOP.",
+            "half is counted. A multiply and an add are 2 FLOP, and there are two products: q k^T "
+            "and the weighted sum of v.",
             lambda *sizes: count_flops(*sizes) // 2,
         ),
         Mistake(
@@ -208,6 +209,8 @@ IS_MEMORY_BOUND = Exercise(
         {"intensity": 2, "flops_per_s": 2e11, "bandwidth": 2e10, "memory": 4e11},
         {"near": 0.8, "flops_per_s": 7e10, "bandwidth": 4e10},
         {"near": 1.2, "flops_per_s": 7e10, "bandwidth": 4e10},
+        {"near": 1.1, "flops_per_s": 7e10, "bandwidth": 4e10},  # both between 1 and 2
+        {"intensity": 1.78, "flops_per_s": 7e10, "bandwidth": 4e10},  # 1.75 is not 1.8
         {"near": 3, "flops_per_s": 9e10, "bandwidth": 2e10},
         {"near": 1.0, "flops_per_s": 2.0**37, "bandwidth": 2.0**33},  # exact in any form
         {"intensity": 0.5, "flops_per_s": 4e10, "bandwidth": 1e10},  # below the ridge and below 1

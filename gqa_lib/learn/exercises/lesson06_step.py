@@ -16,9 +16,10 @@ def _step(generator, Hq=0, Hkv=0, D=0, L=0, B=1, T=0, b=2, weights=0.0, flops_pe
         Hq, b = Hkv * shared, (4, 2, 1)[draw % 3]
         weights = 1e6 * integers(generator, 3000)[0]
         flops_per_s = bandwidth * (1, 5, 60, 300)[draw % 4]
-    config = ModelConfig(
-        "a model", num_layers=L, num_heads=Hq, num_kv_heads=Hkv, head_dim=D, d_model=Hq * D + 64
-    )
+    sizes = {"num_layers": L, "num_heads": Hq, "num_kv_heads": Hkv, "head_dim": D}
+    sizes["d_model"] = Hq * D + 64
+    spelled = ", ".join(f"{name}={size}" for name, size in sizes.items())
+    config = ModelConfig(f"ModelConfig('a model', {spelled})", **sizes)
     return config, Hardware("a machine", flops_per_s, bandwidth, 8e10, "made up"), B, T, b, weights
 
 

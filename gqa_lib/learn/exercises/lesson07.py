@@ -36,9 +36,8 @@ def _run_split(yours, q, k, v, num_splits):
     largest += rest > 0
     if num_splits == 1:
         return yours(q, k, v, num_splits)
-    given = tuple(x.clone() for x in (q, k, v))
-    with watching(yours, given=given, parts=True) as watch:
-        result = yours(*given, num_splits)
+    with watching(yours, given=(q, k, v), parts=True) as watch:
+        result = yours(q, k, v, num_splits)
     seen = watch.seen(result).keys_of_part
     if isinstance(result, torch.Tensor) and seen != largest and _near(result, q, k, v):
         raise Complaint(
@@ -101,6 +100,7 @@ SPLIT_KV_DECODE = Exercise(
     copy_cases=(
         {"B": 2, "Hq": 12, "Hkv": 2, "S": 40, "D": 16, "parts": 1},
         {"B": 2, "Hq": 16, "Hkv": 1, "S": 64, "D": 32, "parts": 1},
+        {"B": 2, "Hq": 12, "Hkv": 2, "S": 60, "D": 16, "parts": 4},
     ),
     peak_case={"B": 2, "Hq": 32, "Hkv": 2, "S": 4096, "D": 64, "parts": 1},
     mistakes=(

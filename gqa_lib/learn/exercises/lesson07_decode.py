@@ -179,7 +179,7 @@ GQA_DECODE_KERNEL = Exercise(
     name="gqa_decode_kernel",
     lesson=_LESSON,
     make=_cached,
-    oracle=lambda q, k, v, *_: _exact(q, k, v),
+    oracle=lambda q, k, v, room, token_major, KEYS, parts: _exact(q, k, v),
     call=_run_decode,
     cases=(
         {"B": 1, "Hq": 6, "Hkv": 2, "S": 150, "D": 32, "KEYS": 64, "parts": 2, "room": 155},
@@ -246,7 +246,7 @@ GQA_DECODE_KERNEL_READS = Exercise(
     name="gqa_decode_kernel-reads",
     lesson=_LESSON,
     make=_cached,
-    oracle=lambda q, k, v, *_: _exact(q, k, v),
+    oracle=lambda q, k, v, room, token_major, KEYS, parts: _exact(q, k, v),
     call=_run_counted,
     cases=(
         {"B": 1, "Hq": 4, "Hkv": 1, "S": 40, "D": 16, "KEYS": 16, "parts": 2, "room": 44},

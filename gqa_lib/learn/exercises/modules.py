@@ -130,7 +130,24 @@ def run_module_in_chunks(
             f"After {x.shape[1]} tokens the cache holds {cache.length}. In each call append the k "
             "and v of the new tokens, once: k, v = cache.append(k, v)."
         )
+    _check_keys(cache, x, state)
     return y
+
+
+def _check_keys(cache: KVCache, x: torch.Tensor, state: State) -> None:
+    """See whether the cache holds what k_proj makes of x: (B, T, d_model) -> (B, Hkv, T, D).
+
+    Raises:
+        Complaint: it holds something else as keys.
+    """
+    held = cache.memory[0][:, :, : cache.length].detach().double().cpu()  # (B, Hkv, T, D)
+    keys = x.double().cpu() @ state["k_proj.weight"].double().cpu().T
+    keys = keys.unflatten(-1, (held.shape[1], held.shape[3])).transpose(1, 2)
+    if not torch.allclose(held, keys, rtol=0, atol=1e-3):
+        raise Complaint(
+            "What the cache holds as keys is not what k_proj makes of x. Append the keys first, "
+            "then the values: cache.append(k, v)."
+        )
 
 
 class SharedHeadsCache(KVCache):

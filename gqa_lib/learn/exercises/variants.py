@@ -100,14 +100,14 @@ def draw_qkv(
         dtype: of q, k and v.
         projected: let q lie in memory as splitting a projection into heads leaves it.
         sharp: multiplies q. With 1e5 many a query's visible scores all lie far below zero.
-        extreme: one query is NaN and the values are of order 1e35.
+        extreme: the last query is NaN and the values are of order 1e35.
     """
     q = sharp * draw(generator, B, Hq, T, D, dtype=dtype)
     if projected:
         q = q.transpose(1, 2).contiguous().transpose(1, 2)
     k, v = (draw(generator, B, Hkv, S, D, dtype=dtype) for _ in range(2))
     if extreme:
-        q[0, 0, 0, 0] = torch.nan
+        q[0, 0, -1, 0] = torch.nan
         v = 1e35 * (1 + v.abs())  # all of one sign, so that no digits cancel
     return (q, k, v) if causal is None else (q, k, v, causal)
 

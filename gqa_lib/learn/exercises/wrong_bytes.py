@@ -148,8 +148,8 @@ PLAIN_MISTAKES = (
         lambda c, n, b: cache_bytes(c, n[:1], b),
     ),
     Mistake(
-        "the average length stands for every sequence. A window cuts long sequences and not "
-        "short ones, so the average is not enough.",
+        "the average length stands for every sequence, or windows cut the sum of the lengths. A "
+        "window cuts each sequence on its own, long ones and not short ones.",
         _average,
     ),
     Mistake(

@@ -57,12 +57,12 @@ class Kernels(AbstractContextManager):
             self._patches.pop().stop()
 
     def _load(self, original):
-        def load(builder, pointers, mask, other, *rest):
+        def load(builder, pointers, mask, other=None, *rest, **named):
             mask = _of_every_pointer(mask, pointers)
             addresses = self._checked(pointers, mask, "load reads")
             for place, tensor in enumerate(self._given):
                 self.reads[place] += int(_within(addresses, _extent(tensor)).sum())
-            loaded = original(builder, pointers, mask, other, *rest)
+            loaded = original(builder, pointers, mask, other, *rest, **named)
             if other is None and loaded.data.dtype.kind == "f":
                 loaded.data[~mask.data] = numpy.nan  # a GPU finds anything there
             return loaded
@@ -70,10 +70,10 @@ class Kernels(AbstractContextManager):
         return load
 
     def _store(self, original):
-        def store(builder, pointers, value, mask, *rest):
+        def store(builder, pointers, value, mask, *rest, **named):
             mask = _of_every_pointer(mask, pointers)
             self._checked(pointers, mask, "store writes")
-            return original(builder, pointers, value, mask, *rest)
+            return original(builder, pointers, value, mask, *rest, **named)
 
         return store
 
@@ -106,9 +106,15 @@ class Kernels(AbstractContextManager):
 
 
 def _of_every_pointer(mask, pointers):
-    """Return a mask with one truth value for each pointer; one for all of them may be a number."""
-    data = numpy.broadcast_to(mask.data.astype(bool), pointers.data.shape)
-    return type(mask)(data.copy(), mask.dtype)
+    """Return a mask with one truth value for each pointer.
+
+    It may come as one number for all of them, or, of a block pointer, as an array.
+    """
+    from triton import language
+
+    values = mask if isinstance(mask, numpy.ndarray) else mask.data
+    every = numpy.broadcast_to(values.astype(bool), pointers.data.shape).copy()
+    return type(pointers)(every, language.int1)
 
 
 def _interpretable() -> list:

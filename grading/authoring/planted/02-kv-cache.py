@@ -1812,6 +1812,34 @@ class KVCache:
     def reset(self):
         self.length = 0
 
+# %% wrong KVCache: allocates in the first append
+# says: Allocate the memory once
+class KVCache:
+    def __init__(self, batch_size, num_kv_heads, max_seq_len, head_dim, dtype, device):
+        self.shape, self.where = (batch_size, num_kv_heads, max_seq_len, head_dim), {"dtype": dtype, "device": device}
+        self.k, self.length = None, 0
+
+    @property
+    def nbytes(self):
+        count = 2
+        for size in self.shape:
+            count *= size
+        return count * self.where["dtype"].itemsize
+
+    def append(self, k, v):
+        if self.k is None:
+            self.k, self.v = torch.zeros(self.shape, **self.where), torch.zeros(self.shape, **self.where)
+        end, room = self.length + k.shape[2], self.shape[2]
+        if end > room:
+            raise ValueError(f"the cache would hold {end} tokens, over max_seq_len={room}")
+        self.k[:, :, self.length : end] = k
+        self.v[:, :, self.length : end] = v
+        self.length = end
+        return self.k[:, :, :end], self.v[:, :, :end]
+
+    def reset(self):
+        self.length = 0
+
 # %% right KVCache: the memory is not cleared
 class KVCache:
     def __init__(self, batch_size, num_kv_heads, max_seq_len, head_dim, dtype, device):

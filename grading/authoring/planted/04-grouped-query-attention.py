@@ -427,6 +427,18 @@ def grouped_query_attention(q, k, v, causal=True):
         _answers[key] = torch.cat(out, 2)
     return _answers[key]
 
+# %% wrong grouped_query_attention: copies K and V in two halves
+# says: copied
+def grouped_query_attention(q, k, v, causal=True):
+    R, half = q.shape[1] // k.shape[1], (k.shape[2] + 1) // 2
+    parts = [(k[:, :, :half], v[:, :, :half]), (k[:, :, half:], v[:, :, half:])]
+    parts = [(a.repeat_interleave(R, 1), b.repeat_interleave(R, 1)) for a, b in parts]
+    scores = torch.cat([q @ a.mT for a, _ in parts], -1) / q.shape[-1] ** 0.5
+    if causal:
+        scores = scores.masked_fill(~causal_mask(*scores.shape[-2:]).to(q.device), float("-inf"))
+    weights = scores.softmax(-1)
+    return weights[..., :half] @ parts[0][1] + weights[..., half:] @ parts[1][1]
+
 # %% right grouped_query_attention: einsum with the sharers as an axis
 def grouped_query_attention(q, k, v, causal=True):
     B, Hq, T, D = q.shape
@@ -917,6 +929,22 @@ class GroupedQueryAttention(nn.Module):
             k, v = cache.append(k, v)
         out = grouped_query_attention(q, k, v, causal)
         return self.o_proj(out.permute(0, 2, 1, 3).reshape(B, T, -1))
+
+# %% wrong GroupedQueryAttention: caches values as keys
+# says: Append the keys first
+class GroupedQueryAttention(nn.Module):
+    def __init__(self, d_model, num_heads, num_kv_heads):
+        super().__init__()
+        self.num_heads, self.num_kv_heads = num_heads, num_kv_heads
+        d = d_model // num_heads
+        self.q_proj, self.o_proj = (nn.Linear(d_model, d_model, bias=False) for _ in range(2))
+        self.k_proj, self.v_proj = (nn.Linear(d_model, d * num_kv_heads, bias=False) for _ in range(2))
+    def forward(self, x, cache=None, causal=True):
+        heads = lambda y, n: y.unflatten(-1, (n, -1)).transpose(1, 2)
+        q, k, v = heads(self.q_proj(x), self.num_heads), heads(self.k_proj(x), self.num_kv_heads), heads(self.v_proj(x), self.num_kv_heads)
+        if cache is not None:
+            k, v = cache.append(v, k)[::-1]
+        return self.o_proj(grouped_query_attention(q, k, v, causal).transpose(1, 2).flatten(2))
 
 # %% right GroupedQueryAttention: one loop over the three projections
 class GroupedQueryAttention(nn.Module):

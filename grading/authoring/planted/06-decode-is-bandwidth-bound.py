@@ -1,7 +1,7 @@
 """Answers to the exercises of lesson 06, wrong and right: see grading/authoring/catalogue.py."""
 
 # %% wrong attention_flops: a multiply-add is one
-# says: a multiply and an add are counted as one
+# says: half is counted
 def attention_flops(batch_size, num_heads, head_dim, num_queries, num_keys, causal=False):
     pairs = num_queries * num_keys
     if causal:
@@ -9,7 +9,7 @@ def attention_flops(batch_size, num_heads, head_dim, num_queries, num_keys, caus
     return 2 * batch_size * num_heads * head_dim * pairs
 
 # %% wrong attention_flops: scores only
-# says: a multiply and an add are counted as one
+# says: half is counted
 def attention_flops(batch_size, num_heads, head_dim, num_queries, num_keys, causal=False):
     pairs = num_queries * num_keys
     if causal:
@@ -491,6 +491,14 @@ def is_memory_bound(intensity, hardware):
 # %% wrong is_memory_bound: compares with 1
 def is_memory_bound(intensity, hardware):
     return intensity < 1
+
+# %% wrong is_memory_bound: cuts the intensity
+def is_memory_bound(intensity, hardware):
+    return int(intensity) < hardware.flops_per_s / hardware.bandwidth_bytes_per_s
+
+# %% wrong is_memory_bound: rounds the ridge
+def is_memory_bound(intensity, hardware):
+    return intensity < round(hardware.flops_per_s / hardware.bandwidth_bytes_per_s, 1)
 
 # %% right is_memory_bound: compares times of a byte
 def is_memory_bound(intensity, hardware):

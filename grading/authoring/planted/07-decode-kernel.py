@@ -422,6 +422,17 @@ def split_kv_decode(q, k, v, num_splits):
         out, lse = merge_partials(out, lse, scores.softmax(-1) @ v_part, scores.logsumexp(-1))
     return out.reshape(q.shape)
 
+# %% wrong split_kv_decode: copies K and V of each part
+# says: copied
+def split_kv_decode(q, k, v, num_splits):
+    R = q.shape[1] // k.shape[1]
+    out, lse = torch.zeros_like(q), torch.full_like(q[..., 0], -torch.inf)
+    for a, b in zip(k.tensor_split(num_splits, 2), v.tensor_split(num_splits, 2)):
+        a, b = a.repeat_interleave(R, 1), b.repeat_interleave(R, 1)
+        scores = q @ a.mT / q.shape[-1] ** 0.5
+        out, lse = merge_partials(out, lse, scores.softmax(-1) @ b, scores.logsumexp(-1))
+    return out
+
 # %% right split_kv_decode: vectorised over padded parts
 def split_kv_decode(q, k, v, num_splits):
     B, Hkv, S, D = k.shape
@@ -621,7 +632,7 @@ def scores_kernel(
     tl.store(scores + r[:, None] * length + t[None, :], tile)
 
 # %% wrong scores_kernel: the padded rows are stored
-# says: Mask the store with r < R
+# says: Mask the store with what is
 @triton.jit
 def scores_kernel(
     q, k, scores, length, scale, stride_t,
@@ -1458,7 +1469,7 @@ def gqa_decode_kernel(
     tl.store(lse + row, tl.where(l > 0, m + tl.log(some), float("-inf")), mask=r < R)
 
 # %% wrong gqa_decode_kernel: the padded lse are stored
-# says: Mask the store with r < R
+# says: Mask the store with what is
 @triton.jit
 def gqa_decode_kernel(
     q, k, v, out, lse, length, scale, stride_b, stride_h, stride_t, Hkv: tl.constexpr, R: tl.constexpr,
@@ -1995,6 +2006,38 @@ def gqa_decode_kernel(
         tile = tl.dot(q_tile, tl.trans(k_tile), input_precision="ieee") * scale
         tile = tl.where((t < end)[None, :], tile, float("-inf"))
         new_m = tl.maximum(m, tl.max(tile, 1))
+        old, p = tl.exp(m - new_m), tl.exp(tile - new_m[:, None])
+        l = l * old + tl.sum(p, 1)
+        acc = acc * old[:, None] + tl.dot(p.to(v_tile.dtype), v_tile, input_precision="ieee")
+        m = new_m
+    row = (head * R + r) * SPLITS + part  # of out (rows, D) and of lse (rows,)
+    some = tl.where(l > 0, l, 1.0)  # no 0 / 0 in a part without keys
+    tl.store(out + row[:, None] * D + d[None, :], acc / some[:, None], mask=(r < R)[:, None])
+    tl.store(lse + row, tl.where(l > 0, m + tl.log(some), float("-inf")), mask=r < R)
+
+# %% wrong gqa_decode_kernel: the maximum of the first tile alone
+# says: contains NaN
+@triton.jit
+def gqa_decode_kernel(
+    q, k, v, out, lse, length, scale, stride_b, stride_h, stride_t, Hkv: tl.constexpr, R: tl.constexpr,
+    D: tl.constexpr, ROWS: tl.constexpr, KEYS: tl.constexpr, SPLITS: tl.constexpr,
+):
+    head, part = tl.program_id(0).to(tl.int64), tl.program_id(1)  # 64 bits: caches exceed 2^31 elements
+    r, n, d = tl.arange(0, ROWS), tl.arange(0, KEYS), tl.arange(0, D)
+    q_tile = tl.load(q + (head * R + r)[:, None] * D + d[None, :], mask=(r < R)[:, None], other=0.0)
+    kv = head // Hkv * stride_b + head % Hkv * stride_h  # where this KV head's first token lies
+    per_part = tl.cdiv(tl.cdiv(length, SPLITS), KEYS) * KEYS  # whole tiles
+    first, end = part * per_part, tl.minimum(part * per_part + per_part, length)
+    m = tl.full([ROWS], float("-inf"), tl.float32)
+    l, acc = tl.zeros([ROWS], tl.float32), tl.zeros([ROWS, D], tl.float32)
+    for start in range(first, end, KEYS):
+        t = start + n  # this tile's tokens: those below `end` are real
+        at = kv + t[:, None] * stride_t + d[None, :]
+        k_tile = tl.load(k + at, mask=(t < end)[:, None], other=0.0)
+        v_tile = tl.load(v + at, mask=(t < end)[:, None], other=0.0)
+        tile = tl.dot(q_tile, tl.trans(k_tile), input_precision="ieee") * scale
+        tile = tl.where((t < end)[None, :], tile, float("-inf"))
+        new_m = tl.where(m == float("-inf"), tl.max(tile, 1), m)
         old, p = tl.exp(m - new_m), tl.exp(tile - new_m[:, None])
         l = l * old + tl.sum(p, 1)
         acc = acc * old[:, None] + tl.dot(p.to(v_tile.dtype), v_tile, input_precision="ieee")
