@@ -342,7 +342,7 @@ print("with a mask:", sdpa_operator(q, k, v, enable_gqa=True, attn_mask=everythi
 #   per *query head*: nothing is copied, and less is saved than the bytes promise.
 # - On a GPU two kernels take them in half precision, from Ampere on. Flash
 #   [folds the heads](https://github.com/pytorch/pytorch/blob/main/aten/src/ATen/native/transformers/cuda/flash_attn/flash_api.cpp)
-#   of one query as you did, but takes no mask. cuDNN takes masks; PyTorch 2.13 tries it on
+#   of one query as you did, but takes no mask. cuDNN takes masks; PyTorch 2.13 tries it only on
 #   [Hopper and data-centre Blackwell](https://github.com/pytorch/pytorch/blob/v2.13.0/aten/src/ATen/native/transformers/cuda/sdp_utils.cpp).
 # </details>
 # <details><summary>And where neither takes the call: fp32, a mask, a T4?</summary>
