@@ -112,10 +112,13 @@ plots.show(fig, alt="Time of one step by KV heads, measured and predicted, in ms
 # | here | also seen as |
 # |---|---|
 # | `num_heads`: query heads | `num_attention_heads`, `n_head`, `n_heads` |
-# | `num_kv_heads` | `num_key_value_heads`, `n_local_heads`, `n_query_groups`, "GQA-8" |
+# | `num_kv_heads` | `num_key_value_heads`, `n_kv_heads`, `n_query_groups`, "GQA-8" |
 # | `q_per_kv`: query heads per KV head | `num_key_value_groups`, `n_rep`, `group_size` |
 #
-# "Groups" means KV heads to some and heads per KV head to others, so we never use it.
+# "Groups" means KV heads to some and heads per KV head to others, so we never use it. Likewise
+# `n_local_heads`: KV heads in [gpt-fast](https://github.com/pytorch-labs/gpt-fast/blob/main/model.py),
+# but the query heads on one GPU in
+# [Meta's Llama 3](https://github.com/meta-llama/llama3/blob/main/llama/model.py).
 
 # %% [markdown]
 # ## How an exercise works

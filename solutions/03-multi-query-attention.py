@@ -217,9 +217,9 @@ for num_kv_heads in (8, 2, 1):
 # <details><summary>Answer</summary>
 #
 # Two KV heads are refused, and that is the good case. One KV head is broadcast in silence: right
-# numbers, no warning, no fused operator (*fused*: all steps in one pass), and copies of K and V
-# as above. It also hides mistakes: `k[:, :1]`, a slice left in by accident, runs just as quietly.
-# With the flag it stays fused:
+# numbers, no warning. So `k[:, :1]`, a slice left in by accident, runs just as quietly. Up to
+# PyTorch 2.13 the call also leaves the fused operator (*fused*: all steps in one pass) and copies K
+# and V as above; [2.14 keeps it fused](https://github.com/pytorch/pytorch/pull/191085). With the flag it is fused in both:
 # </details>
 
 # %%
@@ -532,7 +532,8 @@ print("parameters:", cost.kv_projection_params(4544, 1, 64), "and", kv_projectio
 # - Nothing about **quality**: no model was trained here, and the reports above disagree.
 # - Nothing about a **whole model**: a step also reads the feed-forward weights, and with a short
 #   context those are most of the bytes.
-# - Nothing about **several GPUs**: one KV head cannot be split among them (planned: lesson 13).
+# - Nothing about **several GPUs**: one KV head cannot be split by heads, only by tokens or by
+#   sequences (planned: lesson 13).
 
 # %% [markdown] generated="quiz"
 

@@ -326,15 +326,21 @@ print("with a mask:", sdpa_operator(q, k, v, enable_gqa=True, attn_mask=everythi
 # %% [markdown]
 # <details><summary>What the backends do with shared heads</summary>
 #
-# - On a CPU the flash operator takes the small K and V but walks through them once per *query
-#   head*: nothing is copied, and less is saved than the bytes promise.
-# - On a GPU the flash and cuDNN kernels fold the heads as you did (half precision, recent cards).
-# - On a GPU in fp32, with a mask, or before Ampere (a T4), only the math operator is left, which
-#   expands K and V itself: on a T4 decoding was [up to 28 %
-#   slower](https://github.com/huggingface/transformers/issues/48633) than when K and V were
-#   expanded first for a memory-efficient kernel. Same switch, different cost.
+# - On a CPU the flash operator takes the small K and V, masked or not, but walks through them once
+#   per *query head*: nothing is copied, and less is saved than the bytes promise.
+# - On a GPU two kernels take them in half precision, from Ampere on. Flash
+#   [folds the heads](https://github.com/pytorch/pytorch/blob/main/aten/src/ATen/native/transformers/cuda/flash_attn/flash_api.cpp)
+#   of one query as you did, but takes no mask. cuDNN takes masks; PyTorch 2.13 tries it only on
+#   [Hopper and data-centre Blackwell](https://github.com/pytorch/pytorch/blob/v2.13.0/aten/src/ATen/native/transformers/cuda/sdp_utils.cpp).
+# </details>
+# <details><summary>And where neither takes the call: fp32, a mask, a T4?</summary>
 #
-# So a benchmark without the name of its backend says little. Ours print it.
+# Up to PyTorch 2.13 only the math operator is left, which expands K and V itself. With 2.10 on a T4
+# one user saw [up to 28 % slower](https://github.com/huggingface/transformers/issues/48633) decoding
+# than with K and V expanded first, for the memory-efficient kernel;
+# [another](https://github.com/huggingface/transformers/pull/45776) 1.6 to 1.8 times as much
+# throughput with that. From [2.14](https://github.com/pytorch/pytorch/pull/191085) this kernel takes
+# shared heads on NVIDIA GPUs. A benchmark without backend and version says little; ours record both.
 # </details>
 
 # %% [markdown]

@@ -41,7 +41,7 @@ def _is_masked(T: int, S: int, causal: bool, window: int | None) -> bool:
 
 
 def _lower_right(T, S):
-    """The mask that flash takes as a flag; any other would send CUDA to the math path."""
+    """The mask that flash takes as a flag; it takes no other."""
     from torch.nn.attention.bias import causal_lower_right  # imports torch.compile: two seconds
 
     return causal_lower_right(T, S)
@@ -51,7 +51,10 @@ def sdpa_gqa_unsupported(call: Call) -> str | None:
     """Return why `sdpa_gqa` cannot run a call, or None."""
     if call.R == 1 or is_traced() or call.flash:  # traced, nobody can say
         return None
-    return "PyTorch would take its math path here, which expands K and V to every query head"
+    return (
+        "PyTorch's flash kernel does not take shared heads here, and its math path expands K and V "
+        "to every query head"
+    )
 
 
 def fold_sdpa(

@@ -49,6 +49,7 @@ def environment(device: torch.device | str = "cpu") -> dict[str, Any]:
         "float32_matmul_precision": torch.get_float32_matmul_precision() if torch else None,
         "python": platform.python_version(),
         **{package: _version(package) for package in ("torch", "triton", "numpy")},
+        **({"torch": str(torch.__version__)} if torch else {}),  # names the build: 2.14.1+cu130
         **_commit(),
     }
 

@@ -198,9 +198,30 @@ def test_sdpa_gqa_is_refused_where_it_would_expand(device):
         attend(q, k, v, backend="sdpa_gqa")
 
 
+FLASH_ON_CPU = "_scaled_dot_product_flash_attention_for_cpu"
+
+
 def test_sdpa_operator_names_what_runs():
     q, k, v = draw(2, 6, 6, 1, 7, 8)
-    assert sdpa_operator(q, k, v) == "_scaled_dot_product_flash_attention_for_cpu"
+    assert sdpa_operator(q, k, v) == FLASH_ON_CPU
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("mask", [None, torch.ones(1, 7, dtype=torch.bool)])
+def test_on_a_cpu_enable_gqa_stays_fused(mask, dtype):
+    """Lesson 04 and fact F46 say so of both dtypes, masked or not."""
+    q, k, v = draw(2, 6, 2, 1, 7, 8, dtype=dtype)
+    assert sdpa_operator(q, k, v, enable_gqa=True, attn_mask=mask) == FLASH_ON_CPU
+
+
+def test_one_kv_head_is_broadcast_without_the_flag():
+    """Lesson 03 and fact F46: in silence, and fused only from torch 2.14 on."""
+    q, k, v = draw(2, 6, 1, 1, 7, 8)
+    fused = tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 14)
+    assert sdpa_operator(q, k, v) == (FLASH_ON_CPU if fused else "math")
+    q, k, v = draw(2, 6, 2, 1, 7, 8)
+    with pytest.raises(RuntimeError, match="must match"):
+        sdpa_operator(q, k, v)
 
 
 # ---- mask

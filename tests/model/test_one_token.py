@@ -114,12 +114,13 @@ def test_the_backend_that_somebody_chose_is_kept(built, calls, monkeypatch):
     assert assert_same(model, calls) == 0
 
 
-def test_who_asks_for_gradients_gets_them(built, calls):
-    model, cache = made(Variant()), None
-    cache = model.new_cache(2, 4)
-    model(torch.ones(2, 1, dtype=torch.int64), cache).sum().backward()
+def test_who_asks_for_gradients_is_told_that_a_cache_has_none(built, calls):
+    """The layer's one call would leave them out in silence."""
+    model = made(Variant())
+    logits = model(torch.ones(2, 1, dtype=torch.int64), model.new_cache(2, 4))
     assert calls.number == 0
-    assert all(p.grad is not None for p in model.parameters())
+    with pytest.raises(RuntimeError, match="backward through a KV cache"):
+        logits.sum().backward()
 
 
 @torch.inference_mode()

@@ -81,9 +81,9 @@ def _look_for_copies(exercise, yours, q, k, v, last, *, peak: bool) -> None:
         exercise,
         f"{_copy_message(seen)} K has shape {(B, Hkv, S, D)}; expanded to every query head it "
         f"would have {(B, Hq, S, D)}.",
-        "Broadcasting k.unsqueeze(2) in a matmul copies too, as does q @ k.mT with one KV head. "
-        "Fold the query heads of a KV head into the rows of q instead, and leave k and v as they "
-        "are.",
+        "Broadcasting k.unsqueeze(2) in a matmul copies too, as does q @ k.mT with one KV head "
+        "and two or more sequences. Fold the query heads of a KV head into the rows of q instead, "
+        "and leave k and v as they are.",
     )
 
 

@@ -29,11 +29,12 @@ def multi_query_attention(q, k, v, causal=True):
         out.append(scores.softmax(-1) @ values)
     return torch.stack(out)
 
-# %% wrong multi_query_attention: right, but SDPA without its flag
+# %% wrong multi_query_attention: right, but SDPA without its flag, as it was up to torch 2.13
 # says: elements of keys and values in all
 def multi_query_attention(q, k, v, causal=True):
     mask = causal_mask(q.shape[2], k.shape[2]).to(q.device) if causal else None
-    return torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+        return torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
 
 # %% wrong multi_query_attention: right, but copies where nothing is masked
 def multi_query_attention(q, k, v, causal=True):
