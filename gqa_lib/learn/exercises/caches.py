@@ -4,13 +4,13 @@ A step is a number of new tokens, which come from k and v in order, or "reset".
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any
 
 import torch
 
-from ..watch import Elsewhere, as_it_is_now, place_of, watching
+from ..watch import Elsewhere, as_it_is_now, watching
 from .exercise import Complaint
 
 Steps = Sequence[int | str]
@@ -27,7 +27,7 @@ def expected_of_cache(k: torch.Tensor, v: torch.Tensor, max_seq_len: int, steps:
     seen: dict[str, object] = {"Length of a new cache": 0}
     held: list[int] = []
     before = None
-    for label, step, first in _walk(steps):
+    for label, step, first in walk(steps):
         if step == "reset":
             held, before = [], None
         elif len(held) + step <= max_seq_len:
@@ -49,7 +49,7 @@ _SECOND = "A second cache, after append 2, append 1"
 _FIRST = "The first cache, after reset, append 2 in between"
 
 
-def _walk(steps):
+def walk(steps: Steps) -> Iterator[tuple[str, Any, int]]:
     """Yield (the story so far, step, number of its first token)."""
     done, first = [], 0
     for step in steps:
@@ -74,9 +74,9 @@ def observe_cache(
     Raises:
         Complaint: something that no comparison of values would name.
     """
-    cache = _new(yours, k, max_seq_len)
-    seen, held, before = {"Length of a new cache": _number(cache, "length")}, 0, None
-    for label, step, first in _walk(steps):
+    cache = new_cache(yours, k, max_seq_len)
+    seen, held, before = {"Length of a new cache": number_of(cache, "length")}, 0, None
+    for label, step, first in walk(steps):
         if step == "reset":
             cache.reset()
             held, before = 0, None
@@ -87,7 +87,7 @@ def observe_cache(
             if held == max_seq_len:
                 k_all, v_all = _append_and_spoil(cache, k, v, first, first + step, held)
             else:
-                k_all, v_all = _append(cache, k, v, first, first + step)
+                k_all, v_all = append_tokens(cache, k, v, first, first + step)
             seen[f"{label}, k_all"] = _copied(k_all, held)
             seen[f"{label}, v_all"] = _copied(v_all, held)
             if before is not None:
@@ -96,113 +96,50 @@ def observe_cache(
                     as_it_is_now(k_before), held_then
                 )
             before = k_all, held
-        seen[f"{label}, length"] = _number(cache, "length")
+        seen[f"{label}, length"] = number_of(cache, "length")
     return seen | _observe_two(yours, cache, k, v, max_seq_len)
 
 
 def _observe_two(yours, cache, k, v, max_seq_len) -> dict:
-    second = _new(yours, k, max_seq_len)
+    second = new_cache(yours, k, max_seq_len)
     cache.reset()
-    _append(second, k, v, 0, 2)
-    _append(cache, k, v, 2, 4)
-    k_all, v_all = _append(second, k, v, 5, 6)
+    append_tokens(second, k, v, 0, 2)
+    append_tokens(cache, k, v, 2, 4)
+    k_all, v_all = append_tokens(second, k, v, 5, 6)
     return {
         f"{_SECOND}, k_all": _copied(k_all, 3),
         f"{_SECOND}, v_all": _copied(v_all, 3),
-        f"{_SECOND}, length": _number(second, "length"),
-        f"{_FIRST}, length": _number(cache, "length"),
+        f"{_SECOND}, length": number_of(second, "length"),
+        f"{_FIRST}, length": number_of(cache, "length"),
     }
 
 
-def memory_of(yours: Any, k: torch.Tensor, v: torch.Tensor, max_seq_len: int, steps: Steps) -> dict:
-    """Return the learner's `nbytes`.
+def new_cache(yours: Any, k: torch.Tensor, max_seq_len: int) -> Any:
+    """Return a cache of the learner's class.
 
     Args:
-        yours: the learner's class.
-        k, v, max_seq_len, steps: as in `expected_of_cache`.
-
-    Raises:
-        Complaint: an append copies what was cached before, or the device is not the one asked for.
+        yours: the class.
+        k: keys of the kind that it is to hold, (B, Hkv, any, D).
+        max_seq_len: tokens that it is to have room for.
     """
-    cache = _new(yours, k, max_seq_len)
-    seen = {"nbytes of a new cache": _number(cache, "nbytes")}
-    kept, held, late = [], 0, ""
-    for _, step, first in _walk(steps):
-        if step == "reset" or held + step > max_seq_len:
-            break
-        held += step
-        with watching(yours, made=True) as watch:
-            kept.append(_append(cache, k, v, first, first + step))
-        if kept[-1][0].shape[2:3] != (held,):
-            raise Complaint("What append returns is not right yet: see the check above.")
-        for name, first_time, now in zip(("k_all", "v_all"), kept[0], kept[-1], strict=True):
-            if place_of(first_time) != place_of(now):
-                raise Complaint(
-                    f"The {name} for {held} tokens is not in the memory of the one before: "
-                    f"adding {step} copied the {held - step} old ones as well. Allocate room for "
-                    "max_seq_len tokens once, in __init__, write only the new tokens into it, and "
-                    "return a slice of it, which copies nothing."
-                )
-        made = watch.seen(None)
-        new, old = k[:, :, :step].numel(), k[:, :, : held - step].numel()
-        if old == 0 and made.largest > 2 * new:
-            late = (
-                f"The first append, of {step} tokens, calls {made.operation}, which makes a tensor "
-                f"of {made.largest} numbers; its keys have {new}. Allocate the memory once, in "
-                "__init__: a cache that is made has its room, or says at once that it does not fit."
-            )
-        if made.largest >= old > 0 and made.largest > 2 * new:  # 2: the new k and v in one tensor
-            raise Complaint(
-                f"Adding {step} to {held - step} tokens, append calls {made.operation}, which "
-                f"makes a new tensor of {made.largest} numbers. The new keys have {new}, so it "
-                "holds old tokens as well, copied. Write the new tokens alone, in their own slots."
-            )
-    if late:
-        raise Complaint(late)
-    seen["nbytes after the appends"] = _number(cache, "nbytes")
-    _check_device(yours, k, max_seq_len)
-    if isinstance(yours, Elsewhere):
-        _check_growth(yours)
-    return seen
-
-
-def _check_growth(yours) -> None:
-    """See by the memory of the learner's process whether one more token copies all the others."""
-    k, one = torch.ones(1, 4, 2047, 256), torch.ones(1, 4, 1, 256)
-    cache = _new(yours, k, 2048)
-    cache.append(k, k)
-    with watching(yours, growth=True) as watch:
-        cache.append(one, one)
-    if (grown := watch.seen(None).peak_bytes) > k.nbytes:
-        raise Complaint(
-            f"Adding one token to 2047 took {grown >> 20} MiB more memory: it copied the old ones, "
-            "too. Allocate room for max_seq_len tokens once, in __init__, and write only the new "
-            "tokens into it."
-        )
-
-
-def _check_device(yours, k, max_seq_len) -> None:
-    """See without a GPU whether the device asked for is used: every torch has a "meta" one."""
-    new = k[:, :, :1].to("meta")
-    try:
-        k_all, v_all = _new(yours, new, max_seq_len).append(new, new)
-        right = k_all.device.type == v_all.device.type == "meta"
-    except Exception:
-        right = False
-    if not right:
-        raise Complaint(
-            "Its memory is not on the device it was asked for, and would be on the CPU when the "
-            "model is on a GPU. Pass device=device where you allocate."
-        )
-
-
-def _new(yours, k, max_seq_len):
     B, Hkv, _, D = k.shape
     return yours(B, Hkv, max_seq_len, D, k.dtype, k.device)
 
 
-def _append(cache, k, v, start, end, spoil=False):
-    """Return what append returns for the tokens from start to end; then spoil what it was given."""
+def append_tokens(
+    cache: Any, k: torch.Tensor, v: torch.Tensor, start: int, end: int, spoil: bool = False
+) -> Sequence[torch.Tensor]:
+    """Return what append returns for the tokens from start to end, (k_all, v_all).
+
+    Args:
+        cache: the learner's.
+        k, v: (B, Hkv, S, D).
+        start, end: which of the S tokens.
+        spoil: fill what append was given with NaN afterwards, as a caller may.
+
+    Raises:
+        Complaint: it returns something else, or changes what it was given.
+    """
     given = k[:, :, start:end].clone(), v[:, :, start:end].clone()
     got = cache.append(*given)
     if not (isinstance(got, tuple | list) and len(got) == 2):
@@ -233,7 +170,7 @@ def _append_and_spoil(cache, k, v, start, end, held):
     elsewhere = isinstance(cache, Elsewhere)
     watched = watching(cache, arguments=True, spoil=True) if elsewhere else nullcontext()
     with watched:
-        got = _append(cache, k, v, start, end, spoil=not elsewhere)
+        got = append_tokens(cache, k, v, start, end, spoil=not elsewhere)
     now = [as_it_is_now(one) for one in got]
     if any(one.shape[2:3] == (held,) and bool(one.isnan().any()) for one in now):
         raise Complaint(
@@ -256,7 +193,16 @@ def _kind(value) -> str:
     )
 
 
-def _number(cache, name):
+def number_of(cache: Any, name: str) -> Any:
+    """Return a number that the cache has as an attribute.
+
+    Args:
+        cache: the learner's.
+        name: of the attribute.
+
+    Raises:
+        Complaint: it is a method.
+    """
     value = getattr(cache, name)
     if callable(value):
         raise Complaint(
@@ -274,9 +220,9 @@ def _overflow(cache, k, v, first, step, held, max_seq_len) -> None:
     """
     what = f"{held} tokens are cached, {step} more are appended, max_seq_len is {max_seq_len}"
     wanted = "Raise a ValueError that says both numbers, before anything is written."
-    before = _number(cache, "length")
+    before = number_of(cache, "length")
     try:
-        _append(cache, k, v, first, first + step)
+        append_tokens(cache, k, v, first, first + step)
     except ValueError as error:
         numbers = set(re.findall(r"\d+", str(error)))
         if str(max_seq_len) not in numbers or not {str(step), str(held + step)} & numbers:
@@ -284,7 +230,7 @@ def _overflow(cache, k, v, first, step, held, max_seq_len) -> None:
                 f"{what}: the ValueError says {str(error)!r}. Its reader needs both numbers: the "
                 f"most tokens that fit, {max_seq_len}, and how many there would be, {held + step}."
             ) from None
-        if (after := _number(cache, "length")) != before:
+        if (after := number_of(cache, "length")) != before:
             raise Complaint(
                 f"{what}: it was refused, and yet the length went from {before} to {after}. A "
                 "refused append must leave the cache as it was: check for room first."

@@ -8,7 +8,8 @@ import torch
 from gqa_lib.cache import KVCache
 from gqa_lib.kernels.reference import attention_reference
 
-from .caches import expected_of_cache, memory_of, observe_cache
+from .cache_memory import memory_of
+from .caches import expected_of_cache, observe_cache
 from .exercise import Complaint, Exercise, Mistake
 from .variants import (
     COMMON,
