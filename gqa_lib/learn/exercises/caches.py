@@ -49,7 +49,7 @@ _SECOND = "A second cache, after append 2, append 1"
 _FIRST = "The first cache, after reset, append 2 in between"
 
 
-def walk(steps: Steps) -> Iterator[tuple[str, Any, int]]:
+def walk(steps: Sequence[Any]) -> Iterator[tuple[str, Any, int]]:
     """Yield (the story so far, step, number of its first token)."""
     done, first = [], 0
     for step in steps:
