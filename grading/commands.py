@@ -9,7 +9,7 @@ from pathlib import Path
 from gqa_lib.cli.command import Command, separated, whole
 from gqa_lib.course.manifest import class_exchange, find_lesson, lessons
 
-from .authoring.commands import AUTHORS
+from .author_commands import AUTHORS
 
 # For learners
 

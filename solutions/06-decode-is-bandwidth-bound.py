@@ -213,7 +213,7 @@ for num_kv_heads in (32, 8, 1):
 # ## Two numbers of your machine
 #
 # How many FLOPs can it do in the time it takes to read one byte? That is its **ridge point**: FLOP/s
-# over bytes/s, both measured here, now (in about 3 seconds).
+# over bytes/s, both measured here, now. (About 3 seconds.)
 
 # %%
 from gqa_lib.hardware import DATASHEET

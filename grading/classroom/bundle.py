@@ -19,6 +19,7 @@ from .release import ReleaseError, check_built
 TOP = ("LICENSE", "constraints.txt", "environment.yml", "pyproject.toml", "scripts/setup.sh")
 GRADING = (
     "__init__.py",
+    "author_commands.py",
     "commands.py",
     "settings.py",
     "intake/__init__.py",

@@ -37,7 +37,6 @@ from gqa_lib.bench import as_list, begin, check_parameters
 from gqa_lib.cost import arithmetic_intensity, attention_bytes, attention_flops, is_memory_bound, ridge_point
 from gqa_lib.kernels import choose_backend
 from gqa_lib.measure import rotating_buffers, summarise, time_arms
-from gqa_lib.measure.timing import CACHE_MULTIPLE
 from gqa_lib.plots import attention_arm
 
 check_parameters("roofline", globals())
@@ -45,7 +44,7 @@ run = begin("roofline", out_dir, dtype=dtype, device=device, seed=seed)
 place, element = run.device, run.dtype
 B, T = (batch_size or 16, prompt_length or 4096) if place.type == "cuda" else (batch_size or 1, prompt_length or 1024)
 width = num_heads * head_dim
-rotated = CACHE_MULTIPLE * measure.last_level_cache_bytes(place)
+rotated = measure.rotation_bytes(place)
 caches = [2 * B * kv * context * head_dim * element.itemsize for kv in as_list(num_kv_heads)]
 others = (width**2 + 3 * T * width + 2 * max(as_list(linear_tokens)) * width) * element.itemsize
 run.need(sum(caches) + others + (len(caches) + 1) * rotated, memory_gib)

@@ -14,7 +14,7 @@ def _build_arguments(parser: ArgumentParser) -> None:
 
 
 def _build(arguments: Namespace) -> int:
-    from .build import build
+    from .authoring.build import build
 
     problems = build(check=arguments.check)
     for problem in problems:
@@ -37,11 +37,11 @@ def _verify_arguments(parser: ArgumentParser) -> None:
 
 
 def _verify(arguments: Namespace) -> int:
-    from .verify import verify
+    from .authoring.verify import verify
 
     chosen = [find_lesson(name) for name in arguments.lesson] or lessons()
     if arguments.mutants:
-        from .mutants.gate import verify_mutants
+        from .authoring.mutants.gate import verify_mutants
 
         problems = verify_mutants(
             chosen, sample=arguments.sample, seed=arguments.seed, show_all=arguments.show
