@@ -20,8 +20,10 @@ PATIENCE_S = 240
 COMPUTING = "sum(range(10**15))"  # in C, and Python's lock with it
 WAITING = "import time; time.sleep(4321)"
 RUN = """\
+import signal
 import sys
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a terminal, wherever tests run
 from gqa_lib.bench import run
 from gqa_lib.cli import main
 run.benchmarks = lambda: {"toy": Path(sys.argv[1])}
