@@ -1,6 +1,7 @@
 import os
 import shutil
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
@@ -28,6 +29,8 @@ def _own_environment(tmp_path_factory):
     """No records and settings of whoever runs the tests, and none that two workers share."""
     folder = tmp_path_factory.mktemp("own")
     with pytest.MonkeyPatch.context() as patch:
+        for name in ("TRITON_INTERPRET", *VARIABLES):
+            patch.delenv(name, raising=False)
         for name in OWN_FOLDERS:
             patch.setenv(name, str(folder / name.lower()))
         patch.setenv("GQA_TIME_FACTOR", "20")  # a busy machine is no fault of a submission
@@ -64,12 +67,11 @@ def _seed():
 
 
 @pytest.fixture(autouse=True)
-def _no_override(monkeypatch, tmp_path):
-    monkeypatch.delenv("TRITON_INTERPRET", raising=False)  # a lesson that ran here may have set it
-    for name in VARIABLES.keys() - {*OWN_FOLDERS, "GQA_TIME_FACTOR"}:
-        monkeypatch.delenv(name, raising=False)
+def _no_trace(tmp_path):
+    """What a test leaves in the environment, as a lesson that ran here does, ends with it."""
     # No operator that was built on this machine: tests that want one build it.
-    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path / "no-extensions"))
+    with mock.patch.dict(os.environ, TORCH_EXTENSIONS_DIR=str(tmp_path / "no-extensions")):
+        yield
 
 
 @pytest.fixture(scope="session")
