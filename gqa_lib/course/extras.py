@@ -17,6 +17,7 @@ _EXTRAS = {
     "papermill": "bench",
     "psutil": "bench",
     "psycopg": "postgres",
+    "scipy": "train",
     "tokenizers": "model",
     "tqdm": "model",
 }
