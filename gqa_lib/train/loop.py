@@ -1,0 +1,223 @@
+"""The training loop, one for all tasks: a run gives the same losses wherever it was interrupted."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from gqa_lib.arguments import check_whole
+from gqa_lib.course.extras import require
+from gqa_lib.measure import pick_device
+
+from . import checkpoint
+from .checkpoint import State
+from .recipe import Recipe, precision_of
+from .task import Heads, Task
+
+KEEP_EVERY = 100  # steps
+T = TypeVar("T")
+
+
+def train(
+    task: Task,
+    heads: Heads,
+    recipe: Recipe | None = None,
+    *,
+    seed: int = 0,
+    device: str | None = None,
+    path: Path | None = None,
+    keep_every: int = KEEP_EVERY,
+    bar: bool = False,
+) -> tuple[nn.Module, list[dict[str, Any]]]:
+    """Train a new model.
+
+    Args:
+        task: what it learns.
+        heads: of its attention.
+        recipe: how; None is Recipe().
+        seed: of its weights and of the batches: models with the same one are shown the same data.
+        device: as in `gqa_lib.measure.pick_device`.
+        path, keep_every, bar: as in `fit`.
+
+    Returns:
+        The model, and a row for each evaluation, as `fit` gives them.
+
+    Raises:
+        ValueError: as in `fit`.
+    """
+    check_whole(None, seed=seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = task.new_model(heads)
+    rows = fit(
+        model,
+        task,
+        recipe,
+        seed=seed,
+        device=device,
+        path=path,
+        keep_every=keep_every,
+        bar=bar,
+        about={"heads": asdict(heads)},
+    )
+    return model, rows
+
+
+def fit(
+    model: nn.Module,
+    task: Task,
+    recipe: Recipe | None = None,
+    *,
+    seed: int = 0,
+    device: str | None = None,
+    path: Path | None = None,
+    keep_every: int = KEEP_EVERY,
+    bar: bool = False,
+    about: dict[str, Any] | None = None,
+) -> list[dict[str, Any]]:
+    """Train a model as it stands, in place.
+
+    Batches depend on the seed and the number of the step alone, so that a run which was killed
+    and goes on from its checkpoint computes what it would have computed.
+
+    Args:
+        model: for the task; it is moved to the device.
+        task: what it learns.
+        recipe: how; None is Recipe().
+        seed: of the batches.
+        device: as in `gqa_lib.measure.pick_device`.
+        path: of a checkpoint, from which the run goes on if it is there. None keeps none.
+        keep_every: steps between two checkpoints.
+        bar: whether a bar shows how far it is; it needs tqdm.
+        about: what else tells this run from others, for its checkpoint.
+
+    Returns:
+        A row for each evaluation: "step", "train_loss" (nats, the mean since the row before; not
+        in a row before the first step), and what the task evaluates.
+
+    Raises:
+        ValueError: the checkpoint is of another run, or the loss is not a number any more.
+    """
+    check_whole(None, seed=seed)
+    check_whole(keep_every=keep_every)
+    recipe, place = recipe or Recipe(), pick_device(device)
+    model.to(place)
+    precision = precision_of(recipe, place, _width(model))
+    optimiser = _optimiser(model, recipe)
+    run = _described(task, recipe, precision, seed, about)
+    state = _start(path, run, model, optimiser)
+    if recipe.evaluate_first and not state.rows:
+        state.rows.append({"step": 0} | task.evaluate(model.eval()))
+    done, steps = state.step, recipe.steps
+    left = range(done + 1, steps + 1)
+    for step in shown(left, steps, "step", done) if bar else left:
+        loss = _one_step(model, optimiser, task, recipe, step, seed, precision)
+        state.step = step
+        state.losses.append(loss)
+        if recipe.evaluates_at(step):
+            state.rows.append(_row(model, task, state))
+            state.losses.clear()
+        if path is not None and (step % keep_every == 0 or step == recipe.steps):
+            state.model, state.optimiser = model.state_dict(), optimiser.state_dict()
+            checkpoint.save(path, run, state)
+    return state.rows
+
+
+def _optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    rate, decay = recipe.lr, recipe.weight_decay
+    return torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=decay, fused=True)
+
+
+def _start(
+    path: Path | None, run: dict[str, Any], model: nn.Module, optimiser: torch.optim.Optimizer
+) -> State:
+    """Where the run goes on: the model and the optimiser are put in that state."""
+    state = State() if path is None else checkpoint.read(path, run)
+    if state.step:
+        model.load_state_dict(state.model)
+        optimiser.load_state_dict(state.optimiser)
+    return state
+
+
+def shown(steps: Iterable[T], total: int, unit: str, done: int = 0) -> Iterable[T]:
+    """Return some steps with a bar that shows how far they are.
+
+    Args:
+        steps: those that are left.
+        total: how many there are.
+        unit: what each is.
+        done: of them.
+
+    Raises:
+        ModuleNotFoundError: tqdm is not installed.
+    """
+    require("tqdm")
+    from tqdm.auto import tqdm
+
+    return tqdm(steps, initial=done, total=total, unit=unit, mininterval=0.2)
+
+
+def _one_step(
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    task: Task,
+    recipe: Recipe,
+    step: int,
+    seed: int,
+    precision: str,
+) -> float:
+    """Do a step and return its loss."""
+    device = next(model.parameters()).device
+    generator = torch.Generator().manual_seed(_seed_of(seed, step))
+    batch = tuple(one.to(device) for one in task.batch(recipe.batch_size, generator))
+    for group in optimiser.param_groups:
+        group["lr"] = recipe.lr_at(step)
+    model.train()
+    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        loss = task.loss(model, batch)
+    optimiser.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
+    optimiser.step()
+    if not math.isfinite(nats := loss.item()):
+        raise ValueError(
+            f"the loss of step {step} is {nats}: what is trained on it is lost. Lower the learning "
+            f"rate ({recipe.lr:g}) or warm up for more than {recipe.warmup_steps} steps."
+        )
+    return nats
+
+
+def _seed_of(seed: int, step: int) -> int:
+    """Of the batch of a step: neighbouring seeds and steps share none."""
+    digest = hashlib.sha256(f"{seed} {step}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def _row(model: nn.Module, task: Task, state: State) -> dict[str, Any]:
+    train_loss = sum(state.losses) / len(state.losses)
+    return {"step": state.step, "train_loss": train_loss} | task.evaluate(model.eval())
+
+
+def _width(model: nn.Module) -> int:
+    """The narrowest input of a product in a model."""
+    inputs = (one.in_features for one in model.modules() if isinstance(one, nn.Linear))
+    return min(inputs, default=0)
+
+
+def _described(
+    task: Task, recipe: Recipe, precision: str, seed: int, about: dict[str, Any] | None
+) -> dict[str, Any]:
+    return {
+        **task.described(),
+        **asdict(recipe),
+        "precision": precision,
+        "seed": seed,
+        **(about or {}),
+    }
