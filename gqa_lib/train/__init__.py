@@ -2,7 +2,8 @@
 
 from .baselines import baselines, ngram_probabilities
 from .corpus import Corpus, python_sources, read_corpus
-from .statistics import Comparison, compare_paired, mean_interval, minimum_detectable, pairs_needed
+from .power import minimum_detectable, pairs_needed
+from .statistics import Comparison, compare_paired, mean_interval
 
 __all__ = [
     "Comparison",

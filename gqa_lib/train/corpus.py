@@ -220,8 +220,14 @@ def _corpus(
     digest = hashlib.sha256(len(train).to_bytes(8, "big"))
     digest.update(train)
     digest.update(held_out)
-    parts = [torch.frombuffer(bytearray(part), dtype=torch.uint8) for part in (train, held_out)]
-    return Corpus(*parts, "; ".join(said), train_files, num_held_out, digest.hexdigest())
+    return Corpus(
+        torch.frombuffer(bytearray(train), dtype=torch.uint8),  # a copy that may be written to
+        torch.frombuffer(bytearray(held_out), dtype=torch.uint8),
+        origin="; ".join(said),
+        train_files=train_files,
+        held_out_files=num_held_out,
+        digest=digest.hexdigest(),
+    )
 
 
 def _regular_files(folder: Path, without: Container[str] = ()) -> tuple[list[str], int]:

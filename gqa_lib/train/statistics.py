@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from gqa_lib.arguments import check_choice, check_kind, check_number, check_whole, several, shown
-from gqa_lib.arguments import is_number as _is_number
+from gqa_lib.arguments import check_choice, check_kind, check_number, is_number, several, shown
 from gqa_lib.course.extras import require
 
+from .power import POWER, check_confidence, minimum_detectable
+
 MIN_PAIRS = {"t": 2, "bootstrap": 10}  # with fewer a bootstrap covers less than 90 %, not 95 %
-POWER = 0.8
-_MOST_PAIRS = 10**12
+_LARGEST = 1e300  # a result; the largest float is 1.8e308
 _ALIKE = "same within the margin"
 _OPEN = "not distinguishable"
 
@@ -58,7 +58,8 @@ class Comparison:
         """Return the comparison in words, with its numbers to three digits."""
         how = f"{100 * self.confidence:g} %, {self.interval}, {self.num_pairs} pairs"
         ends = f"[{_signed(self.low)}, {_signed(self.high)}]"
-        said = f"b - a = {_signed(self.difference)} {ends} ({how}): {self.verdict}"
+        who = "b is " * (self.verdict in ("better", "worse"))
+        said = f"b - a = {_signed(self.difference)} {ends} ({how}): {who}{self.verdict}"
         margin = _signed(self.margin).lstrip("+")
         if self.verdict == _ALIKE:
             said += f" of {margin}"
@@ -130,22 +131,25 @@ def compare_paired(
         ModuleNotFoundError: scipy is not installed.
     """
     check_number(above=0, margin=margin)
-    _check_confidence(confidence)
+    check_confidence(confidence)
     check_choice(tuple(MIN_PAIRS), interval=interval)
     check_kind(bool, "Give True or False.", lower_is_better=lower_is_better)
     differences, scale = _differences(a, b, MIN_PAIRS[interval], interval)
     mean, low, high, sd = _student(differences, confidence)
     if interval == "bootstrap" and sd > 0:
         low, high = _bootstrap(differences, confidence)
-    ends = (float(mean * scale), float(low * scale), float(high * scale), float(sd * scale))
+    low, high, sd = low * scale, high * scale, sd * scale
     return Comparison(
-        *ends,
+        mean * scale,
+        low,
+        high,
+        sd,
         num_pairs=len(differences),
         margin=float(margin),
         confidence=float(confidence),
         interval=interval,
-        verdict=_verdict(ends[1], ends[2], margin, lower_is_better),
-        detectable=minimum_detectable(ends[3], len(differences), confidence),
+        verdict=_verdict(low, high, margin, lower_is_better),
+        detectable=minimum_detectable(sd, len(differences), confidence),
     )
 
 
@@ -166,87 +170,12 @@ def mean_interval(values: Iterable[float], confidence: float = 0.95) -> tuple[fl
             its range.
         ModuleNotFoundError: scipy is not installed.
     """
-    _check_confidence(confidence)
+    check_confidence(confidence)
     results = _results("values", values)
     _check_enough(len(results), MIN_PAIRS["t"], "values", "results")
     scale = float(np.abs(results).max()) or 1.0
     mean, low, high, _ = _student(results / scale, confidence)
-    return float(mean * scale), float(low * scale), float(high * scale)
-
-
-def minimum_detectable(
-    sd: float, num_pairs: int, confidence: float = 0.95, power: float = POWER
-) -> float:
-    """Return the smallest difference that so many pairs would show, in the unit of sd.
-
-    A difference is shown when Student's interval leaves out 0. Its power, the share of experiments
-    in which it is shown, is that of the two-sided paired t test, by the noncentral t distribution.
-
-    Args:
-        sd: standard deviation of the differences between pairs, 0 or more.
-        num_pairs: number of pairs, 2 or more.
-        confidence: of the interval, between 0 and 1.
-        power: share of experiments in which the difference is to be shown, above 1 - confidence
-            (which is shown where there is none) and below 1.
-
-    Raises:
-        ValueError: an argument is out of its range.
-        ModuleNotFoundError: scipy is not installed.
-    """
-    check_number(0, sd=sd)
-    check_whole(2, num_pairs=num_pairs)
-    _check_confidence(confidence)
-    _check_power(power, confidence)
-    require("scipy")
-    from scipy import optimize, stats
-
-    df = num_pairs - 1
-    threshold = stats.t.isf((1 - confidence) / 2, df)
-
-    def too_much(noncentrality: float) -> float:
-        # The tail on the other side by sf as well: nct.cdf is NaN far from the middle.
-        ways = [stats.nct.sf(threshold, df, sign * noncentrality) for sign in (1, -1)]
-        return sum(ways) - power
-
-    most = threshold + 1
-    while too_much(most) < 0:
-        most *= 2
-    return float(sd * (optimize.brentq(too_much, 0, most) / math.sqrt(num_pairs)))
-
-
-def pairs_needed(
-    sd: float, difference: float, confidence: float = 0.95, power: float = POWER
-) -> int:
-    """Return how many pairs it takes to show a difference, as `minimum_detectable` has it.
-
-    Args:
-        sd: standard deviation of the differences between pairs, 0 or more.
-        difference: to be shown, above 0, in the unit of sd.
-        confidence: of the interval, between 0 and 1.
-        power: share of experiments in which it is to be shown, above 1 - confidence and below 1.
-
-    Raises:
-        ValueError: an argument is out of its range, or it takes more than 10^12 pairs.
-        ModuleNotFoundError: scipy is not installed.
-    """
-    check_number(0, sd=sd)
-    check_number(above=0, difference=difference)
-
-    def enough(num_pairs: int) -> bool:
-        return minimum_detectable(sd, num_pairs, confidence, power) <= difference
-
-    too_few, num_pairs = 1, 2
-    while not enough(num_pairs):
-        too_few, num_pairs = num_pairs, 2 * num_pairs
-        if num_pairs > _MOST_PAIRS:
-            raise ValueError(
-                f"difference={difference:g} takes more than 10^12 pairs at sd={sd:g}: no "
-                "experiment shows it. Look for a larger difference, or make the sd smaller."
-            )
-    while num_pairs - too_few > 1:
-        middle = (too_few + num_pairs) // 2
-        too_few, num_pairs = (too_few, middle) if enough(middle) else (middle, num_pairs)
-    return num_pairs
+    return mean * scale, low * scale, high * scale
 
 
 def _student(values: np.ndarray, confidence: float) -> tuple[float, float, float, float]:
@@ -255,9 +184,10 @@ def _student(values: np.ndarray, confidence: float) -> tuple[float, float, float
     from scipy import stats
 
     if np.ptp(values) == 0:  # the mean of equal numbers may be another number, in its last bit
-        return values[0], values[0], values[0], 0.0
-    mean, sd = values.mean(), values.std(ddof=1)
-    half = stats.t.isf((1 - confidence) / 2, len(values) - 1) * sd / math.sqrt(len(values))
+        mean = float(values[0])
+        return mean, mean, mean, 0.0
+    mean, sd = float(values.mean()), float(values.std(ddof=1))
+    half = float(stats.t.isf((1 - confidence) / 2, len(values) - 1)) * sd / math.sqrt(len(values))
     return mean, mean - half, mean + half, sd
 
 
@@ -272,7 +202,7 @@ def _bootstrap(differences: np.ndarray, confidence: float) -> tuple[float, float
             f"the bootstrap has no interval for the differences {shown(differences.tolist())} of "
             "their largest: too many are equal. Compare them with interval='t'."
         )
-    return found.low, found.high
+    return float(found.low), float(found.high)
 
 
 def _verdict(low: float, high: float, margin: float, lower_is_better: bool) -> str:
@@ -292,13 +222,7 @@ def _differences(a: Any, b: Any, least: int, interval: str) -> tuple[np.ndarray,
             "the results of the same seeds in the same order."
         )
     _check_enough(len(first), least, "a and b", "pairs", interval)
-    with np.errstate(over="ignore"):
-        differences = second - first
-    if not np.isfinite(differences).all():
-        raise ValueError(
-            f"b - a is not finite, with results up to {max(abs(first).max(), abs(second).max()):g}:"
-            " numbers so large have no difference. Give them in a larger unit."
-        )
+    differences = second - first
     largest = max(np.abs(first).max(), np.abs(second).max())
     if np.ptp(differences) <= 4 * np.finfo(float).eps * largest:  # equal but for rounding
         differences[:] = differences[0]
@@ -314,12 +238,17 @@ def _results(name: str, values: Any) -> np.ndarray:
         )
     results = several(values, name, "results")
     for place, value in enumerate(results):
-        if _is_number(value) and not math.isfinite(value):
+        if is_number(value) and not math.isfinite(value):
             raise ValueError(
                 f"{name}[{place}]={shown(value)} is not finite: a run that diverged has no place "
                 "in a mean, and a mean of the others hides it. Report it next to the comparison."
             )
         check_number(**{f"{name}[{place}]": value})
+        if abs(value) > _LARGEST:
+            raise ValueError(
+                f"{name}[{place}]={shown(value)} is beyond {_LARGEST:g}: an interval around it "
+                "would have no ends. Give the results in a larger unit."
+            )
     return np.array([float(value) for value in results])
 
 
@@ -335,24 +264,8 @@ def _check_enough(number: int, least: int, name: str, what: str, interval: str =
         )
 
 
-def _check_confidence(confidence: float) -> None:
-    check_number(above=0, confidence=confidence)
-    if confidence >= 1:
-        raise ValueError(
-            f"confidence={shown(confidence)} is not below 1: it is a share, and of 1 the interval "
-            "has no ends. Give such as 0.95."
-        )
-
-
-def _check_power(power: float, confidence: float) -> None:
-    check_number(power=power)
-    if not 1 - confidence < power < 1:
-        raise ValueError(
-            f"power={shown(power)} is not between {1 - confidence:g} and 1: so often a difference "
-            "is shown where there is none. Give such as 0.8."
-        )
-
-
 def _signed(value: float) -> str:
     """A number to three digits with its sign."""
+    if value == 0:
+        return "0"
     return f"{value:+,.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:+.3g}"
