@@ -1,25 +1,41 @@
 """Small models trained to see what sharing KV heads costs, and what their losses can tell.
 
-task = RecallTask()
-rows = sweep(task, [Heads(8, 8, 8), Heads(8, 2, 8)], seeds=[0, 1, 2], folder="runs/recall")
+    task = RecallTask()
+    rows = sweep(task, [Heads(8, 8, 8), Heads(8, 2, 8)], seeds=range(5), folder="runs/recall")
+    loss = {kv: [row["loss"] for row in final(rows) if row["num_kv_heads"] == kv] for kv in (8, 2)}
+    print(compare_paired(loss[8], loss[2], margin=0.01))
 """
 
+from .baselines import baselines, ngram_probabilities
+from .corpus import Corpus, python_sources, read_corpus
 from .loop import fit, train
+from .power import minimum_detectable, pairs_needed
 from .recall import RecallModel, RecallTask
 from .recipe import Recipe
+from .statistics import Comparison, compare_paired, mean_interval
 from .sweep import final, sweep
 from .task import Heads, Task
 from .text import TextTask
 
 __all__ = [
+    "Comparison",
+    "Corpus",
     "Heads",
     "RecallModel",
     "RecallTask",
     "Recipe",
     "Task",
     "TextTask",
+    "baselines",
+    "compare_paired",
     "final",
     "fit",
+    "mean_interval",
+    "minimum_detectable",
+    "ngram_probabilities",
+    "pairs_needed",
+    "python_sources",
+    "read_corpus",
     "sweep",
     "train",
 ]

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import stat
 import sysconfig
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -82,15 +83,15 @@ def python_sources(max_bytes: int | None = None) -> Corpus:
     """
     _check_max_bytes(max_bytes)
     folder = Path(sysconfig.get_path("stdlib"))
-    names = [name for name in _regular_files(folder)[0] if _is_source(name)]
-    texts, _ = _texts(folder, names)
+    files = _regular_files(folder, without=_NOT_SOURCES)[0] if folder.is_dir() else []
+    texts, _ = _texts(folder, [name for name in files if _is_source(name)])
     if len(texts) < 2:
         raise ValueError(
             f"{folder} has {len(texts)} sources of the standard library: this Python was installed "
             f"without them, or in an archive. {_OWN_TEXT}"
         )
     texts.sort(key=lambda name: _hash("order", name))
-    whose = f"Python {sysconfig.get_python_version()}'s standard library without tests"
+    whose = f"Python {platform.python_version()}'s standard library without tests"
     return _split_by_file(folder, texts, max_bytes, HELD_OUT_SHARE, [whose])
 
 
@@ -219,12 +220,21 @@ def _corpus(
     digest = hashlib.sha256(len(train).to_bytes(8, "big"))
     digest.update(train)
     digest.update(held_out)
-    parts = [torch.frombuffer(bytearray(part), dtype=torch.uint8) for part in (train, held_out)]
-    return Corpus(*parts, "; ".join(said), train_files, num_held_out, digest.hexdigest())
+    return Corpus(
+        torch.frombuffer(bytearray(train), dtype=torch.uint8),  # a copy that may be written to
+        torch.frombuffer(bytearray(held_out), dtype=torch.uint8),
+        origin="; ".join(said),
+        train_files=train_files,
+        held_out_files=num_held_out,
+        digest=digest.hexdigest(),
+    )
 
 
-def _regular_files(folder: Path) -> tuple[list[str], int]:
-    """The files in a folder, as relative paths in order, and the number of symbolic links."""
+def _regular_files(folder: Path, without: Container[str] = ()) -> tuple[list[str], int]:
+    """The files in a folder, as relative paths in order, and the number of symbolic links.
+
+    Hidden ones are left out, and folders by the names that are to be left out.
+    """
 
     def fail(error: OSError) -> None:
         raise error  # by default os.walk says nothing of a folder that it cannot read
@@ -232,7 +242,7 @@ def _regular_files(folder: Path) -> tuple[list[str], int]:
     names, num_links = [], 0
     for place, folders, files in os.walk(folder, onerror=fail):
         num_links += sum(os.path.islink(os.path.join(place, name)) for name in folders)
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = [one for one in folders if one not in without and not one.startswith(".")]
         for name in files:
             path = Path(place, name)
             mode = path.lstat().st_mode
@@ -256,10 +266,8 @@ def _texts(folder: Path, names: Iterable[str]) -> tuple[list[str], int]:
 
 
 def _is_source(name: str) -> bool:
-    parts = name.split("/")
-    return name.endswith(".py") and not any(
-        part in _NOT_SOURCES or part.startswith(_OF_THE_BUILD) for part in parts
-    )
+    of_the_build = any(part.startswith(_OF_THE_BUILD) for part in name.split("/"))
+    return name.endswith(".py") and not of_the_build
 
 
 def _hash(purpose: str, name: str) -> int:
