@@ -49,10 +49,20 @@ class Task(Protocol):
         """Return a model with random weights, drawn from torch's generator."""
 
     def batch(self, size: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """Return a batch of so many sequences, drawn from a generator of the CPU."""
+        """Return a batch.
+
+        Args:
+            size: how many sequences.
+            generator: on the CPU; they are drawn from it.
+        """
 
     def loss(self, model: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
-        """Return the mean loss in nats of what the model predicts in a batch, a scalar."""
+        """Return the mean loss of what a model predicts, in nats, a scalar.
+
+        Args:
+            model: as `new_model` makes one.
+            batch: as `batch` gives one.
+        """
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """Return what a model achieves on data that it is never trained on; "loss" is in nats."""
