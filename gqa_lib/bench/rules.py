@@ -24,15 +24,26 @@ _WHOLE = {
     "num_heads": _HEADS,
     "num_kv_heads": _HEADS,
     "num_layers": (1, 10_000),
+    "num_attributes": _HEADS,
+    "num_records": _HEADS,
     "num_requests": (1, 10**6),
+    "num_seeds": (2, 10**6),
+    "num_values": _HEADS,
     "output_length": _SIZE,
     "prompt_length": _SIZE,
     "quiet_samples": (0, 10**6),
     "rounds": (1, 10**6),
     "seed": (0, 2**63 - 1),
+    "steps": (1, 10**9),
+    "workers": (1, 10**4),
     "vocab_size": _SIZE,
 }
-_NUMBERS = {"budget_s": "seconds, 0 or more", "memory_gib": "GiB above 0"}
+_NUMBERS = {
+    "budget_s": "seconds, 0 or more",
+    "lr": "a number above 0",
+    "margin": "a number above 0",
+    "memory_gib": "GiB above 0",
+}
 _COMPUTED = ("float32", "bfloat16", "float16")
 _STORED = (*_COMPUTED, "float64", "float8_e4m3fn", "float8_e5m2", "int8", "uint8")
 
@@ -195,11 +206,22 @@ def _folder(path: str) -> str:
     return "" if good else "the name of a folder"
 
 
+def _task(name: str) -> str:
+    return "" if name in ("recall", "text") else "recall or text"
+
+
+def _text(path: str) -> str:
+    return "" if not path or Path(path).exists() else "a file or folder that is there"
+
+
 _NAMED = {
     "backends": _backend,
     "datasheet": _datasheet,
     "device": _device,
     "dtype": _dtype,
     "models": _model,
+    "keep_dir": lambda path: _folder(path) if path else "",
     "out_dir": _folder,
+    "task": _task,
+    "text": _text,
 }

@@ -1,6 +1,6 @@
 """The course's figures: one style, one colour per arm, a text alternative for each.
 
-`decode`, `times`, `roofline`, `footprint`, `serving` and `sharing` draw; `style` has what they
+`decode`, `times`, `roofline`, `footprint`, `seeds`, `serving` and `sharing` draw; `style` has what they
 have in common, and shows figures. Titles are given by the caller, who knows the finding; axes carry
 units; a prediction is drawn open and black, a measurement filled and in its arm's colour.
 """
@@ -24,6 +24,7 @@ from .footprint import (
     kv_cache_lines,
 )
 from .roofline import roofline
+from .seeds import seed_results
 from .serving import throughput_lines
 from .sharing import (
     head_map,
@@ -53,6 +54,7 @@ __all__ = [
     "kv_cache_lines",
     "predicted_over_measured",
     "roofline",
+    "seed_results",
     "show",
     "stacked_bars",
     "step_time_dots",

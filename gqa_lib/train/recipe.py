@@ -34,8 +34,8 @@ class Recipe:
     """
 
     steps: int = 600
-    batch_size: int = 64
-    lr: float = 3e-3
+    batch_size: int = 32
+    lr: float = 5e-3
     warmup_steps: int = 50
     weight_decay: float = 0.01
     clip: float = 1.0

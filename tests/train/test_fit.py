@@ -140,7 +140,7 @@ def test_a_finished_run_is_read_and_not_run_again(tmp_path, monkeypatch):
     ("changed", "told"),
     [
         ({"seed": 4}, "seed is 3, and here it is 4"),
-        ({"recipe": replace(RECIPE, lr=0.1)}, r"lr is 0\.003, and here it is 0\.1"),
+        ({"recipe": replace(RECIPE, lr=0.1)}, r"lr is 0\.005, and here it is 0\.1"),
         ({"heads": Heads(4, 1, 3)}, "heads is"),
         ({"task": replace(TINY, num_values=4)}, "num_values is 3, and here it is 4"),
     ],

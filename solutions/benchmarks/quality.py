@@ -1,0 +1,139 @@
+# %% [markdown]
+# # Quality
+#
+# What does sharing KV heads cost in quality? Models that differ in `num_kv_heads` alone are trained
+# from several seeds, on a task whose answers can only come from what attention caches, or on text.
+#
+# - **Trained:** small models, from scratch, in float32 or bfloat16. Their losses say nothing of a large
+#   model's; whether a difference can be told from noise at all is the question.
+# - **Takes:** about 15 s at its defaults.
+# - **Resumes:** with `keep_dir`, finished runs are kept there, and a run that was killed goes on.
+#
+# Nothing is timed here. `gqa bench quality -p task=text -p steps=500 -p keep_dir=runs/kept`, or
+# `papermill` with the parameters below.
+
+# %% tags=["parameters"]
+task: str = "recall"  # recall, or text
+num_kv_heads: list = [8, 2, 1]  # KV heads; the first is what the others are compared with
+num_heads: int = 8  # query heads
+head_dim: int = 8  # channels per head
+d_model: int = 64  # channels of a token between layers
+num_layers: int = 2  # layers of the text model; the recall model has one
+equal_params: bool = True  # text: widen feed-forward blocks to as many parameters as without sharing
+num_records: int = 16  # recall: positions that hold something
+num_attributes: int = 8  # recall: attributes of each, all of which a query asks for
+num_values: int = 16  # recall: values of an attribute
+text: str = ""  # text: a file or folder to train on; empty: the sources of Python's standard library
+context: int = 256  # text: bytes of a sequence
+num_seeds: int = 3  # seeds of each model: 0, 1, ...
+steps: int = 400  # of training
+batch_size: int = 32  # sequences of a step
+lr: float = 0.006  # highest learning rate
+margin: float = 0.02  # difference that would matter, stated before training: share of answers, or nats
+workers: int = 0  # runs at a time; 0: one per CPU core, or one on a GPU
+device: str = ""  # cpu, cuda, ...; empty: the best there is
+keep_dir: str = ""  # folder where finished runs are kept, to go on from; empty: out_dir
+out_dir: str = "runs/quality"  # folder for samples and result
+
+# %%
+from gqa_lib import plots
+from gqa_lib.bench import as_list, begin, check_parameters
+from gqa_lib.plots import attention_arm
+from gqa_lib.train import Heads, RecallTask, Recipe, TextTask, baselines, compare_paired
+from gqa_lib.train import final, pairs_needed, python_sources, read_corpus, sweep
+
+check_parameters("quality", globals())
+run = begin("quality", out_dir, dtype="float32", device=device)
+every = [Heads(num_heads, kv, head_dim) for kv in as_list(num_kv_heads)]
+recipe = Recipe(steps=steps, batch_size=batch_size, lr=lr)
+if task == "recall":
+    job = RecallTask(num_records=num_records, num_attributes=num_attributes, num_values=num_values,
+                     num_keys=max(128, num_records), num_queries=min(8, num_records), d_model=d_model)
+    metric, unit, known = "accuracy", "share of attributes answered right", {"chance": job.chance}
+else:
+    corpus = read_corpus(text) if text else python_sources()
+    job = TextTask(corpus, context=context, num_layers=num_layers, d_model=d_model, equal_params=equal_params)
+    metric, unit, known = "loss", "nats per held-out byte", {}
+    print(f"{corpus.origin}: {len(corpus.train):,} bytes to train on, {len(corpus.held_out):,} held out")
+
+# %% [markdown]
+# ## What is compared, and what would matter
+#
+# Each model caches $2 \times \text{KV heads} \times \text{head\_dim}$ numbers per token and layer. The
+# margin was chosen before: a smaller difference is none, however certain it is.
+
+# %%
+def arm(heads):
+    """Return what a model is called in the tables."""
+    return f"{attention_arm(heads.num_heads, heads.num_kv_heads)} {heads.num_kv_heads}"
+
+print("arm       numbers cached per token and layer")
+for heads in every:
+    print(f"{arm(heads):8} {heads.cached_numbers:7,}")
+print(f"margin: {margin:g} ({unit})")
+
+# %% [markdown]
+# ## Training
+#
+# Models with the same seed see the same batches, so results are compared seed by seed.
+
+# %%
+rows = sweep(job, every, range(num_seeds), recipe, folder=keep_dir or run.folder / "kept",
+             device=device or None, workers=workers or None, bar=True)
+last = final(rows)
+names = ("num_heads", "num_kv_heads", "head_dim", "cached_numbers", "params", "seed")
+run.keep([{"phase": "measure", "metric": metric, "unit": unit, "value": row[metric], **row} for row in last])
+
+# %%
+values = {arm(heads): [row[metric] for row in last if row["num_kv_heads"] == heads.num_kv_heads] for heads in every}
+print("arm      parameters ", *(f"seed {seed}".rjust(8) for seed in range(num_seeds)), f"  {metric}")
+for name, results in values.items():
+    params = next(row["params"] for row in last if arm(Heads(num_heads, row["num_kv_heads"], head_dim)) == name)
+    print(f"{name:8} {params:10,} ", *(f"{value:8.4f}" for value in results))
+
+# %% [markdown]
+# ## Differences
+#
+# The mean of the differences seed by seed, with Student's interval at 95 %. Wholly inside the margin it
+# says "same"; across 0 and beyond the margin nothing can be told, and the sentence says which
+# difference so many seeds could have shown.
+
+# %%
+first, *others = values
+found = {name: compare_paired(values[first], values[name], margin=margin, lower_is_better=metric == "loss")
+         for name in others}
+for name, one in found.items():
+    print(f"b = {name}, a = {first}: {one}")
+
+# %% [markdown]
+# A sentence such as "not distinguishable" speaks of these seeds and this size, and of no other. How
+# many seeds would a difference as small as the margin have needed, with the noise seen here?
+
+# %%
+for name, one in found.items():
+    print(f"{name}: {pairs_needed(one.sd, margin):,} seeds would show a difference of {margin:g} (80 % power)")
+if task == "text":
+    free = baselines(corpus, max_train_bytes=min(len(corpus.train), steps * batch_size * context))
+    print("bits per byte of what costs nothing, from as many bytes:",
+          ", ".join(f"{name} {bits:.2f}" for name, bits in free.items()))
+    means = {name: sum(results) / len(results) / 0.6931 for name, results in values.items()}
+    print("trained:", ", ".join(f"{name} {bits:.2f}" for name, bits in means.items()))
+
+# %%
+means = {name: sum(results) / len(results) for name, results in values.items()}
+title = f"{metric}: " + ", ".join(f"{name} {value:.3g}" for name, value in means.items())
+verdicts = ", ".join(f"{name} {one.verdict}" for name, one in found.items())
+fig = plots.seed_results(values, {name: (one.difference, one.low, one.high) for name, one in found.items()},
+                         margin=margin, metric=f"{metric} ({unit})", title=f"{title} ({num_seeds} seeds)",
+                         note=f"{steps} steps, d_model {d_model}, head_dim {head_dim}; intervals: t, 95 %", known=known)
+plots.show(fig, alt=f"Each seed's {metric}, and differences to {first} with intervals. {title}. Verdicts: {verdicts}.")
+
+# %% [markdown]
+# ## What this does not say
+#
+# A task that needs the cache shows what the cache holds. How much of it your model's work needs is
+# seen on your own evaluations, at your size, and nowhere else.
+
+# %%
+finding = f"{task}, {title}; against {first}: {verdicts or 'nothing to compare'} (measured, {num_seeds} seeds, {steps} steps)."
+run.end(finding, rows=last, differences={name: vars(one) for name, one in found.items()})
