@@ -79,7 +79,7 @@ print(f"margin: {margin:g} ({unit})")
 
 # %%
 rows = sweep(job, every, range(num_seeds), recipe, folder=keep_dir or run.folder / "kept",
-             device=device or None, workers=workers or None, bar=True)
+             device=device or None, workers=workers or None)
 last = final(rows)
 names = ("num_heads", "num_kv_heads", "head_dim", "cached_numbers", "params", "seed")
 run.keep([{"phase": "measure", "metric": metric, "unit": unit, "value": row[metric], **row} for row in last])

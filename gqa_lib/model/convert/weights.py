@@ -1,0 +1,214 @@
+"""Models and state dicts with fewer KV heads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gqa_lib.arguments import check_choice, check_kind, check_whole
+from gqa_lib.configs import ModelConfig
+
+from ..language_model import LanguageModel
+from ..variant import Variant
+from .heads import read_heads, write_heads
+from .pool import METHODS, pool, root_of, sequences
+from .regroup import grouping, reordered
+
+_OUT = "o_proj.weight"
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """How KV heads are pooled; `convert_state_dict` says what each argument is.
+
+    Args:
+        num_kv_heads, method, regroup, seed: as there.
+    """
+
+    num_kv_heads: int
+    method: str = "aligned"
+    regroup: bool = False
+    seed: int = 0
+
+    def __post_init__(self):
+        check_whole(num_kv_heads=self.num_kv_heads)
+        check_choice(METHODS, method=self.method)
+        check_kind(bool, "Give True or False.", regroup=self.regroup)
+        check_whole(None, seed=self.seed)
+
+    def layer(
+        self,
+        weights: Mapping[str, Tensor],
+        number: int,
+        num_heads: int,
+        head_dim: int,
+        rotary_dim: int,
+        moments: Tensor | None,
+    ) -> dict[str, Tensor]:
+        """Return a layer's attention weights after the conversion.
+
+        Args:
+            weights: of its attention, by names such as "k_proj.weight".
+            number: of the layer, for what is drawn.
+            num_heads, head_dim, rotary_dim: of the layer.
+            moments: as in `pool`.
+        """
+        heads = read_heads(weights, num_heads, head_dim)
+        turn_keys = "k_norm.weight" not in weights
+        if self.regroup:
+            root = None if moments is None else root_of(moments)
+            order = grouping(
+                heads,
+                self.num_kv_heads,
+                rotary_dim=rotary_dim,
+                turn_keys=turn_keys,
+                moments_root=root,
+            )
+            heads = reordered(heads, order)
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
+        pooled = pool(
+            heads,
+            self.num_kv_heads,
+            self.method,
+            rotary_dim=rotary_dim,
+            turn_keys=turn_keys,
+            moments=moments,
+            generator=generator,
+        )
+        return write_heads(pooled, weights)
+
+
+def convert_state_dict(
+    state_dict: Mapping[str, Tensor],
+    num_kv_heads: int,
+    method: str = "aligned",
+    *,
+    num_heads: int,
+    head_dim: int,
+    rotary_dim: int | Sequence[int] = 0,
+    regroup: bool = False,
+    moments: Sequence[Tensor] | None = None,
+    seed: int = 0,
+) -> dict[str, Tensor]:
+    """Return a state dict whose attention has fewer KV heads; what else is in it stays as it is.
+
+    Layers are found by their names: a prefix, then q_proj, k_proj, v_proj and o_proj, or qkv_proj
+    and o_proj, as in `LanguageModel`, in the course's modules and in most of transformers' models.
+    What turns keys is absorbed by queries, what turns values by o_proj. Keys that are normalised
+    after their projection (k_norm) are pooled by their mean, because turned ones would meet other
+    weights there.
+
+    Args:
+        state_dict: weights, (out, in), as torch stores them. It is not changed.
+        num_kv_heads: KV heads to be left, a divisor of those there are.
+        method: how, one of `METHODS`; `pool` says what each is.
+        num_heads: Hq, query heads.
+        head_dim: D.
+        rotary_dim: elements of a head that RoPE turns, the first ones, in halves; 0 without RoPE.
+            One for all layers, or one for each.
+        regroup: whether KV heads that are alike come together first; the order of query heads
+            follows. Otherwise neighbours are pooled.
+        moments: of each layer, as `second_moments` gives them: heads are then alike where they
+            make the same of such a text, not where their weights are. None is by weights.
+        seed: of "random".
+
+    Returns:
+        All weights, each in its own dtype; computed in float64 and rounded once.
+
+    Raises:
+        ValueError: no attention is found, heads do not fit, or num_kv_heads does not divide the KV
+            heads.
+
+    Source: Ainslie et al. 2023 (arXiv 2305.13245), section 2.1, for mean, first and random; Jin et
+    al. 2024 (arXiv 2412.20677) for alignment before the mean.
+    """
+    check_whole(num_heads=num_heads, head_dim=head_dim)
+    conversion = Conversion(num_kv_heads, method, regroup, seed)
+    prefixes = [name.removesuffix(_OUT) for name in state_dict if name.endswith(_OUT)]
+    if not prefixes:
+        raise ValueError(
+            f"no tensor's name ends with {_OUT}: there is no attention to convert. Give the "
+            "state_dict of a model whose projections are called q_proj, k_proj, v_proj, o_proj."
+        )
+    turning = sequences(rotary_dim, len(prefixes), "rotary_dim")
+    known: Sequence[Any] = [None] * len(prefixes) if moments is None else moments
+    known = sequences(known, len(prefixes), "moments")
+    made = dict(state_dict)
+    for number, prefix in enumerate(prefixes):
+        weights = attention_of(state_dict, prefix)
+        new = conversion.layer(weights, number, num_heads, head_dim, turning[number], known[number])
+        made |= {f"{prefix}{name}": one for name, one in new.items()}
+    return made
+
+
+def convert_model(
+    model: LanguageModel,
+    num_kv_heads: int,
+    method: str = "aligned",
+    *,
+    regroup: bool = False,
+    moments: Sequence[Tensor] | None = None,
+    seed: int = 0,
+) -> LanguageModel:
+    """Return a model with fewer KV heads; the given one stays as it is.
+
+    Args:
+        model: any that `load` or `LanguageModel` makes.
+        num_kv_heads, method, regroup, moments, seed: as in `convert_state_dict`.
+
+    Raises:
+        ValueError: as in `convert_state_dict`.
+    """
+    check_kind(LanguageModel, "Give what load(folder) returns.", model=model)
+    config, weight = model.config, model.embedding.weight
+    state = convert_state_dict(
+        {name: one.cpu() for name, one in model.state_dict().items()},
+        num_kv_heads,
+        method,
+        num_heads=config.num_heads,
+        head_dim=config.head_dim,
+        rotary_dim=rotary_dims(config, model.variant),
+        regroup=regroup,
+        moments=moments,
+        seed=seed,
+    )
+    backend = model.layers[0].attention.backend
+    new = LanguageModel(
+        config.with_kv_heads(num_kv_heads),
+        model.variant,
+        backend=backend,
+        device=weight.device,
+        dtype=weight.dtype,
+    )
+    new.load_state_dict(state)
+    return new.train(model.training)
+
+
+def rotary_dims(config: ModelConfig, variant: Variant) -> list[int]:
+    """Return for each layer how many elements of a head turn.
+
+    Args:
+        config: of the model.
+        variant: of the model.
+    """
+    if variant.rope is None:
+        return [config.head_dim] * config.num_layers
+    ropes = (
+        variant.rope if isinstance(variant.rope, Sequence) else [variant.rope] * config.num_layers
+    )
+    return [0 if rope is None else rope.rotary_dim for rope in ropes]
+
+
+def attention_of(state_dict: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the weights of one attention, by what follows its prefix.
+
+    Args:
+        state_dict: of the model.
+        prefix: such as "layers.0.attention.".
+    """
+    inside = (name for name in state_dict if name.startswith(prefix))
+    return {name.removeprefix(prefix): state_dict[name] for name in inside}
