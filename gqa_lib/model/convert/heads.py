@@ -64,9 +64,9 @@ def read_heads(weights: Mapping[str, Tensor], num_heads: int, head_dim: int) -> 
     if len(q) != num_heads or len(k) != len(v):
         raise _not_heads("q_proj.weight", len(q) * head_dim, num_heads, head_dim)
     check_heads(num_heads, len(k))
-    norms = [_norm(weights.get(f"{one}_norm.weight"), head_dim) for one in "qk"]
+    q_norm, k_norm = (_norm(weights.get(f"{one}_norm.weight"), head_dim) for one in "qk")
     biased = any(name.endswith(f"{one}.bias") for name in weights for one in (*PARTS, FUSED))
-    return AttentionHeads(q, k, v, o.t().unflatten(0, (-1, head_dim)), *norms, biased)
+    return AttentionHeads(q, k, v, o.t().unflatten(0, (-1, head_dim)), q_norm, k_norm, biased)
 
 
 def write_heads(heads: AttentionHeads, like: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -39,9 +40,10 @@ def second_moments(model: LanguageModel, batches: Iterable[Tensor]) -> list[Tens
 
         return see
 
+    layers: Any = model.layers
     hooks = [
         layer.attention.register_forward_pre_hook(watch(number))
-        for number, layer in enumerate(model.layers)
+        for number, layer in enumerate(layers)
     ]
     try:
         for tokens in batches:

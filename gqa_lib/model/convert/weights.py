@@ -176,11 +176,11 @@ def convert_model(
         moments=moments,
         seed=seed,
     )
-    backend = model.layers[0].attention.backend
+    first: Any = model.layers[0]
     new = LanguageModel(
         config.with_kv_heads(num_kv_heads),
         model.variant,
-        backend=backend,
+        backend=first.attention.backend,
         device=weight.device,
         dtype=weight.dtype,
     )

@@ -127,6 +127,7 @@ HARMLESS = frozenset(
         *("num_labels", "problem_type", "is_llama_config", "transformers.js_config"),
         *("context_window_size", "prefill_chunk_size", "unsloth_fixed", "unsloth_version"),
         *("temperature", "top_k", "top_p", "do_sample", "max_length", "max_new_tokens"),
+        "gqa_conversion",  # how its KV heads came to be fewer, by `convert_checkpoint`
     )
 )
 # Others that change nothing while they hold this.

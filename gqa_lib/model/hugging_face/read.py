@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors import safe_open
@@ -11,7 +12,7 @@ from safetensors import safe_open
 from gqa_lib.arguments import check_kind
 
 from ..language_model import LanguageModel
-from .config import read_config
+from .config import Description, read_config
 from .names import Rows, rows_of
 from .shards import DTYPES, Header, check_is_file, headers_of, in_a_line
 
@@ -44,7 +45,42 @@ def load(
             names it. Or a weight is too large for dtype.
     """
     check_kind((str, Path), "Give the path of a folder.", path=path)
-    folder = Path(path)
+    checked = check_folder(Path(path), dtype)
+    model = checked.model
+    _allocate(model, device or torch.get_default_device())
+    _copy(model, checked.headers, checked.rows)
+    return model
+
+
+class Checked(NamedTuple):
+    """A checkpoint that can be loaded.
+
+    Attributes:
+        model: on "meta", without its weights.
+        description: what its config.json says.
+        prefix: of its tensors' names.
+        headers: its tensors, those that are weights of the model.
+        rows: what each of them is in the model.
+    """
+
+    model: LanguageModel
+    description: Description
+    prefix: str
+    headers: dict[str, Header]
+    rows: dict[str, Rows]
+
+
+def check_folder(folder: Path, dtype: torch.dtype | None = None) -> Checked:
+    """Return what a checkpoint is, checked before any weight is read.
+
+    Args:
+        folder: of the checkpoint.
+        dtype: as in `load`.
+
+    Raises:
+        FileNotFoundError: as in `load`.
+        ValueError: as in `load`.
+    """
     if not folder.is_dir():
         raise FileNotFoundError(
             f"{folder} is not a folder: a checkpoint is read from one on this disk, and nothing is "
@@ -74,9 +110,7 @@ def load(
         _check_tensor(name, header, rows[name])
     if head:
         _check_head_is_embedding(head, headers[f"{prefix}{_EMBEDDING}"], f"{prefix}{_EMBEDDING}")
-    _allocate(model, device or torch.get_default_device())
-    _copy(model, headers, rows)
-    return model
+    return Checked(model, description, prefix, headers, rows)
 
 
 def _check_names(folder: Path, headers: dict[str, Header], rows: dict[str, Rows]) -> None:

@@ -1,0 +1,243 @@
+"""Checkpoint folders with fewer KV heads, written shard by shard, whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from gqa_lib.arguments import check_kind
+from gqa_lib.course.files import replace_file
+
+from ..hugging_face.read import Checked, check_folder
+from .pool import check_fewer
+from .weights import Conversion, rotary_dims
+
+KEY = "gqa_conversion"  # in config.json
+_ONE, _INDEX = "model.safetensors", "model.safetensors.index.json"
+# Not copied: weights in any form, which are those of before.
+_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".gguf", ".h5", ".msgpack", ".onnx")
+
+
+def convert_checkpoint(
+    source: str | Path,
+    target: str | Path,
+    num_kv_heads: int,
+    method: str = "aligned",
+    *,
+    regroup: bool = False,
+    moments: Sequence[Tensor] | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Write a checkpoint with fewer KV heads, a folder that transformers and `load` read.
+
+    It is written as TARGET.partial next to TARGET, a file at a time, and renamed when it is
+    complete: who is stopped, whenever, goes on with the same call. Memory is needed for a file of
+    the source and one layer's attention. Everything else than weights is copied from the source's
+    folder, but not its subfolders.
+
+    Args:
+        source: folder of a checkpoint that `load` reads.
+        target: folder that is made; it must not be there.
+        num_kv_heads, method, regroup, moments, seed: as in `convert_state_dict`.
+
+    Returns:
+        What config.json says of the conversion, under "gqa_conversion".
+
+    Raises:
+        FileNotFoundError: the source is not there.
+        ValueError: target is there or is being written, target.partial is of another conversion,
+            `load` refuses the source, or the KV heads cannot become so many.
+    """
+    check_kind((str, Path), "Give the path of a folder.", source=source, target=target)
+    source, target = Path(source), Path(target)
+    conversion = Conversion(num_kv_heads, method, regroup, seed)
+    checked = check_folder(source)
+    there = checked.description.config.num_kv_heads
+    check_fewer(there, num_kv_heads)
+    if there == num_kv_heads:
+        raise ValueError(f"{source} has {there} KV heads already: there is nothing to convert.")
+    if target.exists() or target.is_symlink():
+        raise ValueError(
+            f"{target} is there already and is not overwritten: choose another name, or remove it."
+        )
+    about = _provenance(source, checked, conversion, moments)
+    partial = target.with_name(f"{target.name}.partial")
+    with _own(partial, _state(checked, about, moments)):
+        for file in sorted({header.file for header in checked.headers.values()}):
+            if not (partial / file.name).exists():
+                _write_file(file, partial / file.name, checked, conversion, moments)
+        _write_others(source, partial)
+        _write_index(source, partial)
+        config = json.loads((source / "config.json").read_text(encoding="utf-8-sig"))
+        config |= {"num_key_value_heads": num_kv_heads, KEY: about}
+        replace_file(partial / "config.json", json.dumps(config, indent=2) + "\n")
+        os.rename(partial, target)
+    return about
+
+
+def _write_file(
+    file: Path,
+    out: Path,
+    checked: Checked,
+    conversion: Conversion,
+    moments: Sequence[Tensor] | None,
+) -> None:
+    """Write one file of weights; its attention may need tensors of other files."""
+    pattern = re.compile(re.escape(checked.prefix) + r"layers\.(\d+)\.self_attn\.(.+)")
+    made: dict[str, Tensor] = {}
+    layer, converted = -1, dict[str, Tensor]()
+    with safe_open(file, "pt") as opened:
+        names = sorted(opened.keys(), key=_by_layer)
+        for name in names:
+            found = pattern.fullmatch(name) if name in checked.headers else None
+            if found is None:
+                made[name] = opened.get_tensor(name)
+                continue
+            if int(found[1]) != layer:
+                layer = int(found[1])
+                converted = _layer(layer, checked, conversion, moments)
+            made[name] = converted[found[2]]
+        metadata = opened.metadata()
+    part = out.with_name(f".{out.name}.part")
+    save_file(made, part, metadata)
+    descriptor = os.open(part, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.replace(part, out)
+
+
+def _layer(
+    number: int, checked: Checked, conversion: Conversion, moments: Sequence[Tensor] | None
+) -> dict[str, Tensor]:
+    """A layer's attention, converted, by names such as "k_proj.weight"."""
+    prefix = f"{checked.prefix}layers.{number}.self_attn."
+    weights = {}
+    for name, header in checked.headers.items():
+        if name.startswith(prefix):
+            with safe_open(header.file, "pt") as opened:
+                weights[name.removeprefix(prefix)] = opened.get_tensor(name)
+    description = checked.description
+    return conversion.layer(
+        weights,
+        number,
+        description.config.num_heads,
+        description.config.head_dim,
+        rotary_dims(description.config, description.variant)[number],
+        None if moments is None else moments[number],
+    )
+
+
+def _by_layer(name: str) -> tuple[int, str]:
+    """Names of one layer one after another, so that it is converted once."""
+    found = re.search(r"layers\.(\d+)\.", name)
+    return (int(found[1]) if found else -1), name
+
+
+def _provenance(
+    source: Path, checked: Checked, conversion: Conversion, moments: Sequence[Tensor] | None
+) -> dict[str, Any]:
+    from gqa_lib import __version__
+
+    turned = conversion.method in ("aligned", "subspace")
+    about = {"gqa_lib": __version__, "from_num_kv_heads": checked.description.config.num_kv_heads}
+    about |= asdict(conversion) | {"calibrated": moments is not None}
+    if turned and checked.description.variant.qk_norm:
+        about["keys"] = "mean, not turned: they are normalised after their projection"
+    digest = hashlib.sha256((source / "config.json").read_bytes()).hexdigest()
+    return about | {"source_config_sha256": digest}
+
+
+def _state(
+    checked: Checked, about: dict[str, Any], moments: Sequence[Tensor] | None
+) -> dict[str, Any]:
+    """What a conversion is of: only the same one goes on from what is there."""
+    files = {}
+    for header in checked.headers.values():
+        found = header.file.stat()
+        files[header.file.name] = [found.st_size, found.st_mtime_ns]
+    known = hashlib.sha256()
+    for one in moments or ():
+        known.update(one.numpy().tobytes())
+    return about | {"files": files, "moments": known.hexdigest()}
+
+
+@contextmanager
+def _own(partial: Path, state: dict[str, Any]) -> Iterator[None]:
+    """Have the unfinished folder to oneself, and make sure that it is of this conversion.
+
+    What it is of stands beside it, until it is complete.
+    """
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    file, lock = (partial.with_name(f"{partial.name}.{end}") for end in ("json", "lock"))
+    try:
+        with FileLock(lock, timeout=0):
+            if partial.exists():
+                _check_same(partial, file, state)
+                for half in partial.glob(".*.part"):  # of a process that was killed
+                    half.unlink()
+            else:
+                replace_file(file, json.dumps(state))
+                partial.mkdir()
+            yield
+            file.unlink()
+            lock.unlink()
+    except Timeout:
+        raise ValueError(
+            f"{partial} is being written by another process: wait for it, or choose another name."
+        ) from None
+
+
+def _check_same(partial: Path, file: Path, state: dict[str, Any]) -> None:
+    was = json.loads(file.read_text()) if file.exists() else {}
+    for name, wanted in state.items():
+        if was.get(name) != wanted:
+            raise _other(partial, f"its {name} is {was.get(name)!r:.80}, and here {wanted!r:.80}")
+
+
+def _other(partial: Path, why: str) -> ValueError:
+    return ValueError(
+        f"{partial} is of another conversion ({why}): its files would be mixed with this one's. "
+        "Remove it, or choose another name."
+    )
+
+
+def _write_others(source: Path, partial: Path) -> None:
+    for file in sorted(source.iterdir()):
+        skipped = file.name == "config.json" or file.name.endswith(_WEIGHTS)
+        if file.is_file() and not skipped and not file.name.endswith(".index.json"):
+            shutil.copyfile(file, partial / file.name)
+
+
+def _write_index(source: Path, partial: Path) -> None:
+    if (source / _ONE).exists() or not (source / _INDEX).exists():
+        return
+    index = json.loads((source / _INDEX).read_text(encoding="utf-8-sig"))
+    size = parameters = 0
+    for file in set(index["weight_map"].values()):
+        with safe_open(partial / file, "pt") as opened:
+            for name in opened.keys():  # noqa: SIM118
+                one = opened.get_slice(name)
+                count = math.prod(one.get_shape())
+                parameters += count
+                size += count * int(re.sub(r"\D", "", str(one.get_dtype())) or 8) // 8
+    metadata = index.get("metadata") or {}
+    for name, now in (("total_size", size), ("total_parameters", parameters)):
+        if name in metadata or name == "total_size":
+            metadata[name] = now
+    replace_file(partial / _INDEX, json.dumps(index | {"metadata": metadata}, indent=2) + "\n")
