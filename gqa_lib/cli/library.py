@@ -184,6 +184,30 @@ def _generate(arguments: Namespace) -> int:
     return run(arguments)
 
 
+def _convert_arguments(parser: ArgumentParser) -> None:
+    from .convert import convert_arguments
+
+    convert_arguments(parser)
+
+
+def _convert(arguments: Namespace) -> int:
+    from .convert import convert
+
+    return convert(arguments)
+
+
+def _uptrain_arguments(parser: ArgumentParser) -> None:
+    from .convert import uptrain_arguments
+
+    uptrain_arguments(parser)
+
+
+def _uptrain(arguments: Namespace) -> int:
+    from .convert import uptrain
+
+    return uptrain(arguments)
+
+
 def _build_native(arguments: Namespace) -> None:
     from gqa_lib.kernels.native.compile import build
 
@@ -239,6 +263,22 @@ COMMANDS = (
         "continue a text with a model from your disk, as it comes",
         _generate,
         _generate_arguments,
+        takes_folders=False,
+    ),
+    Command(
+        "convert",
+        "engineer",
+        "write a model from your disk with fewer KV heads",
+        _convert,
+        _convert_arguments,
+        takes_folders=False,
+    ),
+    Command(
+        "uptrain",
+        "engineer",
+        "train such a model on a little, on your text",
+        _uptrain,
+        _uptrain_arguments,
         takes_folders=False,
     ),
     Command(

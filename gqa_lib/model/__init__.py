@@ -1,7 +1,8 @@
 """Whole language models with any number of KV heads: built or loaded, run, sampled from."""
 
+from .convert import convert_checkpoint, convert_model, convert_state_dict
 from .generate import generate, stream
-from .hugging_face import load
+from .hugging_face import load, save
 from .language_model import LanguageModel
 from .sampling import Sampling
 from .tokens import load_tokenizer
@@ -11,8 +12,12 @@ __all__ = [
     "LanguageModel",
     "Sampling",
     "Variant",
+    "convert_checkpoint",
+    "convert_model",
+    "convert_state_dict",
     "generate",
     "load",
     "load_tokenizer",
+    "save",
     "stream",
 ]

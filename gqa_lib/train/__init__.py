@@ -16,8 +16,10 @@ from .statistics import Comparison, compare_paired, mean_interval
 from .sweep import final, sweep
 from .task import Heads, Task
 from .text import TextTask
+from .uptrain import GENTLE, TokenTask, tokens_of, uptrain
 
 __all__ = [
+    "GENTLE",
     "Comparison",
     "Corpus",
     "Heads",
@@ -26,6 +28,7 @@ __all__ = [
     "Recipe",
     "Task",
     "TextTask",
+    "TokenTask",
     "baselines",
     "compare_paired",
     "final",
@@ -37,5 +40,7 @@ __all__ = [
     "python_sources",
     "read_corpus",
     "sweep",
+    "tokens_of",
     "train",
+    "uptrain",
 ]

@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM
 from gqa_lib.model import load
 from gqa_lib.model.convert import convert_checkpoint, convert_model, second_moments
 from gqa_lib.model.convert import folder as module
+from gqa_lib.model.hugging_face import write as writing
 
 FAMILIES = ["llama", "mistral", "qwen2", "qwen3", "olmo2", "smollm3", "phi3", "gemma3_text"]
 HEADS = {"num_attention_heads": 6, "num_key_value_heads": 6}
@@ -153,7 +154,7 @@ def test_a_file_and_a_layer_are_in_memory_at_a_time(source, tmp_path, monkeypatc
         save_file(tensors, path, metadata)
 
     monkeypatch.setattr(module, "safe_open", Watched)
-    monkeypatch.setattr(module, "save_file", saved)
+    monkeypatch.setattr(writing, "save_file", saved)
     convert_checkpoint(pieces, tmp_path / "new", 2)
     largest = max(one.stat().st_size for one in pieces.glob("*.safetensors"))
     attention = 4 * 48 * 48 * 4
@@ -187,7 +188,7 @@ def test_a_kill_at_any_step_leaves_nothing_half_made(source, tmp_path):
 def test_what_was_written_is_not_written_again(source, tmp_path, monkeypatch):
     pieces = in_pieces(source)
     written = []
-    real = module.save_file
+    real = writing.save_file
 
     def stops(tensors, path, metadata):
         if len(written) == 3:
@@ -195,13 +196,13 @@ def test_what_was_written_is_not_written_again(source, tmp_path, monkeypatch):
         written.append(Path(path).name)
         real(tensors, path, metadata)
 
-    monkeypatch.setattr(module, "save_file", stops)
+    monkeypatch.setattr(writing, "save_file", stops)
     with pytest.raises(KeyboardInterrupt):
         convert_checkpoint(pieces, tmp_path / "new", 2)
     assert not (tmp_path / "new").exists()
     done = written.copy()
     monkeypatch.setattr(
-        module, "save_file", lambda t, path, m: (written.append(Path(path).name), real(t, path, m))
+        writing, "save_file", lambda t, path, m: (written.append(Path(path).name), real(t, path, m))
     )
     convert_checkpoint(pieces, tmp_path / "new", 2)
     assert len(written) == len(set(written))
@@ -213,7 +214,7 @@ def test_an_unfinished_folder_of_another_conversion_is_refused(
     source, tmp_path, monkeypatch, other
 ):
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_write_others", None)
+        patch.setattr(module, "write_others", None)
         with pytest.raises(TypeError):
             convert_checkpoint(source, tmp_path / "new", 2)
     before = contents(tmp_path / "new.partial")

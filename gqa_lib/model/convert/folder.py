@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import re
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -16,20 +14,17 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from gqa_lib.arguments import check_kind
 from gqa_lib.course.files import replace_file
 
 from ..hugging_face.read import Checked, check_folder
+from ..hugging_face.write import check_new, write_index, write_others, write_weights
 from .pool import check_fewer
 from .weights import Conversion, rotary_dims
 
 KEY = "gqa_conversion"  # in config.json
-_ONE, _INDEX = "model.safetensors", "model.safetensors.index.json"
-# Not copied: weights in any form, which are those of before.
-_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".gguf", ".h5", ".msgpack", ".onnx")
 
 
 def convert_checkpoint(
@@ -70,18 +65,15 @@ def convert_checkpoint(
     check_fewer(there, num_kv_heads)
     if there == num_kv_heads:
         raise ValueError(f"{source} has {there} KV heads already: there is nothing to convert.")
-    if target.exists() or target.is_symlink():
-        raise ValueError(
-            f"{target} is there already and is not overwritten: choose another name, or remove it."
-        )
+    check_new(target)
     about = _provenance(source, checked, conversion, moments)
     partial = target.with_name(f"{target.name}.partial")
     with _own(partial, _state(checked, about, moments)):
         for file in sorted({header.file for header in checked.headers.values()}):
             if not (partial / file.name).exists():
                 _write_file(file, partial / file.name, checked, conversion, moments)
-        _write_others(source, partial)
-        _write_index(source, partial)
+        write_others(source, partial)
+        write_index(source, partial)
         config = json.loads((source / "config.json").read_text(encoding="utf-8-sig"))
         config |= {"num_key_value_heads": num_kv_heads, KEY: about}
         replace_file(partial / "config.json", json.dumps(config, indent=2) + "\n")
@@ -112,14 +104,7 @@ def _write_file(
                 converted = _layer(layer, checked, conversion, moments)
             made[name] = converted[found[2]]
         metadata = opened.metadata()
-    part = out.with_name(f".{out.name}.part")
-    save_file(made, part, metadata)
-    descriptor = os.open(part, os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    os.replace(part, out)
+    write_weights(made, out, metadata)
 
 
 def _layer(
@@ -215,29 +200,3 @@ def _other(partial: Path, why: str) -> ValueError:
         f"{partial} is of another conversion ({why}): its files would be mixed with this one's. "
         "Remove it, or choose another name."
     )
-
-
-def _write_others(source: Path, partial: Path) -> None:
-    for file in sorted(source.iterdir()):
-        skipped = file.name == "config.json" or file.name.endswith(_WEIGHTS)
-        if file.is_file() and not skipped and not file.name.endswith(".index.json"):
-            shutil.copyfile(file, partial / file.name)
-
-
-def _write_index(source: Path, partial: Path) -> None:
-    if (source / _ONE).exists() or not (source / _INDEX).exists():
-        return
-    index = json.loads((source / _INDEX).read_text(encoding="utf-8-sig"))
-    size = parameters = 0
-    for file in set(index["weight_map"].values()):
-        with safe_open(partial / file, "pt") as opened:
-            for name in opened.keys():  # noqa: SIM118
-                one = opened.get_slice(name)
-                count = math.prod(one.get_shape())
-                parameters += count
-                size += count * int(re.sub(r"\D", "", str(one.get_dtype())) or 8) // 8
-    metadata = index.get("metadata") or {}
-    for name, now in (("total_size", size), ("total_parameters", parameters)):
-        if name in metadata or name == "total_size":
-            metadata[name] = now
-    replace_file(partial / _INDEX, json.dumps(index | {"metadata": metadata}, indent=2) + "\n")

@@ -1,5 +1,6 @@
-"""Checkpoints as Hugging Face transformers writes them, loaded into a `LanguageModel`."""
+"""Checkpoints as Hugging Face transformers writes them, to and from a `LanguageModel`."""
 
 from .read import load
+from .write import save
 
-__all__ = ["load"]
+__all__ = ["load", "save"]

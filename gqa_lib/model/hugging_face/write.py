@@ -1,0 +1,138 @@
+"""Checkpoints written in the form of another one, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import shutil
+from pathlib import Path
+
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from gqa_lib.arguments import check_kind
+from gqa_lib.course.files import replace_file
+
+from ..language_model import LanguageModel
+from .read import check_folder
+from .shards import DTYPES
+
+ONE, INDEX = "model.safetensors", "model.safetensors.index.json"
+# Not copied: weights in any form, which are those of before.
+_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".gguf", ".h5", ".msgpack", ".onnx")
+
+
+def save(model: LanguageModel, like: str | Path, target: str | Path) -> None:
+    """Write a model in the form of the checkpoint that it was loaded from.
+
+    Files, names and dtypes are those of that checkpoint; everything else than weights is copied.
+
+    Args:
+        model: of the same config.json; its weights may differ.
+        like: folder of that checkpoint.
+        target: folder that is made; it must not be there.
+
+    Raises:
+        FileNotFoundError: `like` is not there.
+        ValueError: target is there, or the model is not of that config.json.
+    """
+    check_kind(LanguageModel, "Give what load(folder) returned.", model=model)
+    check_kind((str, Path), "Give the path of a folder.", like=like, target=target)
+    source, target = Path(like), Path(target)
+    check_new(target)
+    checked = check_folder(source)
+    weights = dict(model.named_parameters())
+    expected = {name: one.shape for name, one in checked.model.named_parameters()}
+    if {name: one.shape for name, one in weights.items()} != expected:
+        raise ValueError(
+            f"the model has other weights than config.json of {source} describes: they would not "
+            "load. Give the checkpoint that the model was loaded from."
+        )
+    partial = target.with_name(f"{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    for file in sorted({header.file for header in checked.headers.values()}):
+        made = {}
+        for name, header in checked.headers.items():
+            if header.file == file:
+                rows = checked.rows[name]
+                value = weights[rows.parameter][rows.start : rows.end].detach().cpu()
+                if (rows.offset, rows.scale) != (0, 1):
+                    value = value.double() / rows.scale - rows.offset
+                made[name] = value.to(DTYPES[header.dtype]).contiguous().clone()
+        write_weights(made, partial / file.name, {"format": "pt"})
+    write_others(source, partial)
+    write_index(source, partial)
+    shutil.copyfile(source / "config.json", partial / "config.json")
+    os.rename(partial, target)
+
+
+def check_new(target: Path) -> None:
+    """Refuse a folder that is there.
+
+    Raises:
+        ValueError: it is.
+    """
+    if target.exists() or target.is_symlink():
+        raise ValueError(
+            f"{target} is there already and is not overwritten: choose another name, or remove it."
+        )
+
+
+def write_weights(tensors: dict[str, Tensor], out: Path, metadata: dict[str, str] | None) -> None:
+    """Write a safetensors file so that it is there whole, or not at all.
+
+    Args:
+        tensors: by their names, none of them a view of another.
+        out: the file.
+        metadata: of its header.
+    """
+    part = out.with_name(f".{out.name}.part")
+    save_file(tensors, part, metadata)
+    descriptor = os.open(part, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.replace(part, out)
+
+
+def write_others(source: Path, out: Path) -> None:
+    """Copy a checkpoint's files, all but its weights, its index and config.json; no subfolders.
+
+    Args:
+        source: folder of the checkpoint.
+        out: folder that the copies go to.
+    """
+    for file in sorted(source.iterdir()):
+        weights = file.name.endswith((*_WEIGHTS, ".index.json"))
+        if file.is_file() and not weights and file.name != "config.json":
+            shutil.copyfile(file, out / file.name)
+
+
+def write_index(source: Path, out: Path) -> None:
+    """Write the index of several files of weights, where the source has one.
+
+    Args:
+        source: folder of a checkpoint with the same tensors in the same files.
+        out: folder with the new files.
+    """
+    if (source / ONE).exists() or not (source / INDEX).exists():
+        return
+    index = json.loads((source / INDEX).read_text(encoding="utf-8-sig"))
+    size = parameters = 0
+    for file in set(index["weight_map"].values()):
+        with safe_open(out / file, "pt") as opened:
+            for name in opened.keys():  # noqa: SIM118
+                one = opened.get_slice(name)
+                count = math.prod(one.get_shape())
+                parameters += count
+                size += count * int(re.sub(r"\D", "", str(one.get_dtype())) or 8) // 8
+    metadata = index.get("metadata") or {}
+    for name, now in (("total_size", size), ("total_parameters", parameters)):
+        if name in metadata or name == "total_size":
+            metadata[name] = now
+    replace_file(out / INDEX, json.dumps(index | {"metadata": metadata}, indent=2) + "\n")
