@@ -2,8 +2,8 @@
 
 Two configurations that are trained with the same seeds share the order of the data and much of the
 start, so their results are compared seed by seed. A margin is stated before training: a difference
-that is certain but too small to matter is not a finding. That few
-results show no difference is half an answer; the other half is which difference they could show.
+that is certain but too small to matter is not a finding. That few results show no difference is
+half an answer; the other half is which difference they could have shown.
 """
 
 from __future__ import annotations
