@@ -77,7 +77,7 @@ def test_the_interval_of_a_mean_covers_it_as_often_as_it_says():
 
 
 def test_a_bootstrap_of_ten_pairs_covers_less_than_it_says():
-    """The share in the docstring, 90 %: why fewer pairs are refused."""
+    """The share in the docstring, 91 %: why fewer pairs are refused."""
     rng = np.random.default_rng(2)
     draws = 800
     covered = 0
@@ -161,8 +161,8 @@ def test_a_detectable_difference_is_shown_in_80_percent_of_experiments(num_pairs
 def test_detectable_is_that_of_the_sd_that_was_found():
     found = compare_paired(A, B, margin=0.01)
     assert found.detectable == minimum_detectable(found.sd, 5)
-    of_90 = compare_paired(A, B, margin=0.01, confidence=0.9)
-    assert of_90.detectable == minimum_detectable(of_90.sd, 5, 0.9) < found.detectable
+    lower = compare_paired(A, B, margin=0.01, confidence=0.9)
+    assert lower.detectable == minimum_detectable(lower.sd, 5, 0.9) < found.detectable
 
 
 def test_half_a_standard_deviation_takes_34_pairs():
