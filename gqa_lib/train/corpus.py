@@ -118,8 +118,8 @@ def read_corpus(
         The corpus; its `origin` says what was left out.
 
     Raises:
-        ValueError: there is no such file or folder, nothing in it, or too little to hold anything
-            out.
+        FileNotFoundError: there is no such file or folder.
+        ValueError: there is nothing in it, or too little to hold anything out.
     """
     check_kind((str, Path), "Give the path of a file or a folder.", path=path)
     _check_max_bytes(max_bytes)
@@ -132,10 +132,13 @@ def read_corpus(
     path = Path(path).expanduser()
     if path.is_dir():
         return _read_folder(path, max_bytes, held_out_share)
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{path} is not there: there is nothing to train on. Give a file or a folder."
+        )
     if not path.is_file():
-        what = "neither a file nor a folder" if path.exists() else "not there"
         raise ValueError(
-            f"{path} is {what}: there is nothing to train on. Give the path of a file or a folder."
+            f"{path} is neither a file nor a folder: there is nothing to train on. Give one of them."
         )
     return _split_at_end(path, max_bytes, held_out_share, [path.name])
 

@@ -161,7 +161,6 @@ def test_what_nothing_can_be_read_of_is_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     long = tmp_path / "long.txt"
     for phrase, call in [
-        ("is not there", lambda: read_corpus(tmp_path / "nowhere")),
         ("is neither a file nor a folder", lambda: read_corpus(tmp_path / "pipe")),
         ("has no text files: ", lambda: read_corpus(tmp_path / "empty")),
         ("has no text files (1 files that", lambda: read_corpus(tmp_path / "binary")),
@@ -176,6 +175,8 @@ def test_what_nothing_can_be_read_of_is_refused(tmp_path):
         ("held_out_share=nan", lambda: read_corpus(long, held_out_share=float("nan"))),
     ]:
         assert_refused(call, phrase)
+    with pytest.raises(FileNotFoundError, match="nowhere is not there"):
+        read_corpus(tmp_path / "nowhere")
 
 
 BYTES = torch.zeros(3, dtype=torch.uint8)

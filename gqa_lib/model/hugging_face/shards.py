@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
-_ONE, _INDEX = "model.safetensors", "model.safetensors.index.json"
+ONE, INDEX = "model.safetensors", "model.safetensors.index.json"
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 DTYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
 
@@ -37,22 +37,22 @@ def headers_of(folder: Path) -> dict[str, Header]:
         FileNotFoundError: there are no such files, or one that the index names is missing.
         ValueError: a file or the index is not what it should be; the message names it.
     """
-    if (folder / _ONE).exists():
-        return _headers(folder / _ONE)
-    if not (folder / _INDEX).exists():
+    if (folder / ONE).exists():
+        return _headers(folder / ONE)
+    if not (folder / INDEX).exists():
         raise _nothing_to_load(folder)
-    files = _index(folder / _INDEX)
+    files = _index(folder / INDEX)
     headers: dict[str, Header] = {}
     for file in sorted(set(files.values())):
         if not (folder / file).exists():
             raise FileNotFoundError(
-                f"{folder / file} is missing, and {_INDEX} says that it holds "
+                f"{folder / file} is missing, and {INDEX} says that it holds "
                 f"{sum(one == file for one in files.values())} tensors. Download it again."
             )
         inside = _headers(folder / file)
         expected = {name for name, one in files.items() if one == file}
         for name in sorted(expected ^ inside.keys()):
-            where = "is not in it" if name in expected else f"is in it and not in {_INDEX}"
+            where = "is not in it" if name in expected else f"is in it and not in {INDEX}"
             raise ValueError(
                 f"{folder / file}: {in_a_line(name)} {where}: the files are not of one "
                 "checkpoint. Download them again."
@@ -121,7 +121,7 @@ def _nothing_to_load(folder: Path) -> Exception:
     pickles = [name for name in _PICKLES if (folder / name).exists()]
     if not pickles:
         return FileNotFoundError(
-            f"{folder} has neither {_ONE} nor {_INDEX}: there are no weights to load."
+            f"{folder} has neither {ONE} nor {INDEX}: there are no weights to load."
         )
     return ValueError(
         f"{folder / pickles[0]}: weights in pickle files are not loaded, because opening one runs "

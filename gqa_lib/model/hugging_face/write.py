@@ -18,9 +18,8 @@ from gqa_lib.course.files import replace_file
 
 from ..language_model import LanguageModel
 from .read import check_folder
-from .shards import DTYPES
+from .shards import DTYPES, INDEX, ONE
 
-ONE, INDEX = "model.safetensors", "model.safetensors.index.json"
 # Not copied: weights in any form, which are those of before.
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".gguf", ".h5", ".msgpack", ".onnx")
 
