@@ -35,6 +35,7 @@ _WHOLE = {
     "rounds": (1, 10**6),
     "seed": (0, 2**63 - 1),
     "steps": (1, 10**9),
+    "uptraining_steps": (1, 10**9),
     "workers": (1, 10**4),
     "vocab_size": _SIZE,
 }
@@ -210,6 +211,12 @@ def _task(name: str) -> str:
     return "" if name in ("recall", "text") else "recall or text"
 
 
+def _method(name: str) -> str:
+    from gqa_lib.model.convert import METHODS
+
+    return "" if name in METHODS else f"one of {', '.join(METHODS)}"
+
+
 def _text(path: str) -> str:
     return "" if not path or Path(path).exists() else "a file or folder that is there"
 
@@ -221,6 +228,7 @@ _NAMED = {
     "dtype": _dtype,
     "models": _model,
     "keep_dir": lambda path: _folder(path) if path else "",
+    "methods": _method,
     "out_dir": _folder,
     "task": _task,
     "text": _text,

@@ -24,7 +24,7 @@ from .footprint import (
     kv_cache_lines,
 )
 from .roofline import roofline
-from .seeds import seed_results
+from .seeds import recovery_lines, seed_results
 from .serving import throughput_lines
 from .sharing import (
     head_map,
@@ -53,6 +53,7 @@ __all__ = [
     "kv_bytes_scatter",
     "kv_cache_lines",
     "predicted_over_measured",
+    "recovery_lines",
     "roofline",
     "seed_results",
     "show",

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from .style import COLOURS, MARKERS, finish_above, three_digits
+from .style import COLOURS, MARKERS, RIGHT_OF, finish, finish_above, three_digits
 
 _BAND = "#E8E8E8"
 
@@ -68,6 +68,59 @@ def seed_results(
     if note:
         fig.supxlabel(note, x=0.01, ha="left", fontsize=9, color="#555555")
     return finish_above(fig, title)
+
+
+def recovery_lines(
+    curves: Mapping[str, Sequence[Mapping[int, float]]],
+    known: Mapping[str, float],
+    *,
+    metric: str,
+    title: str,
+    note: str = "",
+) -> Figure:
+    """Lines of a result along the steps after a conversion: means of seeds, and each seed faintly.
+
+    Args:
+        curves: how it was converted to a curve for each seed, step to result; named at their ends.
+        known: what they are held against, by name: dashed lines across.
+        metric: what the results are, with their unit.
+        title: the finding.
+        note: the small print.
+
+    Returns:
+        The figure.
+    """
+    fig, ax = plt.subplots(figsize=(7.6, 4.4))
+    colours = [COLOURS[name] for name in ("MHA", "GQA", "MQA", "MLA")] + ["#E69F00", "#56B4E9"]
+    ends = {}
+    for (name, seeds), colour, marker in zip(curves.items(), colours, "osD^vP", strict=False):
+        steps = list(seeds[0])
+        for one in seeds:
+            ax.plot(steps, [one[step] for step in steps], color=colour, alpha=0.25, linewidth=1)
+        mean = [sum(one[step] for one in seeds) / len(seeds) for step in steps]
+        ax.plot(steps, mean, color=colour, marker=marker)
+        ends[name] = (steps[-1], mean[-1], colour)
+    for name, value in known.items():
+        ax.axhline(value, color=COLOURS["prediction"], linestyle="--", linewidth=1.2)
+        ax.annotate(name, (0, value), xytext=(2, 3), textcoords="offset points", fontsize=9)
+    ax.set(xlabel="steps after the conversion", ylabel=metric)
+    ax.margins(x=0.02, y=0.08)
+    fig.draw_without_rendering()
+    _named_ends(ax, ends)
+    return finish(fig, ax, title, note)
+
+
+def _named_ends(ax: Axes, ends: Mapping[str, tuple[float, float, str]]) -> None:
+    """Names right of where lines end, pushed apart where they would cover each other."""
+    low, high = ax.get_ylim()
+    least = (high - low) / 18
+    below = low
+    for name, (x, y, colour) in sorted(ends.items(), key=lambda one: one[1][1]):
+        below = max(y, below)
+        ax.annotate(
+            name, (x, below), xytext=(8, 0), color=colour, annotation_clip=False, **RIGHT_OF
+        )
+        below += least
 
 
 def _lines(ax: Axes, known: Mapping[str, float]) -> None:

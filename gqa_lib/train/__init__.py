@@ -12,6 +12,7 @@ from .loop import fit, train
 from .power import minimum_detectable, pairs_needed
 from .recall import RecallModel, RecallTask
 from .recipe import Recipe
+from .recovery import converted, recovery
 from .statistics import Comparison, compare_paired, mean_interval
 from .sweep import final, sweep
 from .task import Heads, Task
@@ -31,6 +32,7 @@ __all__ = [
     "TokenTask",
     "baselines",
     "compare_paired",
+    "converted",
     "final",
     "fit",
     "mean_interval",
@@ -39,6 +41,7 @@ __all__ = [
     "pairs_needed",
     "python_sources",
     "read_corpus",
+    "recovery",
     "sweep",
     "tokens_of",
     "train",

@@ -138,7 +138,7 @@ def read_corpus(
         )
     if not path.is_file():
         raise ValueError(
-            f"{path} is neither a file nor a folder: there is nothing to train on. Give one of them."
+            f"{path} is neither a file nor a folder: there is nothing to train on. Give one."
         )
     return _split_at_end(path, max_bytes, held_out_share, [path.name])
 

@@ -49,7 +49,7 @@ recipe = Recipe(steps=steps, batch_size=batch_size, lr=lr)
 if task == "recall":
     job = RecallTask(num_records=num_records, num_attributes=num_attributes, num_values=num_values,
                      num_keys=max(128, num_records), num_queries=min(8, num_records), d_model=d_model)
-    metric, unit, known = "accuracy", "share of attributes answered right", {"chance": job.chance}
+    metric, unit, known = "accuracy", "share of right answers", {"chance": job.chance}
 else:
     corpus = read_corpus(text) if text else python_sources()
     job = TextTask(corpus, context=context, num_layers=num_layers, d_model=d_model, equal_params=equal_params)

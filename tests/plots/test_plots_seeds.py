@@ -1,5 +1,7 @@
 """Figures of seeds: every result is a dot, every difference has its interval."""
 
+from itertools import pairwise
+
 import matplotlib
 import matplotlib.pyplot as plt
 import pytest
@@ -49,3 +51,26 @@ def test_each_difference_has_its_ends_and_its_number():
 def test_one_arm_alone_has_no_difference():
     fig = plots.seed_results({"MHA 8": [1.0]}, {}, margin=1, metric="loss", title="x", note="small")
     assert len(fig.axes[1].collections) == 0
+
+
+def test_recovery_has_a_line_for_the_mean_and_one_for_each_seed():
+    curves = {
+        "aligned": [{0: 0.7, 20: 0.8}, {0: 0.6, 20: 0.9}],
+        "mean": [{0: 0.2, 20: 0.3}, {0: 0.2, 20: 0.83}],
+    }
+    fig = plots.recovery_lines(curves, {"before": 0.95}, metric="accuracy", title="x", note="n")
+    (ax,) = fig.axes
+    drawn = [tuple(line.get_ydata()) for line in ax.lines]
+    assert (0.7, 0.8) in drawn
+    assert (0.6, 0.9) in drawn
+    assert pytest.approx((0.65, 0.85)) in drawn
+    assert [0.95, 0.95] in [list(line.get_ydata()) for line in ax.lines]
+    assert {"aligned", "mean", "before"} <= {one.get_text() for one in ax.texts}
+
+
+def test_names_of_lines_that_end_together_stand_apart():
+    curves = {name: [{0: 0.1, 9: end}] for name, end in (("a", 0.5), ("b", 0.501), ("c", 0.502))}
+    fig = plots.recovery_lines(curves, {}, metric="loss", title="x")
+    places = sorted(one.xy[1] for one in fig.axes[0].texts)
+    low, high = fig.axes[0].get_ylim()
+    assert min(b - a for a, b in pairwise(places)) >= 0.99 * (high - low) / 18

@@ -1,0 +1,166 @@
+"""Trained models with fewer KV heads: their losses right after conversion, and along the steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from gqa_lib.arguments import check_choice, check_kind, check_whole, several
+from gqa_lib.measure import pick_device
+from gqa_lib.model import LanguageModel, convert_state_dict
+from gqa_lib.model.convert import METHODS
+from gqa_lib.model.convert.weights import rotary_dims
+
+from .loop import fit, train
+from .recipe import Recipe
+from .runs import Rows, compute
+from .task import Heads, Task
+
+NONE, SCRATCH = "none", "scratch"  # methods of rows that are no conversion
+
+
+class _Run(NamedTuple):
+    """What is done from one seed."""
+
+    num_kv_heads: int
+    seed: int
+
+    def __str__(self) -> str:
+        return f"kv{self.num_kv_heads}-seed{self.seed}"
+
+
+def recovery(
+    task: Task,
+    heads: Heads,
+    num_kv_heads: int | Iterable[int],
+    seeds: Iterable[int],
+    recipe: Recipe | None = None,
+    uptraining: Recipe | None = None,
+    *,
+    methods: Iterable[str] = METHODS,
+    folder: str | Path | None = None,
+    device: str | None = None,
+    workers: int | None = None,
+    bar: bool = False,
+) -> list[dict[str, Any]]:
+    """Train a model from every seed, convert it in several ways, and train each of those a little.
+
+    Every way starts from the same weights and sees the same batches, so that their results are
+    pairs. A model with as few KV heads is trained from scratch for as long as the first one.
+
+    Args:
+        task: what is learnt.
+        heads: of the model that is converted.
+        num_kv_heads: KV heads to be left, or several numbers of them.
+        seeds: of weights and batches.
+        recipe: of the first model, and of the one from scratch; None is Recipe().
+        uptraining: of the converted ones; None is 120 steps at a fifth of that rate.
+        methods: of conversion, as `convert_state_dict` has them.
+        folder, device, workers, bar: as in `sweep`.
+
+    Returns:
+        A row for each evaluation, with "method", "num_kv_heads", "seed", "step" and what `fit`
+        gives. Method "none" is the model before, "scratch" the one that was trained with fewer.
+
+    Raises:
+        ValueError: as in `sweep` and `convert_state_dict`.
+    """
+    recipe = recipe or Recipe()
+    uptraining = uptraining or replace(
+        recipe, steps=120, lr=recipe.lr / 5, warmup_steps=20, evaluate_every=30
+    )
+    check_kind(Recipe, "Give Recipe(...).", recipe=recipe, uptraining=uptraining)
+    check_kind(Heads, "Give Heads(num_heads, num_kv_heads, head_dim).", heads=heads)
+    fewer = [num_kv_heads] if isinstance(num_kv_heads, int) else list(num_kv_heads)
+    numbers, ways = several(seeds, "seeds", "whole numbers"), list(methods)
+    for seed in numbers:
+        check_whole(None, seeds=seed)
+    for method in ways:
+        check_choice(METHODS, method=method)
+    runs = [_Run(one, seed) for one in fewer for seed in numbers]
+    place, kept = str(pick_device(device)), None if folder is None else Path(folder)
+    job = _Job(task, heads, recipe, replace(uptraining, evaluate_first=True), ways, place, kept)
+    return [row for rows in compute(job, runs, workers, bar) for row in rows]
+
+
+def converted(
+    model: nn.Module, task: Task, heads: Heads, num_kv_heads: int, method: str, seed: int = 0
+) -> nn.Module:
+    """Return a task's model with fewer KV heads.
+
+    Args:
+        model: of the task.
+        task: which makes the new one.
+        heads: of the model.
+        num_kv_heads: KV heads to be left.
+        method, seed: as in `convert_state_dict`.
+
+    Raises:
+        ValueError: as in `convert_state_dict`, or the task makes models that differ in more.
+    """
+    turning: Any = 0
+    if isinstance(model, LanguageModel):
+        turning = rotary_dims(model.config, model.variant)
+    state = convert_state_dict(
+        {name: one.cpu() for name, one in model.state_dict().items()},
+        num_kv_heads,
+        method,
+        num_heads=heads.num_heads,
+        head_dim=heads.head_dim,
+        rotary_dim=turning,
+        seed=seed,
+    )
+    new = task.new_model(replace(heads, num_kv_heads=num_kv_heads))
+    sizes = {name: one.shape for name, one in new.state_dict().items()}
+    if sizes != {name: one.shape for name, one in state.items()}:
+        raise ValueError(
+            "the task makes models with fewer KV heads that differ in other sizes, too: there is "
+            "nothing to fill those with. Give a task without equal_params."
+        )
+    new.load_state_dict(state)
+    return new
+
+
+class _Job(NamedTuple):
+    """What all runs have in common; a `Job`."""
+
+    task: Task
+    heads: Heads
+    recipe: Recipe
+    uptraining: Recipe
+    methods: list[str]
+    device: str
+    folder: Path | None
+
+    def about(self) -> dict[str, Any]:
+        later = {f"uptraining_{name}": one for name, one in asdict(self.uptraining).items()}
+        how = {"heads": asdict(self.heads), "methods": self.methods}
+        return self.task.described() | asdict(self.recipe) | later | how
+
+    def do(self, run: _Run) -> Rows:
+        first, rows = self._trained(self.heads, run.seed, "none")
+        rows = [self._row(row, NONE, self.heads.num_kv_heads, run) for row in rows[-1:]]
+        for method in self.methods:
+            with torch.random.fork_rng(devices=[]):
+                few = run.num_kv_heads
+                model = converted(first, self.task, self.heads, few, method, run.seed)
+            other = ~run.seed  # batches that the first model was not trained on
+            made = fit(model, self.task, self.uptraining, seed=other, device=self.device)
+            rows += [self._row(row, method, run.num_kv_heads, run) for row in made]
+        fewer = replace(self.heads, num_kv_heads=run.num_kv_heads)
+        _, made = self._trained(fewer, run.seed, "scratch")
+        return rows + [self._row(row, SCRATCH, run.num_kv_heads, run) for row in made[-1:]]
+
+    def _trained(self, heads: Heads, seed: int, name: str) -> tuple[nn.Module, Rows]:
+        path = self.folder and self.folder / f"{name}-{heads}-seed{seed}.model.pt"
+        device = self.device
+        return train(self.task, heads, self.recipe, seed=seed, device=device, path=path)
+
+    def _row(self, row: dict[str, Any], method: str, kept: int, run: _Run) -> dict[str, Any]:
+        labels = {"method": method, "num_kv_heads": kept, "from": self.heads.num_kv_heads}
+        return labels | {"to": run.num_kv_heads, "seed": run.seed} | row
