@@ -11,9 +11,7 @@ from .lesson10 import Heads, cut, cut_interleaved
 _LESSON = "10-uptraining"
 
 
-def _two_weights(
-    generator, H=0, D=0, d_in=0, noise=0.3, dtype="float32", draws=0, mirrored=False
-):
+def _two_weights(generator, H=0, D=0, d_in=0, noise=0.3, dtype="float32", draws=0, mirrored=False):
     """A weight, and a reference whose heads are its heads turned, every other one mirrored."""
     for _ in range(draws):
         H, D, extra = integers(generator, 6, 6, 9)
