@@ -246,7 +246,9 @@ def paired_difference(losses_a, losses_b, confidence):
 # %% nbgrader={"grade": true, "grade_id": "paired_difference-check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
 check("paired_difference", paired_difference)
 ### BEGIN HIDDEN TESTS
-check("paired_difference", paired_difference, seed=None, cases=[{"draw": n} for n in range(1, 11)])
+check("paired_difference", paired_difference, seed=None, cases=[
+    *({"draw": n} for n in range(1, 11)), {"draw": 1, "pairs": 150},
+])
 ### END HIDDEN TESTS
 
 # %% [markdown] hints="paired_difference"

@@ -20,10 +20,12 @@ def _losses(
     b: Sequence[float] = (),
     confidence=0.95,
     draw=0,
+    pairs=0,
 ):
+    """The losses given, or drawn: few pairs and more of them in turn, or as many as `pairs`."""
     for place in range(draw):
         (extra,) = integers(generator, 14)
-        number = 2 + extra % (3, 15)[place % 2]
+        number = pairs or 2 + extra % (3, 15)[place % 2]
         shared = 1.5 + torch.rand(number, generator=generator).double()
         noise = torch.randn(2, number, generator=generator).double()
         a, b = (shared + 0.02 * noise[0]).tolist(), (shared + 0.05 + 0.03 * noise[1]).tolist()
