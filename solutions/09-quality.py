@@ -27,8 +27,8 @@ guess = {8: 0.9, 2: 0.9, 1: 0.9}  # change these three shares
 # ## What a token leaves behind
 #
 # Take one layer with 2 KV heads of 5 channels. A token that has been read leaves a key and a value
-# for each KV head, 5 numbers each: 2 · (5 + 5) = 20 numbers. All that later tokens can learn of it
-# in this layer must be in those. They are the horizontal axis of this lesson.
+# for each KV head, 5 numbers each: 2 · (5 + 5) = 20 **cached numbers**. All that later tokens can learn of
+# it in this layer must be in those. They are the horizontal axis of this lesson.
 
 # %% [markdown]
 # ## Exercise 1 · `cached_numbers_per_token`
@@ -68,7 +68,7 @@ check("cached_numbers_per_token", cached_numbers_per_token, seed=None, cases=[{"
 # %% [markdown]
 # ## Three records, by hand
 #
-# Here is the task with 3 records of 2 attributes, each with one of 4 values. Find the answer in it
+# Here is the **recall task** with 3 records of 2 attributes, each with one of 4 values. Find the answer in it
 # yourself before you look at the last line.
 
 # %%

@@ -103,18 +103,16 @@ def _call(yours: Callable, a: Sequence[float], b: Sequence[float], confidence: f
 
 
 def _number(one: Any) -> float:
-    if isinstance(one, bool) or (isinstance(one, torch.Tensor) and one.numel() != 1):
-        raise Complaint(
-            f"One of its three results is {one!r}. Give three numbers: the mean difference and the "
-            "two ends of its interval."
-        )
+    """One of a learner's three results as a number, whatever library made it."""
     try:
-        return float(one)
-    except (TypeError, ValueError):
-        raise Complaint(
-            f"One of its three results is a {type(one).__name__}. Give three numbers: the mean "
-            "difference and the two ends of its interval."
-        ) from None
+        if not isinstance(one, bool | str):
+            return float(one)
+    except (TypeError, ValueError, RuntimeError):
+        pass
+    raise Complaint(
+        f"One of its three results is a {type(one).__name__}: {one!r}. Give three numbers: the "
+        "mean difference and the two ends of its interval."
+    )
 
 
 def _unpaired(a, b, confidence):
