@@ -1,8 +1,9 @@
 """The course's figures: one style, one colour per arm, a text alternative for each.
 
-`decode`, `times`, `roofline`, `footprint`, `seeds`, `serving` and `sharing` draw; `style` has what
-they have in common, and shows figures. Titles are given by the caller, who knows the finding; axes
-carry units; a prediction is drawn open and black, a measurement filled and in its arm's colour.
+`decode`, `times`, `roofline`, `footprint`, `seeds`, `serving`, `sharing` and `quality` draw; `style`
+has what they have in common, and shows figures. Titles are given by the caller, who knows the
+finding; axes carry units; a prediction is drawn open and black, a measurement filled and in its
+arm's colour.
 """
 
 from gqa_lib.course.extras import require
@@ -23,6 +24,7 @@ from .footprint import (
     kv_bytes_scatter,
     kv_cache_lines,
 )
+from .quality import accuracy_by_cache, difference_intervals
 from .roofline import roofline
 from .seeds import recovery_lines, seed_results
 from .serving import throughput_lines
@@ -42,9 +44,11 @@ __all__ = [
     "DARK",
     "FIGURE",
     "MARKERS",
+    "accuracy_by_cache",
     "attention_arm",
     "cache_saving_bars",
     "decode_time_plot",
+    "difference_intervals",
     "head_map",
     "head_maps",
     "kernel_grid",

@@ -1,9 +1,11 @@
 """Small models trained to see what sharing KV heads costs, and what their losses can tell.
 
-task = RecallTask()
-rows = sweep(task, [Heads(8, 8, 8), Heads(8, 2, 8)], seeds=range(5), folder="runs/recall")
-loss = {kv: [row["loss"] for row in final(rows) if row["num_kv_heads"] == kv] for kv in (8, 2)}
-print(compare_paired(loss[8], loss[2], margin=0.01))
+For example:
+
+    task = RecallTask()
+    rows = sweep(task, [Heads(8, 8, 8), Heads(8, 2, 8)], seeds=range(5), folder="runs/recall")
+    loss = {kv: [row["loss"] for row in final(rows) if row["num_kv_heads"] == kv] for kv in (8, 2)}
+    print(compare_paired(loss[8], loss[2], margin=0.01))
 """
 
 from .baselines import baselines, ngram_probabilities

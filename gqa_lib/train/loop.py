@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import sys
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -159,9 +160,11 @@ def shown(steps: Iterable[T], total: int, unit: str, done: int = 0) -> Iterable[
         ModuleNotFoundError: tqdm is not installed.
     """
     require("tqdm")
-    from tqdm.auto import tqdm
+    from tqdm import tqdm
 
-    return tqdm(steps, initial=done, total=total, unit=unit, mininterval=0.2)
+    # A notebook shows stderr as an error, and loses tqdm's widget when it is closed.
+    file = sys.stdout if "ipykernel" in sys.modules else sys.stderr
+    return tqdm(steps, initial=done, total=total, unit=unit, mininterval=0.2, file=file, ncols=80)
 
 
 def _one_step(

@@ -18,6 +18,7 @@ _QUESTIONS_ARE_A_PAGE = (
     "*Each learner draws different questions; [all of them](../../questions.html) are here.*"
 )
 _DRAWN = re.compile(r"\d+ questions,? drawn for ")  # and then the name of who made the site
+_OVERWRITTEN = re.compile(r"[^\n]*\r(?!\n)")  # what a bar showed before its last state
 _RUNS_FOR_A_LEARNER = re.compile(r"^wrap_up\(", re.MULTILINE)  # it shows a record, and here is none
 
 
@@ -90,6 +91,8 @@ def shown(output: NotebookNode) -> NotebookNode:
     """Return an output without what only a notebook can show."""
     data = output.get("data")
     if data is None:
+        if "text" in output:
+            output.text = _OVERWRITTEN.sub("", output.text)
         return output
     markdown = data.get("text/markdown", "")
     if "```mermaid" in markdown:
