@@ -10,7 +10,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from gqa_lib.model.hugging_face.llama import save_llama
+from gqa_lib.model import LanguageModel, save_llama
 
 from .baselines import baselines
 from .corpus import python_sources
@@ -32,15 +32,18 @@ RECIPE = Recipe(
 _README = """\
 # A small model of bytes
 
-A decoder like Llama with {params:,} parameters: MHA, 8 heads of 24 channels, {layers} layers. It reads
-and writes bytes, so there is no tokenizer. `python -m gqa_lib.train.small FOLDER` makes one like it.
+A decoder like Llama with {params:,} parameters: MHA with 8 heads of 24 channels, {layers}
+layers. It reads and writes bytes, so there is no tokenizer. This makes one like it:
 
-- **Text:** {origin}; {bytes:,} bytes, of which it saw {seen:,} in
-  sequences of {context}. Another version of Python has other sources. Their licence is the PSF's.
-- **Training:** {steps} steps of {batch_size} sequences, AdamW with a learning rate of {lr} (cosine)
-  and a weight decay of {weight_decay}, seed 0.
-- **Held-out files:** {nats:.4f} nats per byte, which is {bits:.4f} bits. What costs nothing, from as
-  many bytes: {free}.
+    python -m gqa_lib.train.small FOLDER
+
+- **Text:** {origin}; {bytes:,} bytes, of which it saw
+  {seen:,} in sequences of {context}. Another version of Python has other sources. Their licence
+  is the PSF's.
+- **Training:** {steps} steps of {batch_size} sequences, AdamW with a learning rate of {lr}
+  (cosine) and a weight decay of {weight_decay}, seed 0.
+- **Held-out files:** {nats:.4f} nats per byte, which is {bits:.4f} bits. What costs nothing,
+  from as many bytes: {free}.
 """
 
 
@@ -69,6 +72,7 @@ def make(target: str | Path, recipe: Recipe = RECIPE, bar: bool = False) -> dict
     task = TextTask(corpus, context=CONTEXT)
     path = target.with_name(f"{target.name}.pt")
     model, rows = train(task, HEADS, recipe, path=path, bar=bar)
+    assert isinstance(model, LanguageModel)
     model.config = replace(model.config, max_context=task.context)
     save_llama(model, target)
     seen = recipe.steps * recipe.batch_size * task.context
