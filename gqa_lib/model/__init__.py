@@ -2,7 +2,7 @@
 
 from .convert import convert_checkpoint, convert_model, convert_state_dict
 from .generate import generate, stream
-from .hugging_face import load, save
+from .hugging_face import load, save, save_llama
 from .language_model import LanguageModel
 from .sampling import Sampling
 from .tokens import load_tokenizer
@@ -19,5 +19,6 @@ __all__ = [
     "load",
     "load_tokenizer",
     "save",
+    "save_llama",
     "stream",
 ]

@@ -15,6 +15,7 @@ from .power import minimum_detectable, pairs_needed
 from .recall import RecallModel, RecallTask
 from .recipe import Recipe
 from .recovery import converted, recovery
+from .small import small_checkpoint
 from .statistics import Comparison, compare_paired, mean_interval
 from .sweep import final, sweep
 from .task import Heads, Task
@@ -44,6 +45,7 @@ __all__ = [
     "python_sources",
     "read_corpus",
     "recovery",
+    "small_checkpoint",
     "sweep",
     "tokens_of",
     "train",

@@ -1,6 +1,7 @@
 """Checkpoints as Hugging Face transformers writes them, to and from a `LanguageModel`."""
 
+from .llama import save_llama
 from .read import load
 from .write import save
 
-__all__ = ["load", "save"]
+__all__ = ["load", "save", "save_llama"]

@@ -1,0 +1,110 @@
+"""A small trained model of bytes that comes with the library.
+
+Its folder says how it was made; `python -m gqa_lib.train.small FOLDER` makes one like it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from gqa_lib.model import LanguageModel, save_llama
+
+from .baselines import baselines
+from .corpus import python_sources
+from .loop import train
+from .recipe import Recipe
+from .task import Heads
+from .text import TextTask
+
+CONTEXT = 512
+HEADS = Heads(num_heads=8, num_kv_heads=8, head_dim=24)
+RECIPE = Recipe(
+    steps=3000,
+    batch_size=8,
+    lr=2e-3,
+    warmup_steps=100,
+    weight_decay=0.1,
+    evaluate_every=250,
+)
+_README = """\
+# A small model of bytes
+
+A decoder like Llama with {params:,} parameters: MHA with 8 heads of 24 channels, {layers}
+layers. It reads and writes bytes, so there is no tokenizer. This makes one like it:
+
+    python -m gqa_lib.train.small FOLDER
+
+- **Text:** {origin}; {bytes:,} bytes, of which it saw
+  {seen:,} in sequences of {context}. Another version of Python has other sources. Their licence
+  is the PSF's.
+- **Training:** {steps} steps of {batch_size} sequences, AdamW with a learning rate of {lr}
+  (cosine) and a weight decay of {weight_decay}, seed 0.
+- **Held-out files:** {nats:.4f} nats per byte, which is {bits:.4f} bits. What costs nothing,
+  from as many bytes: {free}.
+"""
+
+
+def small_checkpoint() -> Path:
+    """Return the folder of the small model, which `load`, `convert_checkpoint` and others take."""
+    return Path(__file__).with_name("bytes-mha")
+
+
+def make(target: str | Path, recipe: Recipe = RECIPE, bar: bool = False) -> dict[str, float]:
+    """Train a model like the small one, and write its folder.
+
+    Args:
+        target: folder that is made; it must not be there. TARGET.pt is where training goes on
+            after it was stopped.
+        recipe: how.
+        bar: whether a bar shows how far it is; it needs tqdm.
+
+    Returns:
+        Its loss on held-out files: "loss" in nats per byte, "bits_per_byte".
+
+    Raises:
+        ValueError: target is there.
+    """
+    target = Path(target)
+    corpus = python_sources()
+    task = TextTask(corpus, context=CONTEXT)
+    path = target.with_name(f"{target.name}.pt")
+    model, rows = train(task, HEADS, recipe, path=path, bar=bar)
+    assert isinstance(model, LanguageModel)
+    model.config = replace(model.config, max_context=task.context)
+    save_llama(model, target)
+    seen = recipe.steps * recipe.batch_size * task.context
+    free = baselines(corpus, max_train_bytes=min(seen, len(corpus.train)))
+    said = _README.format(
+        params=sum(one.numel() for one in model.parameters()),
+        layers=task.num_layers,
+        origin=corpus.origin,
+        bytes=len(corpus.train),
+        seen=seen,
+        context=task.context,
+        nats=rows[-1]["loss"],
+        bits=rows[-1]["bits_per_byte"],
+        free=", ".join(f"{name} {bits:.2f}" for name, bits in free.items()),
+        **{name: getattr(recipe, name) for name in ("steps", "batch_size", "lr", "weight_decay")},
+    )
+    (target / "README.md").write_text(said)
+    path.unlink()
+    return {name: rows[-1][name] for name in ("loss", "bits_per_byte")}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Make the folder that the command line names; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m gqa_lib.train.small", description=__doc__)
+    parser.add_argument("folder", type=Path, help="that is made")
+    try:
+        print(make(parser.parse_args(argv).folder, bar=True))
+    except (ValueError, OSError) as trouble:
+        print(trouble, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
