@@ -120,10 +120,13 @@ mha, _ = train(recall, MHA, seed=0, bar=True)
 trained = mha.state_dict()
 Q, K, V, O = (f"attention.{one}_proj.weight" for one in "qkvo")
 
-def right_answers(state, heads=GQA):
+def built(state, heads):
     model = recall.new_model(heads)
     model.load_state_dict(state)
-    return recall.evaluate(model)["accuracy"]
+    return model
+
+def right_answers(state, heads=GQA):
+    return recall.evaluate(built(state, heads))["accuracy"]
 
 # %%
 by_mean = trained | {name: mean_pool_heads(trained[name], 8, 4) for name in (K, V)}
@@ -238,13 +241,12 @@ def firsts(weight):
 
 turned_keys, turns = align_heads(trained[K], firsts(trained[K]), 8)
 queries = torch.cat([R @ head for R, head in zip(turns, trained[Q].split(8))])
-model = recall.new_model(MHA)
-model.load_state_dict(trained | {K: turned_keys, Q: queries})
 
 # %%
+turned = built(trained | {K: turned_keys, Q: queries}, MHA)
 *shown, _ = recall.batch(100, torch.Generator().manual_seed(0))
 with torch.no_grad():
-    change = (model(*shown) - mha(*shown)).abs().max()
+    change = (turned(*shown) - mha(*shown)).abs().max()
 print(f"logits up to {mha(*shown).abs().max():.0f} changed by up to {change:.1e}: the same model")
 print(f"its keys and queries: a mean of turned pairs is {mean_pool_heads(turned_keys, 8, 4).norm() / by_mean[K].norm():.2f} "
       "times as long as the mean of the old ones")

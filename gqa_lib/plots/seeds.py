@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from .style import COLOURS, MARKERS, RIGHT_OF, finish, finish_above, three_digits
+from .style import COLOURS, MARKERS, PREDICTION, RIGHT_OF, finish, finish_above, three_digits
 
 _BAND = "#E8E8E8"
 
@@ -76,6 +76,7 @@ def recovery_lines(
     *,
     metric: str,
     title: str,
+    guesses: Mapping[int, float] | None = None,
     note: str = "",
 ) -> Figure:
     """Lines of a result along the steps after a conversion: means of seeds, and each seed faintly.
@@ -85,6 +86,7 @@ def recovery_lines(
         known: what they are held against, by name: dashed lines across.
         metric: what the results are, with their unit.
         title: the finding.
+        guesses: step to the result that was guessed, drawn open.
         note: the small print.
 
     Returns:
@@ -103,6 +105,11 @@ def recovery_lines(
     for name, value in known.items():
         ax.axhline(value, color=COLOURS["prediction"], linestyle="--", linewidth=1.2)
         ax.annotate(name, (0, value), xytext=(2, 3), textcoords="offset points", fontsize=9)
+    for step, value in (guesses or {}).items():
+        ax.plot(step, value, **PREDICTION, zorder=3)
+    if guesses:
+        ax.plot([], [], **PREDICTION, label="your guess")
+        ax.legend(loc="lower right")
     ax.set(xlabel="steps after the conversion", ylabel=metric)
     ax.margins(x=0.02, y=0.08)
     fig.draw_without_rendering()

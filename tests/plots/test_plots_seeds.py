@@ -74,3 +74,16 @@ def test_names_of_lines_that_end_together_stand_apart():
     places = sorted(one.xy[1] for one in fig.axes[0].texts)
     low, high = fig.axes[0].get_ylim()
     assert min(b - a for a, b in pairwise(places)) >= 0.99 * (high - low) / 18
+
+
+def test_guesses_of_a_recovery_are_drawn_open():
+    curves = {"mean": [{0: 0.2, 20: 0.3}]}
+    arguments = {"metric": "accuracy", "title": "x"}
+    fig = plots.recovery_lines(curves, {}, guesses={0: 0.9, 20: 0.95}, **arguments)
+    (ax,) = fig.axes
+    open_marks = [one for one in ax.lines if one.get_markerfacecolor() == "white"]
+    drawn = [(*one.get_xdata(), *one.get_ydata()) for one in open_marks if len(one.get_xdata())]
+    assert drawn == [(0, 0.9), (20, 0.95)]
+    assert [one.get_text() for one in ax.get_legend().get_texts()] == ["your guess"]
+    without = plots.recovery_lines(curves, {}, **arguments)
+    assert without.axes[0].get_legend() is None
