@@ -34,9 +34,10 @@ def closest(product: torch.Tensor) -> torch.Tensor:
 
     Source: Higham 1986, Computing the Polar Decomposition.
     """
-    near = product / product.norm()
-    for _ in range(60):
-        near = (near + torch.linalg.inv(near).mT) / 2
+    near, moved = product / product.norm(), 1.0
+    while moved > 1e-14:
+        new = (near + torch.linalg.inv(near).mT) / 2
+        near, moved = new, float((new - near).norm() / new.norm())
     return near
 
 

@@ -56,25 +56,26 @@ def _right(state_dict, num_heads, num_kv_heads, method="mean"):
 
 def _call(yours: Callable, state: State, num_heads: int, num_kv_heads: int, *method: str) -> Any:
     """Call a learner's function, and look at the entries that it returns."""
+    before = dict(state)
     new = yours(state, num_heads, num_kv_heads, *method)
     if method and method[0] not in METHODS:
         raise Complaint(f"It took method={method[0]!r}, which it does not know: raise ValueError.")
     if not isinstance(new, Mapping):
         raise Complaint(f"It returned a {type(new).__name__}; a dictionary of tensors is expected.")
     for what, names in (
-        ("has no", [name for name in state if name not in new]),
-        ("has one entry too many,", [name for name in new if name not in state]),
+        ("has no", [name for name in before if name not in new]),
+        ("has one entry too many,", [name for name in new if name not in before]),
     ):
         if names:
             raise Complaint(
                 f"Its result {what} {names[0]!r}. All entries come back under their names, and "
                 "those that are no projection of attention as they were."
             )
-    for name, old in state.items():
+    for name, old in before.items():
         kv = name.endswith(("k_proj.weight", "v_proj.weight"))
         rows = len(old) * num_kv_heads // num_heads if kv else len(old)
         _check_entry(name, new[name], old, (rows, *old.shape[1:]))
-    return what_it_does(dict(new), state, num_heads, *method)
+    return what_it_does(dict(new), before, num_heads, *method)
 
 
 def _check_entry(name: str, new: Any, old: torch.Tensor, shape: tuple[int, ...]) -> None:
@@ -97,9 +98,10 @@ def _check_entry(name: str, new: Any, old: torch.Tensor, shape: tuple[int, ...])
 def _wrong(default: str = "mean", use: Callable[[str], str] = lambda method: method, **steps: Any):
     """A conversion with other steps, another default, or another method than asked for."""
 
-    def wrong(state_dict, num_heads, num_kv_heads, method=default):
-        new = convert(state_dict, num_heads, num_kv_heads, use(method), **steps)
-        return what_it_does(new, state_dict, num_heads, method)
+    def wrong(state_dict, num_heads, num_kv_heads, *method):
+        done = use(method[0] if method else default)
+        new = convert(state_dict, num_heads, num_kv_heads, done, **steps)
+        return what_it_does(new, state_dict, num_heads, *method)
 
     return wrong
 
@@ -137,6 +139,10 @@ _TURNED = (  # what q, k, v, o get wrong, from K's turns, V's, and none
         "keys and values are turned and nothing absorbs it: queries must turn with keys, and "
         "o_proj's columns with values.",
         lambda of_k, of_v, none: (none, of_k, of_v, none),
+    ),
+    (
+        "queries and o_proj are turned, but the heads that are pooled are the old ones.",
+        lambda of_k, of_v, none: (of_k, none, none, of_v),
     ),
     (
         "o_proj absorbs the transposed rotation. (o_h @ R.T) @ (R @ v) is o_h @ v again.",

@@ -464,8 +464,8 @@ from scipy.linalg import orthogonal_procrustes
 def align_heads(weight, reference, num_heads):
     D = weight.shape[0] // num_heads
     pairs = zip(weight.split(D), reference.split(D))
-    found = [orthogonal_procrustes(a.numpy().T, b.numpy().T)[0].T for a, b in pairs]
-    rotations = torch.from_numpy(np.stack(found)).to(weight.dtype)
+    found = [orthogonal_procrustes(a.cpu().numpy().T, b.cpu().numpy().T)[0].T for a, b in pairs]
+    rotations = torch.from_numpy(np.stack(found)).to(weight)
     aligned = [R @ head for R, head in zip(rotations, weight.split(D))]
     return torch.cat(aligned), rotations
 
@@ -490,3 +490,1546 @@ def align_heads(weight, reference, num_heads):
         turns.append((U @ V.T).to(weight.dtype))
         out.append(turns[-1] @ a.to(weight.dtype))
     return [torch.cat(out), torch.stack(turns)]
+
+# %% wrong convert_to_gqa: queries do not absorb
+# says: queries do not absorb what turned their keys
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return new
+
+# %% wrong convert_to_gqa: o_proj does not absorb
+# says: o_proj does not absorb what turned the values
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+    return new
+
+# %% wrong convert_to_gqa: nothing absorbs
+# says: nothing absorbs it
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+    return new
+
+# %% wrong convert_to_gqa: o_proj from the wrong side
+# says: o_proj absorbs the transposed rotation
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hde->mhe", columns, turns[v]).flatten(1)
+    return new
+
+# %% wrong convert_to_gqa: queries turned back
+# says: queries absorb the transposed rotation
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k].mT @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return new
+
+# %% wrong convert_to_gqa: rotations swapped
+# says: queries absorb V's rotations, and o_proj K's
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[v] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[k]).flatten(1)
+    return new
+
+# %% wrong convert_to_gqa: queries take V's
+# says: queries absorb V's rotations. They meet
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[v] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return new
+
+# %% wrong convert_to_gqa: o_proj takes K's
+# says: o_proj absorbs K's rotations. It meets
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[k]).flatten(1)
+    return new
+
+# %% wrong convert_to_gqa: values turned as keys
+# says: values are turned by K's rotations
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                if kv == k:
+                    weight, turns[kv] = align_heads(weight, reference, num_heads)
+                else:
+                    turns[kv] = turns[k]
+                    weight = (turns[k] @ heads).flatten(0, 1)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return new
+
+# %% wrong convert_to_gqa: only keys are aligned
+# says: only keys are aligned
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned" and kv == k:
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+    return new
+
+# %% wrong convert_to_gqa: only values are aligned
+# says: only values are aligned
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned" and kv == v:
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return new
+
+# %% wrong convert_to_gqa: heads that lie apart
+# says: heads that lie num_kv_heads apart
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[:num_kv_heads].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[:num_kv_heads].repeat(q_per_kv, 1, 1).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = weight.unflatten(0, (q_per_kv, num_kv_heads, -1)).mean(0).flatten(0, 1)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return new
+
+# %% wrong convert_to_gqa: sums
+# says: heads are added up
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = q_per_kv * mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return new
+
+# %% wrong convert_to_gqa: the model's first heads
+# says: keeps the model's first heads
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[:num_kv_heads].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return new
+
+# %% wrong convert_to_gqa: the last of each
+# says: "first" keeps the last head
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[q_per_kv - 1 :: q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return new
+
+# %% wrong convert_to_gqa: aligned and then the first
+# says: "aligned" keeps the first head
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            if method == "aligned":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+            else:
+                new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return new
+
+# %% wrong convert_to_gqa: all to the model's first head
+# says: all heads are turned to the model's first head
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[:1].repeat(num_heads, 1, 1).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return new
+
+# %% wrong convert_to_gqa: to the last of each
+# says: heads are turned to the last of their set
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[q_per_kv - 1 :: q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return new
+
+# %% wrong convert_to_gqa: always the mean
+# says: the method is not looked at
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    method = "mean"
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return new
+
+# %% wrong convert_to_gqa: aligned is not there yet
+# says: "aligned" does what "mean" does
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    method = "mean" if method == "aligned" else method
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return new
+
+# %% wrong convert_to_gqa: first is not there yet
+# says: "first" does what "mean" does
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    method = "mean" if method == "first" else method
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return new
+
+# %% wrong convert_to_gqa: aligned as the default
+# says: the default is "aligned"
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="aligned"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return new
+
+# %% wrong convert_to_gqa: first as the default
+# says: the default is "first"
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="first"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return new
+
+# %% wrong convert_to_gqa: to the mean of the set
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                mean = heads.unflatten(0, (num_kv_heads, q_per_kv)).mean(1)
+                reference = mean.repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return new
+
+# %% wrong convert_to_gqa: each to the one before
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads.roll(1, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return new
+
+# %% wrong convert_to_gqa: the reference is turned
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(reference, weight, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return new
+
+# %% wrong convert_to_gqa: aligned, pooled from the old heads
+# says: the heads that are pooled are the old ones
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                _, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return new
+
+# %% wrong convert_to_gqa: pools queries, too
+# says: All query heads stay
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v, q):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return new
+
+# %% wrong convert_to_gqa: forgets V
+# says: Keys and values get fewer heads
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k,):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+    return new
+
+# %% wrong convert_to_gqa: the first layer only
+# says: Keys and values get fewer heads, in every layer
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")][:1]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return new
+
+# %% wrong convert_to_gqa: drops the other entries
+# says: All entries come back
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = {n: w for n, w in state_dict.items() if "_proj" in n}, num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return new
+
+# %% wrong convert_to_gqa: names without their prefix
+# says: has no
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return {name.rpartition(".layers.")[2]: one for name, one in new.items()}
+
+# %% wrong convert_to_gqa: keeps the old weights next to the new
+# says: one entry too many
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return new | {f"{name}.mha": one for name, one in state_dict.items()}
+
+# %% wrong convert_to_gqa: in the dictionary that it was given
+# says: changed its argument
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = state_dict, num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return new
+
+# %% wrong convert_to_gqa: turns o_proj in place
+# says: changed its argument
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            state_dict[o][:] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+            new[o] = state_dict[o]
+    return new
+
+# %% wrong convert_to_gqa: rows of o_proj
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            new[o] = (turns[v] @ state_dict[o].unflatten(0, (num_heads, -1))).flatten(0, 1)
+    return new
+
+# %% wrong convert_to_gqa: expands the heads again
+# says: Keys and values get fewer heads
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    for name in [name for name in new if name.endswith(("k_proj.weight", "v_proj.weight"))]:
+        heads = new[name].unflatten(0, (num_kv_heads, -1))
+        new[name] = heads.repeat_interleave(q_per_kv, 0).flatten(0, 1)
+    return new
+
+# %% wrong convert_to_gqa: no ValueError
+# says: which it does not know
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return new
+
+# %% wrong convert_to_gqa: a ValueError that says nothing
+# says: says nothing
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return new
+
+# %% wrong convert_to_gqa: an assert
+# says: It asserts
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    assert method in ("mean", "first", "aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return new
+
+# %% wrong convert_to_gqa: a KeyError
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise KeyError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return new
+
+# %% wrong convert_to_gqa: whatever case
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    method = method.lower()
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return new
+
+# %% wrong convert_to_gqa: names of one model only
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.startswith("model.layers.") and name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return new
+
+# %% wrong convert_to_gqa: layers 0 to 9
+# says: Keys and values get fewer heads
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight") and name.split(".")[:3][-1] != "10"]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return new
+
+# %% wrong convert_to_gqa: float32 whatever comes
+# says: and stays that
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight.float(), num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return new
+
+# %% wrong convert_to_gqa: everything in float32
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return {name: one.float() for name, one in new.items()}
+
+# %% wrong convert_to_gqa: halves the queries for the mean's sake
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return {n: w / 2 if n.endswith("q_proj.weight") else w for n, w in new.items()}
+
+# %% wrong convert_to_gqa: lengths restored
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            mean = mean_pool_heads(weight, num_heads, num_kv_heads)
+            new[kv] = mean * (weight.norm() / len(weight) ** 0.5) / (mean.norm() / len(mean) ** 0.5)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return new
+
+# %% wrong convert_to_gqa: lists of numbers
+# says: a tensor is expected
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return {name: one.tolist() for name, one in new.items()}
+
+# %% wrong convert_to_gqa: a list of pairs
+# says: a dictionary of tensors is expected
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return list(new.items())
+
+# %% wrong convert_to_gqa: nothing is returned
+# says: It returned a NoneType
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+
+# %% wrong convert_to_gqa: rotations of layers mixed up
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv, turns = dict(state_dict), num_heads // num_kv_heads, {}
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turn = align_heads(weight, reference, num_heads)
+                turns.setdefault(kv[-13:], turn)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k[-13:]] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v[-13:]]).flatten(1)
+    return new
+
+# %% right convert_to_gqa: in another style
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return new
+
+# %% right convert_to_gqa: aligned to the second of a pair, which is the same model, or to the first
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                place = 1 if q_per_kv == 2 else 0
+                reference = heads[place::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return new
+
+# %% right convert_to_gqa: all heads of a set turned once more
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"there is no method {method!r}: choose mean, first or aligned")
+    new, q_per_kv = dict(state_dict), num_heads // num_kv_heads
+    for name in [name for name in state_dict if name.endswith("q_proj.weight")]:
+        q, k, v, o = (name.replace("q_proj", f"{one}_proj") for one in "qkvo")
+        turns = {}
+        for kv in (k, v):
+            heads = state_dict[kv].unflatten(0, (num_heads, -1))
+            if method == "first":
+                new[kv] = heads[::q_per_kv].flatten(0, 1)
+                continue
+            weight = state_dict[kv]
+            if method == "aligned":
+                reference = heads[::q_per_kv].repeat_interleave(q_per_kv, 0).flatten(0, 1)
+                weight, turns[kv] = align_heads(weight, reference, num_heads)
+                D = turns[kv].shape[-1]
+                more = torch.linalg.qr(torch.arange(D * D).reshape(D, D).cos().to(weight.dtype)).Q
+                weight, turns[kv] = (more @ weight.unflatten(0, (-1, D))).flatten(0, 1), more @ turns[kv]
+            new[kv] = mean_pool_heads(weight, num_heads, num_kv_heads)
+        if method == "aligned":
+            new[q] = (turns[k] @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            columns = state_dict[o].unflatten(1, (num_heads, -1))
+            new[o] = torch.einsum("mhd,hed->mhe", columns, turns[v]).flatten(1)
+    return new
+
+# %% right convert_to_gqa: set by set, with slices
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in {"mean", "first", "aligned"}:
+        raise ValueError("method must be mean, first or aligned, and not " + method)
+    out = {name: tensor.clone() for name, tensor in state_dict.items()}
+    r = num_heads // num_kv_heads
+    for name in state_dict:
+        side = name[-len("k_proj.weight"):]
+        if side not in ("k_proj.weight", "v_proj.weight"):
+            continue
+        D = state_dict[name].shape[0] // num_heads
+        heads = list(state_dict[name].split(D))
+        pooled = []
+        for kv in range(num_kv_heads):
+            mine = heads[kv * r : (kv + 1) * r]
+            if method == "first":
+                pooled.append(mine[0])
+                continue
+            if method == "aligned":
+                for i in range(1, r):
+                    U, _, Vh = torch.linalg.svd(mine[0] @ mine[i].T)
+                    R, h = U @ Vh, slice((kv * r + i) * D, (kv * r + i + 1) * D)
+                    mine[i] = R @ mine[i]
+                    if side[0] == "k":
+                        q = name[: -len(side)] + "q_proj.weight"
+                        out[q][h] = R @ out[q][h]
+                    else:
+                        o = name[: -len(side)] + "o_proj.weight"
+                        out[o][:, h] = out[o][:, h] @ R.T
+            pooled.append(torch.stack(mine).mean(0))
+        out[name] = torch.cat(pooled)
+    return out
+
+# %% right convert_to_gqa: a function for each method
+import torch
+
+def average(heads):
+    return heads.mean(1), None
+
+def keep_first(heads):
+    return heads[:, 0], None
+
+def turn_and_average(heads):
+    U, _, Vh = torch.linalg.svd(heads[:, :1] @ heads.mT)
+    R = U @ Vh
+    return (R @ heads).mean(1), R.flatten(0, 1)
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    methods = {"mean": average, "first": keep_first, "aligned": turn_and_average}
+    if method not in methods:
+        raise ValueError(f"{method} is not one of {list(methods)}")
+    new = {**state_dict}
+    for o in [name for name in state_dict if name.endswith("o_proj.weight")]:
+        prefix = o[: -len("o_proj.weight")]
+        for kv in "kv":
+            name = f"{prefix}{kv}_proj.weight"
+            heads = state_dict[name].unflatten(0, (num_kv_heads, num_heads // num_kv_heads, -1))
+            pooled, R = methods[method](heads)
+            new[name] = pooled.flatten(0, 1)
+            if R is not None and kv == "k":
+                q = state_dict[f"{prefix}q_proj.weight"].unflatten(0, (num_heads, -1))
+                new[f"{prefix}q_proj.weight"] = torch.bmm(R, q).flatten(0, 1)
+            elif R is not None:
+                new[o] = torch.block_diag(*R).mm(state_dict[o].T).T
+    return new
