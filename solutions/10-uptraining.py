@@ -570,8 +570,8 @@ for name, values in runs.items():
 #
 # To choose the number of KV heads of a *new* model, it is tempting to convert one trained model to 4, 2
 # and 1, train each a little, and rank them. [One experimenter](https://github.com/A-Yucel/barebones-LLMs) tried it with two
-# sizes of 100 to 150 million parameters: what came out depended on whether the start was MHA or MQA. The nearer
-# to the start, the better. Training each from scratch for a tenth of the steps predicted more.
+# models of somewhat more than 100 million parameters. What came out depended on whether the start was MHA or MQA: the
+# nearer to it, the better. Training each from scratch for a tenth of the steps predicted more.
 #
 # Your own figure has such a gap: the line from scratch against the best conversion.
 
