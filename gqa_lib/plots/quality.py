@@ -106,8 +106,9 @@ def difference_intervals(
         The figure.
     """
     check_some(differences=differences)
-    extra = 0.5 if margin is not None or reported else 0
-    fig, ax = plt.subplots(figsize=(7.2, 1.6 + 0.42 * len(differences) + extra))
+    explained = margin is not None or bool(reported)
+    rows = len(differences) + 0.7 * explained  # and room for the legend
+    fig, ax = plt.subplots(figsize=(7.2, 1.6 + 0.42 * rows))
     ax.axvline(0, color=COLOURS["prediction"], linewidth=1)
     if margin is not None:
         shade = {"color": COLOURS["ceiling"], "alpha": 0.18, "linewidth": 0}
@@ -121,9 +122,9 @@ def difference_intervals(
         text = f"{middle:+.3g}"
         ax.annotate(text, (middle, row), (0, 10), textcoords="offset points", bbox=CLEARED,
                     ha="center", va="bottom", fontsize=9.5, color=look["color"])  # fmt: skip
-    ax.set(ylim=(len(differences) - 0.4, -0.75), xlabel=xlabel)
+    ax.set(ylim=(rows - 0.4, -0.75), xlabel=xlabel)
     ax.set_yticks(range(len(differences)), list(differences))
     ax.grid(visible=False, axis="y")
-    if margin is not None or reported:
-        fig.legend(loc="outside lower left", ncols=3, fontsize=9.5)
+    if explained:
+        ax.legend(loc="lower right", ncols=3, fontsize=9.5, borderaxespad=0.2)
     return finish(fig, ax, title, note)
