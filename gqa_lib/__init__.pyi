@@ -20,3 +20,4 @@ from . import plots as plots
 from . import processes as processes
 from . import records as records
 from . import serving as serving
+from . import train as train

@@ -358,7 +358,7 @@ for kv in (8, 2, 1):
           f"{params:,} parameters")
 
 # %% [markdown]
-# ## Text: state the margin, then train
+# ## Text: state the margin first
 #
 # The text is Python's own standard library, byte by byte; whole files are held out. The heads are those
 # of the recall task: 8 query heads of 8, and 128, 32 or 16 cached numbers per token and layer. The unit
