@@ -111,6 +111,10 @@ for kv, shares in accuracy.items():
 # %%
 from gqa_lib import plots
 
+def in_words(measured):
+    rows = (f"{name} ({n} numbers) " + ", ".join(f"{x:.2f}" for x in shares) for name, (n, shares) in measured.items())
+    return "Share of right answers by cached numbers per token: " + "; ".join(rows)
+
 plots.use_style()
 measured = {NAMES[kv]: (size[kv], accuracy[kv]) for kv in accuracy}
 mean = {kv: sum(shares) / len(shares) for kv, shares in accuracy.items()}
@@ -118,8 +122,7 @@ falls = mean[8] > mean[2] > mean[1]
 fig = plots.accuracy_by_cache(
     measured, chance=recall.chance, guesses={size[kv]: share for kv, share in guess.items()},
     title="Fewer cached numbers, fewer right answers" if falls else "No order in this run")
-plots.show(fig, alt="Share of right answers by cached numbers per token: " + "; ".join(
-    f"{name}, {n} numbers, {', '.join(f'{x:.2f}' for x in shares)}" for name, (n, shares) in measured.items()))
+plots.show(fig, alt=in_words(measured))
 
 # %% [markdown]
 # So sharing KV heads **can** cost quality, and a lot of it. This task was made so that the answer needs
@@ -144,15 +147,18 @@ CONTROL = {
     "one head of 64": Heads(1, 1, 64), "MQA, heads of 64": Heads(8, 1, 64),
     "one head of 8": Heads(1, 1, 8), "MHA, heads of 1": Heads(8, 8, 1),
 }
-near_mha = {"one head of 64": True, "MQA, heads of 64": True, "one head of 8": True, "MHA, heads of 1": True}  # your guess
+near_mha = dict.fromkeys(CONTROL, True)  # your guess: all of them?
+near_mha["MHA, heads of 1"] = True  # change this one, or add lines
 
 # %% [markdown]
 # Two seeds each: you have seen how little the seeds differ. (About 25 seconds.)
 
 # %%
+from dataclasses import astuple
+
 more = final(sweep(recall, CONTROL.values(), range(2), bar=True))
 for name, heads in CONTROL.items():
-    mine = [run for run in more if str(heads) == str(Heads(*(run[n] for n in ("num_heads", "num_kv_heads", "head_dim"))))]
+    mine = [run for run in more if (run["num_heads"], run["num_kv_heads"], run["head_dim"]) == astuple(heads)]
     numbers = cached_numbers_per_token(heads.num_kv_heads, heads.head_dim)
     measured[name] = numbers, [run["accuracy"] for run in mine]
     share = sum(measured[name][1]) / len(mine)
@@ -162,11 +168,10 @@ for name, heads in CONTROL.items():
 
 # %%
 by_size = {n: [x for m, shares in measured.values() if m == n for x in shares] for n in (16, 128)}
-finding = ("What is cached decides, not how many heads it is cut into" if min(by_size[128]) > max(by_size[16])
-           else "In this run the cached numbers alone do not decide")
+decides = min(by_size[128]) > max(by_size[16])
+finding = "What is cached decides" if decides else "In this run the cached numbers alone do not decide"
 fig = plots.accuracy_by_cache(measured, chance=recall.chance, title=finding)
-plots.show(fig, alt="Share of right answers by cached numbers per token: " + "; ".join(
-    f"{name}, {n} numbers, {', '.join(f'{x:.2f}' for x in shares)}" for name, (n, shares) in measured.items()))
+plots.show(fig, alt=in_words(measured))
 for n, shares in by_size.items():
     print(f"{n} cached numbers: from {min(shares):.3f} to {max(shares):.3f} right")
 
@@ -358,7 +363,7 @@ for kv in (8, 2, 1):
           f"{params:,} parameters")
 
 # %% [markdown]
-# ## Text: state the margin, then train
+# ## Text: state the margin first
 #
 # The text is Python's own standard library, byte by byte; whole files are held out. The heads are those
 # of the recall task: 8 query heads of 8, and 128, 32 or 16 cached numbers per token and layer. The unit
@@ -396,8 +401,8 @@ print(f"{'models':8} {min(map(min, bits.values())):.3f} to {max(map(max, bits.va
 TEXT = {"GQA": 2, "MQA": 1}
 compared = {(name, 3): compare_paired(bits[8], bits[kv], margin=MARGIN) for name, kv in TEXT.items()}
 for (name, _), found in compared.items():
-    print(f"{name} - MHA: {found}")
-    print("      yours: {:+.3g} [{:+.3g}, {:+.3g}]".format(*paired_difference(bits[8], bits[TEXT[name]], 0.95)))
+    print(f"a is MHA, b is {name}: {found}")
+    print("    yours: {:+.3g} [{:+.3g}, {:+.3g}]".format(*paired_difference(bits[8], bits[TEXT[name]], 0.95)))
 
 # %% [markdown]
 # Read the verdicts with care. "Not distinguishable" is not "the same": such an interval contains 0 *and*
@@ -430,7 +435,7 @@ fig = plots.difference_intervals(
 plots.show(fig, alt="Difference to MHA in bits per byte with its interval: " + "; ".join(
     f"{name} {middle:+.3g} from {low:+.3g} to {high:+.3g}" for name, (middle, low, high) in rows.items()))
 for name in TEXT:
-    print(f"{name} - MHA: {compared[name, 5]}")
+    print(f"a is MHA, b is {name}: {compared[name, 5]}")
 
 # %% [markdown]
 # ## The same cut, two tasks
@@ -514,7 +519,7 @@ fig = plots.difference_intervals(
     xlabel="score minus MHA's (points)", note="95 % intervals from the number of questions alone. One training run each.")
 plots.show(fig, alt="Score minus MHA's in points, with its interval: " + "; ".join(
     f"{name} {gap:+.1f} from {low:+.1f} to {high:+.1f}" for name, (gap, low, high) in gaps.items()))
-print("beyond chance:", ", ".join(beyond))
+print("beyond chance:", "; ".join(beyond))
 
 # %% [markdown]
 # Only MMLU has enough questions to say anything, and there one study finds 1 point and the other 4.
@@ -536,7 +541,8 @@ print("beyond chance:", ", ".join(beyond))
 # ## What to do about it
 #
 # What follows from a shape alone: bytes, FLOPs, how many sequences fit. What does **not**: the quality
-# of your model on your task. Nobody has predicted that without training. So:
+# of your model on your task. [Fits over many trained models](https://arxiv.org/abs/2503.09579) extrapolate a
+# training loss, not a score; nobody has predicted either without training. So:
 #
 # - train (or convert, and train on) both variants, and change *only* the KV heads and what evens out
 #   the parameters;

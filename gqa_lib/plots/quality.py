@@ -44,7 +44,11 @@ def accuracy_by_cache(
     for size, share in (guesses or {}).items():
         ax.plot(size, share, **PREDICTION, zorder=3)
     for name, (size, shares) in accuracies.items():
-        look = {"color": _colour(name), "marker": MARKERS.get(name[:3], "o"), "linestyle": "none"}
+        look: dict[str, Any] = {
+            "color": _colour(name),
+            "marker": MARKERS.get(name[:3], "o"),
+            "linestyle": "none",
+        }
         ax.plot([size] * len(shares), shares, alpha=0.75, **look)
     ax.set(xscale="log", xlim=(sizes[0] / 2.6, sizes[-1] * 2.6), ylim=(0, 1.08))
     _name_designs(ax, accuracies)
@@ -106,24 +110,25 @@ def difference_intervals(
         The figure.
     """
     check_some(differences=differences)
-    extra = 0.5 if margin is not None or reported else 0
-    fig, ax = plt.subplots(figsize=(7.2, 1.6 + 0.42 * len(differences) + extra))
+    explained = margin is not None or bool(reported)
+    rows = len(differences) + 0.7 * explained  # and room for the legend
+    fig, ax = plt.subplots(figsize=(7.2, 1.6 + 0.42 * rows))
     ax.axvline(0, color=COLOURS["prediction"], linewidth=1)
     if margin is not None:
-        shade = {"color": COLOURS["ceiling"], "alpha": 0.18, "linewidth": 0}
+        shade: dict[str, Any] = {"color": COLOURS["ceiling"], "alpha": 0.18, "linewidth": 0}
         ax.axvspan(-margin, margin, label=f"margin: {margin:g} either way", **shade)
     for colour, (name, value) in zip(("MLA", "GQA"), (reported or {}).items(), strict=False):
         ax.axvline(value, linestyle=":", color=COLOURS[colour], label=name)
     for row, (name, (middle, low, high)) in enumerate(differences.items()):
-        look = {"color": COLOURS.get(name[:3], COLOURS["MHA"]), "zorder": 3}
+        look: dict[str, Any] = {"color": COLOURS.get(name[:3], COLOURS["MHA"]), "zorder": 3}
         ax.plot([low, high], [row, row], "-", **look, solid_capstyle="butt")
         ax.plot(middle, row, MARKERS.get(name[:3], "o"), **look)
         text = f"{middle:+.3g}"
         ax.annotate(text, (middle, row), (0, 10), textcoords="offset points", bbox=CLEARED,
                     ha="center", va="bottom", fontsize=9.5, color=look["color"])  # fmt: skip
-    ax.set(ylim=(len(differences) - 0.4, -0.75), xlabel=xlabel)
+    ax.set(ylim=(rows - 0.4, -0.75), xlabel=xlabel)
     ax.set_yticks(range(len(differences)), list(differences))
     ax.grid(visible=False, axis="y")
-    if margin is not None or reported:
-        fig.legend(loc="outside lower left", ncols=3, fontsize=9.5)
+    if explained:
+        ax.legend(loc="lower right", ncols=3, fontsize=9.5, borderaxespad=0.2)
     return finish(fig, ax, title, note)

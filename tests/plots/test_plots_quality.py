@@ -85,8 +85,7 @@ def test_the_margin_and_what_was_reported_are_named():
     )
     (shade,) = fig.axes[0].patches
     assert (shade.get_x(), shade.get_x() + shade.get_width()) == (-0.01, 0.01)
-    (legend,) = fig.legends
-    said = [text.get_text() for text in legend.get_texts()]
+    said = [text.get_text() for text in fig.axes[0].get_legend().get_texts()]
     assert said == ["margin: 0.01 either way", "+0.003, as reported"]
     dotted = [line.get_xdata()[0] for line in fig.axes[0].lines if line.get_linestyle() == ":"]
     assert dotted == [0.003]

@@ -235,6 +235,14 @@ def test_a_bar_shows_the_steps(capsys):
     assert "7/7" in capsys.readouterr().err
 
 
+def test_a_bar_in_a_notebook_is_text_and_no_error(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ipykernel", object())
+    tiny_run(bar=True)
+    shown = capsys.readouterr()
+    assert "7/7" in shown.out
+    assert not shown.err
+
+
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [

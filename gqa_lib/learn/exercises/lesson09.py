@@ -89,7 +89,8 @@ def _layer_params(config: ModelConfig) -> int:
     out = {"q": config.num_heads, "k": config.num_kv_heads, "v": config.num_kv_heads}
     attention = [(heads * config.head_dim, config.d_model) for heads in out.values()]
     attention.append((config.d_model, config.num_heads * config.head_dim))  # o
-    gated = [(config.d_ff, config.d_model)] * 2 + [(config.d_model, config.d_ff)]
+    d_ff = config.d_ff or 0
+    gated = [(d_ff, config.d_model)] * 2 + [(config.d_model, d_ff)]
     return sum(rows * columns for rows, columns in attention + gated)
 
 

@@ -5,10 +5,12 @@ from dataclasses import replace
 from math import prod, sqrt
 
 import pytest
+import torch
 
 from gqa_lib import cost
 from gqa_lib.configs import ModelConfig, load_model
 from gqa_lib.hardware import Hardware, datasheet
+from gqa_lib.train import Corpus, Heads, TextTask, pairs_needed
 from grading.quiz.bank import facts, load_bank
 
 BY_ID = {one.id: one for one in load_bank()}
@@ -20,6 +22,8 @@ H100 = datasheet("H100 SXM")
 BYTES_ONLY = Hardware("no FLOP takes time", 1e30, 1e9, 1e12, "made up")
 WINDOWED = ModelConfig("windowed", 4, 2, 2, 8, 16, windows=(100, 100, 100, None))
 GIB = 2**30
+ZEROS = torch.zeros(999, dtype=torch.uint8)
+TEXT = Corpus(ZEROS, ZEROS, "made up", 1, 1, "")
 
 
 def per_token(config):
@@ -81,6 +85,10 @@ NUMBERS = {
     "Q93": all_three,
     "Q94": lambda: (MLA.kv_lora_rank + MLA.rope_head_dim) / (2 * 128),
     "Q98": lambda: 15 * per_token(LLAMA) / 2**10,
+    "Q102": lambda: 800 * pairs_needed(0.5, 0.01) / pairs_needed(1, 0.01),
+    "Q103": lambda: (
+        TextTask(TEXT, d_model=512, d_ff=999, equal_params=True).config(Heads(8, 2, 64)).d_ff - 999
+    ),
 }
 
 
@@ -188,3 +196,19 @@ def test_the_noise_of_164_problems():
     error = 100 * sqrt(0.079 * 0.921 / 164)
     assert agrees("2", error)
     assert "about 2 points" in BY_ID["Q67"].right.text
+
+
+def test_averages_of_the_published_table():
+    printed = {"MHA": 47.2, "GQA-8": 47.1, "MQA": 46.6}
+    scores = [
+        float(one) for one in re.findall(r"\d\d\.\d", facts()["F50"].text.split("by task")[1])
+    ]
+    mqa, gqa = sum(scores[:7]) / 7, sum(scores[7:]) / 7
+    assert (round(mqa, 2), round(gqa, 2)) == (46.76, 47.16)
+    assert "average 46.76, and 46.6 is printed" in BY_ID["Q106"].stem
+    assert mqa - printed["MQA"] > printed["MHA"] - printed["GQA-8"]
+
+
+def test_the_heads_of_the_recall_question_cache_as_many_numbers():
+    mha, wide, mqa = Heads(8, 8, 8), Heads(1, 1, 64), Heads(8, 1, 8)
+    assert mha.cached_numbers == wide.cached_numbers == 8 * mqa.cached_numbers == 128

@@ -121,6 +121,12 @@ def test_a_widget_keeps_the_text_that_stands_in_for_it():
     assert shown.data == {"text/markdown": "Q04"}
 
 
+def test_of_a_bar_its_last_state_is_left():
+    bar = "before\n\r  0%|   | 0/9 [?]\r 50%|#  | 4/9 [00:01]\r100%|###| 9/9 [00:02]\nafter\r\n"
+    shown = dress.shown(nbformat.v4.new_output("stream", name="stdout", text=bar))
+    assert shown.text == "before\n100%|###| 9/9 [00:02]\nafter\r\n"
+
+
 @pytest.mark.parametrize(
     ("put_out", "page"),
     [
