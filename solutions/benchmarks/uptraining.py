@@ -1,9 +1,9 @@
 # %% [markdown]
 # # Uptraining
 #
-# A trained model gets fewer KV heads. What is left of it right after the conversion, and after a
-# little more training? It depends on how heads become one: by their mean, as the paper did, or after
-# they were turned to each other.
+# What is left of a trained model that gets fewer KV heads, at once and after a little more training?
+# It depends on how heads become one: by their mean, as the paper did, or after they were turned to
+# each other.
 #
 # - **Trained:** small models, from scratch; then each conversion of them, on the same batches.
 # - **Takes:** about 20 s at its defaults.

@@ -214,7 +214,8 @@ def test_beginning_loads_torch_and_importing_does_not():
 
 
 def test_the_command_names_the_benchmarks_there_are(tmp_path):
-    names = "decode-latency, kv-footprint, model-decode, prefill-latency, roofline, throughput"
+    names = ", ".join(bench.benchmarks())
+    assert "decode-latency, kv-footprint" in names
     with pytest.raises(ValueError, match=names):
         bench.main(["decode"], [], tmp_path, None)
     with pytest.raises(ValueError, match="name=value"):

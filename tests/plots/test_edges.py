@@ -63,6 +63,16 @@ FIGURES = {
         title=LONG,
         log=True,
     ),
+    "recovery_lines": lambda: plots.recovery_lines(
+        {"aligned": [{0: 0.7, 120: 0.86}] * 2, "subspace": [{0: 0.71, 120: 0.862}] * 2},
+        {"from scratch, 4 KV heads": 0.9}, metric="accuracy (share of right answers)",
+        title=LONG, note="3 seeds",
+    ),
+    "seed_results": lambda: plots.seed_results(
+        {"MHA 8": [1.6, 1.61], "MQA 1": [1.59, 1.62]}, {"MQA 1": (0.001, -0.03, 0.03)},
+        margin=0.01, metric="loss (nats per held-out byte)", title=LONG, note="3 seeds",
+        known={"3-gram": 1.5},
+    ),
     "thread_times": lambda: plots.thread_times({LONG: PIECES, "two": PIECES}, 2, note="best of 20"),
     "throughput_lines": lambda: plots.throughput_lines(
         {32: {1: 40.0, 64: 300.0}, 8: {1: 42.0, 256: 1083.0}},
