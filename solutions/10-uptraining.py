@@ -4,7 +4,7 @@
 # ## A question worth measuring
 #
 # A model with 8 query heads and 8 KV heads was trained on the recall task of lesson 09: 16 records of 8
-# attributes, then a key, and all attributes of its record must be named. It answers about 97 of 100.
+# attributes, then a key, and all attributes of its record must be named. It answers nearly all of them.
 #
 # Now each two neighbouring KV heads are replaced by their mean. 4 are left, and the cache is half as
 # large. **What share of the answers is right the moment after? And after 120 more steps of training,
@@ -36,7 +36,8 @@ guess = {0: 0.9, 120: 0.9}  # steps after the conversion: the share that is righ
 # | 0, 1 | (1, 3), (3, 1) | 0 | (2, 2) |
 # | 2, 3 | (0, 2), (4, 0) | 1 | (2, 1) |
 #
-# A head of D channels has D rows. Channel d of one head is averaged with channel d of the other.
+# This is **mean pooling**. A head of D channels has D rows; channel d of one head is averaged with channel d of
+# the other.
 
 # %% [markdown]
 # ## Exercise 1 · `mean_pool_heads`
@@ -144,19 +145,22 @@ print(f"4 KV heads, the moment after: {right_answers(by_mean):.3f}; your guess {
 def cosine(a, b):
     return float((a * b).sum() / (a.norm() * b.norm()))
 
+found = []
 for kind, name in (("K", K), ("V", V)):
     pairs = trained[name].unflatten(0, (4, 2, 8))
+    found += [cosine(*pair) for pair in pairs]
     lengths = [float(2 * pair.mean(0).norm() / (pair[0].norm() + pair[1].norm())) for pair in pairs]
     print(f"{kind}: mean {', '.join(f'{one:.2f}' for one in lengths)} times as long;",
-          f"cosines {', '.join(f'{cosine(*pair):+.2f}' for pair in pairs)}")
+          f"cosines {', '.join(f'{one:+.2f}' for one in found[-4:])}")
+print("Neighbours look unrelated." if max(map(abs, found)) < 0.3 else "Some neighbours have something in common.")
 
 # %% [markdown]
-# So neighbours look unrelated. But every head of this model has to find the same record by the same key.
-# How can they do the same with unrelated weights?
+# But every head of this model has to find the same record by the same key. How can they do the same with
+# weights so different?
 #
 # A score is q · k. Turn q *and* k by the same rotation R, and it stays: (R q) · (R k) = q · k. Such a model
 # has other weights and gives the same answers, so training has no reason to prefer either: **each head
-# ends up in a basis of its own**. The same is true of values and of the columns of `o_proj` that read
+# ends up in a basis of its own** (the directions in which its channels are written down). The same is true of values and of the columns of `o_proj` that read
 # them.
 
 # %% [markdown]
@@ -230,8 +234,8 @@ for kind, name in (("K", K), ("V", V)):
 # %% [markdown]
 # ## Turning costs nothing
 #
-# As long as all 8 heads are there, turning keys is free if queries turn with them, here with the first of
-# each pair as the reference. The model's answers before and after:
+# As long as all 8 heads are there, turning keys is free if queries **absorb** it: they turn by the same
+# rotations. Here the first of each pair is the reference. The model's logits before and after:
 
 # %%
 def firsts(weight):
@@ -367,14 +371,14 @@ if before - keys < (before - values) / 3:
     print("Keys were the same in other bases: turning repairs them. Values differ in what they hold.")
 
 # %% [markdown]
-# That fits the task. All heads look for the same thing, the record with that key. What they carry away
-# differs: 8 attributes are spread over 8 heads, and two heads' values do not fit into one. No rotation
-# changes that. It is lesson 09's limit again: fewer cached numbers.
+# The task suggests why. All heads look for the same thing, the record with that key. What they carry away
+# may differ: the 64 numbers of V hold 32 bits of attributes, spread over 8 heads, and now there are 32
+# numbers. No rotation changes that. It is lesson 09's limit again: fewer cached numbers.
 
 # %% [markdown]
 # ## A little training
 #
-# How much comes back? `recovery` does for three seeds what you did by hand: it trains a model, converts it
+# How much comes back with some more training, with **uptraining**? `recovery` does for three seeds what you did by hand: it trains a model, converts it
 # in four ways ("random" draws new heads), and trains each for 120 steps at a fifth of the rate, on the same
 # new batches. Beside them it trains a model with 4 KV heads from scratch, for the 600 steps of the first.
 #
@@ -504,10 +508,10 @@ for name, how in WAYS.items():
     convert_checkpoint(original, folder / name, 2, **how)
 
 # %%
-losses = {"8 KV heads": text.evaluate(load(original))["bits_per_byte"]}
+losses = {"original": text.evaluate(load(original))["bits_per_byte"]}
 losses |= {name: text.evaluate(load(folder / name))["bits_per_byte"] for name in WAYS}
 for name, bits in sorted(losses.items(), key=lambda one: one[1]):
-    print(f"{name:11} {bits:.3f} bits per byte")
+    print(f"{name:9} {bits:.3f} bits per byte")
 
 # %% [markdown]
 # That is the moment after, from 8 to 2 KV heads: a quarter of the cache. Now a few steps of training with
@@ -519,14 +523,14 @@ from gqa_lib.train import Recipe, uptrain
 
 few = Recipe(steps=30, batch_size=8, lr=1e-3, warmup_steps=5, evaluate_every=10, evaluate_first=True)
 after = {}
-for name, source in (("8 KV heads", original), *((name, folder / name) for name in ("regrouped", "mean"))):
+for name, source in (("original", original), *((name, folder / name) for name in ("regrouped", "mean"))):
     made = uptrain(source, python_sources(max_bytes=2_000_000), recipe=few, context=128)
     after[name] = [row["bits_per_byte"] for row in made]
-    print(f"{name:11} after 0, 10, 20, 30 steps:", ", ".join(f"{bits:.3f}" for bits in after[name]))
+    print(f"{name:9} after 0, 10, 20, 30 steps:", ", ".join(f"{bits:.3f}" for bits in after[name]))
 
 # %%
 for name in ("regrouped", "mean"):
-    start, end = (after[name][step] - after["8 KV heads"][step] for step in (0, -1))
+    start, end = (after[name][step] - after["original"][step] for step in (0, -1))
     print(f"{name}: {start:+.3f} bits per byte behind the original at first, {end:+.3f} after 30 steps of both")
 
 # %% [markdown]
@@ -573,7 +577,7 @@ for name, values in runs.items():
 # models of somewhat more than 100 million parameters. What came out depended on whether the start was MHA or MQA: the
 # nearer to it, the better. Training each from scratch for a tenth of the steps predicted more.
 #
-# Your own figure has such a gap: the line from scratch against the best conversion.
+# Look for such a gap in your own figure, between the line from scratch and the best conversion.
 
 # %%
 print(f"4 KV heads from scratch {known['4 KV heads from scratch']:.3f}; converted and trained on, {best}: {ends[best][1]:.3f}")
@@ -604,7 +608,7 @@ print(f"the difference {to_scratch.difference:+.3f} is not what 4 KV heads cost:
 # %% [markdown]
 # ## In three lines
 #
-# - Heads of a trained model lie in bases of their own: a plain mean cancels, a mean after turning does not.
+# - Heads of a trained model lie in bases of their own: a plain mean cancels, a mean after turning keeps more.
 # - Turning is free, because queries and `o_proj` absorb it. What two heads hold and one cannot is lost.
 # - Some training is needed in every report so far; how much, and what comes back, only a measurement tells.
 
