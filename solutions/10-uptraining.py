@@ -450,12 +450,12 @@ for kv in (4, 2):
         print(f"8 to {kv} KV heads, {method:8} yours {yours:.4f}, the library's {theirs:.4f}")
 
 # %% [markdown]
-# ## With RoPE, keys may turn less
+# ## When positions turn keys as well
 #
-# The recall model has no positions. Most models turn queries and keys by RoPE *after* their projections,
-# elements i and i + D/2 together (lesson 02). Is a rotation of the weights still absorbed? Take one head,
-# turn q and k by R, then let RoPE turn them as well, and compare the scores. **Which of the three R will
-# change them?**
+# The recall model has no positions. Most models turn q and k once more *after* their projections, by angles
+# that grow with a token's place: elements i and i + D/2 together (lesson 02). Are turned weights still absorbed? Take one
+# head, turn q and k by R, then by their places, and compare the scores. **Which of the three R will change
+# them?**
 
 # %%
 from gqa_lib.attention import rotate
@@ -480,10 +480,9 @@ for name, R in (("any rotation", free), ("pair by pair", by_pairs), ("one pair m
           f"at different ones {roped[~same_place].max():.0e}")
 
 # %% [markdown]
-# RoPE turns every pair by an angle that depends on the position, and R must give the same result before and
-# after it: R and that turn have to **commute**. Rotations of the same plane do. A mirror does not, nor does
-# anything that mixes pairs. So keys get one angle for each pair, the best of which is found just as
-# exactly. Values are never turned by RoPE: they stay free.
+# R must give the same result before that turn and after it: the two have to **commute**. Rotations of the same
+# plane do. A mirror does not, nor does anything that mixes pairs. So under RoPE keys get one angle for each pair,
+# the best of which is found just as exactly. Values are not turned by their places: they stay free.
 
 # %% [markdown]
 # ## A real folder
