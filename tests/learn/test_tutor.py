@@ -163,7 +163,7 @@ def test_a_refusal_names_what_is_not_covered_and_stops():
 
 
 def test_a_refusal_says_what_is_nearest():
-    reply = ask("how do I train a tokenizer for the roofline plot of decoding?")
+    reply = ask("how do I train a BPE tokenizer for the roofline plot of decoding?")
     assert reply.refused
     assert reply.nearest.lesson.number == "06"
     assert reply.nearest.title in reply.text
