@@ -245,3 +245,22 @@ def test_weights_that_are_none_are_refused():
     state = {f"{name}_proj.weight": torch.ones(12, 12) for name in "qkvo"}
     with pytest.raises(ValueError, match="head_dim=5"):
         convert_state_dict(state, 1, num_heads=2, head_dim=5)
+
+
+def test_numbers_that_cannot_be_pooled_are_refused():
+    state = {f"{name}_proj.weight": torch.ones(12, 12) for name in "qkvo"}
+    sizes = {"num_heads": 4, "head_dim": 3}
+    for odd, told in ((float("nan"), "infinite or NaN"), (float("inf"), "infinite or NaN")):
+        wrong = state | {"v_proj.weight": torch.full((12, 12), odd)}
+        with pytest.raises(ValueError, match=told):
+            convert_state_dict(wrong, 2, "first", **sizes)
+    with pytest.raises(ValueError, match="before it is quantised"):
+        convert_state_dict(
+            state | {"k_proj.weight": torch.ones(12, 12, dtype=torch.int8)}, 2, **sizes
+        )
+    large = {name: (60_000 * torch.ones(12, 12)).half() for name in state}
+    assert convert_state_dict(large, 2, "mean", **sizes)["k_proj.weight"].isfinite().all()
+    large["k_proj.weight"][3:6] *= -1
+    large["k_proj.weight"][:3] = 1
+    with pytest.raises(ValueError, match="does not reach"):
+        convert_state_dict(large, 1, "subspace", **sizes)

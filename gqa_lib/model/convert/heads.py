@@ -54,9 +54,11 @@ def read_heads(weights: Mapping[str, Tensor], num_heads: int, head_dim: int) -> 
         head_dim: D.
 
     Raises:
-        ValueError: the weights are not whole heads, or query heads cannot share the KV heads.
+        ValueError: the weights are not whole heads, query heads cannot share the KV heads, or a
+            weight is no finite fraction.
     """
-    o = weights["o_proj.weight"].double()
+    weights = {name: _checked(name, one) for name, one in weights.items()}
+    o = weights["o_proj.weight"]
     if o.shape[1] != num_heads * head_dim:
         raise _not_heads("o_proj.weight", o.shape[1], num_heads, head_dim)
     projections = [_with_bias(*pair) for pair in _projections(weights, num_heads * head_dim)]
@@ -75,6 +77,9 @@ def write_heads(heads: AttentionHeads, like: Mapping[str, Tensor]) -> dict[str, 
     Args:
         heads: of the layer.
         like: the weights that `read_heads` took: these names and dtypes come out.
+
+    Raises:
+        ValueError: a number is too large for its dtype.
     """
     made = dict(zip(PARTS, (heads.q, heads.k, heads.v), strict=True))
     rows = {name: one.flatten(0, 1) for name, one in made.items()}
@@ -85,9 +90,34 @@ def write_heads(heads: AttentionHeads, like: Mapping[str, Tensor]) -> dict[str, 
     for name, norm in (("q_norm", heads.q_norm), ("k_norm", heads.k_norm)):
         if norm is not None:
             out[f"{name}.weight"] = norm.flatten()
-    return {
-        name: out.get(name, old).to(old.dtype).contiguous().clone() for name, old in like.items()
-    }
+    return {name: _rounded(name, out.get(name, old), old) for name, old in like.items()}
+
+
+def _checked(name: str, weight: Tensor) -> Tensor:
+    """A weight in float64, on the CPU."""
+    if not weight.is_floating_point():
+        raise ValueError(
+            f"{name} is of {weight.dtype}: heads are pooled as fractions, and quantised weights are "
+            "not. Convert the model before it is quantised."
+        )
+    wide = weight.detach().to("cpu", torch.float64)
+    if not wide.isfinite().all():
+        raise ValueError(
+            f"{name} has a weight that is infinite or NaN, and so would be every head that is "
+            "pooled with it. Choose a checkpoint whose weights are numbers."
+        )
+    return wide
+
+
+def _rounded(name: str, wide: Tensor, old: Tensor) -> Tensor:
+    """A weight in the dtype of the old one, in memory of its own."""
+    new = wide.to(old.device, old.dtype)
+    if not new.isfinite().all():
+        raise ValueError(
+            f"{name} would have a weight of {float(wide.abs().max()):.4g}, which {old.dtype} does "
+            "not reach. Convert the model in bfloat16 or float32."
+        )
+    return new.contiguous().clone()
 
 
 def _projections(weights: Mapping[str, Tensor], q_rows: int) -> list[tuple[Tensor, Tensor | None]]:
@@ -102,8 +132,7 @@ def _projections(weights: Mapping[str, Tensor], q_rows: int) -> list[tuple[Tenso
 
 
 def _with_bias(weight: Tensor, bias: Tensor | None) -> Tensor:
-    weight = weight.double()
-    column = torch.zeros(len(weight), dtype=weight.dtype) if bias is None else bias.double()
+    column = torch.zeros(len(weight), dtype=weight.dtype) if bias is None else bias
     return torch.cat([weight, column[:, None]], 1)
 
 
@@ -120,7 +149,7 @@ def _whole(projections: list[Tensor], head_dim: int) -> list[Tensor]:
 def _norm(weight: Tensor | None, head_dim: int) -> Tensor | None:
     if weight is None or len(weight) == head_dim:
         return None
-    return weight.double().unflatten(0, (-1, head_dim))
+    return weight.unflatten(0, (-1, head_dim))
 
 
 def _not_heads(name: str, size: int, num_heads: int, head_dim: int) -> ValueError:
