@@ -105,7 +105,8 @@ for name in ("k_proj.weight", "v_proj.weight"):
     equal[name] = first_of_each.expand(2, 2, 8, 32).flatten(0, 2)
 for name, state in (("equal in pairs", equal), ("random", random)):
     before, after = output(state, 4), output(pooled(state), 2)
-    print(f"{name:15} outputs up to {before.abs().max():.2f}, changed by up to {(after - before).abs().max():.1e}")
+    change = (after - before).abs().max()
+    print(f"{name:15} outputs up to {before.abs().max():.2f}, changed by up to {change:.1e}")
 
 # %% [markdown]
 # ## The moment after
@@ -152,7 +153,7 @@ for kind, name in (("K", K), ("V", V)):
     lengths = [float(2 * pair.mean(0).norm() / (pair[0].norm() + pair[1].norm())) for pair in pairs]
     print(f"{kind}: mean {', '.join(f'{one:.2f}' for one in lengths)} times as long;",
           f"cosines {', '.join(f'{one:+.2f}' for one in found[-4:])}")
-print("Neighbours look unrelated." if max(map(abs, found)) < 0.3 else "Some neighbours have something in common.")
+print("Neighbours look unrelated." if max(map(abs, found)) < 0.3 else "Some neighbours are alike.")
 
 # %% [markdown]
 # But every head of this model has to find the same record by the same key. How can they do the same with
@@ -228,8 +229,9 @@ check("align_heads", align_heads, seed=None, cases=[
 for kind, name in (("K", K), ("V", V)):
     first, second = trained[name].unflatten(0, (4, 2, 8)).unbind(1)
     turned, _ = align_heads(second.flatten(0, 1), first.flatten(0, 1), 4)
-    print(f"{kind}: cosines", ", ".join(f"{cosine(*pair):+.2f}" for pair in zip(first, second)), "become",
-          ", ".join(f"{cosine(*pair):+.2f}" for pair in zip(first, turned.unflatten(0, (4, 8)))))
+    were = [cosine(*pair) for pair in zip(first, second)]
+    are = [cosine(*pair) for pair in zip(first, turned.unflatten(0, (4, 8)))]
+    print(f"{kind}: cosines", *(f"{one:+.2f}" for one in were), "become", *(f"{one:+.2f}" for one in are))
 
 # %% [markdown]
 # ## Turning costs nothing
@@ -252,8 +254,8 @@ turned = built(trained | {K: turned_keys, Q: queries}, MHA)
 with torch.no_grad():
     change = (turned(*shown) - mha(*shown)).abs().max()
 print(f"logits up to {mha(*shown).abs().max():.0f} changed by up to {change:.1e}: the same model")
-print(f"its keys and queries: a mean of turned pairs is {mean_pool_heads(turned_keys, 8, 4).norm() / by_mean[K].norm():.2f} "
-      "times as long as the mean of the old ones")
+longer = mean_pool_heads(turned_keys, 8, 4).norm() / by_mean[K].norm()
+print(f"but means of its keys are {longer:.2f} times as long as means of the old ones")
 
 # %% [markdown]
 # Values are turned in the same way, and the next to read them absorbs it: the columns of `o_proj` that
@@ -361,14 +363,15 @@ for method in ("mean", "first", "aligned"):
     new = convert_to_gqa(trained, 8, 4, method)
     half_lost[method] = [right_answers(half(new, names), MHA) for names in ((Q, K), (V, O))]
     keys, values = half_lost[method]
-    print(f"{method:8} only keys pooled {keys:.3f}, only values {values:.3f}, both {right_answers(new):.3f}")
+    print(f"{method:8} only keys pooled {keys:.3f}, only values {values:.3f}, "
+          f"both {right_answers(new):.3f}")
 
 # %%
 keys, values = half_lost["aligned"]
 before = right_answers(trained, MHA)
-print(f"Aligned, the keys cost {before - keys:.3f} of all answers and the values {before - values:.3f}.")
+print(f"Aligned, keys cost {before - keys:.3f} of all answers and values {before - values:.3f}.")
 if before - keys < (before - values) / 3:
-    print("Keys were the same in other bases: turning repairs them. Values differ in what they hold.")
+    print("Keys were nearly the same in other bases: turning repairs them. Values are not.")
 
 # %% [markdown]
 # The task suggests why. All heads look for the same thing, the record with that key. What they carry away
@@ -413,26 +416,28 @@ print(", ".join(f"{name} {value:.3f}" for name, value in known.items()))
 from gqa_lib import plots
 
 plots.use_style()
-curves = {method: [{step: result(method, step)[seed] for step in STEPS} for seed in range(3)] for method in METHODS}
+curves = {method: [{step: result(method, step)[seed] for step in STEPS} for seed in range(3)]
+          for method in METHODS}
 ends = {method: [mean(result(method, step)) for step in (0, STEPS[-1])] for method in METHODS}
 best = max(ends, key=lambda method: ends[method][1])
 fig = plots.recovery_lines(
     curves, known | {"chance": recall.chance}, metric="answers that are right", guesses=guess,
-    title=f"After {STEPS[-1]} steps the best start is \"{best}\": {ends[best][1]:.2f} of {known['before']:.2f} before",
+    title=f"After {STEPS[-1]} steps \"{best}\" is best: {ends[best][1]:.2f}, and {known['before']:.2f} before",
     note="Means of three seeds; each seed faint. 600 steps of training before.")
-plots.show(fig, alt="Share of right answers after 0 and 120 steps: " + "; ".join(
-    f"{method} {start:.2f} and {end:.2f}" for method, (start, end) in ends.items()) + "; " + ", ".join(
-    f"{name} {value:.2f}" for name, value in known.items()))
+said = [f"{method} {start:.2f} and {end:.2f}" for method, (start, end) in ends.items()]
+said += [f"{name} {value:.2f}" for name, value in known.items()]
+plots.show(fig, alt="Share of right answers after 0 and 120 steps: " + "; ".join(said))
 
 # %% [markdown]
 # Seed by seed, with intervals at 95 % (lesson 09):
 
 # %%
-last = STEPS[-1]
-for a, b, step in (("mean", "first", 0), ("mean", "aligned", 0), ("mean", "first", last), ("mean", "aligned", last)):
-    found = compare_paired(result(a, step), result(b, step), margin=MARGIN, lower_is_better=False)
-    print(f"{b} minus {a}, after {step:3} steps: {found}")
-to_scratch = compare_paired(result("scratch", 600), result(best, last), margin=MARGIN, lower_is_better=False)
+last, how = STEPS[-1], {"margin": MARGIN, "lower_is_better": False}
+for step in (0, last):
+    for method in ("first", "aligned"):
+        found = compare_paired(result("mean", step), result(method, step), **how)
+        print(f"{method} minus mean, after {step:3} steps: {found}")
+to_scratch = compare_paired(result("scratch", 600), result(best, last), **how)
 print(f"{best} after {last} steps, minus from scratch: {to_scratch}")
 
 # %% [markdown]
@@ -466,18 +471,22 @@ angles = 6.28 * torch.rand(D // 2, dtype=torch.float64, generator=generator)
 cos, sin = angles.cos().diag(), angles.sin().diag()
 free = torch.linalg.qr(torch.randn(D, D, dtype=torch.float64, generator=generator)).Q
 by_pairs = torch.cat([torch.cat([cos, -sin], 1), torch.cat([sin, cos], 1)])
-mirrored = by_pairs * torch.tensor([-1.0] + [1.0] * (D - 1)).double()  # element 0 of pair 0 is negated first
+mirrored = by_pairs.clone()
+mirrored[:, 0] *= -1  # element 0 is negated first: one pair is mirrored
 
 # %%
 def scores(q, k, rope):
     positions = torch.arange(len(q))
     return rotate(q, positions) @ rotate(k, positions).mT if rope else q @ k.mT
 
-same_place = torch.eye(6, dtype=torch.bool)
-for name, R in (("any rotation", free), ("pair by pair", by_pairs), ("one pair mirrored", mirrored)):
-    plain, roped = ((scores(q @ R.mT, k @ R.mT, rope) - scores(q, k, rope)).abs() for rope in (False, True))
-    print(f"{name:18} without RoPE {plain.max():.0e}; with RoPE, at one position {roped[same_place].max():.0e}, "
-          f"at different ones {roped[~same_place].max():.0e}")
+def change(R, rope):
+    return (scores(q @ R.mT, k @ R.mT, rope) - scores(q, k, rope)).abs()
+
+same = torch.eye(6, dtype=torch.bool)  # query and key of one token
+for name, R in (("any rotation", free), ("pair by pair", by_pairs), ("a pair mirrored", mirrored)):
+    plain, roped = change(R, rope=False), change(R, rope=True)
+    print(f"{name:16} without RoPE {plain.max():.0e}; with RoPE, of one token {roped[same].max():.0e}, "
+          f"of different ones {roped[~same].max():.0e}")
 
 # %% [markdown]
 # R must give the same result before that turn and after it: the two have to **commute**. Rotations of the same
@@ -527,17 +536,19 @@ for name, bits in sorted(losses.items(), key=lambda one: one[1]):
 # what is recovery and what these steps do for any model.
 
 # %%
-few = Recipe(steps=30, batch_size=8, lr=3e-4, warmup_steps=5, evaluate_every=10, evaluate_first=True)
+few = Recipe(steps=30, batch_size=8, lr=3e-4, warmup_steps=5, evaluate_every=10,
+             evaluate_first=True)
 after = {}
-for name, source in (("original", original), *((name, folder / name) for name in ("regrouped", "mean"))):
-    made = uptrain(source, corpus, recipe=few, context=128)
+for name in ("original", "regrouped", "mean"):
+    made = uptrain(folder / name, corpus, recipe=few, context=128)
     after[name] = [row["bits_per_byte"] for row in made]
     print(f"{name:9} after 0, 10, 20, 30 steps:", ", ".join(f"{bits:.3f}" for bits in after[name]))
 
 # %%
 for name in ("regrouped", "mean"):
     start, end = (after[name][step] - after["original"][step] for step in (0, -1))
-    print(f"{name}: {start:+.3f} bits per byte behind the original at first, {end:+.3f} after 30 steps of both")
+    print(f"{name}: behind the original by {start:.3f} bits per byte at first, "
+          f"by {end:.3f} after 30 steps of both")
 
 # %% [markdown]
 # ## What the paper did
@@ -552,11 +563,12 @@ for name in ("regrouped", "mean"):
 
 # %%
 theirs = ["mean", "first", "random"]
-runs = {f"recall, after {step} steps": {name: -mean(result(name, step)) for name in theirs} for step in (0, last)}
+runs = {f"recall, after {step} steps": {name: -mean(result(name, step)) for name in theirs}
+        for step in (0, last)}
 runs["bytes, the moment after"] = {name: losses[name] for name in theirs}
 for name, values in runs.items():
     order = sorted(theirs, key=values.get)
-    print(f"{name}: {', '.join(order)}; {'as in the paper' if order == theirs else 'not as in the paper'}")
+    print(f"{name}: {', '.join(order)};", "as" if order == theirs else "not as", "in the paper")
 
 # %% [markdown]
 # Where it did not: nobody knows an order that holds for every model. If heads are in bases of their own, a
@@ -586,9 +598,10 @@ for name, values in runs.items():
 # Look for such a gap in your own figure, between the line from scratch and the best conversion.
 
 # %%
-print(f"4 KV heads from scratch {known['4 KV heads from scratch']:.3f}; converted and trained on, {best}: {ends[best][1]:.3f}")
-print(f"the difference {to_scratch.difference:+.3f} is not what 4 KV heads cost: it is what the way there costs"
-      if abs(to_scratch.difference) > MARGIN else "In this run they agree within the margin; on another task they need not.")
+scratch, way = known["4 KV heads from scratch"], to_scratch.difference
+print(f"4 KV heads from scratch {scratch:.3f}; {best}, trained on: {ends[best][1]:.3f}")
+print(f"The {way:+.3f} between them is not what 4 KV heads cost: it is what the way there costs."
+      if abs(way) > MARGIN else "In this run they agree within the margin; elsewhere they need not.")
 
 # %% [markdown]
 # ## What to do with a model you have

@@ -109,7 +109,7 @@ def recovery_lines(
         ax.plot(step, value, **PREDICTION, zorder=3)
     if guesses:
         ax.plot([], [], **PREDICTION, label="your guess")
-        ax.legend(loc="lower right")
+        ax.legend(loc="best")
     ax.set(xlabel="steps after the conversion", ylabel=metric)
     ax.margins(x=0.02, y=0.08)
     fig.draw_without_rendering()
