@@ -98,6 +98,7 @@ def pooled(state):
     return {name: mean_pool_heads(w, 4, 2) if name[0] in "kv" else w for name, w in state.items()}
 
 # %%
+torch.manual_seed(0)
 random = GroupedQueryAttention(32, 4, 4).double().state_dict()
 equal = dict(random)
 for name in ("k_proj.weight", "v_proj.weight"):
