@@ -195,7 +195,7 @@ wider = RecallTask(d_ff=128)
 (repaired, *_) = final(sweep(wider, [Heads(8, 1, 8)], range(1)))
 print(f"MQA with a wider model: {repaired['params']:,} parameters, right {repaired['accuracy']:.3f}; "
       f"MQA before: {mean[1]:.3f}; MHA with {runs[0]['params']:,} parameters: {mean[8]:.3f}")
-print("No: a block behind the attention cannot bring back what was never cached."
+print("Hardly: a block behind the attention cannot bring back what was never cached."
       if repaired["accuracy"] < (mean[1] + mean[8]) / 2 else "It repairs at least half of the loss in this run.")
 
 # %% [markdown]

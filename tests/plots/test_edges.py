@@ -23,10 +23,19 @@ RATIOS = {(n, c): 0.9 for n in HEADS for c in (4096, 8192, 16_384)}
 WORK = {f"{arm} decode": (x, 6e9) for arm, x in (("MHA", 0.5), ("GQA", 2.0), ("MQA", 16.0))}
 PARTS = {"MHA": [67.1, 67.1, 134.2], "GQA": [67.1, 16.8, 33.6], "MQA": [67.1, 2.1, 4.2]}
 PIECES = [(1, 0.0, 0.004), (2, 0.0, 0.0041)]
+DESIGNS = {"MHA: 8 KV heads": (128, [0.96]), "MHA, heads of 1": (16, [0.1]), "MQA: 1": (16, [0.9])}
 FIGURES = {
+    "accuracy_by_cache": lambda: plots.accuracy_by_cache(
+        DESIGNS, chance=0.06, title=LONG, guesses={128: 1.0, 16: 0.0}, note="three seeds"
+    ),
     "cache_saving_bars": lambda: plots.cache_saving_bars([4, 8, 2, 29], title=LONG, claimed=(4, 8)),
     "decode_time_plot": lambda: plots.decode_time_plot(
         dict.fromkeys(HEADS, STEP), dict.fromkeys(HEADS, 0.01), title=LONG, note="15 samples"
+    ),
+    "difference_intervals": lambda: plots.difference_intervals(
+        {"GQA-8 · Llama 2, HumanEval": (-0.6, -6.3, 5.1), "MQA": (0.1, -7.3, 7.5)},
+        title=LONG, xlabel="score minus MHA's (points)", margin=1, reported={"+0.003": 0.003},
+        note="95 % intervals",
     ),
     "head_maps": lambda: plots.head_maps(8, (8, 2, 1)),
     "kernel_grid": lambda: plots.kernel_grid(

@@ -28,9 +28,14 @@ def _losses(
         number = pairs or 2 + extra % (3, 15)[place % 2]
         shared = 1.5 + torch.rand(number, generator=generator).double()
         noise = torch.randn(2, number, generator=generator).double()
-        a, b = (shared + 0.02 * noise[0]).tolist(), (shared + 0.05 + 0.03 * noise[1]).tolist()
+        a, b = _in_steps(shared + 0.02 * noise[0]), _in_steps(shared + 0.05 + 0.03 * noise[1])
         confidence = (0.95, 0.8, 0.9, 0.99, 0.5)[(place + extra) % 5]
     return list(a), list(b), confidence
+
+
+def _in_steps(losses: torch.Tensor) -> list[float]:
+    """Losses that float32 holds as they are, so that it is near enough for their differences."""
+    return ((losses * 2**14).round() / 2**14).tolist()
 
 
 def _student_t(probability: float, df: int) -> float:
