@@ -34,10 +34,10 @@ def convert(
     for name in state:
         if name.endswith(OUT):
             prefix = name.removesuffix(OUT)
-            weights = [new[f"{prefix}{one}.weight"] for one in PROJECTIONS]
-            made = _layer(*weights, num_heads, num_kv_heads, method, **steps)
-            pairs = zip(PROJECTIONS, made, strict=True)
-            new |= {f"{prefix}{one}.weight": weight for one, weight in pairs}
+            names = [f"{prefix}{one}.weight" for one in PROJECTIONS]
+            q, k, v, o = (new[one] for one in names)
+            made = _layer(q, k, v, o, num_heads, num_kv_heads, method, **steps)
+            new |= dict(zip(names, made, strict=True))
     return new
 
 

@@ -97,7 +97,8 @@ def _centred(head, other):
 
 def _one_for_all(weight, reference, num_heads):
     heads, others = cut(weight, num_heads), cut(reference, num_heads)
-    turn = closest(sum(other @ head.mT for head, other in zip(heads, others, strict=True)))
+    products = [other @ head.mT for head, other in zip(heads, others, strict=True)]
+    turn = closest(torch.stack(products).sum(0))
     return torch.cat([turn @ one for one in heads]), torch.stack([turn] * num_heads)
 
 

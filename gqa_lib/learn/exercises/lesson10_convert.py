@@ -33,7 +33,9 @@ def _state(
     for _ in range(draws):
         Hkv, R, D, extra = integers(generator, 3, 4, 5, 9)
         H, d_model = R * Hkv, D + extra
-    shapes = {"model.embed_tokens.weight": (17, d_model)} if others else {}
+    shapes: dict[str, tuple[int, ...]] = {}
+    if others:
+        shapes["model.embed_tokens.weight"] = (17, d_model)
     for prefix in prefixes:
         if others:
             shapes |= {prefix.removesuffix("self_attn.") + "input_norm.weight": (d_model,)}
