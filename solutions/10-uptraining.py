@@ -618,8 +618,8 @@ print(f"The {way:+.3f} between them is not what 4 KV heads cost: it is what the 
 #
 # - In the recall model every head looks for the same key, so keys align well. Heads of a language model
 #   do different things; how alike they are is measured, head by head.
-# - Both models are tiny, and one learning rate was used for all starts. With more steps the starts
-#   come closer: try `Recipe(steps=600, ...)` as `uptraining` of `recovery` when you are done.
+# - Both models are tiny, and one learning rate was used for all starts. Do the starts come together with more
+#   steps? Try `Recipe(steps=600, ...)` as `uptraining` of `recovery` when you are done.
 # - Weights were compared. What matters is what heads make of real inputs: `second_moments` and
 #   `gqa convert --calibration` weigh inputs by how often they occur.
 
