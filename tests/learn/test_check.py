@@ -34,6 +34,9 @@ def in_learners_dtype(function):
         result = function(*arguments)
         if isinstance(result, tuple):
             return tuple(converted(one, arguments[0]) for one in result)
+        if isinstance(result, dict) and isinstance(arguments[0], dict):
+            (like, *_) = arguments[0].values()
+            return {name: converted(one, like) for name, one in result.items()}
         return converted(result, arguments[0])
 
     def converted(result, like):
