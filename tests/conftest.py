@@ -68,11 +68,10 @@ def _seed():
 
 @pytest.fixture(autouse=True)
 def _no_trace(tmp_path):
-    """What a test leaves behind, as a lesson that ran here does, ends with it."""
+    """What a test leaves in the environment, as a lesson that ran here does, ends with it."""
     # No operator that was built on this machine: tests that want one build it.
     with mock.patch.dict(os.environ, TORCH_EXTENSIONS_DIR=str(tmp_path / "no-extensions")):
         yield
-    torch.set_default_device(None)  # which leaves a mode behind, even if it says what it was
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,11 @@
 """What a command of `gqa` is."""
 
 import math
+import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 
 AUDIENCES = {
@@ -40,6 +42,27 @@ class Command:
     arguments: Callable[[ArgumentParser], None] = _no_arguments
     takes_folders: bool = True
     adds_help: bool = False
+
+
+def in_a_line(run: Callable[[Namespace], None]) -> Callable[[Namespace], int]:
+    """Return a command that says in one line what is refused, and then returns 2.
+
+    Args:
+        run: what it does.
+    """
+
+    @wraps(run)
+    def told(arguments: Namespace) -> int:
+        try:
+            run(arguments)
+        except BrokenPipeError:  # whoever reads on has closed
+            raise
+        except (ValueError, OSError, ImportError) as refused:
+            print(f"gqa: {' '.join(str(refused).split())}", file=sys.stderr)
+            return 2
+        return 0
+
+    return told
 
 
 def whole(least: int, most: int = 2**40) -> Callable[[str], int]:

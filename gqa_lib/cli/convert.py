@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
 from dataclasses import replace
-from functools import wraps
 from typing import Any
 
-from .command import number, whole
+from .command import in_a_line, number, whole
 
 _CONTEXT, _SEQUENCES, _AT_A_TIME = 512, 64, 8  # of calibration
 
@@ -62,24 +59,7 @@ def uptrain_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the batches (default: 0)")
 
 
-def _told(command: Callable[[Namespace], None]) -> Callable[[Namespace], int]:
-    """A command that says in one line what is refused, and then returns 2."""
-
-    @wraps(command)
-    def run(arguments: Namespace) -> int:
-        try:
-            command(arguments)
-        except BrokenPipeError:
-            raise
-        except (ValueError, OSError, ImportError) as refused:
-            print(f"gqa: {' '.join(str(refused).split())}", file=sys.stderr)
-            return 2
-        return 0
-
-    return run
-
-
-@_told
+@in_a_line
 def convert(arguments: Namespace) -> None:
     """Write the converted checkpoint, and print what it keeps."""
     from gqa_lib.configs import from_hf_config
@@ -112,7 +92,7 @@ def convert(arguments: Namespace) -> None:
     )
 
 
-@_told
+@in_a_line
 def uptrain(arguments: Namespace) -> None:
     """Train the checkpoint on, and print the held-out loss along the way."""
     from gqa_lib.train import GENTLE

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,21 +10,17 @@ from pathlib import Path
 from gqa_lib.model import load, load_tokenizer, stream
 from gqa_lib.model.tokens import Tokenizer
 
+from .command import in_a_line
+
 _REPLACEMENT, _HELD = "\ufffd", 3  # a character has four bytes at most, and a token may be a byte
 
 
-def run(arguments: Namespace) -> int:
-    """Print the continuation and return the exit code, 2 for what is refused."""
-    try:
-        for piece in _continuation(arguments):
-            print(piece, end="", flush=True)
-    except BrokenPipeError:  # whoever reads on has closed
-        raise
-    except (ValueError, OSError, ImportError) as refused:
-        print(f"gqa: {' '.join(str(refused).split())}", file=sys.stderr)
-        return 2
+@in_a_line
+def run(arguments: Namespace) -> None:
+    """Print the continuation as it comes."""
+    for piece in _continuation(arguments):
+        print(piece, end="", flush=True)
     print()
-    return 0
 
 
 def _continuation(arguments: Namespace) -> Iterator[str]:

@@ -55,7 +55,7 @@ class LanguageModel(nn.Module):
         self.config, self.variant = config, variant or Variant()
         V, d_ff = _needed(config, "vocab_size"), _needed(config, "d_ff")
         where: dict[str, Any] = {"device": device, "dtype": dtype}
-        self._ropes = _ropes(config, self.variant)
+        self._ropes = ropes_of_layers(config, self.variant)
         self.embedding = nn.Embedding(V, config.d_model, **where)
         self.layers = nn.ModuleList(
             Layer(config, self.variant, d_ff, window, rope, backend, where)
@@ -247,7 +247,16 @@ def _windows(config: ModelConfig) -> list[int | None]:
     return [layer.window for layer in config.kv_layers]
 
 
-def _ropes(config: ModelConfig, variant: Variant) -> Sequence[Rope | None]:
+def ropes_of_layers(config: ModelConfig, variant: Variant) -> Sequence[Rope | None]:
+    """Return for each layer how it turns queries and keys, None where it does not.
+
+    Args:
+        config: of the model.
+        variant: of the model.
+
+    Raises:
+        ValueError: there is not one for each layer.
+    """
     rope = Rope(config.head_dim) if variant.rope is None else variant.rope
     ropes = [rope] * config.num_layers if isinstance(rope, Rope) else rope
     if len(ropes) != config.num_layers:

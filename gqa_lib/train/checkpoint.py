@@ -12,8 +12,6 @@ import torch
 
 from gqa_lib.course.files import replace_file
 
-_FIELDS = {"of", "step", "model", "optimiser", "rows", "losses"}
-
 
 @dataclass
 class State:
@@ -63,7 +61,7 @@ def read(path: Path, run: dict[str, Any]) -> State:
         kept = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as trouble:  # torch raises whatever its reader stumbles over
         raise _no_checkpoint(path, str(trouble).partition("\n")[0]) from None
-    if not isinstance(kept, dict) or kept.keys() != _FIELDS:
+    if not isinstance(kept, dict) or kept.keys() != {"of", *vars(State())}:
         raise _no_checkpoint(path, "it has other contents")
     if kept["of"] != _text(run):
         was, now = json.loads(kept["of"]), json.loads(_text(run))
@@ -72,7 +70,8 @@ def read(path: Path, run: dict[str, Any]) -> State:
             f"{path} is of another run: its {name} is {was.get(name)}, and here it is "
             f"{now.get(name)}. To go on from it would mix them: choose another path, or remove it."
         )
-    return State(**{name: kept[name] for name in _FIELDS - {"of"}})
+    kept.pop("of")
+    return State(**kept)
 
 
 def _text(run: dict[str, Any]) -> str:

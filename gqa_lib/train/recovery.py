@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from gqa_lib.arguments import check_choice, check_kind, check_whole, several
+from gqa_lib.arguments import check_choice, check_kind
 from gqa_lib.measure import pick_device
 from gqa_lib.model import LanguageModel, convert_state_dict
 from gqa_lib.model.convert import METHODS
@@ -18,7 +18,7 @@ from gqa_lib.model.convert.weights import rotary_dims
 
 from .loop import fit, train
 from .recipe import Recipe
-from .runs import Rows, compute
+from .runs import Rows, compute, whole_seeds
 from .task import Heads, Task
 
 NONE, SCRATCH = "none", "scratch"  # methods of rows that are no conversion
@@ -77,11 +77,10 @@ def recovery(
     check_kind(Recipe, "Give Recipe(...).", recipe=recipe, uptraining=uptraining)
     check_kind(Heads, "Give Heads(num_heads, num_kv_heads, head_dim).", heads=heads)
     fewer = [num_kv_heads] if isinstance(num_kv_heads, int) else list(num_kv_heads)
-    numbers, ways = several(seeds, "seeds", "whole numbers"), list(methods)
-    for seed in numbers:
-        check_whole(None, seeds=seed)
+    ways = list(methods)
     for method in ways:
         check_choice(METHODS, method=method)
+    numbers = whole_seeds(seeds)  # which may be given one by one, once
     runs = [_Run(one, seed) for one in fewer for seed in numbers]
     place, kept = str(pick_device(device)), None if folder is None else Path(folder)
     job = _Job(task, heads, recipe, replace(uptraining, evaluate_first=True), ways, place, kept)
@@ -143,7 +142,7 @@ class _Job(NamedTuple):
         return self.task.described() | asdict(self.recipe) | later | how
 
     def do(self, run: _Run) -> Rows:
-        first, rows = self._trained(self.heads, run.seed, "none")
+        first, rows = self._trained(self.heads, run.seed, NONE)
         rows = [self._row(row, NONE, self.heads.num_kv_heads, run) for row in rows[-1:]]
         for method in self.methods:
             with torch.random.fork_rng(devices=[]):
@@ -153,7 +152,7 @@ class _Job(NamedTuple):
             made = fit(model, self.task, self.uptraining, seed=other, device=self.device)
             rows += [self._row(row, method, run.num_kv_heads, run) for row in made]
         fewer = replace(self.heads, num_kv_heads=run.num_kv_heads)
-        _, made = self._trained(fewer, run.seed, "scratch")
+        _, made = self._trained(fewer, run.seed, SCRATCH)
         return rows + [self._row(row, SCRATCH, run.num_kv_heads, run) for row in made[-1:]]
 
     def _trained(self, heads: Heads, seed: int, name: str) -> tuple[nn.Module, Rows]:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import torch
 from filelock import FileLock, Timeout
 
-from gqa_lib.arguments import check_whole
+from gqa_lib.arguments import check_whole, several
 from gqa_lib.course.files import replace_file
 from gqa_lib.processes import end_with
 
@@ -39,6 +39,18 @@ class Job(Protocol):
 
     def do(self, run: Any) -> Rows:
         """Compute a run, from its checkpoints if there are some, and return its rows."""
+
+
+def whole_seeds(seeds: Any) -> list[int]:
+    """Return seeds as a list.
+
+    Raises:
+        ValueError: one is no whole number.
+    """
+    numbers = several(seeds, "seeds", "whole numbers")
+    for one in numbers:
+        check_whole(None, seeds=one)
+    return numbers
 
 
 def compute(job: Job, runs: Sequence[Hashable], workers: int | None, bar: bool) -> list[Rows]:

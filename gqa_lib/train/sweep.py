@@ -7,12 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gqa_lib.arguments import check_kind, check_whole, several
+from gqa_lib.arguments import check_kind, several
 from gqa_lib.measure import pick_device
 
 from .loop import train
 from .recipe import Recipe
-from .runs import Rows, compute
+from .runs import Rows, compute, whole_seeds
 from .task import Heads, Task
 
 _LABELS = ("num_heads", "num_kv_heads", "head_dim", "cached_numbers", "params", "seed")
@@ -65,11 +65,9 @@ def sweep(
     recipe, place = recipe or Recipe(), pick_device(device)
     check_kind(Recipe, "Give Recipe(...).", recipe=recipe)
     every = several(heads, "heads", "Heads(...)")
-    numbers = several(seeds, "seeds", "whole numbers")
     for one in every:
         check_kind(Heads, "Give Heads(num_heads, num_kv_heads, head_dim).", heads=one)
-    for one in numbers:
-        check_whole(None, seeds=one)
+    numbers = whole_seeds(seeds)  # which may be given one by one, once
     runs = [Run(one, seed) for one in every for seed in numbers]
     job = _Job(task, recipe, str(place), None if folder is None else Path(folder))
     return [row for rows in compute(job, runs, workers, bar) for row in rows]

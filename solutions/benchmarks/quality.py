@@ -6,7 +6,7 @@
 #
 # - **Trained:** small models, from scratch, in float32 or bfloat16. Their losses say nothing of a large
 #   model's; whether a difference can be told from noise at all is the question.
-# - **Takes:** about 15 s at its defaults.
+# - **Takes:** about 30 s at its defaults.
 # - **Resumes:** with `keep_dir`, finished runs are kept there, and a run that was killed goes on.
 #
 # Nothing is timed here. `gqa bench quality -p task=text -p steps=500 -p keep_dir=runs/kept`, or
@@ -37,24 +37,15 @@ out_dir: str = "runs/quality"  # folder for samples and result
 
 # %%
 from gqa_lib import plots
-from gqa_lib.bench import as_list, begin, check_parameters
+from gqa_lib.bench import as_list, begin, check_parameters, small_task
 from gqa_lib.plots import attention_arm
-from gqa_lib.train import Heads, RecallTask, Recipe, TextTask, baselines, compare_paired
-from gqa_lib.train import final, pairs_needed, python_sources, read_corpus, sweep
+from gqa_lib.train import Heads, Recipe, baselines, compare_paired, final, pairs_needed, sweep
 
 check_parameters("quality", globals())
 run = begin("quality", out_dir, dtype="float32", device=device)
 every = [Heads(num_heads, kv, head_dim) for kv in as_list(num_kv_heads)]
 recipe = Recipe(steps=steps, batch_size=batch_size, lr=lr)
-if task == "recall":
-    job = RecallTask(num_records=num_records, num_attributes=num_attributes, num_values=num_values,
-                     num_keys=max(128, num_records), num_queries=min(8, num_records), d_model=d_model)
-    metric, unit, known = "accuracy", "share of right answers", {"chance": job.chance}
-else:
-    corpus = read_corpus(text) if text else python_sources()
-    job = TextTask(corpus, context=context, num_layers=num_layers, d_model=d_model, equal_params=equal_params)
-    metric, unit, known = "loss", "nats per held-out byte", {}
-    print(f"{corpus.origin}: {len(corpus.train):,} bytes to train on, {len(corpus.held_out):,} held out")
+job, metric, unit, known = small_task(globals())
 
 # %% [markdown]
 # ## What is compared, and what would matter
@@ -81,15 +72,14 @@ print(f"margin: {margin:g} ({unit})")
 rows = sweep(job, every, range(num_seeds), recipe, folder=keep_dir or run.folder / "kept",
              device=device or None, workers=workers or None)
 last = final(rows)
-names = ("num_heads", "num_kv_heads", "head_dim", "cached_numbers", "params", "seed")
 run.keep([{"phase": "measure", "metric": metric, "unit": unit, "value": row[metric], **row} for row in last])
 
 # %%
-values = {arm(heads): [row[metric] for row in last if row["num_kv_heads"] == heads.num_kv_heads] for heads in every}
+by_arm = {arm(heads): [row for row in last if row["num_kv_heads"] == heads.num_kv_heads] for heads in every}
+values = {name: [row[metric] for row in found] for name, found in by_arm.items()}
 print("arm      parameters ", *(f"seed {seed}".rjust(8) for seed in range(num_seeds)), f"  {metric}")
 for name, results in values.items():
-    params = next(row["params"] for row in last if arm(Heads(num_heads, row["num_kv_heads"], head_dim)) == name)
-    print(f"{name:8} {params:10,} ", *(f"{value:8.4f}" for value in results))
+    print(f"{name:8} {by_arm[name][0]['params']:10,} ", *(f"{value:8.4f}" for value in results))
 
 # %% [markdown]
 # ## Differences
@@ -113,11 +103,11 @@ for name, one in found.items():
 for name, one in found.items():
     print(f"{name}: {pairs_needed(one.sd, margin):,} seeds would show a difference of {margin:g} (80 % power)")
 if task == "text":
-    free = baselines(corpus, max_train_bytes=min(len(corpus.train), steps * batch_size * context))
+    free = baselines(job.corpus, max_train_bytes=steps * batch_size * context)
     print("bits per byte of what costs nothing, from as many bytes:",
           ", ".join(f"{name} {bits:.2f}" for name, bits in free.items()))
-    means = {name: sum(results) / len(results) / 0.6931 for name, results in values.items()}
-    print("trained:", ", ".join(f"{name} {bits:.2f}" for name, bits in means.items()))
+    bits = {name: sum(row["bits_per_byte"] for row in rows) / num_seeds for name, rows in by_arm.items()}
+    print("trained:", ", ".join(f"{name} {mean:.2f}" for name, mean in bits.items()))
 
 # %%
 means = {name: sum(results) / len(results) for name, results in values.items()}

@@ -6,7 +6,7 @@
 # each other.
 #
 # - **Trained:** small models, from scratch; then each conversion of them, on the same batches.
-# - **Takes:** about 20 s at its defaults.
+# - **Takes:** about 30 s at its defaults.
 # - **Resumes:** with `keep_dir`, what is finished is kept there, and a run that was killed goes on.
 #
 # Nothing is timed here. `gqa bench uptraining -p num_kv_heads=2 -p uptraining_steps=300`, or `papermill`
@@ -38,21 +38,13 @@ out_dir: str = "runs/uptraining"  # folder for samples and result
 
 # %%
 from gqa_lib import plots
-from gqa_lib.bench import begin, check_parameters
-from gqa_lib.train import Heads, RecallTask, Recipe, TextTask, compare_paired, python_sources, read_corpus, recovery
+from gqa_lib.bench import begin, check_parameters, small_task
+from gqa_lib.train import Heads, Recipe, compare_paired, recovery
 
 check_parameters("uptraining", globals())
 run = begin("uptraining", out_dir, dtype="float32", device=device)
 heads = Heads(num_heads, num_heads, head_dim)
-if task == "recall":
-    job = RecallTask(num_records=num_records, num_attributes=num_attributes, num_values=num_values,
-                     num_keys=max(128, num_records), num_queries=min(8, num_records), d_model=d_model)
-    metric, unit, known = "accuracy", "share of right answers", {"chance": job.chance}
-else:
-    corpus = read_corpus(text) if text else python_sources()
-    job = TextTask(corpus, context=context, num_layers=num_layers, d_model=d_model)
-    metric, unit, known = "loss", "nats per held-out byte", {}
-    print(f"{corpus.origin}: {len(corpus.train):,} bytes to train on, {len(corpus.held_out):,} held out")
+job, metric, unit, known = small_task(globals())
 
 # %% [markdown]
 # ## What is expected

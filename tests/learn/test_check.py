@@ -184,6 +184,17 @@ def test_changing_a_setting_of_torch_is_refused_and_set_back():
     assert torch.get_default_dtype() == torch.float32
 
 
+def test_after_an_answer_that_sets_the_default_device_no_mode_is_left():
+    def answer(num_queries, num_keys):
+        torch.set_default_device("cpu:0")
+        return torch.ones(num_queries, num_keys, dtype=torch.bool).tril(num_keys - num_queries)
+
+    with pytest.raises(NotYet, match="set_default_device, which changes everything"):
+        check_function("causal_mask", answer)
+    assert torch.get_default_device() == torch.device("cpu")
+    assert torch._C._len_torch_function_stack() == 0  # torch.compile stumbles over one
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the real device is tried instead")
 def test_a_tensor_left_on_the_cpu_is_found_without_a_gpu():
     def cpu_mask(q, k, v, causal=True):

@@ -2,7 +2,6 @@
 
 import inspect
 
-import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -102,15 +101,6 @@ FIGURES = {
     ),
     "explore": lambda: figure([estimate(arm, CPU) for arm in alternatives(LLAMA)], CPU),
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def style():
-    plt.switch_backend("Agg")
-    with matplotlib.rc_context():
-        plots.use_style()
-        yield
-    plt.close("all")
 
 
 def ink(fig):

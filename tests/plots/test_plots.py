@@ -3,7 +3,6 @@
 import base64
 from itertools import pairwise
 
-import matplotlib
 import matplotlib.pyplot as plt
 import nbconvert
 import nbformat
@@ -13,15 +12,6 @@ from matplotlib.text import Text
 from gqa_lib import plots
 from gqa_lib.configs import load_model
 from gqa_lib.hardware import Hardware, datasheet
-
-
-@pytest.fixture(autouse=True)
-def style():
-    plt.switch_backend("Agg")
-    with matplotlib.rc_context():
-        plots.use_style()
-        yield
-    plt.close("all")
 
 
 def texts(fig):

@@ -1,21 +1,11 @@
 """Figures that one lesson each is about: they draw what they are given, where it belongs."""
 
 import matplotlib
-import matplotlib.pyplot as plt
 import pytest
 from matplotlib.text import Text
 
 from gqa_lib import plots
 from gqa_lib.configs import load_model
-
-
-@pytest.fixture(autouse=True)
-def style():
-    plt.switch_backend("Agg")
-    with matplotlib.rc_context():
-        plots.use_style()
-        yield
-    plt.close("all")
 
 
 def texts(fig):

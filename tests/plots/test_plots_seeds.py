@@ -2,23 +2,12 @@
 
 from itertools import pairwise
 
-import matplotlib
-import matplotlib.pyplot as plt
 import pytest
 
 from gqa_lib import plots
 
 VALUES = {"MHA 8": [0.96, 0.95], "GQA 2": [0.5, 0.52], "MQA 1": [0.25, 0.26]}
 DIFFERENCES = {"GQA 2": (-0.445, -0.6, -0.3), "MQA 1": (-0.7, -0.71, -0.69)}
-
-
-@pytest.fixture(autouse=True)
-def style():
-    plt.switch_backend("Agg")
-    with matplotlib.rc_context():
-        plots.use_style()
-        yield
-    plt.close("all")
 
 
 def figure(**changed):

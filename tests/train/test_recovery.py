@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from interrupting import every_step
-from training import HEADS, TINY
+from training import HEADS, TINY, killed_everywhere
 
 from gqa_lib.train import Heads, RecallTask, Recipe, TextTask, converted, fit, recovery, train
 from gqa_lib.train.corpus import Corpus
@@ -76,11 +75,7 @@ def test_processes_compute_what_one_does(tmp_path):
 
 
 def test_a_kill_whenever_it_changes_a_file_costs_nothing(tmp_path):
-    whole, kills = tiny(seeds=[1]), 0
-    for power in every_step(lambda: tiny(tmp_path / str(kills), seeds=[1])):  # noqa: B023
-        assert tiny(tmp_path / str(kills), seeds=[1]) == whole
-        kills += power.dead
-    assert kills > 10
+    assert killed_everywhere(lambda folder: tiny(folder, seeds=[1]), tmp_path) > 10
 
 
 def test_more_heads_and_seeds_go_on_from_what_is_kept(tmp_path, monkeypatch):

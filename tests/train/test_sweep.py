@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 import training
 from filelock import FileLock
-from interrupting import every_step
-from training import TINY
+from training import TINY, killed_everywhere
 
 from gqa_lib.train import Heads, RecallTask, Recipe, final, sweep, train
 
@@ -45,11 +44,7 @@ def test_processes_compute_what_one_does(tmp_path):
 
 
 def test_a_kill_whenever_it_changes_a_file_costs_nothing(tmp_path):
-    whole, kills = tiny_sweep(seeds=[1]), 0
-    for power in every_step(lambda: tiny_sweep(tmp_path / str(kills), seeds=[1])):  # noqa: B023
-        assert tiny_sweep(tmp_path / str(kills), seeds=[1]) == whole
-        kills += power.dead
-    assert kills > 10
+    assert killed_everywhere(lambda folder: tiny_sweep(folder, seeds=[1]), tmp_path) > 10
 
 
 def test_finished_runs_are_not_computed_again(tmp_path, monkeypatch):

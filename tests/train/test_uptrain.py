@@ -71,6 +71,16 @@ def test_another_models_form_is_refused(tmp_path):
     assert sorted(one.name for one in tmp_path.iterdir()) == ["other", "source"]
 
 
+def test_what_stands_where_a_model_is_written_is_kept(tmp_path):
+    source = bytes_model(tmp_path / "source")
+    (tmp_path / "new.partial").mkdir()
+    (tmp_path / "new.partial" / "model.safetensors").write_text("of an unfinished conversion")
+    with pytest.raises(ValueError, match="Remove it, or choose another name"):
+        save(load(source), source, tmp_path / "new")
+    assert (tmp_path / "new.partial" / "model.safetensors").exists()
+    assert not (tmp_path / "new").exists()
+
+
 def test_bits_per_byte_count_the_bytes_of_tokens():
     tokens = torch.arange(40) % 7
 

@@ -5,9 +5,15 @@ from typing import Any
 
 import torch
 
+
+def _set_default_device(device: torch.device) -> None:
+    # The CPU is what it is unset; setting even that leaves a mode on that torch.compile refuses.
+    torch.set_default_device(None if device == torch.device("cpu") else device)
+
+
 _SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
     "torch.set_default_dtype": (torch.get_default_dtype, torch.set_default_dtype),
-    "torch.set_default_device": (torch.get_default_device, torch.set_default_device),
+    "torch.set_default_device": (torch.get_default_device, _set_default_device),
     "torch.set_grad_enabled": (torch.is_grad_enabled, torch.set_grad_enabled),
     "torch.set_num_threads": (torch.get_num_threads, torch.set_num_threads),
     "torch.use_deterministic_algorithms": (

@@ -21,7 +21,7 @@ from gqa_lib.course.files import replace_file
 
 from ..hugging_face.read import Checked, check_folder
 from ..hugging_face.write import check_new, write_index, write_others, write_weights
-from .pool import check_fewer
+from .pool import TURNING, check_fewer
 from .weights import Conversion, rotary_dims
 
 KEY = "gqa_conversion"  # in config.json
@@ -93,8 +93,7 @@ def _write_file(
     made: dict[str, Tensor] = {}
     layer, converted = -1, dict[str, Tensor]()
     with safe_open(file, "pt") as opened:
-        names = sorted(opened.keys(), key=_by_layer)
-        for name in names:
+        for name in sorted(opened.keys()):  # those of a layer follow each other
             found = pattern.fullmatch(name) if name in checked.headers else None
             if found is None:
                 made[name] = opened.get_tensor(name)
@@ -128,21 +127,14 @@ def _layer(
     )
 
 
-def _by_layer(name: str) -> tuple[int, str]:
-    """Names of one layer one after another, so that it is converted once."""
-    found = re.search(r"layers\.(\d+)\.", name)
-    return (int(found[1]) if found else -1), name
-
-
 def _provenance(
     source: Path, checked: Checked, conversion: Conversion, moments: Sequence[Tensor] | None
 ) -> dict[str, Any]:
     from gqa_lib import __version__
 
-    turned = conversion.method in ("aligned", "subspace")
     about = {"gqa_lib": __version__, "from_num_kv_heads": checked.description.config.num_kv_heads}
     about |= asdict(conversion) | {"calibrated": moments is not None}
-    if turned and checked.description.variant.qk_norm:
+    if conversion.method in TURNING and checked.description.variant.qk_norm:
         about["keys"] = "mean, not turned: they are normalised after their projection"
     digest = hashlib.sha256((source / "config.json").read_bytes()).hexdigest()
     return about | {"source_config_sha256": digest}

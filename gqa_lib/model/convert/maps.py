@@ -8,12 +8,11 @@ complex number.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-Map = Callable[[Tensor], Tensor]  # of (..., D, X) to as many
 _ROUNDS = 20  # of turning all heads to their mean; it is found to a millionth in fewer
 _CLOSE = 1e-9
 

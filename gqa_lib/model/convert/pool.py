@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,7 +13,7 @@ from .heads import AttentionHeads
 from .maps import align, apply, share
 
 METHODS = ("aligned", "subspace", "mean", "norm_mean", "first", "random")
-_TURNS = ("aligned", "subspace")  # methods that turn heads, which others must absorb
+TURNING = ("aligned", "subspace")  # methods that turn heads, which others must absorb
 
 
 def pool(
@@ -24,7 +23,7 @@ def pool(
     *,
     rotary_dim: int,
     turn_keys: bool = True,
-    moments: Tensor | None = None,
+    root: Tensor | None = None,
     generator: torch.Generator | None = None,
 ) -> AttentionHeads:
     """Return a layer's heads with fewer KV heads; neighbours form a group.
@@ -38,7 +37,7 @@ def pool(
         rotary_dim: elements of a key that RoPE turns, its first ones.
         turn_keys: whether keys may be turned: not where they are normalised afterwards by weights
             of their elements. They are then pooled by the mean.
-        moments: second moments of what comes in and a 1, (E + 1, E + 1): heads are alike where
+        root: of the second moments of what comes in and a 1, (E + 1, E + 1): heads are alike where
             what they make of it is. None is alike in their weights.
         generator: for "random".
 
@@ -47,33 +46,43 @@ def pool(
     """
     check_choice(METHODS, method=method)
     check_fewer(len(heads.k), num_kv_heads)
+    if method in TURNING:
+        heads = turned(
+            heads, num_kv_heads, method, rotary_dim=rotary_dim, turn_keys=turn_keys, root=root
+        )
     if method == "random":
         k, v = (_random(one, num_kv_heads, heads.biased, generator) for one in (heads.k, heads.v))
-        return replace(heads, k=k, v=v, k_norm=_mean_of(heads.k_norm, num_kv_heads))
-    root = None if moments is None else root_of(moments)
-    of_keys = method if turn_keys or method not in _TURNS else "mean"
-    k, q = _pooled(heads.k, heads.q, num_kv_heads, of_keys, rotary_dim, root)
-    v, o = _pooled(heads.v, heads.o, num_kv_heads, method, 0, root)
-    k_norm = heads.k_norm
-    if k_norm is not None:
-        first = k_norm.unflatten(0, (num_kv_heads, -1))[:, 0]
-        k_norm = first if method == "first" else _mean_of(k_norm, num_kv_heads)
-    return replace(heads, q=q, k=k, v=v, o=o, k_norm=k_norm)
+    else:
+        k, v = (_one_of_each(one, num_kv_heads, method) for one in (heads.k, heads.v))
+    norm = heads.k_norm
+    if norm is not None:
+        norms = norm.unflatten(0, (num_kv_heads, -1))
+        norm = norms[:, 0] if method == "first" else norms.mean(1)
+    return replace(heads, k=k, v=v, k_norm=norm)
 
 
 def turned(
-    heads: AttentionHeads, num_kv_heads: int, *, rotary_dim: int, turn_keys: bool = True
+    heads: AttentionHeads,
+    num_kv_heads: int,
+    method: str = "aligned",
+    *,
+    rotary_dim: int,
+    turn_keys: bool = True,
+    root: Tensor | None = None,
 ) -> AttentionHeads:
-    """Return a layer's heads as "aligned" turns them, before it pools: the same function.
+    """Return a layer's heads as a method turns them before their mean; others absorb the turns.
+
+    As "aligned" turns them the layer stays the same function.
 
     Args:
-        heads, num_kv_heads, rotary_dim, turn_keys: as in `pool`.
+        heads, num_kv_heads, rotary_dim, turn_keys, root: as in `pool`.
+        method: "aligned" or "subspace".
     """
     check_fewer(len(heads.k), num_kv_heads)
-    k, q = (heads.k, heads.q)
+    k, q = heads.k, heads.q
     if turn_keys:
-        k, q = _turned(k, q, num_kv_heads, rotary_dim)
-    v, o = _turned(heads.v, heads.o, num_kv_heads, 0)
+        k, q = _turned(k, q, num_kv_heads, method, rotary_dim, root)
+    v, o = _turned(heads.v, heads.o, num_kv_heads, method, 0, root)
     return replace(heads, q=q, k=k, v=v, o=o)
 
 
@@ -96,7 +105,7 @@ def check_fewer(there: int, num_kv_heads: int) -> None:
         )
 
 
-def _pooled(
+def _turned(
     kv: Tensor,
     partners: Tensor,
     num_kv_heads: int,
@@ -104,45 +113,31 @@ def _pooled(
     rotary_dim: int,
     root: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
-    """Pooled heads (num_kv_heads, D, E + 1), and the partners that absorb what turned them."""
+    """Heads (Hkv, D, E + 1), turned within their groups, and partners that absorb the turns."""
     groups, partner_groups = (one.unflatten(0, (num_kv_heads, -1)) for one in (kv, partners))
     made, absorbed = [], []
     for group, partner in zip(groups, partner_groups, strict=True):
         seen = group if root is None else group @ root
         if method == "aligned":
             turns = align(seen, rotary_dim)
-            made.append(apply(turns, group).mean(0))
-        elif method == "subspace":
-            turns = [one * len(group) ** 0.5 for one in share(seen, rotary_dim)]  # as large as I
-            made.append(apply(turns, group).mean(0))
         else:
-            turns = None
-            made.append(_plain(group, method))
-        absorbed.append(partner if turns is None else apply(turns, partner))
-    return torch.stack(made), torch.cat(absorbed)
+            turns = [one * len(group) ** 0.5 for one in share(seen, rotary_dim)]  # as large as I
+        made.append(apply(turns, group))
+        absorbed.append(apply(turns, partner))
+    return torch.cat(made), torch.cat(absorbed)
 
 
-def _turned(
-    kv: Tensor, partners: Tensor, num_kv_heads: int, rotary_dim: int
-) -> tuple[Tensor, Tensor]:
-    pairs = []
-    for group, partner in zip(
-        kv.unflatten(0, (num_kv_heads, -1)), partners.unflatten(0, (num_kv_heads, -1)), strict=True
-    ):
-        turns = align(group, rotary_dim)
-        pairs.append((apply(turns, group), apply(turns, partner)))
-    return tuple(torch.cat(one) for one in zip(*pairs, strict=True))  # type: ignore[return-value]
-
-
-def _plain(group: Tensor, method: str) -> Tensor:
-    """One head of a group (r, D, E + 1), nothing turned."""
+def _one_of_each(kv: Tensor, num_kv_heads: int, method: str) -> Tensor:
+    """One head of each group of (Hkv, D, E + 1): its first, or its mean."""
+    groups = kv.unflatten(0, (num_kv_heads, -1))
     if method == "first":
-        return group[0]
-    mean = group.mean(0)
-    if method == "mean":
+        return groups[:, 0]
+    mean = groups.mean(1)
+    if method != "norm_mean":
         return mean
-    length = float(mean.norm())
-    return mean * (float(group.flatten(1).norm(dim=1).mean()) / length) if length else mean
+    length = mean.norm(dim=(1, 2))
+    wanted = groups.norm(dim=(2, 3)).mean(1)
+    return mean * torch.where(length > 0, wanted / length, 1.0)[:, None, None]
 
 
 def _random(
@@ -156,34 +151,11 @@ def _random(
     return drawn
 
 
-def _mean_of(norm: Tensor | None, num_kv_heads: int) -> Tensor | None:
-    return None if norm is None else norm.unflatten(0, (num_kv_heads, -1)).mean(1)
-
-
 def root_of(moments: Tensor) -> Tensor:
     """Return the symmetric root of second moments, (E + 1, E + 1).
 
     Args:
-        moments: as in `pool`.
+        moments: such as one of `second_moments`.
     """
     values, vectors = torch.linalg.eigh(moments.double())
     return (vectors * values.clamp_min(0).sqrt()) @ vectors.T
-
-
-def sequences(value: Any, number: int, name: str) -> list[Any]:
-    """Return one value for each layer.
-
-    Args:
-        value: one whole number for all, or one for each.
-        number: of layers.
-        name: of the argument.
-
-    Raises:
-        ValueError: there are more or fewer.
-    """
-    values = [value] * number if isinstance(value, int) else list(value)
-    if len(values) != number:
-        raise ValueError(
-            f"{name} has {len(values)} entries for {number} layers of attention. Give one for each."
-        )
-    return values

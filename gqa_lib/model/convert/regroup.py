@@ -19,7 +19,7 @@ def grouping(
     *,
     rotary_dim: int,
     turn_keys: bool = True,
-    moments_root: Tensor | None = None,
+    root: Tensor | None = None,
 ) -> list[int]:
     """Return an order of KV heads in which neighbours are alike, num_kv_heads groups of equal size.
 
@@ -31,13 +31,13 @@ def grouping(
         num_kv_heads: groups, a divisor of the KV heads.
         rotary_dim: elements of a key that RoPE turns.
         turn_keys: whether keys are turned before they are pooled, and so compared.
-        moments_root: root of the second moments of what comes in, (E + 1, E + 1); None is 1.
+        root: root of the second moments of what comes in, (E + 1, E + 1); None is 1.
 
     Raises:
         ValueError: num_kv_heads does not divide the KV heads.
     """
     check_fewer(len(heads.k), num_kv_heads)
-    k, v = (one if moments_root is None else one @ moments_root for one in (heads.k, heads.v))
+    k, v = (one if root is None else one @ root for one in (heads.k, heads.v))
     alike = _likenesses(v, 0, turn=True) + _likenesses(k, rotary_dim, turn=turn_keys)
     groups = _grown(alike, num_kv_heads)
     while _swapped(groups, alike):

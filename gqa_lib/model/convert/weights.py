@@ -12,10 +12,10 @@ from torch import Tensor
 from gqa_lib.arguments import check_choice, check_kind, check_whole
 from gqa_lib.configs import ModelConfig
 
-from ..language_model import LanguageModel
+from ..language_model import LanguageModel, ropes_of_layers
 from ..variant import Variant
 from .heads import read_heads, write_heads
-from .pool import METHODS, pool, root_of, sequences
+from .pool import METHODS, pool, root_of
 from .regroup import grouping, reordered
 
 _OUT = "o_proj.weight"
@@ -55,30 +55,18 @@ class Conversion:
             weights: of its attention, by names such as "k_proj.weight".
             number: of the layer, for what is drawn.
             num_heads, head_dim, rotary_dim: of the layer.
-            moments: as in `pool`.
+            moments: as in `convert_state_dict`, those of the layer.
         """
         heads = read_heads(weights, num_heads, head_dim)
-        turn_keys = "k_norm.weight" not in weights
+        how: dict[str, Any] = {
+            "rotary_dim": rotary_dim,
+            "turn_keys": "k_norm.weight" not in weights,
+            "root": None if moments is None else root_of(moments),
+        }
         if self.regroup:
-            root = None if moments is None else root_of(moments)
-            order = grouping(
-                heads,
-                self.num_kv_heads,
-                rotary_dim=rotary_dim,
-                turn_keys=turn_keys,
-                moments_root=root,
-            )
-            heads = reordered(heads, order)
+            heads = reordered(heads, grouping(heads, self.num_kv_heads, **how))
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
-        pooled = pool(
-            heads,
-            self.num_kv_heads,
-            self.method,
-            rotary_dim=rotary_dim,
-            turn_keys=turn_keys,
-            moments=moments,
-            generator=generator,
-        )
+        pooled = pool(heads, self.num_kv_heads, self.method, generator=generator, **how)
         return write_heads(pooled, weights)
 
 
@@ -134,9 +122,9 @@ def convert_state_dict(
             f"no tensor's name ends with {_OUT}: there is no attention to convert. Give the "
             "state_dict of a model whose projections are called q_proj, k_proj, v_proj, o_proj."
         )
-    turning = sequences(rotary_dim, len(prefixes), "rotary_dim")
+    turning = _one_each(rotary_dim, len(prefixes), "rotary_dim")
     known: Sequence[Any] = [None] * len(prefixes) if moments is None else moments
-    known = sequences(known, len(prefixes), "moments")
+    known = _one_each(known, len(prefixes), "moments")
     made = dict(state_dict)
     for number, prefix in enumerate(prefixes):
         weights = attention_of(state_dict, prefix)
@@ -195,11 +183,7 @@ def rotary_dims(config: ModelConfig, variant: Variant) -> list[int]:
         config: of the model.
         variant: of the model.
     """
-    if variant.rope is None:
-        return [config.head_dim] * config.num_layers
-    ropes = (
-        variant.rope if isinstance(variant.rope, Sequence) else [variant.rope] * config.num_layers
-    )
+    ropes = ropes_of_layers(config, variant)
     return [0 if rope is None else rope.rotary_dim for rope in ropes]
 
 
@@ -212,3 +196,13 @@ def attention_of(state_dict: Mapping[str, Tensor], prefix: str) -> dict[str, Ten
     """
     inside = (name for name in state_dict if name.startswith(prefix))
     return {name.removeprefix(prefix): state_dict[name] for name in inside}
+
+
+def _one_each(value: Any, number: int, name: str) -> list[Any]:
+    """One value for each layer: the same for all, or those of a list."""
+    values = [value] * number if isinstance(value, int) else list(value)
+    if len(values) != number:
+        raise ValueError(
+            f"{name} has {len(values)} entries for {number} layers of attention. Give one for each."
+        )
+    return values

@@ -38,7 +38,7 @@ def headers_of(folder: Path) -> dict[str, Header]:
         ValueError: a file or the index is not what it should be; the message names it.
     """
     if (folder / ONE).exists():
-        return _headers(folder / ONE)
+        return headers_in(folder / ONE)
     if not (folder / INDEX).exists():
         raise _nothing_to_load(folder)
     files = _index(folder / INDEX)
@@ -49,7 +49,7 @@ def headers_of(folder: Path) -> dict[str, Header]:
                 f"{folder / file} is missing, and {INDEX} says that it holds "
                 f"{sum(one == file for one in files.values())} tensors. Download it again."
             )
-        inside = _headers(folder / file)
+        inside = headers_in(folder / file)
         expected = {name for name, one in files.items() if one == file}
         for name in sorted(expected ^ inside.keys()):
             where = "is not in it" if name in expected else f"is in it and not in {INDEX}"
@@ -78,7 +78,12 @@ def in_a_line(name: str) -> str:
     return shown if len(shown) <= 100 else f"{shown[:100]}..."
 
 
-def _headers(file: Path) -> dict[str, Header]:
+def headers_in(file: Path) -> dict[str, Header]:
+    """Return the tensors of a safetensors file by their names, from its header.
+
+    Raises:
+        ValueError: it cannot be read, or is no file.
+    """
     check_is_file(file)
     try:
         with safe_open(file, "pt") as opened:

@@ -9,7 +9,6 @@ import re
 import shutil
 from pathlib import Path
 
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -18,7 +17,7 @@ from gqa_lib.course.files import replace_file
 
 from ..language_model import LanguageModel
 from .read import check_folder
-from .shards import DTYPES, INDEX, ONE
+from .shards import DTYPES, INDEX, ONE, headers_in
 
 # Not copied: weights in any form, which are those of before.
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".gguf", ".h5", ".msgpack", ".onnx")
@@ -36,7 +35,7 @@ def save(model: LanguageModel, like: str | Path, target: str | Path) -> None:
 
     Raises:
         FileNotFoundError: `like` is not there.
-        ValueError: target is there, or the model is not of that config.json.
+        ValueError: target or target.partial is there, or the model is not of that config.json.
     """
     check_kind(LanguageModel, "Give what load(folder) returned.", model=model)
     check_kind((str, Path), "Give the path of a folder.", like=like, target=target)
@@ -51,7 +50,11 @@ def save(model: LanguageModel, like: str | Path, target: str | Path) -> None:
             "load. Give the checkpoint that the model was loaded from."
         )
     partial = target.with_name(f"{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    if partial.exists():  # it may be an unfinished conversion
+        raise ValueError(
+            f"{partial} is there, where {target.name} is written until it is complete. Remove it, "
+            "or choose another name."
+        )
     partial.mkdir(parents=True)
     for file in sorted({header.file for header in checked.headers.values()}):
         made = {}
@@ -124,12 +127,10 @@ def write_index(source: Path, out: Path) -> None:
     index = json.loads((source / INDEX).read_text(encoding="utf-8-sig"))
     size = parameters = 0
     for file in set(index["weight_map"].values()):
-        with safe_open(out / file, "pt") as opened:
-            for name in opened.keys():  # noqa: SIM118
-                one = opened.get_slice(name)
-                count = math.prod(one.get_shape())
-                parameters += count
-                size += count * int(re.sub(r"\D", "", str(one.get_dtype())) or 8) // 8
+        for header in headers_in(out / file).values():
+            count = math.prod(header.shape)
+            parameters += count
+            size += count * int(re.sub(r"\D", "", header.dtype) or 8) // 8
     metadata = index.get("metadata") or {}
     for name, now in (("total_size", size), ("total_parameters", parameters)):
         if name in metadata or name == "total_size":
