@@ -163,7 +163,9 @@ def shown(steps: Iterable[T], total: int, unit: str, done: int = 0) -> Iterable[
     from tqdm import tqdm
 
     # A notebook shows stderr as an error, and loses tqdm's widget when it is closed.
-    file = sys.stdout if "ipykernel" in sys.modules else sys.stderr
+    ipython = sys.modules.get("IPython")
+    in_notebook = ipython is not None and ipython.get_ipython() is not None
+    file = sys.stdout if in_notebook else sys.stderr
     return tqdm(steps, initial=done, total=total, unit=unit, mininterval=0.2, file=file, ncols=80)
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -236,7 +237,8 @@ def test_a_bar_shows_the_steps(capsys):
 
 
 def test_a_bar_in_a_notebook_is_text_and_no_error(capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "ipykernel", object())
+    shell = SimpleNamespace(get_ipython=object)
+    monkeypatch.setitem(sys.modules, "IPython", shell)
     tiny_run(bar=True)
     shown = capsys.readouterr()
     assert "7/7" in shown.out

@@ -97,8 +97,8 @@ def _checked(name: str, weight: Tensor) -> Tensor:
     """A weight in float64, on the CPU."""
     if not weight.is_floating_point():
         raise ValueError(
-            f"{name} is of {weight.dtype}: heads are pooled as fractions, and quantised weights are "
-            "not. Convert the model before it is quantised."
+            f"{name} is of {weight.dtype}: pooled heads are fractions, and quantised weights hold "
+            "none. Convert the model before it is quantised."
         )
     wide = weight.detach().to("cpu", torch.float64)
     if not wide.isfinite().all():

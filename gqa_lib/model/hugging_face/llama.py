@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -36,17 +37,34 @@ def save_llama(
     check_kind(LanguageModel, "Give a LanguageModel.", model=model)
     target = Path(target)
     check_new(target)
+    _check_like_llama(model)
+    partial = target.with_name(f"{target.name}.partial")
+    partial.mkdir(parents=True, exist_ok=True)
+    replace_file(partial / "config.json", json.dumps(_config(model, dtype), indent=2) + "\n")
+    weights = dict(model.named_parameters())
+    tensors = {
+        name: weights[rows.parameter][rows.start : rows.end].detach().cpu().to(dtype).clone()
+        for name, rows in rows_of(model, read_config(partial / "config.json"), "model.").items()
+    }
+    write_weights(tensors, partial / ONE, {"format": "pt"})
+    os.rename(partial, target)
+
+
+def _check_like_llama(model: LanguageModel) -> None:
+    """Refuse a model whose checkpoint would be read as another model."""
     config, variant = model.config, model.variant
-    if variant not in (Variant(tied=True), Variant()) or any(
-        one.window for one in config.kv_layers
-    ):
+    windows = any(one.window for one in config.kv_layers)
+    if variant not in (Variant(tied=True), Variant()) or windows:
         raise ValueError(
             f"{config.name} does something otherwise than Llama: {variant}. Its checkpoint would "
             "be read as another model. Save it with `save`, in the form of one of its own family."
         )
-    partial = target.with_name(f"{target.name}.partial")
-    partial.mkdir(parents=True, exist_ok=True)
-    keys = {
+
+
+def _config(model: LanguageModel, dtype: torch.dtype) -> dict[str, Any]:
+    """What config.json says of it."""
+    config, variant = model.config, model.variant
+    return {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
         "num_hidden_layers": config.num_layers,
@@ -62,13 +80,4 @@ def save_llama(
         "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0},
         "tie_word_embeddings": variant.tied,
         "dtype": str(dtype).removeprefix("torch."),
-    }
-    keys |= dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"))
-    replace_file(partial / "config.json", json.dumps(keys, indent=2) + "\n")
-    weights = dict(model.named_parameters())
-    tensors = {
-        name: weights[rows.parameter][rows.start : rows.end].detach().cpu().to(dtype).clone()
-        for name, rows in rows_of(model, read_config(partial / "config.json"), "model.").items()
-    }
-    write_weights(tensors, partial / ONE, {"format": "pt"})
-    os.rename(partial, target)
+    } | dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"))

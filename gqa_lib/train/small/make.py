@@ -1,23 +1,18 @@
-"""A small trained model of bytes that comes with the library.
-
-Its folder says how it was made; `python -m gqa_lib.train.small FOLDER` makes one like it.
-"""
+"""How the small model was made."""
 
 from __future__ import annotations
 
-import argparse
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 from gqa_lib.model import LanguageModel, save_llama
 
-from .baselines import baselines
-from .corpus import python_sources
-from .loop import train
-from .recipe import Recipe
-from .task import Heads
-from .text import TextTask
+from ..baselines import baselines
+from ..corpus import python_sources
+from ..loop import train
+from ..recipe import Recipe
+from ..task import Heads
+from ..text import TextTask
 
 CONTEXT = 512
 HEADS = Heads(num_heads=8, num_kv_heads=8, head_dim=24)
@@ -47,11 +42,6 @@ layers. It reads and writes bytes, so there is no tokenizer. This makes one like
 """
 
 
-def small_checkpoint() -> Path:
-    """Return the folder of the small model, which `load`, `convert_checkpoint` and others take."""
-    return Path(__file__).with_name("bytes-mha")
-
-
 def make(target: str | Path, recipe: Recipe = RECIPE, bar: bool = False) -> dict[str, float]:
     """Train a model like the small one, and write its folder.
 
@@ -74,7 +64,6 @@ def make(target: str | Path, recipe: Recipe = RECIPE, bar: bool = False) -> dict
     model, rows = train(task, HEADS, recipe, path=path, bar=bar)
     assert isinstance(model, LanguageModel)
     model.config = replace(model.config, max_context=task.context)
-    save_llama(model, target)
     seen = recipe.steps * recipe.batch_size * task.context
     free = baselines(corpus, max_train_bytes=min(seen, len(corpus.train)))
     said = _README.format(
@@ -89,22 +78,7 @@ def make(target: str | Path, recipe: Recipe = RECIPE, bar: bool = False) -> dict
         free=", ".join(f"{name} {bits:.2f}" for name, bits in free.items()),
         **{name: getattr(recipe, name) for name in ("steps", "batch_size", "lr", "weight_decay")},
     )
+    save_llama(model, target)
     (target / "README.md").write_text(said)
     path.unlink()
     return {name: rows[-1][name] for name in ("loss", "bits_per_byte")}
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Make the folder that the command line names; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m gqa_lib.train.small", description=__doc__)
-    parser.add_argument("folder", type=Path, help="that is made")
-    try:
-        print(make(parser.parse_args(argv).folder, bar=True))
-    except (ValueError, OSError) as trouble:
-        print(trouble, file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
