@@ -21,7 +21,7 @@ def changed(model, change):
     for layer, rotary_dim in enumerate(rotary_dims(model.config, model.variant)):
         prefix = f"layers.{layer}.attention."
         weights = attention_of(state, prefix)
-        heads = change(read_heads(weights, 12, 8), rotary_dim, "k_norm.weight" not in weights)
+        heads = change(read_heads(weights, 12, 8), rotary_dim, "k_norm.weight" in weights)
         state |= {f"{prefix}{name}": one for name, one in write_heads(heads, weights).items()}
     new = type(model)(model.config, model.variant, dtype=torch.float64)
     new.load_state_dict(state)
@@ -50,15 +50,18 @@ def test_other_heads_do_lose(variant):
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_turning_heads_changes_no_output(variant):
     model = decoder(variant)
-    new = changed(model, lambda heads, dim, keys: turned(heads, 2, rotary_dim=dim, turn_keys=keys))
+    new = changed(
+        model, lambda heads, dim, signs: turned(heads, 2, rotary_dim=dim, key_signs=signs)
+    )
     torch.testing.assert_close(logits(new), logits(model), rtol=1e-10, atol=1e-10)
-    assert not torch.allclose(parts(new)[2][1], parts(model)[2][1])  # they were turned
+    for one, before in zip(parts(new)[1:], parts(model)[1:], strict=True):  # they were turned
+        assert not torch.allclose(one[1:], before[1:])
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_another_order_of_heads_changes_no_output(variant):
     model = decoder(variant)
-    new = changed(model, lambda heads, dim, keys: reordered(heads, [4, 0, 5, 2, 1, 3]))
+    new = changed(model, lambda heads, dim, signs: reordered(heads, [4, 0, 5, 2, 1, 3]))
     torch.testing.assert_close(logits(new), logits(model), rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(parts(new)[1][0], parts(model)[1][4])
 
@@ -108,6 +111,26 @@ def test_heads_that_are_equal_up_to_a_rotation_lose_nothing(method):
     )
     for naive in ("mean", "norm_mean", "first"):
         assert (logits(convert_model(model, 2, naive)) - before).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("variant", ["qk-norm", "qk-norm of the projection"])
+@pytest.mark.parametrize("method", ["aligned", "subspace"])
+def test_heads_that_are_equal_up_to_signs_lose_nothing_behind_a_norm(variant, method):
+    model = decoder(variant)
+    make_equal(model, [[0, 2, 5], [1, 3, 4]])
+    before = logits(model)
+    for layer in range(2):
+        q, k, _ = parts(model, layer)
+        for head in range(6):
+            signs = torch.randint(2, (4, 1), dtype=torch.float64).repeat(2, 1) * 2 - 1
+            k[head] *= signs
+            q[2 * head : 2 * head + 2] *= signs
+    torch.testing.assert_close(logits(model), before, rtol=1e-9, atol=1e-9)
+    new = convert_model(model, 2, method, regroup=True)
+    torch.testing.assert_close(logits(new), before, rtol=1e-8, atol=1e-8)
+    for naive in ("mean", "norm_mean", "first"):
+        apart = logits(convert_model(model, 2, naive, regroup=True)) - before
+        assert apart.abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("variant", ["llama", "qk-norm", "qk-norm of the projection"])

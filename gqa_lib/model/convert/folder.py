@@ -135,7 +135,7 @@ def _provenance(
     about = {"gqa_lib": __version__, "from_num_kv_heads": checked.description.config.num_kv_heads}
     about |= asdict(conversion) | {"calibrated": moments is not None}
     if conversion.method in TURNING and checked.description.variant.qk_norm:
-        about["keys"] = "mean, not turned: they are normalised after their projection"
+        about["keys"] = "only signs turned: they are normalised after their projection"
     digest = hashlib.sha256((source / "config.json").read_bytes()).hexdigest()
     return about | {"source_config_sha256": digest}
 

@@ -3,7 +3,8 @@
 A score is q . k, so a map of keys is undone by one of queries; an output is o . v, so one of values
 by one of o. Values may be turned in any way. Keys that RoPE turns may only be turned as it turns
 them, pair by pair: element i and i + rotary_dim / 2 as the two parts of a complex number, times a
-complex number.
+complex number. Keys that are normalised after their projection meet a weight for each element: only
+signs may change, one for each pair.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _ROUNDS = 20  # of turning all heads to their mean; it is found to a millionth i
 _CLOSE = 1e-9
 
 
-def align(heads: Tensor, rotary_dim: int) -> list[Tensor]:
+def align(heads: Tensor, rotary_dim: int, signs: bool = False) -> list[Tensor]:
     """Return for each head the rotation that brings it closest to what all of them then average.
 
     Generalised Procrustes: all are turned to the first, then, round by round, to their mean.
@@ -25,6 +26,7 @@ def align(heads: Tensor, rotary_dim: int) -> list[Tensor]:
     Args:
         heads: (r, D, X), of one group.
         rotary_dim: elements of a head that RoPE turns, its first ones; of values 0.
+        signs: whether only signs may change.
 
     Returns:
         Rotations (D, D), r of them, orthogonal; within what RoPE turns one of each pair.
@@ -35,7 +37,7 @@ def align(heads: Tensor, rotary_dim: int) -> list[Tensor]:
     before = -1.0
     turns = []
     for _ in range(_ROUNDS):
-        turns = [_rotation(one, towards, rotary_dim) for one in heads]
+        turns = [_rotation(one, towards, rotary_dim, signs) for one in heads]
         towards = torch.stack([turn @ one for turn, one in zip(turns, heads, strict=True)]).mean(0)
         length = float(towards.norm())
         if length <= before * (1 + _CLOSE):
@@ -72,13 +74,15 @@ def share(heads: Tensor, rotary_dim: int) -> list[Tensor]:
     return list(down)
 
 
-def likeness(one: Tensor, other: Tensor, rotary_dim: int) -> float:
+def likeness(one: Tensor, other: Tensor, rotary_dim: int, signs: bool = False) -> float:
     """Return the inner product of two heads after the best rotation of one of them.
 
     Args:
         one, other: (D, X).
-        rotary_dim: as in `align`.
+        rotary_dim, signs: as in `align`.
     """
+    if signs:
+        return float((_signs(one, other, rotary_dim) * (one * other).sum(-1)).sum())
     pairs = float((_pairs(one, rotary_dim) * _pairs(other, rotary_dim).conj()).sum(-1).abs().sum())
     rest = one[rotary_dim:] @ other[rotary_dim:].T
     return pairs + (float(torch.linalg.matrix_norm(rest, "nuc")) if rest.numel() else 0.0)
@@ -96,8 +100,10 @@ def apply(turns: Sequence[Tensor], heads: Tensor) -> Tensor:
     return matrices @ heads
 
 
-def _rotation(head: Tensor, towards: Tensor, rotary_dim: int) -> Tensor:
+def _rotation(head: Tensor, towards: Tensor, rotary_dim: int, signs: bool) -> Tensor:
     """The rotation of one head (D, X) that brings it closest to another."""
+    if signs:
+        return _signs(head, towards, rotary_dim).diag()
     turn = head.new_zeros(len(head), len(head))
     if rotary_dim:
         product = (_pairs(towards, rotary_dim) * _pairs(head, rotary_dim).conj()).sum(-1)
@@ -108,6 +114,15 @@ def _rotation(head: Tensor, towards: Tensor, rotary_dim: int) -> Tensor:
         left, _, right = torch.linalg.svd(towards[rotary_dim:] @ head[rotary_dim:].T)
         turn[rotary_dim:, rotary_dim:] = left @ right
     return turn
+
+
+def _signs(head: Tensor, towards: Tensor, rotary_dim: int) -> Tensor:
+    """The signs (D,) of a head's elements that bring it closest to another, one for each pair."""
+    inner = (head * towards).sum(-1)
+    half = rotary_dim // 2
+    inner[:half] += inner[half:rotary_dim]
+    inner[half:rotary_dim] = inner[:half]
+    return torch.where(inner < 0, -1.0, 1.0).to(head.dtype)
 
 
 def _share_pairs(heads: Tensor, rotary_dim: int, down: Tensor) -> None:

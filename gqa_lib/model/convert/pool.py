@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,7 +23,7 @@ def pool(
     method: str,
     *,
     rotary_dim: int,
-    turn_keys: bool = True,
+    key_signs: bool = False,
     root: Tensor | None = None,
     generator: torch.Generator | None = None,
 ) -> AttentionHeads:
@@ -35,8 +36,8 @@ def pool(
             "subspace": what a group has most in common (`maps.share`); "mean"; "norm_mean": the
             mean, as long as its heads are; "first": of each group; "random": none of them.
         rotary_dim: elements of a key that RoPE turns, its first ones.
-        turn_keys: whether keys may be turned: not where they are normalised afterwards by weights
-            of their elements. They are then pooled by the mean.
+        key_signs: whether of keys only signs may turn, one for each pair of RoPE: where they are
+            normalised afterwards by weights of their elements. Both methods then take their mean.
         root: of the second moments of what comes in and a 1, (E + 1, E + 1): heads are alike where
             what they make of it is. None is alike in their weights.
         generator: for "random".
@@ -48,7 +49,7 @@ def pool(
     check_fewer(len(heads.k), num_kv_heads)
     if method in TURNING:
         heads = turned(
-            heads, num_kv_heads, method, rotary_dim=rotary_dim, turn_keys=turn_keys, root=root
+            heads, num_kv_heads, method, rotary_dim=rotary_dim, key_signs=key_signs, root=root
         )
     if method == "random":
         k, v = (_random(one, num_kv_heads, heads.biased, generator) for one in (heads.k, heads.v))
@@ -67,7 +68,7 @@ def turned(
     method: str = "aligned",
     *,
     rotary_dim: int,
-    turn_keys: bool = True,
+    key_signs: bool = False,
     root: Tensor | None = None,
 ) -> AttentionHeads:
     """Return a layer's heads as a method turns them before their mean; others absorb the turns.
@@ -75,14 +76,13 @@ def turned(
     As "aligned" turns them the layer stays the same function.
 
     Args:
-        heads, num_kv_heads, rotary_dim, turn_keys, root: as in `pool`.
+        heads, num_kv_heads, rotary_dim, key_signs, root: as in `pool`.
         method: "aligned" or "subspace".
     """
     check_fewer(len(heads.k), num_kv_heads)
-    k, q = heads.k, heads.q
-    if turn_keys:
-        k, q = _turned(k, q, num_kv_heads, method, rotary_dim, root)
-    v, o = _turned(heads.v, heads.o, num_kv_heads, method, 0, root)
+    how: dict[str, Any] = {"num_kv_heads": num_kv_heads, "method": method, "root": root}
+    k, q = _turned(heads.k, heads.q, rotary_dim=rotary_dim, signs=key_signs, **how)
+    v, o = _turned(heads.v, heads.o, rotary_dim=0, signs=False, **how)
     return replace(heads, q=q, k=k, v=v, o=o)
 
 
@@ -108,9 +108,11 @@ def check_fewer(there: int, num_kv_heads: int) -> None:
 def _turned(
     kv: Tensor,
     partners: Tensor,
+    *,
     num_kv_heads: int,
     method: str,
     rotary_dim: int,
+    signs: bool,
     root: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     """Heads (Hkv, D, E + 1), turned within their groups, and partners that absorb the turns."""
@@ -118,8 +120,8 @@ def _turned(
     made, absorbed = [], []
     for group, partner in zip(groups, partner_groups, strict=True):
         seen = group if root is None else group @ root
-        if method == "aligned":
-            turns = align(seen, rotary_dim)
+        if method == "aligned" or signs:
+            turns = align(seen, rotary_dim, signs)
         else:
             turns = [one * len(group) ** 0.5 for one in share(seen, rotary_dim)]  # as large as I
         made.append(apply(turns, group))

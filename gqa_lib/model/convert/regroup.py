@@ -18,7 +18,7 @@ def grouping(
     num_kv_heads: int,
     *,
     rotary_dim: int,
-    turn_keys: bool = True,
+    key_signs: bool = False,
     root: Tensor | None = None,
 ) -> list[int]:
     """Return an order of KV heads in which neighbours are alike, num_kv_heads groups of equal size.
@@ -30,7 +30,7 @@ def grouping(
         heads: of the layer.
         num_kv_heads: groups, a divisor of the KV heads.
         rotary_dim: elements of a key that RoPE turns.
-        turn_keys: whether keys are turned before they are pooled, and so compared.
+        key_signs: whether of keys only signs may turn, as in `pool`.
         root: root of the second moments of what comes in, (E + 1, E + 1); None is 1.
 
     Raises:
@@ -38,7 +38,7 @@ def grouping(
     """
     check_fewer(len(heads.k), num_kv_heads)
     k, v = (one if root is None else one @ root for one in (heads.k, heads.v))
-    alike = _likenesses(v, 0, turn=True) + _likenesses(k, rotary_dim, turn=turn_keys)
+    alike = _likenesses(v, 0) + _likenesses(k, rotary_dim, key_signs)
     groups = _grown(alike, num_kv_heads)
     while _swapped(groups, alike):
         pass
@@ -65,15 +65,13 @@ def reordered(heads: AttentionHeads, order: list[int]) -> AttentionHeads:
     )
 
 
-def _likenesses(heads: Tensor, rotary_dim: int, *, turn: bool) -> Tensor:
+def _likenesses(heads: Tensor, rotary_dim: int, signs: bool = False) -> Tensor:
     """How alike each two heads are, as a share of their sizes, (Hkv, Hkv)."""
     H = len(heads)
     sizes = heads.flatten(1).norm(dim=1).clamp_min(1e-300)
     alike = torch.zeros(H, H, dtype=torch.float64)
     for i, j in combinations(range(H), 2):
-        inner = (
-            likeness(heads[i], heads[j], rotary_dim) if turn else float((heads[i] * heads[j]).sum())
-        )
+        inner = likeness(heads[i], heads[j], rotary_dim, signs)
         alike[i, j] = alike[j, i] = inner / float(sizes[i] * sizes[j])
     return alike
 

@@ -60,7 +60,7 @@ class Conversion:
         heads = read_heads(weights, num_heads, head_dim)
         how: dict[str, Any] = {
             "rotary_dim": rotary_dim,
-            "turn_keys": "k_norm.weight" not in weights,
+            "key_signs": "k_norm.weight" in weights,
             "root": None if moments is None else root_of(moments),
         }
         if self.regroup:
@@ -86,9 +86,9 @@ def convert_state_dict(
 
     Layers are found by their names: a prefix, then q_proj, k_proj, v_proj and o_proj, or qkv_proj
     and o_proj, as in `LanguageModel`, in the course's modules and in most of transformers' models.
-    What turns keys is absorbed by queries, what turns values by o_proj. Keys that are normalised
-    after their projection (k_norm) are pooled by their mean, because turned ones would meet other
-    weights there.
+    What turns keys is absorbed by queries, what turns values by o_proj. Of keys that are normalised
+    after their projection (k_norm) only signs turn, because rotated ones would meet other weights
+    there.
 
     Args:
         state_dict: weights, (out, in), as torch stores them. It is not changed.
