@@ -1,6 +1,6 @@
 """Measurements kept from machines you do not have: one file of JSON lines each.
 
-A record is shown as recorded, with its machine and date, never as measured now. A run of the
+A record is shown as recorded, with its machine and date, never as measured now. A run of a
 benchmark notebook becomes one with `python -m gqa_lib.records.keep`; a CUDA GPU is measured by
 `python -m gqa_lib.records.decode_gpu`.
 """

@@ -2,6 +2,7 @@ from . import decode_gpu as decode_gpu
 from . import files as files
 from . import keep as keep
 from . import report as report
+from . import trained as trained
 from .files import about as about
 from .files import compact as compact
 from .files import expanded as expanded

@@ -1,19 +1,22 @@
-"""Makes a record of runs of the benchmark notebook `decode-latency`, to be kept here.
+"""Makes a record of runs of a benchmark notebook, to be kept here.
 
     python -m gqa_lib.records.keep RUN [RUN ...]
 
-A RUN is a folder that `gqa bench decode-latency` reports; several of one machine, dtype and day
-make one record.
+A RUN is a folder that `gqa bench decode-latency`, `quality` or `uptraining` reports. Several of
+decode-latency, of one machine, dtype and day, make one record.
 """
 
 import argparse
+import json
 import re
 import sys
 from pathlib import Path
 
 from gqa_lib.measure.samples import read_jsonl, write_jsonl
 
-from . import compact
+from . import compact, trained
+
+TRAINED = ("quality", "uptraining")  # benchmarks whose records are of models that were trained
 
 
 def keep(runs: list[Path], folder: Path = Path(__file__).parent) -> Path:
@@ -27,31 +30,47 @@ def keep(runs: list[Path], folder: Path = Path(__file__).parent) -> Path:
         The new file.
 
     Raises:
-        ValueError: a run is not complete or of another machine, dtype or day than the first, or
-            there is a record of these already.
+        ValueError: a run is not complete or of another machine, dtype or day than the first, no
+            records are kept of its benchmark, or there is a record of these already.
     """
     names = {_name(run) for run in runs}
     if len(names) != 1:
         raise ValueError(f"these runs differ: {', '.join(sorted(names))}. Make a record of each.")
-    out = folder / f"decode-{names.pop()}.jsonl"
+    out = folder / f"{names.pop()}.jsonl"
     if out.exists():
         raise ValueError(f"{out} exists, and records are never overwritten: move one of them.")
     rows = [{"kind": "environment", "dry_run": False, **_rows(runs[0], "environment")[0]}]
     for run in runs:
-        rows += [*_rows(run, "arms"), *compact(_rows(run, "samples"))]
+        if _benchmark(run) in TRAINED:
+            rows += trained.rows_of_run(run)
+        else:
+            rows += [*_rows(run, "arms"), *compact(_rows(run, "samples"))]
     write_jsonl(out, [*rows, {"kind": "end"}])
     return out
 
 
 def _name(run: Path) -> str:
-    """Machine, dtype and day of a run that reached its end."""
+    """Benchmark, machine, what was run and day of a run that reached its end."""
     if not (run / "result.json").exists():
         raise ValueError(f"{run} has no result.json: the run did not reach its end.")
     environment = _rows(run, "environment")[0]
     gpu = environment["gpu"] or {}
     place = gpu.get("name") or f"{environment['cpu_model']} {environment['num_threads']} threads"
-    dtype, day = _rows(run, "samples")[0]["p_dtype"], environment["utc"][:10].replace("-", "")
-    return re.sub(r"[^a-z0-9]+", "-", f"{place} {dtype} {day}".lower()).strip("-")
+    day = environment["utc"][:10].replace("-", "")
+    name = _benchmark(run)
+    if name in TRAINED:
+        name += f" {trained.params(run).get('task', 'recall')} {place} {day}"
+    else:
+        name = f"decode {place} {_rows(run, 'samples')[0]['p_dtype']} {day}"
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def _benchmark(run: Path) -> str:
+    name = json.loads((run / "result.json").read_text())["benchmark"]
+    if name not in ("decode-latency", *TRAINED):
+        known = ", ".join(("decode-latency", *TRAINED))
+        raise ValueError(f"{run} is of {name}, of which no records are kept: choose from {known}.")
+    return name
 
 
 def _rows(run: Path, name: str) -> list[dict]:
@@ -66,7 +85,7 @@ def main(argv: list[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(
         prog="python -m gqa_lib.records.keep",
-        description="Make a record of runs of the benchmark decode-latency.",
+        description="Make a record of runs of decode-latency, quality or uptraining.",
     )
     parser.add_argument("run", nargs="+", type=Path, help="folder that `gqa bench` reports")
     try:

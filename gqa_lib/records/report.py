@@ -5,7 +5,7 @@ import sys
 
 from gqa_lib.compare import table
 
-from . import about, read, recorded
+from . import about, read, recorded, trained
 
 
 def report(rows: list[dict]) -> str:
@@ -39,7 +39,7 @@ def show_recorded(name: str = "decode") -> None:
     In a notebook each is a line that unfolds.
 
     Args:
-        name: of the benchmark that the records are of.
+        name: of the benchmark that the records are of: "decode", "quality" or "uptraining".
 
     Raises:
         ValueError: a record is not complete.
@@ -48,8 +48,9 @@ def show_recorded(name: str = "decode") -> None:
     for path in reversed(recorded(name)):
         rows = read(path)
         gpus.append(rows[0].get("gpu"))
-        _show(f"RECORDED, not measured in this run: {about(rows[0])}", report(rows))
-    if not any(gpus):
+        text = report(rows) if name == "decode" else trained.report(rows)
+        _show(f"RECORDED, not measured in this run: {about(rows[0])}", text)
+    if name == "decode" and not any(gpus):
         print("No record of a GPU has been made yet: gqa_lib/records/README.md says how.")
 
 

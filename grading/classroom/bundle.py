@@ -80,6 +80,9 @@ DATA = (
     "learn/tutor/tutor.svg",
     "learn/tutor/tutor.toml",
     "py.typed",
+    "train/small/bytes-mha/README.md",
+    "train/small/bytes-mha/config.json",
+    "train/small/bytes-mha/model.safetensors",
 )
 _WRITTEN_FOR_STUDENTS = Path(__file__).parent / "for_students"
 _ARCHIVES = {".zip": "zip", ".tar.gz": "gztar"}
@@ -142,7 +145,7 @@ def _shipped(root: Path) -> Iterator[Path]:
     yield from sorted((root / "gqa_lib").rglob("*.py"))
     yield from sorted((root / "gqa_lib").rglob("*.pyi"))
     yield from (root / "gqa_lib" / name for name in DATA)
-    yield from sorted((root / "gqa_lib" / "records").glob("decode-*.jsonl"))
+    yield from sorted((root / "gqa_lib" / "records").glob("*.jsonl"))
     yield from (lesson.pristine for lesson in lessons())
     yield from sorted((root / "notebooks" / "benchmarks").glob("*.ipynb"))
 

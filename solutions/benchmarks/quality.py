@@ -39,6 +39,7 @@ out_dir: str = "runs/quality"  # folder for samples and result
 from gqa_lib import plots
 from gqa_lib.bench import as_list, begin, check_parameters, small_task
 from gqa_lib.plots import attention_arm
+from gqa_lib.records.report import show_recorded
 from gqa_lib.train import Heads, Recipe, baselines, compare_paired, final, pairs_needed, sweep
 
 check_parameters("quality", globals())
@@ -117,6 +118,14 @@ fig = plots.seed_results(values, {name: (one.difference, one.low, one.high) for 
                          margin=margin, metric=f"{metric} ({unit})", title=f"{title} ({num_seeds} seeds)",
                          note=f"{steps} steps, d_model {d_model}, head_dim {head_dim}; intervals: t, 95 %", known=known)
 plots.show(fig, alt=f"Each seed's {metric}, and differences to {first} with intervals. {title}. Verdicts: {verdicts}.")
+
+# %% [markdown]
+# ## Recorded on other machines
+#
+# These were not trained now: more seeds, text as well, and what it took.
+
+# %%
+show_recorded("quality")
 
 # %% [markdown]
 # ## What this does not say

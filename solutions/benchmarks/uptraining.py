@@ -39,6 +39,7 @@ out_dir: str = "runs/uptraining"  # folder for samples and result
 # %%
 from gqa_lib import plots
 from gqa_lib.bench import begin, check_parameters, small_task
+from gqa_lib.records.report import show_recorded
 from gqa_lib.train import Heads, Recipe, compare_paired, recovery
 
 check_parameters("uptraining", globals())
@@ -101,6 +102,14 @@ title = f"{num_heads} to {num_kv_heads} KV heads, {metric} right after: {kept}"
 fig = plots.recovery_lines(curves, known, metric=f"{metric} ({unit})", title=title,
                            note=f"{num_seeds} seeds, each drawn faintly; {steps} steps before; d_model {d_model}")
 plots.show(fig, alt=f"{metric} after 0 and {marks[-1]} steps: {said}. " + ", ".join(f"{name} {value:.3g}" for name, value in known.items()) + ".")
+
+# %% [markdown]
+# ## Recorded on other machines
+#
+# These were not trained now: more seeds, text as well, and what it took.
+
+# %%
+show_recorded("uptraining")
 
 # %% [markdown]
 # ## What this does not say
