@@ -102,7 +102,7 @@ plots.show(fig, alt="Time of one step by KV heads, measured and predicted, in ms
 # - It **can** show you what grouped-query attention computes, what it saves and where the saving
 #   is lost, and give you the tools to measure your own case.
 # - It **cannot** tell you what GQA will do to your model's quality, your latency or your bill.
-#   Nobody can, without measuring. (Lessons on that are planned, not written yet.)
+#   Nobody can, without measuring. Lesson 09 trains small models to see what of it can be seen at all.
 # - Every number here is **measured** in that run, **derived** before your eyes, or given with its
 #   **source**.
 

@@ -486,7 +486,7 @@ print(f"training: {13.2 / 13.0:.3f} times as fast")
 # %% [markdown]
 # ## What it may cost
 #
-# As reported in the papers, which disagree; only training can tell (lesson 09, planned, is to train):
+# As reported in the papers, which disagree; only training can tell (in lesson 09 you train):
 #
 # - [PaLM](https://arxiv.org/abs/2204.02311) was built with MQA: neutral for quality and training
 #   speed, a large saving in decoding, as reported there.

@@ -966,7 +966,7 @@ found = explore(llama, batch_size=8, context_length=8192)
 # - Nothing about **speed**: fewer bytes kept means fewer bytes read per step, but a step also reads
 #   the weights. That is lesson 06.
 # - Nothing about **quality**: bytes do not say why one maker chose 2 KV heads and another 16.
-#   Lesson 09, which is planned, is to train models to find out.
+#   Lesson 09 trains models to find out.
 # - Capacity here is arithmetic. A server also needs memory for activations, loses some to half-full
 #   blocks, and its users' lengths vary: lessons 08 and 11, both planned.
 

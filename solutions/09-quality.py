@@ -551,7 +551,7 @@ print("beyond chance:", "; ".join(beyond))
 # - fix the margin before, pair the seeds, give the interval and the smallest detectable difference;
 # - where a published table is all you have, compute its standard errors first.
 #
-# Lesson 10, on converting a trained model, is planned.
+# Lesson 10 converts a model that is trained already.
 
 # %% [markdown]
 # ## What this does not tell you

@@ -1,4 +1,4 @@
-"""Finds texts that send a reader to a lesson that is not there.
+"""Finds texts that send a reader to a lesson that is not there, or call one planned that is.
 
 A lesson that is only planned may be named, in a paragraph that says so: "planned".
 """
@@ -31,7 +31,8 @@ def empty_promises(text: str) -> list[str]:
     """Return what a text promises and the course does not have.
 
     That is a link to a lesson that is not written, and the number or the name of one in a paragraph
-    that does not say "planned".
+    that does not say "planned". The other way round, too: a paragraph that says so and names only
+    lessons that are written.
     """
     found = [
         f"it links to {slug}, which is not there"
@@ -47,7 +48,11 @@ def _promised(paragraph: str) -> Iterator[str]:
     """Yield what one paragraph, list item or row of a table promises."""
     planned = {lesson.number: lesson for lesson in planned_lessons()}
     says_so = bool(_SAYS_SO.search(paragraph))
-    for number in dict.fromkeys(_numbers(paragraph)):
+    numbers = dict.fromkeys(_numbers(paragraph))
+    names = [lesson.name for lesson in planned.values() if lesson.name in paragraph]
+    if says_so and numbers and not names and not planned.keys() & numbers:
+        yield f"it calls lessons planned that are there ({', '.join(numbers)}): {_short(paragraph)}"
+    for number in numbers:
         if number in planned and not says_so:
             yield f'it names lesson {number} without saying "planned": {_short(paragraph)}'
         elif number not in planned and not _is_written(number):

@@ -1,6 +1,7 @@
 """Converted folders: transformers runs them, whatever the family; a kill leaves none half made."""
 
 import json
+import os
 from pathlib import Path
 
 import checkpoints
@@ -45,6 +46,16 @@ def logits(folder):
 
 def contents(folder):
     return {one.name: one.read_bytes() for one in sorted(folder.iterdir())}
+
+
+def test_others_may_read_what_the_umask_lets_them(source, tmp_path):
+    before = os.umask(0o027)
+    try:
+        convert_checkpoint(source, tmp_path / "new", 2)
+    finally:
+        os.umask(before)
+    modes = {one.name: one.stat().st_mode & 0o777 for one in (tmp_path / "new").iterdir()}
+    assert modes["model.safetensors"] == modes["config.json"] == 0o640
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -93,7 +93,10 @@ def write_weights(tensors: dict[str, Tensor], out: Path, metadata: dict[str, str
         metadata: of its header.
     """
     part = out.with_name(f".{out.name}.part")
+    part.touch()
+    mode = part.stat().st_mode  # what the umask leaves; safetensors 0.8 lets only its owner read
     save_file(tensors, part, metadata)
+    os.chmod(part, mode)
     descriptor = os.open(part, os.O_RDWR)
     try:
         os.fsync(descriptor)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gqa_lib.model import LanguageModel, save_llama
+from gqa_lib.model.hugging_face.write import check_new
 
 from ..baselines import baselines
 from ..corpus import python_sources
@@ -27,18 +28,18 @@ RECIPE = Recipe(
 _README = """\
 # A small model of bytes
 
-A decoder like Llama with {params:,} parameters: MHA with 8 heads of 24 channels, {layers}
-layers. It reads and writes bytes, so there is no tokenizer. This makes one like it:
+A decoder like Llama with {params:,} parameters in {layers} layers: MHA with 8 heads of 24 channels.
+It reads and writes bytes, so there is no tokenizer. This makes one like it:
 
     python -m gqa_lib.train.small FOLDER
 
-- **Text:** {origin}; {bytes:,} bytes, of which it saw
-  {seen:,} in sequences of {context}. Another version of Python has other sources. Their licence
-  is the PSF's.
-- **Training:** {steps} steps of {batch_size} sequences, AdamW with a learning rate of {lr}
-  (cosine) and a weight decay of {weight_decay}, seed 0.
+- **Text:** {origin}; {bytes:,} bytes to train on. Another
+  version of Python has other sources. Their licence is the PSF's.
+- **Training:** {steps} steps of {batch_size} sequences of {context} bytes from random places, {seen:,} in
+  all; AdamW with a learning rate of {lr} (cosine) and a weight decay of {weight_decay}, seed 0.
 - **Held-out files:** {nats:.4f} nats per byte, which is {bits:.4f} bits. What costs nothing,
-  from as many bytes: {free}.
+  from as many bytes:
+  {free}.
 """
 
 
@@ -58,6 +59,7 @@ def make(target: str | Path, recipe: Recipe = RECIPE, bar: bool = False) -> dict
         ValueError: target is there.
     """
     target = Path(target)
+    check_new(target)
     corpus = python_sources()
     task = TextTask(corpus, context=CONTEXT)
     path = target.with_name(f"{target.name}.pt")

@@ -176,6 +176,7 @@ def test_readme_marks_planned_lessons():
         ("[there](../12-kv-eviction/12-kv-eviction.ipynb)", "links to 12-kv-eviction"),
         ("[planned](notebooks/12-kv-eviction/12-kv-eviction.ipynb)", "links to 12-kv-eviction"),
         ("It is planned.\n\nLesson 11 packs.", "lesson 11 without"),
+        ("Lesson 03, which is planned, is to share.", "planned that are there (03)"),
         ("- planned: lesson 11\n- lesson 12 drops", "lesson 12 without"),
     ],
 )
