@@ -35,8 +35,9 @@ It reads and writes bytes, so there is no tokenizer. This makes one like it:
 
 - **Text:** {origin}; {bytes:,} bytes to train on. Another
   version of Python has other sources. Their licence is the PSF's.
-- **Training:** {steps} steps of {batch_size} sequences of {context} bytes from random places, {seen:,} in
-  all; AdamW with a learning rate of {lr} (cosine) and a weight decay of {weight_decay}, seed 0.
+- **Training:** {steps} steps of {batch_size} sequences of {context} bytes from random places,
+  {seen:,} in all; AdamW with a learning rate of {lr} (cosine) and a weight decay of
+  {weight_decay}, seed 0.
 - **Held-out files:** {nats:.4f} nats per byte, which is {bits:.4f} bits. What costs nothing,
   from as many bytes:
   {free}.
