@@ -26,6 +26,10 @@ DTYPES = {
         *(torch.int8, torch.int16, torch.int32, torch.int64, torch.complex64, torch.complex128),
     )
 }
+_WRONG = (
+    *(ValueError, KeyError, TypeError, IndexError),
+    *(RuntimeError, OverflowError, AttributeError),
+)
 _NUMBERS = {name: getattr(np, name) for name in ("float64", "float32", "float16", "int64", "int32")}
 
 
@@ -107,8 +111,8 @@ def pack(
     """Return what stands for a value in a message; bytes of tensors are added to `blobs`.
 
     Args:
-        value: None, bool, int, float, str, a tensor, a dtype, a device, a slice, a NumPy number, or
-            lists, tuples and dictionaries of these.
+        value: None, bool, int, float, str, a tensor, a dtype, a device, a slice, a number or an
+            array of NumPy's, or lists, tuples and dictionaries of these.
         blobs: the message's byte strings.
         refer: returns what stands for anything else.
         exact: keep the strides of tensors, for code that depends on them.
@@ -144,6 +148,9 @@ def pack(
         return {"dict": [inner(pair) for pair in islice(value.items(), MAX_ITEMS)]}
     if kind.__name__ in _NUMBERS and kind is _NUMBERS[kind.__name__]:
         return {"number": value.item(), "kind": kind.__name__}
+    if kind is np.ndarray and value.dtype.name in DTYPES:
+        array = torch.from_numpy(np.ascontiguousarray(value).reshape(value.shape))
+        return {"array": inner([array])}
     if refer is not None:
         return refer(value)
     raise TypeError(f"a {kind.__name__} cannot be passed on")
@@ -213,7 +220,7 @@ def unpack(
         return _unpack_object(packed, inner, resolve)
     except Garbled:
         raise
-    except (ValueError, KeyError, TypeError, IndexError, RuntimeError, OverflowError) as error:
+    except _WRONG as error:
         raise Garbled(f"something that is not a value ({type(error).__name__})") from None
 
 
@@ -232,6 +239,9 @@ def _unpack_object(
         return DTYPES[packed["dtype"]]
     if "device" in packed:
         return torch.device(packed["device"])
+    if "array" in packed:
+        (tensor,) = inner(packed["array"])
+        return np.asarray(tensor.numpy())
     if "number" in packed and type(packed["number"]) in (int, float):
         return _NUMBERS[packed["kind"]](packed["number"])
     return resolve(packed)

@@ -114,9 +114,6 @@ def _try_case(exercise: Exercise, yours, case: dict, seed: int, device: str) -> 
             f"It calls {changed[0]}, which changes everything that runs after it. Say the dtype or "
             "the device where a tensor is made instead.",
         )
-    if isinstance(expected, ValueError):
-        _check_error(exercise, got, called)
-        return
     for place, (now, then) in enumerate(zip(arguments, before, strict=True), 1):
         if not _unchanged(now, then):
             raise not_yet(
@@ -125,6 +122,9 @@ def _try_case(exercise: Exercise, yours, case: dict, seed: int, device: str) -> 
                 "work on a new one instead.",
                 called,
             )
+    if isinstance(expected, ValueError):
+        _check_error(exercise, got, called)
+        return
     dtypes = [tensor.dtype for tensor in floats(before)]
     if found := difference(got, expected, dtypes[0] if dtypes else None):
         raise _Differs(found, called)

@@ -123,5 +123,5 @@ def _dict_difference(got, expected: dict, dtype) -> str | None:
 def _article(value) -> str:
     if value is None:
         return "None (is a `return` missing?)"
-    name = type(value).__name__
+    name = type(value).__name__.replace("ndarray", "array of NumPy")
     return f"{'an' if name[0] in 'aeiouAEIO' else 'a'} {name}"

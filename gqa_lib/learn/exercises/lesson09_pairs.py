@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from statistics import NormalDist, mean, median, pstdev, stdev
 from typing import Any
 
+import numpy as np
 import torch
 
 from .exercise import Complaint, Exercise, Mistake
@@ -90,7 +91,7 @@ def paired(a: Sequence[float], b: Sequence[float], confidence: float) -> tuple[f
 def _call(yours: Callable, a: Sequence[float], b: Sequence[float], confidence: float) -> Any:
     """Call a learner's function: numbers of any library will do, float32 is near enough."""
     got = yours(a, b, confidence)
-    if isinstance(got, torch.Tensor):
+    if isinstance(got, torch.Tensor | np.ndarray):
         got = got.tolist()
     if not isinstance(got, tuple | list) or len(got) != 3:
         return got
@@ -110,7 +111,8 @@ def _call(yours: Callable, a: Sequence[float], b: Sequence[float], confidence: f
 def _number(one: Any) -> float:
     """One of a learner's three results as a number, whatever library made it."""
     try:
-        if not isinstance(one, bool | str):
+        known = isinstance(one, int | float | np.number | np.ndarray | torch.Tensor)
+        if known and not isinstance(one, bool | np.longdouble):
             return float(one)
     except (TypeError, ValueError, RuntimeError):
         pass

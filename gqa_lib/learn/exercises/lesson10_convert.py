@@ -1,6 +1,6 @@
 """Lesson 10: a state dict whose attention gets fewer KV heads."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -43,6 +43,9 @@ def _state(
         shapes[f"{prefix}o_proj.weight"] = (d_model, H * D)
         if others:
             shapes |= {prefix.removesuffix("self_attn.") + "mlp.up_proj.weight": (13, d_model)}
+            shapes[f"{prefix}k_proj.weight_scale"] = (H * D,)  # no projection, for all its name
+    if draws % 2:
+        shapes = dict(sorted(shapes.items()))  # as files have them: k, o, q, v
     scale = d_model**-0.5
     state = {
         name: (draw(generator, *shape) * scale).to(getattr(torch, dtype))
@@ -62,7 +65,7 @@ def _call(yours: Callable, state: State, num_heads: int, num_kv_heads: int, *met
     new = yours(state, num_heads, num_kv_heads, *method)
     if method and method[0] not in METHODS:
         raise Complaint(f"It took method={method[0]!r}, which it does not know: raise ValueError.")
-    if not isinstance(new, Mapping):
+    if not isinstance(new, dict):
         raise Complaint(f"It returned a {type(new).__name__}; a dictionary of tensors is expected.")
     for what, names in (
         ("has no", [name for name in before if name not in new]),

@@ -1,12 +1,15 @@
 """Sees without a GPU whether code would mix devices on one."""
 
 from collections.abc import Iterator
+from functools import wraps
+from unittest import mock
 
 import torch
 from torch.overrides import TorchFunctionMode
 
 _MOVES = {"cuda", "type_as"}  # the learner thought of the device
 _ONLY_CPU = {"numpy", "__array__"}
+_UNSEEN = ("from_numpy", "frombuffer", "from_dlpack")  # of torch, which tells no mode of them
 _ANY_DEVICE = {"__getitem__", "__setitem__", "copy_", "expand_as", "view_as", "reshape_as"}
 
 
@@ -21,10 +24,33 @@ class StaysBehind(TorchFunctionMode):
         super().__init__()
         self._left: dict[int, torch.Tensor] = {}  # kept, so that no id is used twice
         self.mixed = ""
+        self._makers = [mock.patch.object(torch, name, self._noted(name)) for name in _UNSEEN]
+
+    def __enter__(self):
+        for maker in self._makers:
+            maker.start()
+        return super().__enter__()
+
+    def __exit__(self, *exception):
+        super().__exit__(*exception)
+        for maker in self._makers:
+            maker.stop()
 
     def left_behind(self, value: object) -> bool:
         """Return whether a value is a tensor that would be on the CPU."""
         return id(value) in self._left
+
+    def _noted(self, name: str):
+        """One of torch's functions, whose results are taken note of."""
+        make = getattr(torch, name)
+
+        @wraps(make)
+        def noted(*args, **kwargs):
+            made = make(*args, **kwargs)
+            self._left[id(made)] = made
+            return made
+
+        return noted
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}

@@ -573,3 +573,33 @@ from fractions import Fraction
 def ffn_width_for_equal_params(config, num_kv_heads):
     fewer = config.num_kv_heads - num_kv_heads
     return config.d_ff + round(Fraction(2 * fewer * config.head_dim, 3))
+
+# %% right paired_difference: an array of NumPy
+import numpy as np
+from scipy import stats
+
+def paired_difference(losses_a, losses_b, confidence):
+    d = np.asarray(losses_b) - np.asarray(losses_a)
+    half = stats.t.ppf((1 + confidence) / 2, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
+    return d.mean() + half * np.array([0, -1, 1])
+
+# %% right paired_difference: arrays of one number
+import numpy as np
+from scipy import stats
+
+def paired_difference(losses_a, losses_b, confidence):
+    d = np.asarray(losses_b) - np.asarray(losses_a)
+    half = stats.t.ppf((1 + confidence) / 2, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
+    return np.array(d.mean()), np.array(d.mean() - half), np.array(d.mean() + half)
+
+# %% wrong paired_difference: fractions
+# says: One of its three results is a Fraction
+from fractions import Fraction
+from scipy import stats
+
+def paired_difference(losses_a, losses_b, confidence):
+    d = [b - a for a, b in zip(losses_a, losses_b)]
+    n, mean = len(d), sum(d) / len(d)
+    deviation = (sum((one - mean) ** 2 for one in d) / (n - 1)) ** 0.5
+    half = stats.t.ppf((1 + confidence) / 2, n - 1) * deviation / n**0.5
+    return Fraction(mean), Fraction(mean - half), Fraction(mean + half)

@@ -2033,3 +2033,184 @@ def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
             elif R is not None:
                 new[o] = torch.block_diag(*R).mm(state_dict[o].T).T
     return new
+
+# %% wrong convert_to_gqa: partners by their place in the file
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"method={method!r} is none of mean, first, aligned.")
+    new = dict(state_dict)
+    names = list(state_dict)
+    for name, weight in state_dict.items():
+        if not name.endswith(("k_proj.weight", "v_proj.weight")):
+            continue
+        heads = weight.unflatten(0, (num_kv_heads, num_heads // num_kv_heads, -1))
+        if method == "first":
+            new[name] = heads[:, 0].flatten(0, 1)
+            continue
+        if method == "aligned":
+            U, _, Vh = torch.linalg.svd(heads[:, :1] @ heads.mT)
+            R = U @ Vh
+            heads, R = R @ heads, R.flatten(0, 1)
+            if name.endswith("k_proj.weight"):
+                q = names[names.index(name) - 1]
+                new[q] = (R @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            else:
+                o = names[names.index(name) + 1]
+                columns = state_dict[o].unflatten(1, (num_heads, -1)).transpose(0, 1)
+                new[o] = (columns @ R.mT).transpose(0, 1).flatten(1)
+        new[name] = heads.mean(1).flatten(0, 1)
+    return new
+
+# %% wrong convert_to_gqa: whatever has k_proj or v_proj in its name
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"method={method!r} is none of mean, first, aligned.")
+    new = dict(state_dict)
+    for name, weight in state_dict.items():
+        if "k_proj" not in name and "v_proj" not in name:
+            continue
+        heads = weight.unflatten(0, (num_kv_heads, num_heads // num_kv_heads, -1))
+        if method == "first":
+            new[name] = heads[:, 0].flatten(0, 1)
+            continue
+        if method == "aligned":
+            U, _, Vh = torch.linalg.svd(heads[:, :1] @ heads.mT)
+            R = U @ Vh
+            heads, R = R @ heads, R.flatten(0, 1)
+            if "k_proj" in name:
+                q = name.replace("k_proj.weight", "q_proj.weight")
+                new[q] = (R @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            else:
+                o = name.replace("v_proj.weight", "o_proj.weight")
+                columns = state_dict[o].unflatten(1, (num_heads, -1)).transpose(0, 1)
+                new[o] = (columns @ R.mT).transpose(0, 1).flatten(1)
+        new[name] = heads.mean(1).flatten(0, 1)
+    return new
+
+# %% wrong convert_to_gqa: a part of a method's name will do
+# says: which it does not know: raise ValueError
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in "mean first aligned":
+        raise ValueError(f"method={method!r} is none of mean, first, aligned.")
+    new = dict(state_dict)
+    for name, weight in state_dict.items():
+        if not name.endswith(("k_proj.weight", "v_proj.weight")):
+            continue
+        heads = weight.unflatten(0, (num_kv_heads, num_heads // num_kv_heads, -1))
+        if method == "first":
+            new[name] = heads[:, 0].flatten(0, 1)
+            continue
+        if method == "aligned":
+            U, _, Vh = torch.linalg.svd(heads[:, :1] @ heads.mT)
+            R = U @ Vh
+            heads, R = R @ heads, R.flatten(0, 1)
+            if name.endswith("k_proj.weight"):
+                q = name.replace("k_proj.weight", "q_proj.weight")
+                new[q] = (R @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            else:
+                o = name.replace("v_proj.weight", "o_proj.weight")
+                columns = state_dict[o].unflatten(1, (num_heads, -1)).transpose(0, 1)
+                new[o] = (columns @ R.mT).transpose(0, 1).flatten(1)
+        new[name] = heads.mean(1).flatten(0, 1)
+    return new
+
+# %% wrong convert_to_gqa: empties what it was given before it refuses
+# says: changed its argument
+import torch
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    given = dict(state_dict)
+    state_dict.clear()
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"method={method!r} is none of mean, first, aligned.")
+    state_dict.update(given)
+    new = dict(state_dict)
+    for name, weight in state_dict.items():
+        if not name.endswith(("k_proj.weight", "v_proj.weight")):
+            continue
+        heads = weight.unflatten(0, (num_kv_heads, num_heads // num_kv_heads, -1))
+        if method == "first":
+            new[name] = heads[:, 0].flatten(0, 1)
+            continue
+        if method == "aligned":
+            U, _, Vh = torch.linalg.svd(heads[:, :1] @ heads.mT)
+            R = U @ Vh
+            heads, R = R @ heads, R.flatten(0, 1)
+            if name.endswith("k_proj.weight"):
+                q = name.replace("k_proj.weight", "q_proj.weight")
+                new[q] = (R @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            else:
+                o = name.replace("v_proj.weight", "o_proj.weight")
+                columns = state_dict[o].unflatten(1, (num_heads, -1)).transpose(0, 1)
+                new[o] = (columns @ R.mT).transpose(0, 1).flatten(1)
+        new[name] = heads.mean(1).flatten(0, 1)
+    return new
+
+# %% wrong convert_to_gqa: a mapping that is no dictionary
+# says: a dictionary of tensors is expected
+import torch
+from types import MappingProxyType
+
+def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
+    if method not in ("mean", "first", "aligned"):
+        raise ValueError(f"method={method!r} is none of mean, first, aligned.")
+    new = dict(state_dict)
+    for name, weight in state_dict.items():
+        if not name.endswith(("k_proj.weight", "v_proj.weight")):
+            continue
+        heads = weight.unflatten(0, (num_kv_heads, num_heads // num_kv_heads, -1))
+        if method == "first":
+            new[name] = heads[:, 0].flatten(0, 1)
+            continue
+        if method == "aligned":
+            U, _, Vh = torch.linalg.svd(heads[:, :1] @ heads.mT)
+            R = U @ Vh
+            heads, R = R @ heads, R.flatten(0, 1)
+            if name.endswith("k_proj.weight"):
+                q = name.replace("k_proj.weight", "q_proj.weight")
+                new[q] = (R @ state_dict[q].unflatten(0, (num_heads, -1))).flatten(0, 1)
+            else:
+                o = name.replace("v_proj.weight", "o_proj.weight")
+                columns = state_dict[o].unflatten(1, (num_heads, -1)).transpose(0, 1)
+                new[o] = (columns @ R.mT).transpose(0, 1).flatten(1)
+        new[name] = heads.mean(1).flatten(0, 1)
+    return MappingProxyType(new)
+
+# %% right align_heads: polar decomposition, in SciPy
+import torch
+from scipy.linalg import polar
+
+def align_heads(weight, reference, num_heads):
+    aligned, rotations = [], []
+    for w, r in zip(weight.cpu().chunk(num_heads), reference.cpu().chunk(num_heads)):
+        R = torch.from_numpy(polar((r @ w.T).numpy())[0])
+        rotations.append(R)
+        aligned.append(R @ w)
+    return torch.cat(aligned).to(weight), torch.stack(rotations).to(weight)
+
+# %% wrong align_heads: rotations that come from NumPy stay on the CPU
+# says: would fail on a GPU
+import torch
+from scipy.linalg import polar
+
+def align_heads(weight, reference, num_heads):
+    aligned, rotations = [], []
+    for w, r in zip(weight.chunk(num_heads), reference.chunk(num_heads)):
+        R = torch.from_numpy(polar((r @ w.T).cpu().numpy())[0])
+        rotations.append(R)
+        aligned.append(R @ w)
+    return torch.cat(aligned), torch.stack(rotations)
+
+# %% wrong mean_pool_heads: comes back from NumPy on the CPU
+# says: would fail on a GPU
+import torch
+
+def mean_pool_heads(weight, num_heads, num_kv_heads):
+    heads = weight.double().cpu().numpy().reshape(num_kv_heads, num_heads // num_kv_heads, -1, weight.shape[1])
+    return torch.from_numpy(heads.mean(1).reshape(-1, weight.shape[1])).to(weight.dtype)
