@@ -574,16 +574,15 @@ for name, values in runs.items():
     print(f"{name}: {', '.join(order)};", "as" if order == theirs else "not as", "in the paper")
 
 # %% [markdown]
-# Where it did not: nobody knows an order that holds for every model. If heads are in bases of their own, a
-# mean of them is none of them, and one whole head may serve better. The paper's models had tens of thousands of steps
-# to repair it, and ours have a hundred.
+# Where it did not: nobody knows an order that holds for every model, or for every number of heads that become
+# one. A mean of heads in bases of their own is none of them; the first head is whole, but what the others knew
+# is gone. The paper's models had 5 % of their pre-training to repair either, and ours have few steps.
 
 # %% [markdown]
 # **What others report** (as transcribed; different models and tests, so not one scale):
 #
-# - a decoder of 1 billion parameters, two heads into one, no training: the loss went from 2.54 to 8.24 by the
-#   mean, and to 3.19 with alignment and lengths restored. 2.3 billion tokens after a plain mean still left
-#   it 4.4 points behind;
+# - one project's decoder of 1 billion parameters, two heads into one, no training: the loss went from 2.54 to 8.24
+#   by the mean, and to 3.19 with alignment and lengths restored;
 # - [alignment before merging](https://arxiv.org/abs/2412.20677): Llama-2-7B, 8 heads into one, trained on for 0.1 to 0.3 billion
 #   tokens: 81.8 % on its tests, 77.0 % without alignment, 85.5 % before;
 # - [DHA](https://arxiv.org/abs/2406.06567): heads fused step by step keep about 97.6 % with 0.25 % of the pre-training budget.
