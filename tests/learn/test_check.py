@@ -207,6 +207,19 @@ def test_a_tensor_left_on_the_cpu_is_found_without_a_gpu():
         check_function("attention", cpu_mask)
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the real device is tried instead")
+def test_what_comes_from_numpy_is_on_the_cpu():
+    def there_and_back(q, k, v, causal=True):
+        out = attention(q, k, v, causal).cpu().float().numpy()
+        return torch.from_numpy(out).to(q.dtype)
+
+    with pytest.raises(NotYet, match="would fail on a GPU"):
+        check_function("attention", there_and_back)
+    before = torch.from_numpy
+    check_function("attention", lambda q, *rest: there_and_back(q, *rest).to(q.device))
+    assert torch.from_numpy is before
+
+
 def test_a_notebook_shows_the_message_without_a_traceback():
     with pytest.raises(NotYet) as refused:
         check_function("attention", lambda q, k, v, causal=True: q)

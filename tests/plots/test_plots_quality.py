@@ -69,7 +69,7 @@ def test_differences_have_their_intervals_row_by_row():
     assert ends == [([-0.03, 0.04], [0, 0]), ([-0.06, 0.03], [1, 1])]
     middles = [(list(map(float, line.get_xdata())), line.get_color()) for line in ax.lines[2::2]]
     assert middles == [([0.004], plots.COLOURS["GQA"]), ([-0.01], plots.COLOURS["MQA"])]
-    assert [text.get_text() for text in ax.texts] == ["+0.004", "-0.01"]
+    assert [text.get_text() for text in ax.texts] == ["+0.004", "-0.010"]  # as many decimals
     assert [label.get_text() for label in ax.get_yticklabels()] == list(differences)
     assert ax.get_ylim()[0] > ax.get_ylim()[1]  # from the top down
     assert ax.get_xlabel() == "bits per byte"

@@ -170,6 +170,11 @@ F32 = {"tensor": "float32", "blob": 0}
         {"number": True, "kind": "int64"},
         {"number": 10**400, "kind": "float64"},
         {"number": 1, "kind": "ndarray"},
+        {"array": 7},
+        {"array": []},
+        {"array": [7]},
+        {"array": [F32 | {"shape": [1]}] * 2},
+        {"array": [{"tensor": "float32", "shape": [2], "meta": True}]},
         F32 | {"tensor": "float31", "shape": [1]},
         F32 | {"tensor": [], "shape": [1]},
         F32 | {"shape": [2]},
@@ -297,3 +302,25 @@ def test_a_line_that_nobody_reads_does_not_wait_for_ever(ends):
     with pytest.raises(TimeoutError):
         ends[0].within(0.2).send({}, [bytearray(32 << 20)])
     assert ends[0].deadline > before
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.array([[1.5, -2.0], [0.25, np.nan]]),
+        np.array(3.5, np.float32),
+        np.arange(12, dtype=np.int16).reshape(3, 4).T[::-1],
+        np.array([], np.float64),
+        np.array([True, False]),
+    ],
+)
+def test_arrays_of_numpy_arrive_as_they_were(array):
+    arrived = there_and_back([array])[0]
+    assert type(arrived) is np.ndarray
+    assert arrived.dtype == array.dtype
+    np.testing.assert_array_equal(arrived, array, strict=True)
+
+
+def test_other_arrays_are_referred_to():
+    for array in (np.array(["text"]), np.array([1, 2], np.longdouble), np.ma.array([1.0])):
+        assert pack(array, [], lambda value: {"ref": 1}) == {"ref": 1}
