@@ -210,7 +210,7 @@ def test_a_tensor_left_on_the_cpu_is_found_without_a_gpu():
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the real device is tried instead")
 def test_what_comes_from_numpy_is_on_the_cpu():
     def there_and_back(q, k, v, causal=True):
-        out = attention(q, k, v, causal).cpu().float().numpy()
+        out = attention(q, k, v, causal).cpu().double().numpy()
         return torch.from_numpy(out).to(q.dtype)
 
     with pytest.raises(NotYet, match="would fail on a GPU"):
