@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gqa_lib.arguments import check_kind, check_whole
+from gqa_lib.arguments import check_kind, check_whole, make_plain
 from gqa_lib.model import load, load_tokenizer, save
 from gqa_lib.model.hugging_face.write import check_new
 
@@ -47,6 +47,7 @@ class TokenTask:
     sequences: int = 32
 
     def __post_init__(self):
+        make_plain(self)
         check_whole(context=self.context, sequences=self.sequences)
         next_token.check_long_enough(self.context, train=self.train, held_out=self.held_out)
 

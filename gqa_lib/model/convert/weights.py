@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gqa_lib.arguments import check_choice, check_kind, check_whole
+from gqa_lib.arguments import check_choice, check_kind, check_whole, make_plain
 from gqa_lib.configs import ModelConfig
 
 from ..language_model import LanguageModel, ropes_of_layers
@@ -35,6 +35,7 @@ class Conversion:
     seed: int = 0
 
     def __post_init__(self):
+        make_plain(self)
         check_whole(num_kv_heads=self.num_kv_heads)
         check_choice(METHODS, method=self.method)
         check_kind(bool, "Give True or False.", regroup=self.regroup)
@@ -65,7 +66,7 @@ class Conversion:
         }
         if self.regroup:
             heads = reordered(heads, grouping(heads, self.num_kv_heads, **how))
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
+        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + number) % 2**64)
         pooled = pool(heads, self.num_kv_heads, self.method, generator=generator, **how)
         return write_heads(pooled, weights)
 
