@@ -25,7 +25,7 @@ def second_moments(model: LanguageModel, batches: Iterable[Tensor]) -> list[Tens
         (d_model + 1, d_model + 1) float64 on the CPU, one for each layer.
 
     Raises:
-        ValueError: there are no tokens.
+        ValueError: there are no tokens, or what comes into a layer overflows.
     """
     check_kind(LanguageModel, "Give what load(folder) returns.", model=model)
     width = model.config.d_model + 1
@@ -54,4 +54,11 @@ def second_moments(model: LanguageModel, batches: Iterable[Tensor]) -> list[Tens
             hook.remove()
     if not count:
         raise ValueError("batches has no tokens: give some of the text that the model is for.")
+    for number, one in enumerate(sums):
+        if not one.isfinite().all():
+            raise ValueError(
+                f"what comes into layer {number} on this text is not finite in "
+                f"{model.embedding.weight.dtype}. Load the model in float32: "
+                "load(folder, dtype=torch.float32)."
+            )
     return [one / count for one in sums]
