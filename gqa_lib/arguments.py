@@ -35,7 +35,7 @@ def plain(value: Any) -> Any:
 
     Python's own can be compared, written as JSON and read back from any checkpoint.
     """
-    if type(value) in (bool, int, float) or getattr(value, "ndim", 0):
+    if type(value) in (bool, int, float) or getattr(value, "ndim", False):
         return value
     if str(getattr(value, "dtype", "")).endswith("bool"):
         return bool(value)

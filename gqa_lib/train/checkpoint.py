@@ -46,7 +46,7 @@ def digest_of(weights: Mapping[str, Tensor]) -> str:
     known = hashlib.sha256()
     for name, one in weights.items():
         known.update(f"{name} {one.dtype} {tuple(one.shape)}".encode())
-        known.update(one.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        known.update(one.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return known.hexdigest()
 
 
