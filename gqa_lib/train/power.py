@@ -114,7 +114,7 @@ def check_confidence(confidence: float) -> None:
             f"confidence={shown(confidence)} is not below 1: it is a share, and of 1 the interval "
             "has no ends. Give such as 0.95."
         )
-    if confidence <= 1 - POWER or 1 - confidence < _LEAST_DOUBT:
+    if 1 - confidence >= POWER or 1 - confidence < _LEAST_DOUBT:
         raise ValueError(
             f"confidence={shown(confidence)} is not between {1 - POWER:g} and 1 - {_LEAST_DOUBT:g}:"
             " below, more is shown by chance than is there; above, its interval is not computed "
