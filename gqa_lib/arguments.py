@@ -7,6 +7,7 @@ arguments by name: `check_whole(num_heads=num_heads)`.
 import math
 import operator
 from collections.abc import Collection, Iterable
+from pathlib import Path
 from typing import Any
 
 
@@ -27,6 +28,71 @@ def is_number(value: Any) -> bool:
     if isinstance(value, bool | str) or getattr(value, "ndim", None):
         return False
     return hasattr(value, "__float__")
+
+
+def plain(value: Any) -> Any:
+    """Return a number of NumPy, of torch and the like as Python's own; anything else as it is.
+
+    Python's own can be compared, written as JSON and read back from any checkpoint.
+    """
+    if type(value) in (bool, int, float) or getattr(value, "ndim", False):
+        return value
+    if str(getattr(value, "dtype", "")).endswith("bool"):
+        return bool(value)
+    number = index(value)
+    if number is not None:
+        return number
+    return float(value) if is_number(value) else value
+
+
+def make_plain(record: Any) -> None:
+    """Make the numbers of a dataclass Python's own, as `plain` does; a frozen one included."""
+    for name, value in vars(record).items():
+        object.__setattr__(record, name, plain(value))
+
+
+def place_for(value: Any, name: str) -> Path:
+    """Return where something can be written, as a Path.
+
+    Args:
+        value: a path; what is there and what is above it may be missing.
+        name: of the argument.
+
+    Raises:
+        ValueError: it is not a path, or it would lie inside a file.
+    """
+    check_kind((str, Path), "Give a path.", **{name: value})
+    path = Path(value)
+    above = path.absolute().parent
+    while not above.exists():
+        above = above.parent
+    if not above.is_dir():
+        raise ValueError(
+            f"{name}={value}: {above} is a file, in which nothing can be written. Choose a path in "
+            "a folder."
+        )
+    return path
+
+
+def check_distinct(values: Collection[Any], name: str) -> None:
+    """Refuse no values at all, and one that is there twice.
+
+    Args:
+        values: each can be compared with the others.
+        name: of the argument.
+
+    Raises:
+        ValueError: there is none, or two are equal.
+    """
+    check_some(**{name: values})
+    seen: list[Any] = []
+    for one in values:
+        if one in seen:
+            raise ValueError(
+                f"{name} has {shown(one)} twice: the same would be done twice and count as two "
+                "results. Give each once."
+            )
+        seen.append(one)
 
 
 def check_whole(least: int | None = 1, *, where: str = "", **values: Any) -> None:

@@ -97,8 +97,8 @@ def check_params(notebook: Path, params: Mapping[str, Any]) -> None:
     check_together({name: params.get(name, one.default) for name, one in known.items()})
 
 
-def check_parameters(name: str, variables: Mapping[str, Any]) -> None:
-    """Check the parameters that a notebook runs with; for its first cell, whoever runs it.
+def check_parameters(name: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters that a notebook runs with, checked; for its first cell.
 
     Args:
         name: of the benchmark.
@@ -108,7 +108,9 @@ def check_parameters(name: str, variables: Mapping[str, Any]) -> None:
         ValueError: one has another type, or cannot be measured with.
     """
     notebook = benchmarks()[name]
-    check_params(notebook, {one: variables[one] for one in described(notebook)})
+    params = {one: variables[one] for one in described(notebook)}
+    check_params(notebook, params)
+    return params
 
 
 def parse_assignments(texts: list[str]) -> dict[str, Any]:

@@ -113,6 +113,11 @@ def check_together(values: Mapping[str, Any]) -> None:
     if "num_heads" in values:
         for kv in as_list(values.get("num_kv_heads", [])):
             check_heads(values["num_heads"], kv)
+    if "uptraining_steps" in values and values["num_kv_heads"] == values["num_heads"]:
+        raise ValueError(
+            f"num_kv_heads={values['num_kv_heads']} is num_heads: nothing would be converted. Give "
+            "fewer KV heads."
+        )
     if "num_layers" in values and values["head_dim"] % 2:
         raise ValueError(
             f"head_dim={values['head_dim']} is odd: a model rotates channels in pairs (RoPE). "

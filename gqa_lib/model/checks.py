@@ -12,6 +12,32 @@ from gqa_lib.arguments import index
 from gqa_lib.cache import Cache, ModelCache
 
 
+def in_dtype(name: str, value: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return a weight as it is stored, in memory of its own.
+
+    Args:
+        name: of the weight.
+        value: its numbers.
+        dtype: of those that are stored.
+
+    Raises:
+        ValueError: a number is NaN, or infinite in that dtype.
+    """
+    new = value.to(dtype)
+    if not new.isfinite().all():
+        finite = value.isfinite()
+        if not finite.all():
+            raise ValueError(
+                f"{name} has a weight that is infinite or NaN: what computes with it is lost. Give "
+                "a model whose weights are numbers."
+            )
+        raise ValueError(
+            f"{name} would have a weight of {float(value.abs().max()):.4g}, which {dtype} does not "
+            "reach. Take the model in bfloat16 or float32."
+        )
+    return new.contiguous().clone()
+
+
 def embed(embedding: nn.Embedding, tokens: Tensor) -> Tensor:
     """Return the embedding of each token, (B, T, d_model).
 

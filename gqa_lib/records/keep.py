@@ -3,7 +3,7 @@
     python -m gqa_lib.records.keep RUN [RUN ...]
 
 A RUN is a folder that `gqa bench decode-latency`, `quality` or `uptraining` reports. Several of
-decode-latency, of one machine, dtype and day, make one record.
+decode-latency, of one machine, dtype and day, make one record; of the others each makes its own.
 """
 
 import argparse
@@ -33,6 +33,12 @@ def keep(runs: list[Path], folder: Path = Path(__file__).parent) -> Path:
         ValueError: a run is not complete or of another machine, dtype or day than the first, no
             records are kept of its benchmark, or there is a record of these already.
     """
+    trains = [run for run in runs if _benchmark(run) in TRAINED]
+    if trains and len(runs) > 1:
+        raise ValueError(
+            f"{trains[0]} is of a benchmark that trains: with {len(runs) - 1} more its means would "
+            "be of different runs. Make a record of each."
+        )
     names = {_name(run) for run in runs}
     if len(names) != 1:
         raise ValueError(f"these runs differ: {', '.join(sorted(names))}. Make a record of each.")
@@ -51,21 +57,23 @@ def keep(runs: list[Path], folder: Path = Path(__file__).parent) -> Path:
 
 def _name(run: Path) -> str:
     """Benchmark, machine, what was run and day of a run that reached its end."""
-    if not (run / "result.json").exists():
-        raise ValueError(f"{run} has no result.json: the run did not reach its end.")
     environment = _rows(run, "environment")[0]
     gpu = environment["gpu"] or {}
     place = gpu.get("name") or f"{environment['cpu_model']} {environment['num_threads']} threads"
     day = environment["utc"][:10].replace("-", "")
     name = _benchmark(run)
     if name in TRAINED:
-        name += f" {trained.params(run).get('task', 'recall')} {place} {day}"
+        params = trained.params(run)
+        text = json.loads((run / "result.json").read_text())["text"]
+        name += f" {params['task']} {place} {trained.digest(params, text)} {day}"
     else:
         name = f"decode {place} {_rows(run, 'samples')[0]['p_dtype']} {day}"
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def _benchmark(run: Path) -> str:
+    if not (run / "result.json").exists():
+        raise ValueError(f"{run} has no result.json: the run did not reach its end.")
     name = json.loads((run / "result.json").read_text())["benchmark"]
     if name not in ("decode-latency", *TRAINED):
         known = ", ".join(("decode-latency", *TRAINED))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
+from gqa_lib.bench import benchmarks, parameters
 from gqa_lib.measure.samples import read_jsonl
 from gqa_lib.train import Comparison
 
-_PLACES = ("keep_dir", "out_dir", "text")  # parameters that name folders of one machine
+_PLACES = ("keep_dir", "out_dir", "text", "workers", "device")  # of one machine
 
 
 def rows_of_run(run: Path) -> list[dict[str, Any]]:
@@ -23,7 +26,7 @@ def rows_of_run(run: Path) -> list[dict[str, Any]]:
         each comparison.
     """
     result = json.loads((run / "result.json").read_text())
-    setting = {name: result[name] for name in ("benchmark", "finding")}
+    setting = {name: result[name] for name in ("benchmark", "finding", "text")}
     rows: list[dict[str, Any]] = [{"kind": "setting", "params": params(run)} | setting]
     rows += [{"kind": "trained"} | row for row in read_jsonl(run / "samples.jsonl")]
     differences = result["differences"].items()
@@ -31,19 +34,50 @@ def rows_of_run(run: Path) -> list[dict[str, Any]]:
 
 
 def params(run: Path) -> dict[str, Any]:
-    """Return the parameters that a run was given, without those that name folders.
+    """Return all parameters of a run, defaults included, without those of its machine.
 
     Args:
         run: its folder.
 
     Raises:
-        ValueError: it was not run by `gqa bench`, which alone writes them down.
+        ValueError: its result does not say them, as those of earlier versions.
     """
-    record = run / "record.json"
-    if not record.exists():
-        raise ValueError(f"{run} has no record.json: run the benchmark with `gqa bench`.")
-    given = json.loads(record.read_text())["params"].items()
-    return {name: one for name, one in given if name not in _PLACES}
+    given = json.loads((run / "result.json").read_text()).get("params")
+    if given is None:
+        raise ValueError(f"{run / 'result.json'} has no params: run the benchmark again.")
+    return {name: one for name, one in given.items() if name not in _PLACES}
+
+
+def digest(params: dict[str, Any], text: dict[str, str] | None) -> str:
+    """Return eight hexadecimal digits that tell what was run from what else could be.
+
+    Args:
+        params: of a run, as `params` gives them.
+        text: its origin and digest, or None.
+    """
+    known = json.dumps([params, text and text["digest"]], sort_keys=True)
+    return hashlib.sha256(known.encode()).hexdigest()[:8]
+
+
+def command(setting: dict[str, Any]) -> str:
+    """Return the command that runs a benchmark as it was recorded, for a shell.
+
+    Args:
+        setting: the record's row of that kind.
+    """
+    benchmark, params = setting["benchmark"], setting["params"]
+    there = parameters(benchmarks()[benchmark])
+    changed = {name: one for name, one in params.items() if there.get(name) != one}
+    if text := setting.get("text"):
+        changed["text"] = "" if text["origin"].startswith("Python ") else "TEXT"
+    given = (
+        f"-p {shlex.quote(f'{name}={_value(one)}')}" for name, one in changed.items() if one != ""
+    )
+    return " ".join(["gqa bench", benchmark, *given])
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def report(rows: list[dict[str, Any]]) -> str:
@@ -56,8 +90,9 @@ def report(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         kinds.setdefault(row["kind"], []).append(dict(row))
     setting, trained = kinds["setting"][0], kinds["trained"]
-    given = (f"-p {name}={json.dumps(one)}" for name, one in setting["params"].items())
-    lines = [" ".join(["gqa bench", setting["benchmark"], *given]), setting["finding"]]
+    lines = [command(setting), setting["finding"]]
+    if text := setting.get("text"):
+        lines.append(f"text: {text['origin']} (SHA-256 {text['digest'][:12]}...)")
     lines += _table(trained)
     for row in kinds.get("difference", ()):
         name, _ = row.pop("of"), row.pop("kind")

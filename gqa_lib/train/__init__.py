@@ -2,15 +2,16 @@
 
 For example:
 
-    task = RecallTask()
-    rows = sweep(task, [Heads(8, 8, 8), Heads(8, 2, 8)], seeds=range(5), folder="runs/recall")
-    loss = {kv: [row["loss"] for row in final(rows) if row["num_kv_heads"] == kv] for kv in (8, 2)}
-    print(compare_paired(loss[8], loss[2], margin=0.01))
+    if __name__ == "__main__":  # a script needs it: processes of the sweep import the script
+        heads = [Heads(8, 8, 8), Heads(8, 2, 8)]
+        rows = final(sweep(RecallTask(), heads, seeds=range(5), folder="runs/recall"))
+        loss = {kv: [row["loss"] for row in rows if row["num_kv_heads"] == kv] for kv in (8, 2)}
+        print(compare_paired(loss[8], loss[2], margin=0.01))
 """
 
 from .baselines import baselines, ngram_probabilities
 from .corpus import Corpus, python_sources, read_corpus
-from .loop import fit, train
+from .loop import fit, settled, train
 from .power import minimum_detectable, pairs_needed
 from .recall import RecallModel, RecallTask
 from .recipe import Recipe
@@ -45,6 +46,7 @@ __all__ = [
     "python_sources",
     "read_corpus",
     "recovery",
+    "settled",
     "small_checkpoint",
     "sweep",
     "tokens_of",

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from gqa_lib.course.files import replace_file
+
+WEIGHTS = "weights"  # of what describes a run: the digest of those that it started from
 
 
 @dataclass
@@ -30,6 +35,19 @@ class State:
     optimiser: dict[str, Any] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
+
+
+def digest_of(weights: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of weights, their names, dtypes and shapes included, in hexadecimal.
+
+    Args:
+        weights: as `nn.Module.state_dict` gives them.
+    """
+    known = hashlib.sha256()
+    for name, one in weights.items():
+        known.update(f"{name} {one.dtype} {tuple(one.shape)}".encode())
+        known.update(one.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return known.hexdigest()
 
 
 def save(path: Path, run: dict[str, Any], state: State) -> None:
@@ -66,9 +84,12 @@ def read(path: Path, run: dict[str, Any]) -> State:
     if kept["of"] != _text(run):
         was, now = json.loads(kept["of"]), json.loads(_text(run))
         name = next(one for one in was | now if was.get(one) != now.get(one))
+        why = f"its {name} is {was.get(name)}, and here it is {now.get(name)}"
+        if name == WEIGHTS:
+            why = "it started from other weights"
         raise ValueError(
-            f"{path} is of another run: its {name} is {was.get(name)}, and here it is "
-            f"{now.get(name)}. To go on from it would mix them: choose another path, or remove it."
+            f"{path} is of another run: {why}. To go on from it would mix them: choose another "
+            "path, or remove it."
         )
     kept.pop("of")
     return State(**kept)

@@ -5,21 +5,21 @@ from __future__ import annotations
 import hashlib
 import math
 import sys
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import nn
 
-from gqa_lib.arguments import check_whole
+from gqa_lib.arguments import check_kind, check_whole, place_for, plain
 from gqa_lib.course.extras import require
 from gqa_lib.measure import pick_device
 
 from . import checkpoint
 from .checkpoint import State
-from .recipe import Recipe, precision_of
+from .recipe import WIDE_ENOUGH, Recipe, precision_of
 from .task import Heads, Task
 
 KEEP_EVERY = 100  # steps
@@ -33,7 +33,7 @@ def train(
     *,
     seed: int = 0,
     device: str | None = None,
-    path: Path | None = None,
+    path: str | Path | None = None,
     keep_every: int = KEEP_EVERY,
     bar: bool = False,
 ) -> tuple[nn.Module, list[dict[str, Any]]]:
@@ -53,22 +53,12 @@ def train(
     Raises:
         ValueError: as in `fit`.
     """
-    check_whole(None, seed=seed)
+    check_kind(Heads, "Give Heads(num_heads, num_kv_heads, head_dim).", heads=heads)
+    run = _checked(task, recipe, seed, path, keep_every, bar)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(run.seed % 2**64)
         model = task.new_model(heads)
-    rows = fit(
-        model,
-        task,
-        recipe,
-        seed=seed,
-        device=device,
-        path=path,
-        keep_every=keep_every,
-        bar=bar,
-        about={"heads": asdict(heads)},
-    )
-    return model, rows
+    return model, _fit(model, task, run, device, {"heads": asdict(heads)})
 
 
 def fit(
@@ -78,7 +68,7 @@ def fit(
     *,
     seed: int = 0,
     device: str | None = None,
-    path: Path | None = None,
+    path: str | Path | None = None,
     keep_every: int = KEEP_EVERY,
     bar: bool = False,
     about: dict[str, Any] | None = None,
@@ -94,7 +84,8 @@ def fit(
         recipe: how; None is Recipe().
         seed: of the batches.
         device: as in `gqa_lib.measure.pick_device`.
-        path: of a checkpoint, from which the run goes on if it is there. None keeps none.
+        path: of a checkpoint, from which the run goes on if it is there, given the same weights to
+            start from. None keeps none.
         keep_every: steps between two checkpoints.
         bar: whether a bar shows how far it is; it needs tqdm.
         about: what else tells this run from others, for its checkpoint.
@@ -106,29 +97,83 @@ def fit(
     Raises:
         ValueError: the checkpoint is of another run, or the loss is not a number any more.
     """
+    check_kind(nn.Module, "Give a model of the task.", model=model)
+    run = _checked(task, recipe, seed, path, keep_every, bar)
+    more = dict(about or {})
+    if path is not None:
+        more[checkpoint.WEIGHTS] = checkpoint.digest_of(model.state_dict())
+    return _fit(model, task, run, device, more)
+
+
+class _Run(NamedTuple):
+    """The arguments of a run, checked."""
+
+    recipe: Recipe
+    seed: int
+    path: Path | None
+    keep_every: int
+    bar: bool
+
+
+def _checked(task: Any, recipe: Any, seed: Any, path: Any, keep_every: Any, bar: Any) -> _Run:
+    check_kind(Task, "Give RecallTask(...) or TextTask(...).", task=task)
+    recipe = Recipe() if recipe is None else recipe
+    check_kind(Recipe, "Give Recipe(...).", recipe=recipe)
     check_whole(None, seed=seed)
     check_whole(keep_every=keep_every)
-    recipe, place = recipe or Recipe(), pick_device(device)
+    check_kind(bool, "Give True or False.", bar=bar)
+    path = None if path is None else place_for(path, "path")
+    return _Run(recipe, plain(seed), path, plain(keep_every), bar)
+
+
+def _fit(
+    model: nn.Module, task: Task, run: _Run, device: str | None, about: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """`fit` with arguments that are checked; `about` says of which model the run is."""
+    recipe, place = run.recipe, pick_device(device)
     model.to(place)
     precision = precision_of(recipe, place, _width(model))
     optimiser = _optimiser(model, recipe)
-    run = _described(task, recipe, precision, seed, about)
-    state = _start(path, run, model, optimiser)
+    described = task.described() | asdict(recipe) | {"precision": precision, "seed": run.seed}
+    described |= about
+    state = _start(run.path, described, model, optimiser)
     if recipe.evaluate_first and not state.rows:
-        state.rows.append({"step": 0} | task.evaluate(model.eval()))
+        state.rows.append({"step": 0} | _evaluation(model, task, 0))
     done, steps = state.step, recipe.steps
     left = range(done + 1, steps + 1)
-    for step in shown(left, steps, "step", done) if bar else left:
-        loss = _one_step(model, optimiser, task, recipe, step, seed, precision)
+    for step in shown(left, steps, "step", done) if run.bar else left:
+        loss = _one_step(model, optimiser, task, recipe, step, run.seed, precision)
         state.step = step
         state.losses.append(loss)
         if recipe.evaluates_at(step):
-            state.rows.append(_row(model, task, state))
+            train_loss = sum(state.losses) / len(state.losses)
+            row = {"step": step, "train_loss": train_loss} | _evaluation(model, task, step)
+            state.rows.append(row)
             state.losses.clear()
-        if path is not None and (step % keep_every == 0 or step == recipe.steps):
+        if run.path is not None and (step % run.keep_every == 0 or step == steps):
             state.model, state.optimiser = model.state_dict(), optimiser.state_dict()
-            checkpoint.save(path, run, state)
+            checkpoint.save(run.path, described, state)
     return state.rows
+
+
+def settled(
+    recipe: Recipe, task: Task, heads: Sequence[Heads], device: str | None = None
+) -> Recipe:
+    """Return a recipe whose precision is not "auto": the one in which all of some models compute.
+
+    Args:
+        recipe: how they are trained.
+        task: what they learn.
+        heads: of each model; the narrowest decides.
+        device: as in `gqa_lib.measure.pick_device`.
+    """
+    place = pick_device(device)
+    precision = precision_of(recipe, place, WIDE_ENOUGH)
+    if recipe.precision == "auto" and precision != "float32":
+        with torch.random.fork_rng(devices=[]):
+            width = min(_width(task.new_model(one)) for one in heads)
+        precision = precision_of(recipe, place, width)
+    return replace(recipe, precision=precision)
 
 
 def _optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -205,24 +250,19 @@ def _seed_of(seed: int, step: int) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def _row(model: nn.Module, task: Task, state: State) -> dict[str, Any]:
-    train_loss = sum(state.losses) / len(state.losses)
-    return {"step": state.step, "train_loss": train_loss} | task.evaluate(model.eval())
+def _evaluation(model: nn.Module, task: Task, step: int) -> dict[str, float]:
+    """What a task says of a model after a step, as numbers of Python's."""
+    found = {name: plain(one) for name, one in task.evaluate(model.eval()).items()}
+    if not math.isfinite(nats := found.get("loss", 0.0)):
+        remedy = "Lower the learning rate, or warm up for more steps"
+        raise ValueError(
+            f"the held-out loss after step {step} is {nats}: the weights are lost. "
+            f"{remedy if step else 'Start from a model whose weights are finite'}."
+        )
+    return found
 
 
 def _width(model: nn.Module) -> int:
     """The narrowest input of a product in a model."""
     inputs = (one.in_features for one in model.modules() if isinstance(one, nn.Linear))
     return min(inputs, default=0)
-
-
-def _described(
-    task: Task, recipe: Recipe, precision: str, seed: int, about: dict[str, Any] | None
-) -> dict[str, Any]:
-    return {
-        **task.described(),
-        **asdict(recipe),
-        "precision": precision,
-        "seed": seed,
-        **(about or {}),
-    }

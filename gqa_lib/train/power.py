@@ -10,6 +10,8 @@ from gqa_lib.course.extras import require
 
 POWER = 0.8
 _MOST_PAIRS = 10**12
+_FARTHEST = 1e5  # standard errors; beyond, the noncentral t distribution loses its digits
+_LEAST_DOUBT = 1e-9  # of 1 - confidence; floats near 1 keep seven digits of it
 
 
 def minimum_detectable(
@@ -83,6 +85,12 @@ def _noncentrality(num_pairs: int, confidence: float, power: float) -> float:
     df = num_pairs - 1
     threshold = stats.t.isf((1 - confidence) / 2, df)
 
+    if threshold > _FARTHEST:
+        raise ValueError(
+            f"confidence={confidence} of num_pairs={num_pairs} takes {threshold:.4g} standard "
+            "errors: what that can show is not computed. Give more pairs, or less confidence."
+        )
+
     def too_much(noncentrality: float) -> float:
         # The tail on the other side by sf as well: nct.cdf is NaN far from the middle.
         ways = [stats.nct.sf(threshold, df, sign * noncentrality) for sign in (1, -1)]
@@ -105,6 +113,12 @@ def check_confidence(confidence: float) -> None:
         raise ValueError(
             f"confidence={shown(confidence)} is not below 1: it is a share, and of 1 the interval "
             "has no ends. Give such as 0.95."
+        )
+    if 1 - confidence >= POWER or 1 - confidence < _LEAST_DOUBT:
+        raise ValueError(
+            f"confidence={shown(confidence)} is not between {1 - POWER:g} and 1 - {_LEAST_DOUBT:g}:"
+            " below, more is shown by chance than is there; above, its interval is not computed "
+            "to any digit. Give such as 0.95."
         )
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gqa_lib.arguments import check_whole
+from gqa_lib.arguments import check_whole, make_plain
 from gqa_lib.attention import GroupedQueryAttention
 
 from .task import Heads
@@ -54,6 +54,7 @@ class RecallTask:
     held_out: int = 512
 
     def __post_init__(self):
+        make_plain(self)
         sizes = asdict(self)
         check_whole(0, d_ff=sizes.pop("d_ff"))
         check_whole(**sizes)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from gqa_lib.arguments import check_choice, check_number, check_whole
+from gqa_lib.arguments import check_choice, check_kind, check_number, check_whole, make_plain
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 WIDE_ENOUGH = 192  # channels from which bfloat16 gains more in products than its casts cost
@@ -44,10 +44,12 @@ class Recipe:
     precision: str = "auto"
 
     def __post_init__(self):
+        make_plain(self)
         check_whole(steps=self.steps, batch_size=self.batch_size)
         check_whole(0, warmup_steps=self.warmup_steps, evaluate_every=self.evaluate_every)
         check_number(above=0, lr=self.lr, clip=self.clip)
         check_number(0, weight_decay=self.weight_decay)
+        check_kind(bool, "Give True or False.", evaluate_first=self.evaluate_first)
         check_choice(PRECISIONS, precision=self.precision)
 
     def lr_at(self, step: int) -> float:

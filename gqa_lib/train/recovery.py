@@ -10,15 +10,16 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from gqa_lib.arguments import check_choice, check_kind
+from gqa_lib.arguments import check_choice, check_distinct, check_kind, index, several
 from gqa_lib.measure import pick_device
 from gqa_lib.model import LanguageModel, convert_state_dict
 from gqa_lib.model.convert import METHODS
+from gqa_lib.model.convert.pool import check_fewer
 from gqa_lib.model.convert.weights import rotary_dims
 
-from .loop import fit, train
+from .loop import fit, settled, train
 from .recipe import Recipe
-from .runs import Rows, compute, whole_seeds
+from .runs import Rows, checked_folder, compute, kind_of, whole_seeds
 from .task import Heads, Task
 
 NONE, SCRATCH = "none", "scratch"  # methods of rows that are no conversion
@@ -64,27 +65,49 @@ def recovery(
         folder, device, workers, bar: as in `sweep`.
 
     Returns:
-        A row for each evaluation, with "method", "num_kv_heads", "seed", "step" and what `fit`
-        gives. Method "none" is the model before, "scratch" the one that was trained with fewer.
+        A row for each evaluation, with "method", "num_kv_heads", "seed", "precision", "device",
+        "step" and what `fit` gives. Method "none" is the model before, "scratch" the one that was
+        trained with fewer.
 
     Raises:
         ValueError: as in `sweep` and `convert_state_dict`.
     """
-    recipe = recipe or Recipe()
-    uptraining = uptraining or replace(
-        recipe, steps=120, lr=recipe.lr / 5, warmup_steps=20, evaluate_every=30
-    )
-    check_kind(Recipe, "Give Recipe(...).", recipe=recipe, uptraining=uptraining)
+    recipe = Recipe() if recipe is None else recipe
+    check_kind(Recipe, "Give Recipe(...).", recipe=recipe)
+    if uptraining is None:
+        later = {"lr": recipe.lr / 5, "warmup_steps": 20, "evaluate_every": 30}
+        uptraining = replace(recipe, steps=120, **later)
+    check_kind(Recipe, "Give Recipe(...).", uptraining=uptraining)
+    check_kind(Task, "Give RecallTask(...) or TextTask(...).", task=task)
     check_kind(Heads, "Give Heads(num_heads, num_kv_heads, head_dim).", heads=heads)
-    fewer = [num_kv_heads] if isinstance(num_kv_heads, int) else list(num_kv_heads)
-    ways = list(methods)
+    fewer = _fewer(heads, num_kv_heads)
+    ways = several(methods, "methods", "methods")
     for method in ways:
         check_choice(METHODS, method=method)
+    check_distinct(ways, "methods")
     numbers = whole_seeds(seeds)  # which may be given one by one, once
     runs = [_Run(one, seed) for one in fewer for seed in numbers]
-    place, kept = str(pick_device(device)), None if folder is None else Path(folder)
+    models = [heads, *(replace(heads, num_kv_heads=one) for one in fewer)]
+    recipe, uptraining = (settled(one, task, models, device) for one in (recipe, uptraining))
+    place, kept = str(pick_device(device)), checked_folder(folder)
     job = _Job(task, heads, recipe, replace(uptraining, evaluate_first=True), ways, place, kept)
     return [row for rows in compute(job, runs, workers, bar) for row in rows]
+
+
+def _fewer(heads: Heads, num_kv_heads: Any) -> list[int]:
+    """Numbers of KV heads to be left, each of which shrinks a model."""
+    one = index(num_kv_heads)
+    values = [one] if one is not None else several(num_kv_heads, "num_kv_heads", "numbers")
+    for value in values:
+        check_fewer(heads.num_kv_heads, value)
+        if value == heads.num_kv_heads:
+            raise ValueError(
+                f"num_kv_heads={value} is what the model has already: nothing would be converted. "
+                "Give fewer."
+            )
+    numbers = [int(value) for value in values]
+    check_distinct(numbers, "num_kv_heads")
+    return numbers
 
 
 def converted(
@@ -139,6 +162,7 @@ class _Job(NamedTuple):
     def about(self) -> dict[str, Any]:
         later = {f"uptraining_{name}": one for name, one in asdict(self.uptraining).items()}
         how = {"heads": asdict(self.heads), "methods": self.methods}
+        how["device"] = kind_of(self.device)
         return self.task.described() | asdict(self.recipe) | later | how
 
     def do(self, run: _Run) -> Rows:
@@ -162,4 +186,7 @@ class _Job(NamedTuple):
 
     def _row(self, row: dict[str, Any], method: str, kept: int, run: _Run) -> dict[str, Any]:
         labels = {"method": method, "num_kv_heads": kept, "from": self.heads.num_kv_heads}
-        return labels | {"to": run.num_kv_heads, "seed": run.seed} | row
+        later = method not in (NONE, SCRATCH)
+        recipe = self.uptraining if later else self.recipe
+        labels |= {"to": run.num_kv_heads, "seed": run.seed, "precision": recipe.precision}
+        return labels | {"device": kind_of(self.device)} | row

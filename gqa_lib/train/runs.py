@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext
 from multiprocessing import get_context
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, Protocol
 import torch
 from filelock import FileLock, Timeout
 
-from gqa_lib.arguments import check_whole, several
+from gqa_lib.arguments import check_distinct, check_kind, check_whole, place_for, plain, several
 from gqa_lib.course.files import replace_file
 from gqa_lib.processes import end_with
 
@@ -45,12 +46,40 @@ def whole_seeds(seeds: Any) -> list[int]:
     """Return seeds as a list.
 
     Raises:
-        ValueError: one is no whole number.
+        ValueError: one is no whole number, or there twice, or there is none.
     """
     numbers = several(seeds, "seeds", "whole numbers")
     for one in numbers:
         check_whole(None, seeds=one)
+    numbers = [plain(one) for one in numbers]
+    check_distinct(numbers, "seeds")
     return numbers
+
+
+def checked_folder(folder: Any) -> Path | None:
+    """Return where runs are kept, None for nowhere.
+
+    Args:
+        folder: a path, or None.
+
+    Raises:
+        ValueError: it is neither, or a file.
+    """
+    if folder is None:
+        return None
+    path = place_for(folder, "folder")
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"folder={folder} is a file: runs are kept in a folder. Name one.")
+    return path
+
+
+def kind_of(device: str) -> str:
+    """Return the type of a device, such as "cuda" of "cuda:1": results are the same on both.
+
+    Args:
+        device: as torch writes it.
+    """
+    return torch.device(device).type
 
 
 def compute(job: Job, runs: Sequence[Hashable], workers: int | None, bar: bool) -> list[Rows]:
@@ -65,7 +94,9 @@ def compute(job: Job, runs: Sequence[Hashable], workers: int | None, bar: bool) 
 
     Raises:
         ValueError: the folder is of another job, or in use.
+        RuntimeError: a process ended before its run did.
     """
+    check_kind(bool, "Give True or False.", bar=bar)
     if workers is None:
         workers = _cores() if job.device == "cpu" else 1
     check_whole(workers=workers)
@@ -80,7 +111,16 @@ def compute(job: Job, runs: Sequence[Hashable], workers: int | None, bar: bool) 
 
 def _finished(job: Job, run: Hashable) -> Rows | None:
     file = job.folder and job.folder / f"{run}.json"
-    return json.loads(file.read_text()) if file and file.exists() else None
+    return _read(file) if file and file.exists() else None
+
+
+def _read(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text())
+    except ValueError as trouble:
+        raise ValueError(
+            f"{file} is damaged ({trouble}): remove it, and what it was of is computed again."
+        ) from None
 
 
 def _done(job: Job, run: Hashable) -> Rows:
@@ -100,7 +140,7 @@ def _own(job: Job) -> Iterator[None]:
     with _lock(job.folder):
         if not file.exists():
             replace_file(file, json.dumps(about, indent=1))
-        was = json.loads(file.read_text())
+        was = _read(file)
         for name, wanted in json.loads(json.dumps(about)).items():
             if was.get(name) != wanted:
                 raise ValueError(
@@ -134,6 +174,20 @@ def _one_by_one(job: Job, runs: Sequence[Hashable]) -> Iterator[tuple[Hashable, 
 
 
 def _together(job: Job, runs: Sequence[Hashable], workers: int) -> Iterator[tuple[Hashable, Rows]]:
+    try:
+        yield from _in_processes(job, runs, workers)
+    except BrokenProcessPool:
+        raise RuntimeError(
+            f"one of {workers} processes ended before its run did. Each imports the program "
+            "that called this: in a script the call must stand below "
+            '`if __name__ == "__main__":`. If it does, the memory was not enough: give fewer '
+            "workers, or workers=1."
+        ) from None
+
+
+def _in_processes(
+    job: Job, runs: Sequence[Hashable], workers: int
+) -> Iterator[tuple[Hashable, Rows]]:
     with ProcessPoolExecutor(
         workers, get_context("spawn"), initializer=_begin, initargs=(os.getpid(), job)
     ) as pool:

@@ -15,7 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from gqa_lib.arguments import check_choice, check_kind, check_number, is_number, several, shown
+from gqa_lib.arguments import (
+    check_choice,
+    check_kind,
+    check_number,
+    is_number,
+    plain,
+    several,
+    shown,
+)
 from gqa_lib.course.extras import require
 
 from .power import POWER, check_confidence, minimum_detectable
@@ -133,6 +141,7 @@ def compare_paired(
     check_number(above=0, margin=margin)
     check_confidence(confidence)
     check_choice(tuple(MIN_PAIRS), interval=interval)
+    lower_is_better = plain(lower_is_better)
     check_kind(bool, "Give True or False.", lower_is_better=lower_is_better)
     differences, scale = _differences(a, b, MIN_PAIRS[interval], interval)
     mean, low, high, sd = _student(differences, confidence)
@@ -223,9 +232,10 @@ def _differences(a: Any, b: Any, least: int, interval: str) -> tuple[np.ndarray,
         )
     _check_enough(len(first), least, "a and b", "pairs", interval)
     differences = second - first
-    largest = max(np.abs(first).max(), np.abs(second).max())
-    if np.ptp(differences) <= 4 * np.finfo(float).eps * largest:  # equal but for rounding
-        differences[:] = differences[0]
+    rounding = 2 * np.finfo(float).eps * np.maximum(np.abs(first), np.abs(second))  # of each pair
+    low, high = (differences - rounding).max(), (differences + rounding).min()
+    if low <= high:  # one number is within the rounding of all: they are equal
+        differences[:] = differences[rounding.argmin()]
     scale = float(np.abs(differences).max()) or 1.0
     return differences / scale, scale
 

@@ -7,12 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gqa_lib.arguments import check_kind, several
+from gqa_lib.arguments import check_distinct, check_kind, several
 from gqa_lib.measure import pick_device
 
-from .loop import train
+from .loop import settled, train
 from .recipe import Recipe
-from .runs import Rows, compute, whole_seeds
+from .runs import Rows, checked_folder, compute, kind_of, whole_seeds
 from .task import Heads, Task
 
 _LABELS = ("num_heads", "num_kv_heads", "head_dim", "cached_numbers", "params", "seed")
@@ -42,7 +42,11 @@ def sweep(
     """Train every model from every seed, and return what came of each.
 
     On a CPU each run has one thread, so that what comes out does not depend on how many are at
-    work. Models with the same seed are shown the same batches: their results are pairs.
+    work. Models with the same seed are shown the same batches: their results are pairs. All compute
+    in one precision: with "auto" in that of the narrowest.
+
+    With more workers than one each is a process that imports the program: in a script the call
+    stands below `if __name__ == "__main__":`.
 
     Args:
         task: what they learn.
@@ -57,19 +61,25 @@ def sweep(
 
     Returns:
         A row for each evaluation, ordered by heads, seeds and steps: the heads, "cached_numbers"
-        per token and layer, "params", "seed", and what `fit` gives. `final` picks the last ones.
+        per token and layer, "params", "seed", "precision", "device", and what `fit` gives. `final`
+        picks the last ones.
 
     Raises:
-        ValueError: the folder holds the runs of another task or recipe, or as in `fit`.
+        ValueError: the folder holds the runs of another task, recipe, precision or device, nothing
+            is to be trained or something twice, or as in `fit`.
+        RuntimeError: a process ended before its run did.
     """
-    recipe, place = recipe or Recipe(), pick_device(device)
+    recipe, place = Recipe() if recipe is None else recipe, pick_device(device)
     check_kind(Recipe, "Give Recipe(...).", recipe=recipe)
+    check_kind(Task, "Give RecallTask(...) or TextTask(...).", task=task)
     every = several(heads, "heads", "Heads(...)")
     for one in every:
         check_kind(Heads, "Give Heads(num_heads, num_kv_heads, head_dim).", heads=one)
+    check_distinct(every, "heads")
     numbers = whole_seeds(seeds)  # which may be given one by one, once
     runs = [Run(one, seed) for one in every for seed in numbers]
-    job = _Job(task, recipe, str(place), None if folder is None else Path(folder))
+    recipe = settled(recipe, task, every, device)
+    job = _Job(task, recipe, str(place), checked_folder(folder))
     return [row for rows in compute(job, runs, workers, bar) for row in rows]
 
 
@@ -92,7 +102,7 @@ class _Job(NamedTuple):
     folder: Path | None
 
     def about(self) -> dict[str, Any]:
-        return self.task.described() | asdict(self.recipe)
+        return self.task.described() | asdict(self.recipe) | {"device": kind_of(self.device)}
 
     def do(self, run: Run) -> Rows:
         path = self.folder and self.folder / f"{run}.pt"
@@ -103,5 +113,7 @@ class _Job(NamedTuple):
             "cached_numbers": run.heads.cached_numbers,
             "params": sum(one.numel() for one in model.parameters()),
             "seed": run.seed,
+            "precision": self.recipe.precision,
+            "device": kind_of(self.device),
         }
         return [labels | row for row in rows]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from gqa_lib.arguments import check_whole
+from gqa_lib.arguments import check_whole, make_plain
 from gqa_lib.heads import check_heads
 
 
@@ -30,6 +30,7 @@ class Heads:
     head_dim: int
 
     def __post_init__(self):
+        make_plain(self)
         check_whole(head_dim=self.head_dim)
         check_heads(self.num_heads, self.num_kv_heads)
 
@@ -42,6 +43,7 @@ class Heads:
         return f"q{self.num_heads}-kv{self.num_kv_heads}-d{self.head_dim}"
 
 
+@runtime_checkable
 class Task(Protocol):
     """What `fit` needs to know of a task; `RecallTask` and `TextTask` are two."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gqa_lib.arguments import check_kind, check_whole
+from gqa_lib.arguments import check_kind, check_whole, make_plain
 from gqa_lib.configs import ModelConfig
 from gqa_lib.model import LanguageModel, Variant
 
@@ -46,9 +46,13 @@ class TextTask:
     held_out: int = 64
 
     def __post_init__(self):
+        make_plain(self)
         check_kind(Corpus, "Give python_sources() or read_corpus(path).", corpus=self.corpus)
         check_whole(context=self.context, num_layers=self.num_layers, d_model=self.d_model)
-        check_whole(held_out=self.held_out, d_ff=self.d_ff or 1)
+        check_whole(held_out=self.held_out)
+        if self.d_ff is not None:
+            check_whole(d_ff=self.d_ff)
+        check_kind(bool, "Give True or False.", equal_params=self.equal_params)
         text = self.corpus
         next_token.check_long_enough(self.context, train=text.train, held_out=text.held_out)
 

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from gqa_lib.arguments import check_kind, check_whole
+from gqa_lib import __version__
+from gqa_lib.arguments import check_kind, check_whole, make_plain, place_for, plain
 from gqa_lib.model import load, load_tokenizer, save
-from gqa_lib.model.hugging_face.write import check_new
+from gqa_lib.model.hugging_face.write import check_free, config_of
 
 from . import next_token
 from .corpus import Corpus, read_corpus
-from .loop import fit
+from .loop import KEEP_EVERY, fit
 from .recipe import Recipe
 
 GENTLE = Recipe(
     steps=100, batch_size=8, lr=1e-4, warmup_steps=10, evaluate_every=20, evaluate_first=True
 )
+UPTRAINING = "gqa_uptraining"  # in config.json
 _CONTEXT = 256
 
 
@@ -47,6 +49,7 @@ class TokenTask:
     sequences: int = 32
 
     def __post_init__(self):
+        make_plain(self)
         check_whole(context=self.context, sequences=self.sequences)
         next_token.check_long_enough(self.context, train=self.train, held_out=self.held_out)
 
@@ -123,7 +126,8 @@ def uptrain(
     context: int | None = None,
     seed: int = 0,
     device: str | None = None,
-    path: Path | None = None,
+    path: str | Path | None = None,
+    keep_every: int = KEEP_EVERY,
     bar: bool = False,
 ) -> list[dict[str, Any]]:
     """Train a checkpoint on, such as one whose KV heads became fewer, and write what came of it.
@@ -133,12 +137,13 @@ def uptrain(
     Args:
         source: folder of a checkpoint that `load` reads.
         text: to train on: a file or folder, of which a part is held out, or a `Corpus`.
-        target: folder that is made, in the form of the source; None writes none.
+        target: folder that is made, in the form of the source, whose config.json says under
+            "gqa_uptraining" what was done; None writes none.
         recipe: how. The rate of `GENTLE` suits models of some hundred million parameters and more;
             small ones take ten times as much.
         context: tokens of a sequence; None is 256, or as many as the model takes.
         seed: of the batches.
-        device, path, bar: as in `fit`.
+        device, path, keep_every, bar: as in `fit`.
 
     Returns:
         A row for each evaluation, the first of them before any step: "step", "train_loss", "loss"
@@ -146,11 +151,14 @@ def uptrain(
 
     Raises:
         FileNotFoundError: the source or the text is not there.
-        ValueError: target is there, the text is too short, or as in `fit`.
+        ValueError: target or target.partial is there, the text is too short, or as in `fit`.
     """
     check_kind(Recipe, "Give Recipe(...).", recipe=recipe)
     if target is not None:
-        check_new(Path(target))
+        target = place_for(target, "target")
+        check_free(target).parent.mkdir(parents=True, exist_ok=True)
+    if context is not None:
+        check_whole(context=context)
     model = load(source, dtype=torch.float32)
     longest = model.config.max_context
     if context is None:
@@ -161,7 +169,11 @@ def uptrain(
             "with: give a shorter one."
         )
     task = tokens_of(source, text, context)
-    rows = fit(model, task, recipe, seed=seed, device=device, path=path, bar=bar)
+    how: dict[str, Any] = {"path": path, "keep_every": keep_every, "bar": bar}
+    rows = fit(model, task, recipe, seed=seed, device=device, **how)
     if target is not None:
-        save(model.cpu(), source, target)
+        about = task.described() | asdict(recipe) | {"seed": plain(seed), "result": rows[-1]}
+        before = config_of(Path(source)).get(UPTRAINING)
+        about |= {"gqa_lib": __version__} | ({"before": before} if before else {})
+        save(model.cpu(), source, target, {UPTRAINING: about})
     return rows

@@ -40,13 +40,14 @@ from gqa_lib import plots
 from gqa_lib.bench import as_list, begin, check_parameters, small_task
 from gqa_lib.plots import attention_arm
 from gqa_lib.records.report import show_recorded
-from gqa_lib.train import Heads, Recipe, baselines, compare_paired, final, pairs_needed, sweep
+from gqa_lib.train import Heads, Recipe, baselines, compare_paired, final, pairs_needed, settled, sweep
 
-check_parameters("quality", globals())
-run = begin("quality", out_dir, dtype="float32", device=device)
+params = check_parameters("quality", globals())
+small = small_task(params)
+job, metric, unit, known = small[:4]
 every = [Heads(num_heads, kv, head_dim) for kv in as_list(num_kv_heads)]
-recipe = Recipe(steps=steps, batch_size=batch_size, lr=lr)
-job, metric, unit, known = small_task(globals())
+recipe = settled(Recipe(steps=steps, batch_size=batch_size, lr=lr), job, every, device or None)
+run = begin("quality", out_dir, dtype=recipe.precision, device=device)
 
 # %% [markdown]
 # ## What is compared, and what would matter
@@ -87,10 +88,16 @@ for name, results in values.items():
 #
 # The mean of the differences seed by seed, with Student's interval at 95 %. Wholly inside the margin it
 # says "same"; across 0 and beyond the margin nothing can be told, and the sentence says which
-# difference so many seeds could have shown.
+# difference so many seeds could have shown. Models that have learnt nothing are alike, whatever they
+# keep: where the first of them is no better than chance (of text: than how often each byte comes) by
+# more than the margin, no verdict is given.
 
 # %%
 first, *others = values
+learnt = small.learnt(values[first], margin)
+if not learnt:
+    others = []
+    print(f"Nothing was learnt: {first} is within {margin:g} of {small.nothing:.4g}. Train for more steps.")
 found = {name: compare_paired(values[first], values[name], margin=margin, lower_is_better=metric == "loss")
          for name in others}
 for name, one in found.items():
@@ -134,5 +141,7 @@ show_recorded("quality")
 # seen on your own evaluations, at your size, and nowhere else.
 
 # %%
+if not learnt:
+    verdicts = f"no verdict, as nothing was learnt (without learning {small.nothing:.3g})"
 finding = f"{task}, {title}; against {first}: {verdicts or 'nothing to compare'} (measured, {num_seeds} seeds, {steps} steps)."
-run.end(finding, rows=last, differences={name: vars(one) for name, one in found.items()})
+run.end(finding, rows=last, differences={name: vars(one) for name, one in found.items()}, params=params, text=small.text)

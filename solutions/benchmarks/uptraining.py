@@ -40,12 +40,14 @@ out_dir: str = "runs/uptraining"  # folder for samples and result
 from gqa_lib import plots
 from gqa_lib.bench import begin, check_parameters, small_task
 from gqa_lib.records.report import show_recorded
-from gqa_lib.train import Heads, Recipe, compare_paired, recovery
+from gqa_lib.train import Heads, Recipe, compare_paired, recovery, settled
 
-check_parameters("uptraining", globals())
-run = begin("uptraining", out_dir, dtype="float32", device=device)
+params = check_parameters("uptraining", globals())
+small = small_task(params)
+job, metric, unit, known = small[:4]
 heads = Heads(num_heads, num_heads, head_dim)
-job, metric, unit, known = small_task(globals())
+recipe = settled(Recipe(steps=steps, batch_size=batch_size, lr=lr), job, [heads], device or None)
+run = begin("uptraining", out_dir, dtype=recipe.precision, device=device)
 
 # %% [markdown]
 # ## What is expected
@@ -55,9 +57,8 @@ job, metric, unit, known = small_task(globals())
 # absorb it. Without further training, "aligned" should keep more than "mean"; "random" keeps nothing.
 
 # %%
-recipe = Recipe(steps=steps, batch_size=batch_size, lr=lr)
 later = Recipe(steps=uptraining_steps, batch_size=batch_size, lr=lr / 5, warmup_steps=min(20, uptraining_steps),
-               evaluate_every=max(1, uptraining_steps // 4), evaluate_first=True)
+               evaluate_every=max(1, uptraining_steps // 4), evaluate_first=True, precision=recipe.precision)
 rows = recovery(job, heads, num_kv_heads, range(num_seeds), recipe, later, methods=methods,
                 folder=keep_dir or run.folder / "kept", device=device or None, workers=workers or None)
 run.keep([{"phase": "measure", "metric": metric, "unit": unit, "value": row[metric], **row} for row in rows])
@@ -81,10 +82,16 @@ print(f"before {mean(results('none')):.4f}, from scratch with {num_kv_heads} KV 
 # %% [markdown]
 # ## Differences to the first of them
 #
-# Seed by seed, with Student's interval at 95 %: right after the conversion, and at the end.
+# Seed by seed, with Student's interval at 95 %: right after the conversion, and at the end. A model
+# that has learnt nothing loses nothing: where the one before is no better than chance (of text: than
+# how often each byte comes) by more than the margin, no verdict is given.
 
 # %%
 first, *others = methods
+learnt = small.learnt(results("none"), margin)
+if not learnt:
+    others = []
+    print(f"Nothing was learnt before: within {margin:g} of {small.nothing:.4g}. Train for more steps.")
 better = {"margin": margin, "lower_is_better": metric == "loss"}
 found = {}
 for method in others:
@@ -120,4 +127,6 @@ show_recorded("uptraining")
 
 # %%
 finding = f"{task}, {num_heads} to {num_kv_heads} KV heads, {metric} after 0 and {marks[-1]} steps: {said} (measured, {num_seeds} seeds); before {mean(results('none')):.3g}, from scratch {mean(results('scratch')):.3g}."
-run.end(finding, rows=rows, differences={name: vars(one) for name, one in found.items()})
+if not learnt:
+    finding += f" Nothing was learnt before (without learning {small.nothing:.3g}): no verdict."
+run.end(finding, rows=rows, differences={name: vars(one) for name, one in found.items()}, params=params, text=small.text)

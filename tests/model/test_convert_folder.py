@@ -1,15 +1,19 @@
 """Converted folders: transformers runs them, whatever the family; a kill leaves none half made."""
 
+import hashlib
 import json
+import math
 import os
+import re
 from pathlib import Path
 
 import checkpoints
+import numpy as np
 import pytest
 import torch
 from filelock import FileLock
 from interrupting import every_step
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
@@ -292,3 +296,110 @@ def test_by_moments_of_a_text(source, tmp_path):
     with torch.no_grad():
         expected = expected(checkpoints.tokens())
     torch.testing.assert_close(logits(tmp_path / "new"), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_what_was_done_before_and_to_which_weights_is_kept(source, tmp_path):
+    first = convert_checkpoint(source, tmp_path / "three", 3, "mean")
+    (file,) = source.glob("*.safetensors")
+    assert first["source_weights_sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert "before" not in first
+    second = convert_checkpoint(tmp_path / "three", tmp_path / "one", 1, "mean")
+    assert second["before"] == {"gqa_conversion": first}
+    config = json.loads((tmp_path / "one" / "config.json").read_text())
+    assert config["gqa_conversion"] == second
+
+
+def test_what_the_moments_are_of_is_kept(source, tmp_path):
+    moments = second_moments(load(source), [checkpoints.tokens()])
+    of = {"text_sha256": "ab"}
+    about = convert_checkpoint(source, tmp_path / "n", 2, moments=moments, calibration=of)
+    assert about["calibrated"] == of
+
+
+def test_inside_of_the_source_nothing_unfinished_is_copied(source):
+    convert_checkpoint(source, source / "new", 2)
+    assert [one.name for one in (source / "new").iterdir() if "partial" in one.name] == []
+    assert load(source / "new").config.num_kv_heads == 2
+
+
+def good_moments(layers=3):
+    return [torch.eye(49, dtype=torch.float64) for _ in range(layers)]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"moments": good_moments(2)}, "moments has 2 entries for 3 layers"),
+        ({"moments": [one[:48] for one in good_moments()]}, r"shape \(48, 49\)"),
+        ({"moments": [one.long() for one in good_moments()]}, "int64"),
+        ({"moments": [one * math.nan for one in good_moments()]}, "finite fractions"),
+        ({"moments": 3}, "moments=3 is one value"),
+        ({"seed": 1.5}, "seed=1.5"),
+    ],
+)
+def test_a_refused_call_leaves_nothing_in_the_way(source, tmp_path, wrong, told):
+    with pytest.raises(ValueError, match=told):
+        convert_checkpoint(source, tmp_path / "new", 2, **wrong)
+    assert [one.name for one in tmp_path.iterdir()] == ["source"]
+    convert_checkpoint(source, tmp_path / "new", np.int64(2), moments=iter(good_moments()))
+
+
+def test_any_whole_number_is_a_seed(source, tmp_path):
+    about = convert_checkpoint(source, tmp_path / "new", 2, "random", seed=10**23)
+    assert about["seed"] == 10**23
+
+
+def test_a_weight_that_is_nan_is_named_with_its_file(source, tmp_path):
+    (file,) = source.glob("*.safetensors")
+    weights = load_file(file)
+    weights["model.layers.1.self_attn.v_proj.weight"][3, 4] = math.nan
+    save_file(weights, file, {"format": "pt"})
+    told = f"{file}: model.layers.1.self_attn.v_proj.weight has a weight that is infinite or NaN"
+    with pytest.raises(ValueError, match=re.escape(told)):
+        convert_checkpoint(source, tmp_path / "new", 2)
+    assert [one.name for one in tmp_path.iterdir()] == ["source"]
+
+
+def test_a_full_disk_is_told_and_the_same_call_goes_on(source, tmp_path, monkeypatch):
+    def full(tensors, path, metadata):
+        path.write_bytes(b"the beginning")
+        raise SafetensorError("Error while serializing: I/O error: No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(writing, "save_file", full)
+        with pytest.raises(OSError, match=r"model.safetensors cannot be written .*Make room"):
+            convert_checkpoint(source, tmp_path / "new", 2)
+    assert [one.name for one in tmp_path.iterdir()] == ["source"]
+    convert_checkpoint(source, tmp_path / "new", 2)
+
+
+def test_heads_of_zeros_are_like_no_others(source, tmp_path):
+    (file,) = source.glob("*.safetensors")
+    weights = load_file(file)
+    weights["model.layers.0.self_attn.v_proj.weight"][8:32] = 0  # heads 1 to 3 of 8 rows
+    save_file(weights, file, {"format": "pt"})
+    convert_checkpoint(source, tmp_path / "new", 3, regroup=True)
+    assert load(tmp_path / "new").config.num_kv_heads == 3
+
+
+def test_moments_that_overflow_name_the_layer(source):
+    model = load(source, dtype=torch.float32)
+    model.layers[1].attention_norm.weight.data.fill_(1e30)
+    model.layers[1].attention_norm.weight.data[0] = math.inf
+    with pytest.raises(
+        ValueError, match=r"into layer 1 on this text is not finite in torch.float32"
+    ):
+        second_moments(model, [checkpoints.tokens()])
+
+
+def test_a_damaged_note_of_an_unfinished_folder_is_told(source, tmp_path):
+    (tmp_path / "new.partial").mkdir()
+    (tmp_path / "new.partial.json").write_text('{"gqa')
+    with pytest.raises(ValueError, match=r"new.partial.json does not say of which.*Remove it"):
+        convert_checkpoint(source, tmp_path / "new", 2)
+
+
+def test_a_place_inside_a_file_is_refused(source, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ValueError, match="file is a file, in which nothing can be written"):
+        convert_checkpoint(source, tmp_path / "file" / "new", 2)

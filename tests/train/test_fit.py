@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 import training
@@ -156,6 +157,18 @@ def test_another_runs_checkpoint_is_refused(tmp_path, changed, told):
     assert path.read_bytes() == before
 
 
+def test_a_run_goes_on_from_the_weights_that_it_started_from_only(tmp_path):
+    path, one = str(tmp_path / "run.pt"), TINY.new_model(HEADS)
+    start = {name: weight.clone() for name, weight in one.state_dict().items()}
+    rows = fit(one, TINY, RECIPE, path=path)
+    with pytest.raises(ValueError, match="another run: it started from other weights"):
+        fit(TINY.new_model(HEADS), TINY, RECIPE, path=path)
+    again = TINY.new_model(HEADS)
+    again.load_state_dict(start)
+    assert fit(again, TINY, RECIPE, path=path) == rows
+    torch.testing.assert_close(again.state_dict(), one.state_dict())
+
+
 @pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04 and no more"])
 def test_what_is_no_checkpoint_is_refused(tmp_path, content):
     path = tmp_path / "run.pt"
@@ -174,6 +187,48 @@ def test_a_checkpoint_runs_no_code(tmp_path):
 def test_a_loss_that_is_no_number_ends_the_run():
     with pytest.raises(ValueError, match=r"the loss of step \d+ is (nan|inf)"):
         train(TINY, HEADS, Recipe(steps=40, batch_size=4, lr=1e30, warmup_steps=0, clip=1e30))
+
+
+def test_a_last_step_that_loses_the_weights_ends_the_run():
+    with pytest.raises(ValueError, match="the held-out loss after step 1 is nan"):
+        train(TINY, HEADS, Recipe(steps=1, batch_size=4, lr=1e38, warmup_steps=0))
+    model = TINY.new_model(HEADS)
+    model.head.weight.data[0] = math.nan
+    with pytest.raises(ValueError, match=r"step 0 is nan.* whose weights are finite"):
+        fit(model, TINY, RECIPE)
+
+
+def test_what_a_task_of_ones_own_evaluates_is_kept(tmp_path):
+    class OnesOwn(RecallTask):
+        def evaluate(self, model):
+            return {name: np.float64(one) for name, one in super().evaluate(model).items()}
+
+    arguments = OnesOwn(**vars(TINY)), HEADS, RECIPE
+    _, rows = train(*arguments, path=tmp_path / "run.pt")
+    assert train(*arguments, path=tmp_path / "run.pt")[1] == rows
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"task": "recall"}, "RecallTask"),
+        ({"heads": (4, 2, 3)}, "Heads"),
+        ({"recipe": {}}, "Recipe"),
+        ({"seed": 0.5}, "seed=0.5"),
+        ({"path": 3}, "path=3"),
+        ({"path": f"{__file__}/run.pt"}, "is a file"),
+        ({"keep_every": 0}, "keep_every=0"),
+        ({"bar": 1}, "bar=1"),
+    ],
+)
+def test_arguments_that_are_none_end_no_run_late(wrong, told):
+    with pytest.raises(ValueError, match=told):
+        train(**{"task": TINY, "heads": HEADS, "recipe": RECIPE} | wrong)
+
+
+def test_any_whole_number_is_a_seed():
+    _, rows = train(TINY, HEADS, Recipe(steps=1, batch_size=2), seed=10**30)
+    assert math.isfinite(rows[-1]["loss"])
 
 
 def test_the_learning_rate_rises_in_a_line_and_falls_in_a_cosine():
@@ -253,6 +308,7 @@ def test_a_bar_in_a_notebook_is_text_and_no_error(capsys, monkeypatch):
         ({"precision": "float16"}, "float16"),
         ({"warmup_steps": 1.5}, "warmup_steps=1.5"),
         ({"clip": float("nan")}, "clip=nan"),
+        ({"evaluate_first": "no"}, "evaluate_first='no'"),
     ],
 )
 def test_recipes_that_are_none_are_refused(wrong, told):

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from training import HEADS, TINY, killed_everywhere
@@ -10,8 +11,8 @@ from gqa_lib.train import Heads, RecallTask, Recipe, TextTask, converted, fit, r
 from gqa_lib.train.corpus import Corpus
 
 FULL = Heads(4, 4, 3)
-RECIPE = Recipe(steps=4, batch_size=4, warmup_steps=1)
-LATER = Recipe(steps=3, batch_size=4, warmup_steps=1, evaluate_every=2)
+RECIPE = Recipe(steps=4, batch_size=4, warmup_steps=1, precision="float32")
+LATER = Recipe(steps=3, batch_size=4, warmup_steps=1, evaluate_every=2, precision="float32")
 WAYS = ("mean", "first")
 
 
@@ -30,6 +31,12 @@ def test_rows_say_what_each_is():
         ("scratch", 2, 4),
     ]
     assert labels == [(seed, *label) for seed in (0, 2) for label in one]
+
+
+def test_a_number_of_numpy_is_one_number():
+    rows = tiny(num_kv_heads=np.int64(2), seeds=[0])
+    assert rows == tiny(seeds=[0])
+    assert {(row["precision"], row["device"]) for row in rows} == {("float32", "cpu")}
 
 
 def test_each_is_what_its_steps_by_hand_give():
@@ -96,6 +103,12 @@ def test_more_heads_and_seeds_go_on_from_what_is_kept(tmp_path, monkeypatch):
     [
         ({"methods": ["median"]}, "median"),
         ({"num_kv_heads": 3}, "does not divide"),
+        ({"num_kv_heads": 4}, "what the model has already"),
+        ({"num_kv_heads": []}, "is empty"),
+        ({"num_kv_heads": [2, 2]}, "num_kv_heads has 2 twice"),
+        ({"methods": ["mean", "mean"]}, "methods has 'mean' twice"),
+        ({"methods": []}, "is empty"),
+        ({"task": "recall"}, "RecallTask"),
         ({"heads": (4, 4, 3)}, "Heads"),
         ({"uptraining": {"steps": 3}}, "Recipe"),
         ({"seeds": [0.5]}, "seeds=0.5"),

@@ -351,3 +351,22 @@ def test_a_powers_noncentrality_is_that_of_the_formula():
         threshold = stats.t.ppf((1 + confidence) / 2, df) * spread
         power = stats.norm.sf(threshold - shift) + stats.norm.cdf(-threshold - shift)
         assert power.mean() == pytest.approx(0.6, abs=1e-3)
+
+
+def test_a_pair_is_equal_up_to_its_own_rounding():
+    found = compare_paired([1e16, 1, 2], [1e16, 1.5, 2.1], margin=0.1)
+    assert found.verdict == "not distinguishable"
+    assert found.sd == pytest.approx(0.2646, rel=1e-3)
+
+
+def test_confidence_that_cannot_be_computed_with_is_refused():
+    for confidence in (0.1, 0.2, 0.9999999999999999):
+        with pytest.raises(ValueError, match=r"confidence=.* is not between 0.2 and 1 - 1e-09"):
+            compare_paired([1, 2, 3], [2, 4, 7], margin=0.1, confidence=confidence)
+    with pytest.raises(ValueError, match=r"confidence=0.999999 of num_pairs=2 takes"):
+        minimum_detectable(1, 2, confidence=0.999999)
+
+
+def test_a_truth_value_of_numpy_is_one():
+    found = compare_paired([1, 2, 3], [2, 4, 7], margin=0.1, lower_is_better=np.bool_(False))
+    assert found == compare_paired([1, 2, 3], [2, 4, 7], margin=0.1, lower_is_better=False)

@@ -110,8 +110,32 @@ def test_what_cannot_be_trained_is_refused_before_it_is(text, tmp_path):
         uptrain(source, text, source)
     with pytest.raises(FileNotFoundError):
         uptrain(source, tmp_path / "none")
-    with pytest.raises(ValueError, match="Recipe"):
-        uptrain(source, text, recipe={"steps": 3})
+    for wrong in ({"recipe": {"steps": 3}}, {"recipe": None}):
+        with pytest.raises(ValueError, match="Recipe"):
+            uptrain(source, text, **wrong)
+    with pytest.raises(ValueError, match="context='8'"):
+        uptrain(source, text, context="8")
     with pytest.raises(ValueError, match="call fit"):
         tokens_of(source, text, 16).new_model(None)
     assert Recipe().steps == 600
+
+
+def test_another_checkpoints_run_is_not_gone_on_with(text, tmp_path):
+    source = bytes_model(tmp_path / "source")
+    recipe = replace(SHORT, steps=2)
+    for method in ("mean", "aligned"):
+        convert_checkpoint(source, tmp_path / method, 2, method)
+    kept = str(tmp_path / "kept.pt")
+    rows = uptrain(tmp_path / "mean", text, recipe=recipe, context=16, path=kept)
+    with pytest.raises(ValueError, match="another run: it started from other weights"):
+        uptrain(tmp_path / "aligned", text, tmp_path / "new", recipe, context=16, path=kept)
+    assert not (tmp_path / "new").exists()
+    assert uptrain(tmp_path / "mean", text, recipe=recipe, context=16, path=kept) == rows
+
+
+def test_infinite_weights_are_not_written(text, tmp_path):
+    source = bytes_model(tmp_path / "source", dtype="float16")
+    wild = Recipe(steps=2, lr=1e5, batch_size=2, warmup_steps=0, clip=1.0)
+    with pytest.raises(ValueError, match=r"which torch.float16 does not reach"):
+        uptrain(source, text, tmp_path / "new", wild, context=16)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["source", "text.txt"]

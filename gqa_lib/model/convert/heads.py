@@ -13,6 +13,8 @@ from torch import Tensor
 
 from gqa_lib.heads import check_heads
 
+from ..checks import in_dtype
+
 PARTS = ("q_proj", "k_proj", "v_proj")
 FUSED = "qkv_proj"
 
@@ -57,6 +59,13 @@ def read_heads(weights: Mapping[str, Tensor], num_heads: int, head_dim: int) -> 
         ValueError: the weights are not whole heads, query heads cannot share the KV heads, or a
             weight is no finite fraction.
     """
+    if f"{FUSED}.weight" not in weights:
+        for name in PARTS:
+            if f"{name}.weight" not in weights:
+                raise ValueError(
+                    f"{name}.weight is not there, and no {FUSED}.weight: this attention has other "
+                    f"projections than {', '.join(PARTS)}. Give a model that has those."
+                )
     weights = {name: _checked(name, one) for name, one in weights.items()}
     o = weights["o_proj.weight"]
     if o.shape[1] != num_heads * head_dim:
@@ -90,7 +99,10 @@ def write_heads(heads: AttentionHeads, like: Mapping[str, Tensor]) -> dict[str, 
     for name, norm in (("q_norm", heads.q_norm), ("k_norm", heads.k_norm)):
         if norm is not None:
             out[f"{name}.weight"] = norm.flatten()
-    return {name: _rounded(name, out.get(name, old), old) for name, old in like.items()}
+    return {
+        name: in_dtype(name, out.get(name, old), old.dtype).to(old.device)
+        for name, old in like.items()
+    }
 
 
 def _checked(name: str, weight: Tensor) -> Tensor:
@@ -107,17 +119,6 @@ def _checked(name: str, weight: Tensor) -> Tensor:
             "pooled with it. Choose a checkpoint whose weights are numbers."
         )
     return wide
-
-
-def _rounded(name: str, wide: Tensor, old: Tensor) -> Tensor:
-    """A weight in the dtype of the old one, in memory of its own."""
-    new = wide.to(old.device, old.dtype)
-    if not new.isfinite().all():
-        raise ValueError(
-            f"{name} would have a weight of {float(wide.abs().max()):.4g}, which {old.dtype} does "
-            "not reach. Convert the model in bfloat16 or float32."
-        )
-    return new.contiguous().clone()
 
 
 def _projections(weights: Mapping[str, Tensor], q_rows: int) -> list[tuple[Tensor, Tensor | None]]:

@@ -68,7 +68,7 @@ def reordered(heads: AttentionHeads, order: list[int]) -> AttentionHeads:
 def _likenesses(heads: Tensor, rotary_dim: int, signs: bool = False) -> Tensor:
     """How alike each two heads are, as a share of their sizes, (Hkv, Hkv)."""
     H = len(heads)
-    sizes = heads.flatten(1).norm(dim=1).clamp_min(1e-300)
+    sizes = heads.flatten(1).norm(dim=1).clamp_min(1e-150)  # two multiply; of zeros 0 is left
     alike = torch.zeros(H, H, dtype=torch.float64)
     for i, j in combinations(range(H), 2):
         inner = likeness(heads[i], heads[j], rotary_dim, signs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gqa_lib.arguments import check_choice, check_kind, check_whole
+from gqa_lib.arguments import (
+    check_choice,
+    check_kind,
+    check_whole,
+    index,
+    make_plain,
+    plain,
+    several,
+    shown,
+)
 from gqa_lib.configs import ModelConfig
 
 from ..language_model import LanguageModel, ropes_of_layers
@@ -19,6 +29,7 @@ from .pool import METHODS, pool, root_of
 from .regroup import grouping, reordered
 
 _OUT = "o_proj.weight"
+_OF_HEADS = re.compile(r"([qkvo]|qkv)_proj\.(weight|bias)|[qk]_norm\.weight")
 
 
 @dataclass(frozen=True)
@@ -35,6 +46,7 @@ class Conversion:
     seed: int = 0
 
     def __post_init__(self):
+        make_plain(self)
         check_whole(num_kv_heads=self.num_kv_heads)
         check_choice(METHODS, method=self.method)
         check_kind(bool, "Give True or False.", regroup=self.regroup)
@@ -65,7 +77,7 @@ class Conversion:
         }
         if self.regroup:
             heads = reordered(heads, grouping(heads, self.num_kv_heads, **how))
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
+        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + number) % 2**64)
         pooled = pool(heads, self.num_kv_heads, self.method, generator=generator, **how)
         return write_heads(pooled, weights)
 
@@ -115,6 +127,7 @@ def convert_state_dict(
     al. 2024 (arXiv 2412.20677) for alignment before the mean.
     """
     check_whole(num_heads=num_heads, head_dim=head_dim)
+    num_heads, head_dim = plain(num_heads), plain(head_dim)
     conversion = Conversion(num_kv_heads, method, regroup, seed)
     prefixes = [name.removesuffix(_OUT) for name in state_dict if name.endswith(_OUT)]
     if not prefixes:
@@ -122,13 +135,18 @@ def convert_state_dict(
             f"no tensor's name ends with {_OUT}: there is no attention to convert. Give the "
             "state_dict of a model whose projections are called q_proj, k_proj, v_proj, o_proj."
         )
-    turning = _one_each(rotary_dim, len(prefixes), "rotary_dim")
-    known: Sequence[Any] = [None] * len(prefixes) if moments is None else moments
-    known = _one_each(known, len(prefixes), "moments")
+    turning = _rotary_dims(rotary_dim, len(prefixes), head_dim)
+    width = state_dict[f"{prefixes[0]}{_OUT}"].shape[0] + 1
+    known = checked_moments(moments, len(prefixes), width)
     made = dict(state_dict)
     for number, prefix in enumerate(prefixes):
         weights = attention_of(state_dict, prefix)
-        new = conversion.layer(weights, number, num_heads, head_dim, turning[number], known[number])
+        try:
+            new = conversion.layer(
+                weights, number, num_heads, head_dim, turning[number], known[number]
+            )
+        except ValueError as refused:
+            raise ValueError(f"{prefix}{refused}") from None
         made |= {f"{prefix}{name}": one for name, one in new.items()}
     return made
 
@@ -188,21 +206,62 @@ def rotary_dims(config: ModelConfig, variant: Variant) -> list[int]:
 
 
 def attention_of(state_dict: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Return the weights of one attention, by what follows its prefix.
+    """Return the weights of one attention that depend on its heads, by what follows its prefix.
 
     Args:
         state_dict: of the model.
         prefix: such as "layers.0.attention.".
     """
-    inside = (name for name in state_dict if name.startswith(prefix))
-    return {name.removeprefix(prefix): state_dict[name] for name in inside}
+    inside = (name.removeprefix(prefix) for name in state_dict if name.startswith(prefix))
+    return {name: state_dict[f"{prefix}{name}"] for name in inside if _OF_HEADS.fullmatch(name)}
 
 
-def _one_each(value: Any, number: int, name: str) -> list[Any]:
-    """One value for each layer: the same for all, or those of a list."""
-    values = [value] * number if isinstance(value, int) else list(value)
-    if len(values) != number:
+def checked_moments(moments: Any, num_layers: int, width: int) -> list[Any]:
+    """Return the moments of each layer, None of each where there are none.
+
+    Args:
+        moments: as in `convert_state_dict`.
+        num_layers: layers of attention.
+        width: d_model + 1.
+
+    Raises:
+        ValueError: there are not as many, or one is not a finite (d_model + 1, d_model + 1).
+    """
+    if moments is None:
+        return [None] * num_layers
+    known = _as_many(moments, num_layers, "moments")
+    for number, one in enumerate(known):
+        square = isinstance(one, Tensor) and one.shape == (width, width)
+        if not square or not one.is_floating_point() or not one.isfinite().all():
+            what = (
+                f"of shape {tuple(one.shape)}, {one.dtype}"
+                if isinstance(one, Tensor)
+                else shown(one)
+            )
+            raise ValueError(
+                f"moments[{number}] is {what}: finite fractions of shape ({width}, {width}) are "
+                "needed. Give what second_moments(model, batches) returns."
+            )
+    return known
+
+
+def _rotary_dims(rotary_dim: Any, num_layers: int, head_dim: int) -> list[int]:
+    one = index(rotary_dim)
+    each = [one] * num_layers if one is not None else _as_many(rotary_dim, num_layers, "rotary_dim")
+    for value in each:
+        check_whole(0, rotary_dim=value)
+        if value % 2 or value > head_dim:
+            raise ValueError(
+                f"rotary_dim={value} of head_dim={head_dim}: RoPE turns elements of a head in "
+                f"pairs. Give an even number from 0 to {head_dim}."
+            )
+    return [int(value) for value in each]
+
+
+def _as_many(values: Any, number: int, name: str) -> list[Any]:
+    each = several(values, name, "one for each layer")
+    if len(each) != number:
         raise ValueError(
-            f"{name} has {len(values)} entries for {number} layers of attention. Give one for each."
+            f"{name} has {len(each)} entries for {number} layers of attention. Give one for each."
         )
-    return values
+    return each

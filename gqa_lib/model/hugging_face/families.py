@@ -128,6 +128,7 @@ HARMLESS = frozenset(
         *("context_window_size", "prefill_chunk_size", "unsloth_fixed", "unsloth_version"),
         *("temperature", "top_k", "top_p", "do_sample", "max_length", "max_new_tokens"),
         "gqa_conversion",  # how its KV heads came to be fewer, by `convert_checkpoint`
+        "gqa_uptraining",  # how it was trained on, by `uptrain`
     )
 )
 # Others that change nothing while they hold this.
