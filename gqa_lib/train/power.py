@@ -11,7 +11,7 @@ from gqa_lib.course.extras import require
 POWER = 0.8
 _MOST_PAIRS = 10**12
 _FARTHEST = 1e5  # standard errors; beyond, the noncentral t distribution loses its digits
-_LEAST_DOUBT = 1e-9  # of 1 - confidence; floats near 1 keep seven digits of it
+_LEAST_DOUBT = 1e-6  # of 1 - confidence; beyond, the noncentral t distribution takes minutes
 
 
 def minimum_detectable(

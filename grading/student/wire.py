@@ -26,6 +26,8 @@ DTYPES = {
         *(torch.int8, torch.int16, torch.int32, torch.int64, torch.complex64, torch.complex128),
     )
 }
+# As they are now: while a learner's calls are watched, torch's note where tensors come from.
+_frombuffer, _from_numpy = torch.frombuffer, torch.from_numpy
 _WRONG = (
     *(ValueError, KeyError, TypeError, IndexError),
     *(RuntimeError, OverflowError, AttributeError),
@@ -149,7 +151,7 @@ def pack(
     if kind.__name__ in _NUMBERS and kind is _NUMBERS[kind.__name__]:
         return {"number": value.item(), "kind": kind.__name__}
     if kind is np.ndarray and value.dtype.name in DTYPES:
-        array = torch.from_numpy(np.ascontiguousarray(value).reshape(value.shape))
+        array = _from_numpy(np.ascontiguousarray(value).reshape(value.shape))
         return {"array": inner([array])}
     if refer is not None:
         return refer(value)
@@ -266,9 +268,9 @@ def _unpack_tensor(packed: dict, blobs: list[bytearray], exact: bool) -> torch.T
     if elements * dtype.itemsize != len(blob):
         raise Garbled(f"a tensor of shape {tuple(shape)} in {len(blob)} bytes")
     if dtype is torch.bool:  # any byte may have come; only 0 and 1 are bools
-        flat = torch.frombuffer(blob, dtype=torch.uint8) != 0
+        flat = _frombuffer(blob, dtype=torch.uint8) != 0
     else:
-        flat = torch.frombuffer(blob, dtype=dtype)
+        flat = _frombuffer(blob, dtype=dtype)
     return flat.reshape(shape) if strides is None else flat.as_strided(shape, strides)
 
 
