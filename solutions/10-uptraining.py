@@ -517,19 +517,21 @@ print(made)
 
 # %% [markdown]
 # `convert_checkpoint` writes another folder with fewer KV heads, as `gqa convert IN OUT --num-kv-heads 2` does.
-# `regroup=True` first brings heads together that are alike, instead of taking neighbours. **In which order will the
-# losses come?**
+# `regroup=True` first brings heads together that are alike, instead of taking neighbours. "subspace" takes no mean:
+# of what the heads of a set compute it keeps the D directions that hold most of it (an SVD of all of them, one
+# above the other). **In which order will the losses come?**
 
 # %%
 WAYS = {"mean": {"method": "mean"}, "first": {"method": "first"}, "random": {"method": "random"},
-        "aligned": {"method": "aligned"}, "regrouped": {"method": "aligned", "regroup": True}}
+        "aligned": {"method": "aligned"}, "regrouped": {"method": "aligned", "regroup": True},
+        "subspace": {"method": "subspace"}}  # without a method it is this one
 for name, how in WAYS.items():
     convert_checkpoint(original, folder / name, 2, **how)
 text = tokens_of(original, corpus, context=128)
 
 # %%
-losses = {"original": text.evaluate(load(original))["bits_per_byte"]}
-losses |= {name: text.evaluate(load(folder / name))["bits_per_byte"] for name in WAYS}
+losses = {"original": text.evaluate(load(original, dtype=torch.float32))["bits_per_byte"]}
+losses |= {name: text.evaluate(load(folder / name, dtype=torch.float32))["bits_per_byte"] for name in WAYS}
 for name, bits in sorted(losses.items(), key=lambda one: one[1]):
     print(f"{name:9} {bits:.3f} bits per byte")
 
@@ -542,13 +544,13 @@ for name, bits in sorted(losses.items(), key=lambda one: one[1]):
 few = Recipe(steps=30, batch_size=8, lr=3e-4, warmup_steps=5, evaluate_every=10,
              evaluate_first=True)
 after = {}
-for name in ("original", "regrouped", "mean"):
+for name in ("original", "subspace", "mean"):
     made = uptrain(folder / name, corpus, recipe=few, context=128)
     after[name] = [row["bits_per_byte"] for row in made]
     print(f"{name:9} after 0, 10, 20, 30 steps:", ", ".join(f"{bits:.3f}" for bits in after[name]))
 
 # %%
-for name in ("regrouped", "mean"):
+for name in ("subspace", "mean"):
     start, end = (after[name][step] - after["original"][step] for step in (0, -1))
     print(f"{name}: behind the original by {start:.3f} bits per byte at first, "
           f"by {end:.3f} after 30 steps of both")

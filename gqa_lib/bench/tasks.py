@@ -69,7 +69,7 @@ def small_task(values: Mapping[str, Any]) -> SmallTask:
     text = TextTask(corpus, **sizes, equal_params=values.get("equal_params", False))
     train, held_out = (len(part) for part in (corpus.train, corpus.held_out))
     print(f"{corpus.origin}: {train:,} bytes to train on, {held_out:,} held out")
-    parts = (part[:_BYTES].numpy() for part in (corpus.train, corpus.held_out))
-    nothing = -float(np.log(ngram_probabilities(*parts, 1)).mean())
+    shown, judged = (part[:_BYTES].numpy() for part in (corpus.train, corpus.held_out))
+    nothing = -float(np.log(ngram_probabilities(shown, judged, 1)).mean())
     about = {"origin": corpus.origin, "digest": corpus.digest}
     return SmallTask(text, "loss", "nats per held-out byte", {}, nothing, about)

@@ -25,9 +25,9 @@ def convert_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--method",
-        default="aligned",
+        default="subspace",
         choices=("aligned", "subspace", "mean", "norm_mean", "first", "random"),
-        help="how KV heads become one (default: aligned, the mean of heads turned to each other)",
+        help="how KV heads become one (default: subspace, what heads have most in common)",
     )
     parser.add_argument(
         "--regroup", action="store_true", help="pool the KV heads that are most alike"

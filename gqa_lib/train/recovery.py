@@ -75,8 +75,9 @@ def recovery(
     recipe = Recipe() if recipe is None else recipe
     check_kind(Recipe, "Give Recipe(...).", recipe=recipe)
     if uptraining is None:
-        later = {"lr": recipe.lr / 5, "warmup_steps": 20, "evaluate_every": 30}
-        uptraining = replace(recipe, steps=120, **later)
+        uptraining = replace(
+            recipe, steps=120, lr=recipe.lr / 5, warmup_steps=20, evaluate_every=30
+        )
     check_kind(Recipe, "Give Recipe(...).", uptraining=uptraining)
     check_kind(Task, "Give RecallTask(...) or TextTask(...).", task=task)
     check_kind(Heads, "Give Heads(num_heads, num_kv_heads, head_dim).", heads=heads)

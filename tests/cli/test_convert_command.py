@@ -43,7 +43,7 @@ def test_a_folder_with_fewer_heads_is_written(source, tmp_path, capsys):
     new = tmp_path / "new"
     code, out, err = run(capsys, "convert", source, new, "--num-kv-heads", 2)
     assert (code, err) == (0, "")
-    assert "6 KV heads became 2 (aligned); 0.5625 KiB per cached token became 0.1875" in out
+    assert "6 KV heads became 2 (subspace); 0.5625 KiB per cached token became 0.1875" in out
     assert load(new).config.num_kv_heads == 2
     code, out, err = run(capsys, "convert", source, new, "--num-kv-heads", 2)
     assert (code, out) == (2, "")

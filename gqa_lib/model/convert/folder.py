@@ -33,7 +33,7 @@ def convert_checkpoint(
     source: str | Path,
     target: str | Path,
     num_kv_heads: int,
-    method: str = "aligned",
+    method: str = "subspace",
     *,
     regroup: bool = False,
     moments: Sequence[Tensor] | None = None,
@@ -191,7 +191,7 @@ def _state(
     known = hashlib.sha256()
     for one in moments:
         if one is not None:
-            known.update(one.detach().cpu().contiguous().numpy())
+            known.update(one.detach().cpu().numpy().tobytes())
     return about | {"files": files_of(checked), "moments": known.hexdigest()}
 
 

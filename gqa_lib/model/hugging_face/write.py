@@ -77,7 +77,7 @@ def save(
         write_index(source, partial)
         shutil.copyfile(source / "config.json", partial / "config.json")
         if about:
-            config = config_of(source) | about
+            config = {**config_of(source), **about}
             replace_file(partial / "config.json", json.dumps(config, indent=2) + "\n")
 
 
