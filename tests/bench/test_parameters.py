@@ -21,8 +21,12 @@ def test_the_defaults_of_every_benchmark_pass(name, tmp_path):
         for cell in json.loads(bench.benchmarks()[name].read_text())["cells"]
         if "check_parameters(" in "".join(cell["source"])
     )
-    source = "".join(first["source"])
-    assert f'check_parameters("{name}", globals())\nrun = begin(' in source
+    before, _, after = "".join(first["source"]).partition(
+        f'check_parameters("{name}", globals())\n'
+    )
+    for line in before.removesuffix("params = ").splitlines():  # nothing is done before the check
+        assert line.startswith(("from ", "import ", "    ", ")")) or not line
+    assert "\nrun = begin(" in f"\n{after}"
 
 
 def test_every_parameter_has_a_rule_or_is_a_flag():
