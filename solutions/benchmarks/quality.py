@@ -6,7 +6,7 @@
 #
 # - **Trained:** small models, from scratch, in float32 or bfloat16. Their losses say nothing of a large
 #   model's; whether a difference can be told from noise at all is the question.
-# - **Takes:** about 30 s at its defaults.
+# - **Takes:** about 20 s at its defaults.
 # - **Resumes:** with `keep_dir`, finished runs are kept there, and a run that was killed goes on.
 #
 # Nothing is timed here. `gqa bench quality -p task=text -p steps=500 -p keep_dir=runs/kept`, or
