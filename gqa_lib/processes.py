@@ -1,4 +1,4 @@
-"""Processes that end with the one that started them, and signals that end a run in order."""
+"""Processes that end with the one that started them, signals that end a run in order, IPython's."""
 
 from __future__ import annotations
 
@@ -15,6 +15,12 @@ _LOOK_S = 0.5  # where the system sends no signal, how often a process looks for
 _KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 ENDINGS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
+
+
+def in_ipython() -> bool:
+    """Return whether this process runs cells, of a notebook or of IPython in a terminal."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and ipython.get_ipython() is not None
 
 
 class Stopped(KeyboardInterrupt):

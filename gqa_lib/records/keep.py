@@ -33,11 +33,11 @@ def keep(runs: list[Path], folder: Path = Path(__file__).parent) -> Path:
         ValueError: a run is not complete or of another machine, dtype or day than the first, no
             records are kept of its benchmark, or there is a record of these already.
     """
-    trains = [run for run in runs if _benchmark(run) in TRAINED]
-    if trains and len(runs) > 1:
+    trained_run = next((run for run in runs if _benchmark(run) in TRAINED), None)
+    if trained_run and len(runs) > 1:
         raise ValueError(
-            f"{trains[0]} is of a benchmark that trains: with {len(runs) - 1} more its means would "
-            "be of different runs. Make a record of each."
+            f"{trained_run} is of a benchmark that trains: with {len(runs) - 1} more its means "
+            "would be of different runs. Make a record of each."
         )
     names = {_name(run) for run in runs}
     if len(names) != 1:
@@ -47,7 +47,7 @@ def keep(runs: list[Path], folder: Path = Path(__file__).parent) -> Path:
         raise ValueError(f"{out} exists, and records are never overwritten: move one of them.")
     rows = [{"kind": "environment", "dry_run": False, **_rows(runs[0], "environment")[0]}]
     for run in runs:
-        if _benchmark(run) in TRAINED:
+        if trained_run:
             rows += trained.rows_of_run(run)
         else:
             rows += [*_rows(run, "arms"), *compact(_rows(run, "samples"))]

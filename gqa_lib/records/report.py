@@ -1,9 +1,9 @@
 """A record as text: where and when it was made, its points, and what went wrong."""
 
 import html
-import sys
 
 from gqa_lib.compare import table
+from gqa_lib.processes import in_ipython
 
 from . import about, read, recorded, trained
 
@@ -56,13 +56,14 @@ def show_recorded(name: str = "decode") -> None:
 
 def _show(title: str, text: str) -> None:
     plain = f"{title}\n{text}\n"
-    ipython = sys.modules.get("IPython")
-    if ipython is None or ipython.get_ipython() is None:
+    if not in_ipython():
         print(plain)
         return
+    from IPython.display import display
+
     opens = f"<summary>{html.escape(title)}</summary><pre>{html.escape(text)}</pre>"
     page = {"text/html": f"<details>{opens}</details>", "text/plain": plain}
-    ipython.display.display(page, raw=True)
+    display(page, raw=True)
 
 
 def _order(point):

@@ -68,11 +68,10 @@ def command(setting: dict[str, Any]) -> str:
     benchmark, params = setting["benchmark"], setting["params"]
     there = parameters(benchmarks()[benchmark])
     changed = {name: one for name, one in params.items() if there.get(name) != one}
-    if text := setting.get("text"):
-        changed["text"] = "" if text["origin"].startswith("Python ") else "TEXT"
-    given = (
-        f"-p {shlex.quote(f'{name}={_value(one)}')}" for name, one in changed.items() if one != ""
-    )
+    text = setting.get("text")
+    if text and not text["origin"].startswith("Python "):  # of whoever recorded it
+        changed["text"] = "TEXT"
+    given = (f"-p {shlex.quote(f'{name}={_value(one)}')}" for name, one in changed.items())
     return " ".join(["gqa bench", benchmark, *given])
 
 

@@ -16,6 +16,7 @@ from torch import nn
 from gqa_lib.arguments import check_kind, check_whole, place_for, plain
 from gqa_lib.course.extras import require
 from gqa_lib.measure import pick_device
+from gqa_lib.processes import in_ipython
 
 from . import checkpoint
 from .checkpoint import State
@@ -208,9 +209,7 @@ def shown(steps: Iterable[T], total: int, unit: str, done: int = 0) -> Iterable[
     from tqdm import tqdm
 
     # A notebook shows stderr as an error, and loses tqdm's widget when it is closed.
-    ipython = sys.modules.get("IPython")
-    in_notebook = ipython is not None and ipython.get_ipython() is not None
-    file = sys.stdout if in_notebook else sys.stderr
+    file = sys.stdout if in_ipython() else sys.stderr
     return tqdm(steps, initial=done, total=total, unit=unit, mininterval=0.2, file=file, ncols=80)
 
 

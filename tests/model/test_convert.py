@@ -287,3 +287,31 @@ def test_numbers_that_cannot_be_pooled_are_refused():
     large["k_proj.weight"][:3] = 1
     with pytest.raises(ValueError, match="does not reach"):
         convert_state_dict(large, 1, "subspace", **sizes)
+
+
+SIZES = {"num_heads": 12, "head_dim": 8}
+
+
+@pytest.mark.parametrize("rotary_dim", [3, -2, 10, 2.0, "6", None, [8], [8, 7], True])
+def test_elements_that_rope_cannot_turn_are_refused(rotary_dim):
+    state = decoder("llama").state_dict()
+    with pytest.raises(ValueError, match="rotary_dim"):
+        convert_state_dict(state, 2, **SIZES, rotary_dim=rotary_dim)
+
+
+def test_attention_with_other_projections_is_refused_by_their_name():
+    state = decoder("llama").state_dict()
+    del state["layers.1.attention.qkv_proj.weight"]
+    with pytest.raises(ValueError, match=r"layers\.1\.attention\.q_proj\.weight is not there"):
+        convert_state_dict(state, 2, **SIZES, rotary_dim=8)
+
+
+def test_what_else_lies_next_to_projections_stays_as_it_is():
+    state = decoder("llama").state_dict()
+    others = {
+        "layers.0.attention.mask": torch.full((3, 3), -torch.inf),
+        "layers.0.attention.steps": torch.arange(5),
+    }
+    new = convert_state_dict(state | others, 2, **SIZES, rotary_dim=8)
+    for name, one in others.items():
+        assert new[name] is one

@@ -1,7 +1,5 @@
 """Figures of quality: marks by cached numbers, and differences with their intervals."""
 
-import matplotlib
-import matplotlib.pyplot as plt
 import pytest
 
 from gqa_lib import plots
@@ -11,15 +9,6 @@ DESIGNS = {
     "one head of 64": (128, [0.97]),
     "MQA: 1": (16, [0.27, 0.25]),
 }
-
-
-@pytest.fixture(autouse=True)
-def style():
-    plt.switch_backend("Agg")
-    with matplotlib.rc_context():
-        plots.use_style()
-        yield
-    plt.close("all")
 
 
 def dots(ax):

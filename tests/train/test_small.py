@@ -38,6 +38,9 @@ def test_its_command_makes_a_model_like_it(tmp_path, capsys, monkeypatch):
     monkeypatch.undo()
     assert main([str(tmp_path)]) == 1
     assert "is not overwritten" in capsys.readouterr().err
+    (tmp_path / "new.partial").mkdir()
+    assert main([str(tmp_path / "new")]) == 1  # at once, and not after training
+    assert "until it is complete" in capsys.readouterr().err
 
 
 def test_a_model_made_in_a_few_steps_has_the_same_form(tmp_path, monkeypatch):

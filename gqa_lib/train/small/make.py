@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from gqa_lib.arguments import place_for
 from gqa_lib.model import LanguageModel, save_llama
-from gqa_lib.model.hugging_face.write import check_new
+from gqa_lib.model.hugging_face.write import check_free
 
 from ..baselines import baselines
 from ..corpus import python_sources
@@ -57,10 +58,10 @@ def make(target: str | Path, recipe: Recipe = RECIPE, bar: bool = False) -> dict
         Its loss on held-out files: "loss" in nats per byte, "bits_per_byte".
 
     Raises:
-        ValueError: target is there.
+        ValueError: target or target.partial is there.
     """
-    target = Path(target)
-    check_new(target)
+    target = place_for(target, "target")
+    check_free(target)
     corpus = python_sources()
     task = TextTask(corpus, context=CONTEXT)
     path = target.with_name(f"{target.name}.pt")
