@@ -5,5 +5,6 @@ from .contiguous import KVCache
 from .model import ModelCache
 from .paged import PagedKVCache
 from .protocol import Cache
+from .quantised import QuantisedKVCache
 
-__all__ = ["BlockAllocator", "Cache", "KVCache", "ModelCache", "PagedKVCache"]
+__all__ = ["BlockAllocator", "Cache", "KVCache", "ModelCache", "PagedKVCache", "QuantisedKVCache"]

@@ -5,15 +5,18 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from gqa_lib.kernels.pytorch import fold
-
 from .codes import wide_dtype
 
 Part = tuple[int, Tensor, Tensor]  # where its first token stands, k, v
 
 
 def attend_parts(
-    q: Tensor, parts: Iterable[Part], first: int, causal: bool = True, window: int | None = None
+    q: Tensor,
+    num_kv_heads: int,
+    parts: Iterable[Part],
+    first: int,
+    causal: bool = True,
+    window: int | None = None,
 ) -> Tensor:
     """Return attention of q over keys and values of which only one part is there at a time.
 
@@ -22,6 +25,7 @@ def attend_parts(
 
     Args:
         q: queries of tokens that follow each other, (B, Hq, T, D).
+        num_kv_heads: Hkv; query head h reads KV head h // (Hq // Hkv).
         parts: (position of its first token, k, v), each k and v (B, Hkv, any, D) in the dtype to
             calculate in.
         first: the position of the first query's token.
@@ -34,22 +38,19 @@ def attend_parts(
     Source: Milakov & Gimelshein 2018 (arXiv 1805.02867), section 3.1; Dao et al. 2023,
     "Flash-Decoding for long-context inference".
     """
-    wide, T = wide_dtype(q.dtype), q.shape[2]
-    scaled = q.to(wide) * q.shape[3] ** -0.5
-    out = q.new_zeros((), dtype=wide)
-    largest = torch.full((), -torch.inf, dtype=wide, device=q.device)
-    total = q.new_zeros((), dtype=wide)
+    B, _, T, D = q.shape
+    wide = wide_dtype(q.dtype)
+    rows = q.to(wide).reshape(B, num_kv_heads, -1, D) * D**-0.5  # (B, Hkv, R*T, D)
+    out, total = torch.zeros_like(rows), torch.zeros_like(rows[..., :1])
+    largest = torch.full_like(total, -torch.inf)
     for start, k, v in parts:
-        scores = fold(scaled, k) @ k.mT  # (B, Hkv, R*T, S)
-        scores = _hide(scores, start, first, T, causal, window)
+        scores = _hide(rows @ k.mT, start, first, T, causal, window)  # (B, Hkv, R*T, S)
         before, largest = largest, torch.maximum(largest, scores.amax(-1, keepdim=True))
-        base = largest.clamp(min=torch.finfo(wide).min)  # where no key was seen yet it is -inf
-        weights = (scores - base).exp_()
-        fading = (before - base).exp()
+        base = largest.clamp(min=torch.finfo(wide).min)  # -inf before the first key
+        weights, fading = (scores - base).exp(), (before - base).exp()
         total = total * fading + weights.sum(-1, keepdim=True)
         out = out * fading + weights @ v
-    average = out / total.clamp(min=torch.finfo(wide).tiny)
-    return average.to(q.dtype).expand(q.shape) if not average.dim() else average.to(q.dtype).view(q.shape)
+    return (out / total.clamp(min=torch.finfo(wide).tiny)).to(q.dtype).view(q.shape)
 
 
 def _hide(

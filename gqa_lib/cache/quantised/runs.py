@@ -14,9 +14,7 @@ class Runs:
     A run is written as a whole. What lies in runs that were never written means nothing.
 
     Args:
-        batch_size, num_kv_heads, head_dim: of keys and values, B, Hkv and D.
-        num_runs: of each row.
-        run_size: tokens of a run.
+        shape: of keys and values, (B, Hkv, runs of a row, tokens of a run, D).
         bits: of a code, 8 or 4.
         dtype: of scales and zeros.
         device: of the memory; None is torch's default device.
@@ -27,17 +25,14 @@ class Runs:
 
     def __init__(
         self,
-        batch_size: int,
-        num_kv_heads: int,
-        head_dim: int,
-        num_runs: int,
-        run_size: int,
+        shape: tuple[int, int, int, int, int],
         bits: int,
         dtype: torch.dtype,
         device: torch.device | str | None = None,
     ):
+        *runs, run_size, head_dim = shape
         self.run_size, self.bits, self._head_dim = run_size, bits, head_dim
-        runs, row = (batch_size, num_kv_heads, num_runs), packed_size(head_dim, bits)
+        row = packed_size(head_dim, bits)
         self._k, self._v = (
             torch.empty(*runs, run_size, row, dtype=torch.uint8, device=device) for _ in range(2)
         )
@@ -47,11 +42,6 @@ class Runs:
         self._v_scale, self._v_zero = (
             torch.empty(*runs, run_size, 1, dtype=dtype, device=device) for _ in range(2)
         )
-
-    @property
-    def num_runs(self) -> int:
-        """Runs that each row has memory for."""
-        return self._k.shape[2]
 
     @property
     def nbytes(self) -> int:
@@ -96,6 +86,10 @@ class Runs:
         keys = dequantise(Codes(codes[0], k_scale, k_zero))
         values = dequantise(Codes(codes[1], v_scale, v_zero))
         return keys.flatten(2, 3), values.flatten(2, 3)
+
+    def new_empty(self, num_tokens: int) -> Tensor:
+        """Return memory for tokens as they are: (B, Hkv, num_tokens, D) in the scales' dtype."""
+        return self._k_scale.new_empty(*self._k.shape[:2], num_tokens, self._head_dim)
 
     def copy_rows(self, sources: list[int], targets: list[int], end: int) -> None:
         """Copy rows of the batch over others, all at once.
