@@ -58,15 +58,15 @@ def quantise(x: Tensor, bits: int, dim: int) -> Codes:
     numbers = x.to(wide_dtype(x.dtype))
     zero, most = numbers.aminmax(dim=dim, keepdim=True)
     scale = _rounded_up((most - zero) / levels, x.dtype)
-    steps = scale.to(numbers.dtype).clamp(min=torch.finfo(numbers.dtype).tiny)
-    codes = ((numbers - zero) / steps).round_().clamp_(0, levels).to(torch.uint8)
-    return Codes(codes, scale, zero.to(x.dtype))
+    steps = scale.to(numbers.dtype)
+    codes = ((numbers - zero) / steps.masked_fill(steps == 0, 1)).round_().clamp_(0, levels)
+    return Codes(codes.to(torch.uint8), scale, zero.to(x.dtype))
 
 
 def dequantise(codes: Codes) -> Tensor:
     """Return the numbers that codes stand for, in float32, or in float64 where the scale is."""
     wide = wide_dtype(codes.scale.dtype)
-    return torch.addcmul(codes.zero.to(wide), codes.codes.to(wide), codes.scale.to(wide))
+    return codes.codes.to(wide).mul_(codes.scale.to(wide)).add_(codes.zero.to(wide))
 
 
 def pack(codes: Tensor, bits: int) -> Tensor:
@@ -84,8 +84,8 @@ def pack(codes: Tensor, bits: int) -> Tensor:
     """
     if bits == 8:
         return codes
-    low, high = codes.split(packed_size(codes.shape[-1], bits), -1)
-    packed = low.clone()
+    half = packed_size(codes.shape[-1], bits)
+    packed, high = codes[..., :half].clone(), codes[..., half:]
     packed[..., : high.shape[-1]] |= high << 4
     return packed
 

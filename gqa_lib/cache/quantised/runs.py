@@ -64,10 +64,9 @@ class Runs:
             k, v: (rows, Hkv, run_size, D).
         """
         keys, values = quantise(k, self.bits, -2), quantise(v, self.bits, -1)
-        parts = (pack(keys.codes, self.bits), keys.scale, keys.zero)
-        parts += (pack(values.codes, self.bits), values.scale, values.zero)
+        parts = (*keys, *values)  # codes, scale, zero of each
         for memory, part in zip(self._memories, parts, strict=True):
-            memory[rows, :, run] = part
+            memory[rows, :, run] = pack(part, self.bits) if part.dtype == torch.uint8 else part
 
     def read(self, rows: Rows, first: int, end: int) -> tuple[Tensor, Tensor]:
         """Return keys and values of some runs.
@@ -79,12 +78,11 @@ class Runs:
         Returns:
             (k, v), each (rows, Hkv, runs * run_size, D) in float32, or float64 if the scales are.
         """
-        k, k_scale, k_zero, v, v_scale, v_zero = (
-            memory[rows, :, first:end] for memory in self._memories
+        parts = [memory[rows, :, first:end] for memory in self._memories]
+        keys, values = (
+            dequantise(Codes(unpack(packed, self.bits, self._head_dim), *shared))
+            for packed, *shared in (parts[:3], parts[3:])
         )
-        codes = [unpack(packed, self.bits, self._head_dim) for packed in (k, v)]
-        keys = dequantise(Codes(codes[0], k_scale, k_zero))
-        values = dequantise(Codes(codes[1], v_scale, v_zero))
         return keys.flatten(2, 3), values.flatten(2, 3)
 
     def new_empty(self, num_tokens: int) -> Tensor:
