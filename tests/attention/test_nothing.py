@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 from gqa_lib.attention import GroupedQueryAttention, Rope, grouped_query_attention, rotate
-from gqa_lib.cache import KVCache, PagedKVCache
+from gqa_lib.cache import KVCache, PagedKVCache, QuantisedKVCache
 from gqa_lib.kernels import (
     attend,
     attention_reference,
@@ -24,6 +24,7 @@ DTYPES = [torch.float32, torch.bfloat16, torch.float16]
 CACHES = {
     "contiguous": lambda B: KVCache(B, 2, 9, 6),
     "paged": lambda B: PagedKVCache(B, 2, 9, 6, block_size=4),
+    "quantised": lambda B: QuantisedKVCache(B, 2, 9, 6, residual_length=9),
 }
 
 

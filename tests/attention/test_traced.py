@@ -9,7 +9,7 @@ import torch
 from torch._dynamo.testing import CompileCounter, CompileCounterWithBackend
 
 from gqa_lib.attention import DynamicScaling, GroupedQueryAttention, Rope, grouped_query_attention
-from gqa_lib.cache import KVCache, PagedKVCache
+from gqa_lib.cache import KVCache, PagedKVCache, QuantisedKVCache
 from gqa_lib.kernels import attention_reference, causal_mask, decode_attention
 from gqa_lib.kernels.native.library import problem
 
@@ -19,6 +19,11 @@ LAYERS = {
     "rope": {"rope": True},
     "norms": {"qk_norm": "head", "rope": Rope(8, scaling=DynamicScaling(2.0, 6))},
     "fused": {"fused": True, "rope": True},
+}
+CACHES = {
+    "contiguous": lambda: KVCache(2, 2, 40, 8),
+    "paged": lambda: PagedKVCache(2, 2, 30, 8, block_size=3),
+    "quantised": lambda: QuantisedKVCache(2, 2, 40, 8, run_size=3, residual_length=2),
 }
 T_OF_ANY, S_OF_ANY = (torch.export.Dim(name, min=2, max=256) for name in "TS")
 
@@ -82,17 +87,14 @@ def test_the_layer_compiles_whole(layer, T):
 
 
 @pytest.mark.parametrize("rows", [None, [5, 3]], ids=["alike", "ragged"])
-@pytest.mark.parametrize("kind", ["contiguous", "paged"])
+@pytest.mark.parametrize("kind", CACHES)
 def test_a_decode_loop_compiles_at_most_twice(kind, rows):
     """However long the cache grows; a whole graph each where rows of one block are alike."""
     layer = GroupedQueryAttention(48, 6, 2, rope=True)
     whole = kind == "contiguous" and rows is None
     counted = CompileCounterWithBackend("aot_eager")
     run = torch.compile(layer, backend=counted, fullgraph=whole)
-    caches = [
-        KVCache(2, 2, 40, 8) if kind == "contiguous" else PagedKVCache(2, 2, 30, 8, block_size=3)
-        for _ in range(2)
-    ]
+    caches = [CACHES[kind]() for _ in range(2)]
     with torch.no_grad():
         prompt = torch.randn(2, 5, 48)
         run(prompt, caches[0], num_new=rows), layer(prompt, caches[1], num_new=rows)
@@ -193,7 +195,14 @@ def test_what_jit_traces_holds_for_other_lengths(layer, T):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("make", [lambda: KVCache(2, 2, 12, 8), lambda: PagedKVCache(2, 2, 8, 8)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: KVCache(2, 2, 12, 8),
+        lambda: PagedKVCache(2, 2, 8, 8),
+        lambda: QuantisedKVCache(2, 2, 12, 8),
+    ],
+)
 def test_jit_trace_with_a_cache_is_refused(make):
     cache = make()
     layer = GroupedQueryAttention(48, 6, 2).requires_grad_(False)
