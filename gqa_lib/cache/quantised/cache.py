@@ -61,7 +61,7 @@ class QuantisedKVCache(Cache):
         bits: int = 8,
         run_size: int = 64,
         residual_length: int = 128,
-        chunk_size: int = 512,
+        chunk_size: int = 256,
     ):
         check_sizes(batch_size, num_kv_heads, head_dim, dtype)
         check_whole(0, max_seq_len=max_seq_len, residual_length=residual_length)
