@@ -26,9 +26,10 @@ class QuantisedKVCache(Cache):
 
     A row keeps its last `residual_length` tokens as they are. As soon as `run_size` tokens are
     older than these, they become a run of codes: keys with a scale for each channel of the run,
-    values with a scale for each token. Which tokens are codes depends on the row's length alone,
-    not on how many were appended at a time; the tokens of one append that are older than the
-    residual are codes already when their queries attend.
+    values with a scale for each token. Which tokens are codes depends on the row's length and on
+    truncations, not on how many were appended at a time; those of one append that are older than
+    the residual are codes already when their queries attend. (KIVI has a prompt attend to itself in
+    full precision, and quantises afterwards.)
 
     It saves memory. On a CPU it is slower than `KVCache`: every step turns all codes back into
     numbers, a chunk of them at a time, in several passes of PyTorch, where `KVCache` only reads.

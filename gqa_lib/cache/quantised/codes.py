@@ -45,7 +45,7 @@ def quantise(x: Tensor, bits: int, dim: int) -> Codes:
     Raises:
         ValueError: x is not a floating-point tensor, has nothing along dim, or bits are others.
 
-    Source: Liu et al. 2024, "KIVI" (arXiv 2402.02750), equation 1 and section 3.
+    Source: Liu et al. 2024, "KIVI" (arXiv 2402.02750), section 3.
     """
     check_bits(bits)
     check_tensor(x, "x")

@@ -35,7 +35,7 @@ def attend_parts(
     Returns:
         (B, Hq, T, D) in q's dtype; zeros for a query that sees no key.
 
-    Source: Milakov & Gimelshein 2018 (arXiv 1805.02867), section 3.1; Dao et al. 2023,
+    Source: Milakov & Gimelshein 2018 (arXiv 1805.02867), section 3; Dao et al. 2023,
     "Flash-Decoding for long-context inference".
     """
     B, _, T, D = q.shape
