@@ -188,6 +188,7 @@ class PagedKVCache(Cache):
         n = self._num_new[source]
         for b in targets:
             self._num_new[b] = n if n is None else max(0, n - (held - kept))
+        self._ask_nothing_of_empty_rows()
 
     def drop(self, rows: int | Sequence[int] | Tensor) -> None:
         """Forget some rows' tokens: they are empty, and have no query until they get tokens again.
@@ -203,8 +204,7 @@ class PagedKVCache(Cache):
         dropped = some_rows(rows, "rows", len(self._num_new))
         kept = [0 if b in dropped else n for b, n in enumerate(self._rows.lengths)]
         self._rows.truncate(kept)
-        for b in dropped:
-            self._num_new[b] = 0
+        self._ask_nothing_of_empty_rows()
 
     def swap_out(self, rows: int | Sequence[int] | Tensor) -> SwappedRows:
         """Move some rows to the host's memory and drop them; waits until they are there.
@@ -252,6 +252,7 @@ class PagedKVCache(Cache):
         self._pages.fill(k, v, self._rows.fill(rows, swapped.tables, swapped.lengths))
         for b, n in zip(rows, swapped.num_new, strict=True):
             self._num_new[b] = n
+        self._ask_nothing_of_empty_rows()
         self._lost = self._lost or swapped.lost
 
     def fragmentation(self) -> Fragmentation:
@@ -281,3 +282,8 @@ class PagedKVCache(Cache):
         """Forget every token; all blocks are free."""
         self.truncate(0)
         self._lost = False
+
+    def _ask_nothing_of_empty_rows(self) -> None:
+        """Where rows came and went one by one, one without tokens has no query."""
+        pairs = zip(self._num_new, self._rows.lengths, strict=True)
+        self._num_new = [n if length else 0 for n, length in pairs]
