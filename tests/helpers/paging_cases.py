@@ -92,7 +92,8 @@ class Twins:
 
     def swap_out(self, rows: list[int]) -> None:
         """Keep some rows on the host; of the contiguous cache, copies of their tokens."""
-        kept = [(*(m[b].clone() for m in self.plain.memory), self.lengths[b]) for b in rows]
+        k, v = self.plain.memory
+        kept = [(k[b].clone(), v[b].clone(), self.lengths[b]) for b in rows]
         self.host.append((self.paged.swap_out(rows), kept))
         self.plain.truncate([0 if b in rows else ROOM for b in range(B)])
 
