@@ -17,6 +17,9 @@ from types import CodeType, ModuleType
 # Old place: new place. "gqa_lib.module" is a module or package, with everything in it;
 # "gqa_lib.module:name" is one name out of a module that is still there.
 MOVED: dict[str, str] = {
+    "gqa_lib.cache.blocks": "gqa_lib.cache.paging.blocks",
+    "gqa_lib.cache.paged": "gqa_lib.cache.paging.cache",
+    "gqa_lib.cache.pages": "gqa_lib.cache.paging.pages",
     "gqa_lib.checkpoints": "gqa_lib.configs.checkpoints",
     "gqa_lib.environment": "gqa_lib.measure.environment",
     "gqa_lib.explore_panel": "gqa_lib.explore.panel",

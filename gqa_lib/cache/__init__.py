@@ -1,9 +1,8 @@
 """Where K and V of past tokens are kept."""
 
-from .blocks import BlockAllocator
 from .contiguous import KVCache
 from .model import ModelCache
-from .paged import PagedKVCache
+from .paging import BlockAllocator, PagedKVCache
 from .protocol import Cache
 from .quantised import QuantisedKVCache
 

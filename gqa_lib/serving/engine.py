@@ -11,8 +11,8 @@ from torch import Tensor
 
 from gqa_lib.arguments import check_kind
 from gqa_lib.cache import ModelCache
-from gqa_lib.cache.paged import check_block_size
-from gqa_lib.cache.pages import Pages
+from gqa_lib.cache.paging import Pages
+from gqa_lib.cache.paging.checks import check_block_size
 from gqa_lib.model import LanguageModel, Sampling
 from gqa_lib.model.checks import whole_number, whole_tokens
 from gqa_lib.model.sampling import Sampler, choose_tokens

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gqa_lib.cache import Cache
 from gqa_lib.cache.checks import check_new
-from gqa_lib.cache.pages import BlockTables, Pages, slots_of
+from gqa_lib.cache.paging import BlockTables, Pages, slots_of
 from gqa_lib.cache.rows import own_tokens
 
 from .scheduler import Chunk

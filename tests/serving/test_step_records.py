@@ -7,7 +7,7 @@ import torch
 from clocks import Clock
 from serving_cases import tiny_model
 
-from gqa_lib.cache.pages import Pages
+from gqa_lib.cache.paging import Pages
 from gqa_lib.serving import Engine, Step
 from gqa_lib.serving.packed import Packed, StepCache
 from gqa_lib.serving.record import totals

@@ -6,9 +6,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from gqa_lib.cache.rows import on_cpu
 from gqa_lib.kernels import attend_rows, decode_attention
-
-from .rows import on_cpu
 
 
 class BlockTables:
@@ -89,14 +88,35 @@ class Pages:
         self.k[block, :, place] = k.detach()
         self.v[block, :, place] = v.detach()
 
-    def copy(self, source: int, target: int) -> None:
-        """Copy one block's keys and values into another.
+    def copy(self, pairs: Sequence[tuple[int, int]]) -> None:
+        """Copy the keys and values of some blocks into others, given as (source, target)."""
+        if pairs:
+            sources, targets = ([pair[i] for pair in pairs] for i in range(2))
+            for memory in (self.k, self.v):
+                memory[targets] = memory[sources]
+
+    def fill(self, k: Tensor, v: Tensor, blocks: Sequence[int]) -> None:
+        """Overwrite some blocks.
 
         Args:
-            source, target: numbers of blocks.
+            k, v: (N, Hkv, block_size, D).
+            blocks: the numbers of N blocks.
         """
-        for memory in (self.k, self.v):
-            memory[target] = memory[source]
+        if blocks:
+            self.k[list(blocks)], self.v[list(blocks)] = k, v
+
+    @staticmethod
+    def to_host(memory: Tensor, blocks: Sequence[int]) -> Tensor:
+        """Return a copy of some blocks on the CPU, pinned where they are on a GPU.
+
+        Args:
+            memory: `k` or `v`.
+            blocks: their numbers.
+        """
+        shape = (len(blocks), *memory.shape[1:])
+        pinned = memory.device.type == "cuda"
+        host = torch.empty(shape, dtype=memory.dtype, device="cpu", pin_memory=pinned)
+        return host.copy_(memory[list(blocks)]) if blocks else host
 
     def attend(
         self,

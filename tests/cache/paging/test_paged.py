@@ -42,9 +42,9 @@ def assert_counted(cache):
     """Each block is referred to as often as rows have it, and rows have as few as they can."""
     tables = cache.blocks
     held = Counter(block for blocks in tables for block in blocks)
-    for block in range(cache._allocator.num_blocks):
-        assert cache._allocator.references(block) == held[block]
-    assert cache.num_free == cache._allocator.num_blocks - len(held)
+    for block in range(cache.num_blocks):
+        assert cache._rows.allocator.references(block) == held[block]
+    assert cache.num_free == cache.num_blocks - len(held)
     sizes = [-(-n // cache.block_size) for n in cache.lengths.tolist()]
     assert [len(blocks) for blocks in tables] == sizes
 
@@ -89,7 +89,7 @@ def test_any_sequence_of_steps_gives_what_the_contiguous_cache_gives(
             outs = [cache.attend(q, window=window) for cache in (paged, plain)]
             torch.testing.assert_close(*outs, rtol=1e-12, atol=1e-12)
     paged.reset()
-    assert paged.num_free == paged._allocator.num_blocks
+    assert paged.num_free == paged.num_blocks
 
 
 @pytest.mark.parametrize("Hkv", [2, 3])
