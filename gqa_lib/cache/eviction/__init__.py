@@ -1,4 +1,10 @@
-"""A cache that keeps some rows of the past only, and the policies that choose them."""
+"""A cache that keeps some rows of the past only, and the policies that choose them.
+
+A prompt that goes through a model in chunks gives what it gives at once only while nothing is
+evicted between its chunks: a large `interval` puts that off. After an eviction later chunks cannot
+see all that went before them, and a policy that looks at queries has other queries to look at. One
+that looks at positions alone still keeps the rows of the same tokens.
+"""
 
 from .cache import EvictingCache
 from .keep import ratio_removed, rows_to_evict, rows_to_keep

@@ -21,7 +21,7 @@ from .checks import check_fresh, check_rope, check_truncation
 from .keep import check_budget, ratio_removed, rows_to_evict
 from .places import Turns, turned_back, turned_by_places
 from .protocol import EvictionPolicy
-from .store import Group, RowStore, groups_of
+from .store import Group, RowStore, added, groups_of
 from .watching import Watcher, one_by_one
 
 
@@ -31,11 +31,6 @@ class EvictingCache(Cache):
     New tokens attend to all that is kept and to themselves; only then are rows evicted. Tokens keep
     their true positions: `lengths` and `positions` count the evicted ones too. The KV heads of a
     row keep the same number of rows, each its own.
-
-    A prompt in chunks gives what the whole prompt gives as long as nothing is evicted between its
-    chunks (`interval` can put that off). Otherwise later chunks cannot see what went before them,
-    and a policy that looks at queries has other queries to look at. One that looks at positions
-    alone then still keeps the same rows.
 
     Args:
         batch_size: B, the rows of the batch.
@@ -58,7 +53,7 @@ class EvictingCache(Cache):
         ValueError: a size is not a whole number, the budget is below what must stay, or rope is for
             another head_dim.
 
-    Source: the re-numbering is Xiao et al. 2023 (arXiv 2309.17453), section 3.2.
+    Source: turning by places is Xiao et al. 2023 (arXiv 2309.17453), section 3.2.
     """
 
     def __init__(
@@ -78,15 +73,13 @@ class EvictingCache(Cache):
     ):
         check_sizes(batch_size, num_kv_heads, head_dim, dtype)
         self._watcher = Watcher(policy, batch_size)
-        window = self._watcher.policy.window
-        recent = max(1, window) if recent is None else recent
-        check_budget(budget, num_sinks, recent, window, interval)
+        recent = max(1, self.policy.window) if recent is None else recent
+        check_budget(budget, num_sinks, recent, self.policy.window, interval)
         check_rope(rope, head_dim)
         self.budget, self.interval, self.rope = budget, interval, rope
         self.num_sinks, self.recent = num_sinks, recent
-        observes = self._watcher.policy.decay is not None
         sizes = batch_size, num_kv_heads, budget + interval, head_dim
-        self._store = RowStore(*sizes, observes, dtype, device)
+        self._store = RowStore(*sizes, self.policy.decay is not None, dtype, device)
         self._lengths, self._held, self._fresh = ([0] * batch_size for _ in range(3))
         self._num_new: list[int] | None = None  # of each row at the last append; None if all had T
         self._attended = False  # whether the tokens appended last have
@@ -147,18 +140,15 @@ class EvictingCache(Cache):
         check_new(k, v, self._store.k)
         B, T = len(self._lengths), k.shape[2]
         counts = [T] * B if num_new is None else one_per_row(num_new, "num_new", B, most=T)
-        held = [n + new for n, new in zip(self._held, counts, strict=True)]
+        held = added(self._held, counts)
         if max(held, default=0) > self._store.capacity:
             self._store.resize(max(held), max(self._held))
         for group in groups_of(self._held, self._lengths, counts):
             rows, n = group.rows, group.num_new
             keys = turned_back(self.rope, k[rows, :, :n].detach(), group.length + n)
             self._store.write(group, keys, v[rows, :, :n].detach())
-        self._held = held
-        self._lengths, self._fresh = (
-            [n + new for n, new in zip(numbers, counts, strict=True)]
-            for numbers in (self._lengths, self._fresh)
-        )
+        self._lengths, self._held = added(self._lengths, counts), held
+        self._fresh = added(self._fresh, counts)
         self._num_new = None if counts.count(T) == B else counts
         self._attended = False
         self._lost = self._lost or is_lost(k, v)
@@ -193,9 +183,9 @@ class EvictingCache(Cache):
         groups = groups_of(self._held, self._lengths, num_new)
         out = self._output(q, groups, backend, causal, window)
         if not self._attended:
-            self._attended = True
             with torch.no_grad():
                 self._observe_and_evict(q, groups, window)
+            self._attended = True
         return refuse_gradient(out) if self._lost else out
 
     def _output(
@@ -223,16 +213,15 @@ class EvictingCache(Cache):
         return turned_by_places(self.rope, q, self._store.held(group), group)
 
     def _observe_and_evict(self, q: Tensor, groups: list[Group], window: int | None) -> None:
-        policy = self._watcher.policy
         for group in groups:
             if not group.num_new:
                 continue
             own = turned_back(self.rope, q[group.rows, :, : group.num_new], group.length)
             self._watcher.keep_queries(group, own)
-            if policy.decay is not None:
+            if self.policy.decay is not None:
                 self._watcher.observe(self._store.observed(group), group, *self._turned(own, group))
             if group.held >= self.budget + self.interval:
-                alone = one_by_one(group, len(self._held)) if policy.window else [group]
+                alone = one_by_one(group, len(self._held)) if self.policy.window else [group]
                 for one in alone:
                     self._evict(one, own, window)
         most = max(self._held, default=0)
@@ -241,19 +230,14 @@ class EvictingCache(Cache):
 
     def _evict(self, group: Group, q: Tensor, window: int | None) -> None:
         """Bring some rows down to the budget."""
-        if self._watcher.policy.decay is None:
+        if self.policy.decay is None:
             queries = self._watcher.queries_of(group, q)
             scores = self._watcher.scores(*self._turned(queries, group))
         else:
             scores = self._watcher.observed_scores(self._store.observed(group))
-        evicted = rows_to_evict(
-            scores,
-            self._store.held(group)[2],
-            group.held - self.budget,
-            num_sinks=self.num_sinks,
-            recent=self.recent,
-            window=window,
-        )
+        positions, num = self._store.held(group)[2], group.held - self.budget
+        stay = {"num_sinks": self.num_sinks, "recent": self.recent}
+        evicted = rows_to_evict(scores, positions, num, **stay, window=window)
         self._store.drop(group, evicted)
         for b in range(*group.rows.indices(len(self._held))):
             self._held[b], self._fresh[b] = self.budget, 0
@@ -271,9 +255,8 @@ class EvictingCache(Cache):
         sources = one_per_row(index, "index", B, most=B - 1)
         self._store.reorder(sources, max(self._held, default=0))
         self._watcher.reorder(sources)
-        self._lengths, self._held, self._fresh = (
-            [numbers[b] for b in sources] for numbers in (self._lengths, self._held, self._fresh)
-        )
+        numbers = self._lengths, self._held, self._fresh
+        self._lengths, self._held, self._fresh = ([one[b] for b in sources] for one in numbers)
         self._num_new = self._num_new and [self._num_new[b] for b in sources]
 
     def truncate(self, length: int | Sequence[int] | Tensor) -> None:

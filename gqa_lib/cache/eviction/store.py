@@ -37,6 +37,15 @@ def groups_of(held: Sequence[int], lengths: Sequence[int], num_new: Sequence[int
     return [Group(slice(b, b + 1), *numbers) for b, numbers in enumerate(each)]
 
 
+def added(numbers: Sequence[int], more: Sequence[int]) -> list[int]:
+    """Return the sums of numbers that belong to the same rows.
+
+    Args:
+        numbers, more: one for each row.
+    """
+    return [n + m for n, m in zip(numbers, more, strict=True)]
+
+
 class RowStore:
     """Keys, values and positions in slots, the same number for each KV head.
 
