@@ -203,7 +203,7 @@ def check_turned_alike(cache: object, rope: Rope | None) -> None:
         return
     raise ValueError(
         f"the cache turns keys back by {_settings(own)} and the layer had turned them by "
-        f"{_settings(rope)}: what it keeps would be no key at all. Make the cache with the layer's "
+        f"{_settings(rope)}: what it keeps would not be the keys of the model. Make the cache with the layer's "
         "own rope, or with rope=None to leave keys as the layer turned them."
     )
 
@@ -212,8 +212,8 @@ def _settings(rope: Any) -> str:
     """What a rope does, in words that are equal where two do the same."""
     if not isinstance(rope, Rope):
         return shown(rope)
-    parts = (f"{name}={getattr(rope, name)}" for name in ("base", "scaling", "rotary_dim"))
-    return f"Rope({rope.head_dim}, {', '.join(parts)})"
+    base, scaling, rotary_dim = float(rope.base), rope.scaling, rope.rotary_dim
+    return f"Rope({rope.head_dim}, {base=:g}, {scaling=}, {rotary_dim=})"
 
 
 def _wide(dtype: torch.dtype) -> torch.dtype:

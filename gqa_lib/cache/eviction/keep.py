@@ -67,14 +67,16 @@ def rows_to_evict(
         num_evicted: how many of the S.
         num_sinks: rows of so many first tokens stay.
         recent: so do those of so many newest tokens, 1 or more.
-        window: of the layer, None for none: a row that no later token can see goes first.
+        window: of the layer, None for none: rows that no later token can see go first, the oldest
+            before the others.
     """
     newest = positions.amax(-1, keepdim=True)
     stays = (positions < num_sinks) | (positions > newest - recent)
     scores = scores.masked_fill(stays, torch.inf)
     if window is not None:
-        unseen = positions <= newest - max(window - 1, recent)
-        scores = scores.masked_fill(unseen, -torch.inf)
+        ages = newest - positions
+        unseen = ages >= max(window - 1, recent)
+        scores = torch.where(unseen, -1e290 * ages.double(), scores.double())
     return scores.topk(num_evicted, -1, largest=False, sorted=False).indices.sort(-1).values
 
 
