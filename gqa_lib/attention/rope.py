@@ -203,8 +203,8 @@ def check_turned_alike(cache: object, rope: Rope | None) -> None:
         return
     raise ValueError(
         f"the cache turns keys back by {_settings(own)} and the layer had turned them by "
-        f"{_settings(rope)}: what it keeps would not be the keys of the model. Make the cache with the layer's "
-        "own rope, or with rope=None to leave keys as the layer turned them."
+        f"{_settings(rope)}: what it keeps would not be the keys of the model. Make the cache with "
+        "the layer's own rope, or with rope=None to leave keys as the layer turned them."
     )
 
 

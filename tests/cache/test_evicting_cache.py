@@ -76,7 +76,7 @@ def test_every_policy_gives_what_lists_of_rows_give(name, window, places, interv
     options = {"num_sinks": 1, "recent": 3, "interval": interval}
     cache = made(policy, rope=Rope(D) if places else None, **options)
     naive = NaiveEviction(B, HKV, score, BUDGET, places=places, **options)
-    for step in range(16):
+    for step in range(11):
         T = steps.choice([1, 1, 1, 2, 7, 12])
         counts = [T] * B if step % 3 else [steps.randint(0, T) for _ in range(B)]
         q, k, v = draw(T, rng)
@@ -298,7 +298,7 @@ def test_other_dtypes_stay_what_they_are(name, dtype, device):
         q, k, v = (t.to(device) for t in draw(T, rng, dtype=dtype))
         cache.append(k, v)
         out = cache.attend(q)
-        assert (out.dtype, out.device.type) == (dtype, device)
+        assert (out.dtype, out.device.type) == (dtype, device.type)
         assert out.isfinite().all()
 
 

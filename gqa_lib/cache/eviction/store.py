@@ -110,7 +110,7 @@ class RowStore:
         """
         slots = slice(group.held, group.held + group.num_new)
         self.k[group.rows, :, slots], self.v[group.rows, :, slots] = k, v
-        positions = torch.arange(group.length, group.length + group.num_new, dtype=torch.int32)
+        positions = torch.arange(group.length, group.length + group.num_new, device="cpu")
         self.positions[group.rows, :, slots] = positions.to(self.k.device, non_blocking=True)
         if self.sums.numel():
             self.sums[group.rows, :, slots] = 0
