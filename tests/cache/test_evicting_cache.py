@@ -46,7 +46,10 @@ def draw(T, rng, rows=B, dtype=torch.float64):
 
 
 def made(policy=None, budget=BUDGET, rows=B, dtype=torch.float64, **options):
-    return EvictingCache(rows, HKV, budget, D, policy, dtype, **options)
+    cache = EvictingCache(rows, HKV, budget, D, policy, dtype, **options)
+    for memory in (cache._store.k, cache._store.v):
+        memory.fill_(torch.nan)  # what no token was written to means nothing
+    return cache
 
 
 def filled(policy=None, T=20, rows=B, seed=0, **options):
