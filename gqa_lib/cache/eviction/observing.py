@@ -67,8 +67,8 @@ class Snap(EvictionPolicy):
     """Keep the rows that the newest queries look at, and the neighbours of these.
 
     Made for a prompt that goes through the model at once: its last queries choose what is kept of
-    it. Tokens generated later are judged by the newest queries then, so that
-    each eviction attends once more with all of these: give the cache an interval.
+    it. Later evictions go by the newest queries then, and attend once more with all of these: give
+    the cache an interval.
 
     Args:
         window: how many queries; the cache keeps these, and their rows, too.
