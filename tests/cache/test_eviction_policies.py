@@ -98,7 +98,7 @@ def test_random_rows_are_a_fair_sample_of_all_tokens_at_any_time():
         cache.attend(q)
     kept = cache.kept[0].float()
     assert 400 < float(kept.mean()) < 600
-    assert 150 < float((kept < 300).sum()) * 512 / kept.numel() < 160 + 60
+    assert 0.22 < float((kept < 300).float().mean()) < 0.38
 
 
 # ---- policies of attention
