@@ -6,8 +6,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from gqa_lib.cache.rows import on_cpu
 from gqa_lib.kernels import attend_rows, decode_attention
+
+from ..rows import on_cpu
 
 
 class BlockTables:

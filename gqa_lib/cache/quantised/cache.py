@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from gqa_lib.arguments import check_whole, shown
-from gqa_lib.cache.checks import check_new, check_queries, check_room, check_sizes, one_per_row
-from gqa_lib.cache.gradients import is_lost, refuse_gradient
-from gqa_lib.cache.protocol import Cache
-from gqa_lib.cache.rows import next_positions, on_cpu
 from gqa_lib.kernels.checks import check_tensors, check_window
 from gqa_lib.kernels.traced import untraced
 
+from ..checks import check_new, check_queries, check_room, check_sizes, one_per_row
+from ..gradients import is_lost, refuse_gradient
+from ..protocol import Cache
+from ..rows import next_positions, on_cpu
 from .codes import check_bits
 from .parts import attend_parts
 from .runs import Rows, Runs
