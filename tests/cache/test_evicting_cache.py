@@ -357,6 +357,16 @@ def test_tokens_before_any_eviction_are_forgotten_as_in_the_contiguous_cache():
     torch.testing.assert_close(cache.attend(q[:, :, :2]), plain.attend(q[:, :, :2]))
 
 
+def test_queries_of_forgotten_tokens_are_refused():
+    cache, (q, k, v) = made(), draw(5, torch.Generator().manual_seed(18))
+    cache.append(k, v)
+    cache.truncate(3)
+    refused("which has 3 new ones", lambda: cache.attend(q[:, :, :4]))
+    plain = KVCache(B, HKV, 3, D, torch.float64)
+    plain.append(k[:, :, :3], v[:, :, :3])
+    torch.testing.assert_close(cache.attend(q[:, :, :2]), plain.attend(q[:, :, :2]))
+
+
 # ---- what it refuses
 
 
