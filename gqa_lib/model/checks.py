@@ -91,6 +91,24 @@ def caches_of(cache: ModelCache | None, num_layers: int) -> Sequence[Cache | Non
     return cache.layers
 
 
+def check_empty_cache(cache: ModelCache, num_layers: int, num_rows: int) -> None:
+    """Raise ValueError unless a cache can take prompts from their first tokens on.
+
+    Args:
+        cache: a model's.
+        num_layers: layers of the model.
+        num_rows: prompts.
+    """
+    caches_of(cache, num_layers)
+    lengths = cache.lengths.tolist()
+    if lengths != [0] * num_rows:
+        raise ValueError(
+            f"a cache with rows of {lengths} tokens for {num_rows} prompts: each prompt needs a "
+            f"row of its own, and begins at position 0. Make one of {num_rows} rows, or "
+            "truncate(0) it."
+        )
+
+
 def whole_tokens(given: Any, name: str, vocab_size: int) -> list[int]:
     """Return tokens as a list.
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from gqa_lib.arguments import check_kind
 from gqa_lib.cache import ModelCache
 
-from .checks import whole_number, whole_tokens
+from .checks import check_empty_cache, whole_number, whole_tokens
 from .language_model import LanguageModel
 from .sampling import Sampler, Sampling, choose_tokens
 
@@ -27,6 +27,7 @@ def generate(
     seed: int = 0,
     stop: Collection[int] = (),
     prefill_chunk: int = 512,
+    cache: ModelCache | None = None,
     progress: bool = False,
 ) -> list[list[int]]:
     """Return what the model continues each prompt with.
@@ -41,6 +42,8 @@ def generate(
             seed + b.
         stop: tokens after which a row ends; the one that ends it is its last.
         prefill_chunk: tokens of each prompt that go through the model at a time.
+        cache: where past tokens are kept, a row for each prompt and without tokens; None is
+            `model.new_cache`, which keeps them all as they are.
         progress: whether a bar shows how far it is; it needs tqdm.
 
     Returns:
@@ -48,7 +51,8 @@ def generate(
 
     Raises:
         ValueError: there is no prompt or one is empty, a token is not in the vocabulary, a number
-            is out of range, or the model's logits are not numbers.
+            is out of range, the cache is another model's or in use, or the model's logits are not
+            numbers.
     """
     rows = _rows(model, prompts)
     steps = stream(
@@ -61,6 +65,7 @@ def generate(
         seed=seed,
         stop=stop,
         prefill_chunk=prefill_chunk,
+        cache=cache,
     )
     if progress:
         from tqdm.auto import tqdm
@@ -85,12 +90,13 @@ def stream(
     seed: int = 0,
     stop: Collection[int] = (),
     prefill_chunk: int = 512,
+    cache: ModelCache | None = None,
 ) -> Iterator[list[int | None]]:
     """Yield each step's new tokens as soon as they are there: one for each prompt.
 
     Args:
-        model, prompts, max_new_tokens, temperature, top_k, top_p, seed, stop, prefill_chunk: as in
-            `generate`, and refused when this is called.
+        model, prompts, max_new_tokens, temperature, top_k, top_p, seed, stop, prefill_chunk, cache:
+            as in `generate`, and refused when this is called.
 
     Yields:
         A token for each prompt, None for those that have ended.
@@ -105,7 +111,9 @@ def stream(
     stops = set(whole_tokens(stop, "stop", model.embedding.num_embeddings))
     max_new_tokens = whole_number(max_new_tokens, "max_new_tokens", 0)
     prefill_chunk = whole_number(prefill_chunk, "prefill_chunk", 1)
-    return _steps(model, rows, max_new_tokens, samplers, stops, prefill_chunk)
+    if cache is not None:
+        check_empty_cache(cache, len(model.layers), len(rows))
+    return _steps(model, rows, max_new_tokens, samplers, stops, prefill_chunk, cache)
 
 
 def _steps(
@@ -115,12 +123,14 @@ def _steps(
     samplers: list[Sampler],
     stop: set[int],
     prefill_chunk: int,
+    cache: ModelCache | None,
 ) -> Iterator[list[int | None]]:
     if max_new_tokens == 0:
         return
     device = model.head.weight.device
-    longest = max(map(len, prompts))
-    cache = model.new_cache(len(prompts), longest + max_new_tokens - 1)
+    if cache is None:
+        longest = max(map(len, prompts))
+        cache = model.new_cache(len(prompts), longest + max_new_tokens - 1)
     with torch.inference_mode():
         x = _prefill(model, prompts, cache, prefill_chunk)  # (B, d_model)
     going = [True] * len(prompts)

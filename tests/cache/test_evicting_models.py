@@ -82,35 +82,30 @@ def test_a_model_decodes_as_if_evicted_rows_were_masked(model, name):
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_generate_runs_on_evicting_caches(name):
-    made = []
-
-    class Evicting(LanguageModel):
-        def new_cache(self, batch_size, max_seq_len):
-            sizes = batch_size, CONFIG.num_kv_heads, 10, CONFIG.head_dim
-            made.append(
-                ModelCache([EvictingCache(*sizes, POLICIES[name](), recent=4) for _ in self.layers])
-            )
-            return made[-1]
-
     torch.manual_seed(0)
-    model = Evicting(CONFIG)
+    model = LanguageModel(CONFIG)
     prompts = [list(range(20)), [3], [5, 6, 7]]
-    together = generate(model, prompts, 15, prefill_chunk=8)
-    alone = [generate(model, [prompt], 15, prefill_chunk=8)[0] for prompt in prompts]
+
+    def cache(rows):
+        sizes = rows, CONFIG.num_kv_heads, 10, CONFIG.head_dim
+        layers = [EvictingCache(*sizes, POLICIES[name](), recent=4) for _ in model.layers]
+        return ModelCache(layers)
+
+    shared = cache(3)
+    together = generate(model, prompts, 15, prefill_chunk=8, cache=shared)
+    alone = [generate(model, [p], 15, prefill_chunk=8, cache=cache(1))[0] for p in prompts]
     assert together == alone
-    assert made[0].lengths.tolist() == [34, 15, 17]
-    assert made[0].layers[1].num_kept == [10, 10, 10]
-    assert made[0].nbytes == sum(one.nbytes for one in made[0].layers)
+    assert shared.lengths.tolist() == [34, 15, 17]
+    assert shared.layers[1].num_kept == [10, 10, 10]
+    assert shared.nbytes == sum(one.nbytes for one in shared.layers)
 
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_with_room_for_all_generation_is_unchanged(model, name):
     prompts = [[1, 2, 3, 4, 5, 6], [7, 8]]
+    layers = [EvictingCache(2, 2, 14, 8, POLICIES[name](), F64, rope=rope) for rope in model._ropes]
     expected = generate(model, prompts, 8)
-    model.new_cache = lambda B, n: ModelCache(
-        [EvictingCache(B, 2, n, 8, POLICIES[name](), F64, rope=rope) for rope in model._ropes]
-    )
-    assert generate(model, prompts, 8) == expected
+    assert generate(model, prompts, 8, cache=ModelCache(layers)) == expected
 
 
 @pytest.mark.parametrize(

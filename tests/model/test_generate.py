@@ -9,6 +9,7 @@ import torch
 from checkpoints import save, theirs
 from serving_cases import VOCAB, Solo, tiny_model
 
+from gqa_lib.cache import KVCache, ModelCache
 from gqa_lib.model import LanguageModel, generate, load, stream
 
 MODEL = tiny_model()
@@ -276,6 +277,19 @@ def test_numbers_that_are_none_are_refused_when_a_stream_is_asked_for(options, m
     options = {"max_new_tokens": 3, **options}
     refused(message, lambda: generate(MODEL, [[1]], **options))
     refused(message, lambda: stream(MODEL, [[1]], **options))
+
+
+def test_a_cache_of_ones_own_is_filled_and_may_not_be_in_use():
+    cache = MODEL.new_cache(4, 14)
+    assert generate(MODEL, prompts(), 6, cache=cache) == generate(MODEL, prompts(), 6)
+    assert cache.lengths.tolist() == [n + 5 for n in LENGTHS]
+    refused("begins at position 0", lambda: stream(MODEL, prompts(), 6, cache=cache))
+    cache.truncate(0)
+    assert generate(MODEL, prompts(), 6, cache=cache) == generate(MODEL, prompts(), 6)
+    few = MODEL.new_cache(3, 14)
+    refused("[0, 0, 0] tokens for 4 prompts", lambda: generate(MODEL, prompts(), 6, cache=few))
+    none = ModelCache([KVCache(4, 1, 14, 4)] * (len(MODEL.layers) + 1))
+    refused("each layer has past tokens", lambda: generate(MODEL, prompts(), 6, cache=none))
 
 
 @pytest.mark.parametrize("options", [{}, SAMPLED])

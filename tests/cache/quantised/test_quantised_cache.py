@@ -306,20 +306,10 @@ def test_generating_with_a_model_goes_through_it():
     model = LanguageModel(ModelConfig("toy", 2, 6, 2, 4, 24, d_ff=32, vocab_size=13))
     prompts = [[1, 2, 3, 4, 5, 6, 7, 8, 9], [3, 1]]
     expected = generate(model, prompts, 12)
-    made = []
-
-    def new_cache(batch_size, max_seq_len):
-        layers = [
-            QuantisedKVCache(batch_size, 2, max_seq_len, 4, run_size=4, residual_length=4)
-            for _ in range(2)
-        ]
-        made.append(ModelCache(layers))
-        return made[0]
-
-    model.new_cache = new_cache
-    assert generate(model, prompts, 12) == expected
-    assert made[0].layers[1].num_quantised == [16, 8]
-    assert made[0].nbytes == 2 * made[0].layers[0].nbytes
+    layers = [QuantisedKVCache(2, 2, 20, 4, run_size=4, residual_length=4) for _ in range(2)]
+    assert generate(model, prompts, 12, cache=ModelCache(layers)) == expected
+    assert layers[1].num_quantised == [16, 8]
+    assert ModelCache(layers).nbytes == 2 * layers[0].nbytes
 
 
 def refused(message, call):
