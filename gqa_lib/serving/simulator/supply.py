@@ -62,15 +62,15 @@ class Supply:
         """
         return self._left.get(("request", number), 0)
 
-    def take_back(self, number: int) -> int:
-        """Give a request the blocks that it left, as they are; return how many.
+    def take_back(self, number: int, blocks: int) -> None:
+        """Give a request the first blocks of those that it left, as they are.
 
         Args:
             number: the request's.
+            blocks: how many, of those that are left.
         """
-        blocks = self._left.pop(("request", number), 0)
+        self._empty += self._left.pop(("request", number)) - blocks
         self.available -= blocks
-        return blocks
 
     def find(self, ids: Sequence[int], most: int) -> tuple[int, int]:
         """Return how many leading pieces are there, and how many blocks of these nobody holds.
