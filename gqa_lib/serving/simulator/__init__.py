@@ -1,1 +1,23 @@
-"""An engine's schedule on a computed clock: what a trace would see of it."""
+"""A serving engine's schedule on a computed clock: what a trace would see of it."""
+
+from .kernel_times import KernelStepTime
+from .metrics import DEFINITIONS, latencies_ms, load, parse_goodput, summary
+from .result import Simulation
+from .rules import Rules
+from .simulate import simulate
+from .step_time import RooflineStepTime, StepTime, Work
+
+__all__ = [
+    "DEFINITIONS",
+    "KernelStepTime",
+    "RooflineStepTime",
+    "Rules",
+    "Simulation",
+    "StepTime",
+    "Work",
+    "latencies_ms",
+    "load",
+    "parse_goodput",
+    "simulate",
+    "summary",
+]

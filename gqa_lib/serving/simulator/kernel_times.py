@@ -20,8 +20,9 @@ CORNERS = ("prefill_chunk", "kv_prefill", "n_decode", "kv_decode")
 class KernelStepTime:
     """The sum of a step's kernels, read off measured tables, linear between their points.
 
-    The tables know sequences of equal length only; `skew` says what others take. Of several prompts in one step, the longest
-    is in a kernel with them, and the others are added as if each were alone.
+    The tables know sequences of equal length only; `skew` says what others take. Of several prompts
+    in one step, the longest is in a kernel with what decodes, and the others are added as if each
+    were alone.
 
     Args:
         attention: CSV of one layer's attention: `prefill_chunk, kv_prefill, n_decode, kv_decode`

@@ -22,6 +22,7 @@ class Simulation:
         rules: the engine's.
         arrival_s, prompt_tokens, output_tokens: the requests.
         scheduled_s, first_token_s, last_token_s: when each was first admitted, and had its tokens.
+        gaps_s: between two tokens of a request that was preempted after the first of them.
         preemptions: how often each lost its blocks.
         steps: by name, of each run of steps that did alike: `start_s`, `seconds` of all of them,
             `num_steps`, `num_decodes` (sequences that decode), `prefill_tokens`, `blocks_used` (at
@@ -49,6 +50,7 @@ class Simulation:
     scheduled_s: Floats
     first_token_s: Floats
     last_token_s: Floats
+    gaps_s: Floats
     preemptions: Whole
     steps: dict[str, NDArray[Any]]
     recomputed_tokens: int

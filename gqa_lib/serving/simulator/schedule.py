@@ -52,6 +52,7 @@ class Schedule:
         self.waiting: deque[int] = deque()
         self.running: dict[int, None] = {}  # in the order of their admission
         self.admitted: list[int] = []  # in the last step
+        self.preempted: list[int] = []  # in the last step, those that had a token
         self.preemptions = [0] * n
         self.recomputed = self.reused = self.swapped = 0  # tokens
         self._generated, self._computed = [0] * n, [0] * n  # of requests that do not decode
@@ -67,14 +68,14 @@ class Schedule:
         """
         return self._computed[number]
 
-    def plan(self, step: int) -> tuple[list[Chunk], bool]:
-        """Give the sequences of a step their blocks; return its prompts and whether one lost its.
+    def plan(self, step: int) -> list[Chunk]:
+        """Give the sequences of a step their blocks; return its prompts.
 
         Args:
             step: which.
         """
-        self.admitted = []
-        preempted, chunks = self._give_blocks(step), []
+        self.admitted, self.preempted = [], []
+        lost_blocks, chunks = self._give_blocks(step), []
         left = self._rules.max_num_batched_tokens - self.decoding.num
         if self._partial is not None and left:
             number = self._partial
@@ -87,23 +88,23 @@ class Schedule:
                 left -= new
             else:
                 self._preempt(step)
-                preempted = True
+                lost_blocks = True
         most = self._rules.max_num_seqs
-        while left and self.waiting and not preempted and len(self.running) < most:
+        while left and self.waiting and not lost_blocks and len(self.running) < most:
             if not (new := self._admit(left)):
                 break
             chunks.append((self.waiting.popleft(), new))
             left -= new
-        return chunks, preempted
+        return chunks
 
     def finish_step(self, step: int, chunks: Sequence[Chunk]) -> tuple[list[int], list[int]]:
-        """Take in what a step computed; return who got their first token and who their last.
+        """Take in what a step computed; return whose prompt is complete and who ended.
 
         Args:
             step: which.
             chunks: its prompts.
         """
-        ended, first = self.decoding.pop_ended(step), []
+        ended, complete = self.decoding.pop_ended(step), []
         for number in ended:
             self._computed[number] = self.decoding.remove(number, step + 1)
         for number, new in chunks:
@@ -114,8 +115,7 @@ class Schedule:
                 continue
             self._keep_pieces(number)
             self._generated[number] += 1
-            if self._generated[number] == 1:
-                first.append(number)
+            complete.append(number)
             left = self._outputs[number] - self._generated[number]
             if left:
                 self.decoding.add(number, self._computed[number], step + 1, step + left)
@@ -124,7 +124,7 @@ class Schedule:
         for number in ended:
             self._release(number)
             del self.running[number]
-        return first, ended
+        return complete, ended
 
     def is_complete(self, chunk: Chunk) -> bool:
         """Return whether a chunk is the last of its prompt.
@@ -166,6 +166,8 @@ class Schedule:
         else:
             self._computed[number] = cached = self.decoding.remove(number, step)
             self._generated[number] = cached - self._prompts[number] + 1
+        if self._generated[number]:
+            self.preempted.append(number)
         self._held_before[number] = self._held[number]
         self._release(number)
         self.preemptions[number] += 1

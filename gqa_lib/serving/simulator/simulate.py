@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from math import sqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -66,6 +67,7 @@ def simulate(
         scheduled_s=np.array(clock.scheduled_s),
         first_token_s=np.array(clock.first_s),
         last_token_s=np.array(clock.last_s),
+        gaps_s=np.array(clock.gaps_s),
         preemptions=np.array(schedule.preemptions, dtype=np.int64),
         steps={name: np.array(column) for name, column in clock.steps.items()},
         recomputed_tokens=schedule.recomputed,
@@ -84,7 +86,9 @@ class _Clock:
         self._copy_s = rules.kv_bytes_per_token / rules.swap_bytes_per_s  # of a token
         n = len(arrivals)
         self.scheduled_s, self.first_s, self.last_s = (array("d", [-1.0]) * n for _ in range(3))
-        self.steps = {
+        self.gaps_s = array("d")  # between two tokens with a preemption between them
+        self._paused_s: dict[int, float] = {}
+        self.steps: dict[str, array[Any]] = {
             name: array("d" if name in ("start_s", "seconds") else "q")
             for name in Simulation.STEP_COLUMNS
         }
@@ -107,10 +111,12 @@ class _Clock:
     def _advance(self, now: float, step: int, until: float | None) -> tuple[float, int]:
         """Serve a step, or several that only decode the same; return when they are over."""
         schedule, decoding, before = self._schedule, self._schedule.decoding, self._schedule.swapped
-        chunks, preempted = schedule.plan(step)
+        chunks = schedule.plan(step)
         for number in schedule.admitted:
             if self.scheduled_s[number] < 0:
                 self.scheduled_s[number] = now
+        for number in schedule.preempted:
+            self._paused_s.setdefault(number, now)
         decodes, context = decoding.num, decoding.context
         prefills = [(new, schedule.computed(number)) for number, new in chunks]
         chosen = decodes + sum(map(schedule.is_complete, chunks))
@@ -118,7 +124,7 @@ class _Clock:
         seconds = self._step_time(Work(decodes, context + decodes, longest, prefills, chosen))
         seconds += (schedule.swapped - before) * self._copy_s
         steps = 1
-        if decodes and not chunks and not preempted:
+        if decodes and not chunks and not schedule.preempted:
             more = self._quiet_steps(step)
             if more:
                 last = self._step_time(
@@ -132,9 +138,12 @@ class _Clock:
         decoding.context += steps * decodes
         self._note(now, seconds, steps, decodes, sum(new for new, _ in prefills))
         now, step = now + seconds, step + steps
-        first, ended = schedule.finish_step(step - 1, chunks)
-        for number in first:
-            self.first_s[number] = now
+        complete, ended = schedule.finish_step(step - 1, chunks)
+        for number in complete:
+            if self.first_s[number] < 0:
+                self.first_s[number] = now
+            else:
+                self.gaps_s.append(now - self._paused_s.pop(number))
         for number in ended:
             self.last_s[number] = now
         return now, step
@@ -160,9 +169,7 @@ class _Clock:
             column.append(value)
 
 
-def _steps_until(
-    until: float | None, now: float, first_s: float, last_s: float, most: int
-) -> int:
+def _steps_until(until: float | None, now: float, first_s: float, last_s: float, most: int) -> int:
     """How many steps, whose seconds change linearly, begin before a request comes."""
     if until is None:
         return most

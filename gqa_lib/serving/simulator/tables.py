@@ -28,8 +28,7 @@ def read_rows(path: Path | str, columns: Sequence[str]) -> list[dict[str, str]]:
     if not rows or (missing := [name for name in columns if rows[0].get(name) is None]):
         lacks = f"no column {', '.join(missing)}" if rows else "no rows"
         raise ValueError(
-            f"{path} has {lacks}: it is not a table of kernel times. It needs "
-            f"{', '.join(columns)}."
+            f"{path} has {lacks}: it is not a table of kernel times. It needs {', '.join(columns)}."
         )
     return rows
 
