@@ -52,7 +52,7 @@ class Schedule:
         self.waiting: deque[int] = deque()
         self.running: dict[int, None] = {}  # in the order of their admission
         self.admitted: list[int] = []  # in the last step
-        self.preempted: list[int] = []  # in the last step, those that had a token
+        self.preempted: list[int] = []  # in the last step
         self.preemptions = [0] * n
         self.recomputed = self.reused = self.swapped = 0  # tokens
         self._generated, self._computed = [0] * n, [0] * n  # of requests that do not decode
@@ -75,7 +75,8 @@ class Schedule:
             step: which.
         """
         self.admitted, self.preempted = [], []
-        lost_blocks, chunks = self._give_blocks(step), []
+        chunks: list[Chunk] = []
+        self._give_blocks(step)
         left = self._rules.max_num_batched_tokens - self.decoding.num
         if self._partial is not None and left:
             number = self._partial
@@ -88,9 +89,8 @@ class Schedule:
                 left -= new
             else:
                 self._preempt(step)
-                lost_blocks = True
         most = self._rules.max_num_seqs
-        while left and self.waiting and not lost_blocks and len(self.running) < most:
+        while left and self.waiting and not self.preempted and len(self.running) < most:
             if not (new := self._admit(left)):
                 break
             chunks.append((self.waiting.popleft(), new))
@@ -141,22 +141,19 @@ class Schedule:
     def _blocks(self, tokens: int) -> int:
         return -(-tokens // self._rules.block_size)
 
-    def _give_blocks(self, step: int) -> bool:
-        """Give the sequences that decode their blocks; return whether one was preempted."""
+    def _give_blocks(self, step: int) -> None:
+        """Give the sequences that decode their blocks, and preempt others for them."""
         decoding, supply = self.decoding, self.supply
         if (needed := decoding.blocks(step)) <= supply.available:
             supply.take(needed)
-            return False
-        preempted = False
+            return
         for number in list(self.running):
             if number not in decoding or not decoding.needs_block(number, step):
                 continue  # preempted by one before it, or still at its prompt
             while number in decoding and not supply.available:
                 self._preempt(step)
-                preempted = True
             if number in decoding:
                 supply.take(1)
-        return preempted
 
     def _preempt(self, step: int) -> None:
         """Take the blocks of the request that was admitted last."""
@@ -166,8 +163,7 @@ class Schedule:
         else:
             self._computed[number] = cached = self.decoding.remove(number, step)
             self._generated[number] = cached - self._prompts[number] + 1
-        if self._generated[number]:
-            self.preempted.append(number)
+        self.preempted.append(number)
         self._held_before[number] = self._held[number]
         self._release(number)
         self.preemptions[number] += 1

@@ -116,7 +116,8 @@ class _Clock:
             if self.scheduled_s[number] < 0:
                 self.scheduled_s[number] = now
         for number in schedule.preempted:
-            self._paused_s.setdefault(number, now)
+            if self.first_s[number] >= 0:
+                self._paused_s.setdefault(number, now)
         decodes, context = decoding.num, decoding.context
         prefills = [(new, schedule.computed(number)) for number, new in chunks]
         chosen = decodes + sum(map(schedule.is_complete, chunks))
