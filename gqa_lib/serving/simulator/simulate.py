@@ -69,7 +69,7 @@ def simulate(
         last_token_s=np.array(clock.last_s),
         gaps_s=np.array(clock.gaps_s),
         preemptions=np.array(schedule.preemptions, dtype=np.int64),
-        steps={name: np.array(column) for name, column in clock.steps.items()},
+        steps=_columns(clock.rows),
         recomputed_tokens=schedule.recomputed,
         reused_tokens=schedule.reused,
         swapped_tokens=schedule.swapped,
@@ -88,10 +88,7 @@ class _Clock:
         self.scheduled_s, self.first_s, self.last_s = (array("d", [-1.0]) * n for _ in range(3))
         self.gaps_s = array("d")  # between two tokens with a preemption between them
         self._paused_s: dict[int, float] = {}
-        self.steps: dict[str, array[Any]] = {
-            name: array("d" if name in ("start_s", "seconds") else "q")
-            for name in Simulation.STEP_COLUMNS
-        }
+        self.rows = array("d")  # the columns of steps, one row after the other
 
     def run(self) -> None:
         """Serve all requests."""
@@ -165,9 +162,7 @@ class _Clock:
         schedule = self._schedule
         used = schedule.supply.num_blocks - schedule.supply.available
         running, waiting = len(schedule.running), len(schedule.waiting)
-        row = (start_s, seconds, steps, decodes, prefill_tokens, used, running, waiting)
-        for column, value in zip(self.steps.values(), row, strict=True):
-            column.append(value)
+        self.rows.extend((start_s, seconds, steps, decodes, prefill_tokens, used, running, waiting))
 
 
 def _steps_until(until: float | None, now: float, first_s: float, last_s: float, most: int) -> int:
@@ -182,6 +177,16 @@ def _steps_until(until: float | None, now: float, first_s: float, last_s: float,
     else:
         steps = (sqrt(linear * linear + 2 * slope * left) - linear) / slope
     return max(1, min(most, int(-(-steps // 1))))
+
+
+def _columns(rows: array[float]) -> dict[str, NDArray[Any]]:
+    """The columns of steps by name, whole numbers but for times."""
+    names = Simulation.STEP_COLUMNS
+    table = np.array(rows).reshape(-1, len(names)).T
+    return {
+        name: column if name in ("start_s", "seconds") else column.astype(np.int64)
+        for name, column in zip(names, table, strict=True)
+    }
 
 
 def _whole(given: ArrayLike, name: str) -> NDArray[np.int64]:

@@ -75,6 +75,7 @@ class RooflineStepTime:
             )
         self.kv_bytes_per_token = per_token
         self._weights, self._head = config.weights, config.vocab_size * config.d_model
+        self._dense, self._body = config.weights.dense, config.weights.active - self._head
         self._element = bytes_per_element if isinstance(bytes_per_element, int | float) else 2
         pair = sum(2 * (layer.k_dim + layer.value_dim) for layer in config.kv_layers)
         self._pair_flops = config.num_heads * pair
@@ -93,8 +94,8 @@ class RooflineStepTime:
             tokens += new
             context += before + new
             pairs += new * (before + (new + 1) / 2)
-        weights = self._weights
-        read = weights.touched(tokens) * self._element + context * self.kv_bytes_per_token
-        multiplied = (weights.active - self._head) * tokens + self._head * work.num_chosen
+        touched = self._weights.touched(tokens) if self._weights.num_experts else self._dense
+        read = touched * self._element + context * self.kv_bytes_per_token
+        multiplied = self._body * tokens + self._head * work.num_chosen
         flops = 2 * multiplied + self._pair_flops * pairs
         return max(read / self._bandwidth, flops / self._flops) + self._overhead_s
