@@ -1,0 +1,235 @@
+"""Columns of a file as arrays: CSV, JSON lines, and one JSON object with lists.
+
+What is missing is NaN. A cell that is something else than what its column counts is refused with
+its line, its column and itself.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import IO, Any
+
+import numpy as np
+
+from gqa_lib.arguments import shown
+
+from .dates import parse_dates
+from .text_file import TextFile
+
+_CHUNK = 20_000  # lines of JSON that are in memory together
+_NO_NUMBER = "is not a number: nothing can be counted from it. Correct the cell or delete the row."
+_NO_DATE = (
+    "is not a point in time such as '2023-11-16 18:15:46.680': when the request came is not known. "
+    "Correct the cell or delete the row."
+)
+
+
+@dataclass
+class Columns:
+    """What a reader returns.
+
+    Args:
+        numbers: (N,) of each column by its name, NaN where nothing is written.
+        hash_ids: a sequence of block names for each row, None for one without.
+    """
+
+    numbers: dict[str, np.ndarray]
+    hash_ids: list[np.ndarray | None] = field(default_factory=list)
+
+
+def read_csv(
+    file: TextFile, header: Sequence[str], delimiter: str, names: Sequence[str], dates: str | None
+) -> Columns:
+    """Return columns of a CSV file.
+
+    Args:
+        file: the file.
+        header: names of all its columns.
+        delimiter: between its cells.
+        names: the columns that are wanted.
+        dates: the one of them that has points in time, as nanoseconds since 1970; None for none.
+
+    Raises:
+        ValueError: a cell is not a number or a point in time, or a row is too short.
+    """
+    places = [header.index(name) for name in names]
+    types = ["S40" if name == dates else "f8" for name in names]
+    try:
+        with file.open() as lines:
+            _skip_header(lines)
+            table = np.loadtxt(
+                lines,
+                dtype=list(zip((f"c{i}" for i in range(len(names))), types, strict=True)),
+                delimiter=delimiter,
+                usecols=places,
+                comments=None,
+                quotechar='"',
+                ndmin=1,
+            )
+        found = {name: table[f"c{i}"] for i, name in enumerate(names)}
+    except ValueError:  # an empty cell, a wrong one, or a row too short: read with care
+        found = _read_csv_slowly(file, header, delimiter, names, dates)
+    if dates is not None:
+        texts = found[dates]
+        when, bad = parse_dates(texts)
+        missing = texts == b""
+        if (bad & ~missing).any():
+            row = int((bad & ~missing).argmax())
+            raise file.refusal(row, dates, texts[row].decode("utf-8", "replace"), _NO_DATE)
+        found[dates] = np.where(missing, np.nan, when) if missing.any() else when
+    return Columns(found)
+
+
+def _skip_header(lines: IO[str]) -> None:
+    while not lines.readline().strip():
+        pass
+
+
+def _read_csv_slowly(
+    file: TextFile, header: Sequence[str], delimiter: str, names: Sequence[str], dates: str | None
+) -> dict[str, np.ndarray]:
+    places = [header.index(name) for name in names]
+    cells: list[list[Any]] = [[] for _ in names]
+    with file.open() as lines:
+        _skip_header(lines)
+        rows = (one for one in csv.reader(lines, delimiter=delimiter) if "".join(one).strip())
+        for row, one in enumerate(rows):
+            for name, place, column in zip(names, places, cells, strict=True):
+                if place >= len(one):
+                    short = f"has no cell there: {len(one)} of {len(header)}. Complete the row."
+                    raise file.refusal(row, name, delimiter.join(one), short)
+                text = one[place].strip()
+                if name == dates:
+                    column.append(text.encode()[:40])
+                    continue
+                try:
+                    column.append(float(text) if text else math.nan)
+                except ValueError:
+                    raise file.refusal(row, name, text, _NO_NUMBER) from None
+    types = ["S40" if name == dates else "f8" for name in names]
+    return {n: np.array(c, t) for n, c, t in zip(names, cells, types, strict=True)}
+
+
+def read_jsonl(
+    file: TextFile,
+    names: Sequence[str],
+    hash_ids: str | None = None,
+    flatten: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+) -> Columns:
+    """Return columns of a file with a JSON object on each line.
+
+    Args:
+        file: the file.
+        names: of the columns that are wanted; each has numbers, or nothing.
+        hash_ids: the column with lists of block names, if there is one.
+        flatten: makes an object with these columns of what a line holds.
+
+    Raises:
+        ValueError: a line is not a JSON object, or a value is not a number.
+    """
+    parts: list[dict[str, np.ndarray]] = []
+    out = Columns({})
+    done = 0
+    for rows in _objects(file):
+        flat = list(map(flatten, rows)) if flatten else rows
+        parts.append({name: _numbers(file, flat, name, done) for name in names})
+        if hash_ids is not None:
+            out.hash_ids += [_block_names(file, row, hash_ids, done + i) for i, row in _count(flat)]
+        done += len(rows)
+    out.numbers = {name: np.concatenate([part[name] for part in parts]) for name in names}
+    return out
+
+
+def _count(rows: list[dict[str, Any]]) -> Iterator[tuple[int, dict[str, Any]]]:
+    return iter(enumerate(rows))
+
+
+def _objects(file: TextFile) -> Iterator[list[dict[str, Any]]]:
+    """Yield the objects of some lines together: many are read faster than one by one."""
+    done = 0
+    with file.open() as text:
+        lines = (line for line in text if line.strip())
+        while chunk := list(islice(lines, _CHUNK)):
+            try:
+                rows = json.loads(f"[{','.join(chunk)}]")
+            except ValueError:
+                rows = []
+            if len(rows) != len(chunk) or set(map(type, rows)) != {dict}:
+                _refuse_line(file, chunk, done)
+            yield rows
+            done += len(chunk)
+
+
+def _refuse_line(file: TextFile, chunk: list[str], done: int) -> None:
+    for row, line in enumerate(chunk, done):
+        try:
+            found = type(json.loads(line))
+        except ValueError:
+            found = None
+        if found is not dict:
+            raise ValueError(
+                f"{file.path.name}, line {file.line_of(row)}: {shown(line.strip())} is not a JSON "
+                "object: a request is one object on a line of its own. Correct or delete the line."
+            )
+
+
+def _numbers(file: TextFile, rows: list[dict[str, Any]], name: str, done: int) -> np.ndarray:
+    values = [row.get(name) for row in rows]
+    if not {int, float, type(None)}.issuperset(map(type, values)):
+        row = next(i for i, v in enumerate(values) if type(v) not in (int, float, type(None)))
+        raise file.refusal(done + row, name, values[row], _NO_NUMBER)
+    try:
+        return np.array(values, np.float64)
+    except OverflowError:
+        row = next(i for i, v in enumerate(values) if isinstance(v, int) and abs(v) > 2**1000)
+        raise file.refusal(done + row, name, values[row], _NO_NUMBER) from None
+
+
+def _block_names(file: TextFile, row: dict[str, Any], name: str, number: int) -> np.ndarray | None:
+    names = row.get(name)
+    if names is None:
+        return None
+    try:
+        blocks = np.array(names)
+    except (ValueError, OverflowError):
+        blocks = np.array(None)
+    if blocks.ndim == 1 and (blocks.dtype.kind == "i" or not blocks.size):
+        return blocks.astype(np.int64)
+    raise file.refusal(
+        number, name, names, "is not a list of whole numbers, one for each block. Correct the row."
+    )
+
+
+def read_lists(document: dict[str, Any], names: Sequence[str], where: str) -> Columns:
+    """Return columns that are lists of numbers in one JSON object.
+
+    Args:
+        document: the object.
+        names: of the lists that are wanted; all must be there.
+        where: the file's name.
+
+    Raises:
+        ValueError: one is not there, is shorter than another, or has what is not a number.
+    """
+    found = {}
+    for name in names:
+        values = document[name]
+        for place, value in enumerate(values):
+            if type(value) not in (int, float, type(None)):
+                raise ValueError(
+                    f"{where}, line 1, column {name}, entry {place}: {shown(value)}, which "
+                    f"{_NO_NUMBER}"
+                )
+        found[name] = np.array(values, np.float64)
+    if len({len(values) for values in found.values()}) > 1:
+        lengths = ", ".join(f"{name} {len(values)}" for name, values in found.items())
+        raise ValueError(
+            f"{where} has lists of different lengths ({lengths}): each request has an entry in "
+            "each. Save the result again."
+        )
+    return Columns(found)
