@@ -7,9 +7,26 @@
 A request is a prompt's tokens, an answer's tokens and a time. Nothing here needs torch.
 """
 
+from .distribution import Distribution, describe
 from .formats import FORMATS
 from .load import load_trace
 from .samples import SAMPLES, sample
+from .statistics import Residency, Summary, residency_weighted, summarise
+from .synthetic import SyntheticTraffic, fit
 from .trace import Trace
 
-__all__ = ["FORMATS", "SAMPLES", "Trace", "load_trace", "sample"]
+__all__ = [
+    "FORMATS",
+    "SAMPLES",
+    "Distribution",
+    "Residency",
+    "Summary",
+    "SyntheticTraffic",
+    "Trace",
+    "describe",
+    "fit",
+    "load_trace",
+    "residency_weighted",
+    "sample",
+    "summarise",
+]

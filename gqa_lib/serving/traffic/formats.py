@@ -86,7 +86,7 @@ def _flat_aiperf(row: dict[str, Any]) -> dict[str, Any]:
         flat[name] = (metrics.get(name) or {}).get("value")
     for name in ("time_to_first_token", "request_latency"):
         metric = metrics.get(name) or {}
-        value, unit = metric.get("value"), SECONDS.get(metric.get("unit"))
+        value, unit = metric.get("value"), SECONDS.get(str(metric.get("unit")))
         flat[name] = value * unit if value is not None and unit else None
     return flat
 

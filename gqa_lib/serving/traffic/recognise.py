@@ -112,9 +112,9 @@ def recognise(file: TextFile, head: Head, name: str | None = None) -> Format:
             "out, and it is recognised."
         )
     for one in FORMATS.values() if name is None else ():
-        if head.kind in one.kinds and there.issuperset(one.needs):
-            if one.knows is None or one.knows(head):
-                return one
+        fits = head.kind in one.kinds and there.issuperset(one.needs)
+        if fits and (one.knows is None or one.knows(head)):
+            return one
     return _plain(file, head)
 
 

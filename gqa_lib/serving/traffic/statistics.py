@@ -1,48 +1,43 @@
-"""What a trace looks like in numbers, with the uncertainty of its percentiles.
-
-Intervals are of a service whose requests come independently of each other. Real ones come in bursts
-of the same kind, so repeat a measurement instead of trusting one trace's interval.
-"""
+"""What a trace looks like in numbers."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 
-from gqa_lib.arguments import check_number, check_whole, several, shown
-
-from .trace import Trace
-
-PERCENTILES = (50.0, 90.0, 99.0)
+from .distribution import PERCENTILES, Distribution, describe
 
 
-@dataclass(frozen=True)
-class Distribution:
-    """One quantity over the requests of a trace.
+class Requests(Protocol):
+    """What is needed of a `Trace`, which has these statistics as a method."""
 
-    Args:
-        n: how many values.
-        mean: (value, low, high): the mean with the ends of its interval, from its standard error.
-        sd: standard deviation.
-        cv: sd over mean; 0 / 0 is 0.
-        smallest, largest: of the values.
-        percentiles: of each percentile (value, low, high), from a bootstrap.
-        confidence: of the intervals.
-    """
+    @property
+    def arrival_s(self) -> np.ndarray | None:
+        """Seconds since the first request, ascending."""
 
-    n: int
-    mean: tuple[float, float, float]
-    sd: float
-    cv: float
-    smallest: float
-    largest: float
-    percentiles: dict[float, tuple[float, float, float]]
-    confidence: float
+    @property
+    def prompt_tokens(self) -> np.ndarray:
+        """Tokens of each prompt."""
+
+    @property
+    def output_tokens(self) -> np.ndarray:
+        """Tokens of each answer."""
+
+    @property
+    def kv_token_steps(self) -> np.ndarray:
+        """Tokens of KV cache summed over each request's decode steps."""
+
+    @property
+    def format(self) -> str:
+        """What it was read from."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was done when it was read."""
 
 
 @dataclass(frozen=True)
@@ -97,17 +92,18 @@ class Summary:
             cv = "" if self.arrival_cv is None else f", CV between arrivals {self.arrival_cv:.2f}"
             lines[0] += f"; {self.span_s:,.0f} s, {self.rate:.3g} requests/s{cv}"
         names = [f"p{q:g}" for q in self.prompt_tokens.percentiles]
-        lines.append("".join(f"{t:>24}" for t in ("tokens", "mean", "sd", "CV", *names)))
+        table = [["tokens", "mean", "sd", "CV", *names]]
         for name in ("prompt_tokens", "output_tokens", "total_tokens", "kv_token_steps"):
             one: Distribution = getattr(self, name)
             cells = [name, _with_ends(one.mean), f"{one.sd:,.0f}", f"{one.cv:.2f}"]
-            cells += map(_with_ends, one.percentiles.values())
-            lines.append("".join(f"{cell:>24}" for cell in cells))
+            table.append([*cells, *map(_with_ends, one.percentiles.values())])
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        lines += ["  ".join(map(str.rjust, row, widths)) for row in table]
         held = f"{self.residency.mean:,.0f} +- {self.residency.sd:,.0f} (sd)"
         lines.append(f"KV tokens held by a decoding request: {held}")
         lines.append(
             f"correlation of prompt and output {self.correlation:+.2f}, of their ranks "
-            f"{self.rank_correlation:+.2f}; in [] intervals of "
+            f"{self.rank_correlation:+.2f}; in () intervals of "
             f"{100 * self.prompt_tokens.confidence:g} %"
         )
         return "\n".join([*lines, *(f"note: {one}" for one in self.notes)])
@@ -115,90 +111,10 @@ class Summary:
 
 def _with_ends(three: tuple[float, float, float]) -> str:
     value, low, high = three
-    return f"{value:,.0f} [{low:,.0f}, {high:,.0f}]"
+    return f"{value:,.0f} ({low:,.0f}-{high:,.0f})"
 
 
-def describe(
-    values: Iterable[float],
-    percentiles: Sequence[float] = PERCENTILES,
-    confidence: float = 0.95,
-    draws: int = 2000,
-    seed: int = 0,
-) -> Distribution:
-    """Return mean, spread and percentiles of some values, with intervals.
-
-    A percentile is the one between the two nearest values, in proportion, as numpy and vLLM compute
-    it. Its interval is a percentile bootstrap. Resampling is not carried out: of n values drawn
-    from n, the k-th smallest has the rank of the k-th smallest of n uniform numbers, which is beta
-    distributed, so a million values cost one sort.
-
-    Source: Efron 1979; David and Nagaraja, Order Statistics (2003), 2.2.
-
-    Args:
-        values: numbers, one for each request.
-        percentiles: from 0 to 100.
-        confidence: of the intervals, between 0 and 1.
-        draws: resamples of the bootstrap.
-        seed: of the bootstrap.
-
-    Raises:
-        ValueError: there are no values, one is not finite, or an argument is out of its range.
-    """
-    check_number(above=0, confidence=confidence)
-    check_whole(0, seed=seed)
-    check_whole(100, draws=draws)
-    if confidence >= 1:
-        raise ValueError(f"confidence={confidence} is not below 1: no interval is certain.")
-    given: Any = values
-    if not isinstance(given, np.ndarray):
-        given = several(given, "values", "numbers")
-    ordered = np.sort(np.asarray(given, np.float64), axis=None)
-    if not ordered.size or not np.isfinite(ordered).all():
-        raise ValueError(
-            f"values={shown(values)} has nothing in it, or numbers that are not finite: they have "
-            "no mean. Leave them out and say how many they are."
-        )
-    rng = np.random.default_rng(seed)
-    n, mean, sd = len(ordered), float(ordered.mean()), float(ordered.std())
-    half = NormalDist().inv_cdf(0.5 + confidence / 2) * sd / math.sqrt(n)
-    return Distribution(
-        n,
-        (mean, mean - half, mean + half),
-        sd,
-        sd / mean if mean else 0.0,
-        float(ordered[0]),
-        float(ordered[-1]),
-        {q: _percentile(ordered, q, confidence, draws, rng) for q in percentiles},
-        float(confidence),
-    )
-
-
-def _percentile(
-    ordered: np.ndarray, q: float, confidence: float, draws: int, rng: np.random.Generator
-) -> tuple[float, float, float]:
-    """A percentile with the ends of its interval."""
-    check_number(0, percentile=q)
-    if q > 100:
-        raise ValueError(f"percentile={q} is above 100: no value is larger than all. Give 0..100.")
-    n = len(ordered)
-    place = (n - 1) * q / 100
-    below = min(int(place), n - 1)
-    above = min(below + 1, n - 1)
-    share = place - below
-    lower = rng.beta(below + 1, n - below, draws)  # the uniform order statistic of rank below + 1
-    upper = lower
-    if above > below:  # and the next one, given that one
-        upper = lower + (1 - lower) * rng.beta(1, n - below - 1, draws)
-    low_value, high_value = (
-        ordered[np.minimum((n * u).astype(np.int64), n - 1)] for u in (lower, upper)
-    )
-    drawn = (1 - share) * low_value + share * high_value
-    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
-    value = (1 - share) * ordered[below] + share * ordered[above]
-    return float(value), float(low), float(high)
-
-
-def residency_weighted(trace: Trace) -> Residency:
+def residency_weighted(trace: Requests) -> Residency:
     """Return the KV tokens that a request holds while it decodes, seen at a random decode step.
 
     A long answer holds its cache for longer, so it counts for more than its share of requests:
@@ -220,7 +136,7 @@ def residency_weighted(trace: Trace) -> Residency:
 
 
 def summarise(
-    trace: Trace,
+    trace: Requests,
     percentiles: Sequence[float] = PERCENTILES,
     confidence: float = 0.95,
     seed: int = 0,
@@ -238,10 +154,10 @@ def summarise(
     p, o = trace.prompt_tokens, trace.output_tokens
     span_s = None if trace.arrival_s is None else float(trace.arrival_s[-1] - trace.arrival_s[0])
     return Summary(
-        len(trace),
+        len(trace.prompt_tokens),
         trace.format,
         span_s,
-        (len(trace) - 1) / span_s if span_s else None,
+        (len(trace.prompt_tokens) - 1) / span_s if span_s else None,
         arrival_cv(trace),
         of(p),
         of(o),
@@ -254,9 +170,9 @@ def summarise(
     )
 
 
-def arrival_cv(trace: Trace) -> float | None:
+def arrival_cv(trace: Requests) -> float | None:
     """Return sd over mean of the times between arrivals; None where they are not known."""
-    if trace.arrival_s is None or len(trace) < 3:
+    if trace.arrival_s is None or len(trace.prompt_tokens) < 3:
         return None
     between = np.diff(trace.arrival_s)
     return float(between.std() / between.mean()) if between.any() else None

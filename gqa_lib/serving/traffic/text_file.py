@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import gzip
-import io
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 from gqa_lib.arguments import check_kind, shown
 
@@ -35,8 +34,7 @@ class TextFile:
     def open(self) -> IO[str]:
         """Return the text from its beginning."""
         if self._compressed:
-            raw = cast(IO[bytes], gzip.open(self.path, "rb"))
-            return io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
+            return gzip.open(self.path, "rt", encoding="utf-8-sig", newline="")  # noqa: SIM115
         return self.path.open(encoding="utf-8-sig", newline="")
 
     def line_of(self, row: int) -> int:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from gqa_lib.arguments import check_whole, shown
 
-if TYPE_CHECKING:
-    from .statistics import Summary
+from .statistics import Summary, summarise
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,9 +53,7 @@ class Trace:
             object.__setattr__(self, "arrival_s", _arrivals(self.arrival_s))
         if self.hash_ids is not None:
             object.__setattr__(self, "hash_ids", _read_only(np.asarray(self.hash_ids, object)))
-        measured = {
-            name: _read_only(np.array(v, np.float64)) for name, v in self.measured.items()
-        }
+        measured = {name: _read_only(np.array(v, np.float64)) for name, v in self.measured.items()}
         object.__setattr__(self, "measured", measured)
         num = len(self.prompt_tokens)
         others = {"output_tokens": self.output_tokens, "arrival_s": self.arrival_s}
@@ -124,8 +121,6 @@ class Trace:
 
     def summary(self) -> Summary:
         """Return the trace's statistics, as `summarise` does; as text, a table."""
-        from .statistics import summarise
-
         return summarise(self)
 
 
