@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from typing import IO, Any
 
 import numpy as np
@@ -72,6 +72,8 @@ def read_csv(
                 ndmin=1,
             )
         found = {name: table[f"c{i}"] for i, name in enumerate(names)}
+    except UnicodeDecodeError:
+        raise
     except ValueError:  # an empty cell, a wrong one, or a row too short: read with care
         found = _read_csv_slowly(file, header, delimiter, names, dates)
     if dates is not None:
@@ -139,14 +141,10 @@ def read_jsonl(
         flat = list(map(flatten, rows)) if flatten else rows
         parts.append({name: _numbers(file, flat, name, done) for name in names})
         if hash_ids is not None:
-            out.hash_ids += [_block_names(file, row, hash_ids, done + i) for i, row in _count(flat)]
+            out.hash_ids += _block_names(file, flat, hash_ids, done)
         done += len(rows)
     out.numbers = {name: np.concatenate([part[name] for part in parts]) for name in names}
     return out
-
-
-def _count(rows: list[dict[str, Any]]) -> Iterator[tuple[int, dict[str, Any]]]:
-    return iter(enumerate(rows))
 
 
 def _objects(file: TextFile) -> Iterator[list[dict[str, Any]]]:
@@ -190,19 +188,27 @@ def _numbers(file: TextFile, rows: list[dict[str, Any]], name: str, done: int) -
         raise file.refusal(done + row, name, values[row], _NO_NUMBER) from None
 
 
-def _block_names(file: TextFile, row: dict[str, Any], name: str, number: int) -> np.ndarray | None:
-    names = row.get(name)
-    if names is None:
-        return None
+def _block_names(
+    file: TextFile, rows: list[dict[str, Any]], name: str, done: int
+) -> list[np.ndarray | None]:
+    """The names of each row's blocks, all made an array together: that is faster."""
+    lists = [row.get(name) for row in rows]
+    for row, one in enumerate(lists):
+        if one is not None and not (type(one) is list and {int}.issuperset(map(type, one))):
+            why = "is not a list of whole numbers, one for each block. Correct the row."
+            raise file.refusal(done + row, name, one, why)
+    ends = np.cumsum([len(one or ()) for one in lists]).tolist()
     try:
-        blocks = np.array(names)
-    except (ValueError, OverflowError):
-        blocks = np.array(None)
-    if blocks.ndim == 1 and (blocks.dtype.kind == "i" or not blocks.size):
-        return blocks.astype(np.int64)
-    raise file.refusal(
-        number, name, names, "is not a list of whole numbers, one for each block. Correct the row."
-    )
+        together = np.array(list(chain.from_iterable(filter(None, lists))), np.int64)
+    except OverflowError:
+        row = next(i for i, one in enumerate(lists) if any(abs(x) >= 2**63 for x in one or ()))
+        why = "has a name beyond 64 bits, which cannot be kept. Number the blocks."
+        raise file.refusal(done + row, name, lists[row], why) from None
+    starts = [0, *ends[:-1]]
+    return [
+        None if one is None else together[start:end]
+        for one, start, end in zip(lists, starts, ends, strict=True)
+    ]
 
 
 def read_lists(document: dict[str, Any], names: Sequence[str], where: str) -> Columns:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -39,9 +41,15 @@ def load_trace(path: str | Path, format: str | None = None) -> Trace:
             column.
     """
     file = TextFile(path)
-    head = look_at(file)
-    known = recognise(file, head, format)
-    columns = _read(file, head, known)
+    try:
+        head = look_at(file)
+        known = recognise(file, head, format)
+        columns = _read(file, head, known)
+    except (UnicodeDecodeError, csv.Error, OSError, EOFError, zlib.error) as error:
+        raise ValueError(
+            f"{file.path.name} cannot be read to its end ({error}): requests would be missing. "
+            "Give CSV, JSON lines or a JSON result, in UTF-8; each may be compressed with gzip."
+        ) from error
     for name in (known.prompt, known.output):
         _check_counts(file, name, columns.numbers[name])
     return _cleaned(file, known, columns)

@@ -31,14 +31,8 @@ def look_at(file: TextFile) -> Head:
     Raises:
         ValueError: it is neither CSV with a header nor JSON objects.
     """
-    try:
-        with file.open() as text:
-            lines = list(islice((line for line in text if line.strip()), 2))
-    except (UnicodeDecodeError, OSError, EOFError) as error:
-        raise ValueError(
-            f"{file.path.name} is not text in UTF-8 ({error}): no column can be read. Give CSV, "
-            "JSON lines or the JSON of a result; each may be compressed with gzip."
-        ) from None
+    with file.open() as text:
+        lines = list(islice((line for line in text if line.strip()), 2))
     if not lines:
         raise ValueError(f"{file.path.name} has only blank lines: it has no requests.")
     start = lines[0].lstrip()[0]

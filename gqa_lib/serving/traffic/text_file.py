@@ -34,7 +34,7 @@ class TextFile:
     def open(self) -> IO[str]:
         """Return the text from its beginning."""
         if self._compressed:
-            return gzip.open(self.path, "rt", encoding="utf-8-sig", newline="")  # noqa: SIM115
+            return gzip.open(self.path, "rt", encoding="utf-8-sig", newline="")
         return self.path.open(encoding="utf-8-sig", newline="")
 
     def line_of(self, row: int) -> int:
