@@ -56,19 +56,20 @@ def load_trace(path: str | Path, format: str | None = None) -> Trace:
 
 
 def _read(file: TextFile, head: Head, known: Format) -> Columns:
-    measured = [name for pair in known.measured.values() for name in pair]
-    wanted = dict.fromkeys([known.prompt, known.output, *measured, *known.drop])
-    if known.arrival is not None:
-        wanted[known.arrival] = None
-    if known.flatten is None:  # then the names are the file's own, and some may not be there
-        wanted = {name: None for name in wanted if name in head.columns}
-    if head.kind == "json":
-        lists = {n: v for n, v in head.first.items() if isinstance(v, list) and (v or n in wanted)}
-        return read_lists(lists, [name for name in wanted if name in lists], file.path.name)
+    needed = [known.prompt, known.output, *([known.arrival] if known.arrival else [])]
+    others = [*known.drop, *(name for names in known.measured.values() for name in names)]
+    if known.flatten is None:  # then these are the file's own names
+        others = [name for name in others if name in head.columns]
+    wanted = list(dict.fromkeys([*needed, *others]))
+    if head.kind == "jsonl":
+        return read_jsonl(file, wanted, known.hash_ids, known.flatten)
+    wanted = [name for name in wanted if name in head.columns]
     if head.kind == "csv":
         dates = known.arrival if known.unit_s is None else None
-        return read_csv(file, head.columns, head.delimiter, list(wanted), dates)
-    return read_jsonl(file, list(wanted), known.hash_ids, known.flatten)
+        return read_csv(file, head.columns, head.delimiter, wanted, dates)
+    lists = {name: head.first[name] for name in wanted if isinstance(head.first[name], list)}
+    empty = [name for name in others if not lists.get(name)]  # not measured
+    return read_lists(lists, [name for name in lists if name not in empty], file.path.name)
 
 
 def _check_counts(file: TextFile, name: str, values: np.ndarray) -> None:
