@@ -242,7 +242,15 @@ def test_ms_or_seconds_is_said_where_the_columns_do_not_tell(tmp_path):
             [0, 1],
             "dates",
         ),
-        ("﻿prompt_tokens,output_tokens\n10,3\n\n20,4\n", None, "prompts are prompt_tokens"),
+        (
+            lines(
+                {"created": 1, "timestamp": "2026-01-01T00:00:01Z", "input": 10, "output": 3},
+                {"created": 2, "timestamp": "2026-01-01T00:00:02.5Z", "input": 20, "output": 4},
+            ),
+            [0, 1.5],
+            "arrivals are timestamp, dates",
+        ),
+        ("\ufeffprompt_tokens,output_tokens\n10,3\n\n20,4\n", None, "prompts are prompt_tokens"),
         (
             lines(
                 {"prompt_len": 10, "output_len": 3, "text": "x"},

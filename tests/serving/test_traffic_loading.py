@@ -85,6 +85,10 @@ def test_rows_without_what_a_request_needs_are_left_out_and_counted(tmp_path):
             "t.csv, line 2, column output_tokens: True",
         ),
         ('{"prompt_tokens": 1, "output_tokens": 2}\n{"prompt_tokens": 1,', "t.csv, line 2: '{"),
+        (
+            '{"time": "2026-01-01", "input": 1, "output": 2}',
+            "t.csv, line 1, column time: '2026-01-01'",
+        ),
         ('{"prompt_tokens": 1, "output_tokens": 2}\n[1, 2]\n', "t.csv, line 2: '[1, 2]'"),
         (
             '{"timestamp": 1, "input_length": 5, "output_length": 2, "hash_ids": ["a"]}',
@@ -112,6 +116,7 @@ def test_a_wrong_cell_is_named_with_its_place(text, place, tmp_path):
         ('[{"id": "x", "conversations": []}]', "only after a tokenizer"),
         ('{"request_throughput": 1, "total_input_tokens": 9}', "--save-detailed"),
         ('{"input_lens": [5, 6], "output_lens": [1]}', "input_lens 2, output_lens 1"),
+        ('{"input_lens": [5], "output_lens": [1]}\n{"input_lens": [5]}', "has several results"),
         ("{not json\n", "begins like JSON"),
         (HEADER + "0,1,0\n", "has no request with a prompt and an output: "),
         (
@@ -146,11 +151,11 @@ def test_a_format_that_was_named_must_fit(tmp_path):
 
 
 def test_more_lines_than_are_read_together(tmp_path):
-    rows = [{"prompt_tokens": i + 1, "output_tokens": 1} for i in range(45_000)]
+    rows = [{"prompt_tokens": i + 1, "output_tokens": 1} for i in range(4_500)]
     text = "\n".join(map(json.dumps, rows))
-    assert loaded(tmp_path, text).prompt_tokens.tolist() == list(range(1, 45_001))
+    assert loaded(tmp_path, text).prompt_tokens.tolist() == list(range(1, 4_501))
     text += '\n{"prompt_tokens": -1, "output_tokens": 1}'
-    assert_refused(lambda: loaded(tmp_path, text), "t.csv, line 45001, column prompt_tokens: -1.0")
+    assert_refused(lambda: loaded(tmp_path, text), "t.csv, line 4501, column prompt_tokens: -1.0")
 
 
 def test_dates_are_those_of_numpy():

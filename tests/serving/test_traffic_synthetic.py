@@ -21,7 +21,8 @@ def test_lengths_have_the_means_and_the_spread_of_the_trace(name, margins, joint
     for column in ("prompt_tokens", "output_tokens"):
         wanted, found = getattr(trace, column), getattr(drawn, column)
         assert found.mean() == pytest.approx(wanted.mean(), rel=0.02)
-        assert found.std() == pytest.approx(wanted.std(), rel=0.06)
+        heavy = 0.1 if margins == "lognormal" else 0.06  # few draws make up most of its variance
+        assert found.std() == pytest.approx(wanted.std(), rel=heavy)
         assert found.min() >= 1
         if margins == "empirical":
             assert set(found) <= set(wanted)

@@ -21,7 +21,7 @@ from gqa_lib.arguments import shown
 from .dates import parse_dates
 from .text_file import TextFile
 
-_CHUNK = 20_000  # lines of JSON that are in memory together
+_CHUNK = 2_000  # lines of JSON that are in memory together
 _NO_NUMBER = "is not a number: nothing can be counted from it. Correct the cell or delete the row."
 _NO_DATE = (
     "is not a point in time such as '2023-11-16 18:15:46.680': when the request came is not known. "
@@ -77,14 +77,18 @@ def read_csv(
     except ValueError:  # an empty cell, a wrong one, or a row too short: read with care
         found = _read_csv_slowly(file, header, delimiter, names, dates)
     if dates is not None:
-        texts = found[dates]
-        when, bad = parse_dates(texts)
-        missing = texts == b""
-        if (bad & ~missing).any():
-            row = int((bad & ~missing).argmax())
-            raise file.refusal(row, dates, texts[row].decode("utf-8", "replace"), _NO_DATE)
-        found[dates] = np.where(missing, np.nan, when) if missing.any() else when
+        found[dates] = _points_in_time(file, dates, found[dates], 0)
     return Columns(found)
+
+
+def _points_in_time(file: TextFile, name: str, texts: np.ndarray, done: int) -> np.ndarray:
+    """Nanoseconds since 1970, NaN where nothing is written."""
+    when, bad = parse_dates(texts)
+    missing = texts == b""
+    if (bad & ~missing).any():
+        row = int((bad & ~missing).argmax())
+        raise file.refusal(done + row, name, texts[row].decode("utf-8", "replace"), _NO_DATE)
+    return np.where(missing, np.nan, when) if missing.any() else when
 
 
 def _skip_header(lines: IO[str]) -> None:
@@ -120,6 +124,7 @@ def _read_csv_slowly(
 def read_jsonl(
     file: TextFile,
     names: Sequence[str],
+    dates: str | None = None,
     hash_ids: str | None = None,
     flatten: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
 ) -> Columns:
@@ -128,6 +133,7 @@ def read_jsonl(
     Args:
         file: the file.
         names: of the columns that are wanted; each has numbers, or nothing.
+        dates: the one of them that has points in time, as in `read_csv`.
         hash_ids: the column with lists of block names, if there is one.
         flatten: makes an object with these columns of what a line holds.
 
@@ -139,7 +145,7 @@ def read_jsonl(
     done = 0
     for rows in _objects(file):
         flat = list(map(flatten, rows)) if flatten else rows
-        parts.append({name: _numbers(file, flat, name, done) for name in names})
+        parts.append({n: _numbers(file, flat, n, done, is_date=n == dates) for n in names})
         if hash_ids is not None:
             out.hash_ids += _block_names(file, flat, hash_ids, done)
         done += len(rows)
@@ -176,8 +182,13 @@ def _refuse_line(file: TextFile, chunk: list[str], done: int) -> None:
             )
 
 
-def _numbers(file: TextFile, rows: list[dict[str, Any]], name: str, done: int) -> np.ndarray:
+def _numbers(
+    file: TextFile, rows: list[dict[str, Any]], name: str, done: int, is_date: bool
+) -> np.ndarray:
     values = [row.get(name) for row in rows]
+    if is_date:
+        texts = ["" if value is None else str(value) for value in values]
+        return _points_in_time(file, name, np.array([t.encode()[:40] for t in texts], "S40"), done)
     if not {int, float, type(None)}.issuperset(map(type, values)):
         row = next(i for i, v in enumerate(values) if type(v) not in (int, float, type(None)))
         raise file.refusal(done + row, name, values[row], _NO_NUMBER)

@@ -61,11 +61,11 @@ def _read(file: TextFile, head: Head, known: Format) -> Columns:
     if known.flatten is None:  # then these are the file's own names
         others = [name for name in others if name in head.columns]
     wanted = list(dict.fromkeys([*needed, *others]))
+    dates = known.arrival if known.unit_s is None else None
     if head.kind == "jsonl":
-        return read_jsonl(file, wanted, known.hash_ids, known.flatten)
+        return read_jsonl(file, wanted, dates, known.hash_ids, known.flatten)
     wanted = [name for name in wanted if name in head.columns]
     if head.kind == "csv":
-        dates = known.arrival if known.unit_s is None else None
         return read_csv(file, head.columns, head.delimiter, wanted, dates)
     lists = {name: head.first[name] for name in wanted if isinstance(head.first[name], list)}
     empty = [name for name in others if not lists.get(name)]  # not measured

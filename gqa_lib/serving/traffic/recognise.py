@@ -42,16 +42,22 @@ def look_at(file: TextFile) -> Head:
             "only after a tokenizer. Write one object on each line, with prompt_tokens and "
             "output_tokens."
         )
-    return _look_at_json(file, lines[0]) if start == "{" else _look_at_csv(file, lines)
+    return _look_at_json(file, lines) if start == "{" else _look_at_csv(file, lines)
 
 
-def _look_at_json(file: TextFile, line: str) -> Head:
+def _look_at_json(file: TextFile, lines: list[str]) -> Head:
+    several = len(lines) > 1
     try:
-        first = json.loads(line)
+        first = json.loads(lines[0])
     except ValueError:
         with file.open() as text:
-            first = _document(file, text.read())
+            first, several = _document(file, text.read()), False
     if any(isinstance(first.get(name), list) for name in ("input_lens", "output_lens", "ttfts")):
+        if several:
+            raise ValueError(
+                f"{file.path.name} has several results, one on each line: they are of different "
+                "runs, and no trace. Save each run, or write each line to a file of its own."
+            )
         return Head("json", tuple(first), first)
     if {"total_input_tokens", "request_throughput"} <= set(first):
         raise ValueError(

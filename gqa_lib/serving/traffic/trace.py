@@ -52,7 +52,7 @@ class Trace:
         if self.arrival_s is not None:
             object.__setattr__(self, "arrival_s", _arrivals(self.arrival_s))
         if self.hash_ids is not None:
-            object.__setattr__(self, "hash_ids", _read_only(np.asarray(self.hash_ids, object)))
+            object.__setattr__(self, "hash_ids", _read_only(np.array(self.hash_ids, object)))
         measured = {name: _read_only(np.array(v, np.float64)) for name, v in self.measured.items()}
         object.__setattr__(self, "measured", measured)
         num = len(self.prompt_tokens)
@@ -161,7 +161,6 @@ def _arrivals(values: Any) -> np.ndarray:
     return _read_only(arrivals)
 
 
-def _read_only(values: np.ndarray) -> np.ndarray:
-    kept = values.copy() if values.flags.writeable else values
-    kept.flags.writeable = False
-    return kept
+def _read_only(own: np.ndarray) -> np.ndarray:
+    own.flags.writeable = False
+    return own
