@@ -67,7 +67,7 @@ def test_rows_without_what_a_request_needs_are_left_out_and_counted(tmp_path):
     ("text", "place"),
     [
         (HEADER + "0,1,1\n\n1,x7,1\n", "t.csv, line 4, column prompt_tokens: 'x7'"),
-        (HEADER + "0,1,1\n1,2,-3\n", "t.csv, line 3, column output_tokens: -3.0"),
+        (HEADER + "0,1,1\n1,2,-3\n", "t.csv, line 3, column output_tokens: -3,"),
         (HEADER + "0,1,1\n1,2.5,3\n", "t.csv, line 3, column prompt_tokens: 2.5"),
         (HEADER + "0,1,1\n1,inf,3\n", "t.csv, line 3, column prompt_tokens: inf"),
         (HEADER + "0,1,1\ninf,2,3\n", "t.csv, line 3, column arrival_s: inf"),
@@ -155,7 +155,7 @@ def test_more_lines_than_are_read_together(tmp_path):
     text = "\n".join(map(json.dumps, rows))
     assert loaded(tmp_path, text).prompt_tokens.tolist() == list(range(1, 4_501))
     text += '\n{"prompt_tokens": -1, "output_tokens": 1}'
-    assert_refused(lambda: loaded(tmp_path, text), "t.csv, line 4501, column prompt_tokens: -1.0")
+    assert_refused(lambda: loaded(tmp_path, text), "t.csv, line 4501, column prompt_tokens: -1,")
 
 
 def test_dates_are_those_of_numpy():

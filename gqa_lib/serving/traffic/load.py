@@ -82,7 +82,7 @@ def _check_counts(file: TextFile, name: str, values: np.ndarray) -> None:
         raise file.refusal(
             row,
             name,
-            float(values[row]),
+            int(values[row]) if float(values[row]).is_integer() else float(values[row]),
             "is not a count of tokens: a whole number from 0. Correct the cell or delete the row.",
         )
 
