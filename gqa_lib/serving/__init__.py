@@ -1,6 +1,6 @@
 """A small serving engine, what is asked of it, and what serving costs.
 
-`traffic` needs no torch.
+`traffic` and `simulator` need no torch.
 """
 
 import lazy_loader

@@ -5,6 +5,7 @@ from . import pool as pool
 from . import record as record
 from . import request as request
 from . import scheduler as scheduler
+from . import simulator as simulator
 from . import traffic as traffic
 from .engine import Engine as Engine
 from .record import Step as Step

@@ -4,11 +4,13 @@ from .kernel_times import KernelStepTime
 from .metrics import DEFINITIONS, latencies_ms, load, parse_goodput, summary
 from .result import Simulation
 from .rules import Rules
+from .samples import ENGINES, sample_step_time
 from .simulate import simulate
 from .step_time import RooflineStepTime, StepTime, Work
 
 __all__ = [
     "DEFINITIONS",
+    "ENGINES",
     "KernelStepTime",
     "RooflineStepTime",
     "Rules",
@@ -18,6 +20,7 @@ __all__ = [
     "latencies_ms",
     "load",
     "parse_goodput",
+    "sample_step_time",
     "simulate",
     "summary",
 ]

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from gqa_lib.serving.traffic.text_file import TextFile
+
 Point = tuple[float, ...]
 
 
@@ -17,13 +19,13 @@ def read_rows(path: Path | str, columns: Sequence[str]) -> list[dict[str, str]]:
     """Return the rows of a CSV file with these columns.
 
     Args:
-        path: the file.
+        path: the file, compressed or not.
         columns: that it must have; it may have others.
 
     Raises:
-        ValueError: a column is missing, or there is no row.
+        ValueError: there is no such file, a column is missing, or there is no row.
     """
-    with open(path, newline="", encoding="utf-8") as file:
+    with TextFile(path).open() as file:
         rows = list(csv.DictReader(file))
     if not rows or (missing := [name for name in columns if rows[0].get(name) is None]):
         lacks = f"no column {', '.join(missing)}" if rows else "no rows"

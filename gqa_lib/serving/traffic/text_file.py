@@ -24,11 +24,11 @@ class TextFile:
         self.path = Path(path)
         self.has_header = False
         if not self.path.is_file():
-            raise ValueError(f"path={path}: there is no such file. Give the path of a trace.")
+            raise ValueError(f"path={path}: there is no such file. Give the path of one.")
         with self.path.open("rb") as file:
             start = file.read(2)
         if not start:
-            raise ValueError(f"{self.path.name} is empty: it has no requests. Give another file.")
+            raise ValueError(f"{self.path.name} is empty: it has no rows. Give another file.")
         self._compressed = start == b"\x1f\x8b"
 
     def open(self) -> IO[str]:
