@@ -1,7 +1,8 @@
-"""A small serving engine, and what serving costs."""
+"""A small serving engine, what is asked of it, and what serving costs.
 
-from .engine import Engine
-from .record import Step
-from .request import Request
+`traffic` and `simulator` need no torch.
+"""
 
-__all__ = ["Engine", "Request", "Step"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)  # of __init__.pyi

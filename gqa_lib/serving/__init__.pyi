@@ -1,0 +1,12 @@
+from . import checks as checks
+from . import engine as engine
+from . import packed as packed
+from . import pool as pool
+from . import record as record
+from . import request as request
+from . import scheduler as scheduler
+from . import simulator as simulator
+from . import traffic as traffic
+from .engine import Engine as Engine
+from .record import Step as Step
+from .request import Request as Request

@@ -1,0 +1,123 @@
+"""Step times from measured kernels."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from gqa_lib.arguments import check_number, check_whole
+
+from .step_time import Work
+from .tables import Grid, number, read_rows
+
+ONCE = ("embedding", "final_layernorm")  # of the dense layers: a step runs these once
+TWICE = ("layernorm",)  # and these twice in each decoder layer
+CORNERS = ("prefill_chunk", "kv_prefill", "n_decode", "kv_decode")
+
+
+class KernelStepTime:
+    """The sum of a step's kernels, read off measured tables, linear between their points.
+
+    The tables know sequences of equal length only; `skew` says what others take. Of several prompts
+    in one step, the longest is in a kernel with what decodes, and the others are added as if each
+    were alone.
+
+    Args:
+        attention: CSV of one layer's attention: `prefill_chunk, kv_prefill, n_decode, kv_decode`
+            (new tokens of a prompt, its tokens cached before, sequences that decode, tokens of
+            each) and `time_us`.
+        dense: CSV of each other kernel: `layer, tokens, time_us`. `embedding` and `final_layernorm`
+            run once a step, `layernorm` twice a decoder layer, the others once a decoder layer.
+        per_sequence: CSV of what runs once a step for tokens that are chosen: `layer, sequences,
+            time_us`.
+        num_layers: decoder layers of the model.
+        skew: how far sequences of unlike lengths are on the way from the time of their mean length
+            to that of the longest, 0 to 1; the profile of a card has it (`alpha_default`).
+        overhead_s: seconds of each step in which no kernel runs.
+
+    Raises:
+        ValueError: a table lacks a column, or has what is not a number.
+
+    Source: the format is LLMServingSim's (casys-kaist/LLMServingSim, `profiler/perf`).
+    """
+
+    def __init__(
+        self,
+        attention: Path | str,
+        dense: Path | str,
+        per_sequence: Path | str,
+        num_layers: int,
+        *,
+        skew: float = 0.0,
+        overhead_s: float = 0.0,
+    ):
+        check_whole(num_layers=num_layers)
+        check_number(0, skew=skew, overhead_s=overhead_s)
+        self._layers, self._skew, self._overhead_s = num_layers, skew, overhead_s
+        self._prompt, self._decode, self._mixed = _attention(attention)
+
+        def times_a_step(layer: str) -> int:
+            return 1 if layer in ONCE else num_layers * (2 if layer in TWICE else 1)
+
+        self._dense = cache(_sum_of(dense, "tokens", times_a_step))
+        self._head = cache(_sum_of(per_sequence, "sequences", lambda layer: 1))
+
+    def __call__(self, work: Work) -> float:
+        """Return the seconds of a step.
+
+        Args:
+            work: what it computes.
+        """
+        decodes = work.num_decodes
+        tokens = decodes + sum(new for new, _ in work.prefills)
+        if not tokens:
+            return self._overhead_s
+        mean = work.decode_context / decodes if decodes else 0.0
+        context = mean + self._skew * (work.longest_decode - mean)
+        if not work.prefills:
+            attention = self._decode(decodes, context)
+        else:
+            longest, *others = sorted(work.prefills, reverse=True)
+            attention = sum(self._prompt(*chunk) for chunk in others)
+            if decodes:
+                attention += self._mixed(*longest, decodes, context)
+            else:
+                attention += self._prompt(*longest)
+        kernels = self._layers * attention + self._dense(tokens)
+        kernels += self._head(work.num_chosen) if work.num_chosen else 0.0
+        return kernels * 1e-6 + self._overhead_s
+
+
+def _attention(path: Path | str) -> tuple[Grid, Grid, Grid]:
+    """Times of a prompt alone, of decoding alone, and of both, in microseconds."""
+    times: dict[str, dict[tuple[float, ...], float]] = {"prompt": {}, "decode": {}, "mixed": {}}
+    for line, row in enumerate(read_rows(path, (*CORNERS, "time_us")), 2):
+        chunk, before, decodes, context = (number(row, name, path, line) for name in CORNERS)
+        time = number(row, "time_us", path, line)
+        if chunk and decodes:
+            times["mixed"][chunk, before, decodes, context] = time
+        elif chunk:
+            times["prompt"][chunk, before] = time
+        elif decodes:
+            times["decode"][decodes, context] = time
+    for kind, points in times.items():
+        if not points:
+            raise ValueError(
+                f"{path} has no row of {kind} attention: a step could not be timed. "
+                "Profile prompts alone, decoding alone, and both in one kernel."
+            )
+    return Grid(times["prompt"]), Grid(times["decode"]), Grid(times["mixed"])
+
+
+def _sum_of(
+    path: Path | str, column: str, times_a_step: Callable[[str], int]
+) -> Callable[[float], float]:
+    """The microseconds of all layers of a table together, by tokens or sequences."""
+    layers: dict[str, dict[tuple[float, ...], float]] = defaultdict(dict)
+    for line, row in enumerate(read_rows(path, ("layer", column, "time_us")), 2):
+        point = (number(row, column, path, line),)
+        layers[row["layer"]][point] = number(row, "time_us", path, line)
+    grids = [(times_a_step(layer), Grid(points)) for layer, points in layers.items()]
+    return lambda x: sum(times * grid(x) for times, grid in grids)

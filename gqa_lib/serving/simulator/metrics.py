@@ -1,0 +1,164 @@
+"""What a simulation says of an engine, by the names of vLLM's benchmark."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .result import Floats, Simulation
+
+Load = Literal["STABLE", "BACKLOGGED", "OVERLOADED"]
+QUANTILES = {"median": 0.5, "p90": 0.9, "p99": 0.99}
+DEFINITIONS = {
+    "ttft": "time to first token: from arrival to the end of the step that gives the first token",
+    "tpot": "time per output token, without the first: (last - first token) / (output - 1)",
+    "itl": "inter-token latency: between two tokens of a request, of all tokens but the first ones",
+    "e2el": "end-to-end latency: from arrival to the last token",
+}
+OBJECTIVE = re.compile(r"(ttft|tpot|e2el):(\d+(?:\.\d*)?|\.\d+)")
+
+
+def latencies_ms(simulation: Simulation) -> dict[str, Floats]:
+    """Return each request's latencies in milliseconds, by vLLM's names.
+
+    Args:
+        simulation: whose.
+
+    Returns:
+        `ttft`, `tpot` and `e2el`, (N,) each; see `DEFINITIONS`. A request of one token has no
+        tpot: NaN.
+    """
+    first, last = simulation.first_token_s, simulation.last_token_s
+    more = simulation.output_tokens - 1
+    with np.errstate(invalid="ignore", divide="ignore"):
+        tpot = np.where(more > 0, (last - first) / more, np.nan)
+    arrival = simulation.arrival_s
+    return {"ttft": 1e3 * (first - arrival), "tpot": 1e3 * tpot, "e2el": 1e3 * (last - arrival)}
+
+
+def parse_goodput(text: str) -> dict[str, float]:
+    """Return the latencies that a request must not exceed, in milliseconds.
+
+    Args:
+        text: as for `vllm bench serve --goodput`: "ttft:500 tpot:50".
+
+    Raises:
+        ValueError: a part is not one of ttft, tpot and e2el with milliseconds.
+    """
+    objectives: dict[str, float] = {}
+    for part in text.split():
+        match = OBJECTIVE.fullmatch(part)
+        if match is None or match[1] in objectives:
+            raise ValueError(
+                f"goodput {text!r}: {part!r} is not a latency with milliseconds, or given twice. "
+                "Give for example 'ttft:500 tpot:50'; there are ttft, tpot and e2el."
+            )
+        objectives[match[1]] = float(match[2])
+    return objectives
+
+
+def load(simulation: Simulation) -> Load:
+    """Return whether an engine keeps up with its requests.
+
+    Args:
+        simulation: what it did.
+
+    Returns:
+        "STABLE" if nobody waits for 95 % of the time while requests come; "OVERLOADED" if the
+        requests that wait are more in each third of that time than in the one before, and more
+        than run at its end; "BACKLOGGED" otherwise.
+    """
+    steps = simulation.steps
+    during = steps["start_s"] <= simulation.arrival_s[-1] if len(simulation.arrival_s) else []
+    seconds, waiting = steps["seconds"][during], steps["waiting"][during]
+    if not seconds.sum() or seconds[waiting > 0].sum() < 0.05 * seconds.sum():
+        return "STABLE"
+    thirds = np.array_split(np.arange(len(seconds)), 3)
+    means = [np.average(waiting[t], weights=seconds[t] + 1e-12) for t in thirds if len(t)]
+    grows = all(a < b for a, b in pairwise(means))
+    return "OVERLOADED" if grows and waiting[-1] > steps["running"][during][-1] else "BACKLOGGED"
+
+
+def summary(simulation: Simulation, goodput: Mapping[str, float] | None = None) -> dict[str, Any]:
+    """Return a simulation's figures, times in milliseconds, under the names of vLLM's JSON.
+
+    Args:
+        simulation: what an engine did.
+        goodput: latencies that a request must not exceed, in milliseconds, as `parse_goodput`
+            returns them; None leaves `request_goodput` out.
+
+    Returns:
+        `{mean,median,std,p90,p99}_{ttft,tpot,itl,e2el}_ms` (see `DEFINITIONS`); `duration`,
+        `completed`, `request_throughput`, `output_throughput`, `total_token_throughput` (per
+        second), `request_goodput`; `preemptions`, `recomputed_tokens`, `reused_tokens`,
+        `swapped_tokens`; `mean_kv_usage` and `max_kv_usage`, shares of the blocks; `mean_running`
+        over time; and `load`.
+    """
+    result: dict[str, Any] = {}
+    each = latencies_ms(simulation)
+    for name, values in each.items():
+        known = values[~np.isnan(values)]
+        result |= _statistics(name, known, np.ones(len(known)))
+    result |= _statistics("itl", *_between_tokens_ms(simulation))
+    steps, completed = simulation.steps, len(simulation.arrival_s)
+    duration = float(simulation.last_token_s.max(initial=0.0))
+    per_s = 1 / duration if duration else 0.0
+    outputs, prompts = simulation.output_tokens.sum(), simulation.prompt_tokens.sum()
+    usage = steps["blocks_used"] / simulation.rules.num_blocks
+    result |= {
+        "duration": duration,
+        "completed": completed,
+        "request_throughput": completed * per_s,
+        "output_throughput": float(outputs) * per_s,
+        "total_token_throughput": float(outputs + prompts) * per_s,
+        "preemptions": int(simulation.preemptions.sum()),
+        "recomputed_tokens": simulation.recomputed_tokens,
+        "reused_tokens": simulation.reused_tokens,
+        "swapped_tokens": simulation.swapped_tokens,
+        "mean_kv_usage": _mean(usage, steps["seconds"]),
+        "max_kv_usage": float(usage.max(initial=0.0)),
+        "mean_running": _mean(steps["running"], steps["seconds"]),
+        "load": load(simulation),
+    }
+    if goodput is not None:
+        good = np.ones(completed, dtype=bool)
+        for name, most in goodput.items():
+            good &= ~(each[name] > most)  # a request of one token has no tpot to exceed
+        result["request_goodput"] = float(good.sum()) * per_s
+    return result
+
+
+def _between_tokens_ms(simulation: Simulation) -> tuple[Floats, Floats]:
+    """Times between tokens, and how many tokens had each."""
+    steps = simulation.steps
+    some = steps["num_decodes"] > 0
+    times = steps["seconds"][some] / steps["num_steps"][some]
+    tokens = (steps["num_decodes"] * steps["num_steps"])[some]
+    gaps = simulation.gaps_s
+    return 1e3 * np.concatenate([times, gaps]), np.concatenate([tokens, np.ones(len(gaps))])
+
+
+def _statistics(name: str, values: Floats, weights: Floats) -> dict[str, float]:
+    """Mean, standard deviation and quantiles of weighted values; 0 without any, as in vLLM."""
+    if not len(values):
+        return {f"{what}_{name}_ms": 0.0 for what in ("mean", "std", *QUANTILES)}
+    mean = float(np.average(values, weights=weights))
+    spread = float(np.sqrt(np.average((values - mean) ** 2, weights=weights)))
+    order = np.argsort(values)
+    below = np.cumsum(weights[order])
+    at = {
+        what: float(values[order][np.searchsorted(below, share * below[-1])])
+        for what, share in QUANTILES.items()
+    }
+    named = {"mean": mean, "std": spread, **at}
+    return {f"{what}_{name}_ms": value for what, value in named.items()}
+
+
+def _mean(values: NDArray[Any], seconds: Floats) -> float:
+    """The mean over time, 0 without any time."""
+    return float(np.average(values, weights=seconds)) if seconds.sum() else 0.0

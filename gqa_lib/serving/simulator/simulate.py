@@ -1,0 +1,232 @@
+"""What a trace would see of an engine."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from math import sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .result import Simulation
+from .rules import Rules
+from .schedule import Schedule
+from .step_time import StepTime, Work
+
+MOST_STEPS = 64  # of a run, whose times are taken to change linearly
+
+
+def simulate(
+    arrival_s: ArrayLike,
+    prompt_tokens: ArrayLike,
+    output_tokens: ArrayLike,
+    rules: Rules,
+    step_time: StepTime,
+    hash_ids: Sequence[Sequence[int]] | None = None,
+) -> Simulation:
+    """Serve requests with continuous batching, as vLLM schedules it, on a clock that is computed.
+
+    Each step decodes a token of every running sequence and fills what is left of
+    max_num_batched_tokens with prompts, in chunks. If a running sequence needs a block and none is
+    free, the one admitted last loses its own, and nothing is admitted in that step. Requests are
+    served in the order of their arrival.
+
+    Args:
+        arrival_s: when each request comes, (N,), from 0, in any order.
+        prompt_tokens, output_tokens: tokens of each, (N,), whole numbers from 1.
+        rules: the engine's.
+        step_time: seconds of a step.
+        hash_ids: ids of the pieces of each prompt, `rules.hash_tokens` each; full pieces with the
+            same id are computed once while they are in memory. None is without sharing.
+
+    Returns:
+        The Simulation, requests in the order of their arrival.
+
+    Raises:
+        ValueError: the arrays do not go together, or a request can never be served.
+
+    Source: vLLM 0.19, vllm/v1/core/sched/scheduler.py, `schedule`.
+    """
+    arrivals = np.asarray(arrival_s, dtype=np.float64)
+    prompts = _whole(prompt_tokens, "prompt_tokens")
+    outputs = _whole(output_tokens, "output_tokens")
+    _check(arrivals, prompts, outputs, rules)
+    order = np.argsort(arrivals, kind="stable")
+    arrivals, prompts, outputs = arrivals[order], prompts[order], outputs[order]
+    hashes = None if hash_ids is None else [hash_ids[i] for i in order.tolist()]
+    schedule = Schedule(prompts.tolist(), outputs.tolist(), rules, hashes)
+    clock = _Clock(arrivals.tolist(), schedule, rules, step_time)
+    clock.run()
+    return Simulation(
+        rules=rules,
+        arrival_s=arrivals,
+        prompt_tokens=prompts,
+        output_tokens=outputs,
+        scheduled_s=np.array(clock.scheduled_s),
+        first_token_s=np.array(clock.first_s),
+        last_token_s=np.array(clock.last_s),
+        gaps_s=np.array(clock.gaps_s),
+        preemptions=np.array(schedule.preemptions, dtype=np.int64),
+        steps=_columns(clock.rows),
+        recomputed_tokens=schedule.recomputed,
+        reused_tokens=schedule.reused,
+        swapped_tokens=schedule.swapped,
+    )
+
+
+class _Clock:
+    """The time at which a schedule's steps begin and end."""
+
+    def __init__(
+        self, arrivals: Sequence[float], schedule: Schedule, rules: Rules, step_time: StepTime
+    ):
+        self._arrivals, self._schedule, self._step_time = arrivals, schedule, step_time
+        self._copy_s = rules.kv_bytes_per_token / rules.swap_bytes_per_s  # of a token
+        n = len(arrivals)
+        self.scheduled_s, self.first_s, self.last_s = (array("d", [-1.0]) * n for _ in range(3))
+        self.gaps_s = array("d")  # between two tokens with a preemption between them
+        self._paused_s: dict[int, float] = {}
+        self.rows = array("d")  # the columns of steps, one row after the other
+
+    def run(self) -> None:
+        """Serve all requests."""
+        schedule, arrivals = self._schedule, self._arrivals
+        now, step, arrived, total = 0.0, 0, 0, len(arrivals)
+        while arrived < total or schedule.waiting or schedule.running:
+            while arrived < total and arrivals[arrived] <= now:
+                schedule.waiting.append(arrived)
+                arrived += 1
+            if not schedule.waiting and not schedule.running:
+                now = arrivals[arrived]
+                continue
+            # Whoever comes while others wait changes nothing before a sequence ends.
+            until = arrivals[arrived] if arrived < total and not schedule.waiting else None
+            now, step = self._advance(now, step, until)
+
+    def _advance(self, now: float, step: int, until: float | None) -> tuple[float, int]:
+        """Serve a step, or several that only decode the same; return when they are over."""
+        schedule, decoding, before = self._schedule, self._schedule.decoding, self._schedule.swapped
+        chunks = schedule.plan(step)
+        for number in schedule.admitted:
+            if self.scheduled_s[number] < 0:
+                self.scheduled_s[number] = now
+        for number in schedule.preempted:
+            if self.first_s[number] >= 0:
+                self._paused_s.setdefault(number, now)
+        decodes, context = decoding.num, decoding.context
+        prefills = [(new, schedule.computed(number)) for number, new in chunks]
+        chosen = decodes + sum(map(schedule.is_complete, chunks))
+        longest = decoding.longest(step)
+        seconds = self._step_time(Work(decodes, context + decodes, longest, prefills, chosen))
+        seconds += (schedule.swapped - before) * self._copy_s
+        steps = 1
+        if decodes and not chunks and not schedule.preempted:
+            more = self._quiet_steps(step)
+            if more:
+                last = self._step_time(
+                    Work(decodes, context + (more + 1) * decodes, longest + more, (), decodes)
+                )
+                steps = _steps_until(until, now, seconds, last, more + 1)
+                last = seconds + (last - seconds) * (steps - 1) / more
+                seconds = steps * (seconds + last) / 2
+                for later in range(step + 1, step + steps):
+                    schedule.supply.take(decoding.blocks(later))
+        decoding.context += steps * decodes
+        self._note(now, seconds, steps, decodes, sum(new for new, _ in prefills))
+        now, step = now + seconds, step + steps
+        complete, ended = schedule.finish_step(step - 1, chunks)
+        for number in complete:
+            if self.first_s[number] < 0:
+                self.first_s[number] = now
+            else:
+                self.gaps_s.append(now - self._paused_s.pop(number))
+        for number in ended:
+            self.last_s[number] = now
+        return now, step
+
+    def _quiet_steps(self, step: int) -> int:
+        """Steps after this one that only decode the same sequences, as far as blocks allow."""
+        decoding, free = self._schedule.decoding, self._schedule.supply.available
+        most = min(decoding.next_end - step, MOST_STEPS - 1)
+        for more in range(most):
+            free -= decoding.blocks(step + more + 1)
+            if free < 0:
+                return more
+        return most
+
+    def _note(
+        self, start_s: float, seconds: float, steps: int, decodes: int, prefill_tokens: int
+    ) -> None:
+        schedule = self._schedule
+        used = schedule.supply.num_blocks - schedule.supply.available
+        running, waiting = len(schedule.running), len(schedule.waiting)
+        self.rows.extend((start_s, seconds, steps, decodes, prefill_tokens, used, running, waiting))
+
+
+def _steps_until(until: float | None, now: float, first_s: float, last_s: float, most: int) -> int:
+    """How many steps, whose seconds change linearly, begin before a request comes."""
+    if until is None:
+        return most
+    slope = (last_s - first_s) / (most - 1)
+    # The sum of j steps, first_s j + slope j (j - 1) / 2, must reach the time that is left.
+    left, linear = until - now, first_s - slope / 2
+    if slope <= 0:
+        steps = left / first_s if first_s > 0 else most
+    else:
+        steps = (sqrt(linear * linear + 2 * slope * left) - linear) / slope
+    return max(1, min(most, int(-(-steps // 1))))
+
+
+def _columns(rows: array[float]) -> dict[str, NDArray[Any]]:
+    """The columns of steps by name, whole numbers but for times."""
+    names = Simulation.STEP_COLUMNS
+    table = np.array(rows).reshape(-1, len(names)).T
+    return {
+        name: column if name in ("start_s", "seconds") else column.astype(np.int64)
+        for name, column in zip(names, table, strict=True)
+    }
+
+
+def _whole(given: ArrayLike, name: str) -> NDArray[np.int64]:
+    tokens = np.asarray(given)
+    if tokens.dtype.kind not in "iu" or tokens.ndim != 1 or (tokens.size and tokens.min() < 1):
+        raise ValueError(
+            f"{name} must be whole numbers from 1, one for each request: a request without a "
+            "prompt or an output is never served. Leave such requests out."
+        )
+    return tokens.astype(np.int64)
+
+
+def _check(
+    arrivals: NDArray[np.float64],
+    prompts: NDArray[np.int64],
+    outputs: NDArray[np.int64],
+    rules: Rules,
+) -> None:
+    """Raise ValueError for requests that do not go together or can never be served."""
+    if not arrivals.shape == prompts.shape == outputs.shape:
+        raise ValueError(
+            f"{arrivals.shape} arrivals, {prompts.shape} prompts and {outputs.shape} outputs: "
+            "each request has one of each."
+        )
+    if not np.isfinite(arrivals).all() or (arrivals < 0).any():
+        raise ValueError(
+            "arrival_s has a time that is negative or not a number: the clock begins at 0. "
+            "Subtract the first arrival."
+        )
+    cached = prompts + outputs - 1  # the last token is chosen and never read
+    size = rules.num_blocks * rules.block_size
+    limits = [(size, f"num_blocks={rules.num_blocks} of {rules.block_size} tokens")]
+    if not rules.chunked_prefill:
+        most = rules.max_num_batched_tokens
+        limits.append((most, f"max_num_batched_tokens={most} without chunked_prefill"))
+    for most, name in limits:
+        if cached.size and cached.max() > most:
+            i = int(cached.argmax())
+            raise ValueError(
+                f"request {i}: {prompts[i]} prompt tokens and {outputs[i]} output tokens need "
+                f"{cached[i]} cached ones, over {name}: it would wait forever. "
+                "Leave it out, or give the engine more."
+            )

@@ -1,0 +1,112 @@
+"""Tables of measured times, and values between their points."""
+
+from __future__ import annotations
+
+import csv
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+
+from gqa_lib.serving.traffic.text_file import TextFile
+
+Point = tuple[float, ...]
+
+
+def read_rows(path: Path | str, columns: Sequence[str]) -> list[dict[str, str]]:
+    """Return the rows of a CSV file with these columns.
+
+    Args:
+        path: the file, compressed or not.
+        columns: that it must have; it may have others.
+
+    Raises:
+        ValueError: there is no such file, a column is missing, or there is no row.
+    """
+    with TextFile(path).open() as file:
+        rows = list(csv.DictReader(file))
+    if not rows or (missing := [name for name in columns if rows[0].get(name) is None]):
+        lacks = f"no column {', '.join(missing)}" if rows else "no rows"
+        raise ValueError(
+            f"{path} has {lacks}: it is not a table of kernel times. It needs {', '.join(columns)}."
+        )
+    return rows
+
+
+def number(row: Mapping[str, str], column: str, path: Path | str, line: int) -> float:
+    """Return a row's number, from 0.
+
+    Args:
+        row, column: where it is.
+        path, line: what the error says.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    try:
+        value = float(row[column])
+    except (TypeError, ValueError):
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise ValueError(
+            f"{path}, line {line}: {column}={row[column]!r} is not a number from 0. "
+            "Correct or remove the row."
+        )
+    return value
+
+
+class Grid:
+    """Times at the points of a grid, linear between them and beyond its far end.
+
+    Points that do not make a whole grid are thinned out, the values of an axis with the most gaps
+    first.
+
+    Args:
+        times: by point; all points have the same number of coordinates.
+    """
+
+    def __init__(self, times: Mapping[Point, float]):
+        axes = [sorted({point[i] for point in times}) for i in range(len(next(iter(times))))]
+        places = [{value: i for i, value in enumerate(axis)} for axis in axes]
+        table = np.full([len(axis) for axis in axes], np.nan)
+        for point, time in times.items():
+            table[tuple(place[x] for place, x in zip(places, point, strict=True))] = time
+        while np.isnan(table).any():
+            gaps = [
+                np.isnan(table).mean(axis=tuple(j for j in range(table.ndim) if j != i))
+                for i in range(table.ndim)
+            ]
+            i = max(range(table.ndim), key=lambda i: gaps[i].max())
+            worst = int(gaps[i].argmax())
+            table = np.delete(table, worst, axis=i)
+            axes[i] = axes[i][:worst] + axes[i][worst + 1 :]
+        self.axes = axes
+        self._flat: list[float] = table.ravel().tolist()
+        self._strides = [int(np.prod(table.shape[i + 1 :])) for i in range(table.ndim)]
+
+    def __call__(self, *point: float) -> float:
+        """Return the time at a point; nearer than the grid begins, that of its beginning."""
+        cells = [
+            _cell(axis, stride, x)
+            for axis, stride, x in zip(self.axes, self._strides, point, strict=True)
+        ]
+        total = 0.0
+        for corner in product(*cells):
+            weight, at = 1.0, 0
+            for offset, share in corner:
+                weight *= share
+                at += offset
+            if weight:
+                total += weight * self._flat[at]
+        return total
+
+
+def _cell(axis: list[float], stride: int, x: float) -> tuple[tuple[int, float], ...]:
+    """The two neighbours of x on an axis, each as (offset in the table, share)."""
+    if len(axis) == 1 or x <= axis[0]:
+        return ((0, 1.0),)
+    i = min(bisect_right(axis, x), len(axis) - 1)
+    share = (x - axis[i - 1]) / (axis[i] - axis[i - 1])
+    return ((i - 1) * stride, 1 - share), (i * stride, share)

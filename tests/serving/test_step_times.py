@@ -1,0 +1,128 @@
+"""Step times by two ceilings and by tables."""
+
+from itertools import product
+
+import pytest
+
+from gqa_lib.configs import ModelConfig, Weights
+from gqa_lib.cost import decode_step_time
+from gqa_lib.hardware import Hardware
+from gqa_lib.serving.simulator import KernelStepTime, RooflineStepTime, Work
+from gqa_lib.serving.simulator.tables import Grid
+
+SHAPE = {"num_layers": 3, "num_heads": 8, "num_kv_heads": 2, "head_dim": 16, "d_model": 100}
+VOCAB, DENSE, EMBEDDING = 50, 20_000, 5_000
+CONFIG = ModelConfig("toy", **SHAPE, vocab_size=VOCAB, weights=Weights(DENSE, EMBEDDING))
+
+
+def decode(num, context):
+    return Work(num, num * context, context, (), num)
+
+
+def test_decoding_takes_what_the_cost_model_says_without_the_input_embedding():
+    for flops, bandwidth in ((1e15, 1e9), (1e7, 1e15)):
+        hardware = Hardware("h", flops, bandwidth, 1e9, "made up")
+        step_time = RooflineStepTime(CONFIG, hardware, 2, overhead_s=0.5)
+        expected = decode_step_time(CONFIG, hardware, 4, 30, 2, 2 * DENSE)
+        assert step_time(decode(4, 30)) == pytest.approx(expected + 0.5)
+
+
+def test_a_prompt_multiplies_its_tokens_and_reads_its_past_once():
+    compute = RooflineStepTime(CONFIG, Hardware("h", 1.0, 1e15, 1e9, "made up"))
+    head = VOCAB * SHAPE["d_model"]
+    pairs = sum(range(6, 16))  # ten tokens after five: the first sees six, the last fifteen
+    attention = 4 * SHAPE["num_layers"] * SHAPE["num_heads"] * SHAPE["head_dim"] * pairs
+    expected = 2 * (DENSE - head) * 10 + 2 * head + attention
+    assert compute(Work(0, 0, 0, [(10, 5)], 1)) == pytest.approx(expected)
+    memory = RooflineStepTime(CONFIG, Hardware("h", 1e18, 1.0, 1e9, "made up"))
+    per_token = 2 * 2 * SHAPE["num_layers"] * SHAPE["num_kv_heads"] * SHAPE["head_dim"]
+    assert memory(Work(0, 0, 0, [(10, 5)], 1)) == pytest.approx(2 * DENSE + 15 * per_token)
+
+
+def test_models_whose_steps_two_ceilings_do_not_tell_are_refused():
+    hardware = Hardware("h", 1e12, 1e11, 1e9, "made up")
+    with pytest.raises(ValueError, match="weights=None"):
+        RooflineStepTime(ModelConfig("toy", **SHAPE, vocab_size=VOCAB), hardware)
+    windows = ModelConfig(
+        "toy", **SHAPE, vocab_size=VOCAB, weights=Weights(DENSE), windows=(None, 8, 8)
+    )
+    with pytest.raises(ValueError, match="keep less than all tokens"):
+        RooflineStepTime(windows, hardware)
+
+
+def write(path, columns, rows):
+    path.write_text("\n".join(",".join(map(str, row)) for row in (columns, *rows)) + "\n")
+    return path
+
+
+@pytest.fixture
+def tables(tmp_path):
+    """Attention of one layer takes 1 us a token cached and 100 us a kernel of both kinds."""
+    chunks, befores, decodes, contexts = (16, 64), (0, 32), (1, 4), (10, 50)
+    rows = [(c, b, 0, 0, c + b) for c, b in product(chunks, befores)]
+    rows += [(0, 0, n, s, n * s) for n, s in product(decodes, contexts)]
+    rows += [
+        (c, b, n, s, 100 + c + b + n * s)
+        for c, b, n, s in product(chunks, befores, decodes, contexts)
+    ]
+    names = "prefill_chunk", "kv_prefill", "n_decode", "kv_decode", "time_us"
+    dense = [("embedding", t, 1000) for t in (1, 100)]
+    dense += [("layernorm", t, 3) for t in (1, 100)]
+    dense += [("qkv_proj", t, 10 + t) for t in (1, 100)]
+    head = [("lm_head", n, 7 * n) for n in (1, 8)]
+    return (
+        write(tmp_path / "attention.csv", names, rows),
+        write(tmp_path / "dense.csv", ("layer", "tokens", "time_us"), dense),
+        write(tmp_path / "head.csv", ("layer", "sequences", "time_us"), head),
+    )
+
+
+def test_kernels_are_added_up_as_often_as_they_run(tables):
+    step_time = KernelStepTime(*tables, num_layers=5, overhead_s=1.0)
+    layer = 3 * 30 + 2 * 3 + (10 + 3)  # attention, two norms, a projection of three tokens
+    assert step_time(decode(3, 30)) == pytest.approx(1 + 1e-6 * (5 * layer + 1000 + 7 * 3))
+    work = Work(2, 60, 30, [(20, 0), (40, 16)], 3)  # the longer prompt is in the mixed kernel
+    layer = (100 + 40 + 16 + 2 * 30) + 20 + 2 * 3 + (10 + 62)
+    assert step_time(work) == pytest.approx(1 + 1e-6 * (5 * layer + 1000 + 7 * 3))
+    assert step_time(Work(0, 0, 0, [(20, 0)], 0)) == pytest.approx(
+        1 + 1e-6 * (5 * (20 + 6 + 30) + 1000)
+    )
+    assert step_time(Work(0, 0, 0, (), 0)) == 1.0
+
+
+def test_skew_is_a_part_of_the_way_to_the_longest_sequence(tables):
+    alike, unlike = (KernelStepTime(*tables, num_layers=1, skew=s) for s in (0.0, 0.25))
+    work = Work(4, 4 * 20, 40, (), 4)
+    assert unlike(work) - alike(work) == pytest.approx(1e-6 * 4 * 0.25 * (40 - 20))
+
+
+def test_a_grid_is_linear_between_its_points_and_beyond_its_end():
+    grid = Grid({(x, y): 2 * x + 3 * y + x * y for x in (0.0, 1, 4) for y in (0.0, 10)})
+    for x, y in ((0.5, 5), (3, 1), (6, 12), (4, 10)):
+        assert grid(x, y) == pytest.approx(2 * x + 3 * y + x * y)
+    assert grid(-1, 0) == grid(0, 0)  # no time is less than at the beginning
+    assert Grid({(5.0,): 3.0})(99) == 3.0
+
+
+def test_points_that_make_no_whole_grid_are_thinned_out():
+    times = {(x, y): x + y for x in (1.0, 2, 3) for y in (1.0, 2, 3)}
+    times[2.5, 1.0] = 99.0  # of a second sweep
+    assert Grid(times).axes == [[1, 2, 3], [1, 2, 3]]
+
+
+def test_tables_that_are_none_are_refused_with_file_and_line(tables, tmp_path):
+    attention, dense, head = tables
+    with pytest.raises(ValueError, match="no column tokens"):
+        KernelStepTime(attention, head, head, num_layers=1)
+    wrong = write(tmp_path / "wrong.csv", ("layer", "tokens", "time_us"), [("norm", 1, "fast")])
+    with pytest.raises(ValueError, match=r"wrong\.csv, line 2: time_us='fast'"):
+        KernelStepTime(attention, wrong, head, num_layers=1)
+    only = write(
+        tmp_path / "only.csv",
+        ("prefill_chunk", "kv_prefill", "n_decode", "kv_decode", "time_us"),
+        [(0, 0, 1, 1, 1)],
+    )
+    with pytest.raises(ValueError, match="no row of prompt attention"):
+        KernelStepTime(only, dense, head, num_layers=1)
+    with pytest.raises(ValueError, match="no such file"):
+        KernelStepTime(tmp_path / "none.csv", dense, head, num_layers=1)
