@@ -27,13 +27,14 @@ def folder(tmp_path, monkeypatch):
 
 def test_its_code_runs_from_top_to_bottom(folder, capsys):
     names = {"x": torch.randn(1, 3, 4096)}
-    assert len(BLOCKS) == 3
+    assert len(BLOCKS) == 5
     for block in BLOCKS:
         exec(block, names)
     assert names["out"].shape == names["x"].shape
     alone = [generate(names["model"], [p], 32, temperature=0.7)[0] for p in names["prompts"]]
     assert [request.output for request in names["requests"]] == alone
     assert [len(output) for output in names["outputs"]] == [32, 32]
+    assert names["result"]["mean_tpot_ms"] == pytest.approx(32.4, rel=0.02)  # vLLM's own
     lines = capsys.readouterr().out.splitlines()
     assert sum(re.fullmatch(r"\[\d+, \d+\]", line) is not None for line in lines) == 32
 
