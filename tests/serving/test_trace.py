@@ -1,5 +1,7 @@
 """The requests that come with the library are those that its README names."""
 
+from itertools import pairwise
+
 import pytest
 
 from gqa_lib.serving import azure_lengths
@@ -27,7 +29,7 @@ def test_of_bursts_the_coding_assistant_has_more():
     spread = {}
     for kind in ("conv", "code"):
         times = [one.arrival_s for one in azure_lengths(kind)]
-        gaps = [after - before for before, after in zip(times, times[1:], strict=False)]
+        gaps = [after - before for before, after in pairwise(times)]
         mean = sum(gaps) / len(gaps)
         spread[kind] = (sum((gap - mean) ** 2 for gap in gaps) / len(gaps)) ** 0.5 / mean
     assert spread["code"] > 10 > 1.2 > spread["conv"] > 0.9
