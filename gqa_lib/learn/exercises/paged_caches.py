@@ -36,7 +36,7 @@ class Model:
         """Blocks that no sequence has."""
         return self.num_blocks - len({one for blocks in self.blocks.values() for one in blocks})
 
-    def walk(self) -> Iterator[tuple[str, str, str, str, range | None, int]]:
+    def walk(self) -> Iterator[tuple[str, str, str, str, range, int]]:
         """Yield (the story so far, action, sequence, new sequence, new tokens, blocks missing).
 
         The tokens are those of an append that fits, and then nothing is missing. What is yielded

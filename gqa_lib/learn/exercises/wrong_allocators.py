@@ -71,18 +71,6 @@ class _BeginsAtZero(_Counted):
         return self._counts[block] - 1
 
 
-class _FreedLate(_Counted):
-    """A block is free when its references go below zero."""
-
-    def allocate(self):
-        block = super().allocate()
-        self._counts[block] = 2
-        return block
-
-    def references(self, block):
-        return self._counts[block] - 1
-
-
 class _OneFewer(_Counted):
     """A block is kept back, as if counted from 1."""
 
@@ -110,11 +98,6 @@ WRONG_ALLOCATORS = (
     (
         "a block that was just allocated has no reference. It has one: whoever asked for it.",
         _BeginsAtZero,
-    ),
-    (
-        "a block becomes free one free() too late. With its last reference gone, nobody is left to "
-        "free it again.",
-        _FreedLate,
     ),
     ("one block is never handed out: they are 0 to num_blocks - 1, all of them.", _OneFewer),
     ("num_free counts the blocks in use: it is how many are left.", _CountsUses),
