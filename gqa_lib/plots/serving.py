@@ -7,6 +7,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from gqa_lib.arguments import check_some
 
@@ -147,6 +148,9 @@ def running_lines(
         lost = [place for place, (_, preempted) in enumerate(steps) if preempted]
         ax.plot(lost, [sequences[place] for place in lost], "x", color=colour)
     ax.plot([], [], "x", color="#444444", label="step with preemptions")
-    ax.set(xlabel="step", ylabel="sequences computed", ylim=(0, None))
+    most = max(count for steps in runs.values() for count, _ in steps)
+    ax.set(xlabel="step", ylabel="sequences computed", ylim=(0, 1.08 * most))
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(loc="upper right")
     return finish(fig, ax, title, note)
