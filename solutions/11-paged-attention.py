@@ -31,14 +31,14 @@ guess = 0.6  # of the memory; change this
 # | three sequences | a a · · | b · · · | c c c c |
 # | b ends | a a · · | free | c c c c |
 #
-# Of 12 slots 7 hold a token at first. A slot that is **reserved** waits for a token that may come or not.
+# Of 12 slots 7 hold a token at first. A **reserved slot** waits for a token that may come or not.
 
 # %% [markdown]
 # There is a second loss. When b has ended, 4 slots are free. A new sequence that needs 5 in a row finds none,
 # and none would fit either if two pieces of 3 were free in different places. Memory that is free but in
 # pieces too small is lost to **external fragmentation**.
 #
-# Operating systems met both problems sixty years ago, and answered with pages: memory is given out in small
+# Operating systems met both problems long ago, and answered with pages: memory is given out in small
 # **blocks** of one size, when they are needed, and those of one owner may lie anywhere. Then every free block
 # fits everybody. What is left is **internal fragmentation**: the empty slots of a block that is not full. In
 # blocks of 2, how many slots can a sequence lose to it at most?
@@ -69,9 +69,8 @@ def fragmentation(lengths, block_size, reserved):
     slots = block_size * blocks
     if slots == 0:
         return {"used": 0.0, "reserved": 0.0, "internal": 0.0}
-    used = sum(lengths) / slots
-    waiting = (blocks - begun) / blocks
-    return {"used": used, "reserved": waiting, "internal": 1 - used - waiting}
+    empty = block_size * begun - sum(lengths)
+    return {"used": sum(lengths) / slots, "reserved": (blocks - begun) / blocks, "internal": empty / slots}
     ### END SOLUTION
 
 # %% nbgrader={"grade": true, "grade_id": "fragmentation-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
@@ -147,9 +146,10 @@ plots.use_style()
 longest, *_, paged = [one["used"] for name, one in shares.items() if name.startswith("conv")]
 fig = plots.memory_shares(
     shares, guess=guess,
-    title=f"Reserving the longest uses {longest:.0%} of the memory, blocks of 16 use {paged:.1%}",
-    note="10,000 moments of each service. The 2nd and 3rd way know how long an answer will be.")
-said = [f"{name} {one['used']:.1%} used, {one['internal']:.1%} internal" for name, one in shares.items()]
+    title=f"Reserving the longest, the chat service uses {100 * longest:.0f} % of its memory; "
+          f"in blocks of 16 it uses {100 * paged:.1f} %")
+said = [f"{name} {100 * one['used']:.1f} % used, {100 * one['internal']:.1f} % internal"
+        for name, one in shares.items()]
 plots.show(fig, alt="Shares of memory that hold a token: " + "; ".join(said))
 
 # %% [markdown]
@@ -192,7 +192,7 @@ print(print_row("block size", "predicted", "measured", "table entries"))
 for size in (1, 4, 16, 64, 256):
     lost = fragmentation(now, size, [0] * len(now))["internal"]
     half = (size - 1) / 2
-    print(print_row(size, f"{half / (mean + half):.2%}", f"{lost:.2%}", f"{mean / size:.0f}"))
+    print(print_row(size, f"{100 * half / (mean + half):.2f} %", f"{100 * lost:.2f} %", f"{mean / size:.0f}"))
 
 # %% [markdown]
 # Why not blocks of 1, then? Each block is an entry in a table that a kernel has to follow, and reading is faster
@@ -236,7 +236,6 @@ for size in (1, 4, 16, 64, 256):
 # %% nbgrader={"grade": false, "grade_id": "BlockAllocator", "locked": false, "schema_version": 3, "solution": true, "task": false}
 class BlockAllocator:
     """Which of num_blocks blocks are free, and how many references each of the others has."""
-
     def __init__(self, num_blocks):
         ### BEGIN SOLUTION
         self.counts = {}  # block -> references, of those in use
@@ -248,12 +247,10 @@ class BlockAllocator:
         ### BEGIN SOLUTION
         return len(self.unused)
         ### END SOLUTION
-
     def references(self, block):
         ### BEGIN SOLUTION
         return self.counts[block]
         ### END SOLUTION
-
     def allocate(self):
         ### BEGIN SOLUTION
         if not self.unused:
@@ -352,7 +349,8 @@ class PagedKVCache:
         self.k = torch.zeros(shape, dtype=dtype, device=device)
         self.v = torch.zeros(shape, dtype=dtype, device=device)
         self.allocator = BlockAllocator(num_blocks)
-        self.blocks, self.length = [], 0
+        self.blocks = []  # the block table
+        self.length = 0
 
     def another(self):
         new = copy(self)  # the same memory and the same allocator
@@ -632,8 +630,8 @@ print(f"tokens to run through the model: {to_compute}")
 #
 # With blocks, nobody has to know how long an answer will be. So a server admits requests that it cannot finish all
 # at once. What then? It must take blocks from somebody. vLLM **preempts** a request: its blocks are freed, it
-# waits, and when there is memory again its prompt *and all that it had written* are computed once more. (By
-# default; swapping to other memory is not done.)
+# waits, and when there is memory again its prompt *and all that it had written* are computed once more. (That is
+# its default, [says its documentation](https://docs.vllm.ai/en/latest/configuration/optimization.html): nothing is copied elsewhere.)
 #
 # By hand: 48 blocks of 4 tokens, 16 requests of 8 prompt tokens and 48 new ones. At first each needs 3 blocks, so
 # all 16 are admitted. At its end each has 55 tokens cached, 14 blocks: room for 3.
@@ -678,8 +676,8 @@ print(f"{same} of {len(requests)} requests have the same tokens as alone")
 # %% [markdown]
 # ## Curing the storm
 #
-# Four cures. Admit only 3 at a time: as many as fit to their ends. Find blocks again that were not taken by others
-# yet. Twice the memory. Or fewer KV heads: the *same bytes* are more blocks. **Which of them end it, and which
+# Four cures. Admit only 3 at a time: as many as fit to their ends. Find blocks again that others have not taken
+# yet (prefix caching). Twice the memory. Or fewer KV heads: the *same bytes* are more blocks. **Which of them end it, and which
 # is done in the fewest steps?**
 
 # %%
@@ -742,9 +740,9 @@ if len(found) < min(len(storm), len(limited)) and work(found) < work(storm):
 # decides, 1.6 times the tokens are 1.6 times the work. And the user whose answer stops for the longest pause
 # may see it otherwise.
 #
-# vLLM's advice is in the table's order: a larger share of the GPU's memory for the cache, fewer sequences or
-# tokens at a time, more GPUs. A model with fewer KV heads is not on its list, because it comes before: with the
-# choice of the model.
+# vLLM's documentation advises more memory for the cache, fewer sequences or tokens at a time, or more GPUs. A
+# model with fewer KV heads is not on that list: it is chosen earlier. To the scheduler, half the KV heads are twice
+# the memory: compare these two lines of the table.
 
 # %% [markdown]
 # ## What paging does not do

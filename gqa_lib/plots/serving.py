@@ -91,7 +91,6 @@ def memory_shares(
     *,
     title: str,
     guess: float | None = None,
-    note: str = "",
 ) -> Figure:
     """Memory that holds tokens, is reserved, or is lost within blocks: a bar for each way.
 
@@ -100,7 +99,6 @@ def memory_shares(
             "internal"; the bars come from the top down in this order.
         title: the finding.
         guess: of the first bar's share that is used.
-        note: small print.
 
     Returns:
         The figure.
@@ -124,7 +122,7 @@ def memory_shares(
     ax.grid(axis="y", visible=False)
     ax.invert_yaxis()
     fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=4)
-    return finish(fig, ax, title, note)
+    return finish(fig, ax, title, "")
 
 
 def running_lines(

@@ -53,7 +53,7 @@ FIGURES = {
     "memory_shares": lambda: plots.memory_shares(
         {"reserved: the longest, 8,192": {"used": 0.1, "reserved": 0.9, "internal": 0.0},
          "blocks of 16": {"used": 0.994, "reserved": 0.0, "internal": 0.006}},
-        title=LONG, guess=1.0, note="20,000 moments",
+        title=LONG, guess=1.0,
     ),
     "predicted_over_measured": lambda: plots.predicted_over_measured(
         {"from the ceilings": RATIOS, "from two measurements": RATIOS}, num_heads=32, title=LONG

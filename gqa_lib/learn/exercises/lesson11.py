@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from typing import Any
 
 from .exercise import Exercise, Mistake
 from .lesson06 import integers
@@ -63,6 +64,15 @@ def shares(
     return dict(zip(PARTS, share, strict=True))
 
 
+def _call(yours: Callable, lengths: list[int], block_size: int, reserved: list[int]) -> Any:
+    """Call a learner's function; what rounding leaves of a share of 0 is 0."""
+    result = yours(lengths, block_size, reserved)
+    if not isinstance(result, dict):
+        return result
+    rest = {part for part, one in result.items() if isinstance(one, float) and abs(one) < 1e-12}
+    return {part: 0.0 if part in rest else one for part, one in result.items()}
+
+
 def _mean_of_shares(lengths, block_size, reserved):
     each = [shares([n], block_size, [r]) for n, r in zip(lengths, reserved, strict=True)]
     return {part: sum(one[part] for one in each) / (len(each) or 1) for part in PARTS}
@@ -77,6 +87,7 @@ FRAGMENTATION = Exercise(
     lesson=_LESSON,
     make=_sequences,
     oracle=lambda lengths, block_size, reserved: shares(lengths, block_size, reserved),
+    call=_call,
     cases=(
         {"lengths": (6, 11, 3), "reserved": (20, 20, 20), "block_size": 4},
         {"lengths": (6, 11, 3), "reserved": (0, 0, 0), "block_size": 4},
