@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from ..watch import place_of
 from .caches import append_tokens, number_of
 from .exercise import Complaint
 
@@ -139,8 +140,10 @@ def observe_pages(
             replaced = sum(old != now for old, now in zip(before, one.blocks, strict=False))
             seen[f"{label}: blocks replaced by others"] = replaced
             for which, x in zip(("k_all", "v_all"), got, strict=True):
-                seen[f"{label}: {which}"] = x.clone()
+                all_there = x.shape[2:3] == (len(model.tokens[name]),)
+                seen[f"{label}: {which}"] = x.clone() if all_there else torch.zeros_like(x)
         for one_name, sequence in sequences.items():
+            _check_memory(sequence, first, f"{label}: {one_name}")
             seen |= _state(f"{label}:", one_name, sequence)
         seen[f"{label}: free blocks"] = number_of(first.allocator, "num_free")
     return seen
@@ -150,6 +153,14 @@ def _new_sequence(new: Any, action: str) -> Any:
     if new is None:
         raise Complaint(f"{action}() returned None (is a `return` missing?): return the sequence.")
     return new
+
+
+def _check_memory(sequence: Any, first: Any, what: str) -> None:
+    if place_of(sequence.k) != place_of(first.k) or place_of(sequence.v) != place_of(first.v):
+        raise Complaint(
+            f"{what} has a memory of its own. All sequences use the blocks of one memory: "
+            "another() and fork() hand on k and v as they are, without a copy."
+        )
 
 
 def _state(label: str, name: str, sequence: Any) -> dict[str, Any]:

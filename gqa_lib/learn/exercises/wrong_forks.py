@@ -24,7 +24,7 @@ class _CopiesNothing(Paged):
     def copy_last(self):
         old, new = self.blocks[-1], self.allocator.allocate()
         self.blocks = [*self.blocks[:-1], new]
-        self.allocator.references[old] -= 1
+        self.allocator.free(old)
 
 
 class _KeysOnly(Paged):
@@ -36,9 +36,8 @@ class _KeysOnly(Paged):
 
 class _KeepsReference(Paged):
     def copy_last(self):
-        old = self.blocks[-1]
+        self.allocator.share(self.blocks[-1])
         super().copy_last()
-        self.allocator.references[old] += 1
 
 
 class _CopiesAtFork(Paged):
@@ -54,10 +53,8 @@ class _CopiesAtFork(Paged):
 class _CountsNothing(Paged):
     """No reference is added: each takes its blocks to be its own."""
 
-    def fork(self):
-        new = self.another()
-        new.blocks, new.length = list(self.blocks), self.length
-        return new
+    def share(self, new):
+        pass
 
 
 class _EmptyFork(Paged):
@@ -68,11 +65,9 @@ class _EmptyFork(Paged):
 class _LastShared(Paged):
     """Only the last block gets a reference more."""
 
-    def fork(self):
-        new = self.another()
-        new.blocks, new.length = list(self.blocks), self.length
-        self.allocator.references.update(self.blocks[-1:])
-        return new
+    def share(self, new):
+        for block in new.blocks[-1:]:
+            self.allocator.share(block)
 
 
 WRONG_FORKS = (

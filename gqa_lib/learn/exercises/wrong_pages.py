@@ -1,26 +1,35 @@
 """The likely mistakes in a paged cache, as caches, each with its sentence for the learner."""
 
-from collections import Counter
 from copy import copy
 
 import torch
 
 
 class _Supply:
-    """Blocks with references, for the caches below."""
+    """Blocks with references, for the caches below; the last of a list is the next to go."""
 
     def __init__(self, num_blocks):
-        self.references: Counter[int] = Counter()
-        self._all = num_blocks
+        self.references = [0] * num_blocks
+        self._unused = list(range(num_blocks))
 
     @property
     def num_free(self):
-        return self._all - len(+self.references)
+        return len(self._unused)
 
     def allocate(self):
-        block = next(one for one in range(self._all) if not self.references[one])
+        block = self._unused.pop()
         self.references[block] = 1
         return block
+
+    def share(self, block):
+        self.references[block] += 1
+
+    def free(self, block):
+        if not self.references[block]:
+            raise ValueError(f"block {block} is free already")
+        self.references[block] -= 1
+        if not self.references[block]:
+            self._unused.append(block)
 
 
 class Paged:
@@ -47,8 +56,13 @@ class Paged:
         """Return a sequence with the same tokens, in the same blocks."""
         new = self.another()
         new.blocks, new.length = list(self.blocks), self.length
-        self.allocator.references.update(self.blocks)
+        self.share(new)
         return new
+
+    def share(self, new):
+        """Add the references of a fork."""
+        for block in new.blocks:
+            self.allocator.share(block)
 
     def _blocks_for(self, tokens):
         return -(-tokens // self.size)
@@ -84,7 +98,7 @@ class Paged:
         old, new = self.blocks[-1], self.allocator.allocate()
         self.k[new], self.v[new] = self.k[old], self.v[old]
         self.blocks = [*self.blocks[:-1], new]
-        self.allocator.references[old] -= 1
+        self.allocator.free(old)
 
     def write(self, token, position, k, v):
         """Put a new token in its place."""
@@ -97,7 +111,8 @@ class Paged:
 
     def reset(self):
         """Forget all tokens."""
-        self.allocator.references.subtract(self.blocks)
+        for block in self.blocks:
+            self.allocator.free(block)
         self.blocks, self.length = [], 0
 
 
@@ -174,7 +189,8 @@ class _ForgetsBlocks(Paged):
 
 class _KeepsLength(Paged):
     def reset(self):
-        self.allocator.references.subtract(self.blocks)
+        for block in self.blocks:
+            self.allocator.free(block)
         self.blocks = []
 
 
