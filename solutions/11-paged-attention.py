@@ -79,6 +79,7 @@ check("fragmentation", fragmentation)
 check("fragmentation", fragmentation, seed=None, cases=[
     *({"draws": n} for n in range(1, 9)), {"lengths": (4, 8), "reserved": (0, 0), "block_size": 4},
     {"lengths": (1, 0, 9), "reserved": (5, 6, 0), "block_size": 3}, {"lengths": (0,), "reserved": (0,), "block_size": 9},
+    {"draws": 1, "count": 150},
 ])
 ### END HIDDEN TESTS
 
@@ -386,7 +387,10 @@ class PagedKVCache:
 # %% nbgrader={"grade": true, "grade_id": "PagedKVCache-check", "locked": true, "points": 5, "schema_version": 3, "solution": false, "task": false}
 check("PagedKVCache", PagedKVCache)
 ### BEGIN HIDDEN TESTS
-check("PagedKVCache", PagedKVCache, seed=None, cases=[{"draws": n} for n in range(1, 16)])
+check("PagedKVCache", PagedKVCache, seed=None, cases=[
+    *({"draws": n} for n in range(1, 13)),
+    {"num_blocks": 150, "block_size": 2, "steps": "a.append(150); a.append(1); a.append(140)"},
+])
 ### END HIDDEN TESTS
 
 # %% [markdown] hints="PagedKVCache"
@@ -518,7 +522,10 @@ class ForkableKVCache(PagedKVCache):
 # %% nbgrader={"grade": true, "grade_id": "ForkableKVCache-check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
 check("ForkableKVCache", ForkableKVCache)
 ### BEGIN HIDDEN TESTS
-check("ForkableKVCache", ForkableKVCache, seed=None, cases=[{"draws": n} for n in range(1, 26)])
+check("ForkableKVCache", ForkableKVCache, seed=None, cases=[
+    *({"draws": n} for n in range(1, 19)),
+    {"num_blocks": 150, "block_size": 2, "steps": "a.append(141); b = a.fork(); b.append(150)"},
+])
 ### END HIDDEN TESTS
 
 # %% [markdown] hints="ForkableKVCache"

@@ -12,9 +12,10 @@ Share = Callable[[int, int, int], int]  # of a sequence's length, its reserved a
 PARTS = ("used", "reserved", "internal")
 
 
-def _sequences(generator, lengths=(), reserved=(), block_size=1, draws=0):
+def _sequences(generator, lengths=(), reserved=(), block_size=1, draws=0, count=0):
     for _ in range(draws):
-        block_size, count = integers(generator, 9, 7)
+        block_size, few = integers(generator, 9, 7)
+        count = count or few
         lengths = [one - 1 for one in integers(generator, *[40] * count)]
         reserved = [one - 1 for one in integers(generator, *[60] * count)]
     return list(lengths), block_size, list(reserved)
