@@ -656,7 +656,7 @@ print(f"largest difference: {(yours - library).abs().max():.1e}")
 #   alone; and memory for full caches is what runs out first.
 # - Nothing about a **whole model**: feed-forward layers add weights to read, but no cache.
 # - Your cache takes memory for `max_seq_len` tokens of each sequence, used or not. Servers hand it
-#   out in small blocks ([PagedAttention](https://arxiv.org/abs/2309.06180)).
+#   out in small blocks (lesson 11).
 
 # %% [markdown] generated="quiz"
 

@@ -655,7 +655,7 @@ for label, (name, tokens, how) in arms.items():
 # | `replica` | each of 8 GPUs holds MLA's latent whole: it cannot be divided by heads |
 #
 # Your formula says what must be kept; what an engine reserves for it is a second question. When you
-# plan capacity, ask both. Lesson 11, which is planned, builds the blocks.
+# plan capacity, ask both. Lesson 11 builds the blocks.
 
 # %% [markdown]
 # ## Do not believe the config
@@ -968,7 +968,7 @@ found = explore(llama, batch_size=8, context_length=8192)
 # - Nothing about **quality**: bytes do not say why one maker chose 2 KV heads and another 16.
 #   Lesson 09 trains models to find out.
 # - Capacity here is arithmetic. A server also needs memory for activations, loses some to half-full
-#   blocks, and its users' lengths vary: lessons 08 and 11, both planned.
+#   blocks (lesson 11), and its users' lengths vary: lesson 08, which is planned.
 
 # %% [markdown] generated="quiz"
 

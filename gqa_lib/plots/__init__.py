@@ -27,7 +27,7 @@ from .footprint import (
 from .quality import accuracy_by_cache, difference_intervals
 from .roofline import roofline
 from .seeds import recovery_lines, seed_results
-from .serving import throughput_lines
+from .serving import memory_shares, running_lines, throughput_lines
 from .sharing import (
     head_map,
     head_maps,
@@ -56,9 +56,11 @@ __all__ = [
     "kv_bytes_ranking",
     "kv_bytes_scatter",
     "kv_cache_lines",
+    "memory_shares",
     "predicted_over_measured",
     "recovery_lines",
     "roofline",
+    "running_lines",
     "seed_results",
     "show",
     "stacked_bars",

@@ -1,16 +1,17 @@
-"""Serving: tokens per second by what runs at a time."""
+"""Serving: what memory holds, which requests run, and tokens per second by how many do."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from gqa_lib.arguments import check_some
 
-from .style import COLOURS, MARKERS, PREDICTION, attention_arm, finish
+from .style import CLEARED, COLOURS, LEFT_OF, MARKERS, PREDICTION, RIGHT_OF, attention_arm, finish
 
 _GUESS: dict[str, Any] = PREDICTION | {"markersize": 5}
 _FULL: dict[str, Any] = {
@@ -26,6 +27,12 @@ _ENGINE: dict[str, Any] = {
     "linestyle": "none",
     "zorder": 5,
 }
+_KINDS = {  # of slots: colour and hatching
+    "used": (COLOURS["MHA"], ""),
+    "reserved": ("#D9D9D9", "///"),
+    "internal": (COLOURS["GQA"], ""),
+}
+_RUNS = ((COLOURS["GQA"], "-"), (COLOURS["MHA"], "--"), (COLOURS["MQA"], "-."), ("#6B6B6B", ":"))
 
 
 def throughput_lines(
@@ -76,4 +83,72 @@ def throughput_lines(
     if served:
         ax.plot([], [], color="#444444", **_ENGINE, label="engine, with its prompts")
     ax.legend(loc="upper left")
+    return finish(fig, ax, title, note)
+
+
+def memory_shares(
+    shares: Mapping[str, Mapping[str, float]],
+    *,
+    title: str,
+    guess: float | None = None,
+) -> Figure:
+    """Memory that holds tokens, is reserved, or is lost within blocks: a bar for each way.
+
+    Args:
+        shares: how memory was given out to the shares (0 to 1) that are "used", "reserved" and
+            "internal"; the bars come from the top down in this order.
+        title: the finding.
+        guess: of the first bar's share that is used.
+
+    Returns:
+        The figure.
+    """
+    check_some(shares=shares)
+    fig, ax = plt.subplots(figsize=(7.6, 1.6 + 0.42 * len(shares)))
+    names, ends = list(shares), [0.0] * len(shares)
+    for kind, (colour, hatch) in _KINDS.items():
+        widths = [100 * shares[name][kind] for name in names]
+        look: dict[str, Any] = {"color": colour, "hatch": hatch, "edgecolor": "white"}
+        ax.barh(names, widths, left=ends, label=kind, **look)
+        ends = [end + width for end, width in zip(ends, widths, strict=True)]
+    for row, name in enumerate(names):
+        used = 100 * shares[name]["used"]
+        aside, shift = (LEFT_OF, -5) if used > 50 else (RIGHT_OF, 5)
+        box = CLEARED | {"alpha": 0.95}
+        ax.annotate(f"{used:.1f} % used", (used, row), (shift, 0), **aside, fontsize=9.5, bbox=box)
+    if guess is not None:
+        ax.plot(100 * guess, 0, **PREDICTION, label="your guess", zorder=4, clip_on=False)
+    ax.set(xlim=(0, 100), xlabel="share of the slots (%)")
+    ax.grid(axis="y", visible=False)
+    ax.invert_yaxis()
+    fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return finish(fig, ax, title, "")
+
+
+def running_lines(
+    runs: Mapping[str, Sequence[tuple[int, int]]], *, title: str, note: str = ""
+) -> Figure:
+    """How many sequences each step of an engine computed, and where some were preempted.
+
+    Args:
+        runs: name to (sequences, preempted ones) of each step, up to four runs.
+        title: the finding.
+        note: small print.
+
+    Returns:
+        The figure.
+    """
+    check_some(runs=runs)
+    fig, ax = plt.subplots(figsize=(7.6, 3.8))
+    for (name, steps), (colour, line) in zip(runs.items(), _RUNS, strict=False):
+        sequences = [count for count, _ in steps]
+        ax.plot(sequences, line, color=colour, drawstyle="steps-post", label=name)
+        lost = [place for place, (_, preempted) in enumerate(steps) if preempted]
+        ax.plot(lost, [sequences[place] for place in lost], "x", color=colour)
+    ax.plot([], [], "x", color="#444444", label="step with preemptions")
+    most = max(count for steps in runs.values() for count, _ in steps)
+    ax.set(xlabel="step", ylabel="sequences computed", ylim=(0, 1.08 * most))
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True))
+    ax.legend(loc="upper right")
     return finish(fig, ax, title, note)

@@ -50,6 +50,11 @@ FIGURES = {
     "kv_cache_lines": lambda: plots.kv_cache_lines(
         MODELS, [2**n * 1024 for n in range(8)], title=LONG, log=False
     ),
+    "memory_shares": lambda: plots.memory_shares(
+        {"reserved: the longest, 8,192": {"used": 0.1, "reserved": 0.9, "internal": 0.0},
+         "blocks of 16": {"used": 0.994, "reserved": 0.0, "internal": 0.006}},
+        title=LONG, guess=1.0,
+    ),
     "predicted_over_measured": lambda: plots.predicted_over_measured(
         {"from the ceilings": RATIOS, "from two measurements": RATIOS}, num_heads=32, title=LONG
     ),
@@ -75,6 +80,10 @@ FIGURES = {
         {"aligned": [{0: 0.7, 120: 0.86}] * 2, "subspace": [{0: 0.71, 120: 0.862}] * 2},
         {"from scratch, 4 KV heads": 0.9}, metric="accuracy (share of right answers)",
         title=LONG, note="3 seeds",
+    ),
+    "running_lines": lambda: plots.running_lines(
+        {"48 blocks": [(16, 0), (12, 4), (3, 1)], "3 at a time": [(3, 0)] * 5}, title=LONG,
+        note="16 requests",
     ),
     "seed_results": lambda: plots.seed_results(
         {"MHA 8": [1.6, 1.61], "MQA 1": [1.59, 1.62]}, {"MQA 1": (0.001, -0.03, 0.03)},

@@ -1,5 +1,7 @@
 """Figures of serving: tokens per second by batch."""
 
+import pytest
+
 from gqa_lib import plots
 
 
@@ -33,3 +35,23 @@ def test_stacked_bars_of_one_panel_keep_three_digits():
     bars = {"MHA": [8.9, 20.6, 3.58], "MQA": [7.57, 4.73, 0.0]}
     (ax,) = plots.stacked_bars({"ms": bars}, ["products", "attention", "rest"], title="x").axes
     assert [text.get_text() for text in ax.texts] == ["33.1 (rest 3.58)", "12.3 (rest 0)"]
+
+
+def test_shares_of_memory_add_up_bar_by_bar():
+    shares = {
+        "reserved": {"used": 0.2, "reserved": 0.7, "internal": 0.1},
+        "paged": {"used": 0.98, "reserved": 0.0, "internal": 0.02},
+    }
+    (ax,) = plots.memory_shares(shares, title="x", guess=0.5).axes
+    widths = [[bar.get_width() for bar in bars] for bars in ax.containers]
+    assert [sum(one) for one in zip(*widths, strict=True)] == [pytest.approx(100)] * 2
+    assert [text.get_text() for text in ax.texts] == ["20.0 % used", "98.0 % used"]
+    assert (50.0, 0) in [(line.get_xdata()[0], line.get_ydata()[0]) for line in ax.lines]
+
+
+def test_preemptions_are_marked_where_they_happened():
+    runs = {"few blocks": [(16, 0), (12, 4), (9, 0)], "many": [(16, 0), (16, 0)]}
+    (ax,) = plots.running_lines(runs, title="x").axes
+    marked = [line.get_xydata().tolist() for line in ax.lines if line.get_marker() == "x"]
+    assert marked == [[[1, 12]], [], []]
+    assert ax.get_ylim()[0] == 0

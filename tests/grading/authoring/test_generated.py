@@ -50,9 +50,9 @@ def test_the_next_lesson_is_the_next_there_is_and_planned_ones_are_named():
     end = lesson_notebook(SEVEN).cells[-1].source
     assert end.startswith("**Next:** [9 · Quality](../09-quality/09-quality.ipynb) (75 minutes)")
     assert "Lesson 08, Serving economics, is planned, not written yet." in end
-    end = lesson_notebook(find_lesson("10")).cells[-1].source
+    end = lesson_notebook(find_lesson("11")).cells[-1].source
     assert end.startswith("**Next:** [16 · The quiz](../16-quiz/16-quiz.ipynb) (25 minutes), where")
-    assert "Lessons 11 to 15 are planned, not written yet." in end
+    assert "Lessons 12 to 15 are planned, not written yet." in end
     end = lesson_notebook(FOUR).cells[-1].source
     assert end.startswith("**Next:** [5 · The KV cache in bytes]")
     assert "planned" not in end
@@ -168,16 +168,16 @@ def test_readme_marks_planned_lessons():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("Lesson 11 packs requests to find out.", "lesson 11 without"),
+        ("Lesson 15 decides at last.", "lesson 15 without"),
         ("As in lessons 3 and 13.", "lesson 13 without"),
         ("See lessons 05 to 12", "lesson 12 without"),
         ("lesson 77", "lesson 77, which the course does not have"),
         ("Then comes 8 · Serving economics.", '"8 · Serving economics" without'),
         ("[there](../12-kv-eviction/12-kv-eviction.ipynb)", "links to 12-kv-eviction"),
         ("[planned](notebooks/12-kv-eviction/12-kv-eviction.ipynb)", "links to 12-kv-eviction"),
-        ("It is planned.\n\nLesson 11 packs.", "lesson 11 without"),
+        ("It is planned.\n\nLesson 15 decides.", "lesson 15 without"),
         ("Lesson 03, which is planned, is to share.", "planned that are there (03)"),
-        ("- planned: lesson 11\n- lesson 12 drops", "lesson 12 without"),
+        ("- planned: lesson 14\n- lesson 15 decides", "lesson 15 without"),
     ],
 )
 def test_an_empty_promise_is_found(text, said):
@@ -188,8 +188,8 @@ def test_an_empty_promise_is_found(text, said):
 @pytest.mark.parametrize(
     "text",
     [
-        "Lesson 11, which is planned, is to pack requests.",
-        "lessons 08 and 11, both planned",
+        "Lesson 15, which is planned, is to decide.",
+        "lessons 14 and 15, both planned",
         "In lesson 4, 12 heads share; lesson 4.5 is no number of a lesson.",
         "[4 · Grouped-query attention](../04-grouped-query-attention/x.ipynb), lessons 01 to 07",
     ],
