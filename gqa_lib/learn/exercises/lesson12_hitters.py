@@ -246,9 +246,7 @@ HEAVY_HITTER_KEEP = Exercise(
         ),
         Mistake(
             "only the heavy hitters stay, and not the newest rows.",
-            lambda scores, budget, recent: (
-                _kept(scores, budget, recent) & ~_newest(scores, recent)
-            ),
+            lambda scores, budget, recent: _kept(scores, budget, recent) & ~_newest(scores, recent),
         ),
         Mistake(
             "`budget` heavy hitters are taken of all rows, and the newest are then added. Rank "
