@@ -1,8 +1,8 @@
 """The course's figures: one style, one colour per arm, a text alternative for each.
 
 `decode`, `times`, `roofline`, `footprint`, `seeds`, `serving`, `sharing`, `quality` and `budgets`
-draw; `style` has what they have in common, and shows figures. Titles are given by the caller, who knows
-the finding; axes carry units; a prediction is drawn open and black, a measurement filled and in its
+draw; `style` has what they have in common, and shows figures. Titles are given by the caller, who
+knows the finding; axes carry units; a prediction is drawn open, a measurement filled and in its
 arm's colour.
 """
 

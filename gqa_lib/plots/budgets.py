@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from gqa_lib.arguments import check_some
 
-from .style import COLOURS, finish, name_ends
+from .style import COLOURS, PREDICTION, finish, name_ends
+
+_COLOURS = [COLOURS[name] for name in ("MHA", "GQA", "MQA", "MLA")] + ["#E69F00", "#56B4E9"]
 
 
 def budget_lines(
@@ -39,30 +42,38 @@ def budget_lines(
     """
     check_some(curves=curves)
     fig, ax = plt.subplots(figsize=(7.6, 4.4))
-    colours = [COLOURS[name] for name in ("MHA", "GQA", "MQA", "MLA")] + ["#E69F00", "#56B4E9"]
-    ends, look = {}, {}
-    for (name, curve), colour, marker in zip(curves.items(), colours, "osD^vP", strict=False):
-        rows = sorted(curve)
-        ax.plot(rows, [curve[n] for n in rows], color=colour, marker=marker)
-        ends[name] = (rows[-1], curve[rows[-1]], colour)
-        look[name] = {"color": colour, "marker": marker}
+    looks = {
+        name: {"color": colour, "marker": marker}
+        for name, colour, marker in zip(curves, _COLOURS, "osD^vP", strict=False)
+    }
+    for name, look in looks.items():
+        rows = sorted(curves[name])
+        ax.plot(rows, [curves[name][n] for n in rows], **look)
     kept = sorted({n for curve in curves.values() for n in curve})
     for name, value in (known or {}).items():
         ax.axhline(value, color=COLOURS["prediction"], linestyle="--", linewidth=1.2)
         ax.annotate(name, (kept[0], value), (2, 3), textcoords="offset points", fontsize=9)
     for name, (rows_guessed, value) in (guesses or {}).items():
-        open_mark = look[name] | {"markerfacecolor": "white", "markersize": 9, "linestyle": "none"}
-        ax.plot(rows_guessed, value, **open_mark, zorder=3)
+        ax.plot(rows_guessed, value, **PREDICTION | looks[name], zorder=3)
     if guesses:
-        style = {"marker": "o", "linestyle": "none", "markerfacecolor": "white"}
-        ax.plot([], [], color=COLOURS["prediction"], **style, label="open: your guess")
+        ax.plot([], [], **PREDICTION, label="your guess")
         ax.legend(loc="best")
+    _count_rows(ax, kept, xlabel)
+    ax.set_ylabel(metric)
+    ax.margins(x=0.03, y=0.1)
+    fig.draw_without_rendering()
+    ends = {
+        name: (max(curve), curve[max(curve)], _COLOURS[place])
+        for place, (name, curve) in enumerate(curves.items())
+    }
+    name_ends(ax, ends)
+    return finish(fig, ax, title, note)
+
+
+def _count_rows(ax: Axes, kept: list[int], xlabel: str) -> None:
+    """Gives an axis of rows, on which each doubling is as wide as the next, their numbers."""
     ax.set_xscale("log", base=2)
     ax.xaxis.set_major_locator(FixedLocator(kept))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    ax.set(xlabel=xlabel, ylabel=metric)
-    ax.margins(x=0.03, y=0.1)
-    fig.draw_without_rendering()
-    name_ends(ax, ends)
-    return finish(fig, ax, title, note)
+    ax.set_xlabel(xlabel)
