@@ -656,7 +656,7 @@ for name, kept in (("each KV head chooses", per_kv_head), ("each query head choo
 # %% [markdown]
 # Before you believe such a number, ask four things. What was the baseline? Was the question known when the prompt was cut?
 # Does the test ask for something that was thrown away? And is the budget in rows kept, or is it the share *removed*:
-# "compression 0.9" keeps a tenth. One [comparison on a 0.5B model](https://github.com/awslabs/keys_values/pull/140) with
+# "compression 0.9" keeps a tenth. One [comparison on a 0.5B model](https://github.com/awslabs/keys_values/issues/140) with
 # these three kinds of probes had every evicting policy at 0 until sinks and a grace for new rows were added.
 
 # %% [markdown]
