@@ -15,7 +15,7 @@ from gqa_lib.kernels.checks import check_attention, check_window
 from gqa_lib.kernels.dispatch import check_backend
 
 from .modules import Linear, RMSNorm
-from .rope import Rope
+from .rope import Rope, check_turned_alike
 
 
 def grouped_query_attention(
@@ -144,7 +144,7 @@ class GroupedQueryAttention(nn.Module):
         Args:
             x: (B, T, d_model), the new tokens.
             cache: to which the new tokens are appended; positions continue from its lengths, and
-                keys are cached turned.
+                keys are cached turned, unless it has a rope of its own: the same as this layer's.
             causal: whether a token sees only itself and those before it.
             num_new: with a cache, how many of the T tokens each row has, (B,): its own first, then
                 padding. None is T for all.
@@ -160,6 +160,7 @@ class GroupedQueryAttention(nn.Module):
         if not isinstance(x, Tensor) or x.dim() != 3 or x.shape[2] != self.d_model:
             raise self._other_input(x)
         _check_padding(cache, num_new)
+        check_turned_alike(cache, self.rope)
         try:
             q, k, v = self._project(x)  # (B, Hq, T, D), (B, Hkv, T, D) twice
         except RuntimeError:

@@ -1,12 +1,12 @@
 """Rotary position embedding: pairs of a head's elements turned by their token's position."""
 
 import math
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
 
-from gqa_lib.arguments import check_kind, check_whole, is_number
+from gqa_lib.arguments import check_kind, check_whole, is_number, shown
 from gqa_lib.kernels import turn
 from gqa_lib.kernels.checks import check_tensor
 from gqa_lib.kernels.traced import is_traced
@@ -189,6 +189,31 @@ def rotate(x: Tensor, positions: Tensor, base: float = 10000.0) -> Tensor:
     pair = torch.arange(D // 2, device=x.device, dtype=wide)
     angles = positions.to(x.device, wide)[..., None] * base ** (-2 * pair / D)  # (..., T, D/2)
     return turn(x, angles.cos(), angles.sin())
+
+
+def check_turned_alike(cache: object, rope: Rope | None) -> None:
+    """Raise ValueError if a cache turns heads in another way than the layer that uses it.
+
+    Args:
+        cache: any; only one with a `rope` turns heads, such as an `EvictingCache`.
+        rope: the layer's, None if it does not turn heads.
+    """
+    own = getattr(cache, "rope", None)
+    if own is None or own is rope or _settings(own) == _settings(rope):
+        return
+    raise ValueError(
+        f"the cache turns keys back by {_settings(own)} and the layer had turned them by "
+        f"{_settings(rope)}: what it keeps would not be the keys of the model. Make the cache with "
+        "the layer's own rope, or with rope=None to leave keys as the layer turned them."
+    )
+
+
+def _settings(rope: Any) -> str:
+    """What a rope does, in words that are equal where two do the same."""
+    if not isinstance(rope, Rope):
+        return shown(rope)
+    base, scaling, rotary_dim = float(rope.base), rope.scaling, rope.rotary_dim
+    return f"Rope({rope.head_dim}, {base=:g}, {scaling=}, {rotary_dim=})"
 
 
 def _wide(dtype: torch.dtype) -> torch.dtype:

@@ -4,12 +4,13 @@ import pytest
 import torch
 
 from gqa_lib.attention import GroupedQueryAttention
-from gqa_lib.cache import KVCache, PagedKVCache
+from gqa_lib.cache import EvictingCache, KVCache, PagedKVCache
 from gqa_lib.configs import ModelConfig
 from gqa_lib.model import LanguageModel
 
 CACHES = {
     "contiguous": lambda: KVCache(2, 2, 12, 4),
+    "evicting": lambda: EvictingCache(2, 2, 8, 4),
     "paged": lambda: PagedKVCache(2, 2, 8, 4, block_size=3),
 }
 REFUSED = r"backward through a KV cache.*torch\.no_grad"
