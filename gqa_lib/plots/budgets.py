@@ -23,18 +23,17 @@ def budget_lines(
     title: str,
     known: Mapping[str, float] | None = None,
     guesses: Mapping[str, tuple[int, float]] | None = None,
-    xlabel: str = "rows kept of each KV head",
     note: str = "",
 ) -> Figure:
-    """Lines of a result by the rows that a cache keeps, on a logarithmic axis.
+    """Lines of a result by the rows that a cache keeps, fewer to the right.
 
     Args:
-        curves: name of a policy or a probe to its curve, rows kept to result; named at the right.
+        curves: name of a policy or a probe to its curve, rows kept to result; named at the right;
+            six at most.
         metric: what the results are, with their unit.
         title: the finding.
         known: what they are held against, by name, such as the whole cache: dashed lines across.
         guesses: name of a curve to the (rows, result) that was guessed, drawn open in its colour.
-        xlabel: what the rows are.
         note: the small print.
 
     Returns:
@@ -52,28 +51,29 @@ def budget_lines(
     kept = sorted({n for curve in curves.values() for n in curve})
     for name, value in (known or {}).items():
         ax.axhline(value, color=COLOURS["prediction"], linestyle="--", linewidth=1.2)
-        ax.annotate(name, (kept[0], value), (2, 3), textcoords="offset points", fontsize=9)
+        ax.annotate(name, (kept[-1], value), (2, 3), textcoords="offset points", fontsize=9)
     for name, (rows_guessed, value) in (guesses or {}).items():
         ax.plot(rows_guessed, value, **PREDICTION | looks[name], zorder=3)
     if guesses:
         ax.plot([], [], **PREDICTION, label="your guess")
         ax.legend(loc="best")
-    _count_rows(ax, kept, xlabel)
+    _count_rows(ax, kept)
     ax.set_ylabel(metric)
     ax.margins(x=0.03, y=0.1)
     fig.draw_without_rendering()
     ends = {
-        name: (max(curve), curve[max(curve)], _COLOURS[place])
+        name: (min(curve), curve[min(curve)], _COLOURS[place])
         for place, (name, curve) in enumerate(curves.items())
     }
     name_ends(ax, ends)
     return finish(fig, ax, title, note)
 
 
-def _count_rows(ax: Axes, kept: list[int], xlabel: str) -> None:
-    """Gives an axis of rows, on which each doubling is as wide as the next, their numbers."""
+def _count_rows(ax: Axes, kept: list[int]) -> None:
+    """Makes each halving of the rows as wide as the next, from left to right."""
     ax.set_xscale("log", base=2)
     ax.xaxis.set_major_locator(FixedLocator(kept))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    ax.set_xlabel(xlabel)
+    ax.set_xlabel("rows kept of each KV head")
+    ax.invert_xaxis()

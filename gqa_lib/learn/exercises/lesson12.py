@@ -34,7 +34,7 @@ SLIDING_WINDOW_KEEP = Exercise(
     cases=(
         {"length": 7, "window": 3},
         {"length": 5, "window": 4},
-        {"length": 4, "window": 9},
+        {"length": 6, "window": 9},
         {"length": 6, "window": 6},
         {"length": 9, "window": 1},
         {"length": 1, "window": 2},
@@ -104,7 +104,7 @@ SINK_WINDOW_KEEP = Exercise(
         {"length": 6, "num_sinks": 4, "window": 5},
         {"length": 7, "num_sinks": 0, "window": 3},
         {"length": 3, "num_sinks": 4, "window": 2},
-        {"length": 5, "num_sinks": 2, "window": 8},
+        {"length": 5, "num_sinks": 1, "window": 7},
         {"length": 11, "num_sinks": 1, "window": 1},
     ),
     mistakes=(

@@ -200,7 +200,7 @@ HEAVY_HITTER_KEEP = Exercise(
         {"B": 1, "Hkv": 3, "S": 10, "budget": 4, "recent": 0},
         {"B": 2, "Hkv": 1, "S": 6, "budget": 3, "recent": 3},
         {"B": 2, "Hkv": 2, "S": 3, "budget": 6, "recent": 5},
-        {"B": 2, "Hkv": 2, "S": 11, "budget": 6, "recent": 2, "gone": 4},
+        {"B": 2, "Hkv": 2, "S": 11, "budget": 6, "recent": 2, "gone": 2},
         {"B": 1, "Hkv": 4, "S": 9, "budget": 3, "recent": 1, "dtype": "float64"},
         {"B": 2, "Hkv": 2, "S": 1, "budget": 2, "recent": 1},
     ),
