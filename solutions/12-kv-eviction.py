@@ -256,7 +256,7 @@ check("attention_received", attention_received)
 ### BEGIN HIDDEN TESTS
 check("attention_received", attention_received, seed=None, cases=[
     *({"draw": n} for n in range(1, 9)), {"draw": 3, "dtype": "float64"},
-    {"B": 2, "Hq": 12, "Hkv": 3, "T": 5, "S": 8},
+    {"B": 2, "Hq": 12, "Hkv": 3, "T": 5, "S": 8}, {"B": 1, "Hq": 4, "Hkv": 2, "T": 130, "S": 150},
 ])
 ### END HIDDEN TESTS
 
@@ -328,6 +328,8 @@ check("heavy_hitter_keep", heavy_hitter_keep)
 check("heavy_hitter_keep", heavy_hitter_keep, seed=None, cases=[
     *({"draw": n} for n in range(1, 13)), {"B": 2, "Hkv": 3, "S": 15, "budget": 6, "recent": 0},
     {"B": 2, "Hkv": 3, "S": 17, "budget": 7, "recent": 3, "gone": 5, "dtype": "float64"},
+    {"B": 1, "Hkv": 2, "S": 11, "budget": 5, "recent": 2, "offset": 1e9, "dtype": "float64"},
+    {"B": 1, "Hkv": 130, "S": 8, "budget": 5, "recent": 2},
 ])
 ### END HIDDEN TESTS
 

@@ -145,14 +145,18 @@ def _scores(
     budget=0,
     recent=0,
     gone=0,
+    offset=0.0,
     dtype="float32",
     draw=0,
 ):
-    """Return scores (B, Hkv, S), `gone` of each head's old ones -inf, budget and recent."""
+    """Return scores (B, Hkv, S), `gone` of each head's old ones -inf, budget and recent.
+
+    All are `offset` larger, next to which they are alike in float32.
+    """
     for _ in range(draw):
         B, Hkv, S, budget = integers(generator, 3, 4, 20, 14)
         recent = integers(generator, budget + 1)[0] - 1
-    scores = torch.randn(B, Hkv, S, generator=generator, dtype=getattr(torch, dtype))
+    scores = offset + torch.randn(B, Hkv, S, generator=generator, dtype=getattr(torch, dtype))
     if gone:
         old = torch.rand(B, Hkv, S - recent, generator=generator).argsort(-1)[..., :gone]
         scores.scatter_(-1, old, -torch.inf)
