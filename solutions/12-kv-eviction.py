@@ -78,10 +78,10 @@ check("sliding_window_keep", sliding_window_keep, seed=None, cases=[{"draw": n} 
 # </details>
 
 # %% [markdown]
-# ## Sinks
+# ## Attention sinks
 #
 # A softmax has to put its weight somewhere. A head that looks for something which is not there often puts it on the
-# first tokens, whatever they say: they become **sinks**. [StreamingLLM](https://arxiv.org/abs/2309.17453)
+# first tokens, whatever they say: each becomes an **attention sink**. [StreamingLLM](https://arxiv.org/abs/2309.17453)
 # reports for Llama-2-13B, over 65,000 tokens, a perplexity of 5,158 with a plain window of 1,024, and 5.40 with
 # the first 4 and a window of 1,020 (as transcribed). The same number of rows.
 
