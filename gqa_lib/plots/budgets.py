@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
@@ -41,7 +42,7 @@ def budget_lines(
     """
     check_some(curves=curves)
     fig, ax = plt.subplots(figsize=(7.6, 4.4))
-    looks = {
+    looks: dict[str, dict[str, Any]] = {
         name: {"color": colour, "marker": marker}
         for name, colour, marker in zip(curves, _COLOURS, "osD^vP", strict=False)
     }
