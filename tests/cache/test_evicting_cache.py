@@ -46,7 +46,10 @@ def draw(T, rng, rows=B, dtype=torch.float64):
 
 
 def made(policy=None, budget=BUDGET, rows=B, dtype=torch.float64, **options):
-    return EvictingCache(rows, HKV, budget, D, policy, dtype, **options)
+    cache = EvictingCache(rows, HKV, budget, D, policy, dtype, **options)
+    for memory in (cache._store.k, cache._store.v):
+        memory.fill_(torch.nan)  # what no token was written to means nothing
+    return cache
 
 
 def filled(policy=None, T=20, rows=B, seed=0, **options):
@@ -351,6 +354,16 @@ def test_tokens_before_any_eviction_are_forgotten_as_in_the_contiguous_cache():
         one.attend(q)
         one.truncate([4, 10, 7])
         one.append(k[:, :, :2], v[:, :, :2])
+    torch.testing.assert_close(cache.attend(q[:, :, :2]), plain.attend(q[:, :, :2]))
+
+
+def test_queries_of_forgotten_tokens_are_refused():
+    cache, (q, k, v) = made(), draw(5, torch.Generator().manual_seed(18))
+    cache.append(k, v)
+    cache.truncate(3)
+    refused("which has 3 new ones", lambda: cache.attend(q[:, :, :4]))
+    plain = KVCache(B, HKV, 3, D, torch.float64)
+    plain.append(k[:, :, :3], v[:, :, :3])
     torch.testing.assert_close(cache.attend(q[:, :, :2]), plain.attend(q[:, :, :2]))
 
 

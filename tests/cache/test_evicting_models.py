@@ -82,15 +82,15 @@ def test_a_model_decodes_as_if_evicted_rows_were_masked(model, name):
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_generate_runs_on_evicting_caches(name):
-    class Evicting(LanguageModel):
-        made = []
+    made = []
 
+    class Evicting(LanguageModel):
         def new_cache(self, batch_size, max_seq_len):
             sizes = batch_size, CONFIG.num_kv_heads, 10, CONFIG.head_dim
-            self.made.append(
+            made.append(
                 ModelCache([EvictingCache(*sizes, POLICIES[name](), recent=4) for _ in self.layers])
             )
-            return self.made[-1]
+            return made[-1]
 
     torch.manual_seed(0)
     model = Evicting(CONFIG)
@@ -98,9 +98,9 @@ def test_generate_runs_on_evicting_caches(name):
     together = generate(model, prompts, 15, prefill_chunk=8)
     alone = [generate(model, [prompt], 15, prefill_chunk=8)[0] for prompt in prompts]
     assert together == alone
-    assert Evicting.made[0].lengths.tolist() == [34, 15, 17]
-    assert Evicting.made[0].layers[1].num_kept == [10, 10, 10]
-    assert Evicting.made[0].nbytes == sum(one.nbytes for one in Evicting.made[0].layers)
+    assert made[0].lengths.tolist() == [34, 15, 17]
+    assert made[0].layers[1].num_kept == [10, 10, 10]
+    assert made[0].nbytes == sum(one.nbytes for one in made[0].layers)
 
 
 @pytest.mark.parametrize("name", POLICIES)

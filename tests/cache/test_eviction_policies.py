@@ -98,7 +98,7 @@ def test_random_rows_are_a_fair_sample_of_all_tokens_at_any_time():
         cache.attend(q)
     kept = cache.kept[0].float()
     assert 400 < float(kept.mean()) < 600
-    assert 150 < float((kept < 300).sum()) * 512 / kept.numel() < 160 + 60
+    assert 0.22 < float((kept < 300).float().mean()) < 0.38
 
 
 # ---- policies of attention
@@ -151,47 +151,22 @@ def test_neighbours_in_the_sequence_are_kept_with_what_is_looked_at():
     assert set(scores.topk(3).indices.tolist()) == {5, 3, 2}
 
 
-def looked_at(policy, budget=12, seed=0):
-    """Which of 10 tokens in the middle are kept, when all later queries look at them alone.
-
-    The 20 tokens before them were looked at by the first 30 queries, alike.
-    """
-    rng = torch.Generator().manual_seed(seed)
-    cache = EvictingCache(1, 1, budget, D, policy, recent=1)
-    early, late = torch.zeros(D), torch.zeros(D)
-    early[0] = late[1] = 8.0
-    for step in range(60):
-        key, query = (early, early) if step < 20 else (late, late)
-        key = key if step < 30 else torch.zeros(D)
-        query = early if step < 30 else query
-        noise = torch.randn(2, D, generator=rng) / 10
-        k, q = (key + noise[0]).view(1, 1, 1, D), (query + noise[1]).view(1, 1, 1, D)
-        if step == 30:
-            first = set(cache.kept[0][0].tolist())
-        cache.append(k, k)
-        cache.attend(q)
-    return first, set(cache.kept[0][0].tolist())
-
-
 def test_sums_freeze_on_early_tokens_and_means_do_not():
-    """Two rows of equal use per query: the sum favours the one that was there first, the mean not.
-
-    Rows 0 to 3 get .2 of each query's attention, then nothing; row 4, which comes later, gets .6.
-    """
+    """100 queries look at the first rows; then all look at one that came late."""
     summed = EvictingCache(1, 1, 4, D, HeavyHitter(1.0, mean=False))
     averaged = EvictingCache(1, 1, 4, D, HeavyHitter(0.9))
     early, late = torch.zeros(1, 1, 1, D), torch.zeros(1, 1, 1, D)
     early[..., 0] = late[..., 1] = 6.0
     for cache in (summed, averaged):
-        for step in range(4):
+        for _ in range(4):
             cache.append(early, early)
             cache.attend(early)
-        for step in range(100):  # queries that look at the first rows, and no new rows of worth
+        for _ in range(100):
             cache.append(torch.zeros_like(early), early)
             cache.attend(early)
-        cache.append(late, late)
+        cache.append(late, late)  # at position 104
         cache.attend(late)
-        for step in range(12):  # now all look at what came at position 104
+        for _ in range(12):
             cache.append(torch.zeros_like(early), early)
             cache.attend(late)
     assert 104 not in summed.kept[0]

@@ -14,8 +14,8 @@ class NaiveEviction:
     """
 
     def __init__(self, B, Hkv, score, budget, *, num_sinks=0, recent=1, interval=1, places=False):
-        self.rows = [[[] for _ in range(Hkv)] for _ in range(B)]
-        self.queries = [[] for _ in range(B)]  # (Hq, D) of each token, turned back
+        self.rows: list[list[list[dict]]] = [[[] for _ in range(Hkv)] for _ in range(B)]
+        self.queries: list[list[torch.Tensor]] = [[] for _ in range(B)]  # of each token, (Hq, D)
         self.lengths = [0] * B
         self.score, self.budget, self.num_sinks = score, budget, num_sinks
         self.recent, self.interval, self.places = recent, interval, places

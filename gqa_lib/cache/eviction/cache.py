@@ -42,8 +42,8 @@ class EvictingCache(Cache):
         device: of both; None is torch's default device.
         num_sinks: the first tokens whose rows stay whatever the policy says.
         recent: the newest ones that do; None is as many as the policy looks at, 1 at least.
-        interval: rows beyond the budget at which it is restored: each eviction takes so many
-            decoding steps to come, and the memory has room for them.
+        interval: how many rows over the budget are too many: with one token at a time, rows are
+            evicted every `interval` steps, and the memory has room for as many more.
         rope: None to leave keys turned by their true positions. The layer's `Rope` to turn keys and
             queries by their places among the rows that are kept, whose distances then stay as
             short as the cache: keys are turned back when they are cached, and turned again at each

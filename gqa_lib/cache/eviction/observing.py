@@ -11,7 +11,7 @@ from gqa_lib.arguments import check_choice, check_number, check_whole
 
 from .protocol import EvictionPolicy
 
-QUERIES_AT_ONCE = 128  # their probabilities over all rows are in memory together
+QUERIES_AT_ONCE = 64  # their probabilities over all rows are in memory together
 
 
 class HeavyHitter(EvictionPolicy):
@@ -58,9 +58,8 @@ class HeavyHitter(EvictionPolicy):
         W = queries.shape[2]
         total = torch.zeros(positions.shape, device=keys.device)
         for first, weights in attention_weights(keys, queries, positions):
-            weights = _over_heads(weights, self.over_heads)  # (B, Hkv, some, S)
-            ages = W - 1 - first - torch.arange(weights.shape[2], device=keys.device)
-            total += torch.einsum("bhws,w->bhs", weights, self.decay ** ages.float())
+            ages = W - 1 - first - torch.arange(weights.shape[3], device=keys.device)
+            total += _added_up(weights, self.decay ** ages.float(), self.over_heads)
         return total
 
 
@@ -68,7 +67,8 @@ class Snap(EvictionPolicy):
     """Keep the rows that the newest queries look at, and the neighbours of these.
 
     Made for a prompt that goes through the model at once: its last queries choose what is kept of
-    it. Tokens generated later are judged by the newest queries then.
+    it. Later evictions go by the newest queries then, and attend once more with all of these: give
+    the cache an interval.
 
     Args:
         window: how many queries; the cache keeps these, and their rows, too.
@@ -101,7 +101,7 @@ class Snap(EvictionPolicy):
         """
         total = torch.zeros(positions.shape, device=keys.device)
         for _, weights in attention_weights(keys, queries, positions):
-            total += _over_heads(weights, self.over_heads).sum(2)
+            total += _added_up(weights, weights.new_ones(weights.shape[3]), self.over_heads)
         order = positions.argsort(-1)
         pooled = F.avg_pool1d(
             total.gather(2, order), self.kernel, 1, self.kernel // 2, count_include_pad=False
@@ -137,6 +137,9 @@ def attention_weights(
         yield first, scores.softmax(-1, dtype=torch.float32)
 
 
-def _over_heads(weights: Tensor, how: Literal["mean", "max"]) -> Tensor:
-    """(B, Hkv, R, W, S) to (B, Hkv, W, S): one number for the R heads that share a row."""
-    return weights.mean(2) if how == "mean" else weights.amax(2)
+def _added_up(weights: Tensor, factors: Tensor, how: Literal["mean", "max"]) -> Tensor:
+    """(B, Hkv, R, W, S) to (B, Hkv, S): over heads that share a row, and queries times factors."""
+    if how == "max":
+        weights = weights.amax(2, keepdim=True)
+    R = weights.shape[2]
+    return (factors / R).repeat(R) @ weights.flatten(2, 3)
