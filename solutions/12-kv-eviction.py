@@ -548,8 +548,7 @@ fig = plots.budget_lines(
     guesses={name: (32, share) for name, share in guess.items()},
     title=f"Heavy hitters, 32 of 128 rows: {best[32]['average']:.0%} right on average, "
           f"{best[32]['needle first']:.0%} of the needles at the start",
-    note="100 streams of each kind; with all rows everything is right." if min(
-        uncut[name] for name in sets) > 0.995 else "100 streams of each kind.")
+    note=f"100 streams of each kind; with all rows {min(uncut[name] for name in sets):.0%} or more are right.")
 plots.show(fig, alt="Share of right answers with heavy hitters by rows kept: " + "; ".join(
     f"{name} " + ", ".join(f"{b} rows {x:.2f}" for b, x in curve.items()) for name, curve in curves.items()))
 

@@ -14,6 +14,7 @@ from gqa_lib.arguments import check_some
 
 from .style import COLOURS, PREDICTION, finish, name_ends
 
+_BELOW: dict[str, Any] = {"textcoords": "offset points", "va": "top", "fontsize": 9}
 _COLOURS = [COLOURS[name] for name in ("MHA", "GQA", "MQA", "MLA")] + ["#E69F00", "#56B4E9"]
 
 
@@ -52,7 +53,7 @@ def budget_lines(
     kept = sorted({n for curve in curves.values() for n in curve})
     for name, value in (known or {}).items():
         ax.axhline(value, color=COLOURS["prediction"], linestyle="--", linewidth=1.2)
-        ax.annotate(name, (kept[-1], value), (2, 3), textcoords="offset points", fontsize=9)
+        ax.annotate(name, (kept[-1], value), (0, -3), **_BELOW)
     for name, (rows_guessed, value) in (guesses or {}).items():
         ax.plot(rows_guessed, value, **PREDICTION | looks[name], zorder=3)
     if guesses:
