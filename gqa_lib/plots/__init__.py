@@ -1,8 +1,8 @@
 """The course's figures: one style, one colour per arm, a text alternative for each.
 
-`decode`, `times`, `roofline`, `footprint`, `seeds`, `serving`, `sharing` and `quality` draw;
-`style` has what they have in common, and shows figures. Titles are given by the caller, who knows
-the finding; axes carry units; a prediction is drawn open and black, a measurement filled and in its
+`decode`, `times`, `roofline`, `footprint`, `seeds`, `serving`, `sharing`, `quality` and `budgets`
+draw; `style` has what they have in common, and shows figures. Titles are given by the caller, who
+knows the finding; axes carry units; a prediction is drawn open, a measurement filled and in its
 arm's colour.
 """
 
@@ -10,6 +10,7 @@ from gqa_lib.course.extras import require
 
 require("matplotlib")
 
+from .budgets import budget_lines
 from .decode import (
     decode_time_plot,
     predicted_over_measured,
@@ -46,6 +47,7 @@ __all__ = [
     "MARKERS",
     "accuracy_by_cache",
     "attention_arm",
+    "budget_lines",
     "cache_saving_bars",
     "decode_time_plot",
     "difference_intervals",

@@ -9,7 +9,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from .style import COLOURS, MARKERS, PREDICTION, RIGHT_OF, finish, finish_above, three_digits
+from .style import (
+    COLOURS,
+    MARKERS,
+    PREDICTION,
+    finish,
+    finish_above,
+    name_ends,
+    three_digits,
+)
 
 _BAND = "#E8E8E8"
 
@@ -113,21 +121,8 @@ def recovery_lines(
     ax.set(xlabel="steps after the conversion", ylabel=metric)
     ax.margins(x=0.02, y=0.08)
     fig.draw_without_rendering()
-    _named_ends(ax, ends)
+    name_ends(ax, ends)
     return finish(fig, ax, title, note)
-
-
-def _named_ends(ax: Axes, ends: Mapping[str, tuple[float, float, str]]) -> None:
-    """Names right of where lines end, pushed apart where they would cover each other."""
-    low, high = ax.get_ylim()
-    least = (high - low) / 18
-    below = low
-    for name, (x, y, colour) in sorted(ends.items(), key=lambda one: one[1][1]):
-        below = max(y, below)
-        ax.annotate(
-            name, (x, below), xytext=(8, 0), color=colour, annotation_clip=False, **RIGHT_OF
-        )
-        below += least
 
 
 def _lines(ax: Axes, known: Mapping[str, float]) -> None:

@@ -6,6 +6,7 @@ import base64
 import html
 import io
 import textwrap
+from collections.abc import Mapping
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -168,6 +169,24 @@ def break_to(fig: Figure, text: Text, title: str, width: float) -> Figure:
         if text.get_window_extent().width <= width - _MARGIN:
             break
     return fig
+
+
+def name_ends(ax: Axes, ends: Mapping[str, tuple[float, float, str]]) -> None:
+    """Names right of where lines end, pushed apart where they would cover each other.
+
+    Args:
+        ax: the axes, with their final limits.
+        ends: name to the (x, y) where its line ends, and its colour.
+    """
+    low, high = ax.get_ylim()
+    least = (high - low) / 18
+    below = low
+    for name, (x, y, colour) in sorted(ends.items(), key=lambda one: one[1][1]):
+        below = max(y, below)
+        ax.annotate(
+            name, (x, below), xytext=(8, 0), color=colour, annotation_clip=False, **RIGHT_OF
+        )
+        below += least
 
 
 def three_digits(value: float) -> str:

@@ -27,6 +27,11 @@ FIGURES = {
     "accuracy_by_cache": lambda: plots.accuracy_by_cache(
         DESIGNS, chance=0.06, title=LONG, guesses={128: 1.0, 16: 0.0}, note="three seeds"
     ),
+    "budget_lines": lambda: plots.budget_lines(
+        {"recency": {8: 1.0, 64: 1.0}, "needle first": {8: 0.1, 64: 0.99}}, title=LONG,
+        metric="answers that are right", known={"chance": 0.06}, note="100 streams",
+        guesses={"recency": (8, 0.9)},
+    ),
     "cache_saving_bars": lambda: plots.cache_saving_bars([4, 8, 2, 29], title=LONG, claimed=(4, 8)),
     "decode_time_plot": lambda: plots.decode_time_plot(
         dict.fromkeys(HEADS, STEP), dict.fromkeys(HEADS, 0.01), title=LONG, note="15 samples"

@@ -50,9 +50,12 @@ def test_the_next_lesson_is_the_next_there_is_and_planned_ones_are_named():
     end = lesson_notebook(SEVEN).cells[-1].source
     assert end.startswith("**Next:** [9 · Quality](../09-quality/09-quality.ipynb) (75 minutes)")
     assert "Lesson 08, Serving economics, is planned, not written yet." in end
-    end = lesson_notebook(find_lesson("11")).cells[-1].source
+    end = lesson_notebook(find_lesson("10")).cells[-1].source
+    assert end.startswith("**Next:** [12 · KV eviction](../12-kv-eviction/12-kv-eviction.ipynb)")
+    assert "Lesson 11, Paged attention, is planned, not written yet." in end
+    end = lesson_notebook(find_lesson("12")).cells[-1].source
     assert end.startswith("**Next:** [16 · The quiz](../16-quiz/16-quiz.ipynb) (25 minutes), where")
-    assert "Lessons 12 to 15 are planned, not written yet." in end
+    assert "Lessons 13 to 15 are planned, not written yet." in end
     end = lesson_notebook(FOUR).cells[-1].source
     assert end.startswith("**Next:** [5 · The KV cache in bytes]")
     assert "planned" not in end
@@ -170,14 +173,17 @@ def test_readme_marks_planned_lessons():
     [
         ("Lesson 15 decides at last.", "lesson 15 without"),
         ("As in lessons 3 and 13.", "lesson 13 without"),
-        ("See lessons 05 to 12", "lesson 12 without"),
+        ("See lessons 05 to 13", "lesson 13 without"),
         ("lesson 77", "lesson 77, which the course does not have"),
         ("Then comes 8 · Serving economics.", '"8 · Serving economics" without'),
-        ("[there](../12-kv-eviction/12-kv-eviction.ipynb)", "links to 12-kv-eviction"),
-        ("[planned](notebooks/12-kv-eviction/12-kv-eviction.ipynb)", "links to 12-kv-eviction"),
-        ("It is planned.\n\nLesson 15 decides.", "lesson 15 without"),
+        ("[there](../13-tensor-parallel/13-tensor-parallel.ipynb)", "links to 13-tensor-parallel"),
+        (
+            "[planned](notebooks/13-tensor-parallel/13-tensor-parallel.ipynb)",
+            "links to 13-tensor-parallel",
+        ),
+        ("It is planned.\n\nLesson 11 packs.", "lesson 11 without"),
         ("Lesson 03, which is planned, is to share.", "planned that are there (03)"),
-        ("- planned: lesson 14\n- lesson 15 decides", "lesson 15 without"),
+        ("- planned: lesson 11\n- lesson 13 splits", "lesson 13 without"),
     ],
 )
 def test_an_empty_promise_is_found(text, said):
