@@ -2,8 +2,9 @@
 
 from .blocks import BlockAllocator
 from .contiguous import KVCache
+from .latent import LatentCache
 from .model import ModelCache
 from .paged import PagedKVCache
 from .protocol import Cache
 
-__all__ = ["BlockAllocator", "Cache", "KVCache", "ModelCache", "PagedKVCache"]
+__all__ = ["BlockAllocator", "Cache", "KVCache", "LatentCache", "ModelCache", "PagedKVCache"]
