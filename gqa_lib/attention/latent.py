@@ -36,7 +36,8 @@ class LatentAttention(nn.Module):
         d_model: width of the model.
         num_heads: query heads, each with a key and value of its own when expanded.
         head_dim: elements of a query or key head without rotation (qk_nope_head_dim).
-        rope_head_dim: elements of a query head, and of the one key, that turn (qk_rope_head_dim).
+        rope_head_dim: elements of a query head, and of the one key, that turn (qk_rope_head_dim);
+            0 is none.
         kv_lora_rank: elements of the latent.
         v_head_dim: elements of a value head; None is head_dim.
         q_lora_rank: elements of a latent that queries are made from; None is none.
@@ -82,10 +83,11 @@ class LatentAttention(nn.Module):
         self.v_head_dim = head_dim if v_head_dim is None else v_head_dim
         check_whole(d_model=d_model, num_heads=num_heads, head_dim=head_dim)
         check_whole(kv_lora_rank=kv_lora_rank, v_head_dim=self.v_head_dim)
-        check_whole(rope_head_dim=rope_head_dim)
+        check_whole(0, rope_head_dim=rope_head_dim)
         check_number(0, norm_eps=norm_eps)
         check_backend(backend)
-        self.rope, self.interleaved = rope_for(rope, rope_head_dim), interleaved
+        self.rope = rope_for(rope, rope_head_dim) if rope_head_dim else None
+        self.interleaved = interleaved
         self.scale = (head_dim + rope_head_dim) ** -0.5 if scale is None else scale
         check_number(above=0, scale=self.scale)
         self.backend = backend

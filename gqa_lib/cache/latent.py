@@ -24,7 +24,7 @@ class LatentCache:
     Args:
         batch_size, max_seq_len: the block, (B, max_seq_len, kv_lora_rank + rope_head_dim).
         kv_lora_rank: elements of a latent.
-        rope_head_dim: elements of a rotary key.
+        rope_head_dim: elements of a rotary key, 0 for none.
         dtype: of both.
         device: of both; None is torch's default device.
 
@@ -44,7 +44,8 @@ class LatentCache:
         device: torch.device | str | None = None,
     ):
         check_whole(0, batch_size=batch_size, max_seq_len=max_seq_len)
-        check_whole(kv_lora_rank=kv_lora_rank, rope_head_dim=rope_head_dim)
+        check_whole(kv_lora_rank=kv_lora_rank)
+        check_whole(0, rope_head_dim=rope_head_dim)
         check_kind(torch.dtype, "Pass one such as torch.bfloat16.", dtype=dtype)
         self.kv_lora_rank, self.rope_head_dim = kv_lora_rank, rope_head_dim
         shape = (batch_size, max_seq_len, kv_lora_rank + rope_head_dim)

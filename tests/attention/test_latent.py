@@ -72,7 +72,14 @@ def test_both_ways_are_the_papers_equations(absorbed, causal):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize(
     "others",
-    [{}, {"q_lora_rank": None}, {"v_head_dim": 12}, {"rope": False}, {"scale": 0.9}],
+    [
+        {},
+        {"q_lora_rank": None},
+        {"v_head_dim": 12},
+        {"rope": False},
+        {"scale": 0.9},
+        {"rope_head_dim": 0},
+    ],
     ids=str,
 )
 def test_absorbed_is_expanded(dtype, others, device):
