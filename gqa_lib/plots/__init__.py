@@ -10,6 +10,7 @@ from gqa_lib.course.extras import require
 
 require("matplotlib")
 
+from .beyond import accuracy_by_bits, saving_bars
 from .decode import (
     decode_time_plot,
     predicted_over_measured,
@@ -44,6 +45,7 @@ __all__ = [
     "DARK",
     "FIGURE",
     "MARKERS",
+    "accuracy_by_bits",
     "accuracy_by_cache",
     "attention_arm",
     "cache_saving_bars",
@@ -59,6 +61,7 @@ __all__ = [
     "predicted_over_measured",
     "recovery_lines",
     "roofline",
+    "saving_bars",
     "seed_results",
     "show",
     "stacked_bars",
