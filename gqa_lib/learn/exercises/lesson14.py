@@ -135,8 +135,9 @@ def latent_attention(
         value = read(latent, rope_key) @ w_uv[head_of(head)].mT
         nope, rope = q_nope[:, head] @ key.mT * factor, q_rope[:, head] @ rope_key.mT * factor
         if causal:
-            nope = nope.masked_fill(~mask(*nope.shape[-2:]), masked_score)
-            rope = rope.masked_fill(nope == -torch.inf, 0.0)
+            hidden = ~mask(*nope.shape[-2:])
+            nope = nope.masked_fill(hidden, masked_score)
+            rope = rope.masked_fill(hidden, 0.0 if masked_score > -torch.inf else masked_score)
         heads.append(weights(nope, rope) @ value)
     return torch.stack(heads, 1)
 
@@ -197,12 +198,12 @@ ABSORBED_MLA_ATTENTION = Exercise(
         {
             "B": 2,
             "H": 2,
-            "T": 3,
-            "S": 8,
-            "Dn": 6,
+            "T": 6,
+            "S": 6,
+            "Dn": 7,
             "Dr": 4,
             "rank": 5,
-            "Dv": 7,
+            "Dv": 3,
             "sharp": 1e5,
             "dtype": "float64",
         },
@@ -241,18 +242,6 @@ ABSORBED_MLA_ATTENTION = Exercise(
         Mistake(
             "every head has the matrices of head 0. Only the latent is shared.",
             _other(head_of=lambda head: 0),
-        ),
-        Mistake(
-            "w_uk and w_uv are swapped.",
-            lambda q_nope, q_rope, latent, rope_key, w_uk, w_uv, causal=True: latent_attention(
-                q_nope, q_rope, latent, rope_key, w_uv, w_uk, causal
-            ),
-        ),
-        Mistake(
-            "w_uk is transposed: it takes a latent to a key, w_uk[h] @ latent.",
-            lambda q_nope, q_rope, latent, rope_key, w_uk, w_uv, causal=True: latent_attention(
-                q_nope, q_rope, latent, rope_key, w_uk.mT, w_uv, causal
-            ),
         ),
         Mistake(
             "values are made from the end of what is cached, with the rotary key in it. They are "

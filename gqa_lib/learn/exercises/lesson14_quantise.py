@@ -48,6 +48,7 @@ def quantised(
     ends: Callable[..., tuple] = lambda kv, dim: (kv.amin(dim, True), kv.amax(dim, True)),
     steps: Callable[[int], int] = lambda bits: 2**bits - 1,
     to_whole: Callable[[torch.Tensor], torch.Tensor] = torch.round,
+    largest: Callable[[int], float] = lambda bits: torch.inf,
 ) -> Stored:
     """Return (codes, scale, low), the last two in float64.
 
@@ -58,16 +59,22 @@ def quantised(
         ends: of kv and dim to the smallest and the largest number of each slice.
         steps: of bits to the steps between those.
         to_whole: how a number of steps becomes a code.
+        largest: of bits to the code at which larger ones are cut off.
     """
     wide = kv.double().cpu()
     low, high = ends(wide, dim)
     scale = (high - low) / steps(bits)
     codes = to_whole((wide - low) / torch.where(scale == 0, 1.0, scale))
-    return codes.to(torch.uint8), scale, low
+    return codes.clamp(max=largest(bits)).to(torch.uint8), scale, low
 
 
 def _other(**steps):
     return lambda kv, bits, dim=-1: quantised(kv, bits, dim, **steps)
+
+
+def _upside_down(kv, bits, dim=-1):
+    codes, scale, low = quantised(kv, bits, dim)
+    return torch.where(scale == 0, codes, 2**bits - 1 - codes), scale, low
 
 
 def _of_all(kv, dim):
@@ -97,10 +104,11 @@ QUANTIZE_KV = Exercise(
     mistakes=(
         Mistake(
             "numbers are cut off to the code below. Take the nearest: torch.round.",
-            _other(to_whole=torch.floor),
+            _other(to_whole=lambda steps: (steps + 1e-4).floor()),
         ),
         Mistake(
-            "numbers are taken up to the code above. Take the nearest.", _other(to_whole=torch.ceil)
+            "numbers are taken up to the code above. Take the nearest.",
+            _other(to_whole=lambda steps: (steps - 1e-4).ceil()),
         ),
         Mistake(
             "the range has as many steps as there are codes. Between 2 ** bits codes there are "
@@ -109,12 +117,7 @@ QUANTIZE_KV = Exercise(
         ),
         Mistake(
             "the range has 2 ** bits steps and the largest code is cut off.",
-            lambda kv, bits, dim=-1: (
-                (right := _other(steps=lambda bits: 2**bits)(kv, bits, dim))[0].clamp(
-                    max=2**bits - 1
-                ),
-                *right[1:],
-            ),
+            _other(steps=lambda bits: 2**bits, largest=lambda bits: 2**bits - 1),
         ),
         Mistake(
             "one scale is taken for all. Each slice along dim has its own.", _other(ends=_of_all)
@@ -132,15 +135,8 @@ QUANTIZE_KV = Exercise(
             _other(ends=_symmetric),
         ),
         Mistake(
-            "the range begins at 0. It begins at the smallest number of a slice.",
-            _other(ends=lambda kv, dim: (0 * kv.amin(dim, True), kv.amax(dim, True))),
-        ),
-        Mistake(
             "codes are the other way round: the smallest number has code 0.",
-            lambda kv, bits, dim=-1: (
-                2**bits - 1 - (right := quantised(kv, bits, dim))[0],
-                *right[1:],
-            ),
+            _upside_down,
         ),
         Mistake(
             "low comes before scale. The order is codes, scale, low.",
