@@ -63,6 +63,7 @@ FIGURES = {
     "saving_bars": lambda: plots.saving_bars(
         {"Kimi-Linear-48B-A3B": {"heads": 0.07, "layers": 0.26, "tokens": 1.0},
          "Llama-3.3-Nemotron-Super-49B": {"heads": 1.0, "layers": 1.0, "tokens": 1.0}},
+        {"Kimi-Linear-48B-A3B": 0.01, "Llama-3.3-Nemotron-Super-49B": 1.0},
         title=LONG, xlabel="times halved", note="at 32k tokens",
     ),
     "stacked_bars": lambda: plots.stacked_bars(
