@@ -179,6 +179,8 @@ check("absorbed_mla_attention", absorbed_mla_attention, seed=None, cases=[
     {"B": 1, "H": 3, "T": 2, "S": 70, "Dn": 20, "Dr": 4, "rank": 9, "Dv": 16},
     {"B": 2, "H": 3, "T": 2, "S": 9, "Dn": 6, "Dr": 4, "rank": 6, "Dv": 6, "dtype": "float64"},
     {"B": 1, "H": 2, "T": 3, "S": 7, "Dn": 4, "Dr": 2, "rank": 3, "Dv": 5, "sharp": 1e5, "dtype": "float64"},
+    {"B": 1, "H": 2, "T": 140, "S": 150, "Dn": 3, "Dr": 2, "rank": 4, "Dv": 5},
+    {"B": 1, "H": 2, "T": 2, "S": 5, "Dn": 135, "Dr": 2, "rank": 4, "Dv": 140},
 ])
 ### END HIDDEN TESTS
 
@@ -343,6 +345,7 @@ check("quantize_kv", quantize_kv)
 check("quantize_kv", quantize_kv, seed=None, cases=[
     *({"draw": n, "dim": (-1, -2, None)[n % 3]} for n in range(1, 10)),
     {"B": 2, "H": 2, "S": 6, "D": 5, "bits": 4, "dim": -2, "flat": True},
+    {"B": 1, "H": 2, "S": 140, "D": 5, "bits": 4, "dim": -1},
 ])
 ### END HIDDEN TESTS
 
@@ -379,7 +382,9 @@ def dequantize_kv(codes, scale, low):
 # %% nbgrader={"grade": true, "grade_id": "dequantize_kv-check", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 check("dequantize_kv", dequantize_kv)
 ### BEGIN HIDDEN TESTS
-check("dequantize_kv", dequantize_kv, seed=None, cases=[{"draw": n, "dim": (-1, -2)[n % 2]} for n in range(1, 9)])
+check("dequantize_kv", dequantize_kv, seed=None, cases=[
+    *({"draw": n, "dim": (-1, -2)[n % 2]} for n in range(1, 9)), {"B": 1, "H": 2, "S": 140, "D": 5, "bits": 4},
+])
 ### END HIDDEN TESTS
 
 # %% [markdown] hints="dequantize_kv"
