@@ -117,7 +117,7 @@ print(f"against MHA with the heads of DeepSeek-V2 itself: {own_mha / v2_numbers:
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# The 93.3 % contain the 6 bits already, so they are counted twice. And the baseline is another model with
+# The 93.3 % has the 6 bits in it already, so they are counted twice. And the baseline is another model with
 # GQA, not MHA in the same model; against that the saving is larger.
 # </details>
 
@@ -240,9 +240,9 @@ for arm, timed in summarise(rows).items():
 print("absorbed, against expanded:", how_fast(rows, "absorbed", "expanded"))
 
 # %% [markdown]
-# For a prompt it is the other way round: there each latent is expanded once and then met by many queries,
-# each of which would pay for the wider latents. Servers use both forms. So does the library's layer, which
-# takes the one with fewer multiplications, and whose cache holds latents and rotary keys and nothing else:
+# For a prompt it is the other way round: there each latent is expanded once and then met by many queries, for
+# 320 multiplications each instead of 1,088. Servers use both forms. So does the library's layer, which takes
+# the one with fewer multiplications; its cache holds latents and rotary keys and nothing else:
 
 # %%
 from gqa_lib.attention import LatentAttention
@@ -498,25 +498,25 @@ for context in (150, 1000, 32_000):
 
 # %%
 keys = torch.randn(1, 1, 128, 64, generator=torch.Generator().manual_seed(1))
-one_query = torch.randn(64, generator=torch.Generator().manual_seed(2))
 for name, factor in (("all channels alike", 1), ("one channel 30 times as large", 30)):
     made = keys.clone()
     made[..., 5] *= factor
     for how, dim in (("token", -1), ("channel", -2)):
         error = dequantize_kv(*quantize_kv(made, 2, dim)) - made
         others = error[..., torch.arange(64) != 5].square().mean().sqrt()
-        print(f"{name:29} by {how:7}: the other channels are off by {others:.2f} on average")
+        print(f"{name:29} by {how:7}: the other channels are off by {others:.2f} (root mean square)")
 
 # %% [markdown]
 # By token the one large number sets the scale for all 64, and the others fall on one code. By channel it has
-# a scale to itself. Values have no such channels, and the average that is taken of them forgives errors of
-# single tokens.
+# a scale to itself. In values KIVI found no such channels, and the average that is taken of them forgives
+# errors of single tokens.
 
 # %% [markdown]
 # ### Spot the bug
 #
-# `k, v = expand_kv(k, R), expand_kv(v, R)`, then `quantize_kv(k, 4)` and `quantize_kv(v, 4)`, and all of it is kept. The output is right to 4 bits. What has this cache
-# saved with R = 4 query heads per KV head, and what should it have?
+# `k, v = expand_kv(k, R), expand_kv(v, R)`, then `quantize_kv(k, 4)` and `quantize_kv(v, 4)`, and all of it is
+# kept. The output is right to 4 bits. What has this cache saved with R = 4 query heads per KV head, and what
+# should it have?
 
 # %% [markdown]
 # <details><summary>Answer</summary>
@@ -596,8 +596,8 @@ for name in MODELS:
 #   reads codes; vLLM's documentation reports +1 % at 2k and +21 % at 32k tokens for 8-bit numbers, at batch
 #   1.
 # - What few bits cost depends on the model. [One project](https://github.com/TheTom/llama-cpp-turboquant/issues/54)
-#   reports a perplexity of 2,887 instead of 7.43 for Qwen2.5-7B with keys and values in its shortest codes,
-#   and 4.4 % more for Mistral-7B. Measure with your own evaluations.
+#   reports a perplexity of 2,887 instead of 7.43 for Qwen2.5-7B with its codes for keys and values, and one
+#   that is 4.4 % higher for Mistral-7B. Measure with your own evaluations.
 
 # %% [markdown] generated="quiz"
 
