@@ -173,8 +173,13 @@ class RecallModel(nn.Module):
 
 def _attention(d_model: int, heads: Heads) -> nn.Module:
     if isinstance(heads, Latent):
-        sizes = {"head_dim": heads.head_dim, "kv_lora_rank": heads.kv_lora_rank}
-        return LatentAttention(d_model, heads.num_heads, rope_head_dim=0, **sizes)
+        return LatentAttention(
+            d_model,
+            heads.num_heads,
+            head_dim=heads.head_dim,
+            rope_head_dim=0,
+            kv_lora_rank=heads.kv_lora_rank,
+        )
     return GroupedQueryAttention(
         d_model, heads.num_heads, heads.num_kv_heads, head_dim=heads.head_dim
     )

@@ -250,15 +250,15 @@ ABSORBED_MLA_ATTENTION = Exercise(
         ),
         Mistake(
             "no mask is applied: with causal=True, its default, a query must not see later tokens.",
-            lambda *given: latent_attention(*given[:6], False),
+            lambda *given: latent_attention(*given[:6], causal=False),
         ),
         Mistake(
             "no mask is applied when causal is left out of the call: its default is True.",
-            lambda *given: latent_attention(*given[:6], *(given[6:] or [False])),
+            lambda *given: latent_attention(*(given if len(given) > 6 else (*given, False))),
         ),
         Mistake(
             "a mask is applied although causal=False.",
-            lambda *given: latent_attention(*given[:6], True),
+            lambda *given: latent_attention(*given[:6], causal=True),
         ),
         Mistake(
             "the causal mask is aligned to the top left. With more tokens than queries, the last "
