@@ -250,7 +250,7 @@ ABSORBED_MLA_ATTENTION = Exercise(
         ),
         Mistake(
             "no mask is applied: with causal=True, its default, a query must not see later tokens.",
-            lambda *given: latent_attention(*given[:6], causal=False),
+            lambda *given: latent_attention(*(*given[:6], False)),
         ),
         Mistake(
             "no mask is applied when causal is left out of the call: its default is True.",
@@ -258,7 +258,7 @@ ABSORBED_MLA_ATTENTION = Exercise(
         ),
         Mistake(
             "a mask is applied although causal=False.",
-            lambda *given: latent_attention(*given[:6], causal=True),
+            lambda *given: latent_attention(*(*given[:6], True)),
         ),
         Mistake(
             "the causal mask is aligned to the top left. With more tokens than queries, the last "
