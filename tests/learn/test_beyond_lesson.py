@@ -13,6 +13,7 @@ from gqa_lib.learn.exercises.exercise import NotYet
 from gqa_lib.learn.exercises.lesson14 import latent_attention
 from gqa_lib.learn.exercises.lesson14_quantise import QUANTIZE_KV, quantised
 from gqa_lib.train import RecallTask
+from grading.quiz.bank import load_bank
 
 H, DN, DR, RANK, DV, S = 3, 5, 4, 7, 6, 9
 
@@ -84,6 +85,22 @@ def test_cuts_multiply_where_layers_are_alike_and_not_elsewhere():
     for name in ("MiMo-V2-Flash", "Gemma-4-31B"):
         product, real = shares(name)
         assert real < 0.7 * product
+
+
+def asked(words):
+    (question,) = (one for one in load_bank() if words in one.stem)
+    return question
+
+
+def test_numbers_of_its_questions():
+    assert asked("Each slice of 32 numbers").right.text == f"{2 + 2 * 16 / 32:.1f}"
+    v2 = load_model("DeepSeek-V2")
+    rest = asked("Where does the rest come from?")
+    assert f"{v2.num_layers} x {v2.kv_lora_rank + v2.rope_head_dim}" in rest.stem
+    assert f"95 x {2 * 8 * 128:,}" in rest.stem
+    left = v2.num_layers * 576 / (95 * 2048)
+    assert f"{100 * (1 - left):.1f} %" in rest.stem
+    assert f"{100 * (1 - left * 6 / 16):.1f} %" in rest.stem
 
 
 def test_a_slice_by_channel_is_as_long_as_the_task():
