@@ -14,6 +14,7 @@ r"""Grouped-query attention; multi-head and multi-query attention are its two en
 Queries are (B, Hq, T, D), keys and values (B, Hkv, S, D), and what is cached shrinks with Hkv.
 """
 
+from .latent import LatentAttention
 from .layer import GroupedQueryAttention, grouped_query_attention
 from .rope import Rope, rotate
 from .rope_scaling import DynamicScaling, LinearScaling, Llama3Scaling, YarnScaling
@@ -21,6 +22,7 @@ from .rope_scaling import DynamicScaling, LinearScaling, Llama3Scaling, YarnScal
 __all__ = [
     "DynamicScaling",
     "GroupedQueryAttention",
+    "LatentAttention",
     "LinearScaling",
     "Llama3Scaling",
     "Rope",

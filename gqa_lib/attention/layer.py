@@ -15,7 +15,7 @@ from gqa_lib.kernels.checks import check_attention, check_window
 from gqa_lib.kernels.dispatch import check_backend
 
 from .modules import Linear, RMSNorm
-from .rope import Rope, check_turned_alike
+from .rope import Rope, check_turned_alike, rope_for
 
 
 def grouped_query_attention(
@@ -110,7 +110,7 @@ class GroupedQueryAttention(nn.Module):
         self.head_dim = _head_dim(d_model, num_heads, head_dim)
         check_window(window, causal=True)
         check_backend(backend)
-        self.rope = _rope(rope, self.head_dim)
+        self.rope = rope_for(rope, self.head_dim)
         self.window, self.backend = window, backend
         self.fused, self.qk_norm = fused, _qk_norm(qk_norm)
         q_width, kv_width = num_heads * self.head_dim, self.num_kv_heads * self.head_dim
@@ -277,19 +277,3 @@ def _head_dim(d_model: int, num_heads: int, head_dim: int | None) -> int:
             "head_dim."
         )
     return d_model // num_heads
-
-
-def _rope(rope: Rope | bool, head_dim: int) -> Rope | None:
-    if isinstance(rope, bool):
-        return Rope(head_dim) if rope else None
-    if not isinstance(rope, Rope):
-        raise ValueError(
-            f"rope={rope!r} is neither a Rope nor True or False, so that it cannot turn heads. "
-            f"Pass False for none, True or Rope({head_dim}, ...)."
-        )
-    if rope.head_dim != head_dim:
-        raise ValueError(
-            f"rope is for head_dim={rope.head_dim} and the layer's heads have {head_dim}: it would "
-            f"turn other pairs than the model was trained with. Pass Rope({head_dim}, ...)."
-        )
-    return rope

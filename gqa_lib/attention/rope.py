@@ -160,6 +160,31 @@ class Rope:
         return cos.to(x.device, dtype), sin.to(x.device, dtype)
 
 
+def rope_for(rope: Rope | bool, head_dim: int) -> Rope | None:
+    """Return how heads of a layer turn, None for not at all.
+
+    Args:
+        rope: as in `GroupedQueryAttention`.
+        head_dim: of what turns.
+
+    Raises:
+        ValueError: rope is for another head_dim, or is none.
+    """
+    if isinstance(rope, bool):
+        return Rope(head_dim) if rope else None
+    if not isinstance(rope, Rope):
+        raise ValueError(
+            f"rope={rope!r} is neither a Rope nor True or False, so that it cannot turn heads. "
+            f"Pass False for none, True or Rope({head_dim}, ...)."
+        )
+    if rope.head_dim != head_dim:
+        raise ValueError(
+            f"rope is for head_dim={rope.head_dim} and the layer's heads have {head_dim}: it would "
+            f"turn other pairs than the model was trained with. Pass Rope({head_dim}, ...)."
+        )
+    return rope
+
+
 def rotate(x: Tensor, positions: Tensor, base: float = 10000.0) -> Tensor:
     """Return x with the pair (i, i + D/2) of each head turned by position * base^(-2i/D).
 

@@ -2,6 +2,7 @@
 
 from .contiguous import KVCache
 from .eviction import EvictingCache
+from .latent import LatentCache
 from .model import ModelCache
 from .paging import BlockAllocator, PagedKVCache
 from .protocol import Cache
@@ -12,6 +13,7 @@ __all__ = [
     "Cache",
     "EvictingCache",
     "KVCache",
+    "LatentCache",
     "ModelCache",
     "PagedKVCache",
     "QuantisedKVCache",

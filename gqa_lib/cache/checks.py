@@ -23,6 +23,15 @@ def check_sizes(batch_size: int, num_kv_heads: int, head_dim: int, dtype: torch.
     check_kind(torch.dtype, "Pass one such as torch.bfloat16.", dtype=dtype)
 
 
+def refuse_trace() -> None:
+    """Raise ValueError under torch.jit.trace, which would keep a cache's length as a constant."""
+    if torch._C._get_tracing_state() is not None:
+        raise ValueError(
+            "torch.jit.trace with a cache: it would write down how many tokens that holds now, "
+            "and be wrong at the next call. Use torch.compile, or trace without a cache."
+        )
+
+
 def check_new(k: Tensor, v: Tensor, memory: Tensor) -> None:
     """Raise ValueError unless k and v are keys and values that belong in a cache.
 
@@ -30,11 +39,7 @@ def check_new(k: Tensor, v: Tensor, memory: Tensor) -> None:
         k, v: of the new tokens, (B, Hkv, T, D).
         memory: where the cache keeps its keys, (B, Hkv, any, D).
     """
-    if torch._C._get_tracing_state() is not None:
-        raise ValueError(
-            "torch.jit.trace with a cache: it would write down how many tokens that holds now, "
-            "and be wrong at the next call. Use torch.compile, or trace without a cache."
-        )
+    refuse_trace()
     B, Hkv, _, D = memory.shape
     for name, new in (("k", k), ("v", v)):
         if not isinstance(new, Tensor):

@@ -6,11 +6,10 @@ import torch
 from torch import Tensor
 
 from gqa_lib.arguments import check_whole
-from gqa_lib.kernels import attend, attend_rows, decode_attention
-from gqa_lib.kernels.checks import check_attention, check_tensors, check_window
 
-from .checks import check_new, check_queries, check_room, check_sizes, one_per_row
+from .checks import check_new, check_room, check_sizes, one_per_row
 from .gradients import is_lost, refuse_gradient
+from .newest import attend_newest
 from .protocol import Cache
 from .rows import are_alike, next_positions, on_cpu, own_tokens
 
@@ -153,19 +152,7 @@ class KVCache(Cache):
 
     def _attend(self, q: Tensor, backend: str, causal: bool, window: int | None) -> Tensor:
         k, v = self._k[:, :, : self.length], self._v[:, :, : self.length]  # (B, Hkv, S, D)
-        if self._lengths and self._num_new is None and self._rows_alike():
-            check_attention(q, k, v, causal, window)
-            return attend(q, k, v, causal, backend, window=window)
-        check_tensors(q, k, v)
-        check_window(window, causal)
-        T, lengths = q.shape[2], self._lengths
-        num_new = self._num_new or [T] * len(lengths)
-        check_queries(T, lengths, num_new)
-        if T == 1 and window is None:
-            seen = on_cpu([length if n else 0 for n, length in zip(num_new, lengths, strict=True)])
-            return decode_attention(q, k, v, seen.to(k.device, non_blocking=True), backend=backend)
-        rows = [(k[b : b + 1, :, :S], v[b : b + 1, :, :S]) for b, S in enumerate(lengths)]
-        return attend_rows(q, rows, num_new, causal, backend, window=window)
+        return attend_newest(q, k, v, self._lengths, self._num_new, backend, causal, window)
 
     def reorder(self, index: Sequence[int] | Tensor) -> None:
         """Let row b be what row index[b] was, as beam search does.

@@ -10,6 +10,7 @@ from gqa_lib.course.extras import require
 
 require("matplotlib")
 
+from .beyond import accuracy_by_bits, saving_bars
 from .budgets import budget_lines
 from .decode import (
     decode_time_plot,
@@ -45,6 +46,7 @@ __all__ = [
     "DARK",
     "FIGURE",
     "MARKERS",
+    "accuracy_by_bits",
     "accuracy_by_cache",
     "attention_arm",
     "budget_lines",
@@ -63,6 +65,7 @@ __all__ = [
     "recovery_lines",
     "roofline",
     "running_lines",
+    "saving_bars",
     "seed_results",
     "show",
     "stacked_bars",

@@ -19,7 +19,7 @@ from .recovery import converted, recovery
 from .small import small_checkpoint
 from .statistics import Comparison, compare_paired, mean_interval
 from .sweep import final, sweep
-from .task import Heads, Task
+from .task import Heads, Latent, Task
 from .text import TextTask
 from .uptrain import GENTLE, TokenTask, tokens_of, uptrain
 
@@ -28,6 +28,7 @@ __all__ = [
     "Comparison",
     "Corpus",
     "Heads",
+    "Latent",
     "RecallModel",
     "RecallTask",
     "Recipe",

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gqa_lib.arguments import check_whole, make_plain
-from gqa_lib.attention import GroupedQueryAttention
+from gqa_lib.attention import GroupedQueryAttention, LatentAttention
 
-from .task import Heads
+from .task import Heads, Latent
 
 _HELD_OUT = 7  # seed of the sequences that models are judged by: the same for all of them
 
@@ -145,9 +145,7 @@ class RecallModel(nn.Module):
         for table in (self.keys, self.attributes):
             nn.init.normal_(table.weight, std=1 / math.sqrt(d_model))
         self.attention_norm = nn.LayerNorm(d_model)
-        self.attention = GroupedQueryAttention(
-            d_model, heads.num_heads, heads.num_kv_heads, head_dim=heads.head_dim
-        )
+        self.attention = _attention(d_model, heads)
         self.mlp = _mlp(d_model, task.d_ff) if task.d_ff else None
         self.norm = nn.LayerNorm(d_model)
         self.head = nn.Linear(d_model, A * V, bias=False)
@@ -171,6 +169,20 @@ class RecallModel(nn.Module):
         if self.mlp is not None:
             x = x + self.mlp(x)
         return self.head(self.norm(x)).unflatten(-1, (attributes.shape[2], -1))
+
+
+def _attention(d_model: int, heads: Heads) -> nn.Module:
+    if isinstance(heads, Latent):
+        return LatentAttention(
+            d_model,
+            heads.num_heads,
+            head_dim=heads.head_dim,
+            rope_head_dim=0,
+            kv_lora_rank=heads.kv_lora_rank,
+        )
+    return GroupedQueryAttention(
+        d_model, heads.num_heads, heads.num_kv_heads, head_dim=heads.head_dim
+    )
 
 
 def _mlp(d_model: int, d_ff: int) -> nn.Sequential:

@@ -20,7 +20,7 @@ from gqa_lib.model.convert.weights import rotary_dims
 from .loop import fit, settled, train
 from .recipe import Recipe
 from .runs import Rows, checked_folder, compute, kind_of, whole_seeds
-from .task import Heads, Task
+from .task import Heads, Task, check_shared_heads
 
 NONE, SCRATCH = "none", "scratch"  # methods of rows that are no conversion
 
@@ -81,6 +81,7 @@ def recovery(
     check_kind(Recipe, "Give Recipe(...).", uptraining=uptraining)
     check_kind(Task, "Give RecallTask(...) or TextTask(...).", task=task)
     check_kind(Heads, "Give Heads(num_heads, num_kv_heads, head_dim).", heads=heads)
+    check_shared_heads(heads)
     fewer = _fewer(heads, num_kv_heads)
     ways = several(methods, "methods", "methods")
     for method in ways:

@@ -15,7 +15,10 @@ from .recipe import Recipe
 from .runs import Rows, checked_folder, compute, kind_of, whole_seeds
 from .task import Heads, Task
 
-_LABELS = ("num_heads", "num_kv_heads", "head_dim", "cached_numbers", "params", "seed")
+_LABELS = (
+    *("num_heads", "num_kv_heads", "head_dim", "kv_lora_rank"),
+    *("cached_numbers", "params", "seed"),
+)
 
 
 class Run(NamedTuple):
@@ -89,7 +92,7 @@ def final(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     Args:
         rows: as `sweep` returns them.
     """
-    last = {tuple(row[name] for name in _LABELS): row for row in rows}
+    last = {tuple(row.get(name) for name in _LABELS): row for row in rows}
     return list(last.values())
 
 

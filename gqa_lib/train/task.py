@@ -43,6 +43,58 @@ class Heads:
         return f"q{self.num_heads}-kv{self.num_kv_heads}-d{self.head_dim}"
 
 
+@dataclass(frozen=True)
+class Latent(Heads):
+    """The heads of a model with latent attention (MLA): their keys and values are not cached.
+
+    Args:
+        num_heads: query heads.
+        num_kv_heads: as many: each query head has a key and a value of its own, made of the latent.
+        head_dim: elements of a head, none of which turn.
+        kv_lora_rank: elements of the latent, which is all that a layer caches of a token.
+
+    Raises:
+        ValueError: num_kv_heads is another number than num_heads, or a size is not a whole number
+            from 1.
+    """
+
+    kv_lora_rank: int
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_whole(kv_lora_rank=self.kv_lora_rank)
+        if self.num_kv_heads != self.num_heads:
+            raise ValueError(
+                f"num_kv_heads={self.num_kv_heads} of num_heads={self.num_heads} with a latent: "
+                "keys and values are made for every query head, and what is cached is the latent. "
+                f"Give num_kv_heads={self.num_heads}."
+            )
+
+    @property
+    def cached_numbers(self) -> int:
+        """Numbers that a layer caches for each token: its latent."""
+        return self.kv_lora_rank
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}-latent{self.kv_lora_rank}"
+
+
+def check_shared_heads(heads: Heads) -> None:
+    """Refuse latent attention where only KV heads can be shared.
+
+    Args:
+        heads: of a model.
+
+    Raises:
+        ValueError: they have a latent.
+    """
+    if isinstance(heads, Latent):
+        raise ValueError(
+            f"heads={heads} keep a latent, and this model has keys and values of its own: it would "
+            "be trained as something else. Give Heads(...), or train on RecallTask()."
+        )
+
+
 @runtime_checkable
 class Task(Protocol):
     """What `fit` needs to know of a task; `RecallTask` and `TextTask` are two."""

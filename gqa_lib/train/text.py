@@ -15,7 +15,7 @@ from gqa_lib.model import LanguageModel, Variant
 
 from . import next_token
 from .corpus import Corpus
-from .task import Heads
+from .task import Heads, check_shared_heads
 
 BYTES = 256
 
@@ -61,7 +61,11 @@ class TextTask:
 
         Args:
             heads: of its attention.
+
+        Raises:
+            ValueError: they have a latent.
         """
+        check_shared_heads(heads)
         d_ff = self.d_ff or 8 * math.ceil(self.d_model / 3)
         if self.equal_params:
             saved = 2 * (heads.num_heads - heads.num_kv_heads) * heads.head_dim  # x d_model

@@ -24,6 +24,10 @@ PARTS = {"MHA": [67.1, 67.1, 134.2], "GQA": [67.1, 16.8, 33.6], "MQA": [67.1, 2.
 PIECES = [(1, 0.0, 0.004), (2, 0.0, 0.0041)]
 DESIGNS = {"MHA: 8 KV heads": (128, [0.96]), "MHA, heads of 1": (16, [0.1]), "MQA: 1": (16, [0.9])}
 FIGURES = {
+    "accuracy_by_bits": lambda: plots.accuracy_by_bits(
+        {"MHA: 8 KV heads": {1024: 0.98, 512: 0.9}, "GQA: 4": {512: 0.9, 130: 0.1}},
+        chance=0.06, title=LONG, note="scales of 16 bits",
+    ),
     "accuracy_by_cache": lambda: plots.accuracy_by_cache(
         DESIGNS, chance=0.06, title=LONG, guesses={128: 1.0, 16: 0.0}, note="three seeds"
     ),
@@ -65,6 +69,12 @@ FIGURES = {
     ),
     "roofline": lambda: plots.roofline(
         CPU, WORK | {"weights, 64 tokens": (31, 60e9)}, title=LONG, datasheet=datasheet("H100 SXM")
+    ),
+    "saving_bars": lambda: plots.saving_bars(
+        {"Kimi-Linear-48B-A3B": {"heads": 0.07, "layers": 0.26, "tokens": 1.0},
+         "Llama-3.3-Nemotron-Super-49B": {"heads": 1.0, "layers": 1.0, "tokens": 1.0}},
+        {"Kimi-Linear-48B-A3B": 0.01, "Llama-3.3-Nemotron-Super-49B": 1.0},
+        title=LONG, xlabel="times halved", note="at 32k tokens",
     ),
     "stacked_bars": lambda: plots.stacked_bars(
         {"MB read per token, one attention layer": PARTS, "MFLOP per token, one layer": PARTS},

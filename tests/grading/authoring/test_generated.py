@@ -51,11 +51,15 @@ def test_the_next_lesson_is_the_next_there_is_and_planned_ones_are_named():
     assert end.startswith("**Next:** [9 · Quality](../09-quality/09-quality.ipynb) (75 minutes)")
     assert "Lesson 08, Serving economics, is planned, not written yet." in end
     end = lesson_notebook(find_lesson("10")).cells[-1].source
+    end = lesson_notebook(find_lesson("11")).cells[-1].source
     assert end.startswith("**Next:** [12 · KV eviction](../12-kv-eviction/12-kv-eviction.ipynb)")
-    assert "Lesson 11, Paged attention, is planned, not written yet." in end
+    assert "planned" not in end
     end = lesson_notebook(find_lesson("12")).cells[-1].source
+    assert end.startswith("**Next:** [14 · Beyond GQA](../14-beyond-gqa/14-beyond-gqa.ipynb)")
+    assert "Lesson 13, Tensor parallelism, is planned, not written yet." in end
+    end = lesson_notebook(find_lesson("14")).cells[-1].source
     assert end.startswith("**Next:** [16 · The quiz](../16-quiz/16-quiz.ipynb) (25 minutes), where")
-    assert "Lessons 13 to 15 are planned, not written yet." in end
+    assert "Lesson 15, The adoption report, is planned, not written yet." in end
     end = lesson_notebook(FOUR).cells[-1].source
     assert end.startswith("**Next:** [5 · The KV cache in bytes]")
     assert "planned" not in end
