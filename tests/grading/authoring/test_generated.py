@@ -185,9 +185,9 @@ def test_readme_marks_planned_lessons():
             "[planned](notebooks/13-tensor-parallel/13-tensor-parallel.ipynb)",
             "links to 13-tensor-parallel",
         ),
-        ("It is planned.\n\nLesson 11 packs.", "lesson 11 without"),
+        ("It is planned.\n\nLesson 15 decides.", "lesson 15 without"),
         ("Lesson 03, which is planned, is to share.", "planned that are there (03)"),
-        ("- planned: lesson 11\n- lesson 13 splits", "lesson 13 without"),
+        ("- planned: lesson 13\n- lesson 15 decides", "lesson 15 without"),
     ],
 )
 def test_an_empty_promise_is_found(text, said):
