@@ -307,7 +307,7 @@ print("A sink." if max(first) > 5 * even else
 #
 # *20 minutes · difficulty 4 of 5*
 #
-# [H2O](https://arxiv.org/abs/2306.14048) keeps the newest rows and those that received most. `scores` is (B, Hkv, S), larger is
+# [H2O](https://arxiv.org/abs/2306.14048) keeps the newest rows and the **heavy hitters**, those that received most. `scores` is (B, Hkv, S), larger is
 # better, any numbers. In each sequence and KV head exactly `budget` rows stay, or all if there are fewer: the newest
 # `recent` (from 0 to `budget`) whatever their scores, and of the older rows the best. A row that is gone already has -inf;
 # there are never too few others. No two of the others are equal.
@@ -501,14 +501,17 @@ print(f"loss {rows[-1]['loss']:.4f} nats; knowing nothing it is {math.log(VALUES
 # %% [markdown]
 # ## Three probes and an average
 #
-# 100 streams for each. In a probe only the last question counts, and nobody has asked for its fact before. Needle first
-# is fact 4, rows 8 and 9, so that 4 sinks do not hold it; needle last is the fourth from the end.
+# 100 streams for each. In a **probe** only the last question counts, and we know where its fact is. A **needle** is a fact
+# that nobody has asked for before. Needle first is fact 4, in row 8, so that 4 sinks do not hold it; needle last is the fourth
+# from the end.
 
 # %%
 def probe(fact, by_name=True):
     keys, values, wanted = stream(100, torch.Generator().manual_seed(fact))
-    needle = keys[:, 2 * fact, None]
-    keys = keys.masked_fill((values == ASKED) & (keys == needle), BEFORE)  # not asked for before
+    needle, other = keys[:, 2 * fact, None], keys[:, 2 * fact - 2, None]
+    asks_for_it = (values == ASKED) & (keys == needle)
+    asks_for_it[:, 2 * fact + 1] = True  # by its place, perhaps
+    keys = torch.where(asks_for_it, other, keys)
     keys[:, -1:] = needle if by_name else BEFORE
     wanted[:, -1] = values[:, 2 * fact]
     return keys, values, wanted
