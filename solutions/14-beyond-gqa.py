@@ -262,7 +262,7 @@ print(f"{cache.nbytes / 100:.0f} bytes per token in float32; yours {mla_bytes_pe
 # %% [markdown]
 # ## Is it the bytes?
 #
-# Now the question from the beginning: 32 cached numbers, four ways to spend them, two seeds each. (About 25
+# Now the question from the beginning: 32 cached numbers, four ways to spend them, two seeds each. (About 30
 # seconds on two free cores. The task needs no positions, so the whole 32 are latent and there is no rotary
 # key.)
 
