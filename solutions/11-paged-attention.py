@@ -156,7 +156,7 @@ said = [f"{name} {100 * one['used']:.1f} % used, {100 * one['internal']:.1f} % i
 plots.show(fig, alt="Shares of memory that hold a token: " + "; ".join(said))
 
 # %% [markdown]
-# Even who knows the length exactly has slots that wait for most of an answer's time. In the paper, servers
+# Even a server that knows the length exactly has slots that wait for most of an answer's time. In the paper, servers
 # before vLLM kept tokens in 20.4 to 38.2 % of their cache memory; there, external fragmentation came on top.
 #
 # What is it worth? More sequences in the same memory, and the factor has nothing to do with KV heads. **So what
@@ -581,7 +581,7 @@ together, alone = 600 - shared.allocator.num_free, 8 * -(-1050 // 16)
 print(f"{together} blocks, {alone} without sharing: {alone / together:.1f} times as many")
 
 # %% [markdown]
-# ### Prompts that begin alike
+# ## Prompts that begin alike
 #
 # Requests of different users often begin with the same system prompt. Their *full* blocks can be shared as well, if
 # they are found by what they hold; that is **prefix caching**. The library's engine does it. Eight requests with 40
