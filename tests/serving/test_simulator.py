@@ -182,6 +182,27 @@ def test_pieces_of_prompts_are_computed_once_while_there_is_room():
     assert simulate(*args, small, linear, hashes).reused_tokens == 64
 
 
+def test_a_piece_is_found_from_the_step_on_that_computes_it():
+    rules = Rules(1000)
+    both = simulate([0.0, 0.0], [2060] * 2, [1] * 2, rules, linear, [[1, 2, 3, 4]] * 2)
+    assert both.reused_tokens == 2048
+    # Two that come together share what they can, and each is kept where the other is not.
+    ids = [[1, 2], [1, 2, 3], [1, 2, 3]]
+    rules = Rules(1000, max_num_batched_tokens=4096)
+    later = simulate([0.0, 0.0, 30.0], [1100, 1600, 1600], [50, 50, 5], rules, linear, ids)
+    assert later.reused_tokens == 1024 + 1536
+
+
+def test_hash_ids_that_do_not_go_with_the_requests_are_refused():
+    args = [0.0, 1.0], [10, 10], [1, 1]
+    for ids in ([[1]], [None, [1]], [[1], 2]):
+        with pytest.raises(ValueError, match="each prompt has its ids"):
+            simulate(*args, Rules(10), linear, ids)
+    with pytest.raises(ValueError, match="not a multiple of block_size"):
+        simulate(*args, Rules(10, block_size=24), linear, [[1], [2]])
+    simulate(*args, Rules(10, block_size=24), linear)  # no piece is shared
+
+
 def test_what_is_swapped_is_copied_both_ways_and_not_computed_again():
     arrivals, prompts, outputs = requests(0)
     rules = Rules(40, 8, 16, 64, preemption="swap", kv_bytes_per_token=1e6, swap_bytes_per_s=1e9)
@@ -219,6 +240,48 @@ def test_the_summary_has_vllms_names_and_its_definitions():
     assert load(simulation) == "STABLE"
 
 
+def test_durations_begin_with_the_first_arrival():
+    simulation = simulate([7.0, 7.0], [10, 10], [1, 5], Rules(10), lambda work: 0.1)
+    assert summary(simulation)["duration"] == pytest.approx(0.5)
+    assert summary(simulation)["output_throughput"] == pytest.approx(6 / 0.5)
+
+
+def test_quantiles_are_linear_between_two_values():
+    simulation = simulate([0.0, 10, 20, 30], [1] * 4, [1] * 4, Rules(10), lambda work: 0.1)
+    simulation.first_token_s[1] += 0.1
+    assert summary(simulation)["p90_ttft_ms"] == pytest.approx(170)
+
+
+def test_the_load_is_that_of_all_the_time_between_arrivals():
+    one_at_a_time = Rules(100, max_num_seqs=1)
+
+    def label(arrivals):
+        n = len(arrivals)
+        return load(simulate(arrivals, [5] * n, [10] * n, one_at_a_time, lambda work: 0.1))
+
+    assert label([0.0, 0.0, 1000.0, 1000.0]) == "STABLE"  # two seconds of a thousand
+    assert label([0.0] * 3) == "BACKLOGGED"
+    assert label(np.arange(0, 30, 0.5)) == "OVERLOADED"
+    assert label([*np.arange(0, 10, 0.2), 100.0]) == "BACKLOGGED"  # it is made up for
+    assert label([0.0]) == "STABLE"
+
+
+@pytest.mark.parametrize("seconds", [-1.0, float("nan"), float("inf")])
+def test_a_clock_that_cannot_go_on_is_refused(seconds):
+    with pytest.raises(ValueError, match="step_time returned"):
+        simulate([0.0], [5], [5], Rules(10), lambda work: seconds)
+
+
+def test_a_slope_that_is_rounding_does_not_move_an_arrival():
+    args = [0.0, 0.3796894852917168], [114, 5], [80, 2]
+    rules = Rules(100, 16, prefix_caching=False)
+    exact = simulate(*args, rules, lambda work: 0.01)
+    nearly = simulate(*args, rules, lambda work: 0.01 + 1e-19 * work.decode_context)
+    rounded = simulate(*args, rules, lambda work: 0.01 * (1 + 2e-16 * (work.decode_context % 2)))
+    for simulation in (nearly, rounded):
+        np.testing.assert_allclose(simulation.first_token_s, exact.first_token_s)
+
+
 def test_gaps_of_a_preempted_request_count_between_its_tokens():
     arrivals, prompts, outputs = requests(0)
     simulation = simulate(arrivals, prompts, outputs, Rules(40, 8, 16, 64), linear)
@@ -227,7 +290,7 @@ def test_gaps_of_a_preempted_request_count_between_its_tokens():
     assert summary(simulation)["mean_itl_ms"] == pytest.approx(1e3 * per_token / tokens, rel=1e-6)
 
 
-@pytest.mark.parametrize("text", ["ttft", "ttft:x", "ttft:1 ttft:2", "latency:5", "ttft:-1"])
+@pytest.mark.parametrize("text", ["", "ttft", "ttft:x", "ttft:1 ttft:2", "latency:5", "ttft:-1"])
 def test_a_goodput_that_is_not_one_is_refused(text):
     with pytest.raises(ValueError, match="ttft:500 tpot:50"):
         parse_goodput(text)
@@ -241,6 +304,7 @@ def test_a_goodput_that_is_not_one_is_refused(text):
         (([0.0], [5], [1.5]), "output_tokens must be whole numbers from 1"),
         (([-1.0], [5], [5]), "negative"),
         (([0.0, 1.0], [5], [5]), "each request has one of each"),
+        ((None, [5], [5]), "arrival_s=None"),
     ],
 )
 def test_what_can_never_be_served_is_refused(arguments, says):
@@ -263,7 +327,6 @@ def test_a_prompt_in_one_piece_waits_for_a_step_of_its_own():
         ({"num_blocks": 0}, "num_blocks=0"),
         ({"max_num_batched_tokens": 100}, "Give max_num_seqs=100"),
         ({"admission": "all"}, "admission='all'"),
-        ({"hash_tokens": 100}, "not a multiple of block_size"),
         ({"preemption": "swap"}, "kv_bytes_per_token"),
     ],
 )
@@ -273,7 +336,7 @@ def test_rules_that_do_not_go_together_are_refused(settings, says):
 
 
 def test_no_requests_take_no_time():
-    simulation = simulate([], np.array([], int), np.array([], int), Rules(10), linear)
+    simulation = simulate([], [], [], Rules(10), linear)
     assert summary(simulation)["duration"] == 0
 
 

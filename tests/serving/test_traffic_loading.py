@@ -183,3 +183,46 @@ def test_dates_are_those_of_numpy():
 )
 def test_what_is_no_date(text):
     assert parse_dates(np.array([text], "S40"))[1].tolist() == [True]
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        "9999-12-31 00:00:00",  # beyond what nanoseconds of 64 bits reach
+        "1600-12-31 00:00:00",
+        "2023-11-16 18:60:46",
+        "2023-11-16 18:15:46+99:99",
+        "2023-11-16 18:15:46." + 24 * "1" + "+05:00",  # longer than what is read of it
+    ],
+)
+def test_dates_that_are_none_are_refused(tmp_path, date):
+    path = tmp_path / "azure.csv"
+    path.write_text(f"TIMESTAMP,ContextTokens,GeneratedTokens\n{date},5,5\n")
+    with pytest.raises(ValueError, match="is not a point in time"):
+        load_trace(path)
+
+
+def test_columns_that_a_first_row_lacks_count_too(tmp_path):
+    path = tmp_path / "trace.jsonl"
+    rows = '{"timestamp": 0, "input_length": 5, "output_length": 5}\n'
+    path.write_text(rows + rows.replace("}", ', "hash_ids": [1]}').replace(": 0,", ": 1000,"))
+    trace = load_trace(path)
+    assert trace.format == "mooncake"
+    assert trace.arrival_s.tolist() == [0, 1]
+
+
+def test_rows_of_empty_cells_are_left_out_with_a_note(tmp_path):
+    path = tmp_path / "lengths.csv"
+    path.write_text("prompt_tokens,output_tokens\n3,4\n,\n5,6\n")
+    trace = load_trace(path)
+    assert trace.prompt_tokens.tolist() == [3, 5]
+    assert any("left out" in note for note in trace.notes)
+    path.write_text("prompt_tokens,output_tokens\n3,4\n,\nx,6\n")
+    with pytest.raises(ValueError, match="line 4"):
+        load_trace(path)
+
+
+def test_of_two_times_the_better_name_counts(tmp_path):
+    path = tmp_path / "lengths.csv"
+    path.write_text("time,arrival_s,prompt_tokens,output_tokens\n100,0,3,4\n200,2,5,6\n")
+    assert load_trace(path).arrival_s.tolist() == [0, 2]

@@ -110,3 +110,13 @@ def test_traffic_needs_no_torch():
     code += "; print({'torch', 'scipy', 'pandas'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_names_of_blocks_may_be_equally_many_for_all():
+    trace = Trace(None, [5, 5], [1, 1], hash_ids=[[1], [2]])
+    assert [list(one) for one in trace.hash_ids] == [[1], [2]]
+
+
+def test_rows_that_are_not_there_cannot_be_selected():
+    with pytest.raises(ValueError, match="leaves no list of requests"):
+        Trace(None, [5, 5], [1, 1]).select([7])

@@ -93,7 +93,7 @@ class KernelStepTime:
 def _attention(path: Path | str) -> tuple[Grid, Grid, Grid]:
     """Times of a prompt alone, of decoding alone, and of both, in microseconds."""
     times: dict[str, dict[tuple[float, ...], float]] = {"prompt": {}, "decode": {}, "mixed": {}}
-    for line, row in enumerate(read_rows(path, (*CORNERS, "time_us")), 2):
+    for line, row in read_rows(path, (*CORNERS, "time_us")):
         chunk, before, decodes, context = (number(row, name, path, line) for name in CORNERS)
         time = number(row, "time_us", path, line)
         if chunk and decodes:
@@ -116,7 +116,7 @@ def _sum_of(
 ) -> Callable[[float], float]:
     """The microseconds of all layers of a table together, by tokens or sequences."""
     layers: dict[str, dict[tuple[float, ...], float]] = defaultdict(dict)
-    for line, row in enumerate(read_rows(path, ("layer", column, "time_us")), 2):
+    for line, row in read_rows(path, ("layer", column, "time_us")):
         point = (number(row, column, path, line),)
         layers[row["layer"]][point] = number(row, "time_us", path, line)
     grids = [(times_a_step(layer), Grid(points)) for layer, points in layers.items()]

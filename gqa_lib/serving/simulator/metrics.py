@@ -10,6 +10,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from gqa_lib.arguments import check_choice, check_distinct
+
 from .result import Floats, Simulation
 
 Load = Literal["STABLE", "BACKLOGGED", "OVERLOADED"]
@@ -51,6 +53,11 @@ def parse_goodput(text: str) -> dict[str, float]:
         ValueError: a part is not one of ttft, tpot and e2el with milliseconds.
     """
     objectives: dict[str, float] = {}
+    if not text.split():
+        raise ValueError(
+            "goodput '' names no latency: every request would be good. "
+            "Give for example 'ttft:500 tpot:50'."
+        )
     for part in text.split():
         match = OBJECTIVE.fullmatch(part)
         if match is None or match[1] in objectives:
@@ -69,19 +76,34 @@ def load(simulation: Simulation) -> Load:
         simulation: what it did.
 
     Returns:
-        "STABLE" if nobody waits for 95 % of the time while requests come; "OVERLOADED" if the
-        requests that wait are more in each third of that time than in the one before, and more
-        than run at its end; "BACKLOGGED" otherwise.
+        "STABLE" if nobody waits for 95 % of the time from the first arrival to the last;
+        "OVERLOADED" if the requests that wait are more in each third of that time than in the one
+        before, and at its end more than run; "BACKLOGGED" otherwise. Requests that all come at once
+        are a backlog if one waits.
     """
-    steps = simulation.steps
-    during = steps["start_s"] <= simulation.arrival_s[-1] if len(simulation.arrival_s) else []
-    seconds, waiting = steps["seconds"][during], steps["waiting"][during]
-    if not seconds.sum() or seconds[waiting > 0].sum() < 0.05 * seconds.sum():
+    steps, arrivals = simulation.steps, simulation.arrival_s
+    waiting = steps["waiting"]
+    if not len(arrivals) or not waiting.any():
         return "STABLE"
-    thirds = np.array_split(np.arange(len(seconds)), 3)
-    means = [np.average(waiting[t], weights=seconds[t] + 1e-12) for t in thirds if len(t)]
+    first, last = float(arrivals[0]), float(arrivals[-1])
+    thirds = np.linspace(first, last, 4)
+    if last == first:
+        return "BACKLOGGED"
+    if np.diff(_integral(simulation, waiting > 0, thirds[[0, 3]]))[0] < 0.05 * (last - first):
+        return "STABLE"
+    means = np.diff(_integral(simulation, waiting, thirds))
+    at_end = np.searchsorted(steps["start_s"], last, side="right") - 1
     grows = all(a < b for a, b in pairwise(means))
-    return "OVERLOADED" if grows and waiting[-1] > steps["running"][during][-1] else "BACKLOGGED"
+    crowded = waiting[at_end] > steps["running"][at_end]
+    return "OVERLOADED" if grows and crowded else "BACKLOGGED"
+
+
+def _integral(simulation: Simulation, values: NDArray[Any], times: Floats) -> Floats:
+    """The integral of what each run of steps had, from the beginning to some times."""
+    start, seconds = simulation.steps["start_s"], simulation.steps["seconds"]
+    knots = np.stack([start, start + seconds], 1).ravel()  # nothing is there between two runs
+    added = np.stack([np.zeros(len(start)), values * seconds], 1).ravel()
+    return np.interp(times, knots, np.cumsum(added))
 
 
 def summary(simulation: Simulation, goodput: Mapping[str, float] | None = None) -> dict[str, Any]:
@@ -93,20 +115,21 @@ def summary(simulation: Simulation, goodput: Mapping[str, float] | None = None) 
             returns them; None leaves `request_goodput` out.
 
     Returns:
-        `{mean,median,std,p90,p99}_{ttft,tpot,itl,e2el}_ms` (see `DEFINITIONS`); `duration`,
-        `completed`, `request_throughput`, `output_throughput`, `total_token_throughput` (per
-        second), `request_goodput`; `preemptions`, `recomputed_tokens`, `reused_tokens`,
-        `swapped_tokens`; `mean_kv_usage` and `max_kv_usage`, shares of the blocks; `mean_running`
-        over time; and `load`.
+        `{mean,median,std,p90,p99}_{ttft,tpot,itl,e2el}_ms` (see `DEFINITIONS`); `duration` in
+        seconds, from the first arrival to the last token; `completed`, `request_throughput`,
+        `output_throughput`, `total_token_throughput` (per second), `request_goodput`;
+        `preemptions`, `recomputed_tokens`, `reused_tokens`, `swapped_tokens`; `mean_kv_usage` and
+        `max_kv_usage`, shares of the blocks; `mean_running` over time; and `load`.
     """
     result: dict[str, Any] = {}
     each = latencies_ms(simulation)
     for name, values in each.items():
         known = values[~np.isnan(values)]
-        result |= _statistics(name, known, np.ones(len(known)))
+        result |= _statistics(name, known)
     result |= _statistics("itl", *_between_tokens_ms(simulation))
     steps, completed = simulation.steps, len(simulation.arrival_s)
-    duration = float(simulation.last_token_s.max(initial=0.0))
+    first = simulation.arrival_s.min(initial=np.inf)
+    duration = float(max(0.0, simulation.last_token_s.max(initial=0.0) - first))
     per_s = 1 / duration if duration else 0.0
     outputs, prompts = simulation.output_tokens.sum(), simulation.prompt_tokens.sum()
     usage = steps["blocks_used"] / simulation.rules.num_blocks
@@ -126,6 +149,9 @@ def summary(simulation: Simulation, goodput: Mapping[str, float] | None = None) 
         "load": load(simulation),
     }
     if goodput is not None:
+        check_distinct(list(goodput), "goodput")
+        for name in goodput:
+            check_choice(tuple(each), goodput=name)
         good = np.ones(completed, dtype=bool)
         for name, most in goodput.items():
             good &= ~(each[name] > most)  # a request of one token has no tpot to exceed
@@ -143,18 +169,24 @@ def _between_tokens_ms(simulation: Simulation) -> tuple[Floats, Floats]:
     return 1e3 * np.concatenate([times, gaps]), np.concatenate([tokens, np.ones(len(gaps))])
 
 
-def _statistics(name: str, values: Floats, weights: Floats) -> dict[str, float]:
-    """Mean, standard deviation and quantiles of weighted values; 0 without any, as in vLLM."""
+def _statistics(name: str, values: Floats, weights: Floats | None = None) -> dict[str, float]:
+    """Mean, standard deviation and quantiles; 0 without values, as in vLLM.
+
+    Quantiles are linear between two values, with weights those of one of the values.
+    """
     if not len(values):
         return {f"{what}_{name}_ms": 0.0 for what in ("mean", "std", *QUANTILES)}
     mean = float(np.average(values, weights=weights))
     spread = float(np.sqrt(np.average((values - mean) ** 2, weights=weights)))
-    order = np.argsort(values)
-    below = np.cumsum(weights[order])
-    at = {
-        what: float(values[order][np.searchsorted(below, share * below[-1])])
-        for what, share in QUANTILES.items()
-    }
+    if weights is None:
+        at = {what: float(np.quantile(values, share)) for what, share in QUANTILES.items()}
+    else:
+        order = np.argsort(values)
+        below = np.cumsum(weights[order])
+        at = {
+            what: float(values[order][np.searchsorted(below, share * below[-1])])
+            for what, share in QUANTILES.items()
+        }
     named = {"mean": mean, "std": spread, **at}
     return {f"{what}_{name}_ms": value for what, value in named.items()}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from gqa_lib.arguments import check_number, check_whole
+from gqa_lib.arguments import check_choice, check_number, check_whole
 
 Admission = Literal["prompt", "chunk"]
 Preemption = Literal["recompute", "swap"]
@@ -66,18 +66,10 @@ class Rules:
                 f"max_num_seqs={self.max_num_seqs}: some sequences would not decode while others "
                 f"do. Give max_num_seqs={self.max_num_batched_tokens} or fewer, or more tokens."
             )
-        for name, given, known in (
-            ("admission", self.admission, ("prompt", "chunk")),
-            ("preemption", self.preemption, ("recompute", "swap")),
-        ):
-            if given not in known:
-                raise ValueError(f"{name}={given!r} is not known. Give one of {', '.join(known)}.")
-        if self.hash_tokens % self.block_size:
-            raise ValueError(
-                f"hash_tokens={self.hash_tokens} is not a multiple of block_size="
-                f"{self.block_size}: a block that is shared in part cannot be. "
-                f"Choose a block_size that divides {self.hash_tokens}."
-            )
+        check_choice((True, False), chunked_prefill=self.chunked_prefill)
+        check_choice((True, False), prefix_caching=self.prefix_caching)
+        check_choice(("prompt", "chunk"), admission=self.admission)
+        check_choice(("recompute", "swap"), preemption=self.preemption)
         if self.preemption == "swap" and not self.kv_bytes_per_token:
             raise ValueError(
                 "preemption='swap' without kv_bytes_per_token: the time of a copy would be 0. "

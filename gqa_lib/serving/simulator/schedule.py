@@ -56,8 +56,9 @@ class Schedule:
         self.preemptions = [0] * n
         self.recomputed = self.reused = self.swapped = 0  # tokens
         self._generated, self._computed = [0] * n, [0] * n  # of requests that do not decode
-        self._held = [0] * n  # pieces that a request refers to
-        self._held_before = [0] * n  # and those that it did when it was preempted
+        self._pieces: list[list[int]] = [[] for _ in range(n if hashes else 0)]  # referred to
+        self._kept = [0] * n  # pieces of a request that others were let find
+        self._before = [0] * n  # its first pieces, if it had no others, when it was preempted
         self._partial: int | None = None  # whose prompt is not complete: the last that runs
 
     def computed(self, number: int) -> int:
@@ -85,6 +86,7 @@ class Schedule:
             blocks -= self._blocks(self._computed[number])
             if blocks <= self.supply.available:
                 self.supply.take(blocks)
+                self._keep_pieces(number, self._computed[number] + new)
                 chunks.append((number, new))
                 left -= new
             else:
@@ -113,7 +115,6 @@ class Schedule:
             if self._missing(number):
                 self._partial = number
                 continue
-            self._keep_pieces(number)
             self._generated[number] += 1
             complete.append(number)
             left = self._outputs[number] - self._generated[number]
@@ -164,7 +165,9 @@ class Schedule:
             self._computed[number] = cached = self.decoding.remove(number, step)
             self._generated[number] = cached - self._prompts[number] + 1
         self.preempted.append(number)
-        self._held_before[number] = self._held[number]
+        if self._hashes:
+            pieces, count = self._pieces[number], len(self._pieces[number])
+            self._before[number] = count if pieces == self._hashes[number][:count] else -1
         self._release(number)
         self.preemptions[number] += 1
         if self._rules.preemption == "swap":
@@ -173,11 +176,13 @@ class Schedule:
 
     def _release(self, number: int) -> None:
         """Give back all blocks of a request."""
-        held, supply = self._held[number], self.supply
-        supply.leave(number, self._blocks(self._computed[number]) - held * supply.piece_blocks)
-        if held and self._hashes:
-            supply.release(self._hashes[number][:held])
-            self._held[number] = 0
+        pieces, supply = self._pieces[number] if self._hashes else [], self.supply
+        own = self._blocks(self._computed[number]) - len(pieces) * supply.piece_blocks
+        supply.leave(number, own)
+        if pieces:
+            supply.release(pieces)
+            pieces.clear()
+        self._kept[number] = 0
 
     def _admit(self, left: int) -> int:
         """Let the first that waits run; return how many tokens it computes, 0 if it cannot."""
@@ -192,8 +197,9 @@ class Schedule:
         if needed - there > supply.available - found.free - found.own_blocks:
             return 0
         if found.pieces and self._hashes:
-            supply.share(self._hashes[number][: found.pieces])
-            self._held[number] = found.pieces
+            self._pieces[number] += self._hashes[number][: found.pieces]
+            supply.share(self._pieces[number])
+            self._kept[number] = found.pieces
         if found.own_blocks:
             supply.take_back(number, found.own_blocks)
         supply.take(max(0, self._blocks(found.tokens + new) - there))
@@ -203,6 +209,7 @@ class Schedule:
             self.reused += found.tokens
             self.recomputed += max(0, self._computed[number] - found.tokens)
         self._computed[number] = found.tokens
+        self._keep_pieces(number, found.tokens + new)
         self.running[number] = None
         self.admitted.append(number)
         return new
@@ -220,16 +227,21 @@ class Schedule:
         if self._hashes:
             pieces, free = supply.find(self._hashes[number], most // rules.hash_tokens)
         tokens = pieces * rules.hash_tokens
-        if not lost or pieces != self._held_before[number]:
+        if not lost or pieces != self._before[number]:
             return Found(tokens, pieces, free)
         size = rules.block_size
         # Of the blocks that it left it takes back those that are full and needed, in order.
         own = min(supply.left(number), (min(lost, most) - tokens) // size)
         return Found(tokens + own * size, pieces, free, own)
 
-    def _keep_pieces(self, number: int) -> None:
-        """Let prompts that begin like a complete one find its full pieces."""
+    def _keep_pieces(self, number: int, end: int) -> None:
+        """Let prompts that begin alike find the full pieces of a request's first `end` tokens.
+
+        From now on, as in vLLM: whoever reads them in this same step reads after they are written.
+        """
         if self._hashes and self._rules.prefix_caching:
-            full = self._prompts[number] // self._rules.hash_tokens
-            held = self._held[number]
-            self._held[number] += self.supply.keep(self._hashes[number][held:full])
+            full = min(end, self._prompts[number]) // self._rules.hash_tokens
+            if full > self._kept[number]:
+                ids = self._hashes[number][self._kept[number] : full]
+                self._pieces[number] += self.supply.keep(ids)
+                self._kept[number] = full

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from math import sqrt
+from math import ceil, inf, sqrt
 from typing import Any
 
 import numpy as np
@@ -49,13 +49,19 @@ def simulate(
 
     Source: vLLM 0.19, vllm/v1/core/sched/scheduler.py, `schedule`.
     """
+    if arrival_s is None:
+        raise ValueError(
+            "arrival_s=None: when requests come decides what each waits for. Give seconds, such as "
+            "traffic.fit(trace).draw(n, rate=...) has."
+        )
     arrivals = np.asarray(arrival_s, dtype=np.float64)
     prompts = _whole(prompt_tokens, "prompt_tokens")
     outputs = _whole(output_tokens, "output_tokens")
     _check(arrivals, prompts, outputs, rules)
+    pieces = _pieces(hash_ids, len(arrivals), rules)
     order = np.argsort(arrivals, kind="stable")
     arrivals, prompts, outputs = arrivals[order], prompts[order], outputs[order]
-    hashes = None if hash_ids is None else [hash_ids[i] for i in order.tolist()]
+    hashes = None if pieces is None else [pieces[i] for i in order.tolist()]
     schedule = Schedule(prompts.tolist(), outputs.tolist(), rules, hashes)
     clock = _Clock(arrivals.tolist(), schedule, rules, step_time)
     clock.run()
@@ -119,20 +125,19 @@ class _Clock:
         prefills = [(new, schedule.computed(number)) for number, new in chunks]
         chosen = decodes + sum(map(schedule.is_complete, chunks))
         longest = decoding.longest(step)
-        seconds = self._step_time(Work(decodes, context + decodes, longest, prefills, chosen))
+        seconds = self._seconds(Work(decodes, context + decodes, longest, prefills, chosen))
         seconds += (schedule.swapped - before) * self._copy_s
         steps = 1
         if decodes and not chunks and not schedule.preempted:
-            more = self._quiet_steps(step)
-            if more:
-                last = self._step_time(
+            needs = self._quiet_steps(step)
+            if more := len(needs):
+                last = self._seconds(
                     Work(decodes, context + (more + 1) * decodes, longest + more, (), decodes)
                 )
                 steps = _steps_until(until, now, seconds, last, more + 1)
                 last = seconds + (last - seconds) * (steps - 1) / more
                 seconds = steps * (seconds + last) / 2
-                for later in range(step + 1, step + steps):
-                    schedule.supply.take(decoding.blocks(later))
+                schedule.supply.take(sum(needs[: steps - 1]))
         decoding.context += steps * decodes
         self._note(now, seconds, steps, decodes, sum(new for new, _ in prefills))
         now, step = now + seconds, step + steps
@@ -146,15 +151,26 @@ class _Clock:
             self.last_s[number] = now
         return now, step
 
-    def _quiet_steps(self, step: int) -> int:
-        """Steps after this one that only decode the same sequences, as far as blocks allow."""
+    def _seconds(self, work: Work) -> float:
+        seconds = self._step_time(work)
+        if 0 <= seconds < inf:
+            return seconds
+        raise ValueError(
+            f"step_time returned {seconds} for {work}: the clock would run backwards, or stop. "
+            "Return seconds, 0 or more."
+        )
+
+    def _quiet_steps(self, step: int) -> list[int]:
+        """Blocks of each step after this one that only decodes the same, as far as there are."""
         decoding, free = self._schedule.decoding, self._schedule.supply.available
-        most = min(decoding.next_end - step, MOST_STEPS - 1)
-        for more in range(most):
-            free -= decoding.blocks(step + more + 1)
+        needs: list[int] = []
+        for later in range(step + 1, min(decoding.next_end, step + MOST_STEPS - 1) + 1):
+            needed = decoding.blocks(later)
+            free -= needed
             if free < 0:
-                return more
-        return most
+                break
+            needs.append(needed)
+        return needs
 
     def _note(
         self, start_s: float, seconds: float, steps: int, decodes: int, prefill_tokens: int
@@ -171,12 +187,11 @@ def _steps_until(until: float | None, now: float, first_s: float, last_s: float,
         return most
     slope = (last_s - first_s) / (most - 1)
     # The sum of j steps, first_s j + slope j (j - 1) / 2, must reach the time that is left.
+    # Written so that nothing cancels where the slope is all but 0.
     left, linear = until - now, first_s - slope / 2
-    if slope <= 0:
-        steps = left / first_s if first_s > 0 else most
-    else:
-        steps = (sqrt(linear * linear + 2 * slope * left) - linear) / slope
-    return max(1, min(most, int(-(-steps // 1))))
+    root = linear * linear + 2 * slope * left
+    below = linear + sqrt(root) if root >= 0 else 0.0
+    return max(1, min(most, ceil(2 * left / below))) if below > 0 else most
 
 
 def _columns(rows: array[float]) -> dict[str, NDArray[Any]]:
@@ -191,12 +206,34 @@ def _columns(rows: array[float]) -> dict[str, NDArray[Any]]:
 
 def _whole(given: ArrayLike, name: str) -> NDArray[np.int64]:
     tokens = np.asarray(given)
-    if tokens.dtype.kind not in "iu" or tokens.ndim != 1 or (tokens.size and tokens.min() < 1):
+    if not tokens.size:
+        return tokens.astype(np.int64)
+    if tokens.dtype.kind not in "iu" or tokens.ndim != 1 or tokens.min() < 1:
         raise ValueError(
             f"{name} must be whole numbers from 1, one for each request: a request without a "
             "prompt or an output is never served. Leave such requests out."
         )
     return tokens.astype(np.int64)
+
+
+def _pieces(
+    hash_ids: Sequence[Sequence[int]] | None, num_requests: int, rules: Rules
+) -> list[list[int]] | None:
+    """The ids of each request's pieces as lists, in the order in which requests were given."""
+    if hash_ids is None:
+        return None
+    if len(hash_ids) != num_requests or not all(hasattr(one, "__iter__") for one in hash_ids):
+        raise ValueError(
+            f"hash_ids has {len(hash_ids)} entries for {num_requests} requests, or one that is not "
+            "a list: each prompt has its ids, or an empty list."
+        )
+    if rules.hash_tokens % rules.block_size:
+        raise ValueError(
+            f"hash_tokens={rules.hash_tokens} is not a multiple of block_size={rules.block_size}: "
+            "a block that is shared in part cannot be. Choose a block_size that divides "
+            f"{rules.hash_tokens}."
+        )
+    return [one.tolist() if isinstance(one, np.ndarray) else list(one) for one in hash_ids]
 
 
 def _check(

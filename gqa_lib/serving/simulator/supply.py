@@ -98,19 +98,18 @@ class Supply:
             self.available -= self._left.pop(("piece", one), 0)
             self._references[one] = self._references.get(one, 0) + 1
 
-    def keep(self, ids: Sequence[int]) -> int:
-        """Let others find pieces that a request has computed; return how many are new.
+    def keep(self, ids: Sequence[int]) -> list[int]:
+        """Let others find pieces that a request computes; return those that were not there.
 
-        A piece that is there already, and all after it, stay the request's own.
+        The request refers to these. A second copy of one that is there stays its own.
 
         Args:
-            ids: of the pieces, in order; the request then refers to each new one.
+            ids: of the pieces, in order.
         """
-        for new, one in enumerate(ids):
-            if one in self._references or ("piece", one) in self._left:
-                return new
-            self._references[one] = 1
-        return len(ids)
+        held, left = self._references, self._left
+        new = [one for one in ids if one not in held and ("piece", one) not in left]
+        self._references.update(dict.fromkeys(new, 1))
+        return new
 
     def release(self, ids: Sequence[int]) -> None:
         """Take a request's references from its pieces, the last first.

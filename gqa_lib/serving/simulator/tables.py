@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import zlib
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from itertools import product
@@ -15,8 +16,8 @@ from gqa_lib.serving.traffic.text_file import TextFile
 Point = tuple[float, ...]
 
 
-def read_rows(path: Path | str, columns: Sequence[str]) -> list[dict[str, str]]:
-    """Return the rows of a CSV file with these columns.
+def read_rows(path: Path | str, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
+    """Return the rows of a CSV file with these columns, each with its line.
 
     Args:
         path: the file, compressed or not.
@@ -26,8 +27,15 @@ def read_rows(path: Path | str, columns: Sequence[str]) -> list[dict[str, str]]:
         ValueError: there is no such file, a column is missing, or there is no row.
     """
     with TextFile(path).open() as file:
-        rows = list(csv.DictReader(file))
-    if not rows or (missing := [name for name in columns if rows[0].get(name) is None]):
+        reader = csv.DictReader(file)
+        try:
+            rows = [(reader.line_num, row) for row in reader]
+        except (UnicodeDecodeError, csv.Error, OSError, EOFError, zlib.error) as error:
+            raise ValueError(
+                f"{path} cannot be read to its end ({error}): kernels would be missing. Give CSV "
+                "in UTF-8; it may be compressed with gzip."
+            ) from error
+    if not rows or (missing := [name for name in columns if rows[0][1].get(name) is None]):
         lacks = f"no column {', '.join(missing)}" if rows else "no rows"
         raise ValueError(
             f"{path} has {lacks}: it is not a table of kernel times. It needs {', '.join(columns)}."

@@ -103,7 +103,8 @@ def _read_csv_slowly(
     cells: list[list[Any]] = [[] for _ in names]
     with file.open() as lines:
         _skip_header(lines)
-        rows = (one for one in csv.reader(lines, delimiter=delimiter) if "".join(one).strip())
+        read = csv.reader(lines, delimiter=delimiter)
+        rows = (one for one in read if one[1:] or "".join(one).strip())
         for row, one in enumerate(rows):
             for name, place, column in zip(names, places, cells, strict=True):
                 if place >= len(one):
@@ -242,7 +243,13 @@ def read_lists(document: dict[str, Any], names: Sequence[str], where: str) -> Co
                     f"{where}, line 1, column {name}, entry {place}: {shown(value)}, which "
                     f"{_NO_NUMBER}"
                 )
-        found[name] = np.array(values, np.float64)
+        try:
+            found[name] = np.array(values, np.float64)
+        except OverflowError:
+            raise ValueError(
+                f"{where}, line 1, column {name}: it has a number that is beyond any float, which "
+                f"{_NO_NUMBER}"
+            ) from None
     if len({len(values) for values in found.values()}) > 1:
         lengths = ", ".join(f"{name} {len(values)}" for name, values in found.items())
         raise ValueError(

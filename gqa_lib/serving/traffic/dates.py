@@ -33,11 +33,12 @@ def parse_dates(texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     for place, mark in _FIXED.items():
         bad |= letters[:, place] != ord(mark)
     bad |= (letters[:, 10] != ord(" ")) & (letters[:, 10] != ord("T"))
+    bad |= letters[:, -1] != 0  # longer, and cut off
     seconds = np.zeros(len(padded), np.int64)
     for (start, stop), worth in _CLOCK:
         bad |= ~is_digit[:, start:stop].all(1)
         number = _number(digits, start, stop)
-        bad |= number > (23 if worth == 3600 else 60)
+        bad |= number > {3600: 23, 60: 59, 1: 60}[worth]
         seconds += number * worth
     days, no_day = _days(digits, is_digit)
     fraction, end = _fraction(letters, digits, is_digit)
@@ -63,6 +64,8 @@ def _days(digits: np.ndarray, is_digit: np.ndarray) -> tuple[np.ndarray, np.ndar
     found = []
     for one in several.tolist():
         try:
+            if not 1700 <= one // 10000 <= 2200:  # nanoseconds beyond int64
+                raise ValueError
             found.append(date(one // 10000, one // 100 % 100, one % 100).toordinal() - _EPOCH)
         except ValueError:
             found.append(-_EPOCH)
@@ -102,5 +105,6 @@ def _offset(
     for shift, worth in ((1, 36000), (2, 3600), (4, 600), (5, 60)):
         signed &= is_digit[rows, where + shift]
         offset += digits[rows, where + shift].astype(np.int64) * worth
+    signed &= (offset < 86400) & (offset % 3600 < 3600)
     offset = np.where(signed, np.where(sign == ord("-"), -offset, offset), 0)
     return offset, ~(none | zulu | signed)

@@ -67,7 +67,7 @@ class Format:
 
 
 def _has_zone(head: Head) -> bool:
-    return str(head.first["TIMESTAMP"])[-6:-5] in ("+", "-")
+    return str(head.first.get("TIMESTAMP"))[-6:-5] in ("+", "-")
 
 
 def _has_sessions(head: Head) -> bool:
@@ -76,19 +76,25 @@ def _has_sessions(head: Head) -> bool:
 
 def _flat_aiperf(row: dict[str, Any]) -> dict[str, Any]:
     """A row of AIPerf with its metrics in seconds; of a metric without a value, nothing."""
-    about, metrics = row.get("metadata") or {}, row.get("metrics") or {}
+    about, metrics = (_object(row, name) for name in ("metadata", "metrics"))
     flat = {
         "request_start_ns": about.get("request_start_ns"),
-        "warm-up": float(about.get("benchmark_phase", "profiling") != "profiling"),
+        "warm-up": float((about.get("benchmark_phase") or "profiling") != "profiling"),
         "failed": float(bool(row.get("error")) or bool(about.get("was_cancelled"))),
     }
     for name in ("input_sequence_length", "output_sequence_length"):
-        flat[name] = (metrics.get(name) or {}).get("value")
+        flat[name] = _object(metrics, name).get("value")
     for name in ("time_to_first_token", "request_latency"):
-        metric = metrics.get(name) or {}
+        metric = _object(metrics, name)
         value, unit = metric.get("value"), SECONDS.get(str(metric.get("unit")))
-        flat[name] = value * unit if value is not None and unit else None
+        flat[name] = value * unit if isinstance(value, int | float) and unit else None
     return flat
+
+
+def _object(row: dict[str, Any], name: str) -> dict[str, Any]:
+    """What a row has under a name if that is an object, else an empty one."""
+    found = row.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 _AZURE = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from gqa_lib.arguments import shown
+
 from .cells import Columns, read_csv, read_jsonl, read_lists
 from .formats import Format, Head
 from .recognise import look_at, recognise
@@ -67,6 +69,12 @@ def _read(file: TextFile, head: Head, known: Format) -> Columns:
     wanted = [name for name in wanted if name in head.columns]
     if head.kind == "csv":
         return read_csv(file, head.columns, head.delimiter, wanted, dates)
+    for name in (known.prompt, known.output):
+        if not isinstance(head.first.get(name), list):
+            raise ValueError(
+                f"{file.path.name}, {name}: {shown(head.first.get(name))} is not a list with an "
+                "entry for each request. Save the result with its details."
+            )
     lists = {name: head.first[name] for name in wanted if isinstance(head.first[name], list)}
     empty = [name for name in others if not lists.get(name)]  # not measured
     return read_lists(lists, [name for name in lists if name not in empty], file.path.name)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from itertools import islice
+from collections.abc import Iterator
+from itertools import chain, islice, product
 from typing import Any
 
 from gqa_lib.arguments import check_choice, shown
@@ -32,7 +33,7 @@ def look_at(file: TextFile) -> Head:
         ValueError: it is neither CSV with a header nor JSON objects.
     """
     with file.open() as text:
-        lines = list(islice((line for line in text if line.strip()), 2))
+        lines = list(islice((line for line in text if line.strip()), 20))
     if not lines:
         raise ValueError(f"{file.path.name} has only blank lines: it has no requests.")
     start = lines[0].lstrip()[0]
@@ -64,7 +65,18 @@ def _look_at_json(file: TextFile, lines: list[str]) -> Head:
             f"{file.path.name} is a result of vLLM's benchmark without its requests: it has means "
             "only. Run `vllm bench serve` with --save-result --save-detailed."
         )
-    return Head("jsonl", tuple(first), first)
+    return Head("jsonl", tuple(dict.fromkeys(chain(first, *_objects(lines[1:])))), first)
+
+
+def _objects(lines: list[str]) -> Iterator[dict[str, Any]]:
+    """The objects of some more lines: what a first row lacks, others may have."""
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue  # refused with its line when it is read
+        if isinstance(row, dict):
+            yield row
 
 
 def _document(file: TextFile, text: str) -> dict[str, Any]:
@@ -129,10 +141,10 @@ def _plain(file: TextFile, head: Head) -> Format:
             f"not known. Name them prompt_tokens and output_tokens (and arrival_s). Known: {known}."
         )
     arrival, unit = None, 1.0
-    for column in named:
-        stem, _, end = column.rpartition("_")
-        if column in _ARRIVAL or (stem in _ARRIVAL and end in SECONDS):
-            arrival, unit = named[column], SECONDS.get(end, 1.0)
+    for name, column in product(_ARRIVAL, named):
+        end = column.removeprefix(name + "_")
+        if column == name or (column == f"{name}_{end}" and end in SECONDS):
+            arrival, unit = named[column], SECONDS.get(column.rpartition("_")[2], 1.0)
             break
     is_date = arrival is not None and str(head.first.get(arrival, "")).count("-") > 1
     how = f"arrivals are {arrival}, {'dates' if is_date else f'in units of {unit:g} s'}"

@@ -132,7 +132,7 @@ def fit(trace: Trace, joint: Joint = "grid", margins: Margins = "empirical") -> 
     tokens held are 1,227 +- 713, of draws by "grid" 1,230 +- 712 and by "gaussian" 1,374 +- 1,153.
 
     "empirical" lengths are those of the trace. "lognormal" ones have its means and standard
-    deviations, any whole number from 1, and no upper end.
+    deviations before they are rounded to whole numbers from 1, and no upper end.
 
     Requests are drawn independently: kinds of requests do not come in phases, and no prompt shares
     a prefix with another.
@@ -204,7 +204,7 @@ def _gamma_arrivals(n: int, rate: float, cv: float, rng: np.random.Generator) ->
         drawn = rng.gamma(1 / cv**2, 1.0, n - 1)
         between = drawn if drawn.any() else between  # with a CV of hundreds all may round to 0
     arrivals = np.concatenate([[0.0], np.cumsum(between)])
-    return arrivals * ((n - 1) / rate / arrivals[-1])
+    return arrivals / arrivals[-1] * ((n - 1) / rate)
 
 
 def _normal_cdf(values: np.ndarray) -> np.ndarray:

@@ -52,7 +52,10 @@ class Trace:
         if self.arrival_s is not None:
             object.__setattr__(self, "arrival_s", _arrivals(self.arrival_s))
         if self.hash_ids is not None:
-            object.__setattr__(self, "hash_ids", _read_only(np.array(self.hash_ids, object)))
+            names = np.empty(len(self.hash_ids), object)
+            for row, one in enumerate(self.hash_ids):
+                names[row] = one  # lists of one length would make a table
+            object.__setattr__(self, "hash_ids", _read_only(names))
         measured = {name: _read_only(np.array(v, np.float64)) for name, v in self.measured.items()}
         object.__setattr__(self, "measured", measured)
         num = len(self.prompt_tokens)
@@ -83,7 +86,10 @@ class Trace:
         Raises:
             ValueError: no request is left, or their arrivals would not ascend.
         """
-        kept = np.arange(len(self))[which]
+        try:
+            kept = np.arange(len(self))[which]
+        except IndexError:
+            kept = np.empty(0, np.int64)
         if kept.ndim != 1 or not len(kept):
             raise ValueError(
                 f"select({shown(which)}) leaves no list of requests of these {len(self)}. "
