@@ -628,8 +628,8 @@ if by_place < -0.3 and by_name > -0.1:
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# RoPE works by distance (lesson 02). Row 120 was turned for place 120 or, with the bug, all new rows for place 32: no query can
-# tell them apart by place. Count the tokens that were **read**, not those that were kept. Transformers' `SinkCache` had
+# RoPE works by distance (lesson 02). With the bug all tokens behind the budget are turned for the same place: no query can
+# tell their rows apart by distance. Count the tokens that were **read**, not those that were kept. Transformers' `SinkCache` had
 # this kind of fault ([35350](https://github.com/huggingface/transformers/issues/35350)) and was removed. StreamingLLM
 # numbers rows within the cache on purpose: it keeps keys *unturned* and turns them anew at each step.
 # </details>
@@ -703,8 +703,8 @@ print(f"{cache.nbytes / KVCache(400, 2, 2 * FACTS, 16).nbytes:.0%} of the bytes 
 # %% [markdown]
 # ## What to do about it
 #
-# - A window that the model was *trained* with costs nothing new. Eviction that it was not trained with is a change
-#   of the model: evaluate it like one.
+# - A window that the model was *trained* with changes nothing. Eviction that it was not trained with is a change of
+#   the model: evaluate it like one.
 # - Evaluate with what your users ask for far back, and with three probes at least: recency, needle last, needle first.
 #   Recency that falls means a bug (positions); a needle that falls means loss.
 # - Choose per KV head, by means, with sinks and the newest rows protected; count positions by tokens read.
@@ -716,7 +716,7 @@ print(f"{cache.nbytes / KVCache(400, 2, 2 * FACTS, 16).nbytes:.0%} of the bytes 
 # - The reader has one layer and was made to look things up. In a deep model a row that is gone may live on in what
 #   later tokens took from it, and sinks matter in ways that neither model here shows.
 # - It was not trained with a cut cache. Models that are trained so can learn to pass on in time what they will need.
-# - Nothing was freed here: rows were masked. Time and memory are the library's business, and its benchmarks'.
+# - Only the library's cache freed anything; yours masked rows. Nobody looked at the clock: choosing rows takes time, too.
 # - One seed, 100 streams of a kind: a share of 0.5 has a standard error of 0.05.
 
 # %% [markdown] generated="quiz"

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from gqa_lib import cost
+from gqa_lib.cache.eviction import rows_to_keep
 from gqa_lib.configs import ModelConfig, load_model
 from gqa_lib.hardware import Hardware, datasheet
 from gqa_lib.train import Corpus, Heads, TextTask, pairs_needed
@@ -89,6 +90,11 @@ NUMBERS = {
     "Q103": lambda: (
         TextTask(TEXT, d_model=512, d_ff=999, equal_params=True).config(Heads(8, 2, 64)).d_ff - 999
     ),
+    "Q120": lambda: (
+        cost.kv_cache_bytes(replace(UNIT, num_heads=32, num_kv_heads=32, head_dim=128), [1000], 2)
+        / 1e6
+    ),
+    "Q123": lambda: rows_to_keep(20_000, 0.9),
 }
 
 
