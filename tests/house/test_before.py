@@ -235,7 +235,6 @@ def test_old_set_up_cells_run_inside_the_sandbox(learner):
     assert (done.stdout, done.returncode) == ("", 0), done.stderr
 
 
-@pytest.mark.slow
 def there_before():
     """The lessons that were written by then."""
     with tarfile.open(BEFORE / "learner.tar.xz") as archive:
@@ -243,6 +242,7 @@ def there_before():
     return [lesson for lesson in lessons() if lesson.slug in slugs]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lesson", there_before(), ids=lambda lesson: lesson.slug)
 def test_an_old_notebook_runs_to_its_end(learner, lesson):
     path = work() / lesson.slug / f"{lesson.slug}.ipynb"

@@ -90,11 +90,11 @@ NUMBERS = {
     "Q103": lambda: (
         TextTask(TEXT, d_model=512, d_ff=999, equal_params=True).config(Heads(8, 2, 64)).d_ff - 999
     ),
-    "Q120": lambda: (
+    "Q127": lambda: (
         cost.kv_cache_bytes(replace(UNIT, num_heads=32, num_kv_heads=32, head_dim=128), [1000], 2)
         / 1e6
     ),
-    "Q123": lambda: rows_to_keep(20_000, 0.9),
+    "Q130": lambda: rows_to_keep(20_000, 0.9),
 }
 
 
