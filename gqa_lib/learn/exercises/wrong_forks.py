@@ -4,40 +4,40 @@ from .wrong_pages import Paged
 
 
 class _WritesShared(Paged):
-    def copies(self):
+    def _copies(self):
         return False
 
 
 class _CopiesAlways(Paged):
     """It copies a block that it has alone, or one that is full, too."""
 
-    def copies(self):
+    def _copies(self):
         return bool(self.length % self.size)
 
 
 class _CopiesFull(Paged):
-    def copies(self):
-        return bool(self.blocks) and self.last_is_shared()
+    def _copies(self):
+        return bool(self.blocks) and self._last_is_shared()
 
 
 class _CopiesNothing(Paged):
-    def copy_last(self):
+    def _copy_last(self):
         old, new = self.blocks[-1], self.allocator.allocate()
         self.blocks = [*self.blocks[:-1], new]
         self.allocator.free(old)
 
 
 class _KeysOnly(Paged):
-    def copy_last(self):
+    def _copy_last(self):
         old = self.blocks[-1]
-        super().copy_last()
+        super()._copy_last()
         self.v[self.blocks[-1]] = 0 * self.v[old]
 
 
 class _KeepsReference(Paged):
-    def copy_last(self):
+    def _copy_last(self):
         self.allocator.share(self.blocks[-1])
-        super().copy_last()
+        super()._copy_last()
 
 
 class _CopiesAtFork(Paged):
@@ -53,7 +53,7 @@ class _CopiesAtFork(Paged):
 class _CountsNothing(Paged):
     """No reference is added: each takes its blocks to be its own."""
 
-    def share(self, new):
+    def _share(self, new):
         pass
 
 
@@ -65,7 +65,7 @@ class _EmptyFork(Paged):
 class _LastShared(Paged):
     """Only the last block gets a reference more."""
 
-    def share(self, new):
+    def _share(self, new):
         for block in new.blocks[-1:]:
             self.allocator.share(block)
 

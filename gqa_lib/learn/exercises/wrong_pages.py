@@ -42,24 +42,24 @@ class Paged:
         self.blocks, self.length = [], 0
 
     @property
-    def size(self):
+    def size(self) -> int:
         """Tokens of a block."""
         return self.k.shape[2]
 
-    def another(self):
+    def another(self) -> "Paged":
         """Return an empty sequence in the same memory."""
         new = copy(self)
         new.blocks, new.length = [], 0
         return new
 
-    def fork(self):
+    def fork(self) -> "Paged":
         """Return a sequence with the same tokens, in the same blocks."""
         new = self.another()
         new.blocks, new.length = list(self.blocks), self.length
-        self.share(new)
+        self._share(new)
         return new
 
-    def share(self, new):
+    def _share(self, new):
         """Add the references of a fork."""
         for block in new.blocks:
             self.allocator.share(block)
@@ -67,49 +67,53 @@ class Paged:
     def _blocks_for(self, tokens):
         return -(-tokens // self.size)
 
-    def append(self, k, v):
-        """Take in new tokens and return all, or raise and change nothing."""
+    def append(self, k: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Take in new tokens and return all, or raise and change nothing.
+
+        Args:
+            k, v: of the new tokens, (1, Hkv, T, D).
+        """
         T = k.shape[2]
-        missing, copies = self.missing(T), self.copies()
+        missing, copies = self._missing(T), self._copies()
         if missing + copies > self.allocator.num_free:
             raise ValueError(f"{missing + copies} needed, {self.allocator.num_free} free")
         if copies:
-            self.copy_last()
+            self._copy_last()
         self.blocks = self.blocks + [self.allocator.allocate() for _ in range(missing)]
         for token in range(T):
-            self.write(token, self.length + token, k, v)
+            self._write(token, self.length + token, k, v)
         self.length += T
-        return self.read(self.k), self.read(self.v)
+        return self._read(self.k), self._read(self.v)
 
-    def missing(self, T):
+    def _missing(self, T):
         """Return how many blocks T tokens need, without a copy."""
         return self._blocks_for(self.length + T) - len(self.blocks)
 
-    def copies(self):
+    def _copies(self):
         """Return whether the last block must be copied first."""
-        return bool(self.length % self.size) and self.last_is_shared()
+        return bool(self.length % self.size) and self._last_is_shared()
 
-    def last_is_shared(self):
+    def _last_is_shared(self):
         """Return whether another sequence has the last block as well."""
         return self.allocator.references[self.blocks[-1]] > 1
 
-    def copy_last(self):
+    def _copy_last(self):
         """Take another block for what is in the last one."""
         old, new = self.blocks[-1], self.allocator.allocate()
         self.k[new], self.v[new] = self.k[old], self.v[old]
         self.blocks = [*self.blocks[:-1], new]
         self.allocator.free(old)
 
-    def write(self, token, position, k, v):
+    def _write(self, token, position, k, v):
         """Put a new token in its place."""
         block, slot = self.blocks[position // self.size], position % self.size
         self.k[block, :, slot], self.v[block, :, slot] = k[0, :, token], v[0, :, token]
 
-    def read(self, memory):
+    def _read(self, memory):
         """Return all tokens of a memory, in order."""
         return memory[self.blocks].transpose(0, 1).flatten(1, 2)[None, :, : self.length]
 
-    def reset(self):
+    def reset(self) -> None:
         """Forget all tokens."""
         for block in self.blocks:
             self.allocator.free(block)
@@ -117,12 +121,12 @@ class Paged:
 
 
 class _WholeBlocks(Paged):
-    def read(self, memory):
+    def _read(self, memory):
         return memory[self.blocks].transpose(0, 1).flatten(1, 2)[None]
 
 
 class _InMemoryOrder(Paged):
-    def read(self, memory):
+    def _read(self, memory):
         blocks = sorted(self.blocks)
         return memory[blocks].transpose(0, 1).flatten(1, 2)[None, :, : self.length]
 
@@ -130,18 +134,18 @@ class _InMemoryOrder(Paged):
 class _FirstBlocks(Paged):
     """Its table is not asked: its tokens are taken to begin at block 0."""
 
-    def write(self, token, position, k, v):
+    def _write(self, token, position, k, v):
         block, slot = position // self.size, position % self.size
         self.k[block, :, slot], self.v[block, :, slot] = k[0, :, token], v[0, :, token]
 
-    def read(self, memory):
+    def _read(self, memory):
         return memory.transpose(0, 1).flatten(1, 2)[None, :, : self.length]
 
 
 class _SlotsMixed(Paged):
     """Heads and slots are flattened without being exchanged."""
 
-    def read(self, memory):
+    def _read(self, memory):
         rows = memory[self.blocks].flatten(0, 2).unflatten(0, (memory.shape[1], -1))
         return rows[None, :, : self.length]
 
@@ -163,17 +167,17 @@ class _KeysTwice(Paged):
 
 
 class _BlocksPerAppend(Paged):
-    def missing(self, T):
+    def _missing(self, T):
         return self._blocks_for(T)
 
 
 class _OneAhead(Paged):
-    def missing(self, T):
+    def _missing(self, T):
         return (self.length + T) // self.size + 1 - len(self.blocks)
 
 
 class _ABlockPerToken(Paged):
-    def missing(self, T):
+    def _missing(self, T):
         return T
 
 
