@@ -190,6 +190,34 @@ def test_first_and_newest_rows_stay_whatever_the_policy_says(name):
             assert kept[:, -4:].tolist() == [list(range(17 + step, 21 + step))] * HKV
 
 
+@pytest.mark.parametrize(
+    ("budget", "num_tokens", "policy", "recent", "kept"),
+    [
+        (5, 20, SinkWindow(4), 1, [0, 1, 2, 3, 19]),
+        (10, 50, SinkWindow(8), 2, [0, 1, 2, 3, 4, 5, 6, 7, 48, 49]),
+    ],
+)
+def test_the_newest_rows_stay_beside_sinks(budget, num_tokens, policy, recent, kept):
+    cache = EvictingCache(1, 1, budget, 2, policy, recent=recent)
+    x = torch.randn(1, 1, num_tokens, 2)
+    cache.append(x, x)
+    cache.attend(x)
+    assert cache.kept[0].tolist() == [kept]
+    over = f"{budget} rows to be kept, over budget={budget - 1}"
+    refused(over, lambda: EvictingCache(1, 1, budget - 1, 2, policy, recent=recent))
+
+
+def test_rows_that_stay_outlast_a_query_that_is_not_a_number():
+    cache = EvictingCache(1, 1, 4, 2, HeavyHitter(), num_sinks=1, recent=2)
+    for step in range(12):
+        x = torch.randn(1, 1, 1, 2)
+        cache.append(x, x)
+        cache.attend(x * torch.nan if step == 3 else x)
+        kept = cache.kept[0][0].tolist()
+        assert kept[0] == 0
+        assert kept[-2:] == [max(0, step - 1), step][-len(kept) :]
+
+
 def test_kv_heads_keep_rows_of_their_own():
     cache, *_ = filled(HeavyHitter())
     assert not torch.equal(cache.kept[0][0], cache.kept[0][1])

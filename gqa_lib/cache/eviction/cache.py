@@ -50,8 +50,8 @@ class EvictingCache(Cache):
             call, which costs time and, in half precision, two roundings.
 
     Raises:
-        ValueError: a size is not a whole number, the budget is below what must stay, or rope is for
-            another head_dim.
+        ValueError: a size is not a whole number, the budget is below what must stay (a
+            SinkWindow's sinks included), or rope is for another head_dim.
 
     Source: turning by places is Xiao et al. 2023 (arXiv 2309.17453), section 3.2.
     """
@@ -74,7 +74,7 @@ class EvictingCache(Cache):
         check_sizes(batch_size, num_kv_heads, head_dim, dtype)
         self._watcher = Watcher(policy, batch_size)
         recent = max(1, self.policy.window) if recent is None else recent
-        check_budget(budget, num_sinks, recent, self.policy.window, interval)
+        check_budget(budget, num_sinks, recent, self.policy, interval)
         check_rope(rope, head_dim)
         self.budget, self.interval, self.rope = budget, interval, rope
         self.num_sinks, self.recent = num_sinks, recent
