@@ -30,8 +30,11 @@ def refused(message, call):
 
 @pytest.mark.parametrize(
     ("num_tokens", "removed", "kept"),
-    [(4096, 0.75, 1024), (10, 0.9, 1), (10, 0.7, 3), (10, 0.0, 10), (10, 0.99, 1), (7, 0.5, 4)]
-    + [(10**8, 0.29, 71 * 10**6), (10**12, 0.29, 71 * 10**10), (10**8, 0.28999999, 71000001)],
+    [
+        *[(4096, 0.75, 1024), (10, 0.9, 1), (10, 0.7, 3), (10, 0.0, 10), (10, 0.99, 1)],
+        *[(7, 0.5, 4), (10**8, 0.29, 71 * 10**6), (10**12, 0.29, 71 * 10**10)],
+        (10**8, 0.28999999, 71000001),
+    ],
 )
 def test_a_ratio_is_the_share_removed_and_a_budget_what_is_kept(num_tokens, removed, kept):
     assert rows_to_keep(num_tokens, removed) == kept
