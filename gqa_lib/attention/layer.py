@@ -155,8 +155,12 @@ class GroupedQueryAttention(nn.Module):
             (B, T, d_model); what is there for padding means nothing.
 
         Raises:
-            ValueError: x or num_new does not fit the cache, or num_new is given without one.
+            ValueError: x or num_new does not fit the cache, num_new is given without one, or the
+                layer has a window and causal is False: the cache is then as it was before. Or the
+                cache cannot run the backend: the new tokens are in it then, and a call with them
+                again would append them twice; truncate the cache to its lengths of before.
         """
+        check_window(self.window, causal)
         if not isinstance(x, Tensor) or x.dim() != 3 or x.shape[2] != self.d_model:
             raise self._other_input(x)
         _check_padding(cache, num_new)

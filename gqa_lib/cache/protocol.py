@@ -83,3 +83,13 @@ class Cache(Protocol):
         Raises:
             ValueError: it is neither.
         """
+
+    def check_truncate(self, length: int | Sequence[int] | Tensor) -> object:
+        """Raise ValueError where `truncate` would; nothing changes.
+
+        A cache that can refuse what `one_per_row` accepts has its own, so that the layers of a
+        model are truncated together or not at all.
+
+        Args:
+            length: as in `truncate`.
+        """

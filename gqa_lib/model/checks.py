@@ -100,13 +100,15 @@ def check_empty_cache(cache: ModelCache, num_layers: int, num_rows: int) -> None
         num_rows: prompts.
     """
     caches_of(cache, num_layers)
-    lengths = cache.lengths.tolist()
-    if lengths != [0] * num_rows:
-        raise ValueError(
-            f"a cache with rows of {lengths} tokens for {num_rows} prompts: each prompt needs a "
-            f"row of its own, and begins at position 0. Make one of {num_rows} rows, or "
-            "truncate(0) it."
-        )
+    for i, layer in enumerate(cache.layers):
+        lengths = layer.lengths.tolist()
+        if lengths != [0] * num_rows:
+            where = f" in layer {i}" if i else ""
+            raise ValueError(
+                f"a cache with rows of {lengths} tokens{where} for {num_rows} prompts: each prompt "
+                f"needs a row of its own, and begins at position 0. Make one of {num_rows} rows, "
+                "or truncate(0) it."
+            )
 
 
 def whole_tokens(given: Any, name: str, vocab_size: int) -> list[int]:

@@ -96,7 +96,8 @@ def stream(
 
     Args:
         model, prompts, max_new_tokens, temperature, top_k, top_p, seed, stop, prefill_chunk, cache:
-            as in `generate`, and refused when this is called.
+            as in `generate`, and refused when this is called; a cache that got tokens since then,
+            when the first step is asked for.
 
     Yields:
         A token for each prompt, None for those that have ended.
@@ -131,6 +132,8 @@ def _steps(
     if cache is None:
         longest = max(map(len, prompts))
         cache = model.new_cache(len(prompts), longest + max_new_tokens - 1)
+    else:
+        check_empty_cache(cache, len(model.layers), len(prompts))  # since the call it may be in use
     with torch.inference_mode():
         x = _prefill(model, prompts, cache, prefill_chunk)  # (B, d_model)
     going = [True] * len(prompts)

@@ -26,6 +26,7 @@ from gqa_lib.cache.eviction import (
     SlidingWindow,
     Snap,
 )
+from gqa_lib.cache.eviction.store import RowStore
 
 B, HQ, HKV, D, BUDGET = 3, 6, 2, 4, 8
 POLICIES = {
@@ -190,6 +191,34 @@ def test_first_and_newest_rows_stay_whatever_the_policy_says(name):
             assert kept[:, -4:].tolist() == [list(range(17 + step, 21 + step))] * HKV
 
 
+@pytest.mark.parametrize(
+    ("budget", "num_tokens", "policy", "recent", "kept"),
+    [
+        (5, 20, SinkWindow(4), 1, [0, 1, 2, 3, 19]),
+        (10, 50, SinkWindow(8), 2, [0, 1, 2, 3, 4, 5, 6, 7, 48, 49]),
+    ],
+)
+def test_the_newest_rows_stay_beside_sinks(budget, num_tokens, policy, recent, kept):
+    cache = EvictingCache(1, 1, budget, 2, policy, recent=recent)
+    x = torch.randn(1, 1, num_tokens, 2)
+    cache.append(x, x)
+    cache.attend(x)
+    assert cache.kept[0].tolist() == [kept]
+    over = f"{budget} rows to be kept, over budget={budget - 1}"
+    refused(over, lambda: EvictingCache(1, 1, budget - 1, 2, policy, recent=recent))
+
+
+def test_rows_that_stay_outlast_a_query_that_is_not_a_number():
+    cache = EvictingCache(1, 1, 4, 2, HeavyHitter(), num_sinks=1, recent=2)
+    for step in range(12):
+        x = torch.randn(1, 1, 1, 2)
+        cache.append(x, x)
+        cache.attend(x * torch.nan if step == 3 else x)
+        kept = cache.kept[0][0].tolist()
+        assert kept[0] == 0
+        assert kept[-2:] == [max(0, step - 1), step][-len(kept) :]
+
+
 def test_kv_heads_keep_rows_of_their_own():
     cache, *_ = filled(HeavyHitter())
     assert not torch.equal(cache.kept[0][0], cache.kept[0][1])
@@ -277,6 +306,25 @@ def test_bytes_are_those_allocated_and_do_not_grow(name):
         assert cache.nbytes == slots * per_slot + queries
         cache.append(k[:, :, :1], v[:, :, :1])
         cache.attend(q[:, :, :1])
+
+
+def test_memory_moves_seldom_however_many_tokens_come_at_a_time(monkeypatch):
+    sizes = []
+    resize = RowStore.resize
+    monkeypatch.setattr(
+        RowStore, "resize", lambda store, n, used: (sizes.append(n), resize(store, n, used))
+    )
+    x = torch.randn(1, 1, 2, D)
+    cache = EvictingCache(1, 1, 64, D)
+    for _ in range(100):
+        cache.append(x, x)
+        cache.attend(x)
+    assert len(sizes) == 1 and sizes[0] <= 65 * 9 // 8
+    for _ in range(1000):  # none attends
+        cache.append(x, x)
+    assert len(sizes) < 40 and sizes[-1] <= 2100 * 9 // 8
+    cache.attend(x)
+    assert sizes[-1] == 65
 
 
 @pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
@@ -445,7 +493,26 @@ def test_a_backend_that_takes_no_mask_is_refused_behind_a_window():
     q = q[:, :, :1]
     refused("Choose from auto, fold_sdpa", lambda: cache.attend(q, "fold_matmul", window=4))
     refused("backend 'none' does not exist", lambda: cache.attend(q, "none"))
-    assert cache.attend(q, "fold_matmul", window=30).shape == q.shape
+    early = made()
+    early.append(k[:, :, :1], v[:, :, :1])  # nothing is hidden yet, nor evicted
+    refused("Choose from auto, fold_sdpa", lambda: early.attend(q, "fold_matmul", window=4))
+    assert cache.attend(q, "fold_matmul").shape == q.shape
+    assert cache.attend(q, "fold_sdpa", window=4).shape == q.shape
+
+
+@pytest.mark.parametrize("lengths", [[5, 5, 5], [5, 3, 1]])
+@pytest.mark.parametrize("places", [False, True])
+def test_gradients_of_queries_outlast_an_eviction(lengths, places):
+    cache = made(budget=4, rope=Rope(D) if places else None)
+    q, k, v = draw(6, torch.Generator().manual_seed(20))
+    cache.append(k[:, :, :5], v[:, :, :5], lengths)
+    cache.attend(q[:, :, :5])
+    cache.append(k[:, :, 5:], v[:, :, 5:])
+    new = q[:, :, 5:].requires_grad_()
+    out = cache.attend(new)  # a row goes, and others take its place
+    cache.append(k[:, :, 5:], v[:, :, 5:])
+    out.sum().backward()
+    assert new.grad is not None and new.grad.isfinite().all() and new.grad.any()
 
 
 def test_it_has_all_that_the_protocol_asks_for():

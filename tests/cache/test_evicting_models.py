@@ -176,6 +176,34 @@ def test_a_layer_refuses_a_cache_that_turns_otherwise():
         layer(x, cache(Rope(8, 5e5, LinearScaling(2.0))))
 
 
+class OtherRope(Rope):
+    """May turn in any way."""
+
+
+@pytest.mark.parametrize(
+    ("layers", "caches", "alike"),
+    [
+        (Rope(8, scaling=LinearScaling(2)), Rope(8, scaling=LinearScaling(2.0)), True),
+        (Rope(8, 1000000), Rope(8, 1000000.0), True),
+        (Rope(8, 1000000), Rope(8, 1000004), False),
+        (Rope(8), OtherRope(8), False),
+        (OtherRope(8), OtherRope(8), False),
+    ],
+)
+def test_ropes_are_compared_by_what_they_do(layers, caches, alike):
+    layer, x = GroupedQueryAttention(24, 6, 2, head_dim=8, rope=layers), torch.randn(1, 2, 24)
+    cache = EvictingCache(1, 2, 7, 8, rope=caches)
+    if alike:
+        layer(x, cache)
+        return
+    with pytest.raises(ValueError, match="turns keys back by") as error:
+        layer(x, cache)
+    if type(layers) is type(caches) is Rope:
+        assert "base=1000004" in str(error.value)
+    assert cache.lengths.tolist() == [0]
+    layer(x, EvictingCache(1, 2, 7, 8, rope=layers))  # the layer's own
+
+
 @torch.no_grad()
 def test_a_window_of_the_layer_counts_true_positions(model):
     layer = GroupedQueryAttention(24, 6, 2, head_dim=8, rope=True, window=5, dtype=F64)

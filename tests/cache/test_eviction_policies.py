@@ -30,11 +30,15 @@ def refused(message, call):
 
 @pytest.mark.parametrize(
     ("num_tokens", "removed", "kept"),
-    [(4096, 0.75, 1024), (10, 0.9, 1), (10, 0.7, 3), (10, 0.0, 10), (10, 0.99, 1), (7, 0.5, 4)],
+    [
+        *[(4096, 0.75, 1024), (10, 0.9, 1), (10, 0.7, 3), (10, 0.0, 10), (10, 0.99, 1)],
+        *[(7, 0.5, 4), (10**8, 0.29, 71 * 10**6), (10**12, 0.29, 71 * 10**10)],
+        (10**8, 0.28999999, 71000001),
+    ],
 )
 def test_a_ratio_is_the_share_removed_and_a_budget_what_is_kept(num_tokens, removed, kept):
     assert rows_to_keep(num_tokens, removed) == kept
-    assert ratio_removed(num_tokens, kept) <= removed or kept == 1
+    assert ratio_removed(num_tokens, kept) <= removed + 1e-15 or kept == 1
 
 
 def test_ratios_and_rows_are_each_others_inverse():
@@ -66,6 +70,25 @@ def test_the_lowest_scores_go_but_for_rows_that_stay():
     assert rows_to_evict(scores, positions, 3, num_sinks=1, window=4).tolist() == [[[0, 2, 3]]]
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+@pytest.mark.parametrize("score", [torch.inf, torch.nan, -torch.inf])
+@pytest.mark.parametrize("window", [None, 4])
+def test_rows_that_stay_are_worth_more_than_any_score(dtype, score, window):
+    scores = torch.full((1, 1, 6), score, dtype=dtype)
+    scores[0, 0, 2], positions = 7.0, torch.tensor([[[0, 5, 3, 4, 6, 7]]])
+    how = {"num_sinks": 1, "recent": 2, "window": window}
+    gone = rows_to_evict(scores, positions, 1 if window else 3, **how)[0, 0].tolist()
+    assert gone == ([0] if window else [1, 2, 3])  # behind a window, which hides even position 0
+    if score != torch.inf and window is None:
+        assert rows_to_evict(scores, positions, 2, **how)[0, 0].tolist() == [1, 3]
+
+
+@pytest.mark.parametrize("score", [-torch.finfo(torch.float64).max, -torch.inf, torch.nan])
+def test_what_no_later_token_sees_goes_before_the_lowest_score(score):
+    scores = torch.tensor([[[1.0, 1.0, score, 1.0]]], dtype=torch.float64)
+    assert rows_to_evict(scores, torch.tensor([[[0, 1, 8, 9]]]), 2, window=4).tolist() == [[[0, 1]]]
+
+
 # ---- policies of positions
 
 
@@ -88,6 +111,15 @@ def test_random_scores_belong_to_seed_head_and_position():
     assert float(torch.corrcoef(scores[0]).fill_diagonal_(0).abs().max()) < 0.08
     lagged = torch.corrcoef(torch.stack((scores[0, 0, :-1], scores[0, 0, 1:])))[0, 1]
     assert abs(float(lagged)) < 0.08
+
+
+def test_no_random_score_is_the_lowest_whatever_the_seed():
+    none, positions = torch.empty(0), torch.zeros(1, 1, 1, dtype=torch.int32)
+    firsts = [float(Random(seed).score(none, none, none, positions)) for seed in range(20)]
+    assert min(firsts) > 0
+    assert len(set(firsts)) == 20
+    refused("seed=2147483648 is 2^31 or more", lambda: Random(2**31))
+    assert float(Random(2**31 - 1).score(none, none, none, positions)) not in firsts
 
 
 def test_random_rows_are_a_fair_sample_of_all_tokens_at_any_time():
@@ -149,6 +181,23 @@ def test_neighbours_in_the_sequence_are_kept_with_what_is_looked_at():
     keys[0, 0, 5, 0] = q[0, 0, 0, 0] = 9.0  # position 4; 3 and 6 are next to it
     scores = Snap(1, 3).score(keys, torch.empty(0), q, positions)[0, 0]
     assert set(scores.topk(3).indices.tolist()) == {5, 3, 2}
+
+
+def test_what_queries_give_themselves_is_not_lent_to_the_rows_before_them():
+    """The last 4 of 40 tokens look at themselves and, less, at position 10."""
+    k, q = torch.zeros(1, 1, 40, D), torch.zeros(1, 1, 40, D)
+    k[..., -4:, 0] = q[..., -4:, 0] = 9.0
+    k[..., 10, 0] = 8.0
+    cache = EvictingCache(1, 1, 7, D, Snap(4))
+    cache.append(k, k)
+    cache.attend(q)
+    kept = cache.kept[0][0].tolist()
+    assert all(8 <= position <= 12 for position in kept[:3])
+    assert kept[3:] == [36, 37, 38, 39]
+    one = EvictingCache(1, 1, 5, D, Snap(4, 1))
+    one.append(k, k)
+    one.attend(q)
+    assert one.kept[0][0].tolist() == [10, 36, 37, 38, 39]
 
 
 def test_sums_freeze_on_early_tokens_and_means_do_not():

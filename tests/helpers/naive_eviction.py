@@ -133,8 +133,9 @@ def by_newest_queries(window, kernel):
             seen, weights = naive.weights(b, h, position, naive.queries[b][position])
             for row, weight in zip(seen, weights.mean(0).tolist(), strict=True):
                 given[row["position"]] += weight
-        each, half = list(given.values()), kernel // 2
+        own, half = [at for at in given if at >= length - window], kernel // 2
+        each = [weight for at, weight in given.items() if at not in own]
         parts = [each[max(0, i - half) : i + half + 1] for i in range(len(each))]
-        return [sum(part) / len(part) for part in parts]
+        return [sum(part) / len(part) for part in parts] + [given[at] for at in own]
 
     return score

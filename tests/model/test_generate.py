@@ -288,8 +288,23 @@ def test_a_cache_of_ones_own_is_filled_and_may_not_be_in_use():
     assert generate(MODEL, prompts(), 6, cache=cache) == generate(MODEL, prompts(), 6)
     few = MODEL.new_cache(3, 14)
     refused("[0, 0, 0] tokens for 4 prompts", lambda: generate(MODEL, prompts(), 6, cache=few))
-    none = ModelCache([KVCache(4, 1, 14, 4)] * (len(MODEL.layers) + 1))
+    none = ModelCache([KVCache(4, 1, 14, 4) for _ in range(len(MODEL.layers) + 1)])
     refused("each layer has past tokens", lambda: generate(MODEL, prompts(), 6, cache=none))
+
+
+def test_a_cache_in_use_in_a_later_layer_is_refused():
+    cache, one = MODEL.new_cache(4, 14), MODEL.new_cache(4, 14).layers[0]
+    k = torch.zeros_like(one.memory[0][:, :, :1])
+    cache.layers[1].append(k, k)
+    refused("tokens in layer 1 for 4", lambda: generate(MODEL, prompts(), 6, cache=cache))
+
+
+def test_a_cache_that_another_stream_began_to_fill_is_refused():
+    cache = MODEL.new_cache(4, 14)
+    first, second = (stream(MODEL, prompts(), 6, cache=cache) for _ in range(2))
+    tokens = [next(first)]
+    refused("begins at position 0", lambda: next(second))
+    assert [*tokens, *first] == list(stream(MODEL, prompts(), 6))
 
 
 @pytest.mark.parametrize("options", [{}, SAMPLED])

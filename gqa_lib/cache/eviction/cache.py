@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from gqa_lib.kernels import decode_attention
 from gqa_lib.kernels.checks import check_tensors, check_window
 from gqa_lib.kernels.dispatch import check_backend
 from gqa_lib.kernels.traced import untraced
@@ -16,8 +15,8 @@ from ..checks import check_new, check_sizes, one_per_row
 from ..gradients import is_lost, refuse_gradient
 from ..protocol import Cache
 from ..rows import next_positions, on_cpu
-from .attending import attend_held
-from .checks import check_fresh, check_rope, check_truncation
+from .attending import attend_groups
+from .checks import check_fresh, check_masked, check_rope, check_truncation
 from .keep import check_budget, ratio_removed, rows_to_evict
 from .places import Turns, turned_back, turned_by_places
 from .protocol import EvictionPolicy
@@ -50,8 +49,8 @@ class EvictingCache(Cache):
             call, which costs time and, in half precision, two roundings.
 
     Raises:
-        ValueError: a size is not a whole number, the budget is below what must stay, or rope is for
-            another head_dim.
+        ValueError: a size is not a whole number, the budget is below what must stay (a
+            SinkWindow's sinks included), or rope is for another head_dim.
 
     Source: turning by places is Xiao et al. 2023 (arXiv 2309.17453), section 3.2.
     """
@@ -74,7 +73,7 @@ class EvictingCache(Cache):
         check_sizes(batch_size, num_kv_heads, head_dim, dtype)
         self._watcher = Watcher(policy, batch_size)
         recent = max(1, self.policy.window) if recent is None else recent
-        check_budget(budget, num_sinks, recent, self.policy.window, interval)
+        check_budget(budget, num_sinks, recent, self.policy, interval)
         check_rope(rope, head_dim)
         self.budget, self.interval, self.rope = budget, interval, rope
         self.num_sinks, self.recent = num_sinks, recent
@@ -124,7 +123,8 @@ class EvictingCache(Cache):
     def append(self, k: Tensor, v: Tensor, num_new: Sequence[int] | Tensor | None = None) -> None:
         """Take in the keys and values of new tokens; none is evicted before `attend`.
 
-        Where they have no room in what is allocated, more is, until the next eviction.
+        Where they have no room in what is allocated, more is, until the next eviction; an eighth
+        of budget + interval more may stay.
 
         The cache is for inference: gradients do not flow into it, and where k or v needs one,
         backward through `attend` is an error.
@@ -141,8 +141,7 @@ class EvictingCache(Cache):
         B, T = len(self._lengths), k.shape[2]
         counts = [T] * B if num_new is None else one_per_row(num_new, "num_new", B, most=T)
         held = added(self._held, counts)
-        if max(held, default=0) > self._store.capacity:
-            self._store.resize(max(held), max(self._held))
+        self._store.make_room(max(held, default=0), max(self._held, default=0))
         for group in groups_of(self._held, self._lengths, counts):
             rows, n = group.rows, group.num_new
             keys = turned_back(self.rope, k[rows, :, :n].detach(), group.length + n)
@@ -165,7 +164,8 @@ class EvictingCache(Cache):
             q: their queries, (B, Hq, T, D), padded as k and v were; without padding T may be less
                 than it was then, and the queries are those of each row's newest tokens.
             backend, causal, window: as in `gqa_lib.attention.grouped_query_attention`; a window
-                counts true positions. Policies score rows as if all later queries saw them.
+                counts true positions, and takes auto or fold_sdpa, as what it hides differs from
+                head to head. Policies score rows as if all later queries saw them.
 
         Returns:
             (B, Hq, T, D) in q's dtype, zeros for padding.
@@ -178,35 +178,16 @@ class EvictingCache(Cache):
         check_tensors(q, none, none)
         check_window(window, causal)
         check_backend(backend)
+        check_masked(backend, window)
         num_new = [q.shape[2]] * len(self._held) if self._num_new is None else self._num_new
         check_fresh(q.shape[2], self._fresh, num_new)
         groups = groups_of(self._held, self._lengths, num_new)
-        out = self._output(q, groups, backend, causal, window)
+        out = attend_groups(q, groups, self._store, self.rope, backend, causal, window)
         if not self._attended:
             with torch.no_grad():
                 self._observe_and_evict(q, groups, window)
             self._attended = True
         return refuse_gradient(out) if self._lost else out
-
-    def _output(
-        self, q: Tensor, groups: list[Group], backend: str, causal: bool, window: int | None
-    ) -> Tensor:
-        short = window is None or max(self._lengths, default=0) <= window
-        if len(groups) > 1 and q.shape[2] == 1 and short and self.rope is None:
-            seen = on_cpu([group.num_new and group.held for group in groups]).to(q.device)
-            used = max(self._held)
-            k, v = self._store.k[:, :, :used], self._store.v[:, :, :used]
-            return decode_attention(q, k, v, seen, backend=backend)
-        out = torch.zeros(q.shape, dtype=q.dtype, device=q.device)
-        for group in groups:
-            if group.num_new:
-                own = turned_back(self.rope, q[group.rows, :, : group.num_new], group.length)
-                some, held = self._turned(own, group)
-                part = attend_held(some, held, group, backend, causal, window)
-                if len(groups) == 1 and part.shape == q.shape:
-                    return part
-                out[group.rows, :, : group.num_new] = part
-        return out
 
     def _turned(self, q: Tensor, group: Group) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
         """Queries, turned back if keys are, and all that their rows hold, each at its place."""
@@ -224,9 +205,7 @@ class EvictingCache(Cache):
                 alone = one_by_one(group, len(self._held)) if self.policy.window else [group]
                 for one in alone:
                     self._evict(one, own, window)
-        most = max(self._held, default=0)
-        if self._store.capacity > self.budget + self.interval > most:
-            self._store.resize(self.budget + self.interval, most)
+        self._store.give_back(self.budget + self.interval, max(self._held, default=0))
 
     def _evict(self, group: Group, q: Tensor, window: int | None) -> None:
         """Bring some rows down to the budget."""
@@ -272,15 +251,26 @@ class EvictingCache(Cache):
             ValueError: it is neither, or some KV heads have evicted a token that is to be forgotten
                 and others have not. The cache is then as it was before.
         """
+        for b, end in enumerate(self.check_truncate(length)):
+            self._forget(b, end)
+        self._num_new = None
+
+    def check_truncate(self, length: int | Sequence[int] | Tensor) -> list[int]:
+        """Return the tokens that `truncate` would leave each row; nothing changes.
+
+        Args:
+            length: as in `truncate`.
+
+        Raises:
+            ValueError: as in `truncate`.
+        """
         B = len(self._lengths)
         most = one_per_row(length, "length", B, most=2**31 - 1, one_for_all=True)
         wanted = [min(pair) for pair in zip(self._lengths, most, strict=True)]
         for b, (n, end) in enumerate(zip(self._held, wanted, strict=True)):
             if 0 < end < self._lengths[b] != n:
                 check_truncation(self._store.positions[b, :, :n], self._lengths[b], end, b)
-        for b, end in enumerate(wanted):
-            self._forget(b, end)
-        self._num_new = None
+        return wanted
 
     def _forget(self, b: int, end: int) -> None:
         """Drop the rows of a batch row's tokens from a position on, which all KV heads hold."""

@@ -59,3 +59,17 @@ def check_truncation(positions: Tensor, length: int, wanted: int, row: int) -> N
             "evicted for them, would differ from head to head. Forget tokens that are protected as "
             "recent, or all with reset()."
         )
+
+
+def check_masked(backend: str, window: int | None) -> None:
+    """Raise ValueError for a backend that cannot run behind a window once rows are evicted.
+
+    Args:
+        backend, window: as in `EvictingCache.attend`.
+    """
+    if window is not None and backend not in ("auto", "fold_sdpa"):
+        raise ValueError(
+            f"backend {backend!r} with window={window} over rows of which some are evicted: "
+            "which of them a window hides differs from head to head, and this backend takes no "
+            "mask for that. Choose from auto, fold_sdpa."
+        )

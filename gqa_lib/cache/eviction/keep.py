@@ -7,6 +7,9 @@ from torch import Tensor
 
 from gqa_lib.arguments import check_number, check_whole, shown
 
+from .policies import SinkWindow
+from .protocol import EvictionPolicy
+
 
 def rows_to_keep(num_tokens: int, ratio_removed: float) -> int:
     """Return how many rows of some tokens are left when a share of them is removed; 1 at least.
@@ -27,7 +30,7 @@ def rows_to_keep(num_tokens: int, ratio_removed: float) -> int:
             f"ratio_removed={ratio_removed}: nothing would be left to attend to. It is the share "
             "of rows that is removed; give a number below 1, such as 0.75 to keep a quarter."
         )
-    removed = math.floor(num_tokens * ratio_removed + 1e-9)  # .7 of 10 is 7, by a hair too little
+    removed = math.floor(num_tokens * (ratio_removed + 1e-14))  # .29 of 100 is a hair below 29
     return max(1, num_tokens - removed)
 
 
@@ -62,7 +65,8 @@ def rows_to_evict(
     """Return which rows of each KV head go, (B, Hkv, num_evicted), ascending.
 
     Args:
-        scores: how much each is worth, (B, Hkv, S).
+        scores: how much each is worth, (B, Hkv, S); NaN is worth least, and infinity no more than
+            the largest number: rows that stay are worth more.
         positions: where each row's token stands in its sequence, (B, Hkv, S).
         num_evicted: how many of the S.
         num_sinks: rows of so many first tokens stay.
@@ -72,21 +76,26 @@ def rows_to_evict(
     """
     newest = positions.amax(-1, keepdim=True)
     stays = (positions < num_sinks) | (positions > newest - recent)
+    scores = scores.nan_to_num(nan=torch.finfo(scores.dtype).min)
+    if window is not None:
+        scores = scores.double().clamp(min=-1e289)  # above what no later token sees
     scores = scores.masked_fill(stays, torch.inf)
     if window is not None:
         ages = newest - positions
         unseen = ages >= max(window - 1, recent)
-        scores = torch.where(unseen, -1e290 * ages.double(), scores.double())
+        scores = torch.where(unseen, -1e290 * ages.double(), scores)
     return scores.topk(num_evicted, -1, largest=False, sorted=False).indices.sort(-1).values
 
 
-def check_budget(budget: int, num_sinks: int, recent: int, window: int, interval: int) -> None:
+def check_budget(
+    budget: int, num_sinks: int, recent: int, policy: EvictionPolicy, interval: int
+) -> None:
     """Raise ValueError unless a cache can keep what it must, and has a row to choose.
 
     Args:
         budget: rows of each KV head.
         num_sinks, recent: rows that stay.
-        window: newest queries that the policy looks at.
+        policy: that chooses the others.
         interval: tokens from one eviction to the next.
     """
     check_whole(budget=budget, recent=recent, interval=interval)
@@ -97,10 +106,16 @@ def check_budget(budget: int, num_sinks: int, recent: int, window: int, interval
             f"over budget={budget}: no policy could keep to it. Give a budget of "
             f"{num_sinks + recent} or more, or protect fewer."
         )
-    if recent < window:
+    if isinstance(policy, SinkWindow) and policy.num_sinks + recent > budget:
         raise ValueError(
-            f"recent={recent} and the policy looks at the {window} newest queries: rows of their "
-            f"own tokens could be gone by then. Give recent={window} or more."
+            f"SinkWindow({policy.num_sinks}) and recent={recent} are {policy.num_sinks + recent} "
+            f"rows to be kept, over budget={budget}: sinks would go. Give a budget of "
+            f"{policy.num_sinks + recent} or more, or fewer sinks."
+        )
+    if recent < policy.window:
+        raise ValueError(
+            f"recent={recent} and the policy looks at the {policy.window} newest queries: rows of "
+            f"their own tokens could be gone by then. Give recent={policy.window} or more."
         )
 
 

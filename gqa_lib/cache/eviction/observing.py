@@ -66,6 +66,8 @@ class HeavyHitter(EvictionPolicy):
 class Snap(EvictionPolicy):
     """Keep the rows that the newest queries look at, and the neighbours of these.
 
+    Rows of the queries' own tokens, which the cache keeps anyway, lend nothing to neighbours.
+
     Made for a prompt that goes through the model at once: its last queries choose what is kept of
     it. Later evictions go by the newest queries then, and attend once more with all of these: give
     the cache an interval.
@@ -103,10 +105,14 @@ class Snap(EvictionPolicy):
         for _, weights in attention_weights(keys, queries, positions):
             total += _added_up(weights, weights.new_ones(weights.shape[3]), self.over_heads)
         order = positions.argsort(-1)
-        pooled = F.avg_pool1d(
-            total.gather(2, order), self.kernel, 1, self.kernel // 2, count_include_pad=False
+        before = positions <= positions.amax(-1, keepdim=True) - queries.shape[2]
+        counts = before.gather(2, order).float()
+        given, near = (
+            F.avg_pool1d(x, self.kernel, 1, self.kernel // 2)
+            for x in (total.gather(2, order) * counts, counts)
         )
-        return torch.empty_like(pooled).scatter_(2, order, pooled)
+        pooled = torch.empty_like(total).scatter_(2, order, given / near)
+        return torch.where(before, pooled, total)
 
 
 def attention_weights(

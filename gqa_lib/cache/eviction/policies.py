@@ -70,7 +70,7 @@ class Random(EvictionPolicy):
     eviction would die out with age; these are a fair sample of all tokens at any time.
 
     Args:
-        seed: a whole number from 0.
+        seed: a whole number from 0 and below 2^31.
 
     Raises:
         ValueError: it is not.
@@ -78,6 +78,11 @@ class Random(EvictionPolicy):
 
     def __init__(self, seed: int = 0):
         check_whole(0, seed=seed)
+        if seed >= 2**31:
+            raise ValueError(
+                f"seed={seed} is 2^31 or more: only 31 bits are mixed, so that it would draw what "
+                f"a smaller seed draws. Give one up to {2**31 - 1}."
+            )
         self.seed = seed
 
     def score(self, keys: Tensor, values: Tensor, queries: Tensor, positions: Tensor) -> Tensor:
@@ -93,7 +98,7 @@ class Random(EvictionPolicy):
 
 def _mixed(x: Tensor) -> Tensor:
     """Whole numbers as others from 0 to 2^31 - 1 that look unrelated: xor-shifts and products."""
-    x = x & 0x7FFFFFFF
+    x = (x + 0x1E3779B9) & 0x7FFFFFFF  # without a number added, 0 would stay 0
     for factor in (0x2C1B3C6D, 0x297A2D39):
         x = ((x ^ (x >> 15)) * factor) & 0x7FFFFFFF  # the product is below 2^61
     return x ^ (x >> 15)

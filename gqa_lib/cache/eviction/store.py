@@ -8,6 +8,8 @@ from torch import Tensor
 
 from ..rows import are_alike
 
+SPARE = 8  # one slot in so many may be more than needed, so that not every step moves all rows
+
 
 class Group(NamedTuple):
     """Rows of the batch that are alike, so that one call serves them all.
@@ -85,6 +87,26 @@ class RowStore:
     def nbytes(self) -> int:
         """Bytes of the memory, used or not."""
         return sum(memory.nbytes for memory in self._all())
+
+    def make_room(self, wanted: int, used: int) -> None:
+        """Have so many slots at least, and an eighth more than before where there are more.
+
+        Args:
+            wanted: slots.
+            used: the first slots, which are copied.
+        """
+        if wanted > self.capacity:
+            self.resize(max(wanted, self.capacity + self.capacity // SPARE), used)
+
+    def give_back(self, wanted: int, used: int) -> None:
+        """Have so many slots again, unless that frees less than an eighth of them.
+
+        Args:
+            wanted: slots.
+            used: the first slots, which are copied.
+        """
+        if self.capacity > wanted + wanted // SPARE and used <= wanted:
+            self.resize(wanted, used)
 
     def resize(self, capacity: int, used: int) -> None:
         """Move to a memory with so many slots.

@@ -3,6 +3,8 @@
 import operator
 from typing import Any
 
+from gqa_lib.arguments import index
+
 
 class BlockAllocator:
     """Which of some equal blocks are free, and how many references each of the others has.
@@ -19,13 +21,14 @@ class BlockAllocator:
     """
 
     def __init__(self, num_blocks: int):
-        if isinstance(num_blocks, bool) or not isinstance(num_blocks, int) or num_blocks < 1:
+        whole = index(num_blocks)
+        if whole is None or whole < 1:
             raise ValueError(
                 f"num_blocks={num_blocks!r}: without a block no token can be kept. "
                 "Give a whole number from 1."
             )
-        self._references = [0] * num_blocks
-        self._free = list(reversed(range(num_blocks)))  # the last of the list is the next to go
+        self._references = [0] * whole
+        self._free = list(reversed(range(whole)))  # the last of the list is the next to go
 
     @property
     def num_blocks(self) -> int:

@@ -274,9 +274,18 @@ class PagedKVCache(Cache):
         Raises:
             ValueError: it is neither. The cache is then as it was before.
         """
+        most = self.check_truncate(length)
+        pairs = zip(self._num_new, self._rows.lengths, strict=True)
+        self._num_new = [0 if n == held == 0 else None for n, held in pairs]  # still none
+        self._rows.truncate(most)
+
+    def check_truncate(self, length: int | Sequence[int] | Tensor) -> list[int]:
+        """Return the length of each row that `truncate` is asked for; nothing changes.
+
+        Args, Raises: as in `truncate`.
+        """
         B, capacity = len(self._num_new), self.num_blocks * self.block_size
-        self._rows.truncate(one_per_row(length, "length", B, most=capacity, one_for_all=True))
-        self._num_new = [None] * B
+        return one_per_row(length, "length", B, most=capacity, one_for_all=True)
 
     def reset(self) -> None:
         """Forget every token; all blocks are free."""

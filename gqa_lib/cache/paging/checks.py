@@ -10,7 +10,8 @@ from gqa_lib.arguments import check_whole, index, several, shown
 
 def check_block_size(block_size: int) -> None:
     """Raise ValueError unless a block has place for a whole number of tokens, 1 or more."""
-    if isinstance(block_size, bool) or not isinstance(block_size, int) or block_size < 1:
+    whole = index(block_size)
+    if whole is None or whole < 1:
         raise ValueError(
             f"block_size={block_size!r}: a block holds whole tokens. Give a whole number from 1, "
             "such as 16."

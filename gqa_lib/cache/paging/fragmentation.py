@@ -75,9 +75,10 @@ def reserved_slots(
     """
     check_choice(RULES, rule=rule)
     check_whole(0, num_tokens=num_tokens)
+    num_tokens = int(num_tokens)
     if rule == "paged":
         check_block_size(block_size)
-        return -(-num_tokens // block_size) * block_size
+        return -(-num_tokens // int(block_size)) * int(block_size)
     if rule == "power_of_two":
         return 1 << (num_tokens - 1).bit_length() if num_tokens else 0
     if rule == "exact":
@@ -88,7 +89,7 @@ def reserved_slots(
             f"a sequence of {num_tokens} tokens is over max_length={max_length}: it would be cut "
             f"off. Give max_length={num_tokens} or more."
         )
-    return max_length
+    return int(max_length)
 
 
 def fragmentation(

@@ -29,7 +29,7 @@ class RowBlocks:
     def __init__(self, num_rows: int, num_blocks: int, block_size: int):
         self.allocator = BlockAllocator(num_blocks)
         check_block_size(block_size)
-        self.block_size = block_size
+        self.block_size = int(block_size)
         self.blocks: list[list[int]] = [[] for _ in range(num_rows)]
         self.lengths = [0] * num_rows
 

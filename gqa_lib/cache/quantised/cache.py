@@ -233,11 +233,22 @@ class QuantisedKVCache(Cache):
         Raises:
             ValueError: it is neither. The cache is then as it was before.
         """
-        B = len(self._lengths)
-        most = one_per_row(length, "length", B, most=self.max_seq_len, one_for_all=True)
+        most = self.check_truncate(length)
         self._lengths = [min(pair) for pair in zip(self._lengths, most, strict=True)]
         self._quantised = [min(p) for p in zip(self._quantised, self._lengths, strict=True)]
         self._num_new = None
+
+    def check_truncate(self, length: int | Sequence[int] | Tensor) -> list[int]:
+        """Return the length of each row that `truncate` is asked for; nothing changes.
+
+        Args:
+            length: as in `truncate`.
+
+        Raises:
+            ValueError: as in `truncate`.
+        """
+        B = len(self._lengths)
+        return one_per_row(length, "length", B, most=self.max_seq_len, one_for_all=True)
 
     def reset(self) -> None:
         """Forget every token; the memory stays allocated."""

@@ -30,8 +30,9 @@ class Codes(NamedTuple):
 def quantise(x: Tensor, bits: int, dim: int) -> Codes:
     """Return codes for a tensor, with a scale and a zero for the numbers along one dimension.
 
-    The smallest of these numbers is kept exactly; the others are off by half a scale at most, where
-    none is infinite and their range does not exceed the largest float32.
+    The smallest of these numbers is kept exactly; the others are off by half a scale at most, up to
+    the rounding of the calculation, where none is infinite and their range does not exceed the
+    largest float32.
 
     Args:
         x: of any shape, floating-point.

@@ -67,7 +67,7 @@ class Store:
             n, end = size - old, length - quantised
             k, v = self.k[rows, :, :n], self.v[rows, :, :n]
             if old:
-                kept = (t[:, :, :old].to(k.dtype) for t in self.runs.read(rows, run, run + 1))
+                kept = (_in(k.dtype, t[:, :, :old]) for t in self.runs.read(rows, run, run + 1))
                 k, v = (torch.cat(pair, 2) for pair in zip(kept, (k, v), strict=True))
             self.runs.write(rows, run, k, v)
             for memory in (self.k, self.v):
@@ -103,3 +103,9 @@ class Store:
         self.runs.copy_rows(sources, targets, -(-quantised // self.runs.run_size))
         for memory in (self.k, self.v):
             memory[targets] = memory[sources]
+
+
+def _in(dtype: torch.dtype, numbers: Tensor) -> Tensor:
+    """Numbers from codes in a dtype; a scale that was rounded up may take them out of its range."""
+    info = torch.finfo(dtype)
+    return numbers.clamp(info.min, info.max).to(dtype)
