@@ -69,7 +69,7 @@ class ModelCache:
         Raises:
             ValueError: a layer's cache refuses it. All layers are then as they were before.
         """
-        most = one_per_row(length, "length", len(self.lengths), most=2**63 - 1, one_for_all=True)
+        most = one_per_row(length, "length", len(self.lengths), most=2**31 - 1, one_for_all=True)
         for cache in self.layers:
             cache.check_truncate(most)
         for cache in self.layers:

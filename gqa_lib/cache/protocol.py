@@ -93,3 +93,4 @@ class Cache(Protocol):
         Args:
             length: as in `truncate`.
         """
+        return None

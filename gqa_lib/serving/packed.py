@@ -134,6 +134,10 @@ class StepCache(Cache):
         """Raise ValueError: what lasts longer than a step is in the engine's block tables."""
         raise self._for_one_step()
 
+    def check_truncate(self, length: int | Sequence[int] | Tensor) -> None:
+        """Raise ValueError, as `truncate` does."""
+        raise self._for_one_step()
+
     def _for_one_step(self) -> ValueError:
         return ValueError(
             f"{len(self._packed.chunks)} sequences are packed for one step: their order and their "

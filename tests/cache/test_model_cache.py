@@ -11,7 +11,7 @@ from gqa_lib.cache.eviction import Random, SlidingWindow
 
 CACHES = {
     "contiguous": lambda max_seq_len: KVCache(2, 1, max_seq_len, 2),
-    "paged": lambda max_seq_len: PagedKVCache(2, 1, max_seq_len // 4, 2, 4),
+    "paged": lambda max_seq_len: PagedKVCache(2, 1, max_seq_len // 2, 2, 2),
     "quantised": lambda max_seq_len: QuantisedKVCache(2, 1, max_seq_len, 2),
 }
 
@@ -43,13 +43,13 @@ def test_what_one_layer_refuses_to_forget_none_does():
 
 @pytest.mark.parametrize("name", CACHES)
 def test_no_layer_forgets_where_one_has_no_place_for_so_many(name):
-    caches = ModelCache([CACHES[name](16), CACHES[name](8)])
+    caches = ModelCache([CACHES[name](24), CACHES[name](12)])
     x = torch.randn(2, 1, 6, 2)
     for cache in caches.layers:
         cache.append(x, x)
-    refused("whole number from 0 to", lambda: caches.truncate([2, 40]))
+    refused("whole number from 0 to 12.", lambda: caches.truncate([2, 20]))
     assert [cache.lengths.tolist() for cache in caches.layers] == [[6, 6], [6, 6]]
-    refused("length=-1", lambda: caches.truncate(-1))
+    refused("length=[-1, -1] for 2 rows", lambda: caches.truncate(-1))
     caches.truncate(n for n in (2, 5))
     assert [cache.lengths.tolist() for cache in caches.layers] == [[2, 5], [2, 5]]
     caches.reorder(n for n in (1, 1))

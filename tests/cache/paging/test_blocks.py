@@ -3,9 +3,12 @@
 import random
 import re
 
+import numpy as np
 import pytest
+import torch
 
-from gqa_lib.cache import BlockAllocator
+from gqa_lib.cache import BlockAllocator, PagedKVCache
+from gqa_lib.cache.paging import reserved_slots
 
 
 def refused(message, call):
@@ -62,6 +65,20 @@ def test_a_number_that_is_not_a_blocks_is_refused(block):
 @pytest.mark.parametrize("num_blocks", [0, -3, 1.5, True, None])
 def test_without_blocks_there_is_no_allocator(num_blocks):
     refused(f"num_blocks={num_blocks}", lambda: BlockAllocator(num_blocks))
+
+
+def test_sizes_may_be_whole_numbers_of_any_kind():
+    one, two = (kind(2) for kind in (np.int64, torch.tensor))
+    assert BlockAllocator(one).num_free == BlockAllocator(two).num_free == 2
+    cache = PagedKVCache(1, 1, one, 2, two)
+    cache.append(*torch.zeros(2, 1, 1, 3, 2))
+    assert cache.lengths.tolist() == [3]
+    assert cache.num_free == 0
+    assert (cache.block_size, type(cache.block_size)) == (2, int)
+    for rule, slots in (("power_of_two", 8), ("exact", 5), ("paged", 6), ("longest", 9)):
+        how = {"max_length": np.int64(9), "block_size": one}
+        found = reserved_slots(np.int64(5), rule, **how)
+        assert (found, type(found)) == (slots, int)
 
 
 def test_any_sequence_of_steps_counts_as_a_dictionary_does():

@@ -114,6 +114,19 @@ def test_a_dropped_row_has_no_block_and_no_query():
     assert cache.num_free == 12
 
 
+def test_a_dropped_row_has_no_query_after_a_truncation_either():
+    cache, (q, k, v) = empty(), draw(3)
+    cache.append(k, v)
+    cache.drop(0)
+    for length in (2, 1):
+        cache.truncate(length)
+        out = cache.attend(q[:, :, :1])
+        assert out[0].count_nonzero() == 0
+        assert (out[1:] != 0).all()
+    cache.append(k[:, :, :1], v[:, :, :1])
+    assert (cache.attend(q[:, :, :1]) != 0).all()
+
+
 def test_dropping_a_row_leaves_the_blocks_that_others_share():
     cache = empty()
     _, k, v = draw(6)

@@ -170,6 +170,23 @@ def test_the_largest_numbers_give_finite_averages(dtype):
     assert torch.equal(cache.attend(q), torch.full_like(q, 60000))
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("bits", [8, 4])
+def test_the_largest_numbers_stay_finite_when_a_run_is_cut_and_filled_up(dtype, bits):
+    most = 65504.0 if dtype == torch.float16 else 1.5 * 2.0**126  # a range that float32 has
+    cache = QuantisedKVCache(1, 1, 8, 2, dtype, bits=bits, run_size=4, residual_length=0)
+    signs = torch.tensor([1.0, -1.0, 1.0, -1.0], dtype=dtype)[:, None]
+    k = (signs * most).expand(1, 1, 4, 2)
+    v = torch.ones_like(k)
+    cache.append(k, v)
+    cache.truncate(3)
+    cache.append(k[:, :, 3:], v[:, :, 3:])
+    out = cache.attend(torch.ones(1, 2, 1, 2, dtype=dtype) * 1e-6)
+    assert cache.num_quantised == [4]
+    assert out.isfinite().all()
+    assert all(part.isfinite().all() for part in cache._store.runs.read([0], 0, 1))
+
+
 def test_no_token_at_all():
     cache = make()
     q = draw(0)[0]
