@@ -50,5 +50,10 @@ def sample_step_time(name: str, overhead_s: float = 0.0) -> KernelStepTime:
     """
     check_choice(tuple(ENGINES), name=name)
     data = Path(__file__).parent / "data"
-    files = (data / f"{name}.{kind}.csv.gz" for kind in ("attention", "dense", "per_sequence"))
-    return KernelStepTime(*files, num_layers=ENGINES[name].num_layers, overhead_s=overhead_s)
+    return KernelStepTime(
+        data / f"{name}.attention.csv.gz",
+        data / f"{name}.dense.csv.gz",
+        data / f"{name}.per_sequence.csv.gz",
+        num_layers=ENGINES[name].num_layers,
+        overhead_s=overhead_s,
+    )
