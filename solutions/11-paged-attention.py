@@ -31,12 +31,12 @@ guess = 0.6  # of the memory; change this
 # | three sequences | a a · · | b · · · | c c c c |
 # | b ends | a a · · | free | c c c c |
 #
-# Of 12 slots 7 hold a token at first. A **reserved slot** waits for a token that may come or not.
+# Of 12 slots 7 hold a token at first. A **reserved slot** waits for a token that may never come.
 
 # %% [markdown]
-# There is a second loss. When b has ended, 4 slots are free. A new sequence that needs 5 in a row finds none,
-# and none would fit either if two pieces of 3 were free in different places. Memory that is free but in
-# pieces too small is lost to **external fragmentation**.
+# There is a second loss. When b has ended, 4 slots in a row are free. But suppose two pieces of 3 in different
+# places were free instead: that is 6 slots, and a new sequence that needs 4 in a row fits into neither. Memory
+# that is free but in pieces too small is lost to **external fragmentation**.
 #
 # Operating systems met both problems long ago, and answered with pages: memory is given out in small
 # **blocks** of one size, when they are needed, and those of one owner may lie anywhere. Then every free block
@@ -54,9 +54,9 @@ guess = 0.6  # of the memory; change this
 #
 # | | slots |
 # |---|---|
-# | `"used"` | hold a token |
+# | `"used"` | that hold a token |
 # | `"reserved"` | of blocks that hold no token |
-# | `"internal"` | empty ones of blocks that hold some |
+# | `"internal"` | that are empty, in blocks that hold some tokens |
 #
 # If there is no slot at all, all three are 0.
 
@@ -125,8 +125,8 @@ for kind in ("conv", "code"):
 # %% [markdown]
 # A request that writes for longer is in memory for longer, so it counts at more moments. Now three ways to
 # reserve: the longest that is allowed; the next power of two of the length that it will have; and exactly that
-# length. The last two need to know the future. (The [vLLM paper](https://arxiv.org/abs/2309.06180) compares with
-# all three.) The fourth way reserves nothing and takes blocks of 16.
+# length. The last two need to know the future. (The [vLLM paper](https://arxiv.org/abs/2309.06180) compares
+# with three ways like these.) The fourth way reserves nothing and takes blocks of 16.
 
 # %%
 LONGEST = 8192
@@ -179,8 +179,9 @@ for kv_heads in (32, 8):
 
 # %% [markdown]
 # The savings multiply, because they act on different factors: fewer KV heads make each token smaller, blocks
-# leave fewer slots empty. Neither does the other's work. (Weights of the model with 32 KV heads would be somewhat
-# larger; that is left out. And a full memory on average is too full half of the time: more below.)
+# leave fewer slots empty. Neither does the other's work. (Weights of the model with 32 KV heads would be
+# somewhat larger; that is left out. And a memory that is full on average overflows about half of the time: more
+# below.)
 
 # %% [markdown]
 # ## How large a block?
@@ -214,8 +215,8 @@ for size in (1, 4, 16, 64, 256):
 # | block | 5 | 5 | 0 | 0 | 3 | 3 |
 # | slot in it | 0 | 1 | 0 | 1 | 0 | 1 |
 #
-# Position p is in block `table[p // 2]`, slot `p % 2`. Where would positions 6 and 7 go? To a block that does not
-# exist yet: one must be allocated, whichever is free.
+# Position p is in block `table[p // 2]`, slot `p % 2`. Where would positions 6 and 7 go? To a block that the
+# table does not list yet: one must be allocated, whichever is free.
 
 # %% [markdown]
 # ## Exercise 2 · `BlockAllocator`
@@ -233,8 +234,10 @@ for size in (1, 4, 16, 64, 256):
 # | `share(block)` | one reference more |
 # | `free(block)` | one fewer; without any, the block may be allocated again |
 #
-# Nothing free, a block that is free already (`free` and `share`), or a number that is no block, negative ones
-# too: `ValueError` with the number in it, and nothing changes.
+# `ValueError`, and nothing changes: if no block is free (its message says how many blocks there are), or if the
+# block to `share` or `free` is free already or does not exist, negative numbers too (its message says the
+# block's number). In a check's messages `free 0` frees the block that was allocated first, `share 1` shares the
+# second, whatever their numbers; `free #9` means block number 9.
 
 # %% nbgrader={"grade": false, "grade_id": "BlockAllocator", "locked": false, "schema_version": 3, "solution": true, "task": false}
 class BlockAllocator:
@@ -309,7 +312,7 @@ check("BlockAllocator", BlockAllocator, seed=None, cases=[
 # %% [markdown]
 # ### Spot the bug
 #
-# An allocator without the check in `free`. A request is cancelled in the moment in which it ends, and both the
+# An allocator without the check in `free`. A request is cancelled at the very moment it ends, and both the
 # cancelling and the ending give its block back. What happens to the next two sequences?
 
 # %%
@@ -323,10 +326,10 @@ print(f"the next two sequences get blocks {first} and {second}")
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# They share a block without knowing, and overwrite each other's keys. Nothing crashes: both answers go wrong,
-# perhaps with words of the other. An error at the second `free` names the culprit at once. (A vLLM plug-in
-# [had to guard against it](https://github.com/ModelEngine-Group/unified-cache-management/pull/1053): window layers
-# gave the same block back twice.)
+# They share a block without knowing, and overwrite each other's keys. Here nothing crashes: both answers go
+# wrong, perhaps with words of the other. An error at the second `free` names the culprit at once. (A vLLM
+# plug-in [added a guard against it](https://github.com/ModelEngine-Group/unified-cache-management/pull/1053):
+# with sliding windows a block might be given back twice.)
 # </details>
 
 # %% [markdown]
@@ -409,18 +412,19 @@ check("PagedKVCache", PagedKVCache, seed=None, cases=[
 # </details>
 # <details><summary>A worked step</summary>
 #
-# `missing = -(-end // size) - len(self.blocks)`: blocks for all tokens, minus those that it has. It may be 0. For
-# the position p of a token: `block, slot = self.blocks[p // size], p % size`, and
-# `self.k[block, :, slot] = k[0, :, token]`.
+# With `end = self.length + k.shape[2]`, `missing = -(-end // size) - len(self.blocks)`: blocks for all tokens,
+# minus those that it has. It may be 0. Token number `token` of k has the position `p = self.length + token`:
+# `block, slot = self.blocks[p // size], p % size`, and `self.k[block, :, slot] = k[0, :, token]`.
 # </details>
 
 # %% [markdown]
-# Watch two sequences take turns. Each token is marked with its own number, and b's begin at 10.
+# Watch two sequences take turns. Each token is marked with its own number; a's begin at 1, b's at 11. A 0 in
+# the memory is an empty slot.
 
 # %%
 a = PagedKVCache(1, 1, 6, 2, torch.float32, "cpu")
 b = a.another()
-for sequence, first, count in ((a, 0, 3), (b, 10, 3), (a, 3, 2), (b, 13, 1)):
+for sequence, first, count in ((a, 1, 3), (b, 11, 3), (a, 4, 2), (b, 14, 1)):
     new = torch.arange(first, first + count).float().view(1, 1, -1, 1)
     k_all, _ = sequence.append(new, new)
     print(f"{'ab'[sequence is b]}: table {sequence.blocks}, k_all {k_all.flatten().int().tolist()}")
@@ -445,10 +449,11 @@ difference = torch.cat(outs, 2) - grouped_query_attention(q, k, v)
 print(f"tables {cache.blocks} and {other.blocks}; largest difference {difference.abs().max():.0e}")
 
 # %% [markdown]
-# Your append gathers all tokens at each step: right, and as slow as the gluing of lesson 02. Servers do not gather.
-# Their attention kernel takes the table and reads the blocks where they are. In the vLLM paper that indirection
-# made the kernel 20 to 26 % slower than one for a cache in one piece; more sequences per step paid for it. The
-# library's cache does so as well:
+# Your append gathers all tokens at each step: right, but it copies every old token again, like the gluing in
+# lesson 02. Servers do not gather. Their attention kernel takes the table and reads the blocks where they are.
+# In the vLLM paper that indirection made the kernel 20 to 26 % slower than one for a cache in one piece; more
+# sequences per step paid for it. The library's cache takes the table, too: for one new token, with a kernel
+# that can, it reads the blocks in place; otherwise it gathers, as yours does:
 
 # %%
 from gqa_lib import cache as library
@@ -464,9 +469,9 @@ print(f"the library's: table {theirs.blocks[0]}, largest difference {difference.
 # %% [markdown]
 # ### Spot the bug
 #
-# An engine grew a sequence with this line at every append
-# ([sparkinfer #110](https://github.com/gittensor-ai-lab/sparkinfer/issues/110), a small version). A prompt of 6 tokens,
-# then one by one, in blocks of 4. What does it take too much?
+# An engine's allocator did this whenever it was called again for the same sequence ([sparkinfer
+# #110](https://github.com/gittensor-ai-lab/sparkinfer/issues/110), simplified). A prompt of 6 tokens, then one
+# by one, in blocks of 4. What does it take too much of?
 
 # %%
 table = []
@@ -477,9 +482,9 @@ for new_tokens in (6, 1, 1, 1):
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# It takes blocks for the *new* tokens, as if the last block were full. Each decoded token costs a whole block: 9
-# tokens have 5 blocks where 3 would do. The values can even come out right, so that only a count of blocks
-# finds it. And a limit that is checked against the new blocks alone is passed at some point.
+# It takes blocks for the *new* tokens, as if the last block were full. Each decoded token costs a whole block:
+# 9 tokens have 5 blocks where 3 would do. The values can even come out right, so only counting blocks finds it.
+# And a limit checked against the new blocks alone is exceeded sooner or later.
 # </details>
 
 # %% [markdown]
@@ -492,8 +497,9 @@ for new_tokens in (6, 1, 1, 1):
 # has as well, it takes a copy of that block and writes there: **copy-on-write**. Full blocks are never written
 # again, so only the last one can need it.
 #
-# Your class gets two methods. If there are too few blocks, the copy's included: `ValueError`, and nothing changes.
-# (`super().append(k, v)` is the append from above.)
+# Your class gets two methods. If there are too few blocks, counting one for the copy: `ValueError` with both
+# numbers, as before, and nothing changes. An empty sequence can be forked, too. (`super().append(k, v)` is the
+# append from above.)
 
 # %% nbgrader={"grade": false, "grade_id": "ForkableKVCache", "locked": false, "schema_version": 3, "solution": true, "task": false}
 class ForkableKVCache(PagedKVCache):
@@ -539,8 +545,8 @@ check("ForkableKVCache", ForkableKVCache, seed=None, cases=[
 # </details>
 # <details><summary>If the other sequence changes, or too many blocks are taken</summary>
 #
-# Copy before you call `super().append`, and only if the last block is both shared *and* not full
-# (`self.length % size`). The block that you copied from has lost you: `free` it.
+# Copy before you call `super().append`, and only if the last block is both shared *and* not full (`self.length
+# % size`). You no longer refer to the block that you copied from: `free` it.
 # </details>
 # <details><summary>A worked step</summary>
 #
@@ -561,12 +567,12 @@ print("after the fork:       ", a.blocks, b.blocks)
 b.append(-new[:, :, 6:7], -new[:, :, 6:7])
 print("b has gone on:        ", a.blocks, b.blocks)
 a.append(new[:, :, 6:], new[:, :, 6:])
-print("a has, without a copy:", a.blocks, b.blocks)
+print("a too, with no copy:  ", a.blocks, b.blocks)
 
 # %% [markdown]
-# Now a prompt of 1,000 tokens with 8 answers of 50 each, in blocks of 16. By hand: 63 blocks for the prompt, and
-# each answer fills the rest of a copied last one and goes on. **How many blocks in all, and how many without
-# sharing?**
+# Now a prompt of 1,000 tokens with 8 answers of 50 each, in blocks of 16. By hand: 62 full blocks that all
+# share, and 8 tokens in a 63rd. Every answer but the last to write copies that one; each fills it up and goes
+# on in new blocks. **How many blocks in all, and how many without sharing?**
 
 # %%
 def take(cache, tokens):
@@ -583,10 +589,10 @@ print(f"{together} blocks, {alone} without sharing: {alone / together:.1f} times
 # %% [markdown]
 # ## Prompts that begin alike
 #
-# Requests of different users often begin with the same system prompt. Their *full* blocks can be shared as well, if
-# they are found by what they hold; that is **prefix caching**. The library's engine does it. Eight requests with 40
-# tokens in common, one after the other. **What gets less: the work on prompts, the reading in decode steps, or
-# both?**
+# Requests of different users often begin with the same system prompt. Their *full* blocks can be shared as
+# well, if they are found by what they hold; that is **prefix caching**. The library's engine does it. Eight
+# requests with 40 tokens in common, one after the other. **What shrinks: the work on prompts, the reading in
+# decode steps, or both?**
 
 # %%
 from gqa_lib.configs import ModelConfig
@@ -629,10 +635,10 @@ print(f"tokens to run through the model: {to_compute}")
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Nothing is run, so there are no logits to choose the next token by; the kernel got a length of 0 and failed. It
-# happens only if the prompt is a multiple of the block size *and* fully cached, so tests rarely see it. One
-# token at least must be computed again. The library's engine gives up the last block; others overwrite
-# the last token with itself.
+# Nothing is run, so there are no logits to choose the next token by; the kernel got a length of 0 and failed.
+# It happens only if the prompt's length is a multiple of the block size *and* all of it is cached, so tests
+# rarely see it. One token at least must be computed again. The library's engine gives up the last block; others
+# compute only the last token and write it over itself.
 # </details>
 
 # %% [markdown]
@@ -643,8 +649,9 @@ print(f"tokens to run through the model: {to_compute}")
 # waits, and when there is memory again its prompt *and all that it had written* are computed once more. (That is
 # its default, [says its documentation](https://docs.vllm.ai/en/latest/configuration/optimization.html): nothing is copied elsewhere.)
 #
-# By hand: 48 blocks of 4 tokens, 16 requests of 8 prompt tokens and 48 new ones. At first each needs 3 blocks, so
-# all 16 are admitted. At its end each has 55 tokens cached, 14 blocks: room for 3.
+# By hand: 48 blocks of 4 tokens, 16 requests of 8 prompt tokens and 48 new ones. At first each needs 3 blocks,
+# two for its prompt and one for its first new token, so all 16 are admitted. At its end each has 55 tokens
+# cached, 14 blocks: room for 3.
 
 # %%
 PROMPTS, NEW = random_tokens(16, 8), 48
@@ -680,8 +687,8 @@ print(f"{same} of {len(requests)} requests have the same tokens as alone")
 # [took a preempted request for one that decodes](https://github.com/GeeeekExplorer/nano-vllm/issues/144) when its
 # prompt was computed again, because it had answered before.
 #
-# Such a run is a **storm**: everybody is admitted, nobody can grow, and those who are thrown out come back and throw
-# out others.
+# Such a run is a **storm**: everybody is admitted, the blocks run out as they grow, and many of those that are
+# preempted come back only to be preempted again.
 
 # %% [markdown]
 # ## Curing the storm
@@ -745,20 +752,20 @@ if len(found) < min(len(storm), len(limited)) and work(found) < work(storm):
     print("Fewer KV heads win on both: more sequences fit, so more of them share each step.")
 
 # %% [markdown]
-# So a preemption is not a mistake by itself. Which is better depends on what a step costs (lesson 06). Where it costs
-# what the weights cost to read, recomputed tokens are nearly free, and the fewer steps the better. Where arithmetic
-# decides, 1.6 times the tokens are 1.6 times the work. And the user whose answer stops for the longest pause
-# may see it otherwise.
+# So a preemption is not a mistake by itself. Which is better depends on what a step costs (lesson 06). Where it
+# costs what the weights cost to read, recomputed tokens are nearly free, and the fewer steps the better. Where
+# arithmetic decides, every token computed again is work done again. And the user whose answer stops for the
+# longest pause may see it otherwise.
 #
 # vLLM's documentation advises more memory for the cache, fewer sequences or tokens at a time, or more GPUs. A
-# model with fewer KV heads is not on that list: it is chosen earlier. To the scheduler, half the KV heads are twice
-# the memory: compare these two lines of the table.
+# model with fewer KV heads is not on that list: it is chosen earlier. To the scheduler, half the KV heads are
+# twice the memory: compare the lines "twice the memory" and "4 KV heads" of the table.
 
 # %% [markdown]
 # ## What paging does not do
 #
-# "PagedAttention shrinks the KV cache" is a common sentence. Check it on your own cache: what does one more token
-# take, in a block that has room?
+# "PagedAttention shrinks the KV cache" is a common sentence. Check it on your own cache: how many bytes do 20
+# tokens take in blocks, and how many in one piece?
 
 # %%
 blocks = ForkableKVCache(8, 128, 10, 16, torch.bfloat16, "cpu")
@@ -769,14 +776,14 @@ print(f"20 tokens: {k_all.nbytes + v_all.nbytes:,} bytes read, as from one piece
 print(f"set aside: {len(blocks.blocks) * 16} slots, where a piece for {LONGEST:,} tokens has {LONGEST:,}")
 
 # %% [markdown]
-# A token in a block takes the bytes that it takes anywhere, and a step reads all of them. Paging saves what was set
-# aside and never used. It makes no token smaller, and no step read less.
+# A token in a block takes the bytes that it takes anywhere, and a step reads all of them. Paging saves what was
+# set aside and never used. It makes no token smaller, and makes no step read less.
 
 # %% [markdown]
 # ## What this does not tell you
 #
-# - Nothing about **seconds**: blocks and tokens were counted, on a model of two layers. The kernel that follows a
-#   table, and its price, is another matter.
+# - Nothing about **seconds**: blocks and tokens were counted, on a model of two layers. The kernel that follows
+#   a table, and its price, is another matter.
 # - The moments are of requests that all run. A real server's are those that its scheduler lets in, and their
 #   number goes up and down: leave room for that.
 # - All 16 requests came at once and were alike. Traffic that comes in bursts is the subject of lesson 08, which is
@@ -788,8 +795,8 @@ print(f"set aside: {len(blocks.blocks) * 16} slots, where a piece for {LONGEST:,
 # %% [markdown]
 # ## In three lines
 #
-# - Reserving for the longest leaves most of the cache empty; blocks lose half a block per sequence.
-# - A table says where tokens are, an allocator who has which block, and counted references let sequences share.
-# - When blocks run out, work is done twice; more blocks in the same bytes, as fewer KV heads give, help most.
+# - Reserving for the longest leaves most of the cache empty; blocks lose about half a block per sequence.
+# - A table says where tokens are, an allocator which blocks are free, and reference counts let sequences share.
+# - When blocks run out, work is done twice; fewer KV heads give more blocks in the same bytes.
 
 # %% [markdown] generated="ending"

@@ -3,12 +3,12 @@
 # %% [markdown]
 # ## A question worth measuring
 #
-# A model reads a stream of 64 facts, with a question after each, and answers all questions right. Its
-# cache has 128 rows then. Now a policy throws rows away until **32** are left, after every token. It
-# keeps those that were used most. **What share of the answers is right now?**
+# A model reads a stream of 64 facts, with a question after each, and answers nearly all questions right. Its
+# cache has 128 rows then. Now a policy throws rows away after every token, so that at most **32** are left: the
+# newest 8 and, of the others, those that were used most. **What share of the answers is right now?**
 #
 # - averaged over all questions of a stream;
-# - *recency*: the last question asks for the fact right before it;
+# - *recency*: the last question asks, by its place, for the fact right before it;
 # - *needle last*: it asks, by name, for one of the last few facts, which nobody asked for before;
 # - *needle first*: the same for one of the first few facts.
 
@@ -30,9 +30,8 @@ guess = {"average": 0.5, "recency": 0.5, "needle last": 0.5, "needle first": 0.5
 # %% [markdown]
 # ## By hand: seven tokens, four rows
 #
-# A **row** is what one token leaves in one KV head: its key and its value. **Eviction** drops rows for
-# good; which ones is said by a **policy**, and how many stay is the **budget**. Seven tokens were read, and
-# 4 rows may stay:
+# A **row** is what one token leaves in one KV head: its key and its value. **Eviction** drops rows for good; a
+# **policy** says which ones, the **budget** how many stay. Seven tokens were read, and 4 rows may stay:
 #
 # | policy | 0 | 1 | 2 | 3 | 4 | 5 | 6 |
 # |---|---|---|---|---|---|---|---|
@@ -230,7 +229,7 @@ print("A plain window collapses here." if collapsed else "No collapse without th
 # (0.1 + 0.5) / 2 = 0.3 of query 2. Two queries could see it: 0.35 on average. Row 0 was seen by three: (1 + 0.6 + 0.2) / 3
 # = 0.6. Row 2 by one: 0.5.
 #
-# Without the division row 0 would have 1.8 and row 2 only 0.5. A row that came late could never win.
+# Without the division row 0 would have 1.8 and row 2 only 0.5. A row that came late could hardly win.
 
 # %% [markdown]
 # ## Exercise 3 · `attention_received`
@@ -300,17 +299,18 @@ even = sum(1 / n for n in range(1, 257)) / 256
 first = [attention_received(one.weights, 8)[:, :, 0].mean().item() for one in layers]
 print("the first byte receives", ", ".join(f"{x:.3f}" for x in first), f"in the four layers; evenly: {even:.3f}")
 print("A sink." if max(first) > 5 * even else
-      "No layer leans on it much: a window has no sink to lose. Large models do: look before you cut.")
+      "On average over its heads no layer leans on it much. (One head might.) Large models do: look before you cut.")
 
 # %% [markdown]
 # ## Exercise 4 · `heavy_hitter_keep`
 #
 # *20 minutes · difficulty 4 of 5*
 #
-# [H2O](https://arxiv.org/abs/2306.14048) keeps the newest rows and the **heavy hitters**, those that received most. `scores` is (B, Hkv, S), larger is
-# better, any numbers. In each sequence and KV head exactly `budget` rows stay, or all if there are fewer: the newest
-# `recent` (from 0 to `budget`) whatever their scores, and of the older rows the best. A row that is gone already has -inf;
-# there are never too few others. No two of the others are equal.
+# [H2O](https://arxiv.org/abs/2306.14048) keeps the newest rows and the **heavy hitters**, those that received
+# most (in sum; we take means). `scores` is (B, Hkv, S), larger is better, any numbers. In each sequence and KV
+# head exactly `budget` rows stay, or all if there are fewer: the newest `recent` (from 0 to `budget`) whatever
+# their scores, and of the older rows the best. A row that is gone already has -inf; there are always enough
+# others. No two scores are equal, -inf aside.
 
 # %% nbgrader={"grade": false, "grade_id": "heavy_hitter_keep", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def heavy_hitter_keep(scores, budget, recent):
@@ -415,7 +415,7 @@ with torch.no_grad():
     right = small(code[:, :-1]).argmax(-1) == code[:, 1:]
 share = right[:, -6:].double().mean().item()  # the last 6 letters: the first two say which name it is
 print(f"{share:.0%} of the letters are right.", "It finds it." if share > 0.5 else
-      "It cannot look anything up, so that dropping rows costs it little.")
+      "It cannot look this up with all its rows, so that dropping them has little to lose.")
 
 # %% [markdown]
 # An average over such a text, of such a model, says little about what a cache is for.
@@ -451,8 +451,9 @@ class Reader(nn.Module):
         return self.head(self.out(x + self.attention(self.norm(x), cache)))[:, 1::2]  # of the questions
 
 # %% [markdown]
-# What is asked for is uneven, as in life. Half of the questions are about four *hot* facts, which come early in the
-# stream. A quarter is about one of the last five facts, 15 % ask for the one right before, and 10 % for any.
+# What is asked for is uneven, as in life. Half of the questions are about up to four *hot* facts, which come
+# early in the stream. A quarter is about one of the last five facts, 15 % ask for the one right before, and 10
+# % for any.
 
 # %%
 def stream(size, generator):
@@ -501,9 +502,10 @@ print(f"loss {rows[-1]['loss']:.4f} nats; knowing nothing it is {math.log(VALUES
 # %% [markdown]
 # ## Three probes and an average
 #
-# 100 streams for each. In a **probe** only the last question counts, and we know where its fact is. A **needle** is a fact
-# that nobody has asked for before. Needle first is fact 4, in row 8, so that 4 sinks do not hold it; needle last is the fourth
-# from the end.
+# 100 streams for each. In a **probe** only the last question counts, and we know where its fact is. A
+# **needle** is a fact that nobody has asked for before. Needle first is fact 4, in row 8, so that 4 sinks do
+# not hold it; needle last is the fourth from the end, in row 120: with 32 rows it is among the newest 8, which
+# every policy here keeps.
 
 # %%
 def probe(fact, by_name=True):
@@ -563,11 +565,11 @@ for name in POLICIES:
     print(f"{name}: " + ("keeps the near and loses the far" if alone[1] - alone[2] > 0.3 else "no order in this run"))
 
 # %% [markdown]
-# A window knows only age. Heavy hitters know what *was* used, and so they rescue the hot facts: most of the average. **No
-# policy knows what will be asked for.** A fact that was read once and is asked for at the end looks like all
-# the others until then. Whether your users ask for such facts is a question about them.
+# A window knows only age. Heavy hitters know what *was* used, and so they can rescue the hot facts: half of the
+# questions. **No policy knows what will be asked for.** A fact that was read once and is asked for at the end
+# looks like all the others until then. Whether your users ask for such facts is a question about them.
 #
-# The same in loss, where wrong answers count by how sure they were:
+# The average again, as loss, where wrong answers count by how sure they were:
 
 # %%
 for name, curve in cut.items():
@@ -577,9 +579,10 @@ for name, curve in cut.items():
 # %% [markdown]
 # ## Sums that freeze
 #
-# What if you forget the division, and rank by the sum of what was received? A row that has been there long has collected
-# much. Real code has done it ([issues 137 and 138](https://github.com/rajveer43/VeloxQuant-MLX/issues/137)).
-# **Which of the probes will fall, and which will rise?**
+# We divide; H2O ranks by the **sum** of what was received. A row that has been there long has collected much.
+# Where new rows are not protected either, a cache can freeze on its first tokens ([issue
+# 137](https://github.com/rajveer43/VeloxQuant-MLX/issues/137)). **Which of the probes will fall, and which will
+# rise?**
 
 # %%
 raw = {b: measured(hitters(b, 2 * FACTS, raw=True)) for b in (16, 32)}
@@ -590,11 +593,13 @@ frozen = bits_per_byte(hitters(32, 256, raw=True))
 print(f"text, 32 rows: means {bits['heavy hitters'][32]:.3f} bits, sums {frozen:.3f}, a window {bits['window'][32]:.3f}")
 
 # %%
-older = raw[16]["needle first"] - best[16]["needle first"]
-newer = raw[16]["needle last"] - best[16]["needle last"]
-print(f"16 rows, sums instead of means: needle first {older:+.2f}, needle last {newer:+.2f}.")
-if older > 0.2 and newer < -0.2:
-    print("The cache froze: old rows stay because they are old, and new ones leave before anyone could use them.")
+for b in raw:
+    older, newer = (raw[b][one] - best[b][one] for one in ("needle first", "needle last"))
+    print(f"{b} rows, sums instead of means: needle first {older:+.2f}, needle last {newer:+.2f}.")
+    if older > 0.2 and newer < -0.2:
+        print("The cache froze: old rows stay because they are old, new ones go once they are unprotected.")
+    elif older > 0.2:
+        print("Sums keep old facts here, and lose no new needle.")
 
 # %% [markdown]
 # ## Spot the bug
@@ -610,7 +615,7 @@ if older > 0.2 and newer < -0.2:
 
 # %%
 def rows_kept(num_new):
-    return torch.arange(num_new).clamp(max=32)  # the bug: tokens behind the budget all stand in one place
+    return torch.arange(num_new).clamp(max=32)  # the bug: tokens past the budget all stand in one place
 
 true = best[32]
 wrong = measured(hitters(32, 2 * FACTS, positions=rows_kept))
@@ -628,9 +633,10 @@ if by_place < -0.3 and by_name > -0.1:
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# RoPE works by distance (lesson 02). With the bug all tokens behind the budget are turned for the same place: no query can
-# tell their rows apart by distance. Count the tokens that were **read**, not those that were kept. Transformers' `SinkCache` had
-# this kind of fault ([35350](https://github.com/huggingface/transformers/issues/35350)) and was removed. StreamingLLM
+# RoPE works by distance (lesson 02). With the bug all tokens past the budget are turned for the same place: no
+# query can tell their rows apart by distance. Count the tokens that were **read**, not those that were kept.
+# Transformers' `SinkCache` was reported to mix both ways of counting
+# ([35350](https://github.com/huggingface/transformers/issues/35350)) and was later removed. StreamingLLM
 # numbers rows within the cache on purpose: it keeps keys *unturned* and turns them anew at each step.
 # </details>
 
@@ -672,19 +678,23 @@ for name, n in rows.items():
 # | [SnapKV](https://arxiv.org/abs/2404.14469) | what the end of the prompt attends to | 8.2 times more efficient in memory at 16k tokens |
 # | [Quest](https://arxiv.org/abs/2406.10774) | everything, and reads some pages | 7.03 times faster attention, 2.23 times overall |
 #
-# (As transcribed, except StreamingLLM's and H2O's READMEs.)
+# (From secondary transcriptions of the papers; StreamingLLM's and H2O's numbers are from their READMEs. Quest's
+# abstract prints its two numbers the other way round, but the whole cannot gain more than its part.)
 
 # %% [markdown]
-# Before you believe such a number, ask four things. What was the baseline? Was the question known when the prompt was cut?
-# Does the test ask for something that was thrown away? And is the budget in rows kept, or is it the share *removed*:
-# "compression 0.9" keeps a tenth. One [comparison on a 0.5B model](https://github.com/awslabs/keys_values/issues/140) with
-# these three kinds of probes had every evicting policy at 0 until sinks and a grace for new rows were added.
+# Before you believe such a number, ask four things. What was the baseline? Was the question known when the
+# prompt was cut? Does the test ask for something that was thrown away? And is the budget in rows kept, or is it
+# the share *removed*: "compression 0.9" keeps a tenth. One [comparison on a 0.5B
+# model](https://github.com/awslabs/keys_values/issues/140) with these three kinds of probes had every evicting
+# policy at 0 until sinks and a grace for new rows were added; then recency came back in most, and the needles
+# did not.
 
 # %% [markdown]
 # ## The library's cache
 #
-# `EvictingCache` really lets rows go, and its `HeavyHitter` is your policy, with means (and, if you like, a decay).
-# Here a fact and its question come together, and the cut is after both, so a few answers may differ from yours.
+# `EvictingCache` really lets rows go, and its `HeavyHitter` with `decay=1.0` is your policy, with means; by
+# default (0.99) old attention fades. Here a fact and its question come together, and the cut is after both, so
+# a few answers may differ from yours.
 
 # %%
 from gqa_lib.cache import KVCache
@@ -703,11 +713,12 @@ print(f"{cache.nbytes / KVCache(400, 2, 2 * FACTS, 16).nbytes:.0%} of the bytes 
 # %% [markdown]
 # ## What to do about it
 #
-# - A window that the model was *trained* with changes nothing. Eviction that it was not trained with is a change of
-#   the model: evaluate it like one.
-# - Evaluate with what your users ask for far back, and with three probes at least: recency, needle last, needle first.
-#   Recency that falls means a bug (positions); a needle that falls means loss.
-# - Choose per KV head, by means, with sinks and the newest rows protected; count positions by tokens read.
+# - Dropping what lies outside a window that the model was *trained* with changes nothing. Eviction that it was
+#   not trained with is a change of the model: evaluate it like one.
+# - Evaluate with what your users ask for far back, and with three probes at least: recency, needle last, needle
+#   first. Recency that falls means that something is broken: positions, sinks dropped, new rows not protected.
+#   A needle that falls alone means loss. - Choose per KV head, measure means against sums, with sinks and the
+#   newest rows protected; count positions by tokens read.
 # - State rows kept *and* the share removed. And compare with what takes as many bytes: fewer KV heads, 8-bit rows.
 
 # %% [markdown]
@@ -717,7 +728,7 @@ print(f"{cache.nbytes / KVCache(400, 2, 2 * FACTS, 16).nbytes:.0%} of the bytes 
 #   later tokens took from it, and sinks matter in ways that neither model here shows.
 # - It was not trained with a cut cache. Models that are trained so can learn to pass on in time what they will need.
 # - Only the library's cache freed anything; yours masked rows. Nobody looked at the clock: choosing rows takes time, too.
-# - One seed, 100 streams of a kind: a share of 0.5 has a standard error of 0.05.
+# - One seed, 100 streams of a kind: a probe's share of 0.5 has a standard error of 0.05.
 
 # %% [markdown] generated="quiz"
 
@@ -725,7 +736,8 @@ print(f"{cache.nbytes / KVCache(400, 2, 2 * FACTS, 16).nbytes:.0%} of the bytes 
 # ## In three lines
 #
 # - Eviction multiplies with GQA's saving, and it is a bet on what will be asked for.
-# - An average hides lost needles; recency, needle first and needle last tell loss from a bug.
-# - Positions count tokens read, KV heads choose, and scores are means: three ways to get it wrong.
+# - An average hides lost needles; recency, needle first and needle last help to tell loss from a bug.
+# - Positions count tokens read, KV heads choose, and scores say what they divide by: three things that are easy
+#   to get wrong.
 
 # %% [markdown] generated="ending"

@@ -48,8 +48,8 @@ guess = {"MHA": 0.5, "GQA": 0.5, "MQA": 0.5, "MLA": 0.5}  # change these four
 # there are. And the last two columns never make a key: the query took the matrix over.
 #
 # What about positions? A key is turned by its place (RoPE, lesson 02). So a layer keeps one more short vector
-# next to the latent, for all heads: the **rotary key**. Query heads have a part that meets it. The score is
-# the sum of both parts.
+# next to the latent, for all heads: the **rotary key**. Each query head has a second part, turned as well,
+# which is multiplied with it. The score is the sum of both parts.
 
 # %% [markdown]
 # ## Exercise 1 · `mla_bytes_per_token`
@@ -103,8 +103,9 @@ print(f"at 6 bits instead of 16: {1 - mla_bytes_per_token(*latents, 6 / 8) / (ol
 print(f"against MHA with the heads of DeepSeek-V2 itself: {own_mha / v2_numbers:.0f} times fewer numbers")
 
 # %% [markdown]
-# The latents save the first figure. The rest of 93.3 % is 6-bit numbers (section 3.2.3 of the report, as
-# transcribed). And the model it is compared with is no MHA: it has GQA-8 and 95 layers instead of 60.
+# The first figure has two causes: a layer keeps 576 numbers instead of 2,048 (71.9 % fewer), and there are 60
+# layers instead of 95. The rest of 93.3 % is 6-bit numbers (section 3.2.3 of the report, as transcribed). And
+# the model it is compared with is not MHA: it has GQA-8.
 #
 # **Whenever you read a percentage, ask: of what, in how many bits, over how many layers?**
 
@@ -125,8 +126,8 @@ print(f"against MHA with the heads of DeepSeek-V2 itself: {own_mha / v2_numbers:
 # ## Reading latents without making keys
 #
 # With the keys of all heads made anew from the latents in each step (the *expanded* form), decoding would pay
-# for the small cache with a lot of arithmetic. The table above shows the way out. For head h, with the latent
-# c of a token:
+# for the small cache with a lot of arithmetic. The last two columns of the table in *One latent, by hand* show
+# the way out. For head h, with the latent c of a token:
 #
 # - score: q · (w_uk c) = (q w_uk) · c, so the query is multiplied once and then meets latents;
 # - output: Σ p (w_uv c) = w_uv (Σ p c), so latents are averaged first and multiplied once.
@@ -206,12 +207,13 @@ check("absorbed_mla_attention", absorbed_mla_attention, seed=None, cases=[
 # ## How much does absorbing save?
 #
 # One decode step over 1,024 tokens with the heads of DeepSeek-V2-Lite. Count the multiplications for one head
-# and one cached token: expanded, both matrices and then the attention; absorbed, the attention over latents
-# alone. **How many times as fast do you expect your function to be?**
+# and one cached token: expanded, both matrices and then the attention; absorbed, the attention over latents,
+# and a token's share of the two products made once per step. **How many times as fast do you expect your
+# function to be?**
 
 # %%
 H, Dn, Dr, rank, S = 16, 128, 64, 512, 1024
-count = {"expanded": rank * (Dn + Dn) + (Dn + Dr) + Dn, "absorbed": (rank + Dr) + rank}
+count = {"expanded": rank * (Dn + Dn) + (Dn + Dr) + Dn, "absorbed": (rank + Dr) + rank + rank * (Dn + Dn) // S}
 print(f"{count['expanded']:,} multiplications against {count['absorbed']:,}: {count['expanded'] / count['absorbed']:.0f} times as many")
 torch.manual_seed(0)
 q_nope, q_rope = torch.randn(1, H, 1, Dn), torch.randn(1, H, 1, Dr)
@@ -256,8 +258,8 @@ print(f"whole and expanded, or in steps and absorbed: {(whole - steps).abs().max
 print(f"{cache.nbytes / 100:.0f} bytes per token in float32; yours {mla_bytes_per_token(1, rank, Dr, 4)}")
 
 # %% [markdown]
-# One price: a latent belongs to all heads. Spread over several GPUs, GQA gives each its own KV heads; every
-# GPU needs all of each latent, unless the requests are spread instead.
+# One price: a latent belongs to all heads. On several GPUs, GQA gives each its own KV heads; with MLA every GPU
+# needs all of each latent, unless the requests are spread instead.
 
 # %% [markdown]
 # ## Is it the bytes?
@@ -297,18 +299,18 @@ plots.show(fig, alt="Share of right answers with 32 cached numbers: " + "; ".joi
 # %%
 print("The bytes alone do not decide." if apart > 0.1 else "In this run equal bytes give about equal answers.")
 largest = max(params, key=params.get)
-print(f"Most parameters: {largest}.", "It is not the best, so size is not what tells them apart." if best != largest
+print(f"Most parameters: {largest}.", "It is not the best, so size alone is not what tells them apart." if best != largest
       else "It is also the best, so its size may be a reason.")
 
 # %% [markdown]
-# Lesson 09 found a limit set by what is cached. This shows how differently it can be used. A key of 2
-# channels can hardly tell 16 records apart, and MHA has 8 such keys. MQA spends half of its numbers on one
-# key and half on one value. MLA's 32 numbers are key *and* value, and each head looks at them through
+# Lesson 09 found a limit set by what is cached. Designs can use the same numbers differently. A key of 2
+# channels has little room to tell 16 records apart, and MHA has 8 such keys. MQA spends half of its numbers on
+# one key and half on one value. MLA's 32 numbers are key *and* value, and each head looks at them through
 # matrices of its own: weights that are read once per step, not once per token.
 #
-# The large-scale report agrees in direction: in DeepSeek-V2's tables (as transcribed) MLA had a higher score
-# than MHA on three of four hard benchmarks at each of two sizes, with 15.6 thousand instead of 110.6 thousand
-# cached numbers at the smaller one.
+# Did MLA beat MHA here? In DeepSeek-V2's tables (as transcribed) it had a higher score than MHA on three of
+# four hard benchmarks at each of two sizes, with 15.6 thousand instead of 110.6 thousand cached numbers at the
+# smaller one.
 
 # %% [markdown]
 # ## Fewer bits, by hand
@@ -323,10 +325,10 @@ print(f"Most parameters: {largest}.", "It is not the best, so size is not what t
 #
 # *15 minutes · difficulty 3 of 5*
 #
-# `kv` is (B, H, S, D), keys or values. Numbers along `dim` share a `scale` and a `low`: with `dim=-1` those
-# of one token's head, with `dim=-2` those of one channel over all tokens. Return (codes, scale, low): codes
-# uint8 like `kv`; scale and low in `kv`'s dtype, of size 1 along `dim`. `bits` is 1 to 8. Where all numbers
-# of a slice are equal, scale and codes are 0.
+# `kv` is (B, H, S, D), keys or values. Numbers along `dim` share a `scale` and a `low`: with `dim=-1` those of
+# one token's head, with `dim=-2` those of one channel over all tokens. `dim` may be given from the front (2 is
+# -2). Return (codes, scale, low): codes in uint8, of `kv`'s shape; scale and low in `kv`'s dtype, of size 1
+# along `dim`. `bits` is 1 to 8. Where all numbers of a slice are equal, scale and codes are 0.
 
 # %% nbgrader={"grade": false, "grade_id": "quantize_kv", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def quantize_kv(kv, bits, dim=-1):
@@ -362,7 +364,8 @@ check("quantize_kv", quantize_kv, seed=None, cases=[
 # </details>
 # <details><summary>A worked step</summary>
 #
-# `scale = (high - low) / (2**bits - 1)`, then `((kv - low) / scale).round().to(torch.uint8)`.
+# `scale = (high - low) / (2**bits - 1)`, then `((kv - low) / step).round().to(torch.uint8)`, where `step` is
+# `scale`, and 1 where that is 0.
 # </details>
 
 # %% [markdown]
@@ -392,7 +395,7 @@ check("dequantize_kv", dequantize_kv, seed=None, cases=[
 #
 # `low`, and code times `scale`.
 # </details>
-# <details><summary>If it is wrong in the same direction everywhere</summary>
+# <details><summary>If all numbers of a slice are off by the same amount</summary>
 #
 # `low` is a number of `kv`, not a code: multiply first, then add.
 # </details>
@@ -404,8 +407,9 @@ check("dequantize_kv", dequantize_kv, seed=None, cases=[
 # %% [markdown]
 # ## What a code really takes
 #
-# A scale and a low are kept for each slice, say in 16 bits each. **With 2-bit codes and slices of 8 numbers,
-# how many bits does a number take?**
+# Codes of fewer than 8 bits must be packed, several to a byte. Your uint8 codes are not; we count them as if
+# they were. And a scale and a low are kept for each slice, say in 16 bits each. **With 2-bit codes and slices
+# of 8 numbers, how many bits does a number take?**
 
 # %%
 def bits_per_number(bits, slice_size):
@@ -476,11 +480,11 @@ least = {name: min(bits for bits, share in line.items() if share > plain[8] - 0.
 print("Within 0.01 of the 16-bit answers:", ", ".join(f"{name} needs {bits:,.0f} bits" for name, bits in least.items()))
 
 # %% [markdown]
-# Two cautions. A short slice is exact and its scales cost much; a long one is the other way round: compare
+# Two cautions. A short slice is more exact and its scales cost much; a long one is the other way round: compare
 # the bits that are stored, not those of a code. And a slice along the tokens has a scale only when its tokens
-# are there, so the newest stay in 16 bits until enough have come: [transformers'
-# `QuantizedCache`](https://github.com/huggingface/transformers) keeps up to 128 of them. What does that leave
-# of "2 bits" at a short context?
+# are there, so the newest stay in 16 bits until enough have come: fewer than 128 by default in [transformers'
+# `QuantizedCache`](https://github.com/huggingface/transformers), which puts a prompt in codes at once. Suppose
+# that the newest 128 always stay in 16 bits. What does that leave of "2 bits" at a short context?
 
 # %%
 for context in (150, 1000, 32_000):
@@ -507,23 +511,23 @@ for name, factor in (("all channels alike", 1), ("one channel 30 times as large"
         print(f"{name:29} by {how:7}: the other channels are off by {others:.2f} (root mean square)")
 
 # %% [markdown]
-# By token the one large number sets the scale for all 64, and the others fall on one code. By channel it has
-# a scale to itself. In values KIVI found no such channels, and the average that is taken of them forgives
-# errors of single tokens.
+# By token the one large number mostly sets the scale for all 64, and the others fall on one or two codes. By
+# channel it has a scale to itself. In values KIVI found no such channels. With a scale for each token an error
+# stays within that token, and most tokens get little attention.
 
 # %% [markdown]
 # ### Spot the bug
 #
 # `k, v = expand_kv(k, R), expand_kv(v, R)`, then `quantize_kv(k, 4)` and `quantize_kv(v, 4)`, and all of it is
-# kept. The output is right to 4 bits. What has this cache saved with R = 4 query heads per KV head, and what
-# should it have?
+# kept. The output is right to 4 bits. What has this cache saved, against the same GQA cache in 16 bits, with R
+# = 4 query heads per KV head, and what should it have?
 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
 # Nothing: 4 copies of 4 bits are 16 bits, and scales come on top. Quantise the KV heads as they come, and
-# expand nothing: then bits and heads multiply, 4 · 4 = 16 times against MHA. (Issue 67 of turboquant-vllm
-# reports this order.)
+# expand nothing: then it is 4 times smaller, and 4 · 4 = 16 times smaller than MHA, before scales. (Issue 67 of
+# turboquant-vllm reports this order.)
 # </details>
 
 # %% [markdown]
@@ -534,9 +538,11 @@ for name, factor in (("all channels alike", 1), ("one channel 30 times as large"
 # bytes = layers that keep something × numbers per token × tokens kept × bits / 8
 #
 # GQA and latents cut numbers. Sliding windows cut tokens. Linear layers that keep a state of fixed size, and
-# layers that share another's cache, cut layers. Codes cut bits, in every layer alike. Compare real models
-# with an MHA of their own heads and layers, at 32,768 tokens. **Which cut gives most in each? And do the
-# three shares multiply to the real one?**
+# layers that share another's cache, cut layers. Codes cut bits, in every layer alike. Compare real models, at
+# 32,768 tokens, with an MHA of as many layers in which every query head keeps a key and a value of `head_dim`.
+# (Gemma 4's window layers and MiMo's values are narrower than that: part of their cut in numbers. States of
+# fixed size are not counted.) **Which cut gives most in each? And do the three shares multiply to the real
+# one?**
 
 # %%
 def left_of_mha(config, context):
@@ -566,8 +572,8 @@ for name in MODELS:
 most = {name: min(cuts, key=cuts.get) for name, cuts in shares.items()}
 fewest = min(real, key=real.get)
 fig = plots.saving_bars(
-    shares, real, title=f"Of these, {fewest} keeps least of its MHA's cache: 1/{1 / real[fewest]:.0f}",
-    xlabel="times halved by each cut taken alone; mark: really", note="At 32,768 tokens, against MHA with the model's own heads and layers. Bits are not in it.")
+    shares, real, title=f"Of these, {fewest} keeps the smallest share of its MHA's cache: 1/{1 / real[fewest]:.0f}",
+    xlabel="times halved by each cut taken alone; mark: all cuts together", note="At 32,768 tokens, against keys and values of head_dim for all query heads, in all layers. Bits and fixed states are not in it.")
 plots.show(fig, alt="Largest cut of each model: " + "; ".join(
     f"{name} {cut} ({shares[name][cut]:.2f} left), of all 1/{1 / real[name]:.0f}" for name, cut in most.items()))
 exact = [name for name in MODELS if abs(product[name] / real[name] - 1) < 1e-9]
@@ -577,9 +583,10 @@ for name in MODELS:
         print(f"{name}: really {real[name] / product[name]:.2f} times the product")
 
 # %% [markdown]
-# Cuts multiply exactly where they are **independent cuts**: where each acts on all layers alike. In the models
-# of the last lines, layers with a window and layers without one keep different numbers per token, so the
-# shares of the average layer do not tell. There, add up layer by layer (lesson 05).
+# Cuts multiply exactly where they are **independent cuts**: where what one leaves in a layer does not depend on
+# what another leaves there. Windows in some layers only do no harm while all caching layers keep as many
+# numbers per token. In the models of the last lines, layers with a window and layers without one keep different
+# numbers per token, so the shares of the average layer do not tell. There, add up layer by layer (lesson 05).
 #
 # Two more cases in which you may not multiply. An eviction that chooses tokens for each *query* head needs up
 # to R sets of tokens per KV head, which takes GQA's saving
@@ -590,11 +597,11 @@ for name in MODELS:
 # ## What this does not tell you
 #
 # - The recall task has 24 tokens, no positions and one layer. A rotary key would take some of the 32 numbers,
-#   and how MLA and GQA compare in a large model is for training to say (lesson 09). Two seeds show a
-#   difference as large as this one, not a small one.
+#   and how MLA and GQA compare in a large model is for training to say (lesson 09). Two seeds can show a large
+#   difference, not a small one.
 # - Codes went through your functions in float32, and nothing became faster here. Speed needs a kernel that
-#   reads codes; vLLM's documentation reports +1 % at 2k and +21 % at 32k tokens for 8-bit numbers, at batch
-#   1.
+#   reads codes; vLLM's documentation reports 1 % more tokens per second at 2k of context and 21 % at 32k for
+#   8-bit numbers, at batch 1.
 # - What few bits cost depends on the model. [One project](https://github.com/TheTom/llama-cpp-turboquant/issues/54)
 #   reports a perplexity of 2,887 instead of 7.43 for Qwen2.5-7B with its codes for keys and values, and one
 #   that is 4.4 % higher for Mistral-7B. Measure with your own evaluations.
@@ -605,7 +612,8 @@ for name in MODELS:
 # ## In three lines
 #
 # - A latent is key and value of all heads at once. Absorbed, it is read like one KV head, and no key is made.
-# - Equal bytes are not equal answers: what a design makes of its numbers differs, and only training shows it.
+# - Equal bytes need not give equal answers: what a design makes of its numbers differs, and only training shows
+#   it.
 # - Numbers, layers, tokens and bits multiply where they are independent. Count scales, and ask what a
 #   percentage is of.
 

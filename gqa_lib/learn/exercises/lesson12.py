@@ -72,7 +72,7 @@ SLIDING_WINDOW_KEEP = Exercise(
             ),
         ),
         Mistake(
-            "the window is how many rows go. It is how many stay.",
+            "the window is how many rows go, in your code. It is how many should stay.",
             lambda length, window: _window(length, length - window),
         ),
     ),
@@ -144,7 +144,7 @@ SINK_WINDOW_KEEP = Exercise(
             lambda length, num_sinks, window: _sinks(length, num_sinks + 1, window),
         ),
         Mistake(
-            "row 0 is left out, and the sinks begin behind it.",
+            "row 0 is left out, and the sinks begin after it.",
             lambda length, num_sinks, window: _rows(
                 length, set(range(1, num_sinks + 1)) | set(range(length - window, length))
             ),

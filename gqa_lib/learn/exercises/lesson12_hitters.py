@@ -65,7 +65,7 @@ ATTENTION_RECEIVED = Exercise(
     mistakes=(
         Mistake(
             "the weights of all queries are added up. Early keys were seen by more queries and "
-            "would never lose to a late one: divide by how many could see the key.",
+            "would hardly ever lose to a late one: divide by how many could see the key.",
             _summed,
         ),
         Mistake(
@@ -265,7 +265,7 @@ HEAVY_HITTER_KEEP = Exercise(
             ),
         ),
         Mistake(
-            "scores are ranked by their size without their sign.",
+            "scores are ranked by their absolute value: a low one must not win.",
             lambda scores, budget, recent: _kept(scores.abs(), budget, recent),
         ),
         Mistake(

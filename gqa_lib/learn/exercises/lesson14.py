@@ -57,7 +57,7 @@ MLA_BYTES_PER_TOKEN = Exercise(
             lambda L, rank, rope, b: L * rank * b,
         ),
         Mistake(
-            "the rotary key is taken to be a part of the latent. It is kept next to it.",
+            "the rotary key is subtracted. It is kept next to the latent: add its numbers.",
             lambda L, rank, rope, b: L * (rank - rope) * b,
         ),
         Mistake(
@@ -73,7 +73,7 @@ MLA_BYTES_PER_TOKEN = Exercise(
             lambda L, rank, rope, b: (L * rank + rope) * b,
         ),
         Mistake(
-            "half bytes are cut off. With 6 bits for a number bytes_per_element is 0.75.",
+            "fractions of a byte are cut off. With 6 bits for a number bytes_per_element is 0.75.",
             lambda L, rank, rope, b: L * (rank + rope) * int(b),
         ),
         Mistake(

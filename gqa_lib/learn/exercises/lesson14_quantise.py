@@ -103,11 +103,11 @@ QUANTIZE_KV = Exercise(
     ),
     mistakes=(
         Mistake(
-            "numbers are cut off to the code below. Take the nearest: torch.round.",
+            "numbers are rounded down to the code below. Take the nearest: torch.round.",
             _other(to_whole=lambda steps: (steps + 1e-4).floor()),
         ),
         Mistake(
-            "numbers are taken up to the code above. Take the nearest.",
+            "numbers are rounded up to the code above. Take the nearest.",
             _other(to_whole=lambda steps: (steps - 1e-4).ceil()),
         ),
         Mistake(
@@ -123,7 +123,7 @@ QUANTIZE_KV = Exercise(
             "one scale is taken for all. Each slice along dim has its own.", _other(ends=_of_all)
         ),
         Mistake(
-            "slices run along the other axis: dim is the axis that disappears in the minimum.",
+            "slices run along the other axis: take the minimum over dim, which then has size 1.",
             lambda kv, bits, dim=-1: quantised(kv, bits, -1 if dim % 4 == 2 else -2),
         ),
         Mistake(

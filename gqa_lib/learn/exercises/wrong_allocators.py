@@ -96,9 +96,9 @@ WRONG_ALLOCATORS = (
     ),
     ("share() takes a free block. It only adds a reference to one in use.", _ShareTakesABlock),
     (
-        "a block that was just allocated has no reference. It has one: whoever asked for it.",
+        "a block that was just allocated has no reference. It has one: that of whoever asked.",
         _BeginsAtZero,
     ),
     ("one block is never handed out: they are 0 to num_blocks - 1, all of them.", _OneFewer),
-    ("num_free counts the blocks in use: it is how many are left.", _CountsUses),
+    ("num_free counts the blocks in use: it should count those that are left.", _CountsUses),
 )

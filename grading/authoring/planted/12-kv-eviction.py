@@ -437,7 +437,7 @@ def heavy_hitter_keep(scores, budget, recent):
     return keep | (torch.arange(S, device=scores.device) >= S - recent)
 
 # %% wrong heavy_hitter_keep: without the sign
-# says: without their sign
+# says: by their absolute value
 def heavy_hitter_keep(scores, budget, recent):
     S = scores.shape[-1]
     newest = torch.arange(S, device=scores.device) >= S - recent

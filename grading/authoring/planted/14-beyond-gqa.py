@@ -16,7 +16,7 @@ def mla_bytes_per_token(num_layers, kv_lora_rank, rope_head_dim, bytes_per_eleme
     return num_layers * kv_lora_rank * bytes_per_element
 
 # %% wrong mla_bytes_per_token: the rotary key inside the latent
-# says: a part of the latent
+# says: the rotary key is subtracted
 def mla_bytes_per_token(num_layers, kv_lora_rank, rope_head_dim, bytes_per_element):
     return num_layers * (kv_lora_rank - rope_head_dim) * bytes_per_element
 
@@ -36,7 +36,7 @@ def mla_bytes_per_token(num_layers, kv_lora_rank, rope_head_dim, bytes_per_eleme
     return (num_layers * kv_lora_rank + rope_head_dim) * bytes_per_element
 
 # %% wrong mla_bytes_per_token: whole bytes
-# says: half bytes are cut off
+# says: fractions of a byte are cut off
 def mla_bytes_per_token(num_layers, kv_lora_rank, rope_head_dim, bytes_per_element):
     return num_layers * (kv_lora_rank + rope_head_dim) * int(bytes_per_element)
 
@@ -361,7 +361,7 @@ def absorbed_mla_attention(q_nope, q_rope, latent, rope_key, w_uk, w_uv, causal=
     return (scores.softmax(-1) @ cached)[..., :rank].unflatten(1, (H, T)) @ w_uv.mT
 
 # %% wrong quantize_kv: cut off
-# says: cut off to the code below
+# says: rounded down to the code below
 def quantize_kv(kv, bits, dim=-1):
     low, high = kv.amin(dim, keepdim=True), kv.amax(dim, keepdim=True)
     scale = (high - low) / (2**bits - 1)
@@ -375,7 +375,7 @@ def quantize_kv(kv, bits, dim=-1):
     return ((kv - low) / torch.where(scale > 0, scale, 1)).to(torch.uint8), scale, low
 
 # %% wrong quantize_kv: rounded up
-# says: numbers are taken up
+# says: numbers are rounded up
 def quantize_kv(kv, bits, dim=-1):
     low, high = kv.amin(dim, keepdim=True), kv.amax(dim, keepdim=True)
     scale = (high - low) / (2**bits - 1)
