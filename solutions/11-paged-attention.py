@@ -469,8 +469,7 @@ print(f"the library's: table {theirs.blocks[0]}, largest difference {difference.
 # %% [markdown]
 # ### Spot the bug
 #
-# An engine's allocator did this whenever it was called again for the same sequence ([sparkinfer
-# #110](https://github.com/gittensor-ai-lab/sparkinfer/issues/110), simplified). A prompt of 6 tokens, then one
+# An engine's allocator did this whenever it was called again for the same sequence ([sparkinfer, issue 110](https://github.com/gittensor-ai-lab/sparkinfer/issues/110), simplified). A prompt of 6 tokens, then one
 # by one, in blocks of 4. What does it take too much of?
 
 # %%

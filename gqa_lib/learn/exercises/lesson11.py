@@ -119,7 +119,7 @@ FRAGMENTATION = Exercise(
             ),
         ),
         Mistake(
-            "a sequence whose last block is full gets one more. The next comes with its first token.",
+            "a sequence whose last block is full gets one more. One comes with its first token.",
             _wrong(
                 parts=(
                     _used,
