@@ -71,7 +71,8 @@ class ModelCache:
         """
         most = one_per_row(length, "length", len(self.lengths), most=2**31 - 1, one_for_all=True)
         for cache in self.layers:
-            cache.check_truncate(most)
+            if hasattr(cache, "check_truncate"):  # one of your own may not have it
+                cache.check_truncate(most)
         for cache in self.layers:
             cache.truncate(most)
 
@@ -79,7 +80,7 @@ class ModelCache:
 def _check_layers(layers: Sequence[Any]) -> None:
     seen: dict[int, int] = {}
     for i, cache in enumerate(layers):
-        if not all(hasattr(cache, name) for name in ("append", "attend", "check_truncate")):
+        if not all(hasattr(cache, name) for name in ("append", "attend")):
             raise ValueError(
                 f"layers[{i}]={shown(cache)} is not a cache: past tokens of a layer would be "
                 "lost. Give one of gqa_lib.cache, such as a KVCache, or your own that inherits "

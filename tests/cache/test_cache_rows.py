@@ -327,5 +327,7 @@ def test_queries_must_be_those_of_tokens_in_the_cache():
 
 def test_the_contiguous_cache_has_all_that_the_protocol_asks_for():
     asked = {name for name in vars(Cache) if not name.startswith("_")}
-    assert asked == {"append", "attend", "lengths", "nbytes", "positions", "reorder", "truncate"}
+    assert asked - {"check_truncate"} == {
+        *("append", "attend", "lengths", "nbytes", "positions", "reorder", "truncate")
+    }
     assert all(getattr(KVCache, name) is not getattr(Cache, name) for name in asked)

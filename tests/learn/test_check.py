@@ -28,20 +28,27 @@ def own_records(tmp_path, monkeypatch):
 
 
 def in_learners_dtype(function):
-    """Return the function with its results in the dtype of its first tensor argument."""
+    """Return the function with its results where its arguments are, in the dtype of numbers there.
+
+    That is the first tensor's of floating point, as codes come with a scale.
+    """
 
     def wrapped(*arguments):
         result = function(*arguments)
+        tensors = [one for one in arguments if isinstance(one, torch.Tensor)]
+        like = next((one for one in tensors if one.is_floating_point()), arguments[0])
         if isinstance(result, tuple):
-            return tuple(converted(one, arguments[0]) for one in result)
+            return tuple(converted(one, like) for one in result)
         if isinstance(result, dict) and isinstance(arguments[0], dict):
             (like, *_) = arguments[0].values()
             return {name: converted(one, like) for name, one in result.items()}
-        return converted(result, arguments[0])
+        return converted(result, like)
 
     def converted(result, like):
-        if isinstance(result, torch.Tensor) and result.is_floating_point():
-            result = result.to(like.device, like.dtype)
+        if isinstance(result, torch.Tensor) and isinstance(like, torch.Tensor):
+            result = result.to(like.device)
+            if result.is_floating_point():
+                result = result.to(like.dtype)
         return result
 
     return wrapped

@@ -1,5 +1,6 @@
 """What students get: the bundle without a secret in it, and lessons in the class's exchange."""
 
+import gzip
 import os
 import re
 import shutil
@@ -75,6 +76,8 @@ def text_of(path):
     """Return a file's text; of a notebook its cells'."""
     if path.suffix == ".ipynb":
         return "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells)
+    if path.suffix == ".gz":
+        return gzip.decompress(path.read_bytes()).decode("utf-8")
     errors = "replace" if path.suffix == ".safetensors" else "strict"
     return path.read_text(encoding="utf-8", errors=errors)
 
