@@ -149,7 +149,10 @@ def _planned_node(planned: list[Planned], after: list[Standing]) -> list[str]:
     first, last = planned[0], planned[-1]
     said = f"{int(first.number)}<br/>{first.title}"
     if first != last:  # their titles are in the table
-        said = f"{int(first.number)} to {int(last.number)}"
+        numbers = [int(one.number) for one in planned]
+        together = len(numbers) == numbers[-1] - numbers[0] + 1
+        between = [numbers[0], numbers[-1]] if together else numbers
+        said = (" to " if together else " and ").join(map(str, between))
     box = f"F{first.number}"
     lines = [f'{box}["{said}<br/>planned"]:::planned']
     return [*lines, *(f"L{one.lesson.number} -.-> {box}" for one in after[-1:])]
