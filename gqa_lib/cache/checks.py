@@ -63,6 +63,24 @@ def check_new(k: Tensor, v: Tensor, memory: Tensor) -> None:
         )
 
 
+def counts_of(
+    num_new: Sequence[int] | Tensor | None, batch_size: int, num_tokens: int
+) -> list[int]:
+    """Return how many new tokens each row has.
+
+    Args:
+        num_new: as in `Cache.append`; None is all of them.
+        batch_size: B.
+        num_tokens: T, padding counted.
+
+    Raises:
+        ValueError: num_new is not a whole number from 0 to T for each row.
+    """
+    if num_new is None:
+        return [num_tokens] * batch_size
+    return one_per_row(num_new, "num_new", batch_size, most=num_tokens)
+
+
 def check_room(lengths: list[int], num_new: list[int], max_seq_len: int) -> None:
     """Raise ValueError if some row has no room for its new tokens.
 

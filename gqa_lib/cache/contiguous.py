@@ -5,16 +5,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from gqa_lib.arguments import check_whole
-
-from .checks import check_new, check_room, check_sizes, one_per_row
+from .checks import check_new, check_room, check_sizes, counts_of
 from .gradients import is_lost, refuse_gradient
 from .newest import attend_newest
 from .protocol import Cache
-from .rows import are_alike, next_positions, on_cpu, own_tokens
+from .row_lengths import RowLengths
+from .rows import are_alike, on_cpu, own_tokens
 
 
-class KVCache(Cache):
+class KVCache(RowLengths, Cache):
     """K and V of past tokens, allocated once; `append` returns views, never copies.
 
     Rows of the batch may differ in length. What lies behind a row's tokens means nothing.
@@ -39,22 +38,9 @@ class KVCache(Cache):
         device: torch.device | str | None = None,
     ):
         check_sizes(batch_size, num_kv_heads, head_dim, dtype)
-        check_whole(0, max_seq_len=max_seq_len)
+        super().__init__(batch_size, max_seq_len)
         shape = (batch_size, num_kv_heads, max_seq_len, head_dim)
         self._k, self._v = (torch.empty(shape, dtype=dtype, device=device) for _ in range(2))
-        self._lengths = [0] * batch_size  # not on the device: a GPU would have to be waited for
-        self._num_new: list[int] | None = None  # of each row at the last append; None if all had T
-        self._lost = False  # whether something was cached that needed a gradient
-
-    @property
-    def max_seq_len(self) -> int:
-        """Tokens that each row has room for."""
-        return self._k.shape[2]
-
-    @property
-    def length(self) -> int:
-        """Tokens of the longest row."""
-        return max(self._lengths) if self._lengths else 0  # torch.compile knows no default
 
     @property
     def lengths(self) -> Tensor:
@@ -70,10 +56,6 @@ class KVCache(Cache):
     def memory(self) -> tuple[Tensor, Tensor]:
         """K and V, (B, Hkv, max_seq_len, D) each; behind a row's tokens they mean nothing."""
         return self._k, self._v
-
-    def positions(self, num_new: int) -> Tensor:
-        """Return where the next `num_new` tokens stand: (T,), or (B, T) where rows differ."""
-        return next_positions(self._lengths, num_new)
 
     def append(
         self, k: Tensor, v: Tensor, num_new: Sequence[int] | Tensor | None = None
@@ -98,7 +80,7 @@ class KVCache(Cache):
         """
         check_new(k, v, self._k)
         B, T, start = len(self._lengths), k.shape[2], self.length
-        counts = [T] * B if num_new is None else one_per_row(num_new, "num_new", B, most=T)
+        counts = counts_of(num_new, B, T)
         check_room(self._lengths, counts, self.max_seq_len)
         all_new = counts.count(T) == B
         if all_new and self._rows_alike():
@@ -165,44 +147,10 @@ class KVCache(Cache):
         Raises:
             ValueError: it is not a row's number for each row. The cache is then as it was before.
         """
-        B = len(self._lengths)
-        sources = one_per_row(index, "index", B, most=B - 1)
-        changed = [b for b in range(B) if sources[b] != b]
+        sources, changed, moved = self._sources(index)
         for memory in (self._k, self._v):
-            moved = memory[[sources[b] for b in changed], :, : self.length]
-            memory[changed, :, : self.length] = moved
-        self._lengths = [self._lengths[b] for b in sources]
-        self._num_new = self._num_new and [self._num_new[b] for b in sources]
-
-    def truncate(self, length: int | Sequence[int] | Tensor) -> None:
-        """Forget all but the first `length` tokens of each row; a shorter row stays as it is.
-
-        Args:
-            length: from 0 to max_seq_len, one number for all rows or (B,).
-
-        Raises:
-            ValueError: it is neither. The cache is then as it was before.
-        """
-        most = self.check_truncate(length)
-        self._lengths = [min(pair) for pair in zip(self._lengths, most, strict=True)]
-        self._num_new = None
-
-    def check_truncate(self, length: int | Sequence[int] | Tensor) -> list[int]:
-        """Return the length of each row that `truncate` is asked for; nothing changes.
-
-        Args:
-            length: as in `truncate`.
-
-        Raises:
-            ValueError: as in `truncate`.
-        """
-        B = len(self._lengths)
-        return one_per_row(length, "length", B, most=self.max_seq_len, one_for_all=True)
-
-    def reset(self) -> None:
-        """Forget every token; the memory stays allocated."""
-        self.truncate(0)
-        self._lost = False
+            memory[changed, :, : self.length] = memory[moved, :, : self.length]
+        self._count_as(sources)
 
     def _rows_alike(self) -> bool:
         return are_alike(self._lengths)

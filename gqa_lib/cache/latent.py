@@ -8,13 +8,14 @@ from torch import Tensor
 from gqa_lib.arguments import check_kind, check_whole
 from gqa_lib.kernels.checks import check_tensor
 
-from .checks import check_room, one_per_row, refuse_trace
+from .checks import check_room, counts_of, refuse_trace
 from .gradients import is_lost, refuse_gradient
 from .newest import attend_newest
-from .rows import are_alike, next_positions, on_cpu, own_tokens
+from .row_lengths import RowLengths
+from .rows import are_alike, on_cpu, own_tokens
 
 
-class LatentCache:
+class LatentCache(RowLengths):
     """Latents and rotary keys of past tokens, allocated once: there is no K and no V.
 
     It reads as one KV head of kv_lora_rank + rope_head_dim elements whose values are the first
@@ -43,26 +44,14 @@ class LatentCache:
         dtype: torch.dtype = torch.float32,
         device: torch.device | str | None = None,
     ):
-        check_whole(0, batch_size=batch_size, max_seq_len=max_seq_len)
+        check_whole(0, batch_size=batch_size)
+        super().__init__(batch_size, max_seq_len)
         check_whole(kv_lora_rank=kv_lora_rank)
         check_whole(0, rope_head_dim=rope_head_dim)
         check_kind(torch.dtype, "Pass one such as torch.bfloat16.", dtype=dtype)
         self.kv_lora_rank, self.rope_head_dim = kv_lora_rank, rope_head_dim
         shape = (batch_size, max_seq_len, kv_lora_rank + rope_head_dim)
         self._memory = torch.empty(shape, dtype=dtype, device=device)
-        self._lengths = [0] * batch_size  # not on the device: a GPU would have to be waited for
-        self._num_new: list[int] | None = None  # of each row at the last append; None if all had T
-        self._lost = False  # whether something was cached that needed a gradient
-
-    @property
-    def max_seq_len(self) -> int:
-        """Tokens that each row has room for."""
-        return self._memory.shape[1]
-
-    @property
-    def length(self) -> int:
-        """Tokens of the longest row."""
-        return max(self._lengths) if self._lengths else 0
 
     @property
     def lengths(self) -> Tensor:
@@ -78,10 +67,6 @@ class LatentCache:
     def memory(self) -> Tensor:
         """Latents and rotary keys, (B, max_seq_len, kv_lora_rank + rope_head_dim)."""
         return self._memory
-
-    def positions(self, num_new: int) -> Tensor:
-        """Return where the next `num_new` tokens stand: (T,), or (B, T) where rows differ."""
-        return next_positions(self._lengths, num_new)
 
     def append(
         self, latent: Tensor, rope_key: Tensor, num_new: Sequence[int] | Tensor | None = None
@@ -104,7 +89,7 @@ class LatentCache:
         """
         self._check_new(latent, rope_key)
         B, T, _ = latent.shape
-        counts = [T] * B if num_new is None else one_per_row(num_new, "num_new", B, most=T)
+        counts = counts_of(num_new, B, T)
         check_room(self._lengths, counts, self.max_seq_len)
         new = torch.cat((latent.detach(), rope_key.detach()), -1)
         all_new = counts.count(T) == B
@@ -161,43 +146,9 @@ class LatentCache:
         Raises:
             ValueError: it is not a row's number for each row. The cache is then as it was before.
         """
-        B = len(self._lengths)
-        sources = one_per_row(index, "index", B, most=B - 1)
-        changed = [b for b in range(B) if sources[b] != b]
-        moved = self._memory[[sources[b] for b in changed], : self.length]
-        self._memory[changed, : self.length] = moved
-        self._lengths = [self._lengths[b] for b in sources]
-        self._num_new = self._num_new and [self._num_new[b] for b in sources]
-
-    def truncate(self, length: int | Sequence[int] | Tensor) -> None:
-        """Forget all but the first `length` tokens of each row; a shorter row stays as it is.
-
-        Args:
-            length: from 0 to max_seq_len, one number for all rows or (B,).
-
-        Raises:
-            ValueError: it is neither. The cache is then as it was before.
-        """
-        most = self.check_truncate(length)
-        self._lengths = [min(pair) for pair in zip(self._lengths, most, strict=True)]
-        self._num_new = None
-
-    def check_truncate(self, length: int | Sequence[int] | Tensor) -> list[int]:
-        """Return the length of each row that `truncate` is asked for; nothing changes.
-
-        Args:
-            length: as in `truncate`.
-
-        Raises:
-            ValueError: as in `truncate`.
-        """
-        B = len(self._lengths)
-        return one_per_row(length, "length", B, most=self.max_seq_len, one_for_all=True)
-
-    def reset(self) -> None:
-        """Forget every token; the memory stays allocated."""
-        self.truncate(0)
-        self._lost = False
+        sources, changed, moved = self._sources(index)
+        self._memory[changed, : self.length] = self._memory[moved, : self.length]
+        self._count_as(sources)
 
     def _check_new(self, latent: Tensor, rope_key: Tensor) -> None:
         refuse_trace()

@@ -11,7 +11,7 @@ from gqa_lib.kernels.checks import check_tensors, check_window
 from gqa_lib.kernels.dispatch import check_backend
 from gqa_lib.kernels.traced import untraced
 
-from ..checks import check_new, check_sizes, one_per_row
+from ..checks import check_new, check_sizes, counts_of, one_per_row
 from ..gradients import is_lost, refuse_gradient
 from ..protocol import Cache
 from ..rows import next_positions, on_cpu
@@ -139,7 +139,7 @@ class EvictingCache(Cache):
         """
         check_new(k, v, self._store.k)
         B, T = len(self._lengths), k.shape[2]
-        counts = [T] * B if num_new is None else one_per_row(num_new, "num_new", B, most=T)
+        counts = counts_of(num_new, B, T)
         held = added(self._held, counts)
         self._store.make_room(max(held, default=0), max(self._held, default=0))
         for group in groups_of(self._held, self._lengths, counts):

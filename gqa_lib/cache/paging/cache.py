@@ -8,7 +8,7 @@ from torch import Tensor
 from gqa_lib.kernels.checks import check_tensors, check_window
 from gqa_lib.kernels.traced import untraced
 
-from ..checks import check_new, check_queries, check_sizes, one_per_row
+from ..checks import check_new, check_queries, check_sizes, counts_of, one_per_row
 from ..gradients import is_lost, refuse_gradient
 from ..protocol import Cache
 from ..rows import next_positions, on_cpu, own_tokens
@@ -110,7 +110,7 @@ class PagedKVCache(Cache):
         B = len(self._num_new)
         check_new(k, v, self._pages.k[:1].expand(B, -1, -1, -1))
         T = k.shape[2]
-        counts = [T] * B if num_new is None else one_per_row(num_new, "num_new", B, most=T)
+        counts = counts_of(num_new, B, T)
         rows, tokens, positions = own_tokens(self._rows.lengths, counts, T)
         here = [t.to(k.device, non_blocking=True) for t in (rows, tokens)]
         new_k, new_v = (new[here[0], :, here[1]] for new in (k, v))  # (N, Hkv, D)

@@ -9,10 +9,11 @@ from gqa_lib.arguments import check_whole, shown
 from gqa_lib.kernels.checks import check_tensors, check_window
 from gqa_lib.kernels.traced import untraced
 
-from ..checks import check_new, check_queries, check_room, check_sizes, one_per_row
+from ..checks import check_new, check_queries, check_room, check_sizes, counts_of
 from ..gradients import is_lost, refuse_gradient
 from ..protocol import Cache
-from ..rows import next_positions, on_cpu
+from ..row_lengths import RowLengths
+from ..rows import on_cpu
 from .codes import check_bits
 from .parts import attend_parts
 from .runs import Rows, Runs
@@ -21,7 +22,7 @@ from .store import Store
 QUERIES = 256  # at a time: their scores with a chunk of keys are in memory
 
 
-class QuantisedKVCache(Cache):
+class QuantisedKVCache(RowLengths, Cache):
     """K and V of past tokens in 8 or 4 bits a number, the newest tokens in full precision.
 
     A row keeps its last `residual_length` tokens as they are. As soon as `run_size` tokens are
@@ -65,7 +66,8 @@ class QuantisedKVCache(Cache):
         chunk_size: int = 256,
     ):
         check_sizes(batch_size, num_kv_heads, head_dim, dtype)
-        check_whole(0, max_seq_len=max_seq_len, residual_length=residual_length)
+        super().__init__(batch_size, max_seq_len)
+        check_whole(0, residual_length=residual_length)
         check_whole(run_size=run_size, chunk_size=chunk_size)
         check_bits(bits)
         _check_fractions(dtype)
@@ -73,11 +75,7 @@ class QuantisedKVCache(Cache):
         shape = batch_size, num_kv_heads, num_runs, run_size, head_dim
         runs = Runs(shape, bits, dtype, device)
         self._store = Store(runs, residual_length, max_seq_len, chunk_size)
-        self._max_seq_len = max_seq_len
-        self._lengths = [0] * batch_size
         self._quantised = [0] * batch_size  # tokens of each row that are codes, the first ones
-        self._num_new: list[int] | None = None  # of each row at the last append; None if all had T
-        self._lost = False  # whether something was cached that needed a gradient
 
     @property
     def bits(self) -> int:
@@ -93,16 +91,6 @@ class QuantisedKVCache(Cache):
     def residual_length(self) -> int:
         """Tokens of each row that are never quantised."""
         return self._store.residual_length
-
-    @property
-    def max_seq_len(self) -> int:
-        """Tokens that each row has room for."""
-        return self._max_seq_len
-
-    @property
-    def length(self) -> int:
-        """Tokens of the longest row."""
-        return max(self._lengths, default=0)
 
     @property
     def lengths(self) -> Tensor:
@@ -131,7 +119,7 @@ class QuantisedKVCache(Cache):
     @untraced
     def positions(self, num_new: int) -> Tensor:
         """Return where the next `num_new` tokens stand: (T,), or (B, T) where rows differ."""
-        return next_positions(self._lengths, num_new)
+        return super().positions(num_new)
 
     @untraced
     def append(self, k: Tensor, v: Tensor, num_new: Sequence[int] | Tensor | None = None) -> None:
@@ -151,7 +139,7 @@ class QuantisedKVCache(Cache):
         """
         check_new(k, v, self._store.k)
         B, T = len(self._lengths), k.shape[2]
-        counts = [T] * B if num_new is None else one_per_row(num_new, "num_new", B, most=T)
+        counts = counts_of(num_new, B, T)
         check_room(self._lengths, counts, self.max_seq_len)
         for rows, members in self._alike(counts):
             b = members[0]
@@ -211,14 +199,10 @@ class QuantisedKVCache(Cache):
         Raises:
             ValueError: it is not a row's number for each row. The cache is then as it was before.
         """
-        B = len(self._lengths)
-        sources = one_per_row(index, "index", B, most=B - 1)
-        changed = [b for b in range(B) if sources[b] != b]
-        moved = [sources[b] for b in changed]
+        sources, changed, moved = self._sources(index)
         self._store.copy_rows(moved, changed, max(self._quantised, default=0))
-        self._lengths = [self._lengths[b] for b in sources]
         self._quantised = [self._quantised[b] for b in sources]
-        self._num_new = self._num_new and [self._num_new[b] for b in sources]
+        self._count_as(sources)
 
     def truncate(self, length: int | Sequence[int] | Tensor) -> None:
         """Forget all but the first `length` tokens of each row; a shorter row stays as it is.
@@ -233,27 +217,8 @@ class QuantisedKVCache(Cache):
         Raises:
             ValueError: it is neither. The cache is then as it was before.
         """
-        most = self.check_truncate(length)
-        self._lengths = [min(pair) for pair in zip(self._lengths, most, strict=True)]
+        super().truncate(length)
         self._quantised = [min(p) for p in zip(self._quantised, self._lengths, strict=True)]
-        self._num_new = None
-
-    def check_truncate(self, length: int | Sequence[int] | Tensor) -> list[int]:
-        """Return the length of each row that `truncate` is asked for; nothing changes.
-
-        Args:
-            length: as in `truncate`.
-
-        Raises:
-            ValueError: as in `truncate`.
-        """
-        B = len(self._lengths)
-        return one_per_row(length, "length", B, most=self.max_seq_len, one_for_all=True)
-
-    def reset(self) -> None:
-        """Forget every token; the memory stays allocated."""
-        self.truncate(0)
-        self._lost = False
 
     def _alike(self, counts: list[int]) -> Iterator[tuple[Rows, list[int]]]:
         """Yield the rows with as many tokens, codes and new ones: as an index, and as numbers."""

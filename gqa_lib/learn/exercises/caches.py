@@ -212,6 +212,34 @@ def number_of(cache: Any, name: str) -> Any:
     return value
 
 
+def refusal_of_append(
+    cache: Any, k: torch.Tensor, v: torch.Tensor, start: int, stop: int, what: str
+) -> str:
+    """Return the message of the ValueError with which a cache refuses tokens that have no place.
+
+    Args:
+        cache: the learner's.
+        k, v: as in `append_tokens`.
+        start, stop: the tokens.
+        what: why they have no place, for a complaint.
+
+    Raises:
+        Complaint: nothing was raised, or something else.
+    """
+    wanted = "Raise a ValueError that says both numbers, before anything is written."
+    try:
+        append_tokens(cache, k, v, start, stop)
+    except ValueError as error:
+        return str(error)
+    except (NotImplementedError, Complaint):
+        raise
+    except Exception as error:
+        raise Complaint(
+            f"{what}: it stopped with {type(error).__name__}: {error}. {wanted}"
+        ) from None
+    raise Complaint(f"{what}, and nothing was raised. {wanted}")
+
+
 def _overflow(cache, k, v, first, step, held, max_seq_len) -> None:
     """Append more tokens than fit.
 
@@ -219,27 +247,16 @@ def _overflow(cache, k, v, first, step, held, max_seq_len) -> None:
         Complaint: this is not refused with a ValueError that names the numbers.
     """
     what = f"{held} tokens are cached, {step} more are appended, max_seq_len is {max_seq_len}"
-    wanted = "Raise a ValueError that says both numbers, before anything is written."
     before = number_of(cache, "length")
-    try:
-        append_tokens(cache, k, v, first, first + step)
-    except ValueError as error:
-        numbers = set(re.findall(r"\d+", str(error)))
-        if str(max_seq_len) not in numbers or not {str(step), str(held + step)} & numbers:
-            raise Complaint(
-                f"{what}: the ValueError says {str(error)!r}. Its reader needs both numbers: the "
-                f"most tokens that fit, {max_seq_len}, and how many there would be, {held + step}."
-            ) from None
-        if (after := number_of(cache, "length")) != before:
-            raise Complaint(
-                f"{what}: it was refused, and yet the length went from {before} to {after}. A "
-                "refused append must leave the cache as it was: check for room first."
-            ) from None
-    except (NotImplementedError, Complaint):
-        raise
-    except Exception as error:
+    said = refusal_of_append(cache, k, v, first, first + step, what)
+    numbers = set(re.findall(r"\d+", said))
+    if str(max_seq_len) not in numbers or not {str(step), str(held + step)} & numbers:
         raise Complaint(
-            f"{what}: it stopped with {type(error).__name__}: {error}. {wanted}"
-        ) from None
-    else:
-        raise Complaint(f"{what}, and nothing was raised. {wanted}")
+            f"{what}: the ValueError says {said!r}. Its reader needs both numbers: the "
+            f"most tokens that fit, {max_seq_len}, and how many there would be, {held + step}."
+        )
+    if (after := number_of(cache, "length")) != before:
+        raise Complaint(
+            f"{what}: it was refused, and yet the length went from {before} to {after}. A "
+            "refused append must leave the cache as it was: check for room first."
+        )

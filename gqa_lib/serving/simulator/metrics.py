@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gqa_lib.arguments import check_choice, check_distinct
+from gqa_lib.arguments import check_choice, check_some
 
 from .result import Floats, Simulation
 
@@ -149,7 +149,7 @@ def summary(simulation: Simulation, goodput: Mapping[str, float] | None = None) 
         "load": load(simulation),
     }
     if goodput is not None:
-        check_distinct(list(goodput), "goodput")
+        check_some(goodput=goodput)
         for name in goodput:
             check_choice(tuple(each), goodput=name)
         good = np.ones(completed, dtype=bool)

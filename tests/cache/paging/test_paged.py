@@ -1,12 +1,12 @@
 """The paged cache is the contiguous one to whoever asks, and takes no block more than it needs."""
 
 import re
-from collections import Counter
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from paging_cases import assert_counted
 
 from gqa_lib.cache import Cache, KVCache, ModelCache, PagedKVCache
 from gqa_lib.configs import ModelConfig
@@ -36,17 +36,6 @@ def draw(Hkv, T, seed, dtype=torch.float64, head_dim=D):
     rng = torch.Generator().manual_seed(seed)
     shapes = (B, HQ, T, head_dim), *[(B, Hkv, T, head_dim)] * 2
     return [torch.randn(shape, generator=rng, dtype=dtype) for shape in shapes]
-
-
-def assert_counted(cache):
-    """Each block is referred to as often as rows have it, and rows have as few as they can."""
-    tables = cache.blocks
-    held = Counter(block for blocks in tables for block in blocks)
-    for block in range(cache.num_blocks):
-        assert cache._rows.allocator.references(block) == held[block]
-    assert cache.num_free == cache.num_blocks - len(held)
-    sizes = [-(-n // cache.block_size) for n in cache.lengths.tolist()]
-    assert [len(blocks) for blocks in tables] == sizes
 
 
 def room(cache, counts):
