@@ -126,7 +126,8 @@ for kind in ("conv", "code"):
 # A request that writes for longer is in memory for longer, so it counts at more moments. Now three ways to
 # reserve: the longest that is allowed; the next power of two of the length that it will have; and exactly that
 # length. The last two need to know the future. (The [vLLM paper](https://arxiv.org/abs/2309.06180) compares
-# with three ways like these.) The fourth way reserves nothing and takes blocks of 16.
+# with three ways like these.) The fourth way reserves nothing and takes blocks of 16. (A server that allows
+# 8,192 tokens would refuse the few requests that are longer.)
 
 # %%
 LONGEST = 8192

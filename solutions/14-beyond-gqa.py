@@ -573,7 +573,7 @@ most = {name: min(cuts, key=cuts.get) for name, cuts in shares.items()}
 fewest = min(real, key=real.get)
 fig = plots.saving_bars(
     shares, real, title=f"Of these, {fewest} keeps the smallest share of its MHA's cache: 1/{1 / real[fewest]:.0f}",
-    xlabel="times halved by each cut taken alone; mark: all cuts together", note="At 32,768 tokens, against keys and values of head_dim for all query heads, in all layers. Bits and fixed states are not in it.")
+    xlabel="times halved by each cut taken alone; mark: all cuts together", note="At 32,768 tokens, against MHA with heads of head_dim. Bits and fixed states are left out.")
 plots.show(fig, alt="Largest cut of each model: " + "; ".join(
     f"{name} {cut} ({shares[name][cut]:.2f} left), of all 1/{1 / real[name]:.0f}" for name, cut in most.items()))
 exact = [name for name in MODELS if abs(product[name] / real[name] - 1) < 1e-9]
