@@ -135,7 +135,8 @@ def test_another_checkpoints_run_is_not_gone_on_with(text, tmp_path):
 
 def test_infinite_weights_are_not_written(text, tmp_path):
     source = bytes_model(tmp_path / "source", dtype="float16")
-    wild = Recipe(steps=2, lr=1e5, batch_size=2, warmup_steps=0, clip=1.0)
+    # Adam's first step moves each weight by the rate itself, on every machine.
+    wild = Recipe(steps=1, lr=7e4, batch_size=2, warmup_steps=0, clip=1.0)
     with pytest.raises(ValueError, match=r"which torch.float16 does not reach"):
         uptrain(source, text, tmp_path / "new", wild, context=16)
     assert sorted(one.name for one in tmp_path.iterdir()) == ["source", "text.txt"]
