@@ -8,7 +8,15 @@ from nbformat import NotebookNode
 
 from gqa_lib.course.manifest import Lesson
 from gqa_lib.learn.exercises import all_exercises
-from grading.nb.cells import CHECK, QUIZ, grade_id, is_graded, is_solution, known_id
+from grading.nb.cells import (
+    CHECK,
+    QUIZ,
+    grade_id,
+    is_graded,
+    is_solution,
+    is_written,
+    known_id,
+)
 from grading.quiz.marking import asked_count
 
 from .promises import empty_promises
@@ -17,6 +25,7 @@ from .run import run_graded
 LONGEST_CODE, MEDIAN_CODE, MEDIAN_TEXT = 25, 8, 6
 LONGEST_FIGURE = 12  # lines of a cell that draws by itself; a longer one is a call of gqa_lib.plots
 _MARKERS = ("BEGIN SOLUTION", "END SOLUTION", "BEGIN HIDDEN", "END HIDDEN")
+_CRITERION = re.compile(r"^\| *(\d+) *\|", re.MULTILINE)
 _REGION = r"### BEGIN {0}.*?\n(.*?)### END {0}"
 _FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 _DETAILS = re.compile(r"<details>.*?</details>", re.DOTALL)
@@ -27,6 +36,7 @@ def lint_lesson(lesson: Lesson, instructor: NotebookNode, student: NotebookNode)
     found = [
         *_lint_exercises(lesson, instructor),
         *_lint_quiz(lesson, instructor),
+        *_lint_written(instructor),
         *_lint_leaks(instructor, student),
         *_lint_sizes(student),
         *_lint_headings(student),
@@ -54,7 +64,7 @@ def _lint_exercises(lesson: Lesson, notebook: NotebookNode):
     }
     checks = [grade_id(c) for c in notebook.cells if is_graded(c)]
     for cell in filter(is_solution, notebook.cells):
-        if (name := grade_id(cell)) == QUIZ:
+        if (name := grade_id(cell)) == QUIZ or is_written(cell):
             continue
         if name not in all_exercises():
             yield f"exercise {name} has no entry in gqa_lib.learn.exercises"
@@ -62,12 +72,30 @@ def _lint_exercises(lesson: Lesson, notebook: NotebookNode):
             yield f"exercise {name} has no graded cell {name}-check"
         if hinted.get(name, 0) < 3:
             yield f"exercise {name} has no ladder of three hints"
-    for cell in filter(is_graded, notebook.cells):
+    for cell in notebook.cells:
+        if not is_graded(cell) or is_written(cell):
+            continue
         visible = re.sub(_REGION.format("HIDDEN TESTS"), "", cell.source, flags=re.DOTALL)
         if not any(_runs_a_check(node) for node in ast.parse(visible).body):
             yield f"the graded cell {grade_id(cell)} runs no check where a learner can see it"
         if "BEGIN HIDDEN TESTS" not in cell.source and known_id(cell).endswith("-check"):
             yield f"the graded cell {grade_id(cell)} has no hidden test"
+
+
+def _lint_written(notebook: NotebookNode):
+    rubrics = {
+        c.metadata["rubric"]: sum(map(int, _CRITERION.findall(c.source)))
+        for c in notebook.cells
+        if "rubric" in c.metadata
+    }
+    for cell in filter(is_written, notebook.cells):
+        name, points = known_id(cell), cell.metadata.nbgrader["points"]
+        if (told := rubrics.pop(name, None)) is None:
+            yield f'the written answer {name} has no rubric: a text cell with rubric="{name}"'
+        elif told != points:
+            yield f"the rubric of {name} gives {told} points and its cell {points}"
+    for name in rubrics:
+        yield f"a rubric is for {name}, and no written answer has that grade_id"
 
 
 def _lint_quiz(lesson: Lesson, notebook: NotebookNode):

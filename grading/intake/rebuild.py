@@ -15,7 +15,15 @@ from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import is_task
 
 from grading.limited.verdict import verdict_of
-from grading.nb.cells import QUIZ, grade_id, is_graded, is_solution, known_id, read_notebook
+from grading.nb.cells import (
+    QUIZ,
+    grade_id,
+    is_graded,
+    is_solution,
+    is_written,
+    known_id,
+    read_notebook,
+)
 from grading.nb.texts import clean
 
 from .refusals import refusal
@@ -129,12 +137,21 @@ def _claimed_id(cell: NotebookNode) -> str | None:
     return name if isinstance(name, str) and isinstance(cell.get("source"), str) else None
 
 
-def unanswered(rebuilt: NotebookNode) -> list[str]:
-    """Return the exercises whose cells still raise NotImplementedError."""
+def unanswered(rebuilt: NotebookNode, released: NotebookNode) -> list[str]:
+    """Return the exercises whose cells still raise NotImplementedError, and texts not written.
+
+    Args:
+        rebuilt: a learner's notebook.
+        released: the notebook as it was given out.
+    """
+    stubs = {known_id(cell): cell.source for cell in released.cells if is_written(cell)}
     return [
         known_id(cell)
         for cell in rebuilt.cells
-        if is_solution(cell) and "raise NotImplementedError()" in cell.source
+        if is_solution(cell)
+        and (
+            "raise NotImplementedError()" in cell.source or cell.source == stubs.get(known_id(cell))
+        )
     ]
 
 

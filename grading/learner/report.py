@@ -16,9 +16,14 @@ def report(lesson: Lesson, marks: Marks) -> str:
         return "\n".join([*lines, "Submitted. Feedback comes from your instructor."])
     lines.append("")
     for cell, score, points in marks.scores:
+        if cell in marks.waiting:
+            lines.append(f"  ? {cell:<36} {points:g} points that a person gives")
+            continue
         mark = "✓" if score == points else ("~" if score else "✗")
         lines.append(f"  {mark} {cell.removesuffix('-check'):<36} {score:g} of {points:g}")
     lines += ["", f"  {lesson.title}: {marks.score:g} of {marks.max_score:g} points"]
+    if marks.waiting:
+        lines.append("  where you learn alone, hold your text against the rubric above its cell")
     earlier = progress.scores_of(lesson.slug)[:-1]
     if earlier:
         best = max(earlier)

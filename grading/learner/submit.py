@@ -37,9 +37,17 @@ class SubmitError(Exception):
 
 @dataclass
 class Marks:
-    """What came of a submission: score by graded cell, where the feedback is, what to know."""
+    """What came of a submission: score by graded cell, where the feedback is, what to know.
+
+    Args:
+        scores: (graded cell, score, points), in the order of the lesson.
+        waiting: the graded cells that a person has yet to mark.
+        feedback: the page.
+        notes: what to know.
+    """
 
     scores: list[tuple[str, float, float]] = field(default_factory=list)
+    waiting: tuple[str, ...] = ()
     feedback: Path | None = None
     notes: list[str] = field(default_factory=list)
 
@@ -83,7 +91,7 @@ def examine(lesson: Lesson) -> list[str]:
         ) from None
     released = read_notebook(lesson.pristine)
     rebuilt, notes = rebuild_or_refuse(submitted, released)
-    if empty := unanswered(rebuilt):
+    if empty := unanswered(rebuilt, released):
         notes.append(f"Not answered yet: {', '.join(empty)}.")
     if not wrote_answers(rebuilt, released):
         try:
@@ -171,7 +179,7 @@ class _Submission:
         self.course.student_id = get_username()
         self.exchange("Collect", update=True)
         autograde(self.course, self.log)
-        marks = Marks(scores=self.scores())
+        marks = Marks(*self.scores())
         if processes.kind == "open":
             marks.notes.append("Your code ran without a sandbox, which is fine for your own.")
         feedback = GenerateFeedback(coursedir=self.course, config=self.config)
@@ -228,15 +236,16 @@ class _Submission:
         """Run one step of nbgrader's exchange."""
         exchange(self.course, step, self.log, **traits)
 
-    def scores(self) -> list[tuple[str, float, float]]:
-        """Return (graded cell, score, points) in the order of the lesson."""
+    def scores(self) -> tuple[list[tuple[str, float, float]], tuple[str, ...]]:
+        """Return (graded cell, score, points) in the lesson's order, and which have no mark yet."""
         with Gradebook(self.course.db_url) as gradebook:
             notebook = gradebook.find_submission_notebook(
                 self.lesson.slug, self.lesson.slug, self.course.student_id
             )
             order = {cell.name: place for place, cell in enumerate(notebook.notebook.source_cells)}
-            found = [(g.name, float(g.score), float(g.max_score)) for g in notebook.grades]
-        return sorted(found, key=lambda row: order.get(row[0], 0))
+            grades = sorted(notebook.grades, key=lambda grade: order.get(grade.name, 0))
+            scores = [(g.name, float(g.score), float(g.max_score)) for g in grades]
+            return scores, tuple(g.name for g in grades if g.needs_manual_grade)
 
 
 def _save(lesson: Lesson, marks: Marks) -> None:

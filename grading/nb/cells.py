@@ -38,6 +38,11 @@ def is_graded(cell: NotebookNode) -> bool:
     return bool(cell.metadata.get("nbgrader", {}).get("grade"))
 
 
+def is_written(cell: NotebookNode) -> bool:
+    """Return whether the learner writes a text in this cell, which a person marks."""
+    return cell.cell_type == "markdown" and is_solution(cell) and is_graded(cell)
+
+
 def read_notebook(path: Path) -> NotebookNode:
     """Return a notebook file in the current format.
 

@@ -120,6 +120,25 @@ def gives_more_points(instructor, student):
     cell_of(instructor, "attention-check").metadata.nbgrader["points"] += 1
 
 
+def written(points, **metadata):
+    ours = {"grade_id": "argument", "grade": True, "solution": True, "points": points}
+    answer = nbformat.v4.new_markdown_cell("Because.", metadata={"nbgrader": ours})
+    rubric = "| points | for |\n|---|---|\n| 2 | a reason |\n| 1 | its limit |"
+    return [nbformat.v4.new_markdown_cell(rubric, metadata=metadata), answer]
+
+
+def wants_a_text_without_a_rubric(instructor, student):
+    instructor.cells += written(3)
+
+
+def has_a_rubric_of_other_points(instructor, student):
+    instructor.cells += written(4, rubric="argument")
+
+
+def has_a_rubric_for_nothing(instructor, student):
+    instructor.cells += written(3, rubric="argument")[:1]
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
@@ -137,6 +156,9 @@ def gives_more_points(instructor, student):
         (has_a_mute_image, "no text alternative"),
         (begins_a_line_with_a_number_sign, "shows as a heading: #38"),
         (has_too_few_hints, "no ladder of three hints"),
+        (wants_a_text_without_a_rubric, "the written answer argument has no rubric"),
+        (has_a_rubric_of_other_points, "the rubric of argument gives 3 points and its cell 4"),
+        (has_a_rubric_for_nothing, "a rubric is for argument, and no written answer"),
         (gives_more_points, "points and course.toml says"),
     ],
 )
@@ -148,6 +170,13 @@ def test_the_lint_finds(spoil, said, notebooks):
 
 def test_the_lint_has_nothing_to_say_of_the_lesson_itself(notebooks):
     assert lint_lesson(LESSON, *notebooks) == []
+
+
+def test_a_written_answer_needs_a_rubric_and_no_check(notebooks):
+    instructor, student = copy.deepcopy(notebooks)
+    instructor.cells += written(3, rubric="argument")
+    cell_of(instructor, "attention-check").metadata.nbgrader["points"] -= 3
+    assert lint_lesson(LESSON, instructor, student) == []
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def test_whatever_was_done_to_the_exercise_it_is_there_once_and_unanswered(way, 
         assert cell(new, name) == cell(released, name)
     if way is not moved_to_the_end:
         assert names(new) == names(released)
-    assert unanswered(rebuild(new, released)[0]) == ["expand_kv"]
+    assert unanswered(rebuild(new, released)[0], released) == ["expand_kv"]
     assert any(c.source == "my_own = 1" for c in new.cells)
 
 

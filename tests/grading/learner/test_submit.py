@@ -304,7 +304,7 @@ def rebuilt_from(change):
 
 def test_a_deleted_exercise_comes_back_empty_and_is_noted():
     rebuilt, notes = rebuilt_from(lambda cells: cells.pop(place_of(cells, "attention")))
-    assert unanswered(rebuilt) == ["attention"]
+    assert unanswered(rebuilt, read_notebook(LESSON.pristine)) == ["attention"]
     assert any("attention is gone" in note for note in notes)
 
 
