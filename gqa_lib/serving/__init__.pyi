@@ -1,6 +1,8 @@
 from . import basis as basis
 from . import checks as checks
+from . import concurrency as concurrency
 from . import engine as engine
+from . import ledger as ledger
 from . import packed as packed
 from . import parallel as parallel
 from . import pool as pool
