@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from gqa_lib.arguments import check_number, check_whole
@@ -15,6 +15,7 @@ from .tables import Grid, number, read_rows
 ONCE = ("embedding", "final_layernorm")  # of the dense layers: a step runs these once
 TWICE = ("layernorm",)  # and these twice in each decoder layer
 QKV = "qkv_proj"
+MOST_PROMPTS = 1 << 16  # whose times are kept
 CORNERS = ("prefill_chunk", "kv_prefill", "n_decode", "kv_decode")
 
 
@@ -66,7 +67,10 @@ class KernelStepTime:
         check_number(0, skew=skew, overhead_s=overhead_s)
         check_number(above=0, kv_scale=kv_scale, qkv_scale=qkv_scale)
         self._layers, self._skew, self._overhead_s = num_layers, skew, overhead_s
-        self._prompt, self._decode, self._mixed = _attention(attention, kv_scale)
+        prompt, decode, mixed = _attention(attention, kv_scale)
+        self._prompt = lru_cache(MOST_PROMPTS)(prompt)
+        self._decode = cache(lambda decodes: decode.at(0, decodes))  # by tokens of each
+        self._mixed = cache(lambda decodes: mixed.at(2, decodes))  # by chunk, before, tokens
 
         def times_a_step(layer: str) -> float:
             if layer == QKV:
@@ -90,12 +94,14 @@ class KernelStepTime:
         mean = work.decode_context / decodes if decodes else 0.0
         context = mean + self._skew * (work.longest_decode - mean)
         if not work.prefills:
-            attention = self._decode(decodes, context)
+            attention = self._decode(decodes)(context)
+        elif len(work.prefills) == 1 and decodes:
+            attention = self._mixed(decodes)(*work.prefills[0], context)
         else:
             longest, *others = sorted(work.prefills, reverse=True)
             attention = sum(self._prompt(*chunk) for chunk in others)
             if decodes:
-                attention += self._mixed(*longest, decodes, context)
+                attention += self._mixed(decodes)(*longest, context)
             else:
                 attention += self._prompt(*longest)
         kernels = self._layers * attention + self._dense(tokens)

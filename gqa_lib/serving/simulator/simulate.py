@@ -129,15 +129,14 @@ class _Clock:
         seconds += (schedule.swapped - before) * self._copy_s
         steps = 1
         if decodes and not chunks and not schedule.preempted:
-            needs = self._quiet_steps(step)
-            if more := len(needs):
+            if more := self._quiet_steps(step):
                 last = self._seconds(
                     Work(decodes, context + (more + 1) * decodes, longest + more, (), decodes)
                 )
                 steps = _steps_until(until, now, seconds, last, more + 1)
                 last = seconds + (last - seconds) * (steps - 1) / more
                 seconds = steps * (seconds + last) / 2
-                schedule.supply.take(sum(needs[: steps - 1]))
+                schedule.supply.take(decoding.blocks_of(step + 1, steps - 1))
         decoding.context += steps * decodes
         self._note(now, seconds, steps, decodes, sum(new for new, _ in prefills))
         now, step = now + seconds, step + steps
@@ -160,17 +159,17 @@ class _Clock:
             "Return seconds, 0 or more."
         )
 
-    def _quiet_steps(self, step: int) -> list[int]:
-        """Blocks of each step after this one that only decodes the same, as far as there are."""
+    def _quiet_steps(self, step: int) -> int:
+        """How many steps after this one decode the same and have their blocks."""
         decoding, free = self._schedule.decoding, self._schedule.supply.available
-        needs: list[int] = []
-        for later in range(step + 1, min(decoding.next_end, step + MOST_STEPS - 1) + 1):
-            needed = decoding.blocks(later)
-            free -= needed
+        most = min(decoding.next_end - step, MOST_STEPS - 1)
+        if decoding.blocks_of(step + 1, most) <= free:
+            return most
+        for more in range(most):
+            free -= decoding.blocks(step + 1 + more)
             if free < 0:
-                break
-            needs.append(needed)
-        return needs
+                return more
+        return most
 
     def _note(
         self, start_s: float, seconds: float, steps: int, decodes: int, prefill_tokens: int
