@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import zlib
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +125,23 @@ class Grid:
             if weight:
                 total += weight * flat[at]
         return total
+
+    def line(self) -> Callable[[float], float]:
+        """Return the times of a grid with one axis; it does what the grid does, only quicker."""
+        (axis,), times = self.axes, self._flat
+        first, end = axis[0], len(axis)
+
+        def time(x: float) -> float:
+            if x <= first or end == 1:
+                return times[0]
+            i = bisect_right(axis, x)
+            if i == end:
+                i -= 1
+            before = axis[i - 1]
+            share = (x - before) / (axis[i] - before)
+            return (1 - share) * times[i - 1] + share * times[i]
+
+        return time
 
     def at(self, axis: int, x: float) -> Grid:
         """Return the grid of the other axes at a place on one of them.
