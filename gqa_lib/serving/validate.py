@@ -25,10 +25,10 @@ from .engine import Engine
 from .record import Step
 from .request import Request
 from .simulator import Rules, Simulation, simulate, summary
-from .traffic import Trace, fit, sample
+from .traffic import Trace, fit, gamma_arrivals, sample
 
-_LIMITS = {"block_size": 16, "max_num_seqs": 8, "max_num_batched_tokens": 128}
-_NUM_BLOCKS, _SHORTER = 1000, 8  # of prompts and outputs, so that a CPU can serve them
+_NUM_BLOCKS, _MAX_SEQS, _MAX_TOKENS = 1000, 8, 128
+_SHORTER = 8  # times are prompts and outputs, so that a CPU can serve them
 
 
 def serve(
@@ -134,21 +134,39 @@ def main() -> None:
     model, clock = LanguageModel(config), CpuClock()
     about = environment("cpu")
     print(f"{about['cpu_model']}, 1 thread, torch {about['torch']}; CPU time of this process")
-    short = fit(sample("azure-conv-2023")).draw(60, rate=1.0, seed=1, arrival_cv=1.0)
-    rules = Rules(_NUM_BLOCKS, prefix_caching=False, **_LIMITS)
-    sizes = [np.maximum(1, one // _SHORTER) for one in (short.prompt_tokens, short.output_tokens)]
+    lengths = fit(sample("azure-conv-2023")).draw(60, seed=1)
+    prompts, outputs = (
+        np.maximum(1, one // _SHORTER) for one in (lengths.prompt_tokens, lengths.output_tokens)
+    )
     for rate in (2.0, 20.0):
-        trace = Trace((short.arrival_s if short.arrival_s is not None else 0) / rate, *sizes)
         with TemporaryDirectory() as folder:
-            step_time = calibrate(model, Path(folder), max_context=1024, clock=clock, **_LIMITS)
-        engine = Engine(model, _NUM_BLOCKS, prefix_sharing=False, clock=clock, **_LIMITS)
-        real = measured(*serve(engine, trace, clock, clock.sleep))
-        ours = simulate(trace.arrival_s, *sizes, rules, step_time)
-        print(f"\n{rate:g} requests/s, simulated load {summary(ours)['load']}")
-        print(f"{'':16}{'measured':>10}{'simulated':>11}{'error':>9}")
-        for name, value in simulated(ours).items():
-            error = value / real[name] - 1
-            print(f"{name:16}{real[name]:10.3f}{value:11.3f}{error:+9.1%}")
+            step_time = calibrate(
+                model,
+                Path(folder),
+                max_num_seqs=_MAX_SEQS,
+                max_num_batched_tokens=_MAX_TOKENS,
+                max_context=1024,
+                clock=clock,
+            )
+        arrivals = gamma_arrivals(len(lengths), rate, 1.0, seed=1)
+        engine = Engine(
+            model,
+            _NUM_BLOCKS,
+            max_num_seqs=_MAX_SEQS,
+            max_num_batched_tokens=_MAX_TOKENS,
+            prefix_sharing=False,
+            clock=clock,
+        )
+        real = measured(*serve(engine, Trace(arrivals, prompts, outputs), clock, clock.sleep))
+        rules = Rules(_NUM_BLOCKS, 16, _MAX_SEQS, _MAX_TOKENS, prefix_caching=False)
+        _show(rate, real, simulate(arrivals, prompts, outputs, rules, step_time))
+
+
+def _show(rate: float, real: dict[str, float], ours: Simulation) -> None:
+    print(f"\n{rate:g} requests/s, simulated load {summary(ours)['load']}")
+    print(f"{'':16}{'measured':>10}{'simulated':>11}{'error':>9}")
+    for name, value in simulated(ours).items():
+        print(f"{name:16}{real[name]:10.3f}{value:11.3f}{value / real[name] - 1:+9.1%}")
 
 
 if __name__ == "__main__":
