@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import csv
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from .simulator.kernel_times import CORNERS
 
 FILES = ("attention.csv", "dense.csv", "per_sequence.csv")
 Point = tuple[int, int, int, int]  # as CORNERS
+_PER_SEQUENCE = "layer", "sequences", "time_us"
 _STEPS = 12  # of a decoding engine that are timed at a time
 
 
@@ -53,7 +54,8 @@ def calibrate(
     `attention.csv` is of a layer's attention with its share of what is prepared for it; this engine
     runs prompts and decoding apart, so that both together take their sum. `dense.csv` is the rest
     of the model, as one kernel a layer. `per_sequence.csv` is what an engine's own decode steps
-    take above both: the output head, choosing tokens, and the engine itself. Each is a median.
+    take above both: the output head, choosing tokens, the engine itself, and that nothing is in the
+    processor's caches as it is when a kernel is timed alone. Each is a median.
 
     Args:
         model: the model.
@@ -68,31 +70,35 @@ def calibrate(
     """
     check_whole(max_num_seqs=max_num_seqs, max_context=max_context, block_size=block_size)
     check_whole(max_num_batched_tokens=max_num_batched_tokens, rounds=rounds)
-    place = place_for(folder, "folder")
-    decodes, chunks = _doubled(max_num_seqs), _doubled(max_num_batched_tokens, 4, 8)
-    contexts = _doubled(max_context, 4, block_size)
+    place, layers = place_for(folder, "folder"), len(model.layers)
+    decodes, contexts = _doubled(max_num_seqs), _doubled(max_context, 4, block_size)
+    chunks = _doubled(max_num_batched_tokens, 4, 8)
     points: list[Point] = [(0, 0, *one) for one in product(decodes, contexts)]
     points += [(*one, 0, 0) for one in product(chunks, (0, *contexts))]
     parts = _Parts(model, block_size)
     arms: dict[Any, Callable[[int], Any]] = {point: parts.attention(point) for point in points}
-    arms |= {tokens: parts.rest(tokens) for tokens in _doubled(max_num_batched_tokens, 2)}
-    seconds = _medians(time_arms(arms, rounds=rounds, device=parts.device, clock=clock))
-    layers = len(model.layers)
-    attention = {point: seconds[point] / layers for point in points}
-    for prompt, decode in product(points, points):
-        if prompt[0] and decode[2]:  # apart from each other, one after the other
-            both = (*prompt[:2], *decode[2:])
-            attention[both] = attention[prompt] + attention[decode]
-    _write(place / FILES[0], (*CORNERS, "time_us"), [(*p, 1e6 * t) for p, t in attention.items()])
-    rest = {tokens: seconds[tokens] / layers for tokens in arms if isinstance(tokens, int)}
-    rows = [("rest", tokens, 1e6 * t) for tokens, t in rest.items()]
-    _write(place / FILES[1], ("layer", "tokens", "time_us"), rows)
-    _write(place / FILES[2], ("layer", "sequences", "time_us"), [("engine", 1, 0.0)])
-    inner = _step_time(place, layers)
-    engine = _engine_times(model, decodes, block_size, rounds, inner, clock)
-    rows = [("engine", sequences, 1e6 * t) for sequences, t in engine.items()]
-    _write(place / FILES[2], ("layer", "sequences", "time_us"), rows)
+    arms |= {tokens: parts.rest(tokens) for tokens in _doubled(max_num_batched_tokens)}
+    found = _medians(time_arms(arms, rounds=rounds, device=parts.device, clock=clock))
+    times = {point: 1e6 * seconds / layers for point, seconds in found.items()}
+    _write(place / FILES[0], (*CORNERS, "time_us"), _attention_rows(times, points))
+    rest = [("rest", tokens, times[tokens]) for tokens in arms if isinstance(tokens, int)]
+    _write(place / FILES[1], ("layer", "tokens", "time_us"), rest)
+    _write(place / FILES[2], _PER_SEQUENCE, [("engine", 1, 0.0)])  # not known yet
+    inner, middle = _step_time(place, layers), contexts[len(contexts) // 2]
+    rounds = -(-rounds // 3)
+    engine = _engine_times(model, decodes, middle, block_size, rounds, inner, clock)
+    rows = [("engine", sequences, 1e6 * seconds) for sequences, seconds in engine.items()]
+    _write(place / FILES[2], _PER_SEQUENCE, rows)
     return _step_time(place, layers)
+
+
+def _attention_rows(times: Mapping[Point, float], points: Sequence[Point]) -> list[tuple]:
+    """Prompts, decoding, and both, which this engine runs apart."""
+    rows = [(*point, times[point]) for point in points]
+    for prompt, decode in product(points, points):
+        if prompt[0] and decode[2]:
+            rows.append((*prompt[:2], *decode[2:], times[prompt] + times[decode]))
+    return rows
 
 
 class _Parts:
@@ -169,6 +175,7 @@ class _Unattended(StepCache):
 def _engine_times(
     model: LanguageModel,
     decodes: Iterable[int],
+    context: int,
     block_size: int,
     rounds: int,
     inner: KernelStepTime,
@@ -176,16 +183,20 @@ def _engine_times(
 ) -> dict[int, float]:
     """Seconds that an engine's own decode steps take above attention and layers, by sequences."""
     left: dict[int, list[float]] = {sequences: [] for sequences in decodes}
-    for _, sequences in product(range(-(-rounds // 3)), left):
-        blocks = sequences * (2 + _STEPS // block_size + 1)
-        limits = {"max_num_seqs": sequences, "max_num_batched_tokens": sequences * block_size}
+    for _, sequences in product(range(rounds), left):
         engine = Engine(
-            model, blocks, block_size=block_size, prefix_sharing=False, clock=clock, **limits
+            model,
+            sequences * (-(-(context + _STEPS + sequences) // block_size)),
+            block_size=block_size,
+            max_num_seqs=sequences,
+            max_num_batched_tokens=max(sequences, context),
+            prefix_sharing=False,
+            clock=clock,
         )
         for _ in range(sequences):
-            engine.add([0] * block_size, _STEPS + 1)
+            engine.add([0] * context, _STEPS + sequences)
         for step in engine.run():
-            if not step.prefill_tokens:
+            if step.num_decodes == sequences and not step.prefill_tokens:
                 longest = step.context_tokens // sequences
                 work = Work(sequences, step.context_tokens, longest, (), 0)
                 left[sequences].append(step.seconds - inner(work))
