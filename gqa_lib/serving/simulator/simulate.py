@@ -65,7 +65,7 @@ def simulate(
     schedule = Schedule(prompts.tolist(), outputs.tolist(), rules, hashes)
     clock = _Clock(arrivals.tolist(), schedule, rules, step_time)
     clock.run()
-    return Simulation(
+    simulation = Simulation(
         rules=rules,
         arrival_s=arrivals,
         prompt_tokens=prompts,
@@ -80,6 +80,21 @@ def simulate(
         reused_tokens=schedule.reused,
         swapped_tokens=schedule.swapped,
     )
+    _check_conserved(simulation, schedule.supply.available)
+    return simulation
+
+
+def _check_conserved(simulation: Simulation, available: int) -> None:
+    """Raise RuntimeError if tokens or blocks are not all there at the end."""
+    steps, rules = simulation.steps, simulation.rules
+    decoded = int((steps["num_decodes"] * steps["num_steps"]).sum())
+    # A token is a request's first, or decoded, or comes with a prompt that is computed again.
+    made = len(simulation.arrival_s) + decoded + len(simulation.gaps_s)
+    if made != simulation.output_tokens.sum() or available != rules.num_blocks:
+        raise RuntimeError(
+            f"{made} tokens of {simulation.output_tokens.sum()}, {available} blocks of "
+            f"{rules.num_blocks} are there at the end: the simulation is wrong. Please report it."
+        )
 
 
 class _Clock:
