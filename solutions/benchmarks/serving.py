@@ -120,7 +120,6 @@ for kv, part in ledgers.items():
     fits = held[kv]
     print(f"{kv:8} {part.weight_bytes / 1e9:12.2f} {part.kv_bytes / 1e9:8.2f} {part.tokens:17,} "
           f"{fits.mean_rule:15,} {fits.safe:6,} {fits.max_length:8,}")
-print(*left_out, sep="\n")
 first = kv_counts[0]
 for kv in kv_counts[1:]:
     if held[first].safe:
@@ -153,8 +152,8 @@ def expected(kv):
     step_s = time_of(simulator.Work(n, context, int(held[kv].held_mean), (), n))
     return output / (time_of(simulator.Work(0, 0, 0, ((int(prompt), 0),), 1)) + output * step_s / n), step_s
 
-print("KV heads  tokens/s  ms per step without prompts")
 guesses = {kv: expected(kv) for kv in kv_counts}
+print("KV heads  tokens/s  ms per step without prompts")
 for kv, (rate, step_s) in guesses.items():
     print(f"{kv:8} {rate:9,.0f} {1e3 * step_s:12.1f}")
 
@@ -175,7 +174,8 @@ if too_long.any():
     left_out.append(f"{too_long.sum()} of {num_requests} requests, too long for one of the numbers of KV heads")
 at_once = loads[rates[0]]
 loads = {"at once": replace(at_once, arrival_s=np.zeros(len(at_once)))} | loads
-print("step times:", *basis(scenarios[first]), *left_out, sep="\n- ")
+print("What the simulation stands on:", *basis(scenarios[first]), sep="\n- ")
+print("Left out:" if left_out else "", *left_out, sep="\n- " if left_out else "")
 
 # %%
 simulated = {(load, kv): scenarios[kv].run(requests)
@@ -342,7 +342,7 @@ for row in served:
 
 # %%
 factor = served[-1]["tokens_per_s"] / base["tokens_per_s"]
-finding = (f"{title} (modelled, {model}, {card.name}, {goodput}); a small engine decodes {factor:.2f} times "
+finding = (f"{title} (modelled, {model}, {card.name}, {goodput}); a small engine serves {factor:.2f} times "
            f"the tokens/s with {table.kv_heads(kv_counts[-1])} instead of {kv_counts[0]} (measured, {run.device}).")
 run.end(finding, rows=found, served=served, left_out=left_out, basis=basis(scenarios[first]),
         ledgers={str(kv): vars(one) for kv, one in ledgers.items()},
