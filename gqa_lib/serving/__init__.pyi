@@ -4,6 +4,7 @@ from . import packed as packed
 from . import pool as pool
 from . import record as record
 from . import request as request
+from . import results as results
 from . import scheduler as scheduler
 from . import simulator as simulator
 from . import traffic as traffic
