@@ -215,6 +215,18 @@ def _build_native(arguments: Namespace) -> None:
     print(build())
 
 
+def _plan_arguments(parser: ArgumentParser) -> None:
+    from .plan import arguments
+
+    arguments(parser)
+
+
+def _plan(arguments: Namespace) -> int:
+    from .plan import run
+
+    return run(arguments)
+
+
 COMMANDS = (
     Command("map", "learner", "show the lessons and where you stand", _map),
     Command(
@@ -279,6 +291,14 @@ COMMANDS = (
         "train such a model on a little, on your text",
         _uptrain,
         _uptrain_arguments,
+        takes_folders=False,
+    ),
+    Command(
+        "plan",
+        "engineer",
+        "plan a benchmark of serving from a trace, and join its results with it",
+        _plan,
+        _plan_arguments,
         takes_folders=False,
     ),
     Command(

@@ -60,6 +60,7 @@ NOT_ON_A_FACE = {
         "info",
         "library",
         "models",
+        "plan",
     },  # a program: its commands load what they need
     "kernels": {"triton_decode", "triton_kernels", "triton_splits"},  # not every machine has Triton
 }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from ..ledger import FRACTION_NAMES
 from ..results.compare import MOST_FAILED
 from .benchmark import BenchmarkPlan, Variant
+from .rehearsal import Rehearsal
 from .tables import bullets, percent, table
 
 SWEEP_REQUESTS = 1000  # measured in a run of the sweep, at most
@@ -21,7 +23,7 @@ def replications(plan: BenchmarkPlan) -> str:
     heads = [one.num_kv_heads for one in plan.variants]
     turns = ", ".join(f"{heads[place]} (seed {seed})" for seed, place in plan.order()[:6])
     own = (
-        "each has other requests of the trace, consecutive as they came"
+        "each has different requests of the trace, consecutive as they came"
         if plan.draws_own
         else f"the trace has {len(plan.trace):,} requests, fewer than all runs need, so that each "
         "run's are drawn from its joint distribution of prompts and outputs"
@@ -40,8 +42,29 @@ def replications(plan: BenchmarkPlan) -> str:
             f"Verdict at {percent(plan.sample.confidence)}: better or worse if the whole interval "
             f"is beyond {percent(plan.margin)}, within the margin if all of it is inside, "
             "inconclusive otherwise.",
+            *map(_rehearsed, plan.rehearsals),
         ]
     )
+
+
+def _rehearsed(one: Rehearsal) -> str:
+    """What a rehearsal says of the design."""
+    found = one.difference
+    said = f"Rehearsed in the simulator with these seeds, CV {one.arrival_cv:.3g} (modelled): "
+    if found.low is None or found.high is None or found.change is None:
+        return f"{said}{found.metric} cannot be compared, as {found.why}."
+    half = (found.high - found.low) / 2
+    said += (
+        f"{found.metric} changes by {percent(found.change)}, interval {percent(found.low)} to "
+        f"{percent(found.high)}, which would be: {found.verdict}."
+    )
+    if half > one.margin:
+        seeds = math.ceil(found.num_pairs * (half / one.margin) ** 2)
+        said += (
+            f" Half of the interval is wider than the margin: about {seeds:,} runs of each would "
+            "make it as narrow, or longer ones."
+        )
+    return said
 
 
 def memory(plan: BenchmarkPlan) -> str:
@@ -75,12 +98,11 @@ def memory(plan: BenchmarkPlan) -> str:
         f"{held.held_sd:,.0f}, of the requests that are left. 1 % overflow: so many at a time "
         "exceed the cache in at most 1 % of the time.",
     ]
-    first, *others = (one.fits.safe for one in plan.variants)
-    if first and others[-1]:
-        tokens = plan.variants[-1].fits.capacity / held.capacity
+    last = plan.variants[-1].fits
+    if held.safe and last.safe:
         text.append(
-            f"{tokens:.1f}x the tokens hold {others[-1] / first:.1f}x the requests at 1 % "
-            f"overflow ({others[-1]:,} instead of {first:,})."
+            f"{last.capacity / held.capacity:.1f}x the tokens hold {last.safe / held.safe:.1f}x "
+            f"the requests at 1 % overflow ({last.safe:,} instead of {held.safe:,})."
         )
     text.append(
         "Compare the first line that the engine logs (number of blocks) with these before any run: "

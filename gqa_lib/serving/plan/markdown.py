@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ..basis import basis
 from ..scenario import Scenario
@@ -186,6 +186,9 @@ def _requests(plan: BenchmarkPlan) -> str:
     one = plan.sample
     error, confidence = percent(one.relative_error), percent(one.confidence)
     few = f" It has fewer than {PILOT}: measure a longer one." if one.pilot < PILOT else ""
+    pilot = f"Pilot: the trace, {one.pilot:,} requests.{few}"
+    if one.cv == 0:
+        pilot = "All requests are of one size: there is no variance of theirs to plan for."
     next_up = next((q for q in (95.0, 99.0, 99.9) if q not in one.quotable), None)
     quotable = ", ".join(f"p{q:g}" for q in one.quotable) or "none"
     beyond = (
@@ -195,7 +198,7 @@ def _requests(plan: BenchmarkPlan) -> str:
     )
     return bullets(
         [
-            f"Pilot: the trace, {one.pilot:,} requests.{few}",
+            pilot,
             f"CV of KV token-steps {one.cv:.3f} (bootstrap, 95 %: {one.cv_low:.2f} to "
             f"{one.cv_high:.2f}).",
             f"For a mean within {error} at {confidence}: n = (z CV / {one.relative_error:g})^2 = "
@@ -213,8 +216,10 @@ def _requests(plan: BenchmarkPlan) -> str:
 
 def _arrivals(plan: BenchmarkPlan) -> str:
     cv = plan.arrival_cvs[0]
-    head = ("KV heads", "predicted knee, requests/s", f"KV usage at {plan.rate:.3g}/s", "load")
-    rows = [_predicted(one) for one in plan.variants]
+    head = ("", *(f"{one.num_kv_heads} KV heads" for one in plan.variants))
+    rows = [(name, *map(of, plan.variants)) for name, of in _PREDICTED.items()]
+    if plan.goodput is None:
+        rows = [row for row in rows if row[0] != _GOOD]
     promise = f"{percent(GOOD_SHARE)} of requests meet the limits" if plan.goodput else "the load"
     facts = [
         f"Open loop: requests come when they come, gamma distributed, CV {cv:.3g} "
@@ -237,8 +242,12 @@ def _arrivals(plan: BenchmarkPlan) -> str:
             "latency."
         )
     return "\n\n".join(
-        [bullets(facts), "**Modelled by the simulator** (section 11), to be measured:"]
-        + [table(head, rows)]
+        [
+            bullets(facts),
+            f"**Modelled by the simulator** (section 11), at {plan.rate:.3g} requests/s but for "
+            "the knee; to be measured:",
+            table(head, rows),
+        ]
     )
 
 
@@ -251,15 +260,22 @@ def _rate(plan: BenchmarkPlan) -> str:
     )
 
 
-def _predicted(one: Variant) -> tuple[str, ...]:
-    knee = f"{one.knee.rate:.3g}" if one.knee.rate else f"none down to {one.knee.lowest:.3g}"
-    usage = one.at_rate["mean_kv_usage"], one.at_rate["max_kv_usage"]
-    return (
-        str(one.num_kv_heads),
-        knee,
-        f"mean {percent(usage[0])}, max {percent(usage[1])}",
-        str(one.at_rate["load"]),
-    )
+def _knee(one: Variant) -> str:
+    return f"{one.knee.rate:.3g}" if one.knee.rate else f"none down to {one.knee.lowest:.3g}"
+
+
+_GOOD = "requests within the limits"
+_PREDICTED: Mapping[str, Callable[[Variant], str]] = {
+    "knee, requests/s": _knee,
+    _GOOD: lambda one: percent(one.at_rate.get("good_share", 1.0)),
+    "TTFT mean, ms": lambda one: f"{one.at_rate['mean_ttft_ms']:,.4g}",
+    "TPOT mean, ms": lambda one: f"{one.at_rate['mean_tpot_ms']:,.4g}",
+    "output tokens/s": lambda one: f"{one.at_rate['output_throughput']:,.4g}",
+    "KV usage, mean": lambda one: percent(one.at_rate["mean_kv_usage"]),
+    "KV usage, max": lambda one: percent(one.at_rate["max_kv_usage"]),
+    "preemptions": lambda one: f"{one.at_rate['preemptions']:,}",
+    "load": lambda one: str(one.at_rate["load"]),
+}
 
 
 def _steady(plan: BenchmarkPlan) -> str:

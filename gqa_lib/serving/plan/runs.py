@@ -1,0 +1,56 @@
+"""The runs of a plan, in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from .benchmark import BenchmarkPlan
+from .conditions import sweep_requests
+
+Kind = Literal["compare", "burst", "sweep"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a benchmark.
+
+    Args:
+        kind: "compare" decides, "burst" is the same with the trace's bursts, "sweep" locates knees.
+        num_kv_heads: of the variant.
+        seed: of requests and arrivals.
+        rate: requests a second.
+        arrival_cv: sd over mean of the times between arrivals.
+        num_requests: that are sent.
+    """
+
+    kind: Kind
+    num_kv_heads: int
+    seed: int
+    rate: float
+    arrival_cv: float
+    num_requests: int
+
+    @property
+    def file(self) -> str:
+        """Name of its result."""
+        return f"kv{self.num_kv_heads}-{self.kind}-rate{self.rate:g}-seed{self.seed}.json"
+
+
+def runs_of(plan: BenchmarkPlan) -> Iterator[Run]:
+    """Yield the runs of a plan in their order: what decides first, the variants in turn.
+
+    Args:
+        plan: which.
+    """
+    heads = [one.num_kv_heads for one in plan.variants]
+    rate = float(f"{plan.rate:.6g}")
+    kinds: tuple[Kind, ...] = ("compare", "burst")
+    for kind, cv in zip(kinds, plan.arrival_cvs, strict=False):
+        for seed, place in plan.order():
+            yield Run(kind, heads[place], seed, rate, cv, plan.num_requests)
+    requests = sweep_requests(plan)
+    for turn, one in enumerate(plan.rates):
+        for num_kv_heads in heads if turn % 2 == 0 else heads[::-1]:
+            yield Run("sweep", num_kv_heads, 0, one, plan.arrival_cvs[0], requests)
