@@ -157,18 +157,14 @@ class Scenario:
     def reserved_bytes(self) -> float:
         """Bytes of activations and of the engine itself.
 
-        Without `activation_bytes` they are what the log of the course's engine leaves for them:
-        memory x utilization - weights - blocks; 0 for any other.
+        Without `activation_bytes` they are those of the course's engine, if it is that one, else 0.
         """
         if self.activation_bytes is not None:
             return self.activation_bytes
         engine, machine = self.engine, self.machine
         if engine is None or machine is None or machine.name != engine.hardware:
             return 0.0
-        own = self.own_config
-        blocks = engine.num_blocks * engine.block_size * kv_bytes_per_token(own, WEIGHT_BYTES)
-        weights = WEIGHT_BYTES * own.weights.total if own.weights else 0
-        return machine.memory_bytes * engine.gpu_memory_utilization - weights - blocks
+        return engine.activation_bytes(self.own_config, machine.memory_bytes)
 
     def ledger(self) -> Ledger:
         """Return where the memory of a rank goes.

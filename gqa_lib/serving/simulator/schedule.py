@@ -69,15 +69,18 @@ class Schedule:
         """
         return self._computed[number]
 
-    def plan(self, step: int) -> list[Chunk]:
+    def plan(self, step: int) -> Sequence[Chunk]:
         """Give the sequences of a step their blocks; return its prompts.
 
         Args:
             step: which.
         """
-        self.admitted, self.preempted = [], []
-        chunks: list[Chunk] = []
+        if self.admitted or self.preempted:
+            self.admitted, self.preempted = [], []
         self._give_blocks(step)
+        if self._partial is None and not self.waiting:
+            return ()
+        chunks: list[Chunk] = []
         left = self._rules.max_num_batched_tokens - self.decoding.num
         if self._partial is not None and left:
             number = self._partial
@@ -146,7 +149,8 @@ class Schedule:
         """Give the sequences that decode their blocks, and preempt others for them."""
         decoding, supply = self.decoding, self.supply
         if (needed := decoding.blocks(step)) <= supply.available:
-            supply.take(needed)
+            if needed:
+                supply.take(needed)
             return
         for number in list(self.running):
             if number not in decoding or not decoding.needs_block(number, step):
