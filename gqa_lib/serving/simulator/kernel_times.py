@@ -71,6 +71,7 @@ class KernelStepTime:
         self._prompt = lru_cache(MOST_PROMPTS)(prompt)
         self._decode = cache(lambda decodes: decode.at(0, decodes).line())  # by tokens of each
         self._mixed = cache(lambda decodes: mixed.at(2, decodes))  # by chunk, before, tokens
+        self._mixed_first = cache(lambda decodes: mixed.at(2, decodes).at(1, 0).plane())
 
         def times_a_step(layer: str) -> float:
             if layer == QKV:
@@ -111,9 +112,12 @@ class KernelStepTime:
             longest, *others = sorted(prefills, reverse=True)
             tokens = decodes + sum(new for new, _ in prefills)
             attention = sum(self._prompt(*chunk) for chunk in others)
-        if decodes:
-            return tokens, attention + self._mixed(decodes)(*longest, context)
-        return tokens, attention + self._prompt(*longest)
+        if not decodes:
+            return tokens, attention + self._prompt(*longest)
+        chunk, before = longest
+        if before:
+            return tokens, attention + self._mixed(decodes)(chunk, before, context)
+        return tokens, attention + self._mixed_first(decodes)(chunk, context)
 
 
 def _attention(path: Path | str, kv_scale: float) -> tuple[Grid, Grid, Grid]:

@@ -26,6 +26,9 @@ class Found(NamedTuple):
     swapped: bool = False
 
 
+NOTHING = Found()
+
+
 class Schedule:
     """The state of all requests between two steps.
 
@@ -191,7 +194,8 @@ class Schedule:
     def _admit(self, left: int) -> int:
         """Let the first that waits run; return how many tokens it computes, 0 if it cannot."""
         number, rules, supply = self.waiting[0], self._rules, self.supply
-        found = self._find(number)
+        new_here = not self._hashes and not self._computed[number]
+        found = NOTHING if new_here else self._find(number)
         missing = self._prompts[number] + self._generated[number] - found.tokens
         if missing > left and not rules.chunked_prefill:
             return 0

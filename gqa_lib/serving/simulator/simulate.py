@@ -131,7 +131,10 @@ class _Clock:
         prefills = [(new, schedule.computed(number)) for number, new in chunks]
         chosen = decodes + sum(map(schedule.is_complete, chunks))
         longest = decoding.longest(step)
-        seconds = self._seconds(Work(decodes, context + decodes, longest, prefills, chosen))
+        work = Work(decodes, context + decodes, longest, prefills, chosen)
+        seconds = self._step_time(work)
+        if not 0 <= seconds < inf:
+            raise _wrong_time(seconds, work)
         seconds += (schedule.swapped - self._copied) * self._copy_s
         self._copied = schedule.swapped
         decoding.context += decodes
@@ -151,12 +154,16 @@ class _Clock:
         decoding, supply = self._schedule.decoding, self._schedule.supply
         decodes, context = decoding.num, decoding.context
         longest = decoding.longest(step)
-        seconds = self._seconds(Work(decodes, context + decodes, longest, (), decodes))
+        work = Work(decodes, context + decodes, longest, (), decodes)
+        seconds = self._step_time(work)
+        if not 0 <= seconds < inf:
+            raise _wrong_time(seconds, work)
         steps = 1
         if more := decoding.quiet_steps(step, MOST_STEPS - 1, supply.available):
-            last = self._seconds(
-                Work(decodes, context + (more + 1) * decodes, longest + more, (), decodes)
-            )
+            work = Work(decodes, context + (more + 1) * decodes, longest + more, (), decodes)
+            last = self._step_time(work)
+            if not 0 <= last < inf:
+                raise _wrong_time(last, work)
             steps = _steps_until(until - now, seconds, last, more + 1)
             if steps > 1:
                 last = seconds + (last - seconds) * (steps - 1) / more
@@ -181,15 +188,6 @@ class _Clock:
         for number in ended:
             self.last_s[number] = now
 
-    def _seconds(self, work: Work) -> float:
-        seconds = self._step_time(work)
-        if 0 <= seconds < inf:
-            return seconds
-        raise ValueError(
-            f"step_time returned {seconds} for {work}: the clock would run backwards, or stop. "
-            "Return seconds, 0 or more."
-        )
-
     def _note(
         self, start_s: float, seconds: float, steps: int, decodes: int, prefill_tokens: int
     ) -> None:
@@ -197,6 +195,13 @@ class _Clock:
         used = supply.num_blocks - supply.available
         running, waiting = len(schedule.running), len(schedule.waiting)
         self.rows.extend((start_s, seconds, steps, decodes, prefill_tokens, used, running, waiting))
+
+
+def _wrong_time(seconds: float, work: Work) -> ValueError:
+    return ValueError(
+        f"step_time returned {seconds} for {work}: the clock would run backwards, or stop. "
+        "Return seconds, 0 or more."
+    )
 
 
 def _steps_until(left: float, first_s: float, last_s: float, most: int) -> int:

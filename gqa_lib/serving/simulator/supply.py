@@ -23,7 +23,8 @@ class Supply:
         self.available = num_blocks  # that no sequence holds
         self._empty = num_blocks  # of these, with nothing left in them
         self._references: dict[int, int] = {}  # to pieces
-        self._left: OrderedDict[tuple[str, int], int] = OrderedDict()  # blocks, the oldest first
+        # Blocks, the oldest first, by a request's number or by ("piece", id).
+        self._left: OrderedDict[int | tuple[str, int], int] = OrderedDict()
 
     def take(self, blocks: int) -> None:
         """Take as many blocks, which must be available.
@@ -35,7 +36,7 @@ class Supply:
         self._empty -= blocks
         while self._empty < 0:
             what, left = next(iter(self._left.items()))
-            freed = left if what[0] == "piece" else min(left, -self._empty)
+            freed = min(left, -self._empty) if isinstance(what, int) else left
             self._empty += freed
             if freed == left:
                 del self._left[what]
@@ -50,9 +51,9 @@ class Supply:
             blocks: how many.
         """
         self.available += blocks
-        self._empty += self._left.pop(("request", number), 0)  # of a time before
+        self._empty += self._left.pop(number, 0)  # of a time before
         if blocks:
-            self._left["request", number] = blocks
+            self._left[number] = blocks
 
     def left(self, number: int) -> int:
         """Return how many of the blocks that a request left nobody has taken.
@@ -60,7 +61,7 @@ class Supply:
         Args:
             number: the request's.
         """
-        return self._left.get(("request", number), 0)
+        return self._left.get(number, 0)
 
     def take_back(self, number: int, blocks: int) -> None:
         """Give a request the first blocks of those that it left, as they are.
@@ -69,7 +70,7 @@ class Supply:
             number: the request's.
             blocks: how many, of those that are left.
         """
-        self._empty += self._left.pop(("request", number)) - blocks
+        self._empty += self._left.pop(number) - blocks
         self.available -= blocks
 
     def find(self, ids: Sequence[int], most: int) -> tuple[int, int]:

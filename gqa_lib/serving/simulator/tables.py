@@ -143,6 +143,25 @@ class Grid:
 
         return time
 
+    def plane(self) -> Callable[[float, float], float]:
+        """Return the times of a grid with two axes; it does what the grid does, only quicker."""
+        (rows, columns), table = self.axes, self._table.tolist()
+        last_row, last_column = len(rows) - 1, len(columns) - 1
+        if not last_row or not last_column:
+            return self
+
+        def time(x: float, y: float) -> float:
+            i = min(max(1, bisect_right(rows, x)), last_row)
+            j = min(max(1, bisect_right(columns, y)), last_column)
+            down = (max(x, rows[0]) - rows[i - 1]) / (rows[i] - rows[i - 1])
+            right = (max(y, columns[0]) - columns[j - 1]) / (columns[j] - columns[j - 1])
+            above, below = table[i - 1], table[i]
+            first = (1 - right) * above[j - 1] + right * above[j]
+            second = (1 - right) * below[j - 1] + right * below[j]
+            return (1 - down) * first + down * second
+
+        return time
+
     def at(self, axis: int, x: float) -> Grid:
         """Return the grid of the other axes at a place on one of them.
 
