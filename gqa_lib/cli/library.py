@@ -5,6 +5,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from .command import Command, number, whole
+from .serving import SERVING
 
 
 def _map(arguments: Namespace) -> None:
@@ -215,18 +216,6 @@ def _build_native(arguments: Namespace) -> None:
     print(build())
 
 
-def _plan_arguments(parser: ArgumentParser) -> None:
-    from .plan import arguments
-
-    arguments(parser)
-
-
-def _plan(arguments: Namespace) -> int:
-    from .plan import run
-
-    return run(arguments)
-
-
 COMMANDS = (
     Command("map", "learner", "show the lessons and where you stand", _map),
     Command(
@@ -293,14 +282,7 @@ COMMANDS = (
         _uptrain_arguments,
         takes_folders=False,
     ),
-    Command(
-        "plan",
-        "engineer",
-        "plan a benchmark of serving from a trace, and join its results with it",
-        _plan,
-        _plan_arguments,
-        takes_folders=False,
-    ),
+    *SERVING,
     Command(
         "build-native",
         "engineer",

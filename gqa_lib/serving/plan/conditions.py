@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator
 
 from ..ledger import FRACTION_NAMES
+from ..results import Difference
 from ..results.compare import MOST_FAILED
 from .benchmark import BenchmarkPlan, Variant
-from .rehearsal import Rehearsal
 from .tables import bullets, percent, table
 
 SWEEP_REQUESTS = 1000  # measured in a run of the sweep, at most
@@ -42,29 +42,65 @@ def replications(plan: BenchmarkPlan) -> str:
             f"Verdict at {percent(plan.sample.confidence)}: better or worse if the whole interval "
             f"is beyond {percent(plan.margin)}, within the margin if all of it is inside, "
             "inconclusive otherwise.",
-            *map(_rehearsed, plan.rehearsals),
         ]
     )
 
 
-def _rehearsed(one: Rehearsal) -> str:
-    """What a rehearsal says of the design."""
-    found = one.difference
-    said = f"Rehearsed in the simulator with these seeds, CV {one.arrival_cv:.3g} (modelled): "
-    if found.low is None or found.high is None or found.change is None:
-        return f"{said}{found.metric} cannot be compared, as {found.why}."
-    half = (found.high - found.low) / 2
-    said += (
-        f"{found.metric} changes by {percent(found.change)}, interval {percent(found.low)} to "
-        f"{percent(found.high)}, which would be: {found.verdict}."
+def rehearsal(plan: BenchmarkPlan) -> str:
+    """Return what the planned runs would find if the simulator were right, as Markdown.
+
+    Args:
+        plan: which.
+    """
+    if not plan.rehearsals:
+        return "Not rehearsed: scipy is not installed (the extra `train`), or it was not asked for."
+    last = plan.variants[-1].num_kv_heads
+    rows = [
+        (f"{found.metric}, CV {one.arrival_cv:.3g}", *_rehearsed(found))
+        for one in plan.rehearsals
+        for found in one.differences
+    ]
+    head = ("", f"{plan.variants[0].num_kv_heads} KV heads", f"{last} KV heads")
+    advice = [
+        f"At CV {one.arrival_cv:.3g}: {said}"
+        for one in plan.rehearsals
+        if (said := _advice(one.differences[0], plan.margin))
+    ]
+    return "\n\n".join(
+        [
+            "The comparison, carried out in the simulator with the plan's own requests and seeds "
+            "(**modelled**). It predicts no result; it says whether such runs could tell one.",
+            table((*head, "change", "interval", "would be"), rows),
+            *([bullets(advice)] if advice else []),
+        ]
     )
-    if half > one.margin:
-        seeds = math.ceil(found.num_pairs * (half / one.margin) ** 2)
-        said += (
-            f" Half of the interval is wider than the margin: about {seeds:,} runs of each would "
-            "make it as narrow, or longer ones."
+
+
+def _rehearsed(found: Difference) -> tuple[str, ...]:
+    change = "" if found.change is None else percent(found.change)
+    ends = ""
+    if found.low is not None and found.high is not None:
+        ends = f"{percent(found.low)} to {percent(found.high)}"
+    return f"{found.baseline:,.4g}", f"{found.variant:,.4g}", change, ends, found.verdict
+
+
+def _advice(found: Difference, margin: float) -> str:
+    """What to change before any run, if the rehearsal could not tell."""
+    if found.change is None or found.low is None or found.high is None:
+        return f"{found.metric} cannot be compared, as {found.why}. Choose another rate."
+    half = (found.high - found.low) / 2
+    if half > margin:
+        seeds = math.ceil(found.num_pairs * (half / margin) ** 2)
+        return (
+            f"half of the interval, {percent(half)}, is wider than the margin. About {seeds:,} "
+            "runs of each (--seeds) would bring it there."
         )
-    return said
+    if found.verdict == "inconclusive":
+        return (
+            "the change is too near to the margin to be told from it. Choose another rate "
+            "(--request-rate), or another margin, before any run."
+        )
+    return ""
 
 
 def memory(plan: BenchmarkPlan) -> str:

@@ -9,6 +9,8 @@ from ..results import Difference, Result, compare_results
 from ..scenario import Scenario
 from ..traffic import Trace
 
+_LATENCIES = ("mean_ttft_ms", "mean_tpot_ms")
+
 
 @dataclass(frozen=True)
 class Rehearsal:
@@ -16,13 +18,11 @@ class Rehearsal:
 
     Args:
         arrival_cv: sd over mean of the times between arrivals.
-        margin: of the plan.
-        difference: of the metric that decides.
+        differences: of the metric that decides, and of the means of TTFT and TPOT.
     """
 
     arrival_cv: float
-    margin: float
-    difference: Difference
+    differences: tuple[Difference, ...]
 
 
 def rehearse(
@@ -55,12 +55,12 @@ def rehearse(
         first,
         second,
         margin=margin,
-        metrics=(metric,),
+        metrics=(metric, *_LATENCIES),
         goodput=goodput,
         warmup=ends[0],
         drain=ends[1],
     )
-    return Rehearsal(arrival_cv, margin, found.differences[0])
+    return Rehearsal(arrival_cv, found.differences)
 
 
 def _simulated(scenario: Scenario, run: Trace) -> Result:
