@@ -70,9 +70,11 @@ def _plain(name: str) -> str:
 def _serve(plan: BenchmarkPlan) -> list[str]:
     scenario = plan.variants[0].scenario
     longest = int((plan.trace.prompt_tokens + plan.trace.output_tokens).max())
-    context = -(-(longest + 1) // _MULTIPLE) * _MULTIPLE + _MULTIPLE
+    context = -(-longest // _MULTIPLE) * _MULTIPLE + _MULTIPLE
+    limits = [one.fits.capacity for one in plan.variants]  # an engine refuses to start above it
     if scenario.own_config.max_context is not None:
-        context = min(context, scenario.own_config.max_context)
+        limits.append(scenario.own_config.max_context)
+    context = max(longest, min(context, *limits))
     caching = "--enable-prefix-caching" if shares(plan) else "--no-enable-prefix-caching"
     flags = {
         "--max-model-len": context,

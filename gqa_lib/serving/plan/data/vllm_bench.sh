@@ -25,7 +25,8 @@ BENCH=(@BENCH@)
 
 mkdir -p "$RESULTS" prompts
 
-# The text of the prompts: a word is about a token, and the benchmark counts what they really are.
+# The text of the prompts: a word is about a token, and one more stands for the token that most
+# tokenizers put first. The benchmark counts what they really are.
 write_prompts() {
   python3 - "$1" "$2" <<'PYTHON'
 import json
@@ -50,7 +51,7 @@ source, target = sys.argv[1:]
 with open(source, encoding="utf-8") as rows, open(target, "w", encoding="utf-8") as prompts:
     for number, line in enumerate(rows):
         row = json.loads(line)
-        length, text = row["prompt_tokens"], []
+        length, text = max(1, row["prompt_tokens"] - 1), []
         for block in row.get("hash_ids", [])[: length // BLOCK]:
             text += words(f"block {block}", BLOCK)
         text += words(f"{source} {number}", length - len(text))
