@@ -85,7 +85,10 @@ def test_a_longer_trace_gives_its_own_requests():
 def test_shared_prompts_stay_shared_where_the_trace_is_long_enough():
     requests = plan_cases.trace(3000)
     blocks = np.empty(3000, object)
-    blocks[:] = [[n % 7, n] for n in range(3000)]
+    blocks[:] = [
+        [n % 7, *range(10 * n + 7, 10 * n + 7 + prompt // 64)]
+        for n, prompt in enumerate(requests.prompt_tokens.tolist())
+    ]
     shared = Trace(
         requests.arrival_s,
         requests.prompt_tokens,

@@ -100,7 +100,7 @@ serve() {
       echo "The server of $1 KV heads did not start: see $RESULTS/kv$1.server.log" >&2
       exit 1
     fi
-    sleep 1
+    sleep "${POLL_S:-1}"
   done
 }
 
