@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .command import folder, in_a_line, number, whole
+from .engine_flags import engine_arguments, scenario_of, trace_of
 
 if TYPE_CHECKING:
     from gqa_lib.serving.plan import BenchmarkPlan
-    from gqa_lib.serving.scenario import Scenario
     from gqa_lib.serving.traffic import Trace
 
 _FIXED = 1000  # requests of one size that stand for a trace
@@ -42,47 +41,18 @@ def arguments(parser: ArgumentParser) -> None:
         help="what was measured (vllm bench serve, AIPerf, GuideLLM): join it with the plan in the "
         "folder TRACE. FILE has the name that the plan gave it, or is written HEADS=FILE",
     )
-    _about_engine(parser)
     _about_question(parser)
-
-
-def _about_engine(parser: ArgumentParser) -> None:
-    group = parser.add_argument_group("engine, named as vLLM's flags")
-    group.add_argument("--model", help="a name (see gqa models) or a config.json")
-    group.add_argument("--hardware", help="of a data sheet, such as 'RTX 4090'")
-    group.add_argument(
-        "--kernel-times",
-        nargs="+",
-        metavar="CSV",
-        help="measured kernels instead of data-sheet ceilings: attention, dense and per_sequence "
-        "CSV, or rtx4090-llama-3.1-8b",
-    )
-    group.add_argument("--tp", type=whole(1), default=1, metavar="N", help="ranks (default: 1)")
-    group.add_argument("--max-num-seqs", type=whole(1), default=256, metavar="N")
-    group.add_argument("--max-num-batched-tokens", type=whole(1), default=2048, metavar="N")
-    group.add_argument("--block-size", type=whole(1), default=16, metavar="N")
-    group.add_argument(
-        "--gpu-memory-utilization", type=number(above=0), default=0.9, metavar="SHARE"
-    )
-    group.add_argument("--num-gpu-blocks-override", type=whole(2), metavar="N")
-    group.add_argument("--kv-cache-dtype", default="auto", metavar="TYPE")
-    group.add_argument(
-        "--activation-gb",
-        type=number(above=0),
-        metavar="GB",
-        help="that activations and the engine itself take",
-    )
-    group.add_argument("--bandwidth-efficiency", type=number(above=0), default=1.0, metavar="SHARE")
-    group.add_argument("--flops-efficiency", type=number(above=0), default=1.0, metavar="SHARE")
+    engine_arguments(parser)
 
 
 def _about_question(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("question")
     group.add_argument(
-        "--num-kv-heads",
+        "--variants",
         type=_heads,
         metavar="N,N",
-        help="variants, the baseline first (default: as many as query heads, and the model's own)",
+        help="numbers of KV heads, the baseline first (default: as many as query heads, and the "
+        "model's own)",
     )
     group.add_argument("--ttft", type=number(above=0), metavar="MS", help="time to first token")
     group.add_argument("--tpot", type=number(above=0), metavar="MS", help="time per output token")
@@ -175,8 +145,8 @@ def _planned(arguments: Namespace) -> BenchmarkPlan:
     limits = {"ttft": arguments.ttft, "tpot": arguments.tpot}
     return benchmark_plan(
         _trace(arguments),
-        _scenario(arguments),
-        num_kv_heads=arguments.num_kv_heads,
+        scenario_of(arguments),
+        num_kv_heads=arguments.variants,
         goodput={name: most for name, most in limits.items() if most is not None} or None,
         margin=arguments.margin,
         relative_error=arguments.relative_error,
@@ -192,7 +162,7 @@ def _planned(arguments: Namespace) -> BenchmarkPlan:
 def _trace(arguments: Namespace) -> Trace:
     import numpy as np
 
-    from gqa_lib.serving.traffic import SAMPLES, Trace, load_trace, sample
+    from gqa_lib.serving.traffic import Trace
 
     fixed = arguments.isl, arguments.osl
     if arguments.trace is None:
@@ -209,32 +179,4 @@ def _trace(arguments: Namespace) -> Trace:
             f"{arguments.trace} with --isl or --osl: a trace says how long its requests are. Leave "
             "one of both out."
         )
-    named = arguments.trace in SAMPLES and not Path(arguments.trace).exists()
-    return sample(arguments.trace) if named else load_trace(arguments.trace)
-
-
-def _scenario(arguments: Namespace) -> Scenario:
-    from gqa_lib.serving.scenario import Scenario
-
-    times = arguments.kernel_times
-    if times is not None and len(times) not in (1, 3):
-        raise ValueError(
-            f"--kernel-times with {len(times)} names: give attention, dense and per_sequence CSV, "
-            "or the name of one that comes with the course."
-        )
-    taken = arguments.activation_gb
-    return Scenario(
-        model=arguments.model,
-        hardware=arguments.hardware,
-        kernel_times=times[0] if times is not None and len(times) == 1 else times,
-        max_num_seqs=arguments.max_num_seqs,
-        max_num_batched_tokens=arguments.max_num_batched_tokens,
-        block_size=arguments.block_size,
-        gpu_memory_utilization=arguments.gpu_memory_utilization,
-        num_blocks=arguments.num_gpu_blocks_override,
-        kv_cache_dtype=arguments.kv_cache_dtype,
-        tensor_parallel=arguments.tp,
-        bandwidth_efficiency=arguments.bandwidth_efficiency,
-        flops_efficiency=arguments.flops_efficiency,
-        activation_bytes=None if taken is None else 1e9 * taken,
-    )
+    return trace_of(arguments.trace)

@@ -115,7 +115,10 @@ class Scenario:
     @cached_property
     def engine(self) -> TimedEngine | None:
         """The engine of the course whose kernels these are, if it is one."""
-        return ENGINES[self.kernel_times] if isinstance(self.kernel_times, str) else None
+        if not isinstance(self.kernel_times, str):
+            return None
+        check_choice(tuple(ENGINES), kernel_times=self.kernel_times)
+        return ENGINES[self.kernel_times]
 
     @cached_property
     def own_config(self) -> ModelConfig:

@@ -11,6 +11,12 @@ from ..results import Comparison
 from .read_back import SHOWN, Joined, Measured
 from .tables import bullets, named, percent, table
 
+_KINDS = {
+    "compare": "what decides",
+    "burst": "bursts as in the trace",
+    "capacity": "capacity, all requests at once",
+}
+
 
 def joined_markdown(joined: Joined) -> str:
     """Return a plan with its results as Markdown.
@@ -21,8 +27,7 @@ def joined_markdown(joined: Joined) -> str:
     plan = joined.plan
     lines = [f"# Results for the plan: {named(plan['title'])}", "", _answer(joined), ""]
     for (kind, heads), found in joined.comparisons.items():
-        what = "bursts as in the trace" if kind == "burst" else "what decides"
-        lines += [f"## {heads} KV heads against {plan['num_kv_heads'][0]}: {what}", ""]
+        lines += [f"## {heads} KV heads against {plan['num_kv_heads'][0]}: {_KINDS[kind]}", ""]
         lines += [_differences(found), "", bullets(_about(found)), ""]
     lines += ["## Measured next to modelled", "", _errors(joined), ""]
     sweep = [one for one in joined.measured if one.run["kind"] == "sweep"]

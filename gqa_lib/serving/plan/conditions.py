@@ -11,6 +11,7 @@ from ..results.compare import MOST_FAILED
 from .benchmark import BenchmarkPlan, Variant
 from .tables import bullets, percent, table
 
+CAPACITY_SEEDS = 2  # runs of each variant at most, with all requests at once
 SWEEP_REQUESTS = 1000  # measured in a run of the sweep, at most
 
 
@@ -220,8 +221,23 @@ def _hours(plan: BenchmarkPlan) -> Iterator[tuple[str, int, float]]:
     for cv in plan.arrival_cvs:
         yield f"comparison at {plan.rate:.3g}/s, CV {cv:.3g}", number, number * each
     variants = len(plan.variants)
+    seconds = [plan.num_requests / one.knee.capacity for one in plan.variants]
+    yield (
+        "capacity, all requests at once (modelled)",
+        capacity_seeds(plan) * variants,
+        capacity_seeds(plan) * sum(seconds) / 3600,
+    )
     hours = sum(sweep_requests(plan) / rate / 3600 for rate in plan.rates)
     yield "sweep", variants * len(plan.rates), variants * hours
+
+
+def capacity_seeds(plan: BenchmarkPlan) -> int:
+    """Return how many runs of each variant get all requests at once.
+
+    Args:
+        plan: which.
+    """
+    return min(CAPACITY_SEEDS, plan.num_seeds)
 
 
 def sweep_requests(plan: BenchmarkPlan) -> int:

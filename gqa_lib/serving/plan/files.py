@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from gqa_lib.course.files import replace_file
 from ..traffic import Trace
 from .benchmark import BenchmarkPlan
 from .markdown import plan_markdown, title
-from .runs import runs_of
+from .runs import Run, runs_of
 from .vllm_script import is_fixed, shares, vllm_script
 
 FORMAT = "gqa plan 1"
@@ -91,8 +92,13 @@ def plan_facts(plan: BenchmarkPlan) -> dict[str, Any]:
         "mean_prompt_tokens": float(plan.trace.prompt_tokens.mean()),
         "mean_output_tokens": float(plan.trace.output_tokens.mean()),
         "modelled": {str(one.num_kv_heads): _modelled(one) for one in plan.variants},
-        "runs": [{"file": one.file, **asdict(one)} for one in runs_of(plan)],
+        "runs": [_run(one) for one in runs_of(plan)],
     }
+
+
+def _run(one: Run) -> dict[str, Any]:
+    rate = one.rate if math.isfinite(one.rate) else None  # JSON knows no infinity
+    return {"file": one.file, **asdict(one), "rate": rate}
 
 
 def _distribution(one: Any) -> dict[str, Any]:

@@ -114,6 +114,10 @@ def _arrivals(plan: BenchmarkPlan) -> str:
         "each and variant. It locates the knees and decides nothing.",
         f"Knee: the highest rate at which {promise} and the engine is not overloaded.",
     ]
+    facts.append(
+        "Capacity, apart: all requests at once (`--request-rate inf`). Its tokens/s are what a "
+        "price can be divided by (`gqa report`); its latencies are those of a queue."
+    )
     if len(plan.arrival_cvs) > 1:
         burst = plan.arrival_cvs[1]
         facts.append(

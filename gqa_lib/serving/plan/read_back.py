@@ -21,6 +21,8 @@ SHOWN = (
     *("output_throughput", "request_throughput"),
 )
 
+_COMPARED = {"compare": SHOWN, "burst": SHOWN, "capacity": ("output_throughput",)}
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -155,7 +157,8 @@ def _comparisons(
     plan: Mapping[str, Any], measured: Sequence[Measured]
 ) -> Iterator[tuple[tuple[str, int], Comparison]]:
     baseline, *variants = plan["num_kv_heads"]
-    for kind in ("compare", "burst"):
+    for kind, metrics in _COMPARED.items():
+        ends = (0, 0) if kind == "capacity" else (plan["warmup"], plan["drain"])
         by_run = {
             (one.num_kv_heads, one.run["seed"]): one.result
             for one in measured
@@ -172,10 +175,10 @@ def _comparisons(
                         [by_run[heads, n] for n in pairs],
                         margin=plan["margin"],
                         confidence=plan["confidence"],
-                        metrics=SHOWN,
+                        metrics=metrics,
                         goodput=plan["goodput"],
-                        warmup=plan["warmup"],
-                        drain=plan["drain"],
+                        warmup=ends[0],
+                        drain=ends[1],
                     ),
                 )
 
@@ -193,6 +196,8 @@ def _notes(plan: Mapping[str, Any], measured: Sequence[Measured]) -> Iterator[st
                 )
         for name, wanted in (("request_rate", one.run["rate"]), ("seed", one.run["seed"])):
             found = one.result.conditions.get(name)
-            if isinstance(found, int | float) and abs(found - wanted) > 1e-3 * abs(wanted):
+            if wanted is None or not isinstance(found, int | float):
+                continue  # all at once
+            if abs(found - wanted) > 1e-3 * abs(wanted):
                 yield f"{one.result.source}: {name} was {found:g}, {wanted:g} in the plan"
         yield from (f"{one.result.source}: {note}" for note in one.result.notes)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from .benchmark import BenchmarkPlan
-from .conditions import sweep_requests
+from .conditions import capacity_seeds, sweep_requests
 
-Kind = Literal["compare", "burst", "sweep"]
+Kind = Literal["compare", "burst", "sweep", "capacity"]
 
 
 @dataclass(frozen=True)
@@ -17,10 +18,11 @@ class Run:
     """One run of a benchmark.
 
     Args:
-        kind: "compare" decides, "burst" is the same with the trace's bursts, "sweep" locates knees.
+        kind: "compare" decides, "burst" is the same with the trace's bursts, "sweep" locates knees,
+            "capacity" sends all at once: the tokens/s that a price is divided by.
         num_kv_heads: of the variant.
         seed: of requests and arrivals.
-        rate: requests a second.
+        rate: requests a second; infinite if all come at once.
         arrival_cv: sd over mean of the times between arrivals.
         num_requests: that are sent.
     """
@@ -35,7 +37,8 @@ class Run:
     @property
     def file(self) -> str:
         """Name of its result."""
-        return f"kv{self.num_kv_heads}-{self.kind}-rate{self.rate:g}-seed{self.seed}.json"
+        rate = "" if self.kind == "capacity" else f"-rate{self.rate:g}"
+        return f"kv{self.num_kv_heads}-{self.kind}{rate}-seed{self.seed}.json"
 
 
 def runs_of(plan: BenchmarkPlan) -> Iterator[Run]:
@@ -50,7 +53,10 @@ def runs_of(plan: BenchmarkPlan) -> Iterator[Run]:
     for kind, cv in zip(kinds, plan.arrival_cvs, strict=False):
         for seed, place in plan.order():
             yield Run(kind, heads[place], seed, rate, cv, plan.num_requests)
+    for seed in range(capacity_seeds(plan)):
+        for one in heads if seed % 2 == 0 else heads[::-1]:
+            yield Run("capacity", one, seed, math.inf, plan.arrival_cvs[0], plan.num_requests)
     requests = sweep_requests(plan)
-    for turn, one in enumerate(plan.rates):
-        for num_kv_heads in heads if turn % 2 == 0 else heads[::-1]:
-            yield Run("sweep", num_kv_heads, 0, one, plan.arrival_cvs[0], requests)
+    for turn, rate in enumerate(plan.rates):
+        for one in heads if turn % 2 == 0 else heads[::-1]:
+            yield Run("sweep", one, 0, rate, plan.arrival_cvs[0], requests)

@@ -10,6 +10,7 @@
 # MODEL      checkpoint or its name on the Hub. A variant with other KV heads is made of its config
 #            with random weights (--load-format dummy), and so are then all: that is enough for
 #            speed. MODEL_8=... (for 8 KV heads) names a checkpoint of that variant's own instead.
+# HARDWARE   what the results say they were measured on (default: as nvidia-smi names the device).
 # PORT, READY_S, RESULTS   default 8000, 1800 seconds and results
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -17,6 +18,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 PORT=${PORT:-8000}
 READY_S=${READY_S:-1800}
 RESULTS=${RESULTS:-results}
+HARDWARE=${HARDWARE:-$(nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | head -n 1 || true)}
 OWN_KV_HEADS=@OWN_KV_HEADS@
 SERVER="" SERVED="" SERVES=""
 
@@ -111,11 +113,13 @@ run() {
     return 0
   fi
   serve "$1"
-  local requests=(@REQUESTS@)
+  local requests=(@REQUESTS@) about=("num_kv_heads=$1")
+  [[ -z "$HARDWARE" ]] || about+=("hardware=$HARDWARE")
   echo "$6"
   vllm bench serve --backend vllm --endpoint /v1/completions --host 127.0.0.1 --port "$PORT" \
     --model "$SERVED" "${requests[@]}" --num-prompts "$5" --request-rate "$3" --burstiness "$4" \
-    --seed "$2" "${BENCH[@]}" --save-result --save-detailed --result-dir "$RESULTS" \
+    --seed "$2" "${BENCH[@]}" --save-result --save-detailed --metadata "${about[@]}" \
+    --result-dir "$RESULTS" \
     --result-filename "$6" >"$RESULTS/${6%.json}.log" 2>&1 || {
     echo "It failed: see $RESULTS/${6%.json}.log" >&2
     exit 1
