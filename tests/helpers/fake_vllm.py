@@ -52,7 +52,7 @@ def bench(calls):
     draw = random.Random(seed)
     starts, now = [], 0.0
     for _ in pairs:
-        now += draw.expovariate(rate)
+        now += draw.expovariate(1) / rate
         starts.append(now)
     first = 0.1 * served_kv_heads(calls, int(os.environ["FAKE_VLLM_OWN"]))
     ttfts = [first * draw.uniform(0.99, 1.01) for _ in pairs]
@@ -62,7 +62,7 @@ def bench(calls):
         "backend": "vllm",
         "model_id": after("--model"),
         "num_prompts": int(num),
-        "request_rate": rate,
+        "request_rate": rate if rate < float("inf") else "inf",
         "burstiness": float(after("--burstiness")),
         "duration": now + 10,
         "completed": int(num),

@@ -1,5 +1,7 @@
 """A plan that is quick to make: few requests, on ceilings that are made up."""
 
+from typing import Any
+
 import numpy as np
 
 from gqa_lib.configs import ModelConfig, Weights
@@ -33,7 +35,7 @@ def trace(num=300, seed=0, **more):
 
 
 def plan(**asked):
-    wanted = {
+    wanted: dict[str, Any] = {
         "goodput": {"ttft": 500.0, "tpot": 50.0},
         "relative_error": 0.4,
         "percentile": 50.0,
@@ -42,4 +44,5 @@ def plan(**asked):
     }
     given = asked.pop("trace", None)
     flags = asked.pop("flags", {})
-    return benchmark_plan(given or trace(), scenario(**flags), **(wanted | asked))
+    engine = asked.pop("of", None) or scenario(**flags)
+    return benchmark_plan(given or trace(), engine, **(wanted | asked))

@@ -13,7 +13,9 @@ import plan_cases
 import ports
 import pytest
 
+from gqa_lib.bench.notebooks import benchmarks, check_params
 from gqa_lib.serving.plan import (
+    bench_script,
     join_results,
     joined_markdown,
     plan_facts,
@@ -21,7 +23,10 @@ from gqa_lib.serving.plan import (
     vllm_script,
     write_plan,
 )
+from gqa_lib.serving.plan.bench_script import bench_parameters
 from gqa_lib.serving.traffic import Trace, load_trace
+
+RUNS = 10  # of the script: those that decide, of capacity, and two of the sweep
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +38,11 @@ def plan():
 def folder(plan, tmp_path_factory):
     target = tmp_path_factory.mktemp("plan with a space")
     write_plan(plan, target)
+    path = target / "vllm_bench.sh"
+    lines = path.read_text().splitlines()
+    last = [number for number, line in enumerate(lines) if line.startswith("run ")][RUNS:]
+    kept = (line for number, line in enumerate(lines) if number not in last)
+    path.write_text("\n".join(kept) + "\n")
     return target
 
 
@@ -86,8 +96,8 @@ def test_servers_are_started_once_for_runs_that_follow_each_other(plan, ran):
     for call in ran:
         if call[0] == "serve":
             heads.append(8 if "--hf-overrides" in call else 2)
-    # A B, B A, then the sweep's A B, B A, A B, ...
-    assert heads == [8, 2, 8, 2, 8, 2, 8, 2, 8]
+    # A B, B A for what decides, the same for capacity, then the sweep's A B
+    assert heads == [8, 2, 8, 2, 8, 2]
     serve = next(call for call in ran if call[0] == "serve")
     assert serve[1] == "org/test"
     assert json.loads(value(serve, "--hf-overrides")) == {"num_key_value_heads": 8}
@@ -102,7 +112,7 @@ def test_servers_are_started_once_for_runs_that_follow_each_other(plan, ran):
 def test_each_run_is_called_as_planned(plan, ran):
     bench = [call for call in ran if call[0] == "bench"]
     assert [value(call, "--result-filename") for call in bench] == [
-        row["file"] for row in plan_facts(plan)["runs"]
+        row["file"] for row in plan_facts(plan)["runs"][:RUNS]
     ]
     first = bench[0]
     for flag, wanted in {
@@ -117,6 +127,9 @@ def test_each_run_is_called_as_planned(plan, ran):
     assert float(value(first, "--request-rate")) == pytest.approx(plan.rate, rel=1e-4)
     start = first.index("--goodput")
     assert first[start + 1 : start + 3] == ["ttft:500", "tpot:50"]
+    assert value(first, "--metadata") == "num_kv_heads=8"
+    capacity = next(call for call in bench if "capacity" in value(call, "--result-filename"))
+    assert value(capacity, "--request-rate") == "inf"
     for flag in ("--ignore-eos", "--save-result", "--save-detailed", "--disable-shuffle"):
         assert flag in first
 
@@ -165,7 +178,6 @@ def test_requests_of_one_size_are_vllms_own(tmp_path):
     write_plan(plan, tmp_path)
     text = (tmp_path / "vllm_bench.sh").read_text()
     assert "--dataset-name random --random-input-len 100 --random-output-len 20" in text
-    assert not list(tmp_path.glob("requests-*"))
 
 
 def test_a_models_name_is_no_program(tmp_path):
@@ -182,6 +194,28 @@ def test_a_models_name_is_no_program(tmp_path):
     done, _ = script(tmp_path, MODEL="")
     assert "set MODEL to the checkpoint of a-touch x-touch y- touch z" in done.stderr
     assert not [path.name for path in tmp_path.iterdir() if path.name in "xyz"]
+
+
+def test_the_notebook_takes_the_plans_parameters(plan):
+    engine = plan_cases.Scenario(kernel_times="rtx4090-llama-3.1-8b")
+    variants = tuple(
+        replace(one, scenario=replace(engine, num_kv_heads=heads))
+        for one, heads in zip(plan.variants, (32, 8), strict=True)
+    )
+    plan = replace(plan, variants=variants)
+    parameters = bench_parameters(plan)
+    check_params(benchmarks()["serving"], parameters | {"seed": 1, "trace": "requests-1.jsonl"})
+    assert parameters["num_kv_heads"] == [32, 8]
+    assert parameters["goodput"] == "ttft:500 tpot:50"
+    text = bench_script(plan)
+    assert 'gqa bench serving -p "trace=$PWD/requests-$seed.jsonl" -p "seed=$seed"' in text
+    done = subprocess.run(["bash", "-n"], input=text, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_without_names_there_is_no_notebook_to_run(plan, folder):
+    assert bench_script(plan) is None
+    assert not (folder / "gqa_bench.sh").exists()
 
 
 def results(folder):
@@ -203,6 +237,8 @@ def test_results_are_joined_with_the_plan(plan, folder, ran):
     assert "| `mean_ttft_ms` |" in text
     assert "## Measured next to modelled" in text
     assert "## Sweep" in text
+    assert "capacity, all requests at once" in text
+    assert joined.comparisons["capacity", 2].paired_by == "2 runs"
 
 
 def test_other_files_say_whose_they_are(folder, ran, tmp_path):

@@ -6,6 +6,7 @@ write_plan(plan, "plan")
 """
 
 from .answer import joined_markdown
+from .bench_script import bench_script
 from .benchmark import BenchmarkPlan, Variant, benchmark_plan
 from .files import plan_facts, write_plan
 from .knee import Knee, find_knee
@@ -28,6 +29,7 @@ __all__ = [
     "SampleSize",
     "Sharing",
     "Variant",
+    "bench_script",
     "benchmark_plan",
     "find_knee",
     "join_results",

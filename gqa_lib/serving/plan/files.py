@@ -12,10 +12,11 @@ from gqa_lib.arguments import place_for
 from gqa_lib.course.files import replace_file
 
 from ..traffic import Trace
+from .bench_script import bench_script
 from .benchmark import BenchmarkPlan
 from .markdown import plan_markdown, title
 from .runs import Run, runs_of
-from .vllm_script import is_fixed, shares, vllm_script
+from .vllm_script import shares, vllm_script
 
 FORMAT = "gqa plan 1"
 _MODELLED = (
@@ -33,7 +34,8 @@ def write_plan(plan: BenchmarkPlan, folder: str | Path) -> list[Path]:
         folder: made if it is missing.
 
     Returns:
-        The files: plan.md, plan.json, vllm_bench.sh, gqa_bench.sh and requests-SEED.jsonl.
+        The files: plan.md, plan.json, vllm_bench.sh, requests-SEED.jsonl, and gqa_bench.sh where
+        the benchmark `serving` can be given what the plan is of.
 
     Raises:
         ValueError: the folder is a file.
@@ -45,9 +47,10 @@ def write_plan(plan: BenchmarkPlan, folder: str | Path) -> list[Path]:
         "plan.json": json.dumps(plan_facts(plan), indent=1) + "\n",
         "vllm_bench.sh": vllm_script(plan),
     }
-    if not is_fixed(plan):
-        for seed in range(plan.num_seeds):
-            texts[f"requests-{seed}.jsonl"] = _lines(plan.requests(seed), shares(plan))
+    if (sweep := bench_script(plan)) is not None:
+        texts["gqa_bench.sh"] = sweep
+    for seed in range(plan.num_seeds):
+        texts[f"requests-{seed}.jsonl"] = _lines(plan.requests(seed), shares(plan))
     for name, text in texts.items():
         replace_file(target / name, text, mode=0o777 if name.endswith(".sh") else 0o666)
     return [target / name for name in texts]
