@@ -6,9 +6,12 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gqa_lib.heads import check_heads
+
+if TYPE_CHECKING:
+    from gqa_lib.configs import ModelConfig
 
 # Whole numbers: the least and the most.
 _SIZE, _HEADS = (1, 2**40), (1, 2**16)
@@ -16,9 +19,9 @@ _WHOLE = {
     "batch_size": _SIZE,
     "block_size": (1, 2**20),
     "context": _SIZE,
-    "engine_requests": (1, 10**6),
     "d_ff": _SIZE,
     "d_model": _SIZE,
+    "engine_requests": (1, 10**6),
     "head_dim": _HEADS,
     "linear_tokens": _SIZE,
     "max_num_batched_tokens": _SIZE,
@@ -41,19 +44,20 @@ _WHOLE = {
     "vocab_size": _SIZE,
     "workers": (1, 10**4),
 }
+_SHARE = "a share above 0, up to 1"
 _NUMBERS = {
     "activation_gib": "GiB above 0",
-    "bandwidth_efficiency": "a share above 0",
+    "bandwidth_efficiency": _SHARE,
     "budget_s": "seconds, 0 or more",
     "burstiness": "a number above 0",
     "engine_kv_mib": "MiB above 0",
-    "flops_efficiency": "a share above 0",
-    "gpu_memory_utilization": "a share above 0",
+    "flops_efficiency": _SHARE,
+    "gpu_memory_utilization": _SHARE,
     "length_scale": "a number above 0",
     "lr": "a number above 0",
     "margin": "a number above 0",
     "memory_gib": "GiB above 0",
-    "overflow": "a share above 0",
+    "overflow": _SHARE,
     "request_rate": "requests a second above 0",
 }
 _COMPUTED = ("float32", "bfloat16", "float16")
@@ -140,7 +144,11 @@ def check_together(values: Mapping[str, Any]) -> None:
             "more."
         )
     if "models" in values:
-        _check_models(as_list(values["models"]))
+        _found_models(as_list(values["models"]))
+    if "model" in values:
+        (config,) = _found_models([values["model"]])
+        for kv in as_list(values["num_kv_heads"]):
+            check_heads(config.num_heads, kv, where=config.name)
     if values.get("dtype") not in (None, *_COMPUTED) and "rounds" in values:
         raise ValueError(
             f"dtype={values['dtype']!r} is not a number type that can be measured with here, as "
@@ -148,12 +156,13 @@ def check_together(values: Mapping[str, Any]) -> None:
         )
 
 
-def _check_models(names: list[str]) -> None:
+def _found_models(names: list[str]) -> list[ModelConfig]:
     from gqa_lib.configs import find_models
 
     configs, refused = find_models(names)
     if not configs:
         raise ValueError(f"no model is left to compare: {next(iter(refused.values()))}")
+    return configs
 
 
 def _meaning(known: Parameter) -> str:
@@ -182,6 +191,7 @@ def _wanted(known: Parameter, one: Any) -> str:
         return f"a whole number from {0 if automatic else least} {end}"
     if name in _NUMBERS:
         good = math.isfinite(one) and (one > 0 or (one == 0 and (automatic or name == "budget_s")))
+        good = good and (one <= 1 or _NUMBERS[name] != _SHARE)
         return "" if good else _NUMBERS[name] + (" (or 0)" if automatic else "")
     return _NAMED[name](one) if name in _NAMED else ""
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from gqa_lib.arguments import check_some
 
-from .style import COLOURS, MARKERS, RIGHT_OF, attention_arm, finish, name_ends
+from .style import COLOURS, LEFT_OF, MARKERS, attention_arm, finish, name_ends
 
 _DASHES = ("-", "--", "-.", ":")
 
@@ -37,7 +37,8 @@ def goodput_lines(
     fig, ax = plt.subplots(figsize=(7.6, 4.2))
     rates = sorted({rate for curve in curves.values() for rate in curve})
     ax.plot([0, rates[-1]], [0, rates[-1]], "--", color=COLOURS["ceiling"], linewidth=1.2)
-    ax.annotate("every request", (rates[-1] / 2, rates[-1] / 2), (8, -8), **RIGHT_OF, fontsize=9)
+    most = rates[-1]
+    ax.annotate("every request", (0.8 * most, 0.8 * most), (-6, 6), **LEFT_OF, fontsize=9)
     for place, (num_kv_heads, curve) in enumerate(curves.items()):
         ax.plot(list(curve), list(curve.values()), **_look(num_heads, num_kv_heads, place))
     ax.set(xlabel="requests that come per second", ylabel="requests per second in time")

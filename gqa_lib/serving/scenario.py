@@ -31,7 +31,6 @@ from .simulator import (
 from .simulator.samples import TimedEngine, check_kernel_times, sample_files
 from .traffic import Trace
 
-# Bytes of a cached number by vLLM's names.
 KV_CACHE_DTYPES = {"auto": 2, "bfloat16": 2, "float16": 2, "fp8": 1, "fp8_e4m3": 1, "fp8_e5m2": 1}
 WEIGHT_BYTES = 2  # of a parameter: bfloat16
 
@@ -127,8 +126,8 @@ class Scenario:
         if isinstance(model, ModelConfig):
             return model
         check_kind((str, Path), "Give a name, a config.json or a ModelConfig.", model=model)
-        name = str(model)
-        return with_vocabulary(from_hf_config(name) if is_file(name) else load_model(name))
+        read = from_hf_config if is_file(str(model)) else load_model
+        return with_vocabulary(read(str(model)))
 
     @cached_property
     def config(self) -> ModelConfig:
@@ -283,8 +282,8 @@ class Scenario:
             rules = replace(rules, hash_tokens=trace.hash_block_tokens)
         if trace.arrival_s is None:
             raise ValueError(
-                "the trace has no arrivals, which decide what each request waits for. Draw some: "
-                "traffic.fit(trace).draw(n, rate=...)."
+                "the trace has no arrivals, which decide what each request waits for. Draw some "
+                "with traffic.gamma_arrivals(n, rate, arrival_cv)."
             )
         return simulate(
             trace.arrival_s,
@@ -296,9 +295,6 @@ class Scenario:
         )
 
     def _need_machine(self) -> Hardware:
-        if self.machine is None:
-            raise ValueError(
-                "no hardware: its memory decides how many blocks there are. Give hardware, or "
-                "num_blocks."
-            )
-        return self.machine
+        if self.machine is not None:
+            return self.machine
+        raise ValueError("no memory says how many blocks fit. Give hardware, or num_blocks.")

@@ -49,6 +49,10 @@ def test_every_parameter_has_a_rule_or_is_a_flag():
         ("roofline", {"out_dir": ""}, "the name of a folder"),
         ("throughput", {"memory_gib": -1}, "GiB above 0"),
         ("kv-footprint", {"models": ["nope"]}, "no model called 'nope'"),
+        ("serving", {"model": "nope"}, "no model called 'nope'"),
+        ("serving", {"num_kv_heads": [8, 3]}, "Llama-3.1-8B: num_heads=32 is not divisible"),
+        ("serving", {"gpu_memory_utilization": 90}, "up to 1"),
+        ("serving", {"hardware": "H1000"}, "no data sheet for 'H1000'"),
     ],
 )
 def test_a_notebook_that_papermill_runs_refuses_them_too(name, given, said):
@@ -106,6 +110,7 @@ def test_nothing_that_fits_is_an_error_with_what_was_left_out():
         ("model-decode", {"context": 2**36}, "nothing fits into memory"),
         ("roofline", {"context": 2**36}, "roofline would need"),
         ("throughput", {"memory_gib": 1e9}, "is more than the"),
+        ("serving", {"engine_kv_mib": 1e9}, "serving would need"),
     ],
 )
 def test_every_benchmark_that_times_has_a_guard_of_its_memory(name, params, said, tmp_path):

@@ -133,6 +133,12 @@ bench model-decode -p ragged=yes                        | does not fit: its defa
 bench model-decode -p ragged=true -p context=1          | has no half
 bench model-decode -p peers=2                           | does not fit: its default is True
 bench model-decode -p num_kv_heads=[8,3]                | not divisible by num_kv_heads=3
+bench serving -p num_kv_heads=[32,3]                   | not divisible by num_kv_heads=3
+bench serving -p model=nope                            | no model called 'nope'
+bench serving -p request_rate=0                        | requests a second above 0
+bench serving -p gpu_memory_utilization=2              | a share above 0, up to 1
+bench serving -p trace=                                | the name of a trace
+bench serving -p goodput=' '                           | latencies in milliseconds
 bench throughput -p memory_gib=0                        | GiB above 0
 bench throughput -p memory_gib=-1                       | GiB above 0
 bench throughput -p output_length=0                     | a whole number from 1

@@ -166,6 +166,8 @@ DECIDE = [
     ("panels={}", lambda: plots.stacked_bars({}, (), title="t")),
     ("measured={}", lambda: plots.throughput_lines({}, {}, num_heads=4, title="t")),
     ("pieces={}", lambda: plots.thread_times({}, 2)),
+    ("curves={}", lambda: plots.goodput_lines({}, num_heads=4, title="t")),
+    ("runs={}", lambda: plots.occupancy_lines({}, num_heads=4, title="t")),
     ("num_kv_heads=4", lambda: plots.attention_arm(6, 4)),
     ("num_kv_heads=0", lambda: plots.attention_arm(6, 0)),
     ("num_heads='6'", lambda: plots.attention_arm("6", 2)),
