@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace, _ArgumentGroup
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -70,6 +70,10 @@ def _about_question(parser: ArgumentParser) -> None:
         metavar="SHARE",
         help="of a mean over requests (default: 0.05)",
     )
+    _about_runs(group)
+
+
+def _about_runs(group: _ArgumentGroup) -> None:
     group.add_argument(
         "--percentile",
         type=number(above=0),

@@ -160,11 +160,7 @@ def benchmark_plan(
             cannot serve most of the requests.
     """
     check_number(above=0, margin=margin, burstiness=burstiness)
-    check_whole(2, num_seeds=num_seeds)
-    if max_concurrency is not None:
-        check_whole(max_concurrency=max_concurrency)
-    if request_rate is not None:
-        check_number(above=0, request_rate=request_rate)
+    _check_runs(num_seeds, request_rate, max_concurrency)
     scenarios = _variants(scenario, num_kv_heads)
     given = summarise(trace, PERCENTILES)
     fits = fitting(trace, scenarios)
@@ -176,10 +172,8 @@ def benchmark_plan(
     knees = [find_knee(one, probe, goodput) for one in scenarios]
     rate = request_rate or knees[0].rate or knees[0].lowest
     figures = [modelled(one, at_rate(probe, rate), goodput) for one in scenarios]
-    running = max(one["mean_running"] for one in figures)
-    warmup = max(LEAST_WARMUP, 2 * math.ceil(running))
-    drain = math.ceil(running)
-    total = warmup + per_run + drain
+    drain = math.ceil(max(one["mean_running"] for one in figures))
+    warmup = max(LEAST_WARMUP, 2 * drain)
     plan = BenchmarkPlan(
         trace=fits.trace,
         given=given,
@@ -187,8 +181,7 @@ def benchmark_plan(
         sharing=prefix_sharing(trace),
         sample=sample,
         variants=tuple(
-            Variant(one, _ledger(one), _concurrency(one, fits.trace), knee, found)
-            for one, knee, found in zip(scenarios, knees, figures, strict=True)
+            _variant(fits.trace, *one) for one in zip(scenarios, knees, figures, strict=True)
         ),
         goodput=goodput,
         metric="request_goodput" if goodput else "output_throughput",
@@ -202,9 +195,17 @@ def benchmark_plan(
         warmup=warmup,
         drain=drain,
         max_concurrency=max_concurrency,
-        draws_own=draws_own(fits.trace, total, num_seeds),
+        draws_own=draws_own(fits.trace, warmup + per_run + drain, num_seeds),
     )
     return replace(plan, rehearsals=_rehearsals(plan)) if rehearsed else plan
+
+
+def _check_runs(num_seeds: int, request_rate: float | None, max_concurrency: int | None) -> None:
+    check_whole(2, num_seeds=num_seeds)
+    if max_concurrency is not None:
+        check_whole(max_concurrency=max_concurrency)
+    if request_rate is not None:
+        check_number(above=0, request_rate=request_rate)
 
 
 def _rehearsals(plan: BenchmarkPlan) -> tuple[Rehearsal, ...]:
@@ -239,16 +240,14 @@ def _variants(scenario: Scenario, num_kv_heads: Sequence[int] | None) -> list[Sc
     return [replace(scenario, num_kv_heads=one) for one in heads]
 
 
-def _ledger(scenario: Scenario) -> Ledger | None:
-    return None if scenario.machine is None else scenario.ledger()
-
-
-def _concurrency(scenario: Scenario, trace: Trace) -> Concurrency:
+def _variant(trace: Trace, scenario: Scenario, knee: Knee, figures: Mapping[str, Any]) -> Variant:
     rules = scenario.rules()
     tokens = rules.num_blocks * rules.block_size
-    return concurrency(
+    fits = concurrency(
         tokens, trace.prompt_tokens, trace.output_tokens, block_size=rules.block_size
     )
+    held = None if scenario.machine is None else scenario.ledger()
+    return Variant(scenario, held, fits, knee, figures)
 
 
 def _sweep(knees: Sequence[Knee], rate: float) -> tuple[float, ...]:

@@ -132,12 +132,7 @@ def compare_results(
     """
     check_number(above=0, margin=margin)
     check_whole(0, warmup=warmup, drain=drain)
-    check_some(baseline=baseline, variant=variant)
-    if len(baseline) != len(variant):
-        raise ValueError(
-            f"{len(baseline)} runs of the baseline and {len(variant)} of the variant: each is "
-            "paired with the one of the same seed. Give as many of both, in the same order."
-        )
+    _check_pairs(baseline, variant)
     sides = [_measured(runs, warmup, drain) for runs in (baseline, variant)]
     same = [_same_requests(a, b) for a, b in zip(*sides, strict=True)]
     notes = _notes(baseline, variant, same, warmup + drain)
@@ -146,13 +141,7 @@ def compare_results(
         sides = [_batches(side[0]) for side in sides]
         notes.append("one run of each: what differs from run to run is not in the interval")
     figures = [[one.summary(_asked(one, goodput)) for one in side] for side in sides]
-    known = set.intersection(*(set(one) for side in figures for one in side))
-    chosen = [name for name in metrics if name in known]
-    if not chosen:
-        raise ValueError(
-            f"none of {', '.join(metrics)} is in all files: there is nothing to compare. They "
-            f"share {', '.join(sorted(known)) or 'nothing'}."
-        )
+    chosen = _in_all(metrics, [one for side in figures for one in side])
     least = min(sum(len(one.trace) for one in side if one.trace) for side in sides)
     failed = _too_many_failed([*baseline, *variant])
 
@@ -169,6 +158,27 @@ def compare_results(
         None if None in same else all(same),
         tuple(notes),
     )
+
+
+def _check_pairs(baseline: Sequence[Result], variant: Sequence[Result]) -> None:
+    check_some(baseline=baseline, variant=variant)
+    if len(baseline) != len(variant):
+        raise ValueError(
+            f"{len(baseline)} runs of the baseline and {len(variant)} of the variant: each is "
+            "paired with the one of the same seed. Give as many of both, in the same order."
+        )
+
+
+def _in_all(metrics: Sequence[str], figures: Sequence[Mapping[str, float]]) -> list[str]:
+    """The metrics that all runs have."""
+    known = set.intersection(*(set(one) for one in figures))
+    chosen = [name for name in metrics if name in known]
+    if not chosen:
+        raise ValueError(
+            f"none of {', '.join(metrics)} is in all files: there is nothing to compare. They "
+            f"share {', '.join(sorted(known)) or 'nothing'}."
+        )
+    return chosen
 
 
 def _difference(
