@@ -173,11 +173,13 @@ def test_a_rehearsal_tells_whether_the_runs_could():
 
 def test_requests_of_one_size_need_no_arrivals():
     plan = plan_cases.plan(trace=Trace(None, [100] * 50, [20] * 50), goodput=None)
-    assert plan.metric == "output_throughput"
+    assert plan.metric == "mean_e2el_ms"
     assert set(plan.requests(0).prompt_tokens) == {100}
     text = plan_markdown(plan)
     assert "All requests are of one size" in text
     assert "Arrivals are not known" in text
+    assert "`mean_e2el_ms`: mean time to the last token. No latency was promised" in text
+    assert "Knee: the highest rate at which the engine is not overloaded." in text
 
 
 def test_what_was_given_is_kept():

@@ -184,7 +184,7 @@ def benchmark_plan(
             _variant(fits.trace, *one) for one in zip(scenarios, knees, figures, strict=True)
         ),
         goodput=goodput,
-        metric="request_goodput" if goodput else "output_throughput",
+        metric="request_goodput" if goodput else "mean_e2el_ms",
         margin=margin,
         rate=rate,
         rate_given=request_rate is not None,

@@ -68,11 +68,11 @@ def _question(plan: BenchmarkPlan) -> str:
     heads = " or ".join(str(one.num_kv_heads) for one in others)
     goodput = " ".join(f"{name}:{most:g}" for name, most in (plan.goodput or {}).items())
     promised = (
-        f"`request_goodput`: answers per second that meet `{goodput}` (milliseconds, both limits "
-        "for the same request)"
+        f"`request_goodput`: answers per second that meet `{goodput}` (milliseconds, all limits "
+        "for the same request)."
         if plan.goodput
-        else "`output_throughput`: output tokens per second. No latency was promised "
-        "(--ttft, --tpot), so a variant may win it and be too slow to use"
+        else "`mean_e2el_ms`: mean time to the last token. No latency was promised (--ttft, "
+        "--tpot). Tokens/s do not decide: below the knee they are what was asked for."
     )
     definitions = [f"{name}: {text}" for name, text in DEFINITIONS.items()]
     return "\n\n".join(
@@ -81,7 +81,7 @@ def _question(plan: BenchmarkPlan) -> str:
             f"better than with {first.num_kv_heads} (the baseline) on {machine(scenario)}?",
             bullets(
                 [
-                    f"Metric that decides: {promised}, at {plan.rate:.3g} requests/s.",
+                    f"Metric that decides, at {plan.rate:.3g} requests/s: {promised}",
                     f"Margin, stated before any run: {percent(plan.margin)}. A smaller difference "
                     "would change no decision.",
                     "Reported next to it, deciding nothing: mean and "
@@ -105,14 +105,14 @@ def _arrivals(plan: BenchmarkPlan) -> str:
     rows = [(name, *map(of, plan.variants)) for name, of in _PREDICTED.items()]
     if plan.goodput is None:
         rows = [row for row in rows if row[0] != _GOOD]
-    promise = f"{percent(GOOD_SHARE)} of requests meet the limits" if plan.goodput else "the load"
+    promise = f"{percent(GOOD_SHARE)} of requests meet the limits and " if plan.goodput else ""
     facts = [
         f"Open loop: requests come when they come, gamma distributed, CV {cv:.3g} "
         f"(`--burstiness {1 / cv**2:.4g}`).",
         _rate(plan),
         f"Sweep to the knee: {', '.join(f'{one:g}' for one in plan.rates)} requests/s, one run "
         "each and variant. It locates the knees and decides nothing.",
-        f"Knee: the highest rate at which {promise} and the engine is not overloaded.",
+        f"Knee: the highest rate at which {promise}the engine is not overloaded.",
     ]
     facts.append(
         "Capacity, apart: all requests at once (`--request-rate inf`). Its tokens/s are what a "
@@ -145,7 +145,7 @@ def _rate(plan: BenchmarkPlan) -> str:
         return f"The variants are compared at {plan.rate:.3g} requests/s, as given."
     return (
         f"The variants are compared at {plan.rate:.3g} requests/s, the baseline's predicted knee: "
-        "far below it all meet the limits, far above it the baseline only queues."
+        "far below it no variant is pressed, far above it the baseline only queues."
     )
 
 

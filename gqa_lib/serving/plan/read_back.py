@@ -18,7 +18,7 @@ from .files import FORMAT
 _OTHER_PROMPTS = 0.02  # relative difference of mean prompt tokens: another workload
 SHOWN = (
     *("request_goodput", "mean_ttft_ms", "p95_ttft_ms", "mean_tpot_ms", "p95_tpot_ms"),
-    *("output_throughput", "request_throughput"),
+    *("mean_e2el_ms", "output_throughput", "request_throughput"),
 )
 
 _COMPARED = {"compare": SHOWN, "burst": SHOWN, "capacity": ("output_throughput",)}
