@@ -6,9 +6,11 @@ from . import engine as engine
 from . import ledger as ledger
 from . import packed as packed
 from . import parallel as parallel
+from . import plan as plan
 from . import pool as pool
 from . import record as record
 from . import request as request
+from . import results as results
 from . import scenario as scenario
 from . import scheduler as scheduler
 from . import shapes as shapes
