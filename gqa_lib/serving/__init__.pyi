@@ -1,5 +1,7 @@
 from . import checks as checks
+from . import concurrency as concurrency
 from . import engine as engine
+from . import ledger as ledger
 from . import packed as packed
 from . import pool as pool
 from . import record as record
