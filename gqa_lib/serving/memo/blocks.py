@@ -42,20 +42,21 @@ class Table:
     """A table: each row has a name, and a figure or words in each other cell.
 
     Args:
-        columns: titles, that of the names first; without digits.
+        columns: titles, that of the names first; a text without digits, or a Name.
         rows: (name, cells), as many cells as there are columns after the first.
 
     Raises:
         ValueError: a cell is neither, or there are too few or too many.
     """
 
-    columns: Sequence[str]
+    columns: Sequence[str | Name]
     rows: Sequence[tuple[Name, Sequence[Cell]]]
 
     def __post_init__(self) -> None:
         check_some(rows=self.rows)
         for column in self.columns:
-            check_no_digits(column)
+            if isinstance(column, str):
+                check_no_digits(column)
         for name, cells in self.rows:
             check_kind(Name, "Give Name(...).", name=name)
             if len(cells) != len(self.columns) - 1:

@@ -81,7 +81,8 @@ def _label(figure: Figure, sources: Sources) -> str:
 
 
 def _table(table: Table, sources: Sources) -> str:
-    lines = [table.columns, ["---", *["---:" for _ in table.columns[1:]]]]
+    titles = [one.text if isinstance(one, Name) else one for one in table.columns]
+    lines = [[escaped(one) for one in titles], ["---", *["---:" for _ in table.columns[1:]]]]
     lines += [
         [escaped(name.text), *(_piece(cell, sources) for cell in cells)]
         for name, cells in table.rows

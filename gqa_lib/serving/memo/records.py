@@ -122,7 +122,9 @@ def qualities(name: str, rows: Sequence[RunRow]) -> list[Quality]:
         if row["kind"] != "difference":
             continue
         of = f"{params.get('task', 'task')}: {row['of']}{size}"
-        key = f"difference of {row['of']}, {row['num_pairs']} pairs of seeds, in {unit or 'its unit'}"
+        key = (
+            f"difference of {row['of']}, {row['num_pairs']} pairs of seeds, in {unit or 'its unit'}"
+        )
         record = Record(name, key, where)
         found.append(
             Quality(
@@ -132,7 +134,9 @@ def qualities(name: str, rows: Sequence[RunRow]) -> list[Quality]:
                 difference=Figure(
                     row["difference"], "", "measured", record, low=row["low"], high=row["high"]
                 ),
-                margin=Figure(row["margin"], "", "given", f"{name}: margin, stated before training"),
+                margin=Figure(
+                    row["margin"], "", "given", f"{name}: margin, stated before training"
+                ),
                 verdict=row["verdict"],
             )
         )

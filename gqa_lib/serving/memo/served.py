@@ -30,6 +30,8 @@ class Served:
         num_kv_heads: of the model that was served.
         machine: as the file names it, or as the memo takes it to be.
         says_machine: whether the file names it.
+        at_capacity: whether all requests came at once (`--request-rate inf`), so that tokens/s are
+            what the server can do, not what it was asked for.
         numbers: `COUNTS`, `RATES` and those of `LATENCIES` that are there.
         recorded: on which machine and when.
     """
@@ -38,6 +40,7 @@ class Served:
     num_kv_heads: int
     machine: str
     says_machine: bool
+    at_capacity: bool
     numbers: Mapping[str, float]
     recorded: str
 
@@ -76,9 +79,7 @@ def read_served(spec: str, model: str, own_kv_heads: int, machine: str) -> list[
     Raises:
         ValueError: it is not such a result, a number cannot be, or it is of another model.
     """
-    said = re.fullmatch(r"(\d+)=(.+)", spec)
-    path = Path(said[2] if said else spec)
-    heads = int(said[1]) if said else None
+    heads, path = split_spec(spec)
     return [
         _served(row, where, path.name, heads, model, own_kv_heads, machine)
         for where, row in _objects(path)
@@ -93,6 +94,43 @@ def same_machine(one: str, other: str) -> bool:
     """
     a, b = (re.sub(r"[^a-z0-9]", "", name.lower()) for name in (one, other))
     return bool(a and b) and (a in b or b in a)
+
+
+def split_spec(spec: str) -> tuple[int | None, Path]:
+    """Return the KV heads that `NUM_KV_HEADS=FILE` says, None where it is only a file, and the file.
+
+    Args:
+        spec: what somebody wrote.
+    """
+    said = re.fullmatch(r"0*([1-9]\d*)=(.+)", spec)
+    return (int(said[1]), Path(said[2])) if said else (None, Path(spec))
+
+
+def kv_heads_of(row: Mapping[str, Any], where: str, name: object, model: str, own: int) -> int:
+    """Return how many KV heads the model of a result had.
+
+    Args:
+        row: the result, which may have `num_kv_heads`.
+        where: what the error begins with.
+        name: of its model, as far as it says so.
+        model: the memo's model.
+        own: KV heads of that model as it is.
+
+    Raises:
+        ValueError: nothing says it.
+    """
+    said = row.get("num_kv_heads")
+    if said is not None:
+        text = str(said)
+        if not text.isdecimal() or int(text) < 1:
+            raise ValueError(f"{where}: num_kv_heads={shown(said)} is not a whole number from 1.")
+        return int(text)
+    if isinstance(name, str) and same_machine(name.rsplit("/", 1)[-1], model):
+        return own
+    raise ValueError(
+        f"{where} is of the model {shown(name)} and does not say num_kv_heads: it could be of any "
+        f"variant of {model}. Give it as NUM_KV_HEADS=FILE."
+    )
 
 
 def _objects(path: Path) -> list[tuple[str, Any]]:
@@ -140,7 +178,7 @@ def _served(
             "not measured. Give the result of vllm bench serve."
         )
     numbers = {name: _number(row, name, where) for name in (*COUNTS, *RATES)}
-    numbers |= {name: _number(row, name, where) for name in LATENCIES if name in row}
+    numbers |= {name: _number(row, name, where, 0) for name in LATENCIES if name in row}
     rate = numbers["total_output_tokens"] / numbers["duration"]
     if abs(rate / numbers["output_throughput"] - 1) > _ROUNDING:
         raise ValueError(
@@ -153,39 +191,25 @@ def _served(
         raise ValueError(f"{where}: hardware={shown(says)} is not the name of a device.")
     return Served(
         file=file,
-        num_kv_heads=heads or _kv_heads(row, where, model, own_kv_heads),
+        num_kv_heads=heads or kv_heads_of(row, where, row.get("model_id"), model, own_kv_heads),
         machine=says or machine,
         says_machine=says is not None,
+        at_capacity=str(row.get("request_rate", "inf")).lower() in ("inf", "infinity", "none"),
         numbers=numbers,
         recorded=_recorded(row, says, machine),
     )
 
 
-def _number(row: dict[str, Any], name: str, where: str) -> float:
-    value = row.get(name)
-    if not is_number(value) or not math.isfinite(value) or value <= 0:  # type: ignore[arg-type]
+def _number(
+    row: dict[str, Any], name: str, where: str, least: float = math.ulp(0.0)
+) -> float:
+    value: Any = row.get(name)
+    if not is_number(value) or not least <= value < math.inf:
         raise ValueError(
             f"{where}: {name}={shown(value)} is not a number above 0: no tokens were measured, or "
             "this is not a result of vllm bench serve. Run it again with --save-result."
         )
-    return float(value)  # type: ignore[arg-type]
-
-
-def _kv_heads(row: dict[str, Any], where: str, model: str, own: int) -> int:
-    said = row.get("num_kv_heads")
-    if said is not None:
-        text = str(said)
-        if not text.isdecimal() or int(text) < 1:
-            raise ValueError(f"{where}: num_kv_heads={shown(said)} is not a whole number from 1.")
-        return int(text)
-    name = row.get("model_id")
-    if isinstance(name, str) and same_machine(name.rsplit("/", 1)[-1], model):
-        return own
-    raise ValueError(
-        f"{where} is of model_id={shown(name)} and does not say num_kv_heads: it could be of any "
-        f"variant of {model}. Give it as NUM_KV_HEADS=FILE, or measure with "
-        "--metadata num_kv_heads=N."
-    )
+    return float(value)
 
 
 def _recorded(row: dict[str, Any], says: str | None, machine: str) -> str:
