@@ -208,6 +208,18 @@ def _uptrain(arguments: Namespace) -> int:
     return uptrain(arguments)
 
 
+def _report_arguments(parser: ArgumentParser) -> None:
+    from .report import arguments
+
+    arguments(parser)
+
+
+def _report(arguments: Namespace) -> int:
+    from .report import run
+
+    return run(arguments)
+
+
 def _build_native(arguments: Namespace) -> None:
     from gqa_lib.kernels.native.compile import build
 
@@ -279,6 +291,14 @@ COMMANDS = (
         "train such a model on a little, on your text",
         _uptrain,
         _uptrain_arguments,
+        takes_folders=False,
+    ),
+    Command(
+        "report",
+        "engineer",
+        "write a decision memo: GQA or not, for your model, hardware and traffic",
+        _report,
+        _report_arguments,
         takes_folders=False,
     ),
     Command(

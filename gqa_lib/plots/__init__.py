@@ -1,9 +1,9 @@
 """The course's figures: one style, one colour per arm, a text alternative for each.
 
 `decode`, `times`, `roofline`, `footprint`, `seeds`, `serving`, `sharing`, `quality`, `budgets`,
-`beyond` and `deciding` draw; `style` has what they have in common, and shows figures. Titles are given by the caller, who
-knows the finding; axes carry units; a prediction is drawn open, a measurement filled and in its
-arm's colour.
+`beyond` and `deciding` draw; `style` has what they have in common, and shows figures. Titles are
+given by the caller, who knows the finding; axes carry units; a prediction is drawn open, a
+measurement filled and in its arm's colour.
 """
 
 from gqa_lib.course.extras import require
@@ -12,6 +12,7 @@ require("matplotlib")
 
 from .beyond import accuracy_by_bits, saving_bars
 from .budgets import budget_lines
+from .deciding import as_svg, concurrency_bars, speed_against_latency
 from .decode import (
     decode_time_plot,
     predicted_over_measured,
@@ -19,7 +20,6 @@ from .decode import (
     step_time_dots,
     step_time_lines,
 )
-from .deciding import as_svg, concurrency_bars, speed_against_latency
 from .footprint import (
     cache_saving_bars,
     kv_bytes_bar,

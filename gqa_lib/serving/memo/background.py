@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..traffic import Distribution
-from .blocks import Block, Bullets, Cell, Heading, Plot, Table
+from .blocks import Block, Bullets, Cell, Heading, Table
 from .drawing import concurrency_plot
 from .modelled import HELD, counted, of_concurrency, of_ledger
 from .question import Question
@@ -107,7 +107,7 @@ def traffic(study: Study) -> list[Block]:
     else:
         items.append(Prose("The trace does not say when requests come: latencies are not stated."))
     items += [Prose("Note: {note}.", note=Name(note)) for note in trace.notes]
-    columns = ["tokens", "mean", "standard deviation", "median", Name("p99")]
+    columns: list[str | Name] = ["tokens", "mean", "standard deviation", "median", Name("p99")]
     return [Heading("The traffic"), Table(columns, rows), Bullets(items)]
 
 
@@ -130,26 +130,28 @@ def memory(study: Study) -> list[Block]:
         rows.append((Name(question.arm(one.num_kv_heads)), [*sizes, *counts]))
     columns = ["variant", "weights", "KV cache", "if each reserved the longest", "on average"]
     blocks: list[Block] = [Heading("Memory"), Table([*columns, "safely"], rows)]
-    blocks += [_more_than_bytes(study), *_left_out(study), concurrency_plot(study)]
+    blocks += [*_more_than_bytes(study), *_left_out(study), concurrency_plot(study)]
     blocks += [
-        Prose("{arm} does not fit: {why}", arm=Name(question.arm(v.num_kv_heads)), why=Name(v.why_not))
+        Prose(
+            "{arm} does not fit: {why}", arm=Name(question.arm(v.num_kv_heads)), why=Name(v.why_not)
+        )
         for v in study.variants
         if v.why_not
     ]
-    return [block for block in blocks if block is not None]
+    return blocks
 
 
-def _more_than_bytes(study: Study) -> Prose | None:
+def _more_than_bytes(study: Study) -> list[Block]:
     """The surprise: safe concurrency grows by more than the cache shrinks."""
     question = study.question
     first = study.variants[0]
     other = study.at(question.shipped or study.variants[-1].num_kv_heads)
     if other is first or not (first.concurrency and other.concurrency and first.concurrency.safe):
-        return None
+        return []
     safe = other.concurrency.safe / first.concurrency.safe
     tokens = other.concurrency.capacity / first.concurrency.capacity
     fewer = first.num_kv_heads / other.num_kv_heads
-    return Prose(
+    told = Prose(
         "{other} caches {fewer} fewer bytes a token than {first}, has {tokens} the tokens in its "
         "cache, since the projections of K and V shrink too, and runs {safe} as many requests "
         "safely: with more of them, what they need together varies less.",
@@ -159,6 +161,7 @@ def _more_than_bytes(study: Study) -> Prose | None:
         tokens=Figure(tokens, "x", "modelled", "ratio of the caches of the two ledgers, in tokens"),
         safe=Figure(safe, "x", "modelled", f"ratio of safe concurrencies; {HELD}"),
     )
+    return [told]
 
 
 def _left_out(study: Study) -> list[Block]:

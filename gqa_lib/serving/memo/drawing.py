@@ -17,7 +17,8 @@ def concurrency_plot(study: Study) -> Plot:
     from gqa_lib.plots import as_svg, concurrency_bars
 
     question = study.question
-    figures, counts = [], {}
+    figures: list[Figure] = []
+    counts: dict[int, dict[str, int]] = {}
     for one in study.variants:
         if one.concurrency is None:
             continue

@@ -67,7 +67,9 @@ def of_concurrency(question: Question, variant: Variant, name: str) -> Figure:
     return Figure(getattr(held, name), "", "modelled", formula)
 
 
-def simulated(study: Study, variant: Variant, key: str, unit: str, case: str = "as asked") -> Figure:
+def simulated(
+    study: Study, variant: Variant, key: str, unit: str, case: str = "as asked"
+) -> Figure:
     """Return a figure of a variant's simulation as requests arrive, by vLLM's names.
 
     Args:
@@ -100,11 +102,11 @@ def over(study: Study, variant: Variant, other: Variant, case: str = "as asked")
         variant, other: which.
         case: of `CASES`.
     """
-    mine, theirs = (
-        one.cases[case].at_once["output_throughput"] for one in (variant, other)
-    )
+    mine, theirs = (one.cases[case].at_once["output_throughput"] for one in (variant, other))
     heads = f"{variant.num_kv_heads} over {other.num_kv_heads} KV heads"
-    return Figure(mine / theirs, "x", "modelled", f"output_throughput, {heads}, all at once, {case}")
+    return Figure(
+        mine / theirs, "x", "modelled", f"output_throughput, {heads}, all at once, {case}"
+    )
 
 
 def _formula(study: Study, variant: Variant, case: str, how: str) -> str:

@@ -113,7 +113,7 @@ def qualities(name: str, rows: Sequence[RunRow]) -> list[Quality]:
         rows: as from `read_record`.
     """
     where = place(rows[0])
-    setting = next((row for row in rows if row["kind"] == "setting"), {"params": {}})
+    setting: RunRow = next((row for row in rows if row["kind"] == "setting"), {"params": {}})
     params, trained = setting["params"], [row for row in rows if row["kind"] == "trained"]
     unit = trained[0]["unit"] if trained else ""
     size = f", {trained[0]['params']:,} parameters" if trained and "params" in trained[0] else ""

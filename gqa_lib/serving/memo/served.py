@@ -97,7 +97,7 @@ def same_machine(one: str, other: str) -> bool:
 
 
 def split_spec(spec: str) -> tuple[int | None, Path]:
-    """Return the KV heads that `NUM_KV_HEADS=FILE` says, None where it is only a file, and the file.
+    """Return the KV heads and the file of `NUM_KV_HEADS=FILE`; None and it where it is only a file.
 
     Args:
         spec: what somebody wrote.
@@ -200,9 +200,7 @@ def _served(
     )
 
 
-def _number(
-    row: dict[str, Any], name: str, where: str, least: float = math.ulp(0.0)
-) -> float:
+def _number(row: dict[str, Any], name: str, where: str, least: float = math.ulp(0.0)) -> float:
     value: Any = row.get(name)
     if not is_number(value) or not least <= value < math.inf:
         raise ValueError(

@@ -53,9 +53,7 @@ def cost(study: Study, evidence: Evidence) -> list[Block]:
     """
     question, price = study.question, study.question.price_per_hour
     blocks: list[Block] = [Heading("Cost")]
-    runs = [
-        run for run in evidence.served if why_not_counted(question, run) != "of other hardware"
-    ]
+    runs = [run for run in evidence.served if why_not_counted(question, run) != "of other hardware"]
     if price is None:
         return [*blocks, Prose("No price was given (--price-per-hour), so no cost is stated.")]
     if runs:
@@ -66,9 +64,7 @@ def cost(study: Study, evidence: Evidence) -> list[Block]:
             rows.append((Name(arm), [cost_of(question, run), Words(why)]))
         blocks.append(Table(["run", "per million output tokens", "measured"], rows))
     missing = [
-        heads
-        for heads in question.variants
-        if not counted(question, evidence.served, heads)
+        heads for heads in question.variants if not counted(question, evidence.served, heads)
     ]
     if missing:
         blocks += [
@@ -137,7 +133,9 @@ def _check(check: Check) -> list[Block]:
         cells: list[Cell] = [
             Figure(a, "", "measured", record),
             Figure(b, "", "modelled", formula),
-            Figure(100 * (b / a - 1), "%", "modelled", f"{key}: {formula}, over measured, less one"),
+            Figure(
+                100 * (b / a - 1), "%", "modelled", f"{key}: {formula}, over measured, less one"
+            ),
         ]
         rows.append((Name(title), cells))
     return [
@@ -174,7 +172,13 @@ def _served(question: Question, served: Sequence[Served]) -> list[Block]:
             cells.append(run.figure(key, "") if key in run.numbers else Words("not in the file"))
         cells.append(Words(why_not_counted(question, run) or "yes"))
         rows.append((Name(f"{question.arm(run.num_kv_heads)}: {run.file}"), cells))
-    columns = ["run", "tokens/s", "ms per token", Name("p99 TTFT, ms"), "counts for the answer"]
+    columns: list[str | Name] = [
+        "run",
+        "tokens/s",
+        "ms per token",
+        Name("p99 TTFT, ms"),
+        "counts for the answer",
+    ]
     items = [
         Prose(
             "{file} does not name its hardware: it is taken to be {machine}, as given.",
@@ -196,7 +200,8 @@ def _kernels(question: Question, kernels: Sequence[Decoding]) -> list[Block]:
         of = [one for one in of if one.num_kv_heads in question.variants]
         settings = {one.setting: one for one in of if one.num_heads > one.num_kv_heads}
         nearest = sorted(
-            settings, key=lambda name: (abs(settings[name].context - held), -settings[name].batch_size)
+            settings,
+            key=lambda name: (abs(settings[name].context - held), -settings[name].batch_size),
         )[:_KERNEL_SETTINGS]
         for one in of:
             if one.setting in nearest:

@@ -142,7 +142,7 @@ def study(question: Question) -> Study:
         ValueError: no variant fits into the memory.
     """
     requests = question.requests()
-    rules = {}
+    rules: dict[int, Ledger | str] = {}
     for heads in question.variants:
         try:
             rules[heads] = question.at(heads).ledger()

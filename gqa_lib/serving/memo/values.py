@@ -146,6 +146,15 @@ class Prose:
             if place is not None:
                 yield self.parts[place]
 
+    def plain(self) -> str:
+        """Return it as text for a terminal, each figure with its label."""
+        return "".join(
+            f"{one.number()} [{one.kind}]"
+            if isinstance(one, Figure)
+            else (one.text if isinstance(one, Name) else one)
+            for one in self.pieces()
+        )
+
 
 def digits(value: float) -> str:
     """Return a number to three digits, all of those before the point."""

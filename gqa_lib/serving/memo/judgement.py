@@ -1,0 +1,287 @@
+"""The ends of a memo: the answer, quality, what would change it, and what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .blocks import Block, Cell, Command, Heading, Table
+from .commands import again, quality_commands, serving_commands
+from .modelled import at_once, of_concurrency, over
+from .question import Evidence, Question
+from .records import Quality
+from .speeds import LOADS, cost_of
+from .study import CASES, Study, Variant
+from .values import Figure, Name, Prose, Record, Words
+from .verdict import MIN_RUNS, Judged, Verdict, counted
+
+
+def answer(study: Study, evidence: Evidence, verdict: Verdict) -> list[Prose]:
+    """Return the answer in three paragraphs: what to do, why, and what it rests on or lacks.
+
+    Args:
+        study: what was computed.
+        evidence: what was measured.
+        verdict: of the measurements.
+    """
+    question = study.question
+    names = {
+        "base": Name(question.arm(question.baseline)),
+        "model": Name(question.model),
+        "machine": Name(question.machine),
+    }
+    about = verdict.num_kv_heads
+    if about is not None:
+        names["arm"] = Name(question.arm(about))
+    own = " (the model as it is)" if about == question.shipped else ""
+    first = {
+        "adopt": f"Adopt {{arm}}{own}, for {{model}} on {{machine}} with this traffic.",
+        "do not adopt": "Do not go below {base} for {model} on {machine} with this traffic.",
+        "cannot be said yet": f"It cannot be said yet whether {{arm}}{own} is to be adopted in "
+        "place of {base}, for {model} on {machine} with this traffic.",
+    }[verdict.answer]
+    lines = [Prose(first, **names), *_measured(question, evidence, verdict)]
+    if verdict.answer == "cannot be said yet" or len(lines) < 2:
+        lines.append(_modelled(study, verdict))
+    return [*lines, _rests_on(question, verdict)]
+
+
+def quality(question: Question, evidence: Evidence, verdict: Verdict) -> list[Block]:
+    """Return what is known of quality, and what cannot be.
+
+    Args:
+        question: what is asked.
+        evidence: what was measured.
+        verdict: with the scores of the memo's own model.
+    """
+    own = [one for judged in verdict.judged for one in judged.quality]
+    blocks: list[Block] = [Heading("Quality")]
+    if own:
+        rows = [
+            (Name(f"{question.arm(one.num_kv_heads or 1)}: {one.what}"), _cells(one)) for one in own
+        ]
+        columns = ["of this model, minus the model as it is", "difference", "margin", "verdict"]
+        blocks.append(Table(columns, rows))
+    else:
+        blocks.append(
+            Prose(
+                "No score of any variant of {model} was given. What the variants would lose cannot "
+                "be computed: quality at this size is known only of models that were trained so "
+                "and evaluated. {as_it_is}",
+                model=Name(question.model),
+                as_it_is=Name(_as_it_is(question)),
+            )
+        )
+    if evidence.trained:
+        rows = [(Name(one.what), _cells(one)) for one in evidence.trained]
+        columns = ["of small models, minus the most KV heads", "difference", "margin", "verdict"]
+        blocks += [
+            Prose(
+                "What small models lost in training runs on other machines, as recorded. They "
+                "show that fewer KV heads can cost quality, and that a task decides how much; a "
+                "model of billions of parameters may lose less, or more."
+            ),
+            Table(columns, rows),
+        ]
+    return blocks
+
+
+def sensitivity(study: Study) -> list[Block]:
+    """Return which assumption would change what the simulation favours.
+
+    Args:
+        study: what was computed.
+    """
+    question = study.question
+    baseline, usual = study.variants[0], study.leaning()
+    rows: list[tuple[Name, list[Cell]]] = []
+    for case in CASES:
+        for one in study.variants:
+            name = Name(f"{case}: {question.arm(one.num_kv_heads)}")
+            rows.append((name, _case(study, one, baseline, case)))
+    columns = ["assumption", "tokens/s at once", "over the first", "as they arrive"]
+    changes = [
+        Name(f"{case} ({question.arm(heads) if heads else 'nothing can serve it'})")
+        for case in CASES
+        if (heads := study.leaning(case)) != usual
+    ]
+    favoured = Name(question.arm(usual)) if usual else Name("no variant")
+    if changes:
+        said = Prose(
+            "The simulation favours {usual} as asked; this would change it: {changes}.",
+            usual=favoured,
+            changes=Name("; ".join(one.text for one in changes)),
+        )
+    else:
+        said = Prose(
+            "The simulation favours {usual} in each of these cases: heads are given up only for "
+            "tokens/s beyond the margin.",
+            usual=favoured,
+        )
+    price = Prose(
+        "The price changes no choice between variants on one machine: costs per token are to each "
+        "other as the tokens/s. It decides between machines, which is another memo."
+    )
+    return [Heading("What would change the answer"), Table(columns, rows), said, price]
+
+
+def missing(question: Question, verdict: Verdict) -> list[Block]:
+    """Return what is missing for an answer, with the commands.
+
+    Args:
+        question: what is asked.
+        verdict: which says what.
+    """
+    if not verdict.missing_runs and not verdict.missing_quality:
+        return []
+    blocks: list[Block] = [Heading("What is missing")]
+    for heads in verdict.missing_runs:
+        few = Figure(MIN_RUNS, "runs", "given", "the least that show how far runs are apart")
+        blocks += [
+            Prose(
+                "Tokens/s of {arm} on {machine}, with this traffic, at capacity, in {few} with "
+                "seeds of their own:",
+                arm=Name(question.arm(heads)),
+                machine=Name(question.machine),
+                few=few,
+            ),
+            Command(serving_commands(question, heads)),
+        ]
+    about = verdict.num_kv_heads if verdict.missing_quality else None
+    if about is not None:
+        blocks += [
+            Prose(
+                "Scores of {arm} next to those of {reference}, on tasks that matter to you:",
+                arm=Name(question.arm(about)),
+                reference=Name(question.arm(question.reference)),
+            ),
+            Command(quality_commands(question, about)),
+        ]
+    return [
+        *blocks,
+        Prose("Then write this memo again:"),
+        Command(again(question, list(verdict.missing_runs), about)),
+    ]
+
+
+def _measured(question: Question, evidence: Evidence, verdict: Verdict) -> list[Prose]:
+    """What was measured of the variant in question, as far as it was."""
+    about = next((j for j in verdict.judged if j.num_kv_heads == verdict.num_kv_heads), None)
+    if verdict.answer == "do not adopt":
+        return [_why_not(question, verdict)]
+    if about is None or about.speed.ratio is None:
+        return []
+    text = "Measured, {arm} serves {ratio} the tokens/s of {base}"
+    parts: dict[str, Figure | Name] = {
+        "arm": Name(question.arm(about.num_kv_heads)),
+        "base": Name(question.arm(question.baseline)),
+        "ratio": _ratio(question, evidence, about),
+    }
+    runs = counted(question, evidence.served, about.num_kv_heads)
+    if question.price_per_hour is not None:
+        text += ", at {cost} per million output tokens"
+        parts["cost"] = cost_of(question, runs[0])
+    return [Prose(f"{text}.", **parts)]
+
+
+def _ratio(question: Question, evidence: Evidence, about: Judged) -> Figure:
+    both = [
+        run
+        for heads in (about.num_kv_heads, question.baseline)
+        for run in counted(question, evidence.served, heads)
+    ]
+    files = ", ".join(dict.fromkeys(run.file for run in both))
+    record = Record(
+        files, "mean output_throughput of one over the other's, between extremes", both[0].recorded
+    )
+    speed = about.speed
+    assert speed.ratio is not None
+    return Figure(speed.ratio, "x", "measured", record, speed.low, speed.high)
+
+
+def _why_not(question: Question, verdict: Verdict) -> Prose:
+    reasons = []
+    for one in verdict.judged:
+        why = []
+        if one.quality_verdict == "worse":
+            why.append("scores are worse by more than the margin")
+        if one.speed.verdict in ("worse", "same within the margin"):
+            why.append("tokens/s are not higher by more than the margin")
+        if one.too_slow:
+            why.append(f"{', '.join(one.too_slow)} exceeded what was asked for")
+        reasons.append(f"{question.arm(one.num_kv_heads)}: {' and '.join(why)}")
+    return Prose("As measured: {reasons}.", reasons=Name("; ".join(reasons)))
+
+
+def _modelled(study: Study, verdict: Verdict) -> Prose:
+    """What the simulation says of the variant in question, in a paragraph."""
+    question, baseline = study.question, study.variants[0]
+    about = study.at(verdict.num_kv_heads or question.variants[-1])
+    parts: dict[str, Figure | Name] = {
+        "arm": Name(question.arm(about.num_kv_heads)),
+        "base": Name(question.arm(question.baseline)),
+    }
+    if not about.cases or not baseline.cases or not (about.concurrency and baseline.concurrency):
+        return Prose("The simulation cannot compare {arm} with {base}: one does not fit.", **parts)
+    text = (
+        "Modelled, not measured: {arm} would serve {ratio} the tokens/s of {base} when all "
+        "requests come at once, with {ms} instead of {base_ms} a token, and run {safe} requests "
+        "safely instead of {base_safe}"
+    )
+    parts |= {
+        "ratio": over(study, about, baseline),
+        "ms": at_once(study, about, "mean_tpot_ms", "ms"),
+        "base_ms": at_once(study, baseline, "mean_tpot_ms", "ms"),
+        "safe": of_concurrency(question, about, "safe"),
+        "base_safe": of_concurrency(question, baseline, "safe"),
+    }
+    leaning = study.leaning()
+    if leaning is not None and leaning < about.num_kv_heads:
+        text += "; {fewer} would serve {more} the tokens/s of that, and would have to be trained"
+        parts["fewer"] = Name(question.arm(leaning))
+        parts["more"] = over(study, study.at(leaning), about)
+    return Prose(f"{text}.", **parts)
+
+
+def _rests_on(question: Question, verdict: Verdict) -> Prose:
+    if verdict.answer != "cannot be said yet":
+        return Prose(
+            "This holds for the hardware, the traffic and the model that were measured; what would "
+            "change it is said below."
+        )
+    lacks = []
+    if verdict.missing_runs:
+        arms = " and ".join(map(question.arm, verdict.missing_runs))
+        lacks.append(f"measured tokens/s of {arms} on {question.machine}")
+    if verdict.missing_quality and verdict.num_kv_heads:
+        lacks.append(f"scores of {question.arm(verdict.num_kv_heads)}")
+    price = "" if question.price_per_hour is None else " No cost per token is stated before that."
+    return Prose(
+        f"Missing: {{lacks}}; the commands are under “What is missing”.{price}",
+        lacks=Name("; ".join(lacks)),
+    )
+
+
+def _case(study: Study, one: Variant, baseline: Variant, case: str) -> list[Cell]:
+    if case not in one.cases:
+        return [Words("cannot serve all of it")] * 3
+    cells: list[Cell] = [at_once(study, one, "output_throughput", "", case)]
+    known = case in baseline.cases
+    cells.append(over(study, one, baseline, case) if known else Words("the first cannot"))
+    arriving = one.cases[case].arriving
+    if arriving is None:
+        return [*cells, Words("arrivals not known")]
+    return [*cells, Words(LOADS[arriving["load"]])]
+
+
+def _cells(one: Quality) -> Sequence[Cell]:
+    return [one.difference, one.margin, Words(one.verdict)]
+
+
+def _as_it_is(question: Question) -> str:
+    shipped = question.shipped
+    if shipped is None or shipped == question.baseline:
+        return ""
+    return (
+        f"With {question.arm(shipped)} it is the model as it is, whose quality you know; one with "
+        f"{question.baseline} KV heads does not exist and would have to be trained from scratch."
+    )
