@@ -9,6 +9,7 @@ from . import parallel as parallel
 from . import pool as pool
 from . import record as record
 from . import request as request
+from . import results as results
 from . import scenario as scenario
 from . import scheduler as scheduler
 from . import shapes as shapes
