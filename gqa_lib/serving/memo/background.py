@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 from ..traffic import Distribution
 from .blocks import Block, Bullets, Cell, Heading, Table
@@ -77,21 +77,19 @@ def traffic(study: Study) -> list[Block]:
     for name, title in _QUANTITIES.items():
         one: Distribution = getattr(summary, name)
         middle, last = one.percentiles[50.0], one.percentiles[99.0]
-        cells = [
-            counted(trace, f"mean of {name}", one.mean[0]),
-            counted(trace, f"standard deviation of {name}", one.sd),
-            counted(trace, f"median of {name}", middle[0]),
-            _with_ends(counted(trace, f"p99 of {name}, bootstrap interval", last[0]), last),
+        cells: list[Cell] = [
+            counted(trace, value, "") for value in (one.mean[0], one.sd, middle[0])
         ]
-        rows.append((Name(f"{title}, tokens"), [_plain(cell) for cell in cells]))
+        cells.append(replace(counted(trace, last[0], ""), low=last[1], high=last[2]))
+        rows.append((Name(title), cells))
     held = summary.residency
     items = [
         Prose(
             "While it decodes, a request holds {mean} of KV cache on average, with a standard "
             "deviation of {sd}: long answers hold theirs for longer, so this is neither the mean "
             "prompt nor the mean total.",
-            mean=counted(trace, HELD, held.mean),
-            sd=counted(trace, f"standard deviation of {HELD}", held.sd),
+            mean=counted(trace, held.mean, key=HELD),
+            sd=counted(trace, held.sd, key=HELD),
         )
     ]
     if summary.rate is not None and summary.arrival_cv is not None:
@@ -99,9 +97,9 @@ def traffic(study: Study) -> list[Block]:
             Prose(
                 "{n} requests come at {rate}; times between them vary with a coefficient of {cv}, "
                 "where a Poisson process has one.",
-                n=counted(trace, "requests", summary.n, ""),
-                rate=counted(trace, "requests over seconds", summary.rate, "requests/s"),
-                cv=counted(trace, "sd over mean of times between arrivals", summary.arrival_cv, ""),
+                n=counted(trace, summary.n, ""),
+                rate=counted(trace, summary.rate, "requests/s"),
+                cv=counted(trace, summary.arrival_cv, ""),
             )
         )
     else:
@@ -124,9 +122,7 @@ def memory(study: Study) -> list[Block]:
             rows.append((Name(question.arm(one.num_kv_heads)), [Words("does not fit")] * 5))
             continue
         sizes = [of_ledger(question, one, name) for name in ("weight_bytes", "kv_bytes")]
-        counts = [
-            of_concurrency(question, one, name) for name in ("max_length", "mean_rule", "safe")
-        ]
+        counts = [of_concurrency(one, name) for name in ("max_length", "mean_rule", "safe")]
         rows.append((Name(question.arm(one.num_kv_heads)), [*sizes, *counts]))
     columns = ["variant", "weights", "KV cache", "if each reserved the longest", "on average"]
     blocks: list[Block] = [Heading("Memory"), Table([*columns, "safely"], rows)]
@@ -191,12 +187,3 @@ def _price(question: Question) -> Prose:
 
 def _given(value: float, unit: str, who: str) -> Figure:
     return Figure(value, unit, "given", who)
-
-
-def _with_ends(figure: Figure, three: tuple[float, float, float]) -> Figure:
-    return Figure(figure.value, figure.unit, figure.kind, figure.source, three[1], three[2])
-
-
-def _plain(figure: Any) -> Figure:
-    """A figure without its unit, which its row names."""
-    return Figure(figure.value, "", figure.kind, figure.source, figure.low, figure.high)

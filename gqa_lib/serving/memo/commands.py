@@ -3,52 +3,69 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 
 from .question import Question
 
 TASKS = "gsm8k,hellaswag"
 CHECKPOINT = "CHECKPOINT"  # stands for the reader's folder or name of the model
+SEEDS = (0, 1)
+
+
+def plan_commands(question: Question) -> str:
+    """Return what writes the plan of the benchmark, and runs it, for a shell.
+
+    Args:
+        question: what is asked.
+    """
+    plan = ["gqa", "plan", question.trace_name, *_who(question), "--output", "plan"]
+    return f"{shlex.join(plan)}\nMODEL={CHECKPOINT} bash plan/vllm_bench.sh"
 
 
 def serving_commands(question: Question, num_kv_heads: int) -> str:
     """Return what measures a variant's tokens/s: a server and its benchmark, for a shell.
 
     Speed does not depend on what the weights are: a variant that nobody trained is served with
-    random ones.
+    random ones. The prompts are those that the plan's script wrote.
 
     Args:
         question: what is asked.
         num_kv_heads: of the variant.
     """
-    scenario, trace = question.scenario, question.trace
+    scenario = question.scenario
     server = [
-        *("vllm", "serve", CHECKPOINT),
-        *("--max-num-seqs", str(scenario.max_num_seqs)),
-        *("--max-num-batched-tokens", str(scenario.max_num_batched_tokens)),
-        *("--gpu-memory-utilization", f"{scenario.gpu_memory_utilization:g}"),
+        f"vllm serve {CHECKPOINT}",
+        f"--max-num-seqs {scenario.max_num_seqs}",
+        f"--max-num-batched-tokens {scenario.max_num_batched_tokens}",
+        f"--gpu-memory-utilization {scenario.gpu_memory_utilization:g}",
     ]
     if scenario.tensor_parallel > 1:
-        server += ["--tensor-parallel-size", str(scenario.tensor_parallel)]
+        server.append(f"--tensor-parallel-size {scenario.tensor_parallel}")
     if num_kv_heads != scenario.own_config.num_kv_heads:
-        override = f'{{"num_key_value_heads": {num_kv_heads}}}'
-        server += ["--load-format", "dummy", "--hf-overrides", override]
+        override = shlex.quote(f'{{"num_key_value_heads": {num_kv_heads}}}')
+        server.append(f"--load-format dummy --hf-overrides {override}")
+    machine = shlex.quote(f"hardware={question.machine}")
     client = [
-        *("vllm", "bench", "serve", "--model", CHECKPOINT, "--request-rate", "inf"),
-        *("--dataset-name", "random", "--ignore-eos", "--num-prompts", str(len(trace))),
-        *("--random-input-len", f"{trace.prompt_tokens.mean():.0f}"),
-        *("--random-output-len", f"{trace.output_tokens.mean():.0f}"),
-        *("--save-result", "--save-detailed", "--seed", "0"),
-        *("--metadata", f"num_kv_heads={num_kv_heads}", f"hardware={question.machine}"),
-        *("--result-filename", f"{num_kv_heads}-kv-heads-seed0.json"),
+        f"  vllm bench serve --model {CHECKPOINT} --request-rate inf --seed $seed",
+        "--dataset-name custom --dataset-path plan/prompts/$seed.jsonl --custom-output-len -1",
+        f"--skip-chat-template --disable-shuffle --ignore-eos --num-prompts {_prompts(question)}",
+        "--save-result --save-detailed",
+        f"--metadata num_kv_heads={num_kv_heads} {machine}",
+        f"--result-filename {result_file(num_kv_heads, '$seed')}",
     ]
-    plan = ["gqa", "plan", question.trace_name, *_who(question), "--output", "plan"]
-    return "\n".join(
-        [
-            f"{shlex.join(plan)}  # the trace's own requests, with seeds and order",
-            f"{_shell(server)} &",
-            f"{_shell(client)}  # again with --seed 1",
-        ]
-    )
+    seeds = " ".join(map(str, SEEDS))
+    lines = [f"{_lines(server, '  ')} &", f"for seed in {seeds}; do", _lines(client, "    ")]
+    return "\n".join([*lines, "done"])
+
+
+def result_file(num_kv_heads: int, seed: object) -> str:
+    """Return the name of a result.
+
+    Args:
+        num_kv_heads: of the variant.
+        seed: of the run.
+    """
+    return f"kv{num_kv_heads}-capacity-seed{seed}.json"
 
 
 def quality_commands(question: Question, num_kv_heads: int) -> str:
@@ -58,19 +75,19 @@ def quality_commands(question: Question, num_kv_heads: int) -> str:
         question: what is asked.
         num_kv_heads: of the variant.
     """
-    own = question.scenario.own_config.num_kv_heads
-    evaluate = "lm_eval --model vllm --model_args pretrained={} --tasks {} --output_path {}"
+    evaluate = "lm_eval --model vllm --model_args pretrained={} \\\n  --tasks {} --output_path {}"
     lines = [evaluate.format(CHECKPOINT, TASKS, f"quality/{question.reference}")]
-    if num_kv_heads < own:
+    trained = f"{CHECKPOINT}_{num_kv_heads}"
+    if num_kv_heads < question.scenario.own_config.num_kv_heads:
         lines += [
             f"gqa convert {CHECKPOINT} converted --num-kv-heads {num_kv_heads}",
-            "gqa uptrain converted trained --text YOUR_TEXT --steps STEPS",
+            f"gqa uptrain converted {trained} --text YOUR_TEXT --steps STEPS",
         ]
-    lines.append(evaluate.format("trained", TASKS, f"quality/{num_kv_heads}"))
+    lines.append(evaluate.format(trained, TASKS, f"quality/{num_kv_heads}"))
     return "\n".join(lines)
 
 
-def again(question: Question, runs: list[int], quality: int | None) -> str:
+def again(question: Question, runs: Sequence[int], quality: int | None) -> str:
     """Return the command that writes this memo with what was missing.
 
     Args:
@@ -78,33 +95,31 @@ def again(question: Question, runs: list[int], quality: int | None) -> str:
         runs: variants whose results are then there.
         quality: the variant whose scores are then there, None without one.
     """
-    parts = ["gqa", "report", "--trace", question.trace_name, *_who(question)]
+    parts = [shlex.join(["gqa", "report", "--trace", question.trace_name, *_who(question)])]
     if question.price_per_hour is not None:
-        parts += ["--price-per-hour", f"{question.price_per_hour:g}"]
-        parts += ["--currency", question.currency]
-    parts += ["--variants", ",".join(map(str, question.variants))]
+        price = ["--price-per-hour", f"{question.price_per_hour:g}"]
+        parts.append(shlex.join([*price, "--currency", question.currency]))
+    parts.append(f"--variants {','.join(map(str, question.variants))}")
+    if question.goodput is not None:
+        parts.append(shlex.join(["--goodput", question.goodput]))
     if runs:
-        parts.append("--results")
-        parts += [f"{heads}-kv-heads-seed{seed}.json" for heads in runs for seed in (0, 1)]
+        files = [result_file(heads, seed) for heads in runs for seed in SEEDS]
+        parts.append(shlex.join(["--results", *files]))
     if quality is not None:
-        parts.append("--quality")
-        parts += [f"{heads}=quality/{heads}/FILE" for heads in (question.reference, quality)]
-    return shlex.join([*parts, "--output", "memo"])
+        scores = [f"{heads}=quality/{heads}/FILE" for heads in (question.reference, quality)]
+        parts.append(shlex.join(["--quality", *scores]))
+    return _lines([*parts, "--output memo"], "  ")
+
+
+def _prompts(question: Question) -> int:
+    return min(len(question.trace), question.max_requests)
 
 
 def _who(question: Question) -> list[str]:
-    scenario = question.scenario
-    return ["--model", str(scenario.model or question.model), "--hardware", question.machine]
+    model = question.scenario.model
+    name = model if isinstance(model, str) else question.model
+    return ["--model", name, "--hardware", question.machine]
 
 
-def _shell(words: list[str]) -> str:
-    """A command over several lines, two words each where the second is a flag's value."""
-    lines, line = list[str](), ""
-    for word in words:
-        quoted = shlex.quote(word)
-        if line and word.startswith("--") and len(line) > 60:
-            lines.append(line)
-            line = f"  {quoted}"
-        else:
-            line = f"{line} {quoted}".strip() if not line.startswith("  ") else f"{line} {quoted}"
-    return " \\\n".join([*lines, line])
+def _lines(parts: Sequence[str], indent: str) -> str:
+    return f" \\\n{indent}".join(parts)

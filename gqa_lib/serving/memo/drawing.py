@@ -22,7 +22,7 @@ def concurrency_plot(study: Study) -> Plot:
     for one in study.variants:
         if one.concurrency is None:
             continue
-        pair = {n: of_concurrency(question, one, n) for n in ("safe", "mean_rule")}
+        pair = {n: of_concurrency(one, n) for n in ("safe", "mean_rule")}
         figures += pair.values()
         counts[one.num_kv_heads] = {name: int(figure.value) for name, figure in pair.items()}
     most, least = (f"{digits(counts[heads]['safe'])}" for heads in (min(counts), max(counts)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .blocks import Block, Cell, Command, Heading, Table
-from .commands import again, quality_commands, serving_commands
+from .commands import again, plan_commands, quality_commands, serving_commands
 from .modelled import at_once, of_concurrency, over
 from .question import Evidence, Question
 from .records import Quality
@@ -92,13 +92,17 @@ def sensitivity(study: Study) -> list[Block]:
         study: what was computed.
     """
     question = study.question
-    baseline, usual = study.variants[0], study.leaning()
+    usual = study.leaning()
     rows: list[tuple[Name, list[Cell]]] = []
-    for case in CASES:
-        for one in study.variants:
-            name = Name(f"{case}: {question.arm(one.num_kv_heads)}")
-            rows.append((name, _case(study, one, baseline, case)))
-    columns = ["assumption", "tokens/s at once", "over the first", "as they arrive"]
+    for one in study.variants:
+        cells: list[Cell] = [_load(one, case) for case in CASES]
+        longer = "prompts doubled"
+        if longer in one.cases:
+            cells.append(at_once(study, one, "output_throughput", "", longer))
+        else:
+            cells.append(Words("none"))
+        rows.append((Name(question.arm(one.num_kv_heads)), cells))
+    columns = ["variant", *CASES, "tokens/s, prompts doubled"]
     changes = [
         Name(f"{case} ({question.arm(heads) if heads else 'nothing can serve it'})")
         for case in CASES
@@ -124,29 +128,28 @@ def sensitivity(study: Study) -> list[Block]:
     return [Heading("What would change the answer"), Table(columns, rows), said, price]
 
 
-def missing(question: Question, verdict: Verdict) -> list[Block]:
-    """Return what is missing for an answer, with the commands.
+def missing(question: Question, evidence: Evidence, verdict: Verdict) -> list[Block]:
+    """Return what is missing for an answer or a cost, with the commands.
 
     Args:
         question: what is asked.
-        verdict: which says what.
+        evidence: what was measured.
+        verdict: which says what is missing for an answer.
     """
-    if not verdict.missing_runs and not verdict.missing_quality:
+    runs, others = list(verdict.missing_runs), []
+    if question.price_per_hour is not None:
+        others = [
+            heads
+            for heads in question.variants
+            if heads not in runs and not counted(question, evidence.served, heads)
+        ]
+        runs, others = (runs, others) if runs else (others[:1], others[1:])
+    about = verdict.num_kv_heads if verdict.missing_quality else None
+    if not runs and about is None:
         return []
     blocks: list[Block] = [Heading("What is missing")]
-    for heads in verdict.missing_runs:
-        few = Figure(MIN_RUNS, "runs", "given", "the least that show how far runs are apart")
-        blocks += [
-            Prose(
-                "Tokens/s of {arm} on {machine}, with this traffic, at capacity, in {few} with "
-                "seeds of their own:",
-                arm=Name(question.arm(heads)),
-                machine=Name(question.machine),
-                few=few,
-            ),
-            Command(serving_commands(question, heads)),
-        ]
-    about = verdict.num_kv_heads if verdict.missing_quality else None
+    if runs:
+        blocks += _runs(question, runs, others)
     if about is not None:
         blocks += [
             Prose(
@@ -159,8 +162,34 @@ def missing(question: Question, verdict: Verdict) -> list[Block]:
     return [
         *blocks,
         Prose("Then write this memo again:"),
-        Command(again(question, list(verdict.missing_runs), about)),
+        Command(again(question, runs, about)),
     ]
+
+
+def _runs(question: Question, runs: Sequence[int], others: Sequence[int]) -> list[Block]:
+    """The serving runs that are missing, and how to make them."""
+    few = Figure(MIN_RUNS, "runs", "given", "the least that show how far runs are apart")
+    blocks: list[Block] = [
+        Prose(
+            "Tokens/s of {arms} on {machine} with this traffic, in {few} each, with seeds of their "
+            "own. The plan says how many requests that takes, and its script runs the variants "
+            "at the pace of the trace, for latency, and writes the prompts:",
+            arms=Name(" and of ".join(map(question.arm, runs))),
+            machine=Name(question.machine),
+            few=few,
+        ),
+        Command(plan_commands(question)),
+    ]
+    for heads in runs:
+        arm = Name(question.arm(heads))
+        blocks += [
+            Prose("Then what the server can do, with {arm}:", arm=arm),
+            Command(serving_commands(question, heads)),
+        ]
+    if others:
+        arms = Name("; ".join(map(question.arm, others)))
+        blocks.append(Prose("The same, with their numbers, for the cost of {arms}.", arms=arms))
+    return blocks
 
 
 def _measured(question: Question, evidence: Evidence, verdict: Verdict) -> list[Prose]:
@@ -231,8 +260,8 @@ def _modelled(study: Study, verdict: Verdict) -> Prose:
         "ratio": over(study, about, baseline),
         "ms": at_once(study, about, "mean_tpot_ms", "ms"),
         "base_ms": at_once(study, baseline, "mean_tpot_ms", "ms"),
-        "safe": of_concurrency(question, about, "safe"),
-        "base_safe": of_concurrency(question, baseline, "safe"),
+        "safe": of_concurrency(about, "safe"),
+        "base_safe": of_concurrency(baseline, "safe"),
     }
     leaning = study.leaning()
     if leaning is not None and leaning < about.num_kv_heads:
@@ -261,16 +290,11 @@ def _rests_on(question: Question, verdict: Verdict) -> Prose:
     )
 
 
-def _case(study: Study, one: Variant, baseline: Variant, case: str) -> list[Cell]:
+def _load(one: Variant, case: str) -> Words:
     if case not in one.cases:
-        return [Words("cannot serve all of it")] * 3
-    cells: list[Cell] = [at_once(study, one, "output_throughput", "", case)]
-    known = case in baseline.cases
-    cells.append(over(study, one, baseline, case) if known else Words("the first cannot"))
+        return Words("cannot serve some requests" if one.ledger else "does not fit")
     arriving = one.cases[case].arriving
-    if arriving is None:
-        return [*cells, Words("arrivals not known")]
-    return [*cells, Words(LOADS[arriving["load"]])]
+    return Words("arrivals not known" if arriving is None else LOADS[arriving["load"]])
 
 
 def _cells(one: Quality) -> Sequence[Cell]:

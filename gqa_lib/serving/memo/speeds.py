@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-from .blocks import Block, Bullets, Cell, Command, Heading, Table
-from .commands import serving_commands
+from .blocks import Block, Bullets, Cell, Heading, Table
 from .drawing import speed_plot
 from .modelled import at_once, over, simulated
 from .question import Evidence, Question
@@ -20,7 +20,6 @@ LOADS = {
     "BACKLOGGED": "falls behind at times",
     "OVERLOADED": "falls behind for good",
 }
-_KERNEL_SETTINGS = 2  # that are shown of a record
 
 
 def speed(study: Study, evidence: Evidence) -> list[Block]:
@@ -67,17 +66,17 @@ def cost(study: Study, evidence: Evidence) -> list[Block]:
         heads for heads in question.variants if not counted(question, evidence.served, heads)
     ]
     if missing:
-        blocks += [
+        blocks.append(
             Prose(
                 "No cost per token is stated for {arms}: no run measured the tokens/s of {model} "
-                "with so many KV heads on {machine} with this traffic at capacity, and a price "
-                "over simulated tokens/s would look like a fact. The missing run, for the first:",
+                "with so many KV heads on {machine} with this traffic at capacity. A price over "
+                "simulated tokens/s would look like a fact. The missing runs, and the commands "
+                "that make them, are under “What is missing”.",
                 arms=Name("; ".join(map(question.arm, missing))),
                 model=Name(question.model),
                 machine=Name(question.machine),
-            ),
-            Command(serving_commands(question, missing[0])),
-        ]
+            )
+        )
     return blocks
 
 
@@ -109,10 +108,10 @@ def _simulation(study: Study) -> list[Block]:
                 at_once(study, one, "mean_tpot_ms", ""),
             ]
             load = (one.cases["as asked"].arriving or {}).get("load", "")
-            row += [simulated(study, one, "p99_ttft_ms", ""), Words(LOADS[load])] * arriving
+            row += [simulated(study, one, "p99_ttft_ms", "s"), Words(LOADS[load])] * arriving
         rows.append((Name(question.arm(one.num_kv_heads)), row))
     columns: list[str | Name] = ["variant", "tokens/s", "over the first", "ms per token"]
-    columns += [Name("p99 TTFT, ms"), "as they arrive"] * arriving
+    columns += [Name("p99 TTFT"), "as they arrive"] * arriving
     text = (
         "Computed for {n}, not measured. Tokens/s, their ratio and the time per output token are "
         "those with all requests at once, which is what the server can do"
@@ -197,24 +196,30 @@ def _kernels(question: Question, kernels: Sequence[Decoding]) -> list[Block]:
     held = question.trace.summary().residency.mean
     for record in dict.fromkeys(one.record for one in kernels):
         of = [one for one in kernels if one.record == record]
-        of = [one for one in of if one.num_kv_heads in question.variants]
-        settings = {one.setting: one for one in of if one.num_heads > one.num_kv_heads}
-        nearest = sorted(
-            settings,
-            key=lambda name: (abs(settings[name].context - held), -settings[name].batch_size),
-        )[:_KERNEL_SETTINGS]
-        for one in of:
-            if one.setting in nearest:
-                name = f"{one.setting}, {one.num_kv_heads} of {one.num_heads} heads"
-                noisy = Words("noisy" if one.noisy else "steady")
-                rows.append((Name(name), [one.seconds, one.speedup, noisy]))
+        for one in _nearest([one for one in of if one.num_kv_heads in question.variants], held):
+            name = f"{one.setting}: {one.num_kv_heads} of {one.num_heads} heads"
+            noisy = Words("noisy" if one.noisy else "steady")
+            rows.append((Name(name), [one.seconds, one.speedup, noisy]))
     if not rows:
         return [Prose("No kernel record was given: attention alone was not timed here.")]
     return [
         Prose(
             "Attention alone, one decode step, as recorded on the machines that the sources name: "
-            "another machine's time is no prediction, its ratio shows whether a kernel turns fewer "
+            "another machine's time is no prediction; its ratio shows whether a kernel turns fewer "
             "bytes into less time."
         ),
-        Table(["attention of a step", "ms", "over the most KV heads", "samples"], rows),
+        Table(["attention of a step", "time", "over the most KV heads", "samples"], rows),
     ]
+
+
+def _nearest(points: Sequence[Decoding], held: float) -> list[Decoding]:
+    """The points of one setting: the most variants, then the nearest context, then the batch."""
+    settings: dict[str, list[Decoding]] = {}
+    for one in points:
+        settings.setdefault(one.setting, []).append(one)
+    several = [of for of in settings.values() if len(of) > 1]
+
+    def rank(of: list[Decoding]) -> tuple[float, ...]:
+        return (-len(of), abs(math.log(of[0].context / held)), -of[0].batch_size)
+
+    return min(several, key=rank, default=[])
