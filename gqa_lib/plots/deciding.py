@@ -15,7 +15,7 @@ from gqa_lib.arguments import check_some
 
 from .style import COLOURS, MARKERS, RIGHT_OF, attention_arm, finish, name_ends, three_digits
 
-_SIZE = (5.6, 3.5)
+_WIDTH = 5.6
 
 
 def concurrency_bars(
@@ -33,7 +33,7 @@ def concurrency_bars(
         The figure; the x axis is logarithmic.
     """
     check_some(counts=counts)
-    fig, ax = plt.subplots(figsize=(_SIZE[0], 1.9 + 0.42 * len(counts)))
+    fig, ax = plt.subplots(figsize=(_WIDTH, 1.9 + 0.42 * len(counts)))
     least = min(one["safe"] or 1 for one in counts.values())
     for row, (heads, one) in enumerate(counts.items()):
         colour, least = COLOURS[attention_arm(num_heads, heads)], min(least, one["mean_rule"] or 1)
@@ -74,7 +74,7 @@ def speed_against_latency(
         The figure; both axes begin at 0.
     """
     check_some(points=points)
-    fig, ax = plt.subplots(figsize=_SIZE)
+    fig, ax = plt.subplots(figsize=(_WIDTH, 4.2))
     for face, group in ((None, measured or {}), ("white", points)):
         for heads, (ms, rate) in group.items():
             arm = attention_arm(num_heads, heads)

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 
 from .question import Question
+from .study import Study
 
 TASKS = "gsm8k,hellaswag"
 CHECKPOINT = "CHECKPOINT"  # stands for the reader's folder or name of the model
@@ -22,22 +23,23 @@ def plan_commands(question: Question) -> str:
     return f"{shlex.join(plan)}\nMODEL={CHECKPOINT} bash plan/vllm_bench.sh"
 
 
-def serving_commands(question: Question, num_kv_heads: int) -> str:
+def serving_commands(study: Study, num_kv_heads: int) -> str:
     """Return what measures a variant's tokens/s: a server and its benchmark, for a shell.
 
     Speed does not depend on what the weights are: a variant that nobody trained is served with
     random ones. The prompts are those that the plan's script wrote.
 
     Args:
-        question: what is asked.
+        study: what was computed.
         num_kv_heads: of the variant.
     """
-    scenario = question.scenario
+    question, scenario = study.question, study.question.scenario
     server = [
-        f"vllm serve {CHECKPOINT}",
+        f"vllm serve {CHECKPOINT} --max-model-len {_longest(study, num_kv_heads)}",
         f"--max-num-seqs {scenario.max_num_seqs}",
         f"--max-num-batched-tokens {scenario.max_num_batched_tokens}",
         f"--gpu-memory-utilization {scenario.gpu_memory_utilization:g}",
+        f"--block-size {scenario.block_size} --kv-cache-dtype {scenario.kv_cache_dtype}",
     ]
     if scenario.tensor_parallel > 1:
         server.append(f"--tensor-parallel-size {scenario.tensor_parallel}")
@@ -46,16 +48,23 @@ def serving_commands(question: Question, num_kv_heads: int) -> str:
         server.append(f"--load-format dummy --hf-overrides {override}")
     machine = shlex.quote(f"hardware={question.machine}")
     client = [
-        f"  vllm bench serve --model {CHECKPOINT} --request-rate inf --seed $seed",
+        f"  vllm bench serve --backend vllm --model {CHECKPOINT} --request-rate inf --seed $seed",
         "--dataset-name custom --dataset-path plan/prompts/$seed.jsonl --custom-output-len -1",
         f"--skip-chat-template --disable-shuffle --ignore-eos --num-prompts {_prompts(question)}",
-        "--save-result --save-detailed",
-        f"--metadata num_kv_heads={num_kv_heads} {machine}",
+        f"--save-result --save-detailed --metadata num_kv_heads={num_kv_heads} {machine}",
         f"--result-filename {result_file(num_kv_heads, '$seed')}",
     ]
     seeds = " ".join(map(str, SEEDS))
-    lines = [f"{_lines(server, '  ')} &", f"for seed in {seeds}; do", _lines(client, "    ")]
-    return "\n".join([*lines, "done"])
+    return "\n".join(
+        [
+            f"{_lines(server, '  ')} &",
+            "until curl -sf localhost:8000/health; do sleep 5; done",
+            f"for seed in {seeds}; do",
+            _lines(client, "    "),
+            "done",
+            "kill %1",
+        ]
+    )
 
 
 def result_file(num_kv_heads: int, seed: object) -> str:
@@ -113,6 +122,15 @@ def again(question: Question, runs: Sequence[int], quality: int | None) -> str:
 
 def _prompts(question: Question) -> int:
     return min(len(question.trace), question.max_requests)
+
+
+def _longest(study: Study, num_kv_heads: int) -> int:
+    """Tokens of the longest request, or of the whole cache if that has fewer."""
+    trace, variant = study.requests, study.at(num_kv_heads)
+    longest = int((trace.prompt_tokens + trace.output_tokens).max()) + 1
+    blocks = -(-longest // study.question.scenario.block_size)
+    tokens = blocks * study.question.scenario.block_size
+    return min(tokens, variant.concurrency.capacity) if variant.concurrency else tokens
 
 
 def _who(question: Question) -> list[str]:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from .blocks import Block, Cell, Command, Heading, Table
 from .commands import again, plan_commands, quality_commands, serving_commands
-from .modelled import at_once, of_concurrency, over
+from .modelled import at_once, of_concurrency, over, simulated
 from .question import Evidence, Question
 from .records import Quality
-from .speeds import LOADS, cost_of
+from .speeds import cost_of
 from .study import CASES, Study, Variant
 from .values import Figure, Name, Prose, Record, Words
 from .verdict import MIN_RUNS, Judged, Verdict, counted
@@ -95,14 +95,21 @@ def sensitivity(study: Study) -> list[Block]:
     usual = study.leaning()
     rows: list[tuple[Name, list[Cell]]] = []
     for one in study.variants:
-        cells: list[Cell] = [_load(one, case) for case in CASES]
+        cells: list[Cell] = [_wait(study, one, case) for case in CASES]
         longer = "prompts doubled"
         if longer in one.cases:
             cells.append(at_once(study, one, "output_throughput", "", longer))
         else:
             cells.append(Words("none"))
         rows.append((Name(question.arm(one.num_kv_heads)), cells))
-    columns = ["variant", *CASES, "tokens/s, prompts doubled"]
+    first = Name("p99 TTFT, as asked")
+    columns: list[str | Name] = [
+        "variant",
+        first,
+        "traffic doubled",
+        "prompts doubled",
+        "tokens/s of the last",
+    ]
     changes = [
         Name(f"{case} ({question.arm(heads) if heads else 'nothing can serve it'})")
         for case in CASES
@@ -125,17 +132,19 @@ def sensitivity(study: Study) -> list[Block]:
         "The price changes no choice between variants on one machine: costs per token are to each "
         "other as the tokens/s. It decides between machines, which is another memo."
     )
-    return [Heading("What would change the answer"), Table(columns, rows), said, price]
+    heading = Heading("What would change the answer")
+    return [heading, Table(columns, rows), said, *_robust(study), price]
 
 
-def missing(question: Question, evidence: Evidence, verdict: Verdict) -> list[Block]:
+def missing(study: Study, evidence: Evidence, verdict: Verdict) -> list[Block]:
     """Return what is missing for an answer or a cost, with the commands.
 
     Args:
-        question: what is asked.
+        study: what was computed.
         evidence: what was measured.
         verdict: which says what is missing for an answer.
     """
+    question = study.question
     runs, others = list(verdict.missing_runs), []
     if question.price_per_hour is not None:
         others = [
@@ -149,7 +158,7 @@ def missing(question: Question, evidence: Evidence, verdict: Verdict) -> list[Bl
         return []
     blocks: list[Block] = [Heading("What is missing")]
     if runs:
-        blocks += _runs(question, runs, others)
+        blocks += _runs(study, runs, others)
     if about is not None:
         blocks += [
             Prose(
@@ -166,8 +175,9 @@ def missing(question: Question, evidence: Evidence, verdict: Verdict) -> list[Bl
     ]
 
 
-def _runs(question: Question, runs: Sequence[int], others: Sequence[int]) -> list[Block]:
+def _runs(study: Study, runs: Sequence[int], others: Sequence[int]) -> list[Block]:
     """The serving runs that are missing, and how to make them."""
+    question = study.question
     few = Figure(MIN_RUNS, "runs", "given", "the least that show how far runs are apart")
     blocks: list[Block] = [
         Prose(
@@ -184,7 +194,7 @@ def _runs(question: Question, runs: Sequence[int], others: Sequence[int]) -> lis
         arm = Name(question.arm(heads))
         blocks += [
             Prose("Then what the server can do, with {arm}:", arm=arm),
-            Command(serving_commands(question, heads)),
+            Command(serving_commands(study, heads)),
         ]
     if others:
         arms = Name("; ".join(map(question.arm, others)))
@@ -290,11 +300,35 @@ def _rests_on(question: Question, verdict: Verdict) -> Prose:
     )
 
 
-def _load(one: Variant, case: str) -> Words:
+def _wait(study: Study, one: Variant, case: str) -> Cell:
+    """The time to first token of a case, at the 99th percentile."""
     if case not in one.cases:
-        return Words("cannot serve some requests" if one.ledger else "does not fit")
-    arriving = one.cases[case].arriving
-    return Words("arrivals not known" if arriving is None else LOADS[arriving["load"]])
+        return Words("cannot serve all" if one.ledger else "does not fit")
+    if one.cases[case].arriving is None:
+        return Words("arrivals not known")
+    return simulated(study, one, "p99_ttft_ms", "s", case)
+
+
+def _robust(study: Study) -> list[Block]:
+    """How wrong the simulation could be before it favoured the baseline."""
+    question, usual = study.question, study.leaning()
+    about = question.shipped or usual
+    if about is None or about == question.baseline or not study.variants[0].cases:
+        return []
+    ratio = over(study, study.at(about), study.variants[0])
+    if ratio.value <= 1 + question.margin:
+        return []
+    far = 100 * (1 - (1 + question.margin) / ratio.value)
+    return [
+        Prose(
+            "For {base} to be as good as {arm}, the simulation would have to be wrong by {far} in "
+            "their ratio of {ratio}.",
+            base=Name(question.arm(question.baseline)),
+            arm=Name(question.arm(about)),
+            far=Figure(far, "%", "modelled", "one less (one plus the margin) over the ratio"),
+            ratio=ratio,
+        )
+    ]
 
 
 def _cells(one: Quality) -> Sequence[Cell]:

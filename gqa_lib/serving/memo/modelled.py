@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from ..basis import basis
 from ..traffic import Trace
 from .question import Question
 from .study import Study, Variant
 from .values import Figure, Record
 
+_SENTENCE = re.compile(r"(?<=\.) (?=[A-Z])")
 HELD = (
     "tokens that a decoding request holds, residency-weighted: "
     "E[o (p + (o + 1) / 2)] / E[o] of p prompt and o output tokens"
@@ -108,8 +111,9 @@ def over(study: Study, variant: Variant, other: Variant, case: str = "as asked")
 def _formula(study: Study, how: str) -> str:
     question = study.question
     served = (one.num_kv_heads for one in study.variants if one.cases)
-    lines = (line for heads in served for line in basis(question.at(heads)))
+    text = " ".join(line for heads in served for line in basis(question.at(heads)))
+    said = dict.fromkeys(_SENTENCE.split(text))  # each once
     return (
         f"simulation by vLLM's scheduling rules of {len(study.requests):,} requests of "
-        f"{question.trace_name}, {how}. {' '.join(dict.fromkeys(lines))}"
+        f"{question.trace_name}, {how}. {' '.join(said)}"
     )

@@ -34,6 +34,7 @@ class Served:
             requests came at once (`--request-rate inf`), or it fell behind the rate they came at.
         numbers: by vLLM's names, with `NEEDED`.
         mean_prompt, mean_output: tokens on average; None where the file does not say.
+        failed: share of the requests that were not answered.
         recorded: on which machine and when.
     """
 
@@ -45,6 +46,7 @@ class Served:
     numbers: Mapping[str, float]
     mean_prompt: float | None
     mean_output: float | None
+    failed: float
     recorded: str
 
     def figure(self, key: str, unit: str) -> Figure:
@@ -184,6 +186,7 @@ def _served(
         numbers=numbers,
         mean_prompt=prompt,
         mean_output=output,
+        failed=result.failed / (result.failed + numbers["completed"]),
         recorded=_recorded(result.conditions.get("date"), says, machine),
     )
 

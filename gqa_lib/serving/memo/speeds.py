@@ -196,7 +196,8 @@ def _kernels(question: Question, kernels: Sequence[Decoding]) -> list[Block]:
     held = question.trace.summary().residency.mean
     for record in dict.fromkeys(one.record for one in kernels):
         of = [one for one in kernels if one.record == record]
-        for one in _nearest([one for one in of if one.num_kv_heads in question.variants], held):
+        of = [one for one in of if one.num_kv_heads in question.variants]
+        for one in _nearest(of, held, question.scenario.own_config.head_dim):
             name = f"{one.setting}: {one.num_kv_heads} of {one.num_heads} heads"
             noisy = Words("noisy" if one.noisy else "steady")
             rows.append((Name(name), [one.seconds, one.speedup, noisy]))
@@ -212,14 +213,15 @@ def _kernels(question: Question, kernels: Sequence[Decoding]) -> list[Block]:
     ]
 
 
-def _nearest(points: Sequence[Decoding], held: float) -> list[Decoding]:
-    """The points of one setting: the most variants, then the nearest context, then the batch."""
+def _nearest(points: Sequence[Decoding], held: float, head_dim: int) -> list[Decoding]:
+    """The points of one setting: the most variants, the head size, the context, the batch."""
     settings: dict[str, list[Decoding]] = {}
     for one in points:
         settings.setdefault(one.setting, []).append(one)
     several = [of for of in settings.values() if len(of) > 1]
 
     def rank(of: list[Decoding]) -> tuple[float, ...]:
-        return (-len(of), abs(math.log(of[0].context / held)), -of[0].batch_size)
+        other = float(of[0].head_dim != head_dim)
+        return (-len(of), other, abs(math.log(of[0].context / held)), -of[0].batch_size)
 
     return min(several, key=rank, default=[])

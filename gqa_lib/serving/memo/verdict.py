@@ -15,6 +15,7 @@ from .study import Study
 
 Answer = Literal["adopt", "do not adopt", "cannot be said yet"]
 MIN_RUNS = 2  # of each variant: one says nothing about how far runs are apart
+MOST_FAILED = 0.1  # of the requests; those that were answered are a selection
 SAME_TRAFFIC = 0.1  # how far mean prompt and output may be from the trace's, if not by chance
 
 
@@ -138,6 +139,8 @@ def why_not_counted(question: Question, run: Served) -> str:
     """
     if not same_machine(run.machine, question.machine):
         return "of other hardware"
+    if run.failed > MOST_FAILED:
+        return "of a server that failed many requests"
     if run.mean_prompt is None or run.mean_output is None:
         return "of traffic that it does not tell"
     prompt, output = question.trace.prompt_tokens.mean(), question.trace.output_tokens.mean()

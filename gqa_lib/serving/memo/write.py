@@ -50,7 +50,7 @@ def write_memo(question: Question, evidence: Evidence) -> Memo:
         *cost(found, evidence),
         *quality(question, evidence, verdict),
         *sensitivity(found),
-        *missing(question, evidence, verdict),
+        *missing(found, evidence, verdict),
     ]
     return Memo(title, answer(found, evidence, verdict), blocks)
 
