@@ -6,10 +6,12 @@ from collections.abc import Iterable
 
 from gqa_lib.course.extras import require
 
+from .answer import answer
 from .background import asked, memory, traffic
 from .blocks import Memo
 from .evaluated import is_evaluation, read_evaluation
-from .judgement import answer, missing, quality, sensitivity
+from .limits import quality, sensitivity
+from .missing import missing
 from .question import Evidence, Question
 from .records import decodings, qualities, read_record
 from .served import read_served, split_spec
