@@ -9,7 +9,7 @@ from .modelled import at_once, over, simulated
 from .question import Evidence, Question
 from .records import Quality
 from .study import CASES, Study, Variant
-from .values import Figure, Name, Prose, Words
+from .values import Figure, Name, Prose, Words, places
 from .verdict import Verdict
 
 
@@ -44,9 +44,10 @@ def quality(question: Question, evidence: Evidence, verdict: Verdict) -> list[Bl
         columns = ["of small models, minus the most KV heads", "difference", "margin", "verdict"]
         blocks += [
             Prose(
-                "What small models lost in training runs on other machines, as recorded. They "
+                "What small models lost when they were trained, {places}. They "
                 "show that fewer KV heads can cost quality, and that a task decides how much; a "
-                "model of billions of parameters may lose less, or more."
+                "model of billions of parameters may lose less, or more.",
+                places=places(one.difference for one in evidence.trained),
             ),
             Table(columns, rows),
         ]
@@ -71,13 +72,8 @@ def sensitivity(study: Study) -> list[Block]:
             cells.append(Words("none"))
         rows.append((Name(question.arm(one.num_kv_heads)), cells))
     first = Name("p99 TTFT, as asked")
-    columns: list[str | Name] = [
-        "variant",
-        first,
-        "traffic doubled",
-        "prompts doubled",
-        "tokens/s of the last",
-    ]
+    columns: list[str | Name] = ["variant", first, "traffic doubled", "prompts doubled"]
+    columns.append("tokens/s of the last")
     changes = [
         Name(f"{case} ({question.arm(heads) if heads else 'nothing can serve it'})")
         for case in CASES

@@ -39,8 +39,8 @@ table { border-collapse: collapse; min-width: 100%; font-size: 0.93rem; }
 th, td { padding: 0.4rem 0.6rem; border-bottom: 1px solid var(--line); vertical-align: top;
   text-align: right; font-variant-numeric: tabular-nums; }
 th { vertical-align: bottom; color: var(--soft); font-weight: 600; }
-th:first-child, td:first-child { min-width: 6rem; max-width: 14rem; text-align: left; position: sticky; left: 0;
-  background: var(--page); }
+th:first-child, td:first-child { min-width: 6rem; max-width: 14rem; text-align: left;
+  position: sticky; left: 0; background: var(--page); }
 a.label { font-size: 0.75em; text-decoration: none; white-space: nowrap; }
 td:not(:first-child) { white-space: nowrap; }
 td a.label { display: block; line-height: 1.3; }

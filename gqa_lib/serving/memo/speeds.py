@@ -12,7 +12,7 @@ from .question import Evidence, Question
 from .records import Decoding
 from .served import Served
 from .study import Check, Study
-from .values import Figure, Name, Prose, Record, Words
+from .values import Figure, Name, Prose, Record, Words, places
 from .verdict import counted, why_not_counted
 
 LOADS = {
@@ -193,21 +193,23 @@ def _served(question: Question, served: Sequence[Served]) -> list[Block]:
 def _kernels(question: Question, kernels: Sequence[Decoding]) -> list[Block]:
     """Attention of a decode step, where the context is nearest to what requests hold."""
     rows: list[tuple[Name, list[Cell]]] = []
+    shown: list[Figure] = []
     held = question.trace.summary().residency.mean
     for record in dict.fromkeys(one.record for one in kernels):
         of = [one for one in kernels if one.record == record]
         of = [one for one in of if one.num_kv_heads in question.variants]
         for one in _nearest(of, held, question.scenario.own_config.head_dim):
             name = f"{one.setting}: {one.num_kv_heads} of {one.num_heads} heads"
+            shown.append(one.seconds)
             noisy = Words("noisy" if one.noisy else "steady")
             rows.append((Name(name), [one.seconds, one.speedup, noisy]))
     if not rows:
         return [Prose("No kernel record was given: attention alone was not timed here.")]
     return [
         Prose(
-            "Attention alone, one decode step, as recorded on the machines that the sources name: "
-            "another machine's time is no prediction; its ratio shows whether a kernel turns fewer "
-            "bytes into less time."
+            "Attention alone, one decode step, {places}. Another machine's time is no prediction; "
+            "its ratio shows whether a kernel turns fewer bytes into less time.",
+            places=places(shown),
         ),
         Table(["attention of a step", "time", "over the most KV heads", "samples"], rows),
     ]
