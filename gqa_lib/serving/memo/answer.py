@@ -30,7 +30,8 @@ def answer(study: Study, evidence: Evidence, verdict: Verdict) -> list[Prose]:
     own = " (the model as it is)" if about == question.shipped else ""
     first = {
         "adopt": f"Adopt {{arm}}{own}, for {{model}} on {{machine}} with this traffic.",
-        "do not adopt": "Do not go below {base} for {model} on {machine} with this traffic.",
+        "do not adopt": "Do not adopt fewer KV heads than {base} for {model} on {machine} with "
+        "this traffic.",
         "cannot be said yet": f"It cannot be said yet whether {{arm}}{own} is to be adopted in "
         "place of {base}, for {model} on {machine} with this traffic.",
     }[verdict.answer]
@@ -86,7 +87,11 @@ def _why_not(question: Question, verdict: Verdict) -> Prose:
         if one.too_slow:
             why.append(f"{', '.join(one.too_slow)} exceeded what was asked for")
         reasons.append(f"{question.arm(one.num_kv_heads)}: {' and '.join(why)}")
-    return Prose("As measured: {reasons}.", reasons=Name("; ".join(reasons)))
+    text, parts = "As measured: {reasons}.", {"reasons": Name("; ".join(reasons))}
+    if question.shipped and question.shipped != question.baseline:
+        text += " The model as it is has {own}, and none with more exists: keep it, or choose anew."
+        parts["own"] = Name(question.arm(question.shipped))
+    return Prose(text, **parts)
 
 
 def _modelled(study: Study, verdict: Verdict) -> Prose:

@@ -125,8 +125,8 @@ def memory(study: Study) -> list[Block]:
         counts = [of_concurrency(one, name) for name in ("max_length", "mean_rule", "safe")]
         rows.append((Name(question.arm(one.num_kv_heads)), [*sizes, *counts]))
     columns = ["variant", "weights", "KV cache", "if each reserved the longest", "on average"]
-    blocks: list[Block] = [Heading("Memory"), Table([*columns, "safely"], rows)]
-    blocks += [*_more_than_bytes(study), *_left_out(study), concurrency_plot(study)]
+    blocks: list[Block] = [Heading("Memory"), *_left_out(study), Table([*columns, "safely"], rows)]
+    blocks += [*_more_than_bytes(study), concurrency_plot(study)]
     blocks += [
         Prose(
             "{arm} does not fit: {why}", arm=Name(question.arm(v.num_kv_heads)), why=Name(v.why_not)
@@ -169,8 +169,7 @@ def _left_out(study: Study) -> list[Block]:
         blocks.append(
             Prose(
                 "{arm} can never serve {count} of the requests: one of them needs more than its "
-                "whole cache. They are left out of every simulation below, so that the variants "
-                "serve the same.",
+                "whole cache. They are left out from here on, so that the variants serve the same.",
                 arm=Name(question.arm(one.num_kv_heads)),
                 count=Figure(one.too_long, "", "modelled", formula),
             )

@@ -107,8 +107,9 @@ def _simulation(study: Study) -> list[Block]:
                 over(study, one, baseline) if baseline.cases else Words("no baseline"),
                 at_once(study, one, "mean_tpot_ms", ""),
             ]
-            load = (one.cases["as asked"].arriving or {}).get("load", "")
-            row += [simulated(study, one, "p99_ttft_ms", "s"), Words(LOADS[load])] * arriving
+            served = one.cases["as asked"].arriving
+            if served is not None:
+                row += [simulated(study, one, "p99_ttft_ms", "s"), Words(LOADS[served["load"]])]
         rows.append((Name(question.arm(one.num_kv_heads)), row))
     columns: list[str | Name] = ["variant", "tokens/s", "over the first", "ms per token"]
     columns += [Name("p99 TTFT"), "as they arrive"] * arriving
