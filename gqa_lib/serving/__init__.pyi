@@ -1,4 +1,5 @@
 from . import basis as basis
+from . import calibrate as calibrate
 from . import checks as checks
 from . import concurrency as concurrency
 from . import engine as engine
@@ -15,6 +16,7 @@ from . import scheduler as scheduler
 from . import shapes as shapes
 from . import simulator as simulator
 from . import traffic as traffic
+from . import validate as validate
 from .engine import Engine as Engine
 from .record import Step as Step
 from .request import Request as Request
