@@ -256,6 +256,14 @@ COMMANDS = (
         takes_folders=False,
     ),
     Command(
+        "plan",
+        "engineer",
+        "plan a benchmark of serving from a trace, and join its results with it",
+        _loaded("plan", "run"),
+        _loaded("plan", "arguments"),
+        takes_folders=False,
+    ),
+    Command(
         "report",
         "engineer",
         "write a decision memo: GQA or not, for your model, hardware and traffic",

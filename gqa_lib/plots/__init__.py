@@ -41,6 +41,7 @@ from .sharing import (
 )
 from .style import COLOURS, DARK, FIGURE, MARKERS, attention_arm, show, use_style
 from .times import time_bars, time_line
+from .traffic import goodput_lines, occupancy_lines
 
 __all__ = [
     "COLOURS",
@@ -56,6 +57,7 @@ __all__ = [
     "concurrency_bars",
     "decode_time_plot",
     "difference_intervals",
+    "goodput_lines",
     "head_map",
     "head_maps",
     "kernel_grid",
@@ -64,6 +66,7 @@ __all__ = [
     "kv_bytes_scatter",
     "kv_cache_lines",
     "memory_shares",
+    "occupancy_lines",
     "predicted_over_measured",
     "recovery_lines",
     "roofline",

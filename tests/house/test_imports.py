@@ -61,6 +61,7 @@ NOT_ON_A_FACE = {
         "info",
         "library",
         "models",
+        "plan",
         "simulate",
     },  # a program: its commands load what they need
     "kernels": {"triton_decode", "triton_kernels", "triton_splits"},  # not every machine has Triton

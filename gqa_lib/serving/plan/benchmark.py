@@ -13,6 +13,7 @@ from ..ledger import Concurrency, Ledger, concurrency
 from ..scenario import Scenario
 from ..traffic import Summary, Trace, summarise
 from .knee import Knee, at_rate, find_knee, modelled
+from .rehearsal import Rehearsal, rehearse
 from .requests import Fitting, draws_own, fitting, requests_of_run
 from .sample_size import SampleSize, sample_size
 from .sharing import Sharing, prefix_sharing
@@ -71,6 +72,7 @@ class BenchmarkPlan:
         drain: requests after them that are left out.
         max_concurrency: requests in flight at most, or None for an open loop.
         draws_own: whether the runs have requests of the trace itself, else drawn like them.
+        rehearsals: the comparison in the simulator, for each of arrival_cvs; modelled.
     """
 
     trace: Trace
@@ -92,6 +94,7 @@ class BenchmarkPlan:
     drain: int
     max_concurrency: int | None
     draws_own: bool
+    rehearsals: tuple[Rehearsal, ...] = ()
 
     @property
     def num_requests(self) -> int:
@@ -133,6 +136,7 @@ def benchmark_plan(
     request_rate: float | None = None,
     burstiness: float = 1.0,
     max_concurrency: int | None = None,
+    rehearsed: bool = True,
 ) -> BenchmarkPlan:
     """Plan a benchmark of an engine with other numbers of KV heads, from a trace of its traffic.
 
@@ -149,6 +153,7 @@ def benchmark_plan(
         request_rate: requests a second; None is the baseline's knee, as it is modelled.
         burstiness: of the arrivals, as vLLM's: their CV is 1 / sqrt(burstiness).
         max_concurrency: requests in flight at most; None is an open loop.
+        rehearsed: whether the comparison is simulated with all seeds; needs scipy.
 
     Raises:
         ValueError: an argument is out of its range, a variant does not fit into the memory, or
@@ -165,16 +170,17 @@ def benchmark_plan(
     fits = fitting(trace, scenarios)
     sample = sample_size(fits.trace, relative_error=relative_error, percentile=percentile)
     cv = 1 / math.sqrt(burstiness)
-    probe = requests_of_run(fits.trace, scenarios, _SIMULATED, 10**6, 0, cv)
+    per_run = math.ceil(sample.requests / num_seeds)
+    own = draws_own(fits.trace, per_run, num_seeds)
+    probe = requests_of_run(fits.trace, scenarios, _SIMULATED, 1 if own else 10**6, 0, cv)
     knees = [find_knee(one, probe, goodput) for one in scenarios]
     rate = request_rate or knees[0].rate or knees[0].lowest
-    per_run = math.ceil(sample.requests / num_seeds)
     figures = [modelled(one, at_rate(probe, rate), goodput) for one in scenarios]
     running = max(one["mean_running"] for one in figures)
     warmup = max(LEAST_WARMUP, 2 * math.ceil(running))
     drain = math.ceil(running)
     total = warmup + per_run + drain
-    return BenchmarkPlan(
+    plan = BenchmarkPlan(
         trace=fits.trace,
         given=given,
         fitting=fits,
@@ -198,6 +204,26 @@ def benchmark_plan(
         max_concurrency=max_concurrency,
         draws_own=draws_own(fits.trace, total, num_seeds),
     )
+    return replace(plan, rehearsals=_rehearsals(plan)) if rehearsed else plan
+
+
+def _rehearsals(plan: BenchmarkPlan) -> tuple[Rehearsal, ...]:
+    first, *_, last = (one.scenario for one in plan.variants)
+
+    def of(cv: float) -> Rehearsal:
+        runs = [plan.requests(seed, cv) for seed in range(plan.num_seeds)]
+        return rehearse(
+            first,
+            last,
+            runs,
+            metric=plan.metric,
+            margin=plan.margin,
+            goodput=plan.goodput,
+            ends=(plan.warmup, plan.drain),
+            arrival_cv=cv,
+        )
+
+    return tuple(map(of, plan.arrival_cvs))
 
 
 def _variants(scenario: Scenario, num_kv_heads: Sequence[int] | None) -> list[Scenario]:

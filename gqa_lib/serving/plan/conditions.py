@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from ..ledger import FRACTION_NAMES
+from ..results import Difference
 from ..results.compare import MOST_FAILED
 from .benchmark import BenchmarkPlan, Variant
 from .tables import bullets, percent, table
 
+CAPACITY_SEEDS = 2  # runs of each variant at most, with all requests at once
 SWEEP_REQUESTS = 1000  # measured in a run of the sweep, at most
 
 
@@ -21,7 +24,7 @@ def replications(plan: BenchmarkPlan) -> str:
     heads = [one.num_kv_heads for one in plan.variants]
     turns = ", ".join(f"{heads[place]} (seed {seed})" for seed, place in plan.order()[:6])
     own = (
-        "each has other requests of the trace, consecutive as they came"
+        "each has different requests of the trace, consecutive as they came"
         if plan.draws_own
         else f"the trace has {len(plan.trace):,} requests, fewer than all runs need, so that each "
         "run's are drawn from its joint distribution of prompts and outputs"
@@ -42,6 +45,63 @@ def replications(plan: BenchmarkPlan) -> str:
             "inconclusive otherwise.",
         ]
     )
+
+
+def rehearsal(plan: BenchmarkPlan) -> str:
+    """Return what the planned runs would find if the simulator were right, as Markdown.
+
+    Args:
+        plan: which.
+    """
+    if not plan.rehearsals:
+        return "Not rehearsed: scipy is not installed (the extra `train`), or it was not asked for."
+    last = plan.variants[-1].num_kv_heads
+    rows = [
+        (f"{found.metric}, CV {one.arrival_cv:.3g}", *_rehearsed(found))
+        for one in plan.rehearsals
+        for found in one.differences
+    ]
+    head = ("", f"{plan.variants[0].num_kv_heads} KV heads", f"{last} KV heads")
+    advice = [
+        f"At CV {one.arrival_cv:.3g}: {said}"
+        for one in plan.rehearsals
+        if (said := _advice(one.differences[0], plan.margin))
+    ]
+    return "\n\n".join(
+        [
+            "The comparison, carried out in the simulator with the plan's own requests and seeds "
+            "(**modelled**). It predicts no result; it says whether such runs could tell one.",
+            table((*head, "change", "interval", "would be"), rows),
+            *([bullets(advice)] if advice else []),
+        ]
+    )
+
+
+def _rehearsed(found: Difference) -> tuple[str, ...]:
+    change = "" if found.change is None else percent(found.change)
+    ends = ""
+    if found.low is not None and found.high is not None:
+        ends = f"{percent(found.low)} to {percent(found.high)}"
+    return f"{found.baseline:,.4g}", f"{found.variant:,.4g}", change, ends, found.verdict
+
+
+def _advice(found: Difference, margin: float) -> str:
+    """What to change before any run, if the rehearsal could not tell."""
+    if found.change is None or found.low is None or found.high is None:
+        return f"{found.metric} cannot be compared, as {found.why}. Choose another rate."
+    half = (found.high - found.low) / 2
+    if half > margin:
+        seeds = math.ceil(found.num_pairs * (half / margin) ** 2)
+        return (
+            f"half of the interval, {percent(half)}, is wider than the margin. About {seeds:,} "
+            "runs of each (--seeds) would bring it there."
+        )
+    if found.verdict == "inconclusive":
+        return (
+            "the change is too near to the margin to be told from it. Choose another rate "
+            "(--request-rate), or another margin, before any run."
+        )
+    return ""
 
 
 def memory(plan: BenchmarkPlan) -> str:
@@ -75,12 +135,11 @@ def memory(plan: BenchmarkPlan) -> str:
         f"{held.held_sd:,.0f}, of the requests that are left. 1 % overflow: so many at a time "
         "exceed the cache in at most 1 % of the time.",
     ]
-    first, *others = (one.fits.safe for one in plan.variants)
-    if first and others[-1]:
-        tokens = plan.variants[-1].fits.capacity / held.capacity
+    last = plan.variants[-1].fits
+    if held.safe and last.safe:
         text.append(
-            f"{tokens:.1f}x the tokens hold {others[-1] / first:.1f}x the requests at 1 % "
-            f"overflow ({others[-1]:,} instead of {first:,})."
+            f"{last.capacity / held.capacity:.1f}x the tokens hold {last.safe / held.safe:.1f}x "
+            f"the requests at 1 % overflow ({last.safe:,} instead of {held.safe:,})."
         )
     text.append(
         "Compare the first line that the engine logs (number of blocks) with these before any run: "
@@ -162,8 +221,23 @@ def _hours(plan: BenchmarkPlan) -> Iterator[tuple[str, int, float]]:
     for cv in plan.arrival_cvs:
         yield f"comparison at {plan.rate:.3g}/s, CV {cv:.3g}", number, number * each
     variants = len(plan.variants)
+    seconds = [plan.num_requests / one.knee.capacity for one in plan.variants]
+    yield (
+        "capacity, all requests at once (modelled)",
+        capacity_seeds(plan) * variants,
+        capacity_seeds(plan) * sum(seconds) / 3600,
+    )
     hours = sum(sweep_requests(plan) / rate / 3600 for rate in plan.rates)
     yield "sweep", variants * len(plan.rates), variants * hours
+
+
+def capacity_seeds(plan: BenchmarkPlan) -> int:
+    """Return how many runs of each variant get all requests at once.
+
+    Args:
+        plan: which.
+    """
+    return min(CAPACITY_SEEDS, plan.num_seeds)
 
 
 def sweep_requests(plan: BenchmarkPlan) -> int:

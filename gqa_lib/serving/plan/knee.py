@@ -21,7 +21,7 @@ class Knee:
     """The highest rate at which a simulated engine keeps up; modelled.
 
     Args:
-        rate: requests a second; None if even `lowest` is too much.
+        rate: requests a second, at most `capacity`; None if even `lowest` is too much.
         lowest: rate that was tried last.
         capacity: requests a second when all are there from the beginning.
         requests: that were simulated at each rate.
@@ -77,7 +77,7 @@ def find_knee(scenario: Scenario, trace: Trace, goodput: Mapping[str, float] | N
     """
     together = replace(trace, arrival_s=np.zeros(len(trace)), measured={}, notes=())
     capacity = float(summary(scenario.run(together))["request_throughput"])
-    high, low = 1.25 * capacity, 1.25 * capacity / _WIDEST
+    high, low = capacity, capacity / _WIDEST  # above it, what waits grows as long as they come
 
     def good(rate: float) -> bool:
         return keeps_up(scenario.run(at_rate(trace, rate)), goodput)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ..basis import basis
 from ..scenario import Scenario
 from ..simulator import DEFINITIONS
-from ..traffic import Distribution
 from .benchmark import BenchmarkPlan, Variant
-from .conditions import inconclusive, memory, record, replications, runs
+from .conditions import inconclusive, memory, record, rehearsal, replications, runs
 from .knee import GOOD_SHARE
-from .sample_size import ABOVE, PILOT, requests_for_percentile
 from .tables import bullets, named, percent, table
+from .workload import requests_needed, workload
 
 
 def plan_markdown(plan: BenchmarkPlan) -> str:
@@ -23,11 +22,12 @@ def plan_markdown(plan: BenchmarkPlan) -> str:
     """
     sections = (
         ("Question, metric and margin", _question(plan)),
-        ("Workload", _workload(plan)),
-        ("Requests needed", _requests(plan)),
+        ("Workload", workload(plan)),
+        ("Requests needed", requests_needed(plan)),
         ("Arrivals", _arrivals(plan)),
         ("Warm-up and steady state", _steady(plan)),
         ("Replications and pairing", replications(plan)),
+        ("Rehearsal", rehearsal(plan)),
         ("Memory", memory(plan)),
         ("What to record", record(plan)),
         ("What makes the answer inconclusive", inconclusive(plan)),
@@ -99,122 +99,12 @@ def _highest(plan: BenchmarkPlan) -> float:
     return max(plan.sample.quotable, default=50.0)
 
 
-def _workload(plan: BenchmarkPlan) -> str:
-    given = plan.given
-    head = ("tokens", "mean", "sd", "CV", "p50", "p95", "p99", "max")
-    rows = [
-        _row(name, one)
-        for name, one in (
-            ("prompt", given.prompt_tokens),
-            ("output", given.output_tokens),
-            ("prompt + output", given.total_tokens),
-            ("KV token-steps", given.kv_token_steps),
-        )
-    ]
-    source = f"`{named(plan.trace.source)}`, " if plan.trace.source else ""
-    held = given.residency
-    facts = [
-        f"KV held by a decoding request, weighted by how long it is held: {held.mean:,.0f} tokens "
-        f"on average, sd {held.sd:,.0f}. E[o (p + (o + 1) / 2)] / E[o]; the mean of prompt + "
-        f"output, {given.total_tokens.mean[0]:,.0f}, is not what memory has to hold.",
-        f"Correlation of prompt and output {given.correlation:+.2f}, of their ranks "
-        f"{given.rank_correlation:+.2f}: a prompt keeps its own answer in every run.",
-        _times(plan),
-        _shared(plan),
-        *(f"Note: {named(note)}." for note in given.notes),
-    ]
-    if plan.fitting.num_left_out:
-        which = "; ".join(f"{n:,} exceed {limit}" for limit, n in plan.fitting.left_out.items())
-        facts.append(
-            f"**{plan.fitting.num_left_out:,} of {given.n:,} requests "
-            f"({percent(plan.fitting.num_left_out / given.n)}) are left out of every run**, as one "
-            f"variant can never serve them: {which}. That is a finding itself, and everything "
-            "below is of the others."
-        )
-    return "\n\n".join(
-        [
-            f"{source}{given.n:,} requests, read as {named(given.format)}. Computed from it:",
-            table(head, rows),
-            bullets(facts),
-        ]
-    )
-
-
-def _row(name: str, one: Distribution) -> tuple[str, ...]:
-    middle = [f"{value:,.0f}" for value, _, _ in one.percentiles.values()]
-    return (
-        name,
-        f"{one.mean[0]:,.0f}",
-        f"{one.sd:,.0f}",
-        f"{one.cv:.2f}",
-        *middle,
-        f"{one.largest:,.0f}",
-    )
-
-
-def _times(plan: BenchmarkPlan) -> str:
-    given = plan.given
-    if given.arrival_cv is None or given.rate is None or given.span_s is None:
-        return "Arrivals are not known: rate and burstiness are chosen, not measured."
-    return (
-        f"{given.rate:.3g} requests/s over {given.span_s:,.0f} s; CV of the times between arrivals "
-        f"{given.arrival_cv:.2f} (1 is a Poisson process)."
-    )
-
-
-def _shared(plan: BenchmarkPlan) -> str:
-    sharing = plan.sharing
-    if sharing is None:
-        return (
-            "Prefix sharing is not known: the trace does not name its blocks. Prompts of the "
-            "benchmark share nothing, and prefix caching is off."
-        )
-    if not plan.draws_own:
-        return (
-            f"Prefix sharing of the trace: {percent(sharing.tokens)} of prompt tokens came before. "
-            "It has fewer requests than the runs need, so theirs are drawn and share nothing; "
-            "prefix caching is off. Give a longer trace to keep it."
-        )
-    return (
-        f"Prefix sharing: {percent(sharing.requests)} of requests begin like an earlier one, "
-        f"{percent(sharing.tokens)} of prompt tokens came before (blocks of "
-        f"{sharing.block_tokens}, an endless cache). It is kept, and prefix caching is on."
-    )
-
-
-def _requests(plan: BenchmarkPlan) -> str:
-    one = plan.sample
-    error, confidence = percent(one.relative_error), percent(one.confidence)
-    few = f" It has fewer than {PILOT}: measure a longer one." if one.pilot < PILOT else ""
-    next_up = next((q for q in (95.0, 99.0, 99.9) if q not in one.quotable), None)
-    quotable = ", ".join(f"p{q:g}" for q in one.quotable) or "none"
-    beyond = (
-        ""
-        if next_up is None
-        else f" p{next_up:g} is not: it takes {requests_for_percentile(next_up):,} requests."
-    )
-    return bullets(
-        [
-            f"Pilot: the trace, {one.pilot:,} requests.{few}",
-            f"CV of KV token-steps {one.cv:.3f} (bootstrap, 95 %: {one.cv_low:.2f} to "
-            f"{one.cv_high:.2f}).",
-            f"For a mean within {error} at {confidence}: n = (z CV / {one.relative_error:g})^2 = "
-            f"**{one.for_mean:,}** ({one.for_mean_low:,} to {one.for_mean_high:,} at the ends of "
-            "the CV's interval).",
-            f"For p{one.percentile:g}: {one.for_percentile:,}, so that {ABOVE} requests are above "
-            "it.",
-            f"Measured: **{one.requests:,}** in {plan.num_seeds} runs of {plan.per_run:,} for each "
-            f"variant. At that n may be quoted: {quotable}.{beyond}",
-            "That n is for levels, of independent requests. The difference of paired runs varies "
-            "less; its interval is taken over runs.",
-        ]
-    )
-
-
 def _arrivals(plan: BenchmarkPlan) -> str:
     cv = plan.arrival_cvs[0]
-    head = ("KV heads", "predicted knee, requests/s", f"KV usage at {plan.rate:.3g}/s", "load")
-    rows = [_predicted(one) for one in plan.variants]
+    head = ("", *(f"{one.num_kv_heads} KV heads" for one in plan.variants))
+    rows = [(name, *map(of, plan.variants)) for name, of in _PREDICTED.items()]
+    if plan.goodput is None:
+        rows = [row for row in rows if row[0] != _GOOD]
     promise = f"{percent(GOOD_SHARE)} of requests meet the limits" if plan.goodput else "the load"
     facts = [
         f"Open loop: requests come when they come, gamma distributed, CV {cv:.3g} "
@@ -224,6 +114,10 @@ def _arrivals(plan: BenchmarkPlan) -> str:
         "each and variant. It locates the knees and decides nothing.",
         f"Knee: the highest rate at which {promise} and the engine is not overloaded.",
     ]
+    facts.append(
+        "Capacity, apart: all requests at once (`--request-rate inf`). Its tokens/s are what a "
+        "price can be divided by (`gqa report`); its latencies are those of a queue."
+    )
     if len(plan.arrival_cvs) > 1:
         burst = plan.arrival_cvs[1]
         facts.append(
@@ -237,8 +131,12 @@ def _arrivals(plan: BenchmarkPlan) -> str:
             "latency."
         )
     return "\n\n".join(
-        [bullets(facts), "**Modelled by the simulator** (section 11), to be measured:"]
-        + [table(head, rows)]
+        [
+            bullets(facts),
+            f"**Modelled by the simulator** (section 12), at {plan.rate:.3g} requests/s but for "
+            "the knee; to be measured:",
+            table(head, rows),
+        ]
     )
 
 
@@ -251,15 +149,22 @@ def _rate(plan: BenchmarkPlan) -> str:
     )
 
 
-def _predicted(one: Variant) -> tuple[str, ...]:
-    knee = f"{one.knee.rate:.3g}" if one.knee.rate else f"none down to {one.knee.lowest:.3g}"
-    usage = one.at_rate["mean_kv_usage"], one.at_rate["max_kv_usage"]
-    return (
-        str(one.num_kv_heads),
-        knee,
-        f"mean {percent(usage[0])}, max {percent(usage[1])}",
-        str(one.at_rate["load"]),
-    )
+def _knee(one: Variant) -> str:
+    return f"{one.knee.rate:.3g}" if one.knee.rate else f"none down to {one.knee.lowest:.3g}"
+
+
+_GOOD = "requests within the limits"
+_PREDICTED: Mapping[str, Callable[[Variant], str]] = {
+    "knee, requests/s": _knee,
+    _GOOD: lambda one: percent(one.at_rate.get("good_share", 1.0)),
+    "TTFT mean, ms": lambda one: f"{one.at_rate['mean_ttft_ms']:,.4g}",
+    "TPOT mean, ms": lambda one: f"{one.at_rate['mean_tpot_ms']:,.4g}",
+    "output tokens/s": lambda one: f"{one.at_rate['output_throughput']:,.4g}",
+    "KV usage, mean": lambda one: percent(one.at_rate["mean_kv_usage"]),
+    "KV usage, max": lambda one: percent(one.at_rate["max_kv_usage"]),
+    "preemptions": lambda one: f"{one.at_rate['preemptions']:,}",
+    "load": lambda one: str(one.at_rate["load"]),
+}
 
 
 def _steady(plan: BenchmarkPlan) -> str:

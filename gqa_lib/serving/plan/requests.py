@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..scenario import Scenario
-from ..traffic import Trace, fit
+from ..traffic import Trace, fit, gamma_arrivals
 
 _FEWEST = 0.5  # of a trace's requests that must fit
 
@@ -86,11 +86,12 @@ def requests_of_run(
         seed: the run's number, 0 to num_seeds - 1; the same one returns the same requests.
         arrival_cv: sd over mean of the times between arrivals.
     """
-    traffic = fit(trace)
-    drawn = traffic.draw(num_requests, rate=1.0, seed=seed, arrival_cv=arrival_cv)
     if draws_own(trace, num_requests, num_seeds):
         own = trace.select(slice(seed * num_requests, (seed + 1) * num_requests))
-        return replace(own, arrival_s=drawn.arrival_s, measured={})
+        arrivals = gamma_arrivals(num_requests, 1.0, arrival_cv, seed)
+        return replace(own, arrival_s=arrivals, measured={})
+    traffic = fit(trace)
+    drawn = traffic.draw(num_requests, rate=1.0, seed=seed, arrival_cv=arrival_cv)
     prompts, outputs = drawn.prompt_tokens.copy(), drawn.output_tokens.copy()
     again = seed
     while (out := _too_long(drawn, variants)).any():  # a long prompt met a long answer

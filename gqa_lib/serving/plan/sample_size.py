@@ -10,7 +10,6 @@ from statistics import NormalDist
 import numpy as np
 
 from gqa_lib.arguments import check_number, check_whole
-from gqa_lib.train.power import check_confidence
 
 from ..traffic import Trace
 
@@ -69,7 +68,9 @@ def required_requests(cv: float, relative_error: float = 0.05, confidence: float
     """
     check_number(0, cv=cv)
     check_number(above=0, relative_error=relative_error)
-    check_confidence(confidence)
+    check_number(above=0, confidence=confidence)
+    if confidence >= 1:
+        raise ValueError(f"confidence={confidence} is not below 1: no interval is certain.")
     z = NormalDist().inv_cdf(0.5 + confidence / 2)
     return max(1, math.ceil((z * cv / relative_error) ** 2))
 

@@ -24,6 +24,7 @@ _TOTALS = (
 _CONDITIONS = (
     *("date", "backend", "endpoint_type", "label", "model_id", "tokenizer_id", "num_prompts"),
     *("request_rate", "burstiness", "max_concurrency", "seed"),
+    *("num_kv_heads", "hardware"),  # as --metadata adds them
 )
 
 
