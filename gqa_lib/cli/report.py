@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .command import folder, in_a_line, number, separated, whole
+from .engine_flags import engine_arguments, scenario_of, trace_of
 
 if TYPE_CHECKING:
     from gqa_lib.serving.memo import Question
     from gqa_lib.serving.scenario import Scenario
-    from gqa_lib.serving.traffic import Trace
 
 _FILES = "several files may follow"
 
@@ -20,15 +21,6 @@ def arguments(parser: ArgumentParser) -> None:
     """Add the arguments of `gqa report`; imports nothing, so that --help is quick."""
     parser.add_argument(
         "--trace", required=True, help="file of requests, or a sample such as azure-code-2023"
-    )
-    parser.add_argument("--model", required=True, help="a model's name, or its config.json")
-    parser.add_argument("--hardware", required=True, help="a GPU's name, such as 'RTX 4090'")
-    parser.add_argument(
-        "--kernel-times",
-        nargs=3,
-        metavar=("ATTENTION", "DENSE", "PER_SEQUENCE"),
-        help="CSV files of measured kernels (default: those that come with the course, if they "
-        "are of this model and hardware; else the data sheet's ceilings)",
     )
     parser.add_argument(
         "--price-per-hour", type=number(above=0), metavar="P", help="of all the hardware"
@@ -57,8 +49,8 @@ def arguments(parser: ArgumentParser) -> None:
         metavar="N",
         help="of the trace, the first, that are simulated (default: 2000)",
     )
-    _engine_arguments(parser)
     _evidence_arguments(parser)
+    engine_arguments(parser)
     parser.add_argument(
         "--output",
         required=True,
@@ -66,19 +58,6 @@ def arguments(parser: ArgumentParser) -> None:
         metavar="DIR",
         help="folder for memo.md, its plots, and memo.html",
     )
-
-
-def _engine_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--tp", type=whole(1), default=1, help="tensor-parallel ranks (default: 1)")
-    parser.add_argument("--max-num-seqs", type=whole(1), default=256, help="(default: 256)")
-    parser.add_argument(
-        "--max-num-batched-tokens", type=whole(1), default=2048, help="(default: 2048)"
-    )
-    parser.add_argument("--block-size", type=whole(1), default=16, help="(default: 16)")
-    parser.add_argument(
-        "--gpu-memory-utilization", type=number(above=0), default=0.9, help="(default: 0.9)"
-    )
-    parser.add_argument("--kv-cache-dtype", default="auto", help="as vLLM's (default: auto)")
 
 
 def _evidence_arguments(parser: ArgumentParser) -> None:
@@ -136,7 +115,7 @@ def _question(arguments: Namespace) -> Question:
     own = scenario.own_config
     usual = dict.fromkeys((own.num_heads, own.num_kv_heads, max(1, own.num_kv_heads // 2), 1))
     return Question(
-        trace=_trace(arguments.trace),
+        trace=trace_of(arguments.trace),
         trace_name=arguments.trace,
         scenario=scenario,
         variants=_numbers(arguments.variants) if arguments.variants else tuple(usual),
@@ -146,12 +125,6 @@ def _question(arguments: Namespace) -> Question:
         margin=arguments.margin,
         max_requests=arguments.requests,
     )
-
-
-def _trace(name: str) -> Trace:
-    from gqa_lib.serving.traffic import SAMPLES, load_trace, sample
-
-    return sample(name) if name in SAMPLES else load_trace(name)
 
 
 def _numbers(texts: list[str]) -> list[int]:
@@ -165,25 +138,18 @@ def _numbers(texts: list[str]) -> list[int]:
 
 
 def _scenario(arguments: Namespace) -> Scenario:
-    from gqa_lib.serving.scenario import Scenario
+    """The scenario, with the course's kernel times if they are of this model and hardware."""
     from gqa_lib.serving.simulator import ENGINES
 
-    flags = {
-        name: getattr(arguments, name)
-        for name in ("max_num_seqs", "max_num_batched_tokens", "block_size", "kv_cache_dtype")
-    }
-    scenario = Scenario(
-        model=arguments.model,
-        hardware=arguments.hardware,
-        kernel_times=arguments.kernel_times,
-        gpu_memory_utilization=arguments.gpu_memory_utilization,
-        tensor_parallel=arguments.tp,
-        **flags,
-    )
-    if arguments.kernel_times or arguments.tp > 1 or scenario.machine is None:
+    if arguments.num_kv_heads is not None:
+        raise ValueError(
+            f"--num-kv-heads {arguments.num_kv_heads}: a memo compares several. Give --variants."
+        )
+    scenario = scenario_of(arguments)
+    if scenario.machine is None:
+        raise ValueError("no --hardware: its memory decides how many requests fit. Give a GPU's.")
+    if scenario.kernel_times is not None or scenario.tensor_parallel > 1:
         return scenario
-    from dataclasses import replace
-
     for name, engine in ENGINES.items():
         if (scenario.own_config.name, scenario.machine.name) == (engine.model, engine.hardware):
             return replace(scenario, kernel_times=name)

@@ -10,7 +10,8 @@ from gqa_lib.serving.memo import read_record, read_served
 from gqa_lib.serving.memo.evaluated import compared, read_evaluation
 from gqa_lib.serving.memo.records import decodings, qualities
 
-ENVIRONMENT = {"kind": "environment", "cpu_model": "a CPU", "num_threads": 2, "utc": "2026-11-25T04"}
+ENVIRONMENT = {"kind": "environment", "cpu_model": "a CPU", "num_threads": 2}
+ENVIRONMENT |= {"utc": "2026-11-25T04:09:01+00:00"}
 POINT = {"p_batch_size": 1, "p_context": 64, "p_num_kv_heads": 2, "p_head_dim": 8}
 POINT |= {"p_num_queries": 1, "p_num_heads": 4, "p_dtype": "float32"}
 SAMPLE = {"kind": "sample", "arm": "native", "metric": "time", "unit": "s", "phase": "measure"}
@@ -142,7 +143,8 @@ def test_a_result_that_cannot_be_is_refused(tmp_path, changes, message):
 
 def test_two_results_in_one_file_are_refused_by_line(tmp_path):
     path = tmp_path / "runs.json"
-    text = open(vllm_result(path)).read()
+    vllm_result(path)
+    text = path.read_text()
     path.write_text(f"{text}\n{text}\n")
     with pytest.raises(ValueError, match=r"runs.json, line 2: a second result"):
         served(str(path))
@@ -162,8 +164,12 @@ def test_scores_are_compared_with_their_errors(tmp_path):
 
 @pytest.mark.parametrize(
     ("score", "error", "verdict"),
-    [(0.8, 0.002, "same within the margin"), (0.8, 0.01, "not distinguishable")]
-    + [(0.83, 0.002, "better"), (0.785, 0.002, "not distinguishable")],
+    [
+        (0.8, 0.002, "same within the margin"),
+        (0.8, 0.01, "not distinguishable"),
+        (0.83, 0.002, "better"),
+        (0.785, 0.002, "not distinguishable"),
+    ],
 )
 def test_verdicts_of_scores_against_the_margin(tmp_path, score, error, verdict):
     base = read_evaluation(lm_eval(tmp_path / "a.json", 0.80, error), MODEL, 8)

@@ -23,9 +23,8 @@ from gqa_lib.serving.memo import (
 
 HOSTILE = "<img src=x onerror=alert(1)> | [a](http://evil) `c` **b** _i_ &lt; # $x$ \\"
 MODELLED = Figure(1234.5, "tokens/s", "modelled", f"a formula, {HOSTILE}")
-MEASURED = Figure(
-    0.0123, "ms", "measured", Record("a_b.jsonl", "x*y*z", "as recorded on A, 2026-11-25"), 0.01, 0.02
-)
+RECORD = Record("a_b.jsonl", "x*y*z", "as recorded on A, 2026-11-25")
+MEASURED = Figure(0.0123, "ms", "measured", RECORD, 0.01, 0.02)
 SVG = (
     '<?xml version="1.0"?>\n<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "http://www.w3.org/x">\n'
     '<svg xmlns:xlink="http://www.w3.org/1999/xlink" xmlns="http://www.w3.org/2000/svg">'

@@ -55,8 +55,10 @@ def test_prose_has_numbers_only_as_figures_or_in_names():
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0, "0"), (1234.5, "1,234"), (0.01234, "0.0123"), (99.96, "100"), (-0.5, "-0.5")]
-    + [(2.5e-7, "2.50e-07"), (16, "16")],
+    [
+        *((0, "0"), (16, "16"), (99.96, "100"), (1234.5, "1,234"), (-0.5, "-0.5")),
+        *((0.01234, "0.0123"), (2.5e-7, "2.50e-07")),
+    ],
 )
 def test_numbers_have_three_digits_or_all_before_the_point(value, text):
     assert digits(value) == text

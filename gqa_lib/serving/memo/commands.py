@@ -4,77 +4,42 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
+
+from gqa_lib.hardware import DATASHEET
 
 from .question import Question
-from .study import Study
 
 TASKS = "gsm8k,hellaswag"
 CHECKPOINT = "CHECKPOINT"  # stands for the reader's folder or name of the model
-SEEDS = (0, 1)
 
 
-def plan_commands(question: Question) -> str:
-    """Return what writes the plan of the benchmark, and runs it, for a shell.
+def serving_commands(question: Question, variants: Sequence[int]) -> str:
+    """Return what measures tokens/s: the plan of a benchmark, and its script, for a shell.
+
+    The script starts `vllm serve` for each variant, one that nobody trained with random weights,
+    which is enough for speed, and measures it with `vllm bench serve` on the trace's requests.
 
     Args:
         question: what is asked.
+        variants: numbers of KV heads, the baseline among them.
     """
-    plan = ["gqa", "plan", question.trace_name, *_who(question), "--output", "plan"]
-    return f"{shlex.join(plan)}\nMODEL={CHECKPOINT} bash plan/vllm_bench.sh"
-
-
-def serving_commands(study: Study, num_kv_heads: int) -> str:
-    """Return what measures a variant's tokens/s: a server and its benchmark, for a shell.
-
-    Speed does not depend on what the weights are: a variant that nobody trained is served with
-    random ones. The prompts are those that the plan's script wrote.
-
-    Args:
-        study: what was computed.
-        num_kv_heads: of the variant.
-    """
-    question, scenario = study.question, study.question.scenario
-    server = [
-        f"vllm serve {CHECKPOINT} --max-model-len {_longest(study, num_kv_heads)}",
-        f"--max-num-seqs {scenario.max_num_seqs}",
-        f"--max-num-batched-tokens {scenario.max_num_batched_tokens}",
-        f"--gpu-memory-utilization {scenario.gpu_memory_utilization:g}",
-        f"--block-size {scenario.block_size} --kv-cache-dtype {scenario.kv_cache_dtype}",
+    plan = [
+        shlex.join(["gqa", "plan", question.trace_name, *_who(question)]),
+        f"--variants {','.join(map(str, variants))}",
+        *_flags(question),
+        "--output plan",
     ]
-    if scenario.tensor_parallel > 1:
-        server.append(f"--tensor-parallel-size {scenario.tensor_parallel}")
-    if num_kv_heads != scenario.own_config.num_kv_heads:
-        override = shlex.quote(f'{{"num_key_value_heads": {num_kv_heads}}}')
-        server.append(f"--load-format dummy --hf-overrides {override}")
-    machine = shlex.quote(f"hardware={question.machine}")
-    client = [
-        f"  vllm bench serve --backend vllm --model {CHECKPOINT} --request-rate inf --seed $seed",
-        "--dataset-name custom --dataset-path plan/prompts/$seed.jsonl --custom-output-len -1",
-        f"--skip-chat-template --disable-shuffle --ignore-eos --num-prompts {_prompts(question)}",
-        f"--save-result --save-detailed --metadata num_kv_heads={num_kv_heads} {machine}",
-        f"--result-filename {result_file(num_kv_heads, '$seed')}",
-    ]
-    seeds = " ".join(map(str, SEEDS))
-    return "\n".join(
-        [
-            f"{_lines(server, '  ')} &",
-            "until curl -sf localhost:8000/health; do sleep 5; done",
-            f"for seed in {seeds}; do",
-            _lines(client, "    "),
-            "done",
-            "kill %1",
-        ]
-    )
+    return f"{_lines(plan)}\nMODEL={CHECKPOINT} bash plan/vllm_bench.sh"
 
 
-def result_file(num_kv_heads: int, seed: object) -> str:
-    """Return the name of a result.
+def result_files(num_kv_heads: int) -> str:
+    """Return the names of a variant's results, as the plan's script gives them, for a shell.
 
     Args:
         num_kv_heads: of the variant.
-        seed: of the run.
     """
-    return f"kv{num_kv_heads}-capacity-seed{seed}.json"
+    return f"plan/results/kv{num_kv_heads}-capacity-seed*.json"
 
 
 def quality_commands(question: Question, num_kv_heads: int) -> str:
@@ -108,36 +73,42 @@ def again(question: Question, runs: Sequence[int], quality: int | None) -> str:
     if question.price_per_hour is not None:
         price = ["--price-per-hour", f"{question.price_per_hour:g}"]
         parts.append(shlex.join([*price, "--currency", question.currency]))
-    parts.append(f"--variants {','.join(map(str, question.variants))}")
+    parts += [f"--variants {','.join(map(str, question.variants))}", *_flags(question)]
     if question.goodput is not None:
         parts.append(shlex.join(["--goodput", question.goodput]))
     if runs:
-        files = [result_file(heads, seed) for heads in runs for seed in SEEDS]
-        parts.append(shlex.join(["--results", *files]))
+        parts.append(" ".join(["--results", *map(result_files, runs)]))
     if quality is not None:
         scores = [f"{heads}=quality/{heads}/FILE" for heads in (question.reference, quality)]
         parts.append(shlex.join(["--quality", *scores]))
-    return _lines([*parts, "--output memo"], "  ")
-
-
-def _prompts(question: Question) -> int:
-    return min(len(question.trace), question.max_requests)
-
-
-def _longest(study: Study, num_kv_heads: int) -> int:
-    """Tokens of the longest request, or of the whole cache if that has fewer."""
-    trace, variant = study.requests, study.at(num_kv_heads)
-    longest = int((trace.prompt_tokens + trace.output_tokens).max()) + 1
-    blocks = -(-longest // study.question.scenario.block_size)
-    tokens = blocks * study.question.scenario.block_size
-    return min(tokens, variant.concurrency.capacity) if variant.concurrency else tokens
+    return _lines([*parts, "--output memo"])
 
 
 def _who(question: Question) -> list[str]:
-    model = question.scenario.model
-    name = model if isinstance(model, str) else question.model
-    return ["--model", name, "--hardware", question.machine]
+    """The flags of the model and the hardware."""
+    scenario = question.scenario
+    model = scenario.model if isinstance(scenario.model, str | Path) else question.model
+    machine = question.machine if question.machine in DATASHEET else "here"
+    words = ["--model", str(model), "--hardware", machine]
+    times = scenario.kernel_times
+    if times is not None:
+        words += ["--kernel-times", *([times] if isinstance(times, str) else map(str, times))]
+    return words
 
 
-def _lines(parts: Sequence[str], indent: str) -> str:
-    return f" \\\n{indent}".join(parts)
+def _flags(question: Question) -> list[str]:
+    """The engine's flags that are not the usual ones, a part each."""
+    scenario = question.scenario
+    flags = {
+        "--tp": (scenario.tensor_parallel, 1),
+        "--max-num-seqs": (scenario.max_num_seqs, 256),
+        "--max-num-batched-tokens": (scenario.max_num_batched_tokens, 2048),
+        "--block-size": (scenario.block_size, 16),
+        "--gpu-memory-utilization": (f"{scenario.gpu_memory_utilization:g}", "0.9"),
+        "--kv-cache-dtype": (scenario.kv_cache_dtype, "auto"),
+    }
+    return [f"{name} {value}" for name, (value, usual) in flags.items() if value != usual]
+
+
+def _lines(parts: Sequence[str]) -> str:
+    return " \\\n  ".join(parts)

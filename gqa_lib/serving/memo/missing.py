@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .blocks import Block, Command, Heading
-from .commands import again, plan_commands, quality_commands, serving_commands
-from .question import Evidence
+from .commands import again, quality_commands, serving_commands
+from .question import Evidence, Question
 from .study import Study
 from .values import Figure, Name, Prose
 from .verdict import MIN_RUNS, Verdict, counted
@@ -34,7 +34,7 @@ def missing(study: Study, evidence: Evidence, verdict: Verdict) -> list[Block]:
         return []
     blocks: list[Block] = [Heading("What is missing")]
     if runs:
-        blocks += _runs(study, runs, others)
+        blocks += _runs(question, runs, others)
     if about is not None:
         blocks += [
             Prose(
@@ -51,28 +51,26 @@ def missing(study: Study, evidence: Evidence, verdict: Verdict) -> list[Block]:
     ]
 
 
-def _runs(study: Study, runs: Sequence[int], others: Sequence[int]) -> list[Block]:
+def _runs(question: Question, runs: Sequence[int], others: Sequence[int]) -> list[Block]:
     """The serving runs that are missing, and how to make them."""
-    question = study.question
     few = Figure(MIN_RUNS, "runs", "given", "the least that show how far runs are apart")
+    both = sorted({question.baseline, *runs}, reverse=True)
     blocks: list[Block] = [
         Prose(
-            "Tokens/s of {arms} on {machine} with this traffic, in {few} each, with seeds of their "
-            "own. The plan says how many requests that takes, and its script runs the variants "
-            "at the pace of the trace, for latency, and writes the prompts:",
+            "Tokens/s of {arms} on {machine} with this traffic, all requests at once, in {few} "
+            "each, with seeds of their own. The plan says how many requests that takes; its script "
+            "starts {serve} for each variant, one that nobody trained with random weights, which "
+            "is enough for speed, and measures it with {bench}:",
             arms=Name(" and of ".join(map(question.arm, runs))),
             machine=Name(question.machine),
             few=few,
+            serve=Name("vllm serve"),
+            bench=Name("vllm bench serve"),
         ),
-        Command(plan_commands(question)),
+        Command(serving_commands(question, both)),
     ]
-    for heads in runs:
-        arm = Name(question.arm(heads))
-        blocks += [
-            Prose("Then what the server can do, with {arm}:", arm=arm),
-            Command(serving_commands(study, heads)),
-        ]
     if others:
         arms = Name("; ".join(map(question.arm, others)))
-        blocks.append(Prose("The same, with their numbers, for the cost of {arms}.", arms=arms))
+        added = Name("--variants")
+        blocks.append(Prose("For the cost of {arms}, add them to {added}.", arms=arms, added=added))
     return blocks
