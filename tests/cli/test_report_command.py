@@ -6,8 +6,11 @@ import pytest
 from memo_cases import runs, vllm_result
 
 from gqa_lib.cli import main
+from gqa_lib.records import recorded
 
-BASE = ("report", "--model", "Llama-3.1-8B", "--hardware", "RTX 4090", "--requests", 40)
+RECORD = recorded("quality")[0]
+PLAIN = ("report", "--model", "Llama-3.1-8B", "--hardware", "RTX 4090", "--requests", 40)
+BASE = (*PLAIN, "--records", RECORD)
 
 
 def run(capsys, *arguments):
@@ -26,7 +29,7 @@ def trace(tmp_path):
 
 def test_a_memo_is_written_with_the_kernels_of_that_card(tmp_path, trace, capsys):
     out = tmp_path / "new" / "memo"
-    code, text, err = run(capsys, *BASE, "--trace", trace, "--variants", "32,8", "--output", out)
+    code, text, err = run(capsys, *PLAIN, "--trace", trace, "--variants", "32,8", "--output", out)
     assert (code, err) == (0, "")
     assert text.startswith("It cannot be said yet whether GQA, 8 KV heads (the model as it is)")
     assert {path.name for path in out.iterdir()} == {
@@ -35,6 +38,7 @@ def test_a_memo_is_written_with_the_kernels_of_that_card(tmp_path, trace, capsys
     memo = (out / "memo.md").read_text()
     assert "rtx4090-llama-3.1-8b" in memo
     assert "my trace.csv" in memo
+    assert "as recorded on AMD EPYC" in memo  # the course's own records
     assert "](concurrency.svg)" in memo
     assert (out / "memo.html").read_text().startswith("<!DOCTYPE html>")
 

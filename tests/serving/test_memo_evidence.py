@@ -71,6 +71,20 @@ def test_a_malformed_record_is_refused_by_its_line(tmp_path, rows, message):
         read_record(write(tmp_path / "record.jsonl", rows))
 
 
+@pytest.mark.parametrize(
+    "rows",
+    [[{"kind": "sample", "value": 1.0}], [{"kind": "arm"}], [SAMPLE | {"p_dtype": None}]],
+    ids=["no arm", "no own", "no dtype"],
+)
+def test_a_record_with_rows_of_another_make_is_refused(tmp_path, rows):
+    arm = {"kind": "arm", "arm": "native", "own": True, **POINT, "p_dtype": rows[0].get("p_dtype")}
+    name, read = read_record(
+        write(tmp_path / "r.jsonl", [ENVIRONMENT, arm, *rows, {"kind": "end"}])
+    )
+    with pytest.raises(ValueError, match=r"r.jsonl has a row without"):
+        decodings(name, read)
+
+
 def test_a_torn_or_unreadable_record_is_refused(tmp_path):
     path = write(tmp_path / "record.jsonl", [ENVIRONMENT])
     path.write_text(path.read_text() + '{"kind": "sam')

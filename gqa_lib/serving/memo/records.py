@@ -17,6 +17,10 @@ from .values import Figure, Record
 RunRow = dict[str, Any]
 Better = Literal["better", "worse", "same within the margin", "not distinguishable"]
 _DIFFERENCE = ("of", "difference", "low", "high", "margin", "num_pairs", "verdict")
+_LACKS = (
+    "{name} has a row without {lacks}: it is not a record that can be read. Give a file that "
+    "gqa_lib.records.keep wrote, or run the benchmark again."
+)
 _POINT = ("batch_size", "context", "head_dim", "dtype", "num_heads")
 
 
@@ -92,11 +96,22 @@ def decodings(name: str, rows: Sequence[RunRow]) -> list[Decoding]:
     Args:
         name: of the record.
         rows: as from `read_record`.
+
+    Raises:
+        ValueError: a row lacks what rows of its kind have.
     """
+    try:
+        return _decodings(name, rows)
+    except (KeyError, TypeError, AttributeError) as lacks:
+        raise ValueError(_LACKS.format(name=name, lacks=lacks)) from None
+
+
+def _decodings(name: str, rows: Sequence[RunRow]) -> list[Decoding]:
     from gqa_lib.compare import table
     from gqa_lib.records import expanded
 
-    points = [point for point in table.points(expanded(list(rows))) if point["own"]]
+    kept = expanded(_own(rows))  # peers are not compared here, which takes seconds
+    points = [point for point in table.points(kept) if point["own"]]
     most: dict[tuple[Any, ...], dict[str, Any]] = {}
     for point in points:
         key = tuple(point[one] for one in _POINT)
@@ -112,7 +127,17 @@ def qualities(name: str, rows: Sequence[RunRow]) -> list[Quality]:
     Args:
         name: of the record.
         rows: as from `read_record`.
+
+    Raises:
+        ValueError: a row lacks what rows of its kind have.
     """
+    try:
+        return _qualities(name, rows)
+    except (KeyError, TypeError, AttributeError) as lacks:
+        raise ValueError(_LACKS.format(name=name, lacks=lacks)) from None
+
+
+def _qualities(name: str, rows: Sequence[RunRow]) -> list[Quality]:
     where = place(rows[0])
     setting: RunRow = next((row for row in rows if row["kind"] == "setting"), {"params": {}})
     params, trained = setting["params"], [row for row in rows if row["kind"] == "trained"]
@@ -154,6 +179,18 @@ def place(environment: RunRow) -> str:
         f"{environment.get('num_threads', 'some')} threads"
     )
     return f"as recorded on {machine}, {str(environment.get('utc', 'without a date'))[:10]}"
+
+
+def _own(rows: Sequence[RunRow]) -> list[RunRow]:
+    """The rows of the arms that the library chooses, and those of no arm."""
+    chosen = {_key(row) for row in rows if row["kind"] == "arm" and row["own"]}
+    kinds = ("arm", "sample")
+    return [row for row in rows if row["kind"] not in kinds or _key(row) in chosen]
+
+
+def _key(row: RunRow) -> tuple[Any, ...]:
+    """The arm and the point of a row."""
+    return (row["arm"], *(row[name] for name in sorted(row) if name.startswith("p_")))
 
 
 def _decoding(name: str, where: str, point: dict[str, Any], most: dict[str, Any]) -> Decoding:

@@ -78,6 +78,9 @@ def read_evidence(
     kernels, trained, evaluated = [], [], []
     scores = list(scores)
     lines = [spec for spec in scores if not is_evaluation(split_spec(spec)[1])]
+    served = [
+        run for spec in results for run in read_served(spec, question.model, own, question.machine)
+    ]
     for path in [*records, *lines]:
         name, rows = read_record(path)
         points, differences = decodings(name, rows), qualities(name, rows)
@@ -91,7 +94,4 @@ def read_evidence(
     for spec in scores:
         if spec not in lines:
             evaluated.append(read_evaluation(spec, question.model, own))
-    served = [
-        run for spec in results for run in read_served(spec, question.model, own, question.machine)
-    ]
     return Evidence(kernels, served, trained, evaluated)
