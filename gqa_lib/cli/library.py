@@ -264,6 +264,14 @@ COMMANDS = (
         takes_folders=False,
     ),
     Command(
+        "report",
+        "engineer",
+        "write a decision memo: GQA or not, for your model, hardware and traffic",
+        _loaded("report", "run"),
+        _loaded("report", "arguments"),
+        takes_folders=False,
+    ),
+    Command(
         "build-native",
         "engineer",
         "compile the native CPU operator, once per machine",

@@ -1,9 +1,9 @@
 """The course's figures: one style, one colour per arm, a text alternative for each.
 
-`decode`, `times`, `roofline`, `footprint`, `seeds`, `serving`, `sharing`, `quality` and `budgets`
-draw; `style` has what they have in common, and shows figures. Titles are given by the caller, who
-knows the finding; axes carry units; a prediction is drawn open, a measurement filled and in its
-arm's colour.
+`decode`, `times`, `roofline`, `footprint`, `seeds`, `serving`, `sharing`, `quality`, `budgets`,
+`beyond` and `deciding` draw; `style` has what they have in common, and shows figures. Titles are
+given by the caller, who knows the finding; axes carry units; a prediction is drawn open, a
+measurement filled and in its arm's colour.
 """
 
 from gqa_lib.course.extras import require
@@ -12,6 +12,7 @@ require("matplotlib")
 
 from .beyond import accuracy_by_bits, saving_bars
 from .budgets import budget_lines
+from .deciding import as_svg, concurrency_bars, speed_against_latency
 from .decode import (
     decode_time_plot,
     predicted_over_measured,
@@ -49,9 +50,11 @@ __all__ = [
     "MARKERS",
     "accuracy_by_bits",
     "accuracy_by_cache",
+    "as_svg",
     "attention_arm",
     "budget_lines",
     "cache_saving_bars",
+    "concurrency_bars",
     "decode_time_plot",
     "difference_intervals",
     "goodput_lines",
@@ -71,6 +74,7 @@ __all__ = [
     "saving_bars",
     "seed_results",
     "show",
+    "speed_against_latency",
     "stacked_bars",
     "step_time_dots",
     "step_time_lines",

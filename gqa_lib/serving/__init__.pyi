@@ -4,6 +4,7 @@ from . import checks as checks
 from . import concurrency as concurrency
 from . import engine as engine
 from . import ledger as ledger
+from . import memo as memo
 from . import packed as packed
 from . import parallel as parallel
 from . import plan as plan

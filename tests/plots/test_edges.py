@@ -37,6 +37,11 @@ FIGURES = {
         guesses={"recency": (8, 0.9)},
     ),
     "cache_saving_bars": lambda: plots.cache_saving_bars([4, 8, 2, 29], title=LONG, claimed=(4, 8)),
+    "concurrency_bars": lambda: plots.concurrency_bars(
+        {32: {"safe": 0, "mean_rule": 3}, 8: {"safe": 13, "mean_rule": 21},
+         1: {"safe": 163, "mean_rule": 189}},
+        num_heads=32, title=LONG, note="modelled",
+    ),
     "decode_time_plot": lambda: plots.decode_time_plot(
         dict.fromkeys(HEADS, STEP), dict.fromkeys(HEADS, 0.01), title=LONG, note="15 samples"
     ),
@@ -84,6 +89,10 @@ FIGURES = {
          "Llama-3.3-Nemotron-Super-49B": {"heads": 1.0, "layers": 1.0, "tokens": 1.0}},
         {"Kimi-Linear-48B-A3B": 0.01, "Llama-3.3-Nemotron-Super-49B": 1.0},
         title=LONG, xlabel="times halved", note="at 32k tokens",
+    ),
+    "speed_against_latency": lambda: plots.speed_against_latency(
+        {32: (37.9, 66.0), 8: (136.0, 140.0), 4: (201.0, 153.0), 1: (193.0, 160.0)},
+        num_heads=32, title=LONG, measured={8: (130.0, 150.0)}, note="all at once",
     ),
     "stacked_bars": lambda: plots.stacked_bars(
         {"MB read per token, one attention layer": PARTS, "MFLOP per token, one layer": PARTS},
