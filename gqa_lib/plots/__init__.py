@@ -1,7 +1,7 @@
 """The course's figures: one style, one colour per arm, a text alternative for each.
 
-`decode`, `times`, `roofline`, `footprint`, `seeds`, `serving`, `sharing`, `quality` and `budgets`
-draw; `style` has what they have in common, and shows figures. Titles are given by the caller, who
+`decode`, `times`, `roofline`, `footprint`, `seeds`, `serving`, `sharing`, `quality`, `budgets`,
+`beyond` and `deciding` draw; `style` has what they have in common, and shows figures. Titles are given by the caller, who
 knows the finding; axes carry units; a prediction is drawn open, a measurement filled and in its
 arm's colour.
 """
@@ -19,6 +19,7 @@ from .decode import (
     step_time_dots,
     step_time_lines,
 )
+from .deciding import as_svg, concurrency_bars, speed_against_latency
 from .footprint import (
     cache_saving_bars,
     kv_bytes_bar,
@@ -48,9 +49,11 @@ __all__ = [
     "MARKERS",
     "accuracy_by_bits",
     "accuracy_by_cache",
+    "as_svg",
     "attention_arm",
     "budget_lines",
     "cache_saving_bars",
+    "concurrency_bars",
     "decode_time_plot",
     "difference_intervals",
     "head_map",
@@ -68,6 +71,7 @@ __all__ = [
     "saving_bars",
     "seed_results",
     "show",
+    "speed_against_latency",
     "stacked_bars",
     "step_time_dots",
     "step_time_lines",

@@ -1,10 +1,16 @@
+from . import basis as basis
 from . import checks as checks
+from . import concurrency as concurrency
 from . import engine as engine
+from . import ledger as ledger
 from . import packed as packed
+from . import parallel as parallel
 from . import pool as pool
 from . import record as record
 from . import request as request
+from . import scenario as scenario
 from . import scheduler as scheduler
+from . import shapes as shapes
 from . import simulator as simulator
 from . import traffic as traffic
 from .engine import Engine as Engine

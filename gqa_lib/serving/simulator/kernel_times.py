@@ -14,6 +14,7 @@ from .tables import Grid, number, read_rows
 
 ONCE = ("embedding", "final_layernorm")  # of the dense layers: a step runs these once
 TWICE = ("layernorm",)  # and these twice in each decoder layer
+QKV = "qkv_proj"
 CORNERS = ("prefill_chunk", "kv_prefill", "n_decode", "kv_decode")
 
 
@@ -36,9 +37,15 @@ class KernelStepTime:
         skew: how far sequences of unlike lengths are on the way from the time of their mean length
             to that of the longest, 0 to 1; the profile of a card has it (`alpha_default`).
         overhead_s: seconds of each step in which no kernel runs.
+        kv_scale: bytes of a cached token over those of the timed model. What decoding takes above
+            the quickest row of it, in which hardly anything is read, is multiplied with that, for
+            it waits for these bytes; prompts wait for arithmetic, which stays as much.
+        qkv_scale: parameters of `qkv_proj` over those of the timed model; its times are multiplied
+            with that.
 
     Raises:
-        ValueError: a table lacks a column, or has what is not a number.
+        ValueError: a table lacks a column, or has what is not a number; or there is no `qkv_proj`
+            to scale.
 
     Source: the format is LLMServingSim's (casys-kaist/LLMServingSim, `profiler/perf`).
     """
@@ -52,16 +59,22 @@ class KernelStepTime:
         *,
         skew: float = 0.0,
         overhead_s: float = 0.0,
+        kv_scale: float = 1.0,
+        qkv_scale: float = 1.0,
     ):
         check_whole(num_layers=num_layers)
         check_number(0, skew=skew, overhead_s=overhead_s)
+        check_number(above=0, kv_scale=kv_scale, qkv_scale=qkv_scale)
         self._layers, self._skew, self._overhead_s = num_layers, skew, overhead_s
-        self._prompt, self._decode, self._mixed = _attention(attention)
+        self._prompt, self._decode, self._mixed = _attention(attention, kv_scale)
 
-        def times_a_step(layer: str) -> int:
+        def times_a_step(layer: str) -> float:
+            if layer == QKV:
+                return num_layers * qkv_scale
             return 1 if layer in ONCE else num_layers * (2 if layer in TWICE else 1)
 
-        self._dense = cache(_sum_of(dense, "tokens", times_a_step))
+        needed = QKV if qkv_scale != 1 else None
+        self._dense = cache(_sum_of(dense, "tokens", times_a_step, needed))
         self._head = cache(_sum_of(per_sequence, "sequences", lambda layer: 1))
 
     def __call__(self, work: Work) -> float:
@@ -90,7 +103,7 @@ class KernelStepTime:
         return kernels * 1e-6 + self._overhead_s
 
 
-def _attention(path: Path | str) -> tuple[Grid, Grid, Grid]:
+def _attention(path: Path | str, kv_scale: float) -> tuple[Grid, Grid, Grid]:
     """Times of a prompt alone, of decoding alone, and of both, in microseconds."""
     times: dict[str, dict[tuple[float, ...], float]] = {"prompt": {}, "decode": {}, "mixed": {}}
     for line, row in read_rows(path, (*CORNERS, "time_us")):
@@ -108,16 +121,29 @@ def _attention(path: Path | str) -> tuple[Grid, Grid, Grid]:
                 f"{path} has no row of {kind} attention: a step could not be timed. "
                 "Profile prompts alone, decoding alone, and both in one kernel."
             )
-    return Grid(times["prompt"]), Grid(times["decode"]), Grid(times["mixed"])
+    prompt = Grid(times["prompt"])
+    if kv_scale != 1:
+        quickest = min(times["decode"].values())
+        for point, time in times["decode"].items():
+            times["decode"][point] = quickest + kv_scale * (time - quickest)
+        for point, time in times["mixed"].items():
+            alone = min(time, prompt(*point[:2]))
+            times["mixed"][point] = alone + kv_scale * (time - alone)
+    return prompt, Grid(times["decode"]), Grid(times["mixed"])
 
 
 def _sum_of(
-    path: Path | str, column: str, times_a_step: Callable[[str], int]
+    path: Path | str, column: str, times_a_step: Callable[[str], float], needed: str | None = None
 ) -> Callable[[float], float]:
     """The microseconds of all layers of a table together, by tokens or sequences."""
     layers: dict[str, dict[tuple[float, ...], float]] = defaultdict(dict)
     for line, row in read_rows(path, ("layer", column, "time_us")):
         point = (number(row, column, path, line),)
         layers[row["layer"]][point] = number(row, "time_us", path, line)
+    if needed is not None and needed not in layers:
+        raise ValueError(
+            f"{path} has no rows of {needed}: with other KV heads its time changes, and it cannot "
+            f"be told from {', '.join(layers)}. Time it alone."
+        )
     grids = [(times_a_step(layer), Grid(points)) for layer, points in layers.items()]
     return lambda x: sum(times * grid(x) for times, grid in grids)

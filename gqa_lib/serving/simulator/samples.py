@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,8 @@ class TimedEngine:
         num_blocks, block_size, max_num_seqs, max_num_batched_tokens: its settings. One of the
             blocks stays empty.
         log: the trace, with what was measured.
+        hardware: the device, by its name in `gqa_lib.hardware.DATASHEET`.
+        gpu_memory_utilization: the share of its memory that the engine used.
     """
 
     model: str
@@ -29,11 +32,67 @@ class TimedEngine:
     max_num_seqs: int
     max_num_batched_tokens: int
     log: str
+    hardware: str
+    gpu_memory_utilization: float
 
 
 ENGINES = {
-    "rtx4090-llama-3.1-8b": TimedEngine("Llama-3.1-8B", 32, 2588, 16, 256, 2048, "vllm-rtx4090"),
+    "rtx4090-llama-3.1-8b": TimedEngine(
+        "Llama-3.1-8B", 32, 2588, 16, 256, 2048, "vllm-rtx4090", "RTX 4090", 0.9
+    ),
 }
+
+
+def check_kernel_times(times: str | Sequence[Path | str], model: str, ranks: int) -> None:
+    """Refuse kernel times that are not a model's.
+
+    Args:
+        times: three CSV files, or one of `ENGINES`.
+        model: its name.
+        ranks: that it is divided over.
+
+    Raises:
+        ValueError: they are not three files, or those of another model, or of all of it.
+    """
+    if not isinstance(times, str):
+        if len(times) != 3:
+            raise ValueError(
+                f"kernel_times has {len(times)} files: a step is attention, the other layers, and "
+                "what runs for chosen tokens. Give those three CSV files, or one of "
+                f"{', '.join(ENGINES)}."
+            )
+        return
+    check_choice(tuple(ENGINES), kernel_times=times)
+    if ranks > 1:
+        raise ValueError(
+            f"the kernels of {times} ran on one device, and each of tensor_parallel={ranks} ranks "
+            "runs a part of each: their times are not known. Give kernel_times of one rank, or "
+            "only hardware."
+        )
+    if model != ENGINES[times].model:
+        raise ValueError(
+            f"the kernels of {times} are those of {ENGINES[times].model}, not of {model}: their "
+            "sizes differ. Give kernel_times of that model, or only hardware."
+        )
+
+
+def sample_files(name: str) -> tuple[Path, Path, Path]:
+    """Return the three tables of kernels that come with the course.
+
+    Args:
+        name: one of `ENGINES`.
+
+    Raises:
+        ValueError: there is none of this name.
+
+    Source: casys-kaist/LLMServingSim, commit 5daddb21 (MIT): vLLM 0.19's kernels.
+    """
+    check_choice(tuple(ENGINES), name=name)
+    data = Path(__file__).parent / "data"
+    attention, dense, per_sequence = (
+        data / f"{name}.{kind}.csv.gz" for kind in ("attention", "dense", "per_sequence")
+    )
+    return attention, dense, per_sequence
 
 
 def sample_step_time(name: str, overhead_s: float = 0.0) -> KernelStepTime:
@@ -45,15 +104,6 @@ def sample_step_time(name: str, overhead_s: float = 0.0) -> KernelStepTime:
 
     Raises:
         ValueError: there is none of this name.
-
-    Source: casys-kaist/LLMServingSim, commit 5daddb21 (MIT): vLLM 0.19's kernels.
     """
-    check_choice(tuple(ENGINES), name=name)
-    data = Path(__file__).parent / "data"
-    return KernelStepTime(
-        data / f"{name}.attention.csv.gz",
-        data / f"{name}.dense.csv.gz",
-        data / f"{name}.per_sequence.csv.gz",
-        num_layers=ENGINES[name].num_layers,
-        overhead_s=overhead_s,
-    )
+    files = sample_files(name)
+    return KernelStepTime(*files, num_layers=ENGINES[name].num_layers, overhead_s=overhead_s)

@@ -44,8 +44,10 @@ class RooflineStepTime:
     Args:
         config: the model's shape, with `weights`, `vocab_size`, and layers that keep all tokens.
         hardware: the ceilings.
-        bytes_per_element: bytes of one cached number, and of one parameter.
+        bytes_per_element: bytes of one cached number.
         overhead_s: seconds of each step in which neither works.
+        weight_bytes: bytes of one parameter; None for as many as of a cached number, 2 if those of
+            K and of V differ.
 
     Raises:
         ValueError: the number of parameters is not known, or a layer keeps less than all tokens.
@@ -57,6 +59,7 @@ class RooflineStepTime:
         hardware: Hardware,
         bytes_per_element: Bytes = 2,
         overhead_s: float = 0.0,
+        weight_bytes: float | None = None,
     ):
         require_hardware(hardware)
         check_number(0, overhead_s=overhead_s)
@@ -76,7 +79,10 @@ class RooflineStepTime:
         self.kv_bytes_per_token = per_token
         self._weights, self._head = config.weights, config.vocab_size * config.d_model
         self._dense, self._body = config.weights.dense, config.weights.active - self._head
-        self._element = bytes_per_element if isinstance(bytes_per_element, int | float) else 2
+        if weight_bytes is None:
+            weight_bytes = 2 if isinstance(bytes_per_element, tuple) else bytes_per_element
+        check_number(above=0, weight_bytes=weight_bytes)
+        self._element = weight_bytes
         pair = sum(2 * (layer.k_dim + layer.value_dim) for layer in config.kv_layers)
         self._pair_flops = config.num_heads * pair
         self._bandwidth, self._flops = hardware.bandwidth_bytes_per_s, hardware.flops_per_s

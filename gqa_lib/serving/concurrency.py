@@ -1,0 +1,160 @@
+"""How many requests of a trace fit into a cache at a time, by three rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gqa_lib.arguments import check_number, check_whole
+
+from .traffic import Trace
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Concurrency:
+    """How many requests are let run at a time, by three rules.
+
+    Args:
+        mean_rule: cache over what a decoding request holds on average: full about half the time.
+        safe: at most `overflow` of the time do so many requests need more than there is.
+        max_length: each is given the longest request's blocks from the start.
+        overflow: the share for `safe`.
+        held_mean, held_sd: tokens of a decoding request's blocks.
+        capacity: tokens of the cache, in whole blocks.
+    """
+
+    mean_rule: int
+    safe: int
+    max_length: int
+    overflow: float
+    held_mean: float
+    held_sd: float
+    capacity: int
+
+
+def concurrency(
+    tokens: int,
+    prompt_tokens: ArrayLike,
+    output_tokens: ArrayLike,
+    *,
+    overflow: float = 0.01,
+    block_size: int = 16,
+) -> Concurrency:
+    """How many of such requests fit at a time: on average, safely, and at their longest.
+
+    A running request is taken at a random decode step of the trace (`traffic.residency_weighted`),
+    its tokens in whole blocks, and independent of the others. What n of them hold together is the
+    n-fold convolution of that distribution, computed without approximation: a normal one would
+    promise too much for long tails and n below about 30. The time of prefills, and blocks that
+    requests share, are left out.
+
+    Args:
+        tokens: that the cache has blocks for, such as `Ledger.tokens`.
+        prompt_tokens, output_tokens: of each request, (N,), whole numbers from 1.
+        overflow: share of the time in which n requests may need more, 1e-9 to below 1.
+        block_size: tokens of a block; 1 counts tokens.
+
+    Returns:
+        The three numbers of requests, 0 where not even one fits.
+
+    Raises:
+        ValueError: a number out of range, or lists that do not go together.
+
+    Source: derived; the residency-weighted mean is E[o (p + (o + 1) / 2)] / E[o].
+    """
+    check_whole(0, tokens=tokens)
+    check_whole(block_size=block_size)
+    check_number(1e-9, overflow=overflow)
+    if overflow >= 1:
+        raise ValueError(
+            f"overflow={overflow} is a share of the time, and always would be 1. Give less."
+        )
+    trace = Trace(None, np.asarray(prompt_tokens), np.asarray(output_tokens))
+    blocks = tokens // block_size
+    held = _held(trace, block_size)
+    sizes = np.arange(len(held))
+    mean = float(held @ sizes)
+    spread = float(np.sqrt(held @ (sizes - mean) ** 2))
+    longest = -(-int((trace.prompt_tokens + trace.output_tokens).max()) // block_size)
+    return Concurrency(
+        mean_rule=int(blocks / mean),
+        safe=_most(held, blocks, overflow),
+        max_length=blocks // longest,
+        overflow=overflow,
+        held_mean=mean * block_size,
+        held_sd=spread * block_size,
+        capacity=blocks * block_size,
+    )
+
+
+def safe_concurrency(
+    tokens: int,
+    prompt_tokens: ArrayLike,
+    output_tokens: ArrayLike,
+    *,
+    overflow: float = 0.01,
+    block_size: int = 16,
+) -> int:
+    """The most requests at a time that seldom need more cache than there is.
+
+    Args:
+        tokens: that the cache has blocks for, such as `Ledger.tokens`.
+        prompt_tokens, output_tokens: of each request, (N,), whole numbers from 1.
+        overflow: share of the time in which they may need more.
+        block_size: tokens of a block.
+
+    Returns:
+        `safe` of `concurrency`, where it is said how.
+
+    Raises:
+        ValueError: a number out of range, or lists that do not go together.
+    """
+    found = concurrency(
+        tokens, prompt_tokens, output_tokens, overflow=overflow, block_size=block_size
+    )
+    return found.safe
+
+
+def _held(trace: Trace, block_size: int) -> Floats:
+    """The probability of each number of blocks at a random decode step, from 0 blocks on."""
+    first, last = trace.prompt_tokens + 1, trace.prompt_tokens + trace.output_tokens
+    size = int(last.max()) + 2
+    edges = np.bincount(first, minlength=size) - np.bincount(last + 1, minlength=size)
+    steps = np.cumsum(edges)  # by the tokens that a request holds in them
+    blocks = -(-np.arange(size) // block_size)
+    weights = np.bincount(blocks, steps.astype(np.float64))
+    return np.trim_zeros(weights / weights.sum(), "b")
+
+
+def _most(held: Floats, blocks: int, overflow: float) -> int:
+    """The largest n of which the sum of n draws is within `blocks` but for `overflow`.
+
+    Sums above `blocks` are dropped on the way, which no sum within them can come from. What 1, 2,
+    4, ... draws hold is squared from one to the next, as long as those are safe; n is then put
+    together from the largest to the smallest.
+    """
+    enough = 1 - overflow
+    powers = [held[: blocks + 1]]
+    while powers[-1].sum() >= enough:
+        powers.append(_convolve(powers[-1], powers[-1], blocks))
+    most, together = 0, np.ones(1)
+    for exponent in reversed(range(len(powers) - 1)):
+        power = powers[exponent]
+        within = np.cumsum(power)
+        left = np.minimum(blocks - np.arange(len(together)), len(power) - 1)
+        if together @ within[left] >= enough:
+            together = _convolve(together, power, blocks)
+            most += 2**exponent
+    return most
+
+
+def _convolve(a: Floats, b: Floats, blocks: int) -> Floats:
+    """The distribution of a sum, up to `blocks`."""
+    size = len(a) + len(b) - 1
+    fast = 1 << (size - 1).bit_length()
+    both = np.fft.irfft(np.fft.rfft(a, fast) * np.fft.rfft(b, fast), fast)
+    return np.maximum(both[: min(size, blocks + 1)], 0.0)

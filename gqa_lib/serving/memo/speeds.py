@@ -1,0 +1,215 @@
+"""The middle sections of a memo: speed, modelled and measured, and cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .blocks import Block, Bullets, Cell, Command, Heading, Table
+from .commands import serving_commands
+from .drawing import speed_plot
+from .modelled import at_once, over, simulated
+from .question import Evidence, Question
+from .records import Decoding
+from .served import Served
+from .study import Check, Study
+from .values import Figure, Name, Prose, Record, Words
+from .verdict import counted, why_not_counted
+
+LOADS = {
+    "STABLE": "keeps up",
+    "BACKLOGGED": "falls behind at times",
+    "OVERLOADED": "falls behind for good",
+}
+_KERNEL_SETTINGS = 2  # that are shown of a record
+
+
+def speed(study: Study, evidence: Evidence) -> list[Block]:
+    """Return what is known of tokens/s and latency.
+
+    Args:
+        study: what was computed.
+        evidence: what was measured.
+    """
+    blocks: list[Block] = [Heading("Speed, modelled"), *_simulation(study)]
+    points = {
+        heads: (runs[0].figure("mean_tpot_ms", "ms"), runs[0].figure("output_throughput", ""))
+        for heads in study.question.variants
+        if (runs := counted(study.question, evidence.served, heads))
+        and "mean_tpot_ms" in runs[0].numbers
+    }
+    plot = speed_plot(study, points)
+    blocks += [plot] if plot else []
+    blocks += _check(study.check) if study.check else [_unchecked(study.question)]
+    blocks += [Heading("Speed, measured"), *_served(study.question, evidence.served)]
+    return blocks + _kernels(study.question, evidence.kernels)
+
+
+def cost(study: Study, evidence: Evidence) -> list[Block]:
+    """Return the cost per million tokens where tokens/s were measured, or why there is none.
+
+    Args:
+        study: what was computed.
+        evidence: what was measured.
+    """
+    question, price = study.question, study.question.price_per_hour
+    blocks: list[Block] = [Heading("Cost")]
+    runs = [
+        run for run in evidence.served if why_not_counted(question, run) != "of other hardware"
+    ]
+    if price is None:
+        return [*blocks, Prose("No price was given (--price-per-hour), so no cost is stated.")]
+    if runs:
+        rows: list[tuple[Name, list[Cell]]] = []
+        for run in runs:
+            arm = f"{question.arm(run.num_kv_heads)}: {run.file}"
+            why = why_not_counted(question, run) or "this traffic, at capacity"
+            rows.append((Name(arm), [cost_of(question, run), Words(why)]))
+        blocks.append(Table(["run", "per million output tokens", "measured"], rows))
+    missing = [
+        heads
+        for heads in question.variants
+        if not counted(question, evidence.served, heads)
+    ]
+    if missing:
+        blocks += [
+            Prose(
+                "No cost per token is stated for {arms}: no run measured the tokens/s of {model} "
+                "with so many KV heads on {machine} with this traffic at capacity, and a price "
+                "over simulated tokens/s would look like a fact. The missing run, for the first:",
+                arms=Name("; ".join(map(question.arm, missing))),
+                model=Name(question.model),
+                machine=Name(question.machine),
+            ),
+            Command(serving_commands(question, missing[0])),
+        ]
+    return blocks
+
+
+def cost_of(question: Question, run: Served) -> Figure:
+    """Return what a million output tokens cost in a run.
+
+    Args:
+        question: with a price.
+        run: of a benchmark.
+    """
+    price, rate = question.price_per_hour, run.numbers["output_throughput"]
+    assert price is not None
+    key = f"output_throughput ({rate:,.4g} tokens/s), under {price:g} {question.currency}/hour as "
+    record = Record(run.file, f"{key}given: price / hour / tokens/s", run.recorded)
+    return Figure(price / 3600 / rate * 1e6, question.currency, "measured", record)
+
+
+def _simulation(study: Study) -> list[Block]:
+    question, baseline = study.question, study.variants[0]
+    arriving = study.requests.arrival_s is not None
+    rows: list[tuple[Name, list[Cell]]] = []
+    for one in study.variants:
+        if not one.cases:
+            row: list[Cell] = [Words("does not fit")] * (5 if arriving else 3)
+        else:
+            row = [
+                at_once(study, one, "output_throughput", ""),
+                over(study, one, baseline) if baseline.cases else Words("no baseline"),
+                at_once(study, one, "mean_tpot_ms", ""),
+            ]
+            load = (one.cases["as asked"].arriving or {}).get("load", "")
+            row += [simulated(study, one, "p99_ttft_ms", ""), Words(LOADS[load])] * arriving
+        rows.append((Name(question.arm(one.num_kv_heads)), row))
+    columns: list[str | Name] = ["variant", "tokens/s", "over the first", "ms per token"]
+    columns += [Name("p99 TTFT, ms"), "as they arrive"] * arriving
+    text = (
+        "Computed for {n}, not measured. Tokens/s, their ratio and the time per output token are "
+        "those with all requests at once, which is what the server can do"
+    )
+    text += "; the last two columns are with requests as they arrive." if arriving else "."
+    given = Figure(len(study.requests), "requests", "given", "--requests, from the trace's first")
+    return [Prose(text, n=given), Table(columns, rows)]
+
+
+def _check(check: Check) -> list[Block]:
+    names = {"mean_tpot_ms": "time per output token, ms", "output_throughput": "output tokens/s"}
+    rows: list[tuple[Name, list[Cell]]] = []
+    for key, title in names.items():
+        a, b = check.measured[key], check.modelled[key]
+        where = "as recorded on RTX 4090 with vLLM 0.19 (LLMServingSim's log), without a date"
+        record = Record(check.log.source, f"{key} of {len(check.log)} requests", where)
+        formula = f"simulation of {check.log.source} with the same kernel tables"
+        cells: list[Cell] = [
+            Figure(a, "", "measured", record),
+            Figure(b, "", "modelled", formula),
+            Figure(100 * (b / a - 1), "%", "modelled", f"{key}: {formula}, over measured, less one"),
+        ]
+        rows.append((Name(title), cells))
+    return [
+        Prose(
+            "How far to trust it: the same simulation of the log of a real engine on this card, "
+            "with the model as it is. The log is of other traffic, and near saturation an error in "
+            "step time becomes several times that in time to first token."
+        ),
+        Table(["quantity", "measured", "modelled", "error"], rows),
+    ]
+
+
+def _unchecked(question: Question) -> Prose:
+    return Prose(
+        "No log of a real engine on {machine} with this model is at hand, so how far these figures "
+        "are off is not known.",
+        machine=Name(question.machine),
+    )
+
+
+def _served(question: Question, served: Sequence[Served]) -> list[Block]:
+    if not served:
+        return [
+            Prose(
+                "No result of a serving benchmark was given: no tokens/s of any variant on "
+                "{machine} was measured.",
+                machine=Name(question.machine),
+            )
+        ]
+    rows: list[tuple[Name, list[Cell]]] = []
+    for run in served:
+        cells: list[Cell] = [run.figure("output_throughput", "")]
+        for key in ("mean_tpot_ms", "p99_ttft_ms"):
+            cells.append(run.figure(key, "") if key in run.numbers else Words("not in the file"))
+        cells.append(Words(why_not_counted(question, run) or "yes"))
+        rows.append((Name(f"{question.arm(run.num_kv_heads)}: {run.file}"), cells))
+    columns = ["run", "tokens/s", "ms per token", Name("p99 TTFT, ms"), "counts for the answer"]
+    items = [
+        Prose(
+            "{file} does not name its hardware: it is taken to be {machine}, as given.",
+            file=Name(run.file),
+            machine=Name(run.machine),
+        )
+        for run in served
+        if not run.says_machine
+    ]
+    return [Table(columns, rows), *([Bullets(items)] if items else [])]
+
+
+def _kernels(question: Question, kernels: Sequence[Decoding]) -> list[Block]:
+    """Attention of a decode step, where the context is nearest to what requests hold."""
+    rows: list[tuple[Name, list[Cell]]] = []
+    held = question.trace.summary().residency.mean
+    for record in dict.fromkeys(one.record for one in kernels):
+        of = [one for one in kernels if one.record == record]
+        of = [one for one in of if one.num_kv_heads in question.variants]
+        settings = {one.setting: one for one in of if one.num_heads > one.num_kv_heads}
+        nearest = sorted(
+            settings, key=lambda name: (abs(settings[name].context - held), -settings[name].batch_size)
+        )[:_KERNEL_SETTINGS]
+        for one in of:
+            if one.setting in nearest:
+                name = f"{one.setting}, {one.num_kv_heads} of {one.num_heads} heads"
+                noisy = Words("noisy" if one.noisy else "steady")
+                rows.append((Name(name), [one.seconds, one.speedup, noisy]))
+    if not rows:
+        return [Prose("No kernel record was given: attention alone was not timed here.")]
+    return [
+        Prose(
+            "Attention alone, one decode step, as recorded on the machines that the sources name: "
+            "another machine's time is no prediction, its ratio shows whether a kernel turns fewer "
+            "bytes into less time."
+        ),
+        Table(["attention of a step", "ms", "over the most KV heads", "samples"], rows),
+    ]

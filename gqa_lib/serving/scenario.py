@@ -1,0 +1,305 @@
+"""A model, what it runs on and an engine's flags: what a simulation of serving is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gqa_lib.arguments import check_choice, check_kind, check_number, check_whole
+from gqa_lib.configs import ModelConfig, from_hf_config, load_model
+from gqa_lib.configs.named import is_file
+from gqa_lib.cost import kv_bytes_per_token
+from gqa_lib.hardware import Hardware, datasheet
+
+from .ledger import Ledger, at_num_kv_heads, ledger
+from .parallel import Link, ParallelStepTime
+from .shapes import kv_scale, qkv_scale, rank_config, with_vocabulary
+from .simulator import (
+    ENGINES,
+    KernelStepTime,
+    RooflineStepTime,
+    Rules,
+    Simulation,
+    StepTime,
+    simulate,
+)
+from .simulator.samples import TimedEngine, check_kernel_times, sample_files
+from .traffic import Trace
+
+# Bytes of a cached number by vLLM's names.
+KV_CACHE_DTYPES = {"auto": 2, "bfloat16": 2, "float16": 2, "fp8": 1, "fp8_e4m3": 1, "fp8_e5m2": 1}
+WEIGHT_BYTES = 2  # of a parameter: bfloat16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """A model on hardware, with an engine's flags, which are named as vLLM's.
+
+    Args:
+        model: a name in `gqa_lib.configs`, a config.json or its folder, or a ModelConfig. None is
+            the model whose kernels `kernel_times` names.
+        hardware: a name of `gqa_lib.hardware.DATASHEET`, or measured ceilings, as
+            `gqa_lib.measure.measure_hardware` returns them. With kernel_times only its memory
+            counts.
+        kernel_times: three CSV files (attention, dense, per_sequence), as in `KernelStepTime`, or a
+            name of `ENGINES`; None is a step time by the two ceilings of the hardware. With
+            tensor parallelism they are of one rank.
+        num_kv_heads: KV heads that the model is given instead of its own.
+        max_num_seqs, max_num_batched_tokens, block_size: as in `Rules`.
+        gpu_memory_utilization: the share of the memory that the engine uses.
+        num_blocks: blocks, instead of as many as the memory holds (vLLM's
+            --num-gpu-blocks-override). One of them stays empty, as in vLLM.
+        kv_cache_dtype: a key of `KV_CACHE_DTYPES`; parameters have 2 bytes.
+        tensor_parallel: ranks; each has the hardware to itself.
+        link: between the ranks.
+        bandwidth_efficiency, flops_efficiency: shares of the hardware's ceilings that kernels
+            reach, from 0 to 1.
+        overhead_s: seconds of each step in which no kernel runs.
+        activation_bytes: memory that activations and the engine itself take.
+        skew: as in `KernelStepTime`.
+
+    Raises:
+        ValueError: numbers out of range, or nothing that says how long a step takes.
+    """
+
+    model: ModelConfig | str | Path | None = None
+    hardware: Hardware | str | None = None
+    kernel_times: str | Sequence[Path | str] | None = None
+    num_kv_heads: int | None = None
+    max_num_seqs: int = 256
+    max_num_batched_tokens: int = 2048
+    block_size: int = 16
+    gpu_memory_utilization: float = 0.9
+    num_blocks: int | None = None
+    kv_cache_dtype: str = "auto"
+    tensor_parallel: int = 1
+    link: Link = field(default_factory=Link)
+    bandwidth_efficiency: float = 1.0
+    flops_efficiency: float = 1.0
+    overhead_s: float = 0.0
+    activation_bytes: float | None = None
+    skew: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_choice(tuple(KV_CACHE_DTYPES), kv_cache_dtype=self.kv_cache_dtype)
+        check_whole(tensor_parallel=self.tensor_parallel)
+        check_number(0, overhead_s=self.overhead_s)
+        if self.activation_bytes is not None:
+            check_number(0, activation_bytes=self.activation_bytes)
+        for name in ("num_kv_heads", "num_blocks"):
+            if getattr(self, name) is not None:
+                check_whole(**{name: getattr(self, name)})
+        for name in ("bandwidth_efficiency", "flops_efficiency", "gpu_memory_utilization"):
+            value = getattr(self, name)
+            check_number(above=0, **{name: value})
+            if value > 1:
+                raise ValueError(
+                    f"{name}={value} is a share: above 1 there would be more than all. Give 0 to 1."
+                )
+        times = self.kernel_times
+        if self.model is None and not isinstance(times, str):
+            raise ValueError("model=None: give a name, a config.json or a ModelConfig.")
+        if times is not None:
+            check_kernel_times(times, self.own_config.name, self.tensor_parallel)
+        elif self.hardware is None:
+            raise ValueError(
+                "neither hardware nor kernel_times: nothing says how long a step takes. Give "
+                "hardware, such as 'RTX 4090', or kernel_times."
+            )
+
+    @cached_property
+    def engine(self) -> TimedEngine | None:
+        """The engine of the course whose kernels these are, if it is one."""
+        return ENGINES[self.kernel_times] if isinstance(self.kernel_times, str) else None
+
+    @cached_property
+    def own_config(self) -> ModelConfig:
+        """The model as it is."""
+        model = self.engine.model if self.model is None and self.engine else self.model
+        if isinstance(model, ModelConfig):
+            return model
+        check_kind((str, Path), "Give a name, a config.json or a ModelConfig.", model=model)
+        name = str(model)
+        return with_vocabulary(from_hf_config(name) if is_file(name) else load_model(name))
+
+    @cached_property
+    def config(self) -> ModelConfig:
+        """The model with the KV heads that it is given."""
+        heads = self.num_kv_heads
+        return self.own_config if heads is None else at_num_kv_heads(self.own_config, heads)
+
+    @cached_property
+    def machine(self) -> Hardware | None:
+        """The hardware, its ceilings as far as kernels reach them; None if nothing names it."""
+        given = self.hardware
+        if given is None:
+            if self.engine is None:
+                return None
+            given = self.engine.hardware
+        hardware = datasheet(given) if isinstance(given, str) else given
+        return replace(
+            hardware,
+            bandwidth_bytes_per_s=hardware.bandwidth_bytes_per_s * self.bandwidth_efficiency,
+            flops_per_s=hardware.flops_per_s * self.flops_efficiency,
+        )
+
+    @property
+    def kv_bytes_per_element(self) -> int:
+        """Bytes of a cached number."""
+        return KV_CACHE_DTYPES[self.kv_cache_dtype]
+
+    @cached_property
+    def reserved_bytes(self) -> float:
+        """Bytes of activations and of the engine itself.
+
+        Without `activation_bytes` they are what the log of the course's engine leaves for them:
+        memory x utilization - weights - blocks; 0 for any other.
+        """
+        if self.activation_bytes is not None:
+            return self.activation_bytes
+        engine, machine = self.engine, self.machine
+        if engine is None or machine is None or machine.name != engine.hardware:
+            return 0.0
+        own = self.own_config
+        blocks = engine.num_blocks * engine.block_size * kv_bytes_per_token(own, WEIGHT_BYTES)
+        weights = WEIGHT_BYTES * own.weights.total if own.weights else 0
+        return machine.memory_bytes * engine.gpu_memory_utilization - weights - blocks
+
+    def ledger(self) -> Ledger:
+        """Return where the memory of a rank goes.
+
+        Raises:
+            ValueError: no hardware says how much there is, or the weights do not fit.
+        """
+        return ledger(
+            self.config,
+            self._need_machine().memory_bytes,
+            memory_fraction=self.gpu_memory_utilization,
+            block_size=self.block_size,
+            bytes_per_element=self.kv_bytes_per_element,
+            activation_bytes=self.reserved_bytes,
+            tensor_parallel=self.tensor_parallel,
+        )
+
+    def rules(self) -> Rules:
+        """Return the simulated engine's settings; one block stays empty, as in vLLM.
+
+        Raises:
+            ValueError: settings that do not go together, or memory for less than two blocks.
+        """
+        blocks, block_size = self.num_blocks, self.block_size
+        if blocks is None:
+            held = self.ledger()
+            blocks, block_size = held.num_blocks // held.num_groups, held.block_size
+        if blocks < 2:
+            raise ValueError(
+                f"num_blocks={blocks}: one stays empty, so that nothing could be cached. Give 2 or "
+                "more."
+            )
+        return Rules(
+            blocks - 1,
+            block_size,
+            self.max_num_seqs,
+            self.max_num_batched_tokens,
+            kv_bytes_per_token=kv_bytes_per_token(self.config, self.kv_bytes_per_element),
+        )
+
+    def step_time(self) -> StepTime:
+        """Return the seconds of a step, as a function of what it computes.
+
+        Raises:
+            ValueError: the number of parameters is not known, or a table cannot be read.
+        """
+        ranks = self.tensor_parallel
+        own, config = rank_config(self.own_config, ranks), rank_config(self.config, ranks)
+        rank: StepTime
+        files = self.kernel_times
+        if files is None:
+            rank = RooflineStepTime(
+                config,
+                self._need_machine(),
+                self.kv_bytes_per_element,
+                self.overhead_s,
+                WEIGHT_BYTES,
+            )
+        else:
+            attention, dense, per_sequence = (
+                sample_files(files) if isinstance(files, str) else files
+            )
+            rank = KernelStepTime(
+                attention,
+                dense,
+                per_sequence,
+                num_layers=config.num_layers,
+                skew=self.skew,
+                overhead_s=self.overhead_s,
+                kv_scale=kv_scale(own, config, self.kv_bytes_per_element),
+                qkv_scale=qkv_scale(own, config),
+            )
+        if ranks == 1:
+            return rank
+        return ParallelStepTime(rank, self.config, ranks, self.link, WEIGHT_BYTES)
+
+    def too_long(self, trace: Trace) -> dict[str, NDArray[np.bool_]]:
+        """Return which requests can never be served, by the limit that they exceed.
+
+        Args:
+            trace: the requests.
+
+        Returns:
+            Masks of (N,), each with one True or more.
+        """
+        rules, context = self.rules(), self.config.max_context
+        cached = trace.prompt_tokens + trace.output_tokens - 1  # the last token is never read
+        limits = {
+            f"{rules.num_blocks} blocks of {rules.block_size} tokens": cached
+            > rules.num_blocks * rules.block_size
+        }
+        if context is not None:
+            limits[f"the model's context of {context} tokens"] = cached >= context
+        return {limit: mask for limit, mask in limits.items() if mask.any()}
+
+    def run(self, trace: Trace) -> Simulation:
+        """Return what the engine does with a trace's requests.
+
+        Args:
+            trace: with arrivals. Prompts that begin alike share what they can, if it says so.
+
+        Raises:
+            ValueError: it has no arrivals, or requests that can never be served.
+        """
+        rules = self.rules()
+        for limit, mask in self.too_long(trace).items():
+            raise ValueError(
+                f"{int(mask.sum())} of {len(trace)} requests exceed {limit}, the longest with "
+                f"{int((trace.prompt_tokens + trace.output_tokens)[mask].max())} tokens: they "
+                "would wait forever. Leave them out (trace.select), or give the engine more."
+            )
+        if trace.hash_ids is not None and trace.hash_block_tokens is not None:
+            rules = replace(rules, hash_tokens=trace.hash_block_tokens)
+        if trace.arrival_s is None:
+            raise ValueError(
+                "the trace has no arrivals, which decide what each request waits for. Draw some: "
+                "traffic.fit(trace).draw(n, rate=...)."
+            )
+        return simulate(
+            trace.arrival_s,
+            trace.prompt_tokens,
+            trace.output_tokens,
+            rules,
+            self.step_time(),
+            None if trace.hash_ids is None else list(trace.hash_ids),
+        )
+
+    def _need_machine(self) -> Hardware:
+        if self.machine is None:
+            raise ValueError(
+                "no hardware: its memory decides how many blocks there are. Give hardware, or "
+                "num_blocks."
+            )
+        return self.machine
