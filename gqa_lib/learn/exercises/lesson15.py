@@ -58,9 +58,7 @@ def _line(generator: torch.Generator, kind: str, hardware: str) -> str:
     if kind in _BROKEN or kind in _BLANK:
         return (_BROKEN | _BLANK)[kind]
     drawn = integers(generator, *[9000] * len(_METRICS))
-    metrics: dict[str, Any] = {
-        name: value / 8 for name, value in zip(_METRICS, drawn, strict=True)
-    }
+    metrics: dict[str, Any] = {name: value / 8 for name, value in zip(_METRICS, drawn, strict=True)}
     (place,) = integers(generator, len(metrics))
     wrong = {"stopped, NaN": math.nan, "modelled, zero": 0} | _VALUES
     if kind in wrong:
@@ -225,9 +223,7 @@ MEASURED_ROWS = Exercise(
         Mistake(
             "names are compared without upper and lower case. Another spelling may be another "
             "machine: whoever wrote the file has to say.",
-            _with(
-                other_hardware=lambda row, hardware: row["hardware"].lower() == hardware.lower()
-            ),
+            _with(other_hardware=lambda row, hardware: row["hardware"].lower() == hardware.lower()),
         ),
         Mistake(
             "runs that did not finish count: what is missing may be what was slow.",
@@ -262,9 +258,7 @@ MEASURED_ROWS = Exercise(
         Mistake(
             "true passes as a number: in Python a bool is an int.",
             _values(
-                lambda value: (
-                    isinstance(value, int | float) and math.isfinite(value) and value > 0
-                )
+                lambda value: isinstance(value, int | float) and math.isfinite(value) and value > 0
             ),
         ),
         Mistake(

@@ -31,7 +31,9 @@ def _runs(generator: torch.Generator, baseline=None, variant=None, confidence=0.
         levels = torch.exp(3 + 2 * torch.rand(len(seeds), generator=generator).double())
         a, b = levels * noise[0].exp(), 1.4 * levels * noise[1].exp()
         baseline = {seed: _kept(one) for seed, one in zip(seeds, a.tolist(), strict=True)}
-        variant = {seed: _kept(one) for seed, one in zip(seeds[::-1], b.tolist()[::-1], strict=True)}
+        variant = {
+            seed: _kept(one) for seed, one in zip(seeds[::-1], b.tolist()[::-1], strict=True)
+        }
         baseline |= {start - step: _kept(40.0 + step) for step in range(1, lost)}
         confidence = (0.95, 0.8, 0.9, 0.99, 0.5)[(place + extra) % 5]
     return dict(baseline or {}), dict(variant or {}), confidence
@@ -173,11 +175,15 @@ PAIRED_CHANGE = Exercise(
         Mistake(
             "runs are sorted by their values before they are paired. Pair them by seed.",
             _with(
-                pairs=lambda a, b: list(
-                    zip(*(sorted(side) for side in zip(*_pairs(a, b), strict=True)), strict=True)
+                pairs=lambda a, b: (
+                    list(
+                        zip(
+                            *(sorted(side) for side in zip(*_pairs(a, b), strict=True)), strict=True
+                        )
+                    )
+                    if _pairs(a, b)
+                    else []
                 )
-                if _pairs(a, b)
-                else []
             ),
         ),
         Mistake(
@@ -255,7 +261,9 @@ PAIRED_CHANGE = Exercise(
             "the scatter is divided by n. That of a mean falls with the square root of n.",
             _with(over=lambda n: n),
         ),
-        Mistake("the median is taken. Student's interval is one of the mean.", _with(middle=median)),
+        Mistake(
+            "the median is taken. Student's interval is one of the mean.", _with(middle=median)
+        ),
         Mistake(
             "the ends are exchanged: low comes before high.",
             _with(

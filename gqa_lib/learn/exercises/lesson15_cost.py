@@ -286,21 +286,6 @@ COST_AT_OBJECTIVE = Exercise(
             "the best of the repeated runs is taken. Average them.",
             _with(cost=lambda price, rates: _cost(price, [max(rates)])),
         ),
-        Mistake(
-            "the request rate stands where tokens/s belong.",
-            lambda rows, price, objective: costs(
-                [
-                    {
-                        **row,
-                        "metrics": row["metrics"]
-                        | {"output_throughput": row["metrics"]["request_rate"]},
-                    }
-                    for row in rows
-                ],
-                price,
-                objective,
-            ),
-        ),
     ),
 )
 

@@ -174,9 +174,7 @@ DECIDE = Exercise(
         Mistake(
             "what is not sure is refused. Not measured, or measured too coarsely, is an answer of "
             "its own: cannot be said yet.",
-            lambda *arguments: (
-                "adopt" if decided(*arguments) == "adopt" else "do not adopt"
-            ),
+            lambda *arguments: "adopt" if decided(*arguments) == "adopt" else "do not adopt",
         ),
         Mistake(
             "the other end of the benefit decides: its best case. Take the low end.",
