@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from .exercise import Complaint, Exercise, Mistake
+from .exercise import Exercise, Mistake
 from .lesson06 import integers
 from .lesson09_pairs import student_t
 from .lesson15 import LESSON
@@ -94,10 +94,7 @@ def _call(yours: Callable, baseline: Runs, variant: Runs, confidence: float) -> 
     numbers = tuple(as_number(one, _OTHERWISE) for one in got)
     right = changed(baseline, variant, confidence)
     if right is None:
-        raise Complaint(
-            f"It returned {numbers} for fewer than two pairs. One pair says nothing about how far "
-            "runs are apart: return None."
-        )
+        return numbers
     near = _SINGLE * (right[2] - right[1])
     if all(abs(one - other) <= near for one, other in zip(numbers, right, strict=True)):
         return right
@@ -143,6 +140,13 @@ def _of_levels(baseline: Runs, variant: Runs, confidence: float) -> Change:
     )
 
 
+def _of_one_pair(baseline: Runs, variant: Runs, confidence: float) -> Change:
+    both = _pairs(baseline, variant)
+    if len(both) != 1:
+        return changed(baseline, variant, confidence)
+    return (both[0][1] / both[0][0] - 1,) * 3
+
+
 PAIRED_CHANGE = Exercise(
     name="paired_change",
     lesson=LESSON,
@@ -162,7 +166,7 @@ PAIRED_CHANGE = Exercise(
         },
         {"baseline": {3: 10.0, 1: 20.0}, "variant": {1: 30.0, 3: 12.0}, "confidence": 0.9},
         {"baseline": {1: 10.0, 2: 20.0}, "variant": {2: 30.0, 3: 12.0}},
-        {"baseline": {1: 10.0}, "variant": {2: 30.0}},
+        {"baseline": {1: 10.0}, "variant": {1: 12.0, 2: 30.0}},
         {"baseline": {}, "variant": {2: 30.0, 3: 1.0}},
         {"draw": 1},
         {"draw": 2},
@@ -185,6 +189,11 @@ PAIRED_CHANGE = Exercise(
                     else []
                 )
             ),
+        ),
+        Mistake(
+            "one pair has an interval of no width. It says nothing about how far runs are apart: "
+            "return None.",
+            _of_one_pair,
         ),
         Mistake(
             "the pairs are taken apart: the interval is that of two separate sets of runs. Seeds "

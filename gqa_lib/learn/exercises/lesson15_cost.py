@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from .exercise import Complaint, Exercise, Mistake
+from .exercise import Exercise, Mistake
 from .lesson06 import integers
 from .lesson15 import LESSON
 from .numbers import as_number, nearly
@@ -99,16 +99,10 @@ def costs(
 
 def _call(yours: Callable, rows: Sequence[Row], price: float, objective: Mapping) -> Any:
     got = yours(rows, price, objective)
-    right = costs(rows, price, objective)
     if got is None:
         return None
-    number = as_number(got, _OTHERWISE)
-    if right is None:
-        raise Complaint(
-            f"It returned {number}, and no rate keeps these latencies in every measured run: there "
-            "is no cost to state. Return None; 0 would read as free."
-        )
-    return nearly(number, right)
+    number, right = as_number(got, _OTHERWISE), costs(rows, price, objective)
+    return number if right is None else nearly(number, right)
 
 
 def _with(**steps: Any) -> Callable:
@@ -260,6 +254,10 @@ COST_AT_OBJECTIVE = Exercise(
                     for name, most in objective.items()
                 )
             ),
+        ),
+        Mistake(
+            "there is a cost of 0 where no rate keeps the latencies: that reads as free. Return None.",
+            _with(nothing=0.0),
         ),
         Mistake(
             "the hour is not turned into seconds: divide the price by 3600.",

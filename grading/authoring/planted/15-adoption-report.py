@@ -1428,7 +1428,7 @@ def paired_change(baseline, variant, confidence):
     return 100 * math.expm1(center), 100 * math.expm1(center - half), 100 * math.expm1(center + half)
 
 # %% wrong paired_change: one pair has an interval of no width
-# says: fewer than two pairs
+# says: one pair has an interval of no width
 import math
 from statistics import mean, stdev
 from scipy.stats import t
@@ -1788,7 +1788,7 @@ def keeps(run, objective):
     return all(run.get(f"p99_{name}_ms", math.inf) <= most for name, most in objective.items())
 
 # %% wrong cost_at_objective: 0 for none
-# says: there is no cost to state
+# says: there is a cost of 0
 import math
 
 def cost_at_objective(rows, price_per_hour, objective):
@@ -1806,7 +1806,6 @@ def keeps(run, objective):
     return all(run.get(f"p99_{name}_ms", math.inf) <= most for name, most in objective.items())
 
 # %% wrong cost_at_objective: infinity for none
-# says: there is no cost to state
 import math
 
 def cost_at_objective(rows, price_per_hour, objective):
