@@ -685,9 +685,10 @@ display(Markdown((folder / "memo.md").read_text().split("## Sources")[0]))
 # | 1 | What would change the answer, and the next measurement with its command |
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "argument", "locked": false, "points": 10, "schema_version": 3, "solution": true, "task": false}
-# **Decision.** For the small model on this machine: whether 2 KV heads instead of 8 are to be adopted cannot be
-# said yet, whatever they do to tokens/s: its quality was not measured. The margins are in `stated.json`, written
-# before the first run: 10 % more tokens/s, and a loss of 0.01.
+# **Decision.** For the small model on this machine I do not ask for 2 KV heads instead of 8 now. The memo's answer
+# is "cannot be said yet", as its quality was not measured; it would be "do not adopt" if the whole interval of the
+# gain were below its margin. Margins: 10 % more tokens/s, a loss of 0.01, written to `stated.json` before the
+# first run, at the time that stands there.
 #
 # **Figures.** *Measured, `runs.jsonl`, this machine:* the change of tokens/s with its interval of 95 % over pairs
 # of seeds, all requests at once; `memo.md` shows it in its first lines, next to its margin. *Measured, not by me,
