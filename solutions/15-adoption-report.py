@@ -113,7 +113,7 @@ def measured_rows(text, hardware):
         try:
             row = json.loads(line)
             label, machine, finished = row["label"], row["hardware"], row["finished"]
-            values = list(row["metrics"].values())
+            values = row["metrics"].values()
         except (ValueError, KeyError, TypeError, AttributeError):
             refused[number] = "broken"
             continue
@@ -315,7 +315,7 @@ def paired_change(baseline, variant, confidence):
     n = len(logs)
     if n < 2:
         return None
-    half = float(t.ppf((1 + confidence) / 2, n - 1)) * stdev(logs) / math.sqrt(n)
+    half = t.ppf((1 + confidence) / 2, n - 1) * stdev(logs) / math.sqrt(n)
     center = mean(logs)
     return math.expm1(center), math.expm1(center - half), math.expm1(center + half)
     ### END SOLUTION
@@ -418,7 +418,7 @@ def cost_at_objective(rows, price_per_hour, objective):
 # %% nbgrader={"grade": true, "grade_id": "cost_at_objective-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 check("cost_at_objective", cost_at_objective)
 ### BEGIN HIDDEN TESTS
-check("cost_at_objective", cost_at_objective, seed=None, cases=[{"draw": n} for n in range(1, 13)])
+check("cost_at_objective", cost_at_objective, seed=None, cases=[*({"draw": n} for n in range(1, 13)), {"many": 140}])
 ### END HIDDEN TESTS
 
 # %% [markdown] hints="cost_at_objective"

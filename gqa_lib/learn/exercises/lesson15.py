@@ -40,6 +40,7 @@ _VALUES: dict[str, Any] = {
     "true": True,
     "text": "41.5",
     "null": None,
+    "a quarter": 0.25,  # counts
 }
 _BROKEN = {
     "cut": '{"label": "measured", "hardware": "RTX 40',
@@ -191,7 +192,18 @@ MEASURED_ROWS = Exercise(
     oracle=lambda text, hardware: examined(text, hardware),
     call=_call,
     cases=(
-        {"kinds": ("good", "modelled", "elsewhere", "stopped", "NaN", "cut", "good, noted")},
+        {
+            "kinds": (
+                "good",
+                "modelled",
+                "elsewhere",
+                "stopped",
+                "NaN",
+                "cut",
+                "good, noted",
+                "a quarter",
+            )
+        },
         {"kinds": ("good", "blank", "NaN", "spaces", "infinite", "good"), "hardware": "L4"},
         {"kinds": ("zero", "negative", "true", "text", "null", "good", "stopped, NaN")},
         {"kinds": ("longer", "lower", "good", "given", "Measured", "modelled elsewhere")},
