@@ -86,9 +86,6 @@ def _file(generator: torch.Generator, kinds=(), hardware="", draw=0, end="\n"):
     return "\n".join(_line(generator, kind, hardware) for kind in kinds) + end, hardware
 
 
-# What is right, and each step of it that may be replaced.
-
-
 def _number(value: Any) -> bool:
     kind = type(value) in (int, float)
     return kind and math.isfinite(value) and value > 0
@@ -111,13 +108,17 @@ def _parsed(line: str) -> Any:
     return row if whole and isinstance(row["metrics"], dict) and row["metrics"] else None
 
 
+def _not_blank(numbered: list[tuple[int, str]]) -> list[tuple[int, str]]:
+    return [(number, line) for number, line in numbered if line.strip()]
+
+
 def examined(
     text: str,
     hardware: str,
     *,
     tests: Mapping[str, Callable] = TESTS,
     first_line: int = 1,
-    skip: Callable = lambda numbered: [(n, one) for n, one in numbered if one.strip()],
+    skip: Callable = _not_blank,
     choose: Callable = lambda reasons: reasons[0],
 ) -> tuple[tuple[str, ...], dict[int, str]]:
     """Return the rows that count, as text, and why the others do not, by line.

@@ -52,6 +52,10 @@ def _t(confidence: float, n: int) -> float:
     return student_t((1 + confidence) / 2, n - 1)
 
 
+def _turned_back(center: float, half: float) -> tuple[float, ...]:
+    return tuple(math.expm1(one) for one in (center, center - half, center + half))
+
+
 def changed(
     baseline: Runs,
     variant: Runs,
@@ -63,9 +67,7 @@ def changed(
     spread: Callable = stdev,
     over: Callable = math.sqrt,
     quantile: Callable = _t,
-    back: Callable = lambda center, half: tuple(
-        math.expm1(one) for one in (center, center - half, center + half)
-    ),
+    back: Callable = _turned_back,
 ) -> Change:
     """Return the relative change and its interval, or with a step replaced what that makes of it.
 

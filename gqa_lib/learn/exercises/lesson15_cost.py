@@ -259,7 +259,7 @@ COST_AT_OBJECTIVE = Exercise(
             ),
         ),
         Mistake(
-            "there is a cost of 0 where no rate keeps the latencies: it reads as free. Return None.",
+            "there is a cost of 0 where no rate keeps them: it reads as free. Return None.",
             _with(nothing=0.0),
         ),
         Mistake(
