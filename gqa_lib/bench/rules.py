@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,9 @@ from gqa_lib.heads import check_heads
 _SIZE, _HEADS = (1, 2**40), (1, 2**16)
 _WHOLE = {
     "batch_size": _SIZE,
+    "block_size": (1, 2**20),
     "context": _SIZE,
+    "engine_requests": (1, 10**6),
     "d_ff": _SIZE,
     "d_model": _SIZE,
     "head_dim": _HEADS,
@@ -40,10 +42,19 @@ _WHOLE = {
     "workers": (1, 10**4),
 }
 _NUMBERS = {
+    "activation_gib": "GiB above 0",
+    "bandwidth_efficiency": "a share above 0",
     "budget_s": "seconds, 0 or more",
+    "burstiness": "a number above 0",
+    "engine_kv_mib": "MiB above 0",
+    "flops_efficiency": "a share above 0",
+    "gpu_memory_utilization": "a share above 0",
+    "length_scale": "a number above 0",
     "lr": "a number above 0",
     "margin": "a number above 0",
     "memory_gib": "GiB above 0",
+    "overflow": "a share above 0",
+    "request_rate": "requests a second above 0",
 }
 _COMPUTED = ("float32", "bfloat16", "float16")
 _STORED = (*_COMPUTED, "float64", "float8_e4m3fn", "float8_e5m2", "int8", "uint8")
@@ -207,6 +218,10 @@ def _model(name: str) -> str:
     return "" if name.strip() else "the name of a model or the path of a config.json"
 
 
+def _named(what: str) -> Callable[[str], str]:
+    return lambda text: "" if text.strip() else what
+
+
 def _folder(path: str) -> str:
     good = path.strip() and "\0" not in path and (Path(path).is_dir() or not Path(path).exists())
     return "" if good else "the name of a folder"
@@ -231,10 +246,15 @@ _NAMED = {
     "datasheet": _datasheet,
     "device": _device,
     "dtype": _dtype,
+    "goodput": _named("latencies in milliseconds, such as 'ttft:2000 tpot:50'"),
+    "hardware": _datasheet,
+    "kernel_times": lambda name: "",
     "keep_dir": lambda path: _folder(path) if path else "",
     "methods": _method,
+    "model": _model,
     "models": _model,
     "out_dir": _folder,
     "task": _task,
     "text": _text,
+    "trace": _named("the name of a trace, or the path of a file with one"),
 }

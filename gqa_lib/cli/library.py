@@ -2,7 +2,10 @@
 
 import json
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from .command import Command, number, whole
 
@@ -64,18 +67,6 @@ def _ask(arguments: Namespace) -> None:
         print(json.dumps(reply.as_dict(), ensure_ascii=False))
     else:
         print(terminal(reply))
-
-
-def _bench_arguments(parser: ArgumentParser) -> None:
-    from .bench import arguments
-
-    arguments(parser)
-
-
-def _bench(arguments: Namespace) -> int:
-    from .bench import run
-
-    return run(arguments)
 
 
 def _info_arguments(parser: ArgumentParser) -> None:
@@ -178,41 +169,16 @@ def _generate_arguments(parser: ArgumentParser) -> None:
     )
 
 
-def _generate(arguments: Namespace) -> int:
-    from .generate import run
-
-    return run(arguments)
-
-
-def _convert_arguments(parser: ArgumentParser) -> None:
-    from .convert import convert_arguments
-
-    convert_arguments(parser)
-
-
-def _convert(arguments: Namespace) -> int:
-    from .convert import convert
-
-    return convert(arguments)
-
-
-def _uptrain_arguments(parser: ArgumentParser) -> None:
-    from .convert import uptrain_arguments
-
-    uptrain_arguments(parser)
-
-
-def _uptrain(arguments: Namespace) -> int:
-    from .convert import uptrain
-
-    return uptrain(arguments)
-
-
 def _build_native(arguments: Namespace) -> None:
     from gqa_lib.kernels.native.compile import build
 
     print("Compiling (about 15 s on two cores) ...", flush=True)
     print(build())
+
+
+def _loaded(module: str, name: str) -> Callable[[Any], Any]:
+    """A function of a module of this package, which is loaded only when that is called."""
+    return lambda given: getattr(import_module(f".{module}", __package__), name)(given)
 
 
 COMMANDS = (
@@ -236,8 +202,8 @@ COMMANDS = (
         "bench",
         "engineer",
         "run benchmark notebooks",
-        _bench,
-        _bench_arguments,
+        _loaded("bench", "run"),
+        _loaded("bench", "arguments"),
         takes_folders=False,
         adds_help=True,
     ),
@@ -261,7 +227,7 @@ COMMANDS = (
         "generate",
         "engineer",
         "continue a text with a model from your disk, as it comes",
-        _generate,
+        _loaded("generate", "run"),
         _generate_arguments,
         takes_folders=False,
     ),
@@ -269,16 +235,40 @@ COMMANDS = (
         "convert",
         "engineer",
         "write a model from your disk with fewer KV heads",
-        _convert,
-        _convert_arguments,
+        _loaded("convert", "convert"),
+        _loaded("convert", "convert_arguments"),
         takes_folders=False,
     ),
     Command(
         "uptrain",
         "engineer",
         "train such a model on a little, on your text",
-        _uptrain,
-        _uptrain_arguments,
+        _loaded("convert", "uptrain"),
+        _loaded("convert", "uptrain_arguments"),
+        takes_folders=False,
+    ),
+    Command(
+        "simulate",
+        "engineer",
+        "simulate serving a trace: latencies, tokens/s, preemptions",
+        _loaded("simulate", "run"),
+        _loaded("simulate", "arguments"),
+        takes_folders=False,
+    ),
+    Command(
+        "plan",
+        "engineer",
+        "plan a benchmark of serving from a trace, and join its results with it",
+        _loaded("plan", "run"),
+        _loaded("plan", "arguments"),
+        takes_folders=False,
+    ),
+    Command(
+        "report",
+        "engineer",
+        "write a decision memo: GQA or not, for your model, hardware and traffic",
+        _loaded("report", "run"),
+        _loaded("report", "arguments"),
         takes_folders=False,
     ),
     Command(

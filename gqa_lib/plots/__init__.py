@@ -1,9 +1,9 @@
 """The course's figures: one style, one colour per arm, a text alternative for each.
 
 `decode`, `times`, `roofline`, `footprint`, `seeds`, `serving`, `sharing`, `quality`, `budgets`,
-`beyond` and `deciding` draw; `style` has what they have in common, and shows figures. Titles are given by the caller, who
-knows the finding; axes carry units; a prediction is drawn open, a measurement filled and in its
-arm's colour.
+`beyond` and `deciding` draw; `style` has what they have in common, and shows figures. Titles are
+given by the caller, who knows the finding; axes carry units; a prediction is drawn open, a
+measurement filled and in its arm's colour.
 """
 
 from gqa_lib.course.extras import require
@@ -12,6 +12,7 @@ require("matplotlib")
 
 from .beyond import accuracy_by_bits, saving_bars
 from .budgets import budget_lines
+from .deciding import as_svg, concurrency_bars, speed_against_latency
 from .decode import (
     decode_time_plot,
     predicted_over_measured,
@@ -19,7 +20,6 @@ from .decode import (
     step_time_dots,
     step_time_lines,
 )
-from .deciding import as_svg, concurrency_bars, speed_against_latency
 from .footprint import (
     cache_saving_bars,
     kv_bytes_bar,
@@ -41,6 +41,7 @@ from .sharing import (
 )
 from .style import COLOURS, DARK, FIGURE, MARKERS, attention_arm, show, use_style
 from .times import time_bars, time_line
+from .traffic import goodput_lines, occupancy_lines
 
 __all__ = [
     "COLOURS",
@@ -56,6 +57,7 @@ __all__ = [
     "concurrency_bars",
     "decode_time_plot",
     "difference_intervals",
+    "goodput_lines",
     "head_map",
     "head_maps",
     "kernel_grid",
@@ -64,6 +66,7 @@ __all__ = [
     "kv_bytes_scatter",
     "kv_cache_lines",
     "memory_shares",
+    "occupancy_lines",
     "predicted_over_measured",
     "recovery_lines",
     "roofline",

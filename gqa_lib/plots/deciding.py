@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 
 from gqa_lib.arguments import check_some
 
-from .style import COLOURS, MARKERS, RIGHT_OF, attention_arm, finish, three_digits
+from .style import COLOURS, MARKERS, RIGHT_OF, attention_arm, finish, name_ends, three_digits
 
-_SIZE = (6.4, 3.4)
+_WIDTH = 5.6
 
 
 def concurrency_bars(
@@ -33,22 +33,23 @@ def concurrency_bars(
         The figure; the x axis is logarithmic.
     """
     check_some(counts=counts)
-    fig, ax = plt.subplots(figsize=(_SIZE[0], 1.9 + 0.42 * len(counts)))
-    least = min((one["safe"] or 1 for one in counts.values()), default=1)
+    fig, ax = plt.subplots(figsize=(_WIDTH, 1.9 + 0.42 * len(counts)))
+    least = min(one["safe"] or 1 for one in counts.values())
     for row, (heads, one) in enumerate(counts.items()):
-        colour = COLOURS[attention_arm(num_heads, heads)]
-        ax.barh(row, one["safe"], left=0, height=0.55, facecolor="white", edgecolor=colour, lw=2)
+        colour, least = COLOURS[attention_arm(num_heads, heads)], min(least, one["mean_rule"] or 1)
+        ax.barh(row, one["safe"], height=0.55, facecolor="white", edgecolor=colour, linewidth=2)
         ax.plot(one["mean_rule"], row, "|", color="#444444", markersize=18, markeredgewidth=2)
-        far = max(one["safe"], one["mean_rule"])
+        far = max(one["safe"], one["mean_rule"], least)
         ax.annotate(f"{one['safe']:,} safely", (far, row), (8, 0), **RIGHT_OF)
     ax.plot([], [], "|", color="#444444", markersize=12, markeredgewidth=2, label="on average")
-    ax.set(xscale="log", xlabel="requests at a time", xlim=(0.6 * min(1, least), None))
-    ax.set_xlim(right=6 * ax.get_xlim()[1] ** 1.0)
+    ax.set(xscale="log", xlabel="requests at a time (open: modelled)")
+    most = max(max(one.values()) for one in counts.values())
+    ax.set_xlim(0.5 * max(least, 1), 4 * max(most, 2))
     ax.xaxis.set_major_formatter("{x:,g}")
     ax.set_yticks(range(len(counts)), [_name(num_heads, heads) for heads in counts])
     ax.set_ylim(len(counts) - 0.4, -0.6)
     ax.grid(axis="y", visible=False)
-    ax.legend(loc="lower right")
+    fig.legend(*ax.get_legend_handles_labels(), loc="outside lower right")
     return finish(fig, ax, title, note)
 
 
@@ -73,18 +74,27 @@ def speed_against_latency(
         The figure; both axes begin at 0.
     """
     check_some(points=points)
-    fig, ax = plt.subplots(figsize=_SIZE)
+    fig, ax = plt.subplots(figsize=(_WIDTH, 4.2))
     for face, group in ((None, measured or {}), ("white", points)):
         for heads, (ms, rate) in group.items():
             arm = attention_arm(num_heads, heads)
             look: dict[str, Any] = {"color": COLOURS[arm], "marker": MARKERS[arm]}
             ax.plot(ms, rate, markersize=10, markerfacecolor=face or COLOURS[arm], **look)
-            label = f"{_name(num_heads, heads)}: {three_digits(rate)}"
-            if face:
-                ax.annotate(label, (ms, rate), (9, 0), **RIGHT_OF)
     every = [*points.values(), *(measured or {}).values()]
     ax.set_xlim(0, 1.45 * max(ms for ms, _ in every))
     ax.set_ylim(0, 1.2 * max(rate for _, rate in every))
+    right = max(ms for ms, _ in points.values())
+    name_ends(
+        ax,
+        {
+            f"{_name(num_heads, heads)}: {three_digits(rate)}": (
+                right if ms > 0.75 * right else ms,
+                rate,
+                COLOURS[attention_arm(num_heads, heads)],
+            )
+            for heads, (ms, rate) in points.items()
+        },
+    )
     ax.set(xlabel="time per output token (ms)", ylabel="output tokens/s")
     ax.plot([], [], "o", color="#444444", markerfacecolor="white", label="modelled")
     if measured:

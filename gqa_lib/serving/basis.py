@@ -84,10 +84,9 @@ def _blocks(scenario: Scenario) -> str:
     if scenario.num_blocks is not None:
         return f"{scenario.num_blocks:,} blocks are as given; one stays empty."
     taken = scenario.reserved_bytes
-    known = scenario.activation_bytes is not None
-    how = "as given" if known else "as the log of that engine leaves them" if taken else ""
-    activations = f"{taken / 1e9:.2f} GB ({how})" if how else "nothing, which is optimistic,"
+    how = "as that engine's log leaves" if scenario.activation_bytes is None else "as given"
+    minus = f"{taken / 1e9:.2f} GB for activations ({how})" if taken else "nothing for activations"
     return (
-        f"Blocks are modelled: {scenario.gpu_memory_utilization:g} x memory - weights - "
-        f"{activations} for activations, over the bytes of a block; one stays empty."
+        f"The number of blocks is modelled: {scenario.gpu_memory_utilization:g} x memory - weights "
+        f"- {minus}, over the bytes of a block; one stays empty."
     )

@@ -143,9 +143,8 @@ def ledger(
     )
     weights = _rank_weights(config, weight_bytes, tensor_parallel)
     kv_bytes = kv_memory(memory_bytes, weights, memory_fraction, engine, activation_bytes)
-    reserve = memory_bytes - weights - activation_bytes - kv_bytes
-    num_blocks = int(kv_bytes // block.block_bytes)
     groups = [group.block_tokens for group in block.groups if group.block_tokens]
+    ideal = tensor_parallel * kv_bytes // kv_bytes_per_token(config, bytes_per_element)
     result = Ledger(
         engine=engine,
         memory_fraction=memory_fraction,
@@ -153,15 +152,13 @@ def ledger(
         memory_bytes=memory_bytes,
         weight_bytes=weights,
         activation_bytes=activation_bytes,
-        reserve_bytes=reserve,
+        reserve_bytes=memory_bytes - weights - activation_bytes - kv_bytes,
         kv_bytes=kv_bytes,
         block_bytes=block.block_bytes,
         block_size=min(groups, default=block_size),
-        num_blocks=num_blocks,
+        num_blocks=int(kv_bytes // block.block_bytes),
         num_groups=len(block.groups),
-        ideal_tokens=int(
-            tensor_parallel * kv_bytes // kv_bytes_per_token(config, bytes_per_element)
-        ),
+        ideal_tokens=int(ideal),
     )
     _check_fits(config, result)
     return result

@@ -115,7 +115,10 @@ class Scenario:
     @cached_property
     def engine(self) -> TimedEngine | None:
         """The engine of the course whose kernels these are, if it is one."""
-        return ENGINES[self.kernel_times] if isinstance(self.kernel_times, str) else None
+        if not isinstance(self.kernel_times, str):
+            return None
+        check_choice(tuple(ENGINES), kernel_times=self.kernel_times)
+        return ENGINES[self.kernel_times]
 
     @cached_property
     def own_config(self) -> ModelConfig:
@@ -124,8 +127,8 @@ class Scenario:
         if isinstance(model, ModelConfig):
             return model
         check_kind((str, Path), "Give a name, a config.json or a ModelConfig.", model=model)
-        name = str(model)
-        return with_vocabulary(from_hf_config(name) if is_file(name) else load_model(name))
+        read = from_hf_config if is_file(str(model)) else load_model
+        return with_vocabulary(read(str(model)))
 
     @cached_property
     def config(self) -> ModelConfig:
@@ -157,18 +160,14 @@ class Scenario:
     def reserved_bytes(self) -> float:
         """Bytes of activations and of the engine itself.
 
-        Without `activation_bytes` they are what the log of the course's engine leaves for them:
-        memory x utilization - weights - blocks; 0 for any other.
+        Without `activation_bytes` they are those of the course's engine, if it is that one, else 0.
         """
         if self.activation_bytes is not None:
             return self.activation_bytes
         engine, machine = self.engine, self.machine
         if engine is None or machine is None or machine.name != engine.hardware:
             return 0.0
-        own = self.own_config
-        blocks = engine.num_blocks * engine.block_size * kv_bytes_per_token(own, WEIGHT_BYTES)
-        weights = WEIGHT_BYTES * own.weights.total if own.weights else 0
-        return machine.memory_bytes * engine.gpu_memory_utilization - weights - blocks
+        return engine.activation_bytes(self.own_config, machine.memory_bytes)
 
     def ledger(self) -> Ledger:
         """Return where the memory of a rank goes.
@@ -215,6 +214,11 @@ class Scenario:
         Raises:
             ValueError: the number of parameters is not known, or a table cannot be read.
         """
+        return self._step_time
+
+    @cached_property
+    def _step_time(self) -> StepTime:
+        """The tables are read once."""
         ranks = self.tensor_parallel
         own, config = rank_config(self.own_config, ranks), rank_config(self.config, ranks)
         rank: StepTime
@@ -284,8 +288,8 @@ class Scenario:
             rules = replace(rules, hash_tokens=trace.hash_block_tokens)
         if trace.arrival_s is None:
             raise ValueError(
-                "the trace has no arrivals, which decide what each request waits for. Draw some: "
-                "traffic.fit(trace).draw(n, rate=...)."
+                "the trace has no arrivals, which decide what each request waits for. Draw some "
+                "with traffic.gamma_arrivals(n, rate, arrival_cv)."
             )
         return simulate(
             trace.arrival_s,
@@ -297,9 +301,6 @@ class Scenario:
         )
 
     def _need_machine(self) -> Hardware:
-        if self.machine is None:
-            raise ValueError(
-                "no hardware: its memory decides how many blocks there are. Give hardware, or "
-                "num_blocks."
-            )
-        return self.machine
+        if self.machine is not None:
+            return self.machine
+        raise ValueError("no memory says how many blocks fit. Give hardware, or num_blocks.")

@@ -56,10 +56,13 @@ NOT_ON_A_FACE = {
     "cli": {
         "bench",
         "convert",
+        "engine_flags",
         "generate",
         "info",
         "library",
         "models",
+        "plan",
+        "simulate",
     },  # a program: its commands load what they need
     "kernels": {"triton_decode", "triton_kernels", "triton_splits"},  # not every machine has Triton
 }

@@ -45,6 +45,10 @@ FIGURES = {
         title=LONG, xlabel="score minus MHA's (points)", margin=1, reported={"+0.003": 0.003},
         note="95 % intervals",
     ),
+    "goodput_lines": lambda: plots.goodput_lines(
+        {32: {1.0: 0.1, 4.0: 0.0}, 8: {1.0: 1.0, 4.0: 3.3}, 4: {1.0: 1.0, 4.0: 3.9}},
+        num_heads=32, title=LONG, note="ttft:2000 tpot:50",
+    ),
     "head_maps": lambda: plots.head_maps(8, (8, 2, 1)),
     "kernel_grid": lambda: plots.kernel_grid(
         ["sequence 0, KV head 1"] * 4, length=75, room=96, tile=16, num_splits=3, title=LONG
@@ -63,6 +67,11 @@ FIGURES = {
         {"reserved: the longest, 8,192": {"used": 0.1, "reserved": 0.9, "internal": 0.0},
          "blocks of 16": {"used": 0.994, "reserved": 0.0, "internal": 0.006}},
         title=LONG, guess=1.0,
+    ),
+    "occupancy_lines": lambda: plots.occupancy_lines(
+        {32: ([0, 1.5, 90], [0.9, 1.0, 0.2]), 8: ([0, 50, 60], [0.4, 0.5, 0.5]),
+         4: ([0, 61], [0.2, 0.5])},
+        num_heads=32, title=LONG, until_s=60, note="4 requests/s",
     ),
     "predicted_over_measured": lambda: plots.predicted_over_measured(
         {"from the ceilings": RATIOS, "from two measurements": RATIOS}, num_heads=32, title=LONG

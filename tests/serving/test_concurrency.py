@@ -56,30 +56,29 @@ def test_draws_overflow_as_seldom_as_promised():
 
 
 def test_the_normal_rule_promises_too_much_for_few_requests():
-    def normal(trace, tokens):
-        held = residency_weighted(trace)
+    def normal(trace, tokens, block_size=1):
+        held = of(trace, tokens, block_size=block_size)
         n = np.arange(1, 2000)
-        return int(n[n * held.mean + 2.326 * held.sd * np.sqrt(n) <= tokens].max())
+        return int(n[n * held.held_mean + 2.326 * held.held_sd * np.sqrt(n) <= tokens].max())
 
     few = range(10_000, 60_001, 10_000)
     over = [normal(CODE, tokens) - of(CODE, tokens, block_size=1).safe for tokens in few]
     assert min(over) >= 0
     assert max(over) >= 1
-    assert normal(CONV, 10**6) == pytest.approx(of(CONV, 10**6, block_size=1).safe, abs=2)
+    assert normal(CONV, 10**6, 16) == pytest.approx(of(CONV, 10**6).safe, abs=2)
 
 
 @pytest.mark.parametrize("trace", [CONV, CODE], ids=["conv", "code"])
 def test_a_quarter_of_the_cache_is_more_than_four_times_the_requests(trace):
-    mha, gqa, mqa = (of(trace, int(108.8e9 / bytes_)) for bytes_ in (2**19, 2**17, 2**14))
+    mha, gqa = (of(trace, int(108.8e9 / per_token)) for per_token in (2**19, 2**17))
     assert 4.1 < gqa.safe / mha.safe < 4.7
     assert gqa.mean_rule / mha.mean_rule == pytest.approx(4, rel=0.02)
-    margins = [1 - one.safe / one.mean_rule for one in (mha, gqa, mqa)]
-    assert margins == sorted(margins, reverse=True)
-    assert all(one.max_length < one.safe < one.mean_rule for one in (mha, gqa, mqa))
+    assert gqa.safe / gqa.mean_rule > mha.safe / mha.mean_rule
+    assert all(one.max_length < one.safe < one.mean_rule for one in (mha, gqa))
 
 
 def test_larger_blocks_hold_fewer_requests():
-    safe = [of(CONV, 200_000, block_size=size).safe for size in (1, 16, 256)]
+    safe = [of(CONV, 50_000, block_size=size).safe for size in (1, 16, 256)]
     assert safe[0] >= safe[1] > safe[2]
 
 

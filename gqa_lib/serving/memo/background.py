@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 from ..traffic import Distribution
-from .blocks import Block, Bullets, Cell, Heading, Plot, Table
+from .blocks import Block, Bullets, Cell, Heading, Table
 from .drawing import concurrency_plot
 from .modelled import HELD, counted, of_concurrency, of_ledger
 from .question import Question
@@ -77,21 +77,19 @@ def traffic(study: Study) -> list[Block]:
     for name, title in _QUANTITIES.items():
         one: Distribution = getattr(summary, name)
         middle, last = one.percentiles[50.0], one.percentiles[99.0]
-        cells = [
-            counted(trace, f"mean of {name}", one.mean[0]),
-            counted(trace, f"standard deviation of {name}", one.sd),
-            counted(trace, f"median of {name}", middle[0]),
-            _with_ends(counted(trace, f"p99 of {name}, bootstrap interval", last[0]), last),
+        cells: list[Cell] = [
+            counted(trace, value, "") for value in (one.mean[0], one.sd, middle[0])
         ]
-        rows.append((Name(f"{title}, tokens"), [_plain(cell) for cell in cells]))
+        cells.append(replace(counted(trace, last[0], ""), low=last[1], high=last[2]))
+        rows.append((Name(title), cells))
     held = summary.residency
     items = [
         Prose(
             "While it decodes, a request holds {mean} of KV cache on average, with a standard "
             "deviation of {sd}: long answers hold theirs for longer, so this is neither the mean "
             "prompt nor the mean total.",
-            mean=counted(trace, HELD, held.mean),
-            sd=counted(trace, f"standard deviation of {HELD}", held.sd),
+            mean=counted(trace, held.mean, key=HELD),
+            sd=counted(trace, held.sd, key=HELD),
         )
     ]
     if summary.rate is not None and summary.arrival_cv is not None:
@@ -99,15 +97,15 @@ def traffic(study: Study) -> list[Block]:
             Prose(
                 "{n} requests come at {rate}; times between them vary with a coefficient of {cv}, "
                 "where a Poisson process has one.",
-                n=counted(trace, "requests", summary.n, ""),
-                rate=counted(trace, "requests over seconds", summary.rate, "requests/s"),
-                cv=counted(trace, "sd over mean of times between arrivals", summary.arrival_cv, ""),
+                n=counted(trace, summary.n, ""),
+                rate=counted(trace, summary.rate, "requests/s"),
+                cv=counted(trace, summary.arrival_cv, ""),
             )
         )
     else:
         items.append(Prose("The trace does not say when requests come: latencies are not stated."))
     items += [Prose("Note: {note}.", note=Name(note)) for note in trace.notes]
-    columns = ["tokens", "mean", "standard deviation", "median", Name("p99")]
+    columns: list[str | Name] = ["tokens", "mean", "standard deviation", "median", Name("p99")]
     return [Heading("The traffic"), Table(columns, rows), Bullets(items)]
 
 
@@ -124,32 +122,32 @@ def memory(study: Study) -> list[Block]:
             rows.append((Name(question.arm(one.num_kv_heads)), [Words("does not fit")] * 5))
             continue
         sizes = [of_ledger(question, one, name) for name in ("weight_bytes", "kv_bytes")]
-        counts = [
-            of_concurrency(question, one, name) for name in ("max_length", "mean_rule", "safe")
-        ]
+        counts = [of_concurrency(one, name) for name in ("max_length", "mean_rule", "safe")]
         rows.append((Name(question.arm(one.num_kv_heads)), [*sizes, *counts]))
     columns = ["variant", "weights", "KV cache", "if each reserved the longest", "on average"]
-    blocks: list[Block] = [Heading("Memory"), Table([*columns, "safely"], rows)]
-    blocks += [_more_than_bytes(study), *_left_out(study), concurrency_plot(study)]
+    blocks: list[Block] = [Heading("Memory"), *_left_out(study), Table([*columns, "safely"], rows)]
+    blocks += [*_more_than_bytes(study), concurrency_plot(study)]
     blocks += [
-        Prose("{arm} does not fit: {why}", arm=Name(question.arm(v.num_kv_heads)), why=Name(v.why_not))
+        Prose(
+            "{arm} does not fit: {why}", arm=Name(question.arm(v.num_kv_heads)), why=Name(v.why_not)
+        )
         for v in study.variants
         if v.why_not
     ]
-    return [block for block in blocks if block is not None]
+    return blocks
 
 
-def _more_than_bytes(study: Study) -> Prose | None:
+def _more_than_bytes(study: Study) -> list[Block]:
     """The surprise: safe concurrency grows by more than the cache shrinks."""
     question = study.question
     first = study.variants[0]
     other = study.at(question.shipped or study.variants[-1].num_kv_heads)
     if other is first or not (first.concurrency and other.concurrency and first.concurrency.safe):
-        return None
+        return []
     safe = other.concurrency.safe / first.concurrency.safe
     tokens = other.concurrency.capacity / first.concurrency.capacity
     fewer = first.num_kv_heads / other.num_kv_heads
-    return Prose(
+    told = Prose(
         "{other} caches {fewer} fewer bytes a token than {first}, has {tokens} the tokens in its "
         "cache, since the projections of K and V shrink too, and runs {safe} as many requests "
         "safely: with more of them, what they need together varies less.",
@@ -159,6 +157,7 @@ def _more_than_bytes(study: Study) -> Prose | None:
         tokens=Figure(tokens, "x", "modelled", "ratio of the caches of the two ledgers, in tokens"),
         safe=Figure(safe, "x", "modelled", f"ratio of safe concurrencies; {HELD}"),
     )
+    return [told]
 
 
 def _left_out(study: Study) -> list[Block]:
@@ -170,8 +169,7 @@ def _left_out(study: Study) -> list[Block]:
         blocks.append(
             Prose(
                 "{arm} can never serve {count} of the requests: one of them needs more than its "
-                "whole cache. They are left out of every simulation below, so that the variants "
-                "serve the same.",
+                "whole cache. They are left out from here on, so that the variants serve the same.",
                 arm=Name(question.arm(one.num_kv_heads)),
                 count=Figure(one.too_long, "", "modelled", formula),
             )
@@ -188,12 +186,3 @@ def _price(question: Question) -> Prose:
 
 def _given(value: float, unit: str, who: str) -> Figure:
     return Figure(value, unit, "given", who)
-
-
-def _with_ends(figure: Figure, three: tuple[float, float, float]) -> Figure:
-    return Figure(figure.value, figure.unit, figure.kind, figure.source, three[1], three[2])
-
-
-def _plain(figure: Any) -> Figure:
-    """A figure without its unit, which its row names."""
-    return Figure(figure.value, "", figure.kind, figure.source, figure.low, figure.high)

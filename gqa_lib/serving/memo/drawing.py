@@ -17,11 +17,12 @@ def concurrency_plot(study: Study) -> Plot:
     from gqa_lib.plots import as_svg, concurrency_bars
 
     question = study.question
-    figures, counts = [], {}
+    figures: list[Figure] = []
+    counts: dict[int, dict[str, int]] = {}
     for one in study.variants:
         if one.concurrency is None:
             continue
-        pair = {n: of_concurrency(question, one, n) for n in ("safe", "mean_rule")}
+        pair = {n: of_concurrency(one, n) for n in ("safe", "mean_rule")}
         figures += pair.values()
         counts[one.num_kv_heads] = {name: int(figure.value) for name, figure in pair.items()}
     most, least = (f"{digits(counts[heads]['safe'])}" for heads in (min(counts), max(counts)))
@@ -41,22 +42,24 @@ def speed_plot(study: Study, measured: dict[int, tuple[Figure, Figure]]) -> Plot
     """
     from gqa_lib.plots import as_svg, speed_against_latency
 
+    question = study.question
     pairs = {one.num_kv_heads: _pair(study, one) for one in study.variants if one.cases}
     if not pairs:
         return None
     points = {heads: (a.value, b.value) for heads, (a, b) in pairs.items()}
     ends = [points[heads] for heads in (max(points), min(points))]
     longer = "longer" if ends[1][0] > ends[0][0] else "shorter"
+    few, many = (question.arm(pick(points)) for pick in (min, max))
     title = (
-        f"{digits(ends[1][1] / ends[0][1])} times the tokens/s with {min(points)} KV heads instead "
-        f"of {max(points)}, each token {longer} (modelled)"
+        f"{digits(ends[1][1] / ends[0][1])} times the tokens/s with {few} instead of {many}; each "
+        f"token takes {longer} (modelled)"
     )
     filled = {heads: (a.value, b.value) for heads, (a, b) in measured.items()}
     fig = speed_against_latency(
         points, num_heads=_num_heads(study), title=title, measured=filled, note="all at once"
     )
     said = ", ".join(
-        f"{study.question.arm(heads)}: {digits(rate)} tokens/s at {digits(ms)} ms"
+        f"{question.arm(heads)}: {digits(rate)} tokens/s at {digits(ms)} ms"
         for heads, (ms, rate) in points.items()
     )
     alt = f"Output tokens/s against time per output token, modelled, all requests at once: {said}."

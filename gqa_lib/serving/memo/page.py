@@ -39,16 +39,16 @@ table { border-collapse: collapse; min-width: 100%; font-size: 0.93rem; }
 th, td { padding: 0.4rem 0.6rem; border-bottom: 1px solid var(--line); vertical-align: top;
   text-align: right; font-variant-numeric: tabular-nums; }
 th { vertical-align: bottom; color: var(--soft); font-weight: 600; }
-th:first-child, td:first-child { text-align: left; position: sticky; left: 0;
-  background: var(--page); }
-a.label { font-size: 0.72em; text-decoration: none; white-space: nowrap; padding: 0 0.3em;
-  border: 1px solid currentColor; border-radius: 3px; }
-td a.label { display: table; margin: 0.1rem 0 0 auto; }
+th:first-child, td:first-child { min-width: 6rem; max-width: 14rem; text-align: left;
+  position: sticky; left: 0; background: var(--page); }
+a.label { font-size: 0.75em; text-decoration: none; white-space: nowrap; }
+td:not(:first-child) { white-space: nowrap; }
+td a.label { display: block; line-height: 1.3; }
 a.label:hover, a.label:focus { text-decoration: underline; }
 .measured { color: var(--measured); } .modelled { color: var(--modelled); }
 .given { color: var(--given); }
 .plot { display: block; overflow-x: auto; }
-.plot svg { display: block; max-width: 100%; height: auto; }
+.plot svg { display: block; width: 34rem; max-width: 100%; height: auto; }
 pre { background: var(--box); padding: 0.7rem 0.9rem; border-radius: 4px; overflow-x: auto;
   font-size: 0.85rem; }
 ol { padding-left: 1.8rem; } ol li { margin: 0.3rem 0; font-size: 0.9rem; }

@@ -159,5 +159,5 @@ def changed(trace: Trace, *, rate: float = 1.0, context: float = 1.0) -> Trace:
     elif arrivals is not None:
         arrivals = arrivals / rate
     prompts = np.maximum(1, np.rint(trace.prompt_tokens * context)).astype(np.int64)
-    kept = {} if context == 1 else {"hash_ids": None, "hash_block_tokens": None}
+    kept: dict[str, Any] = {} if context == 1 else {"hash_ids": None, "hash_block_tokens": None}
     return replace(trace, arrival_s=arrivals, prompt_tokens=prompts, measured={}, **kept)

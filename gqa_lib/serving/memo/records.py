@@ -27,7 +27,7 @@ class Decoding:
     Args:
         record: the file's name.
         setting: batch, context, head size and dtype, in words.
-        batch_size, context, num_heads, num_kv_heads: of the point.
+        batch_size, context, num_heads, num_kv_heads, head_dim: of the point.
         seconds: median time of the arm that the library chooses, with its interval.
         speedup: the time with the most KV heads of that setting over this one's.
         noisy: whether its samples spread.
@@ -39,6 +39,7 @@ class Decoding:
     context: int
     num_heads: int
     num_kv_heads: int
+    head_dim: int
     seconds: Figure
     speedup: Figure
     noisy: bool
@@ -113,7 +114,7 @@ def qualities(name: str, rows: Sequence[RunRow]) -> list[Quality]:
         rows: as from `read_record`.
     """
     where = place(rows[0])
-    setting = next((row for row in rows if row["kind"] == "setting"), {"params": {}})
+    setting: RunRow = next((row for row in rows if row["kind"] == "setting"), {"params": {}})
     params, trained = setting["params"], [row for row in rows if row["kind"] == "trained"]
     unit = trained[0]["unit"] if trained else ""
     size = f", {trained[0]['params']:,} parameters" if trained and "params" in trained[0] else ""
@@ -122,10 +123,8 @@ def qualities(name: str, rows: Sequence[RunRow]) -> list[Quality]:
         if row["kind"] != "difference":
             continue
         of = f"{params.get('task', 'task')}: {row['of']}{size}"
-        key = (
-            f"difference of {row['of']}, {row['num_pairs']} pairs of seeds, in {unit or 'its unit'}"
-        )
-        record = Record(name, key, where)
+        pairs = f"{row['num_pairs']} pairs of seeds, in {unit or 'its unit'}"
+        record = Record(name, f"difference of the row's model, {pairs}", where)
         found.append(
             Quality(
                 record=name,
@@ -159,11 +158,9 @@ def place(environment: RunRow) -> str:
 
 def _decoding(name: str, where: str, point: dict[str, Any], most: dict[str, Any]) -> Decoding:
     setting = "batch {batch_size}, {context:,} tokens, head_dim {head_dim}, {dtype}".format(**point)
-    timing, heads = point["timing"], f"{point['num_kv_heads']} KV heads"
-    of = f"{setting}, {point['num_heads']} query heads"
-    record = Record(name, f"median time of {point['own']}, {of}, {heads}", where)
-    over = f"{most['num_kv_heads']} KV heads over {heads}"
-    ratio = Record(name, f"median times, {over}, {of}", where)
+    timing = point["timing"]
+    record = Record(name, f"median of {point['own']} at the row's point, with its interval", where)
+    ratio = Record(name, "median with the most KV heads over the row's", where)
     return Decoding(
         record=name,
         setting=setting,
@@ -171,6 +168,7 @@ def _decoding(name: str, where: str, point: dict[str, Any], most: dict[str, Any]
         context=point["context"],
         num_heads=point["num_heads"],
         num_kv_heads=point["num_kv_heads"],
+        head_dim=point["head_dim"],
         seconds=Figure(
             1e3 * timing["median"],
             "ms",

@@ -1,4 +1,4 @@
-"""Results of serving benchmarks, under vLLM's names, each with what it is of."""
+"""Results of serving benchmarks, each with what it is of: variant, machine, traffic."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any
 
 from gqa_lib.arguments import is_number, shown
 
+from ..results import Result, load_results
 from .values import Figure, Record
 
-COUNTS = ("completed", "total_input_tokens", "total_output_tokens")
-RATES = ("duration", "output_throughput")
-LATENCIES = ("mean_ttft_ms", "p99_ttft_ms", "mean_tpot_ms", "p99_tpot_ms")
-_OF_A_SIMULATION = ("mean_kv_usage", "recomputed_tokens")
+NEEDED = ("completed", "duration", "output_throughput")
+_OF_A_PLAN = re.compile(r"kv([1-9]\d*)-")  # how `gqa plan` names results
 _ROUNDING = 0.02  # of a total over its seconds
+_FELL_BEHIND = 0.9  # of the rate that was asked for
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,11 @@ class Served:
         num_kv_heads: of the model that was served.
         machine: as the file names it, or as the memo takes it to be.
         says_machine: whether the file names it.
-        at_capacity: whether all requests came at once (`--request-rate inf`), so that tokens/s are
-            what the server can do, not what it was asked for.
-        numbers: `COUNTS`, `RATES` and those of `LATENCIES` that are there.
+        at_capacity: whether tokens/s are what the server can do, not what it was asked for: all
+            requests came at once (`--request-rate inf`), or it fell behind the rate they came at.
+        numbers: by vLLM's names, with `NEEDED`.
+        mean_prompt, mean_output: tokens on average; None where the file does not say.
+        failed: share of the requests that were not answered.
         recorded: on which machine and when.
     """
 
@@ -42,6 +44,9 @@ class Served:
     says_machine: bool
     at_capacity: bool
     numbers: Mapping[str, float]
+    mean_prompt: float | None
+    mean_output: float | None
+    failed: float
     recorded: str
 
     def figure(self, key: str, unit: str) -> Figure:
@@ -53,25 +58,16 @@ class Served:
         """
         return Figure(self.numbers[key], unit, "measured", Record(self.file, key, self.recorded))
 
-    @property
-    def mean_prompt(self) -> float:
-        """Tokens of a prompt on average."""
-        return self.numbers["total_input_tokens"] / self.numbers["completed"]
-
-    @property
-    def mean_output(self) -> float:
-        """Tokens of an answer on average."""
-        return self.numbers["total_output_tokens"] / self.numbers["completed"]
-
 
 def read_served(spec: str, model: str, own_kv_heads: int, machine: str) -> list[Served]:
-    """Return the runs in a file of `vllm bench serve --save-result`.
+    """Return the runs in a result of vLLM's benchmark, AIPerf or GuideLLM.
 
     How many KV heads the served model had is said, in this order, by the argument (`8=FILE`), by
-    the file (`--metadata num_kv_heads=8`), or by the model's name, if it is the memo's own model.
+    the file (`--metadata num_kv_heads=8`), by its name (`kv8-...json`, as `gqa plan` has it), or by
+    the model's name, if it is the memo's own model.
 
     Args:
-        spec: the file, or `NUM_KV_HEADS=FILE`; a JSON object, or one a line.
+        spec: the file, or `NUM_KV_HEADS=FILE`.
         model: the name of the memo's model.
         own_kv_heads: of that model as it is.
         machine: what the memo is about, for files that name no hardware.
@@ -80,14 +76,16 @@ def read_served(spec: str, model: str, own_kv_heads: int, machine: str) -> list[
         ValueError: it is not such a result, a number cannot be, or it is of another model.
     """
     heads, path = split_spec(spec)
+    _check_single(path)
+    own = _metadata(path)
     return [
-        _served(row, where, path.name, heads, model, own_kv_heads, machine)
-        for where, row in _objects(path)
+        _served(one, own, path.name, heads, (model, own_kv_heads, machine))
+        for one in load_results([path])
     ]
 
 
 def same_machine(one: str, other: str) -> bool:
-    """Return whether two names are of one device, however it is spelled.
+    """Return whether two names are of one device or model, however it is spelled.
 
     Args:
         one, other: such as "RTX 4090" and "NVIDIA GeForce RTX 4090".
@@ -97,7 +95,7 @@ def same_machine(one: str, other: str) -> bool:
 
 
 def split_spec(spec: str) -> tuple[int | None, Path]:
-    """Return the KV heads that `NUM_KV_HEADS=FILE` says, None where it is only a file, and the file.
+    """Return the KV heads and the file of `NUM_KV_HEADS=FILE`; None and it where it is only a file.
 
     Args:
         spec: what somebody wrote.
@@ -106,12 +104,12 @@ def split_spec(spec: str) -> tuple[int | None, Path]:
     return (int(said[1]), Path(said[2])) if said else (None, Path(spec))
 
 
-def kv_heads_of(row: Mapping[str, Any], where: str, name: object, model: str, own: int) -> int:
+def kv_heads_of(row: Mapping[str, Any], file: str, name: object, model: str, own: int) -> int:
     """Return how many KV heads the model of a result had.
 
     Args:
         row: the result, which may have `num_kv_heads`.
-        where: what the error begins with.
+        file: its file's name.
         name: of its model, as far as it says so.
         model: the memo's model.
         own: KV heads of that model as it is.
@@ -123,101 +121,117 @@ def kv_heads_of(row: Mapping[str, Any], where: str, name: object, model: str, ow
     if said is not None:
         text = str(said)
         if not text.isdecimal() or int(text) < 1:
-            raise ValueError(f"{where}: num_kv_heads={shown(said)} is not a whole number from 1.")
+            raise ValueError(
+                f"{file}: num_kv_heads={shown(said)} is not a whole number from 1. Give the run as "
+                "NUM_KV_HEADS=FILE."
+            )
         return int(text)
+    if planned := _OF_A_PLAN.match(file):
+        return int(planned[1])
     if isinstance(name, str) and same_machine(name.rsplit("/", 1)[-1], model):
         return own
     raise ValueError(
-        f"{where} is of the model {shown(name)} and does not say num_kv_heads: it could be of any "
+        f"{file} is of the model {shown(name)} and does not say num_kv_heads: it could be of any "
         f"variant of {model}. Give it as NUM_KV_HEADS=FILE."
     )
 
 
-def _objects(path: Path) -> list[tuple[str, Any]]:
+def _check_single(path: Path) -> None:
+    """Refuse several results of vLLM in one file, of which only the first would be read."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (UnicodeDecodeError, OSError) as error:
+        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (UnicodeDecodeError, OSError):
+        return  # compressed, or not there: who reads it says so
+    if len(lines) > 1 and all('"output_throughput"' in line for line in lines):
         raise ValueError(
-            f"{path.name} cannot be read ({error}): give what vllm bench serve --save-result wrote."
-        ) from None
+            f"{path.name}, line 2: a second result in one file, of which variant is not known. "
+            "Give each run in a file of its own, without --append-result."
+        )
+
+
+def _metadata(path: Path) -> Mapping[str, Any]:
+    """What the file itself says of variant and machine, as --metadata adds it."""
     try:
-        return [(path.name, json.loads(text))]
-    except json.JSONDecodeError:
-        pass
-    found = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        where = f"{path.name}, line {number}"
-        try:
-            found.append((where, json.loads(line)))
-        except json.JSONDecodeError as error:
-            raise ValueError(
-                f"{where} is not JSON ({error.msg}): a part of the result is missing. Run "
-                "vllm bench serve --save-result again."
-            ) from None
-    if not found:
-        raise ValueError(f"{path.name} is empty: run vllm bench serve --save-result again.")
-    return found
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _served(
-    row: Any,
-    where: str,
+    result: Result,
+    own: Mapping[str, Any],
     file: str,
     heads: int | None,
-    model: str,
-    own_kv_heads: int,
-    machine: str,
+    asked: tuple[str, int, str],
 ) -> Served:
-    if not isinstance(row, dict):
-        raise ValueError(f"{where} is {shown(row)}, not the result of a benchmark.")
-    if any(name in row for name in _OF_A_SIMULATION):
-        raise ValueError(
-            f"{where} has {_OF_A_SIMULATION[0]}, which only a simulation knows: it was computed, "
-            "not measured. Give the result of vllm bench serve."
-        )
-    numbers = {name: _number(row, name, where) for name in (*COUNTS, *RATES)}
-    numbers |= {name: _number(row, name, where, 0) for name in LATENCIES if name in row}
-    rate = numbers["total_output_tokens"] / numbers["duration"]
-    if abs(rate / numbers["output_throughput"] - 1) > _ROUNDING:
-        raise ValueError(
-            f"{where}: output_throughput={numbers['output_throughput']:g}, but "
-            f"total_output_tokens over duration is {rate:g}: numbers of two runs are mixed. Give "
-            "the file as vLLM wrote it."
-        )
-    says = row.get("hardware")
+    model, own_kv_heads, machine = asked
+    numbers = result.summary()
+    for name in NEEDED:
+        _check(numbers.get(name), name, result.source)
+    said = result.conditions.get("model_id")
+    says = own.get("hardware")
     if says is not None and (not isinstance(says, str) or not says.strip()):
-        raise ValueError(f"{where}: hardware={shown(says)} is not the name of a device.")
+        raise ValueError(
+            f"{file}: hardware={shown(says)} is not the name of a device. Give one with "
+            "--metadata hardware=NAME, or leave it out."
+        )
+    prompt, output = _means(result, numbers)
     return Served(
-        file=file,
-        num_kv_heads=heads or kv_heads_of(row, where, row.get("model_id"), model, own_kv_heads),
+        file=result.source,
+        num_kv_heads=heads or kv_heads_of(own, file, said, model, own_kv_heads),
         machine=says or machine,
         says_machine=says is not None,
-        at_capacity=str(row.get("request_rate", "inf")).lower() in ("inf", "infinity", "none"),
+        at_capacity=_at_capacity(result, numbers),
         numbers=numbers,
-        recorded=_recorded(row, says, machine),
+        mean_prompt=prompt,
+        mean_output=output,
+        failed=result.failed / (result.failed + numbers["completed"]),
+        recorded=_recorded(result.conditions.get("date"), says, machine),
     )
 
 
-def _number(
-    row: dict[str, Any], name: str, where: str, least: float = math.ulp(0.0)
-) -> float:
-    value: Any = row.get(name)
-    if not is_number(value) or not least <= value < math.inf:
+def _check(value: Any, name: str, where: str) -> None:
+    if not is_number(value) or not 0 < value < math.inf:
         raise ValueError(
-            f"{where}: {name}={shown(value)} is not a number above 0: no tokens were measured, or "
-            "this is not a result of vllm bench serve. Run it again with --save-result."
+            f"{where}: {name}={shown(value)} is not a number above 0: no tokens were measured. "
+            "Run the benchmark again, with --save-result."
         )
-    return float(value)
 
 
-def _recorded(row: dict[str, Any], says: str | None, machine: str) -> str:
+def _means(result: Result, numbers: Mapping[str, float]) -> tuple[float | None, float | None]:
+    """Mean tokens of prompts and outputs; of totals, they must agree with the rate."""
+    if result.trace is not None:
+        trace = result.trace
+        return float(trace.prompt_tokens.mean()), float(trace.output_tokens.mean())
+    totals = [numbers.get(f"total_{kind}_tokens") for kind in ("input", "output")]
+    if totals[0] is None or totals[1] is None:
+        return None, None
+    for total, kind in zip(totals, ("input", "output"), strict=True):
+        _check(total, f"total_{kind}_tokens", result.source)
+    rate = totals[1] / numbers["duration"]
+    if abs(rate / numbers["output_throughput"] - 1) > _ROUNDING:
+        raise ValueError(
+            f"{result.source}: output_throughput={numbers['output_throughput']:g}, but "
+            f"total_output_tokens over duration is {rate:g}: numbers of two runs are mixed. Give "
+            "the file as it was written."
+        )
+    return totals[0] / numbers["completed"], totals[1] / numbers["completed"]
+
+
+def _at_capacity(result: Result, numbers: Mapping[str, float]) -> bool:
+    rate = result.conditions.get("request_rate", "inf")
+    if not is_number(rate) or not 0 < rate < math.inf:
+        return str(rate).lower() in ("inf", "infinity", "none")
+    return numbers["completed"] / numbers["duration"] < _FELL_BEHIND * rate
+
+
+def _recorded(date: Any, says: str | None, machine: str) -> str:
     place = says or f"{machine}, as --hardware says, which the file does not"
-    return f"as recorded on {place}, {_date(row.get('date'))}"
+    return f"as recorded on {place}, {_day(date)}"
 
 
-def _date(value: Any) -> str:
-    """A day: vLLM writes 20261129-173040."""
-    found = re.fullmatch(r"(\d{4})-?(\d{2})-?(\d{2})\b.*", str(value or ""))
+def _day(value: Any) -> str:
+    """A day: vLLM writes 20261129-173040, AIPerf 2026-11-29T17:30:40."""
+    found = re.match(r"(\d{4})-?(\d{2})-?(\d{2})(?!\d)", str(value or ""))
     return "-".join(found.groups()) if found else "without a date"

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-from .blocks import Block, Bullets, Cell, Command, Heading, Table
-from .commands import serving_commands
+from .blocks import Block, Bullets, Cell, Heading, Table
 from .drawing import speed_plot
 from .modelled import at_once, over, simulated
 from .question import Evidence, Question
 from .records import Decoding
 from .served import Served
 from .study import Check, Study
-from .values import Figure, Name, Prose, Record, Words
+from .values import Figure, Name, Prose, Record, Words, places
 from .verdict import counted, why_not_counted
 
 LOADS = {
@@ -20,7 +20,6 @@ LOADS = {
     "BACKLOGGED": "falls behind at times",
     "OVERLOADED": "falls behind for good",
 }
-_KERNEL_SETTINGS = 2  # that are shown of a record
 
 
 def speed(study: Study, evidence: Evidence) -> list[Block]:
@@ -53,9 +52,7 @@ def cost(study: Study, evidence: Evidence) -> list[Block]:
     """
     question, price = study.question, study.question.price_per_hour
     blocks: list[Block] = [Heading("Cost")]
-    runs = [
-        run for run in evidence.served if why_not_counted(question, run) != "of other hardware"
-    ]
+    runs = [run for run in evidence.served if why_not_counted(question, run) != "of other hardware"]
     if price is None:
         return [*blocks, Prose("No price was given (--price-per-hour), so no cost is stated.")]
     if runs:
@@ -66,22 +63,20 @@ def cost(study: Study, evidence: Evidence) -> list[Block]:
             rows.append((Name(arm), [cost_of(question, run), Words(why)]))
         blocks.append(Table(["run", "per million output tokens", "measured"], rows))
     missing = [
-        heads
-        for heads in question.variants
-        if not counted(question, evidence.served, heads)
+        heads for heads in question.variants if not counted(question, evidence.served, heads)
     ]
     if missing:
-        blocks += [
+        blocks.append(
             Prose(
                 "No cost per token is stated for {arms}: no run measured the tokens/s of {model} "
-                "with so many KV heads on {machine} with this traffic at capacity, and a price "
-                "over simulated tokens/s would look like a fact. The missing run, for the first:",
+                "with so many KV heads on {machine} with this traffic at capacity. A price over "
+                "simulated tokens/s would look like a fact. The missing runs, and the commands "
+                "that make them, are under “What is missing”.",
                 arms=Name("; ".join(map(question.arm, missing))),
                 model=Name(question.model),
                 machine=Name(question.machine),
-            ),
-            Command(serving_commands(question, missing[0])),
-        ]
+            )
+        )
     return blocks
 
 
@@ -112,11 +107,12 @@ def _simulation(study: Study) -> list[Block]:
                 over(study, one, baseline) if baseline.cases else Words("no baseline"),
                 at_once(study, one, "mean_tpot_ms", ""),
             ]
-            load = (one.cases["as asked"].arriving or {}).get("load", "")
-            row += [simulated(study, one, "p99_ttft_ms", ""), Words(LOADS[load])] * arriving
+            served = one.cases["as asked"].arriving
+            if served is not None:
+                row += [simulated(study, one, "p99_ttft_ms", "s"), Words(LOADS[served["load"]])]
         rows.append((Name(question.arm(one.num_kv_heads)), row))
     columns: list[str | Name] = ["variant", "tokens/s", "over the first", "ms per token"]
-    columns += [Name("p99 TTFT, ms"), "as they arrive"] * arriving
+    columns += [Name("p99 TTFT"), "as they arrive"] * arriving
     text = (
         "Computed for {n}, not measured. Tokens/s, their ratio and the time per output token are "
         "those with all requests at once, which is what the server can do"
@@ -137,7 +133,9 @@ def _check(check: Check) -> list[Block]:
         cells: list[Cell] = [
             Figure(a, "", "measured", record),
             Figure(b, "", "modelled", formula),
-            Figure(100 * (b / a - 1), "%", "modelled", f"{key}: {formula}, over measured, less one"),
+            Figure(
+                100 * (b / a - 1), "%", "modelled", f"{key}: {formula}, over measured, less one"
+            ),
         ]
         rows.append((Name(title), cells))
     return [
@@ -174,7 +172,13 @@ def _served(question: Question, served: Sequence[Served]) -> list[Block]:
             cells.append(run.figure(key, "") if key in run.numbers else Words("not in the file"))
         cells.append(Words(why_not_counted(question, run) or "yes"))
         rows.append((Name(f"{question.arm(run.num_kv_heads)}: {run.file}"), cells))
-    columns = ["run", "tokens/s", "ms per token", Name("p99 TTFT, ms"), "counts for the answer"]
+    columns: list[str | Name] = [
+        "run",
+        "tokens/s",
+        "ms per token",
+        Name("p99 TTFT, ms"),
+        "counts for the answer",
+    ]
     items = [
         Prose(
             "{file} does not name its hardware: it is taken to be {machine}, as given.",
@@ -190,26 +194,37 @@ def _served(question: Question, served: Sequence[Served]) -> list[Block]:
 def _kernels(question: Question, kernels: Sequence[Decoding]) -> list[Block]:
     """Attention of a decode step, where the context is nearest to what requests hold."""
     rows: list[tuple[Name, list[Cell]]] = []
+    shown: list[Figure] = []
     held = question.trace.summary().residency.mean
     for record in dict.fromkeys(one.record for one in kernels):
         of = [one for one in kernels if one.record == record]
         of = [one for one in of if one.num_kv_heads in question.variants]
-        settings = {one.setting: one for one in of if one.num_heads > one.num_kv_heads}
-        nearest = sorted(
-            settings, key=lambda name: (abs(settings[name].context - held), -settings[name].batch_size)
-        )[:_KERNEL_SETTINGS]
-        for one in of:
-            if one.setting in nearest:
-                name = f"{one.setting}, {one.num_kv_heads} of {one.num_heads} heads"
-                noisy = Words("noisy" if one.noisy else "steady")
-                rows.append((Name(name), [one.seconds, one.speedup, noisy]))
+        for one in _nearest(of, held, question.scenario.own_config.head_dim):
+            name = f"{one.setting}: {one.num_kv_heads} of {one.num_heads} heads"
+            shown.append(one.seconds)
+            noisy = Words("noisy" if one.noisy else "steady")
+            rows.append((Name(name), [one.seconds, one.speedup, noisy]))
     if not rows:
         return [Prose("No kernel record was given: attention alone was not timed here.")]
     return [
         Prose(
-            "Attention alone, one decode step, as recorded on the machines that the sources name: "
-            "another machine's time is no prediction, its ratio shows whether a kernel turns fewer "
-            "bytes into less time."
+            "Attention alone, one decode step, {places}. Another machine's time is no prediction; "
+            "its ratio shows whether a kernel turns fewer bytes into less time.",
+            places=places(shown),
         ),
-        Table(["attention of a step", "ms", "over the most KV heads", "samples"], rows),
+        Table(["attention of a step", "time", "over the most KV heads", "samples"], rows),
     ]
+
+
+def _nearest(points: Sequence[Decoding], held: float, head_dim: int) -> list[Decoding]:
+    """The points of one setting: the most variants, the head size, the context, the batch."""
+    settings: dict[str, list[Decoding]] = {}
+    for one in points:
+        settings.setdefault(one.setting, []).append(one)
+    several = [of for of in settings.values() if len(of) > 1]
+
+    def rank(of: list[Decoding]) -> tuple[float, ...]:
+        other = float(of[0].head_dim != head_dim)
+        return (-len(of), other, abs(math.log(of[0].context / held)), -of[0].batch_size)
+
+    return min(several, key=rank, default=[])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from ..ledger import Concurrency, Ledger, concurrency
 from ..scenario import Scenario
-from ..simulator import latencies_ms, summary
+from ..simulator import ENGINES, latencies_ms, summary
 from ..traffic import Trace, sample
 from .question import Question, changed
 
@@ -142,7 +143,7 @@ def study(question: Question) -> Study:
         ValueError: no variant fits into the memory.
     """
     requests = question.requests()
-    rules = {}
+    rules: dict[int, Ledger | str] = {}
     for heads in question.variants:
         try:
             rules[heads] = question.at(heads).ledger()
@@ -212,11 +213,17 @@ def _check(scenario: Scenario) -> Check | None:
     engine = scenario.engine
     if engine is None or scenario.machine is None or scenario.machine.name != engine.hardware:
         return None
+    return _check_of(str(scenario.kernel_times))
+
+
+@cache
+def _check_of(kernel_times: str) -> Check:
+    engine = ENGINES[kernel_times]
     log = sample(engine.log)
     assert log.arrival_s is not None
     first, last = log.measured["ttft_s"], log.measured["e2e_s"]
     served = Scenario(
-        kernel_times=scenario.kernel_times,
+        kernel_times=kernel_times,
         num_blocks=engine.num_blocks,
         max_num_seqs=engine.max_num_seqs,
         max_num_batched_tokens=engine.max_num_batched_tokens,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from string import Formatter
 from typing import Literal, get_args
@@ -145,6 +145,25 @@ class Prose:
                 yield text
             if place is not None:
                 yield self.parts[place]
+
+    def plain(self) -> str:
+        """Return it as text for a terminal, each figure with its label."""
+        return "".join(
+            f"{one.number()} [{one.kind}]"
+            if isinstance(one, Figure)
+            else (one.text if isinstance(one, Name) else one)
+            for one in self.pieces()
+        )
+
+
+def places(figures: Iterable[Figure]) -> Name:
+    """Return on which machines and when some figures were recorded.
+
+    Args:
+        figures: measured ones.
+    """
+    found = (one.source.recorded for one in figures if isinstance(one.source, Record))
+    return Name("; ".join(dict.fromkeys(found)))
 
 
 def digits(value: float) -> str:

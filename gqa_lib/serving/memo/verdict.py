@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -14,7 +15,8 @@ from .study import Study
 
 Answer = Literal["adopt", "do not adopt", "cannot be said yet"]
 MIN_RUNS = 2  # of each variant: one says nothing about how far runs are apart
-SAME_TRAFFIC = 0.1  # how far mean prompt and output may be from the trace's
+MOST_FAILED = 0.1  # of the requests; those that were answered are a selection
+SAME_TRAFFIC = 0.1  # how far mean prompt and output may be from the trace's, if not by chance
 
 
 @dataclass(frozen=True)
@@ -137,11 +139,22 @@ def why_not_counted(question: Question, run: Served) -> str:
     """
     if not same_machine(run.machine, question.machine):
         return "of other hardware"
+    if run.failed > MOST_FAILED:
+        return "of a server that failed many requests"
+    if run.mean_prompt is None or run.mean_output is None:
+        return "of traffic that it does not tell"
     prompt, output = question.trace.prompt_tokens.mean(), question.trace.output_tokens.mean()
     far = max(abs(run.mean_prompt / prompt - 1), abs(run.mean_output / output - 1))
-    if far > SAME_TRAFFIC:
+    if far > max(SAME_TRAFFIC, _by_chance(question, run)):
         return "of other traffic"
     return "" if run.at_capacity else "at a given rate, not at capacity"
+
+
+def _by_chance(question: Question, run: Served) -> float:
+    """How far the means of as many requests of the trace may be from those of all: 3 sd."""
+    both = (question.trace.prompt_tokens, question.trace.output_tokens)
+    spread = max(float(values.std() / values.mean()) for values in both)
+    return 3 * spread / math.sqrt(run.numbers["completed"])
 
 
 def _judged(question: Question, evidence: Evidence, heads: int) -> Judged:

@@ -70,6 +70,40 @@ class Decoding:
         """
         return self._needs[-step % self._block_size]
 
+    def quiet_steps(self, step: int, most: int, free: int) -> int:
+        """Return how many steps after one decode the same sequences, and have their blocks.
+
+        Args:
+            step: which.
+            most: steps at most.
+            free: blocks that nobody holds.
+        """
+        most = min(self._ends[0] - step, most)
+        if self.num * (most // self._block_size + 1) <= free:
+            return most
+        for more in range(most):
+            free -= self.blocks(step + 1 + more)
+            if free < 0:
+                return more
+        return most
+
+    def blocks_of(self, step: int, num_steps: int) -> int:
+        """Return how many blocks sequences need in several steps.
+
+        Args:
+            step: the first of them.
+            num_steps: how many.
+        """
+        rounds, rest = divmod(num_steps, self._block_size)
+        needed = rounds * self.num
+        if rest:
+            first = -(step + rest - 1) % self._block_size
+            end = first + rest
+            needed += sum(self._needs[first:end])
+            if end > self._block_size:
+                needed += sum(self._needs[: end - self._block_size])
+        return needed
+
     def needs_block(self, number: int, step: int) -> bool:
         """Return whether a request that decodes needs one in a step.
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, lru_cache
 from pathlib import Path
 
 from gqa_lib.arguments import check_number, check_whole
@@ -15,6 +15,7 @@ from .tables import Grid, number, read_rows
 ONCE = ("embedding", "final_layernorm")  # of the dense layers: a step runs these once
 TWICE = ("layernorm",)  # and these twice in each decoder layer
 QKV = "qkv_proj"
+MOST_PROMPTS = 1 << 16  # whose times are kept
 CORNERS = ("prefill_chunk", "kv_prefill", "n_decode", "kv_decode")
 
 
@@ -66,7 +67,11 @@ class KernelStepTime:
         check_number(0, skew=skew, overhead_s=overhead_s)
         check_number(above=0, kv_scale=kv_scale, qkv_scale=qkv_scale)
         self._layers, self._skew, self._overhead_s = num_layers, skew, overhead_s
-        self._prompt, self._decode, self._mixed = _attention(attention, kv_scale)
+        prompt, decode, mixed = _attention(attention, kv_scale)
+        self._prompt = lru_cache(MOST_PROMPTS)(prompt)
+        self._decode = cache(lambda decodes: decode.at(0, decodes).line())  # by tokens of each
+        self._mixed = cache(lambda decodes: mixed.at(2, decodes))  # by chunk, before, tokens
+        self._mixed_first = cache(lambda decodes: mixed.at(2, decodes).at(1, 0).plane())
 
         def times_a_step(layer: str) -> float:
             if layer == QKV:
@@ -83,24 +88,36 @@ class KernelStepTime:
         Args:
             work: what it computes.
         """
-        decodes = work.num_decodes
-        tokens = decodes + sum(new for new, _ in work.prefills)
-        if not tokens:
-            return self._overhead_s
-        mean = work.decode_context / decodes if decodes else 0.0
-        context = mean + self._skew * (work.longest_decode - mean)
-        if not work.prefills:
-            attention = self._decode(decodes, context)
+        decodes, total, longest, prefills, chosen = work
+        context = total / decodes if decodes else 0.0
+        if self._skew:
+            context += self._skew * (longest - context)
+        if not prefills:
+            if not decodes:
+                return self._overhead_s
+            tokens, attention = decodes, self._decode(decodes)(context)
         else:
-            longest, *others = sorted(work.prefills, reverse=True)
-            attention = sum(self._prompt(*chunk) for chunk in others)
-            if decodes:
-                attention += self._mixed(*longest, decodes, context)
-            else:
-                attention += self._prompt(*longest)
+            tokens, attention = self._with_prompts(decodes, context, prefills)
         kernels = self._layers * attention + self._dense(tokens)
-        kernels += self._head(work.num_chosen) if work.num_chosen else 0.0
+        if chosen:
+            kernels += self._head(chosen)
         return kernels * 1e-6 + self._overhead_s
+
+    def _with_prompts(
+        self, decodes: int, context: float, prefills: Sequence[tuple[int, int]]
+    ) -> tuple[int, float]:
+        """The tokens of a step with prompts, and the microseconds of a layer's attention."""
+        longest, tokens, attention = prefills[0], decodes + prefills[0][0], 0.0
+        if len(prefills) > 1:
+            longest, *others = sorted(prefills, reverse=True)
+            tokens = decodes + sum(new for new, _ in prefills)
+            attention = sum(self._prompt(*chunk) for chunk in others)
+        if not decodes:
+            return tokens, attention + self._prompt(*longest)
+        chunk, before = longest
+        if before:
+            return tokens, attention + self._mixed(decodes)(chunk, before, context)
+        return tokens, attention + self._mixed_first(decodes)(chunk, context)
 
 
 def _attention(path: Path | str, kv_scale: float) -> tuple[Grid, Grid, Grid]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gqa_lib.arguments import check_choice
+from gqa_lib.configs import ModelConfig
+from gqa_lib.cost import kv_bytes_per_token
 
 from .kernel_times import KernelStepTime
 
@@ -34,6 +36,18 @@ class TimedEngine:
     log: str
     hardware: str
     gpu_memory_utilization: float
+
+    def activation_bytes(self, config: ModelConfig, memory_bytes: float) -> float:
+        """Return what its blocks leave for activations: memory x utilization - weights - blocks.
+
+        Args:
+            config: the model's shape.
+            memory_bytes: of the device.
+        """
+        if config.weight_bytes is None:
+            raise ValueError(f"{config.name}: weight_bytes is not known. Give activation_bytes.")
+        blocks = self.num_blocks * self.block_size * kv_bytes_per_token(config, 2)
+        return memory_bytes * self.gpu_memory_utilization - config.weight_bytes - blocks
 
 
 ENGINES = {

@@ -26,6 +26,9 @@ class Found(NamedTuple):
     swapped: bool = False
 
 
+NOTHING = Found()
+
+
 class Schedule:
     """The state of all requests between two steps.
 
@@ -69,15 +72,18 @@ class Schedule:
         """
         return self._computed[number]
 
-    def plan(self, step: int) -> list[Chunk]:
+    def plan(self, step: int) -> Sequence[Chunk]:
         """Give the sequences of a step their blocks; return its prompts.
 
         Args:
             step: which.
         """
-        self.admitted, self.preempted = [], []
-        chunks: list[Chunk] = []
+        if self.admitted or self.preempted:
+            self.admitted, self.preempted = [], []
         self._give_blocks(step)
+        if self._partial is None and not self.waiting:
+            return ()
+        chunks: list[Chunk] = []
         left = self._rules.max_num_batched_tokens - self.decoding.num
         if self._partial is not None and left:
             number = self._partial
@@ -146,7 +152,8 @@ class Schedule:
         """Give the sequences that decode their blocks, and preempt others for them."""
         decoding, supply = self.decoding, self.supply
         if (needed := decoding.blocks(step)) <= supply.available:
-            supply.take(needed)
+            if needed:
+                supply.take(needed)
             return
         for number in list(self.running):
             if number not in decoding or not decoding.needs_block(number, step):
@@ -187,7 +194,8 @@ class Schedule:
     def _admit(self, left: int) -> int:
         """Let the first that waits run; return how many tokens it computes, 0 if it cannot."""
         number, rules, supply = self.waiting[0], self._rules, self.supply
-        found = self._find(number)
+        new_here = not self._hashes and not self._computed[number]
+        found = NOTHING if new_here else self._find(number)
         missing = self._prompts[number] + self._generated[number] - found.tokens
         if missing > left and not rules.chunked_prefill:
             return 0

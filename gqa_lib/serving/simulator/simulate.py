@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .result import Simulation
 from .rules import Rules
-from .schedule import Schedule
+from .schedule import Chunk, Schedule
 from .step_time import StepTime, Work
 
 MOST_STEPS = 64  # of a run, whose times are taken to change linearly
@@ -94,27 +94,33 @@ class _Clock:
         self.scheduled_s, self.first_s, self.last_s = (array("d", [-1.0]) * n for _ in range(3))
         self.gaps_s = array("d")  # between two tokens with a preemption between them
         self._paused_s: dict[int, float] = {}
+        self._copied = 0  # tokens, to the host and back
         self.rows = array("d")  # the columns of steps, one row after the other
 
     def run(self) -> None:
         """Serve all requests."""
-        schedule, arrivals = self._schedule, self._arrivals
+        schedule, arrivals, waiting = self._schedule, self._arrivals, self._schedule.waiting
         now, step, arrived, total = 0.0, 0, 0, len(arrivals)
-        while arrived < total or schedule.waiting or schedule.running:
+        while arrived < total or waiting or schedule.running:
             while arrived < total and arrivals[arrived] <= now:
-                schedule.waiting.append(arrived)
+                waiting.append(arrived)
                 arrived += 1
-            if not schedule.waiting and not schedule.running:
+            if not waiting and not schedule.running:
                 now = arrivals[arrived]
                 continue
-            # Whoever comes while others wait changes nothing before a sequence ends.
-            until = arrivals[arrived] if arrived < total and not schedule.waiting else None
-            now, step = self._advance(now, step, until)
+            chunks = schedule.plan(step)
+            if chunks or schedule.preempted:
+                now = self._step(now, step, chunks)
+                step += 1
+            else:
+                # Whoever comes while others wait changes nothing before a sequence ends.
+                until = arrivals[arrived] if arrived < total and not waiting else inf
+                now, steps = self._decode(now, step, until)
+                step += steps
 
-    def _advance(self, now: float, step: int, until: float | None) -> tuple[float, int]:
-        """Serve a step, or several that only decode the same; return when they are over."""
-        schedule, decoding, before = self._schedule, self._schedule.decoding, self._schedule.swapped
-        chunks = schedule.plan(step)
+    def _step(self, now: float, step: int, chunks: Sequence[Chunk]) -> float:
+        """Serve a step with prompts, or in which requests lose their blocks; return its end."""
+        schedule, decoding = self._schedule, self._schedule.decoding
         for number in schedule.admitted:
             if self.scheduled_s[number] < 0:
                 self.scheduled_s[number] = now
@@ -125,23 +131,55 @@ class _Clock:
         prefills = [(new, schedule.computed(number)) for number, new in chunks]
         chosen = decodes + sum(map(schedule.is_complete, chunks))
         longest = decoding.longest(step)
-        seconds = self._seconds(Work(decodes, context + decodes, longest, prefills, chosen))
-        seconds += (schedule.swapped - before) * self._copy_s
+        work = Work(decodes, context + decodes, longest, prefills, chosen)
+        seconds = self._step_time(work)
+        if not 0 <= seconds < inf:
+            raise _wrong_time(seconds, work)
+        seconds += (schedule.swapped - self._copied) * self._copy_s
+        self._copied = schedule.swapped
+        decoding.context += decodes
+        self._note(now, seconds, 1, decodes, sum(new for new, _ in prefills))
+        now += seconds
+        self._finish(now, step, chunks)
+        return now
+
+    def _decode(self, now: float, step: int, until: float) -> tuple[float, int]:
+        """Serve steps that only decode the same, as far as there are; return their end and number.
+
+        Args:
+            now: when they begin.
+            step: the first of them.
+            until: when a request comes, which the next step sees.
+        """
+        decoding, supply = self._schedule.decoding, self._schedule.supply
+        decodes, context = decoding.num, decoding.context
+        longest = decoding.longest(step)
+        work = Work(decodes, context + decodes, longest, (), decodes)
+        seconds = self._step_time(work)
+        if not 0 <= seconds < inf:
+            raise _wrong_time(seconds, work)
         steps = 1
-        if decodes and not chunks and not schedule.preempted:
-            needs = self._quiet_steps(step)
-            if more := len(needs):
-                last = self._seconds(
-                    Work(decodes, context + (more + 1) * decodes, longest + more, (), decodes)
-                )
-                steps = _steps_until(until, now, seconds, last, more + 1)
+        if more := decoding.quiet_steps(step, MOST_STEPS - 1, supply.available):
+            work = Work(decodes, context + (more + 1) * decodes, longest + more, (), decodes)
+            last = self._step_time(work)
+            if not 0 <= last < inf:
+                raise _wrong_time(last, work)
+            steps = _steps_until(until - now, seconds, last, more + 1)
+            if steps > 1:
                 last = seconds + (last - seconds) * (steps - 1) / more
                 seconds = steps * (seconds + last) / 2
-                schedule.supply.take(sum(needs[: steps - 1]))
-        decoding.context += steps * decodes
-        self._note(now, seconds, steps, decodes, sum(new for new, _ in prefills))
-        now, step = now + seconds, step + steps
-        complete, ended = schedule.finish_step(step - 1, chunks)
+                if needed := decoding.blocks_of(step + 1, steps - 1):
+                    supply.take(needed)
+        decoding.context = context + steps * decodes
+        self._note(now, seconds, steps, decodes, 0)
+        now += seconds
+        if decoding.next_end == step + steps - 1:
+            self._finish(now, step + steps - 1, ())
+        return now, steps
+
+    def _finish(self, now: float, step: int, chunks: Sequence[Chunk]) -> None:
+        """Write down who has a first or last token at the end of a step."""
+        complete, ended = self._schedule.finish_step(step, chunks)
         for number in complete:
             if self.first_s[number] < 0:
                 self.first_s[number] = now
@@ -149,46 +187,31 @@ class _Clock:
                 self.gaps_s.append(now - self._paused_s.pop(number))
         for number in ended:
             self.last_s[number] = now
-        return now, step
-
-    def _seconds(self, work: Work) -> float:
-        seconds = self._step_time(work)
-        if 0 <= seconds < inf:
-            return seconds
-        raise ValueError(
-            f"step_time returned {seconds} for {work}: the clock would run backwards, or stop. "
-            "Return seconds, 0 or more."
-        )
-
-    def _quiet_steps(self, step: int) -> list[int]:
-        """Blocks of each step after this one that only decodes the same, as far as there are."""
-        decoding, free = self._schedule.decoding, self._schedule.supply.available
-        needs: list[int] = []
-        for later in range(step + 1, min(decoding.next_end, step + MOST_STEPS - 1) + 1):
-            needed = decoding.blocks(later)
-            free -= needed
-            if free < 0:
-                break
-            needs.append(needed)
-        return needs
 
     def _note(
         self, start_s: float, seconds: float, steps: int, decodes: int, prefill_tokens: int
     ) -> None:
-        schedule = self._schedule
-        used = schedule.supply.num_blocks - schedule.supply.available
+        schedule, supply = self._schedule, self._schedule.supply
+        used = supply.num_blocks - supply.available
         running, waiting = len(schedule.running), len(schedule.waiting)
         self.rows.extend((start_s, seconds, steps, decodes, prefill_tokens, used, running, waiting))
 
 
-def _steps_until(until: float | None, now: float, first_s: float, last_s: float, most: int) -> int:
-    """How many steps, whose seconds change linearly, begin before a request comes."""
-    if until is None:
+def _wrong_time(seconds: float, work: Work) -> ValueError:
+    return ValueError(
+        f"step_time returned {seconds} for {work}: the clock would run backwards, or stop. "
+        "Return seconds, 0 or more."
+    )
+
+
+def _steps_until(left: float, first_s: float, last_s: float, most: int) -> int:
+    """How many steps, whose seconds change linearly, begin while seconds are left."""
+    if left == inf:
         return most
     slope = (last_s - first_s) / (most - 1)
     # The sum of j steps, first_s j + slope j (j - 1) / 2, must reach the time that is left.
     # Written so that nothing cancels where the slope is all but 0.
-    left, linear = until - now, first_s - slope / 2
+    linear = first_s - slope / 2
     root = linear * linear + 2 * slope * left
     below = linear + sqrt(root) if root >= 0 else 0.0
     return max(1, min(most, ceil(2 * left / below))) if below > 0 else most

@@ -67,7 +67,8 @@ class RooflineStepTime:
             raise ValueError(
                 f"{config.name}: weights={config.weights}, vocab_size={config.vocab_size}: a step "
                 "reads all weights but the input embedding, which must be known apart. "
-                "Give gqa_lib.configs.Weights(dense=..., embedding=...) and vocab_size."
+                "Give a config.json, which says both, or Weights(dense=..., embedding=...) and "
+                "vocab_size."
             )
         per_token = kv_cache_bytes(config, [1], bytes_per_element)
         if kv_cache_bytes(config, [1 << 20], bytes_per_element) != per_token * (1 << 20):

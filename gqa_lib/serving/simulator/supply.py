@@ -21,9 +21,10 @@ class Supply:
     def __init__(self, num_blocks: int, piece_blocks: int):
         self.num_blocks, self.piece_blocks = num_blocks, piece_blocks
         self.available = num_blocks  # that no sequence holds
-        self._empty = num_blocks  # of these, with nothing left in them
+        self._empty = num_blocks  # of these, with nothing left in them; below 0 until settled
         self._references: dict[int, int] = {}  # to pieces
-        self._left: OrderedDict[tuple[str, int], int] = OrderedDict()  # blocks, the oldest first
+        # Blocks, the oldest first, by a request's number or by ("piece", id).
+        self._left: OrderedDict[int | tuple[str, int], int] = OrderedDict()
 
     def take(self, blocks: int) -> None:
         """Take as many blocks, which must be available.
@@ -33,9 +34,12 @@ class Supply:
         """
         self.available -= blocks
         self._empty -= blocks
+
+    def _settle(self) -> None:
+        """Forget what was in blocks that were taken, the oldest first."""
         while self._empty < 0:
             what, left = next(iter(self._left.items()))
-            freed = left if what[0] == "piece" else min(left, -self._empty)
+            freed = min(left, -self._empty) if isinstance(what, int) else left
             self._empty += freed
             if freed == left:
                 del self._left[what]
@@ -49,10 +53,11 @@ class Supply:
             number: the request's.
             blocks: how many.
         """
+        self._settle()
         self.available += blocks
-        self._empty += self._left.pop(("request", number), 0)  # of a time before
+        self._empty += self._left.pop(number, 0)  # of a time before
         if blocks:
-            self._left["request", number] = blocks
+            self._left[number] = blocks
 
     def left(self, number: int) -> int:
         """Return how many of the blocks that a request left nobody has taken.
@@ -60,7 +65,8 @@ class Supply:
         Args:
             number: the request's.
         """
-        return self._left.get(("request", number), 0)
+        self._settle()
+        return self._left.get(number, 0)
 
     def take_back(self, number: int, blocks: int) -> None:
         """Give a request the first blocks of those that it left, as they are.
@@ -69,7 +75,7 @@ class Supply:
             number: the request's.
             blocks: how many, of those that are left.
         """
-        self._empty += self._left.pop(("request", number)) - blocks
+        self._empty += self._left.pop(number) - blocks
         self.available -= blocks
 
     def find(self, ids: Sequence[int], most: int) -> tuple[int, int]:
@@ -79,6 +85,7 @@ class Supply:
             ids: of a prompt's pieces, in order.
             most: pieces at most.
         """
+        self._settle()
         found = free = 0
         for one in ids[:most]:
             if ("piece", one) in self._left:
@@ -94,6 +101,7 @@ class Supply:
         Args:
             ids: of the pieces.
         """
+        self._settle()
         for one in ids:
             self.available -= self._left.pop(("piece", one), 0)
             self._references[one] = self._references.get(one, 0) + 1
@@ -106,6 +114,7 @@ class Supply:
         Args:
             ids: of the pieces, in order.
         """
+        self._settle()
         held, left = self._references, self._left
         new = [one for one in ids if one not in held and ("piece", one) not in left]
         self._references.update(dict.fromkeys(new, 1))

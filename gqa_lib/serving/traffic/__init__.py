@@ -12,7 +12,7 @@ from .formats import FORMATS
 from .load import load_trace
 from .samples import SAMPLES, sample
 from .statistics import Residency, Summary, residency_weighted, summarise
-from .synthetic import SyntheticTraffic, fit
+from .synthetic import SyntheticTraffic, fit, gamma_arrivals
 from .trace import Trace
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Trace",
     "describe",
     "fit",
+    "gamma_arrivals",
     "load_trace",
     "residency_weighted",
     "sample",

@@ -82,7 +82,7 @@ class SyntheticTraffic:
         for_lengths, for_arrivals = np.random.default_rng(seed).spawn(2)
         in_prompts, in_outputs = self._uniforms(n, for_lengths)
         return Trace(
-            _gamma_arrivals(n, rate, arrival_cv, for_arrivals),
+            _arrivals(n, rate, arrival_cv, for_arrivals),
             self._quantile(self.prompt_tokens, in_prompts),
             self._quantile(self.output_tokens, in_outputs),
             format="synthetic",
@@ -195,13 +195,42 @@ def _overlaps(rank: np.ndarray, n: int, bins: int) -> list[tuple[np.ndarray, np.
     return [(first, 1 - beyond), (second, beyond)]
 
 
-def _gamma_arrivals(n: int, rate: float, cv: float, rng: np.random.Generator) -> np.ndarray:
+def gamma_arrivals(n: int, rate: float, arrival_cv: float, seed: int = 0) -> np.ndarray:
+    """Return when n requests come, in seconds from the first one.
+
+    The times between arrivals are gamma distributed and then scaled, so that the last request comes
+    after (n - 1) / rate seconds, as in `vllm bench serve`, whose clock begins one request earlier:
+    the load offered does not depend on the draw.
+
+    Args:
+        n: how many.
+        rate: requests a second; infinity for all at once.
+        arrival_cv: sd over mean of the times between arrivals: 1 is a Poisson process, 0 a fixed
+            beat. vLLM's --burstiness is 1 / arrival_cv^2.
+        seed: the same one draws the same.
+
+    Returns:
+        (n,) seconds, ascending.
+
+    Raises:
+        ValueError: an argument is out of its range.
+
+    Source: vLLM 0.19, vllm/benchmarks/serve.py, `get_request`.
+    """
+    check_whole(n=n)
+    check_whole(0, seed=seed)
+    check_number(above=0, endless=True, rate=rate)
+    check_number(0, arrival_cv=arrival_cv)
+    return np.zeros(n) if rate == math.inf else _arrivals(n, rate, arrival_cv, seed)
+
+
+def _arrivals(n: int, rate: float, cv: float, seed: int | np.random.Generator) -> np.ndarray:
     """Arrivals from 0 to (n - 1) / rate."""
     if n == 1:
         return np.zeros(1)
     between = np.ones(n - 1)
     if cv > 0:
-        drawn = rng.gamma(1 / cv**2, 1.0, n - 1)
+        drawn = np.random.default_rng(seed).gamma(1 / cv**2, 1.0, n - 1)
         between = drawn if drawn.any() else between  # with a CV of hundreds all may round to 0
     arrivals = np.concatenate([[0.0], np.cumsum(between)])
     return arrivals / arrivals[-1] * ((n - 1) / rate)

@@ -1,0 +1,249 @@
+"""What a plan says of its runs: replications, memory, records, and what settles nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from ..ledger import FRACTION_NAMES
+from ..results import Difference
+from ..results.compare import MOST_FAILED
+from .benchmark import BenchmarkPlan, Variant
+from .tables import bullets, percent, table
+
+CAPACITY_SEEDS = 2  # runs of each variant at most, with all requests at once
+SWEEP_REQUESTS = 1000  # measured in a run of the sweep, at most
+
+
+def replications(plan: BenchmarkPlan) -> str:
+    """Return how runs are repeated and paired, as Markdown.
+
+    Args:
+        plan: which.
+    """
+    heads = [one.num_kv_heads for one in plan.variants]
+    turns = ", ".join(f"{heads[place]} (seed {seed})" for seed, place in plan.order()[:6])
+    own = (
+        "each has different requests of the trace, consecutive as they came"
+        if plan.draws_own
+        else f"the trace has {len(plan.trace):,} requests, fewer than all runs need, so that each "
+        "run's are drawn from its joint distribution of prompts and outputs"
+    )
+    return bullets(
+        [
+            f"{plan.num_seeds} runs of each variant, seeds 0 to {plan.num_seeds - 1}; {own}.",
+            "Common random numbers: of each seed, every variant gets the same requests in the same "
+            "order at the same times. Outputs are forced to their length (`--ignore-eos`).",
+            f"The order alternates: {turns}, ... A drift of clocks or temperature then falls on "
+            "both.",
+            "The change of each pair counts, and Student's interval of its mean over the pairs: "
+            "requests of one run wait for each other, so they are not independent results.",
+            "If only one run of each can be made: batch means, 10 batches in the order of arrival. "
+            "What differs from run to run is then not in the interval.",
+            f"Verdict at {percent(plan.sample.confidence)}: better or worse if the whole interval "
+            f"is beyond {percent(plan.margin)}, within the margin if all of it is inside, "
+            "inconclusive otherwise.",
+        ]
+    )
+
+
+def rehearsal(plan: BenchmarkPlan) -> str:
+    """Return what the planned runs would find if the simulator were right, as Markdown.
+
+    Args:
+        plan: which.
+    """
+    if not plan.rehearsals:
+        return "Not rehearsed: scipy is not installed (the extra `train`), or it was not asked for."
+    last = plan.variants[-1].num_kv_heads
+    rows = [
+        (f"{found.metric}, CV {one.arrival_cv:.3g}", *_rehearsed(found))
+        for one in plan.rehearsals
+        for found in one.differences
+    ]
+    head = ("", f"{plan.variants[0].num_kv_heads} KV heads", f"{last} KV heads")
+    advice = [
+        f"At CV {one.arrival_cv:.3g}: {said}"
+        for one in plan.rehearsals
+        if (said := _advice(one.differences[0], plan.margin))
+    ]
+    return "\n\n".join(
+        [
+            "The comparison, carried out in the simulator with the plan's own requests and seeds "
+            "(**modelled**). It predicts no result; it says whether such runs could tell one.",
+            table((*head, "change", "interval", "would be"), rows),
+            *([bullets(advice)] if advice else []),
+        ]
+    )
+
+
+def _rehearsed(found: Difference) -> tuple[str, ...]:
+    change = "" if found.change is None else percent(found.change)
+    ends = ""
+    if found.low is not None and found.high is not None:
+        ends = f"{percent(found.low)} to {percent(found.high)}"
+    return f"{found.baseline:,.4g}", f"{found.variant:,.4g}", change, ends, found.verdict
+
+
+def _advice(found: Difference, margin: float) -> str:
+    """What to change before any run, if the rehearsal could not tell."""
+    if found.change is None or found.low is None or found.high is None:
+        return f"{found.metric} cannot be compared, as {found.why}. Choose another rate."
+    half = (found.high - found.low) / 2
+    if half > margin:
+        seeds = math.ceil(found.num_pairs * (half / margin) ** 2)
+        return (
+            f"half of the interval, {percent(half)}, is wider than the margin. About {seeds:,} "
+            "runs of each (--seeds) would bring it there."
+        )
+    if found.verdict == "inconclusive":
+        return (
+            "the change is too near to the margin to be told from it. Choose another rate "
+            "(--request-rate), or another margin, before any run."
+        )
+    return ""
+
+
+def memory(plan: BenchmarkPlan) -> str:
+    """Return where each variant's memory goes, and how many requests fit, as Markdown.
+
+    Args:
+        plan: which.
+    """
+    head = ("GB of a device", *(f"{one.num_kv_heads} KV heads" for one in plan.variants))
+    text = []
+    if all(one.ledger for one in plan.variants):
+        rows = [
+            (part, *(_gb(one, f"{part}_bytes") for one in plan.variants))
+            for part in ("memory", "weight", "activation", "reserve", "kv")
+        ]
+        first = plan.variants[0].ledger
+        assert first is not None
+        share = f"{FRACTION_NAMES[first.engine]} {first.memory_fraction:g}"
+        text += [f"Derived from sizes ({first.engine}, {share}):", table(head, rows)]
+    rows = [
+        ("blocks for requests", *(f"{one.scenario.rules().num_blocks:,}" for one in plan.variants)),
+        ("tokens in them", *(f"{one.fits.capacity:,}" for one in plan.variants)),
+        ("requests, by mean KV", *(f"{one.fits.mean_rule:,}" for one in plan.variants)),
+        ("requests, 1 % overflow", *(f"{one.fits.safe:,}" for one in plan.variants)),
+        ("requests, at their longest", *(f"{one.fits.max_length:,}" for one in plan.variants)),
+    ]
+    held = plan.variants[0].fits
+    text += [
+        table(("cache", *head[1:]), rows),
+        f"A decoding request holds {held.held_mean:,.0f} tokens in whole blocks on average, sd "
+        f"{held.held_sd:,.0f}, of the requests that are left. 1 % overflow: so many at a time "
+        "exceed the cache in at most 1 % of the time.",
+    ]
+    last = plan.variants[-1].fits
+    if held.safe and last.safe:
+        text.append(
+            f"{last.capacity / held.capacity:.1f}x the tokens hold {last.safe / held.safe:.1f}x "
+            f"the requests at 1 % overflow ({last.safe:,} instead of {held.safe:,})."
+        )
+    text.append(
+        "Compare the first line that the engine logs (number of blocks) with these before any run: "
+        "if they differ, the modelled figures are of another engine."
+    )
+    return "\n\n".join(text)
+
+
+def _gb(one: Variant, name: str) -> str:
+    return f"{getattr(one.ledger, name) / 1e9:,.2f}"
+
+
+def record(plan: BenchmarkPlan) -> str:
+    """Return what to record of each run, as Markdown.
+
+    Args:
+        plan: which.
+    """
+    return bullets(
+        [
+            "Device, driver, clocks (locked or not), power limit, temperature before and after.",
+            "Versions of the engine, torch and CUDA; the attention backend it chose; number types "
+            "of weights and cache; CUDA graphs on or off; number of KV blocks that it logged.",
+            "All flags, the seed, and the commit or hash of the checkpoint (random weights of the "
+            "right shape are enough for speed, and say nothing of quality).",
+            "Each request's lengths, start, TTFT and times between tokens "
+            "(`--save-result --save-detailed`), never means alone.",
+            "Preemptions and KV occupancy from the engine's metrics; requests that failed.",
+            "Where the client ran: if it shares cores with the server, say so.",
+        ]
+    )
+
+
+def inconclusive(plan: BenchmarkPlan) -> str:
+    """Return what leaves the question open, as Markdown.
+
+    Args:
+        plan: which.
+    """
+    lengths = plan.given.prompt_tokens.mean[0]
+    return bullets(
+        [
+            f"The interval of the change contains {percent(plan.margin)} or "
+            f"{percent(-plan.margin)}.",
+            "Only one run of each variant, or runs of different requests.",
+            f"More than {percent(MOST_FAILED)} of the requests of a run failed: the others are a "
+            "selection.",
+            "A percentile with fewer than 100 requests above it.",
+            "Prompts that the engine counted differ from the plan's by more than 2 % on average "
+            f"({lengths:,.0f} in the trace): another tokenizer, another workload.",
+            "Sorted by time, results drift by more than the margin: the machine changed.",
+            "The number of blocks that the engine logged is not the one above, and memory is what "
+            "the variants differ in.",
+        ]
+    )
+
+
+def runs(plan: BenchmarkPlan) -> str:
+    """Return which runs there are and how long they take, as Markdown.
+
+    Args:
+        plan: which.
+    """
+    rows = list(_hours(plan))
+    total = sum(hours for _, _, hours in rows)
+    cells = [(name, f"{count:,}", f"{hours:.1f}") for name, count, hours in rows]
+    return "\n\n".join(
+        [
+            "Derived, requests over rate, without the engine's starts:",
+            table(("runs", "number", "hours"), [*cells, ("all", "", f"{total:.1f}")]),
+            "A relative error twice as large (--relative-error) takes a quarter of the requests.",
+        ]
+    )
+
+
+def _hours(plan: BenchmarkPlan) -> Iterator[tuple[str, int, float]]:
+    number = plan.num_seeds * len(plan.variants)
+    each = plan.num_requests / plan.rate / 3600
+    for cv in plan.arrival_cvs:
+        yield f"comparison at {plan.rate:.3g}/s, CV {cv:.3g}", number, number * each
+    variants = len(plan.variants)
+    seconds = [plan.num_requests / one.knee.capacity for one in plan.variants]
+    yield (
+        "capacity, all requests at once (modelled)",
+        capacity_seeds(plan) * variants,
+        capacity_seeds(plan) * sum(seconds) / 3600,
+    )
+    hours = sum(sweep_requests(plan) / rate / 3600 for rate in plan.rates)
+    yield "sweep", variants * len(plan.rates), variants * hours
+
+
+def capacity_seeds(plan: BenchmarkPlan) -> int:
+    """Return how many runs of each variant get all requests at once.
+
+    Args:
+        plan: which.
+    """
+    return min(CAPACITY_SEEDS, plan.num_seeds)
+
+
+def sweep_requests(plan: BenchmarkPlan) -> int:
+    """Return the requests of a run of the sweep, with those that are left out.
+
+    Args:
+        plan: which.
+    """
+    return min(plan.num_requests, SWEEP_REQUESTS + plan.warmup + plan.drain)

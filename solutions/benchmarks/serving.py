@@ -1,0 +1,333 @@
+# %% [markdown]
+# # Serving your traffic
+#
+# How many requests per second does one device serve in time, for different numbers of KV heads? A
+# smaller cache lets more requests run at a time, so that fewer wait; but a fuller batch makes each
+# token later.
+#
+# - **Modelled:** a large model on a device that need not be here. Its step times are measured kernels,
+#   or two ceilings; a simulator of vLLM's scheduler turns them into latencies.
+# - **Timed:** a small model in this library's engine on this machine, next to its simulation. Wall time.
+# - **Takes:** about 20 s at its defaults, on two free CPU cores.
+# - **Alone:** this notebook times. Run nothing else on the machine meanwhile.
+#
+# `gqa bench serving -p trace=my_requests.csv -p request_rate=[2,4,8]`, or `papermill` with the
+# parameters below.
+
+# %% tags=["parameters"]
+trace: str = "azure-conv-2023"  # a trace of the course, or a file with one
+model: str = "Llama-3.1-8B"  # a model by name, or a config.json
+num_kv_heads: list = [32, 8, 4, 1]  # KV heads; the first is what the others are compared with
+kernel_times: str = "rtx4090-llama-3.1-8b"  # timed kernels of the course; empty: hardware's ceilings
+hardware: str = "RTX 4090"  # whose memory, and ceilings, are taken
+bandwidth_efficiency: float = 1.0  # share of the bandwidth that kernels reach; only without kernel_times
+flops_efficiency: float = 1.0  # share of the FLOP/s that they reach; only without kernel_times
+memory_gib: float = 0.0  # the device's memory; 0: the hardware's
+activation_gib: float = 0.0  # of it, for activations; 0: what the timed engine's blocks leave, if any
+gpu_memory_utilization: float = 0.9  # share of the memory that the engine uses
+block_size: int = 16  # tokens of a block
+max_num_seqs: int = 256  # sequences that run at a time at most
+max_num_batched_tokens: int = 2048  # tokens of a step at most
+num_requests: int = 400  # requests drawn from the trace
+request_rate: list = [1.0, 2.0, 4.0]  # requests that come per second; one or several
+burstiness: float = 1.0  # of their arrivals, as vLLM's: 1 is a Poisson process, less comes in bursts
+goodput: str = "ttft:2000 tpot:50"  # latencies in ms that a request must keep to be in time
+overflow: float = 0.01  # share of the time in which a safe number of requests may need more memory
+engine_requests: int = 24  # requests that the real engine serves; all are there at its start
+length_scale: float = 0.1  # of the trace's lengths for the real engine
+engine_kv_mib: float = 6.0  # memory for its keys and values
+head_dim: int = 8  # channels per head of its model, which has as many query heads as the large one
+num_layers: int = 4  # layers of its model
+d_model: int = 256  # channels of a token between its layers
+d_ff: int = 704  # channels of its feed-forward blocks
+vocab_size: int = 2048  # tokens that it knows
+dtype: str = "float32"  # float32, bfloat16 or float16; of the small model
+device: str = ""  # cpu, cuda, ...; empty: the best there is; for the small model
+seed: int = 0  # of requests, arrivals, weights and prompts
+out_dir: str = "runs/serving"  # folder for samples and result
+
+# %%
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from gqa_lib import plots
+from gqa_lib.bench import as_list, begin, check_parameters
+from gqa_lib.compare import table
+from gqa_lib.compare.models import llama_like
+from gqa_lib.cost import kv_bytes_per_token
+from gqa_lib.hardware import datasheet
+from gqa_lib.model import LanguageModel
+from gqa_lib.serving import Engine
+from gqa_lib.serving.basis import basis
+from gqa_lib.serving.ledger import concurrency
+from gqa_lib.serving.record import totals
+from gqa_lib.serving.scenario import Scenario
+from gqa_lib.serving.simulator import (
+    ENGINES,
+    DEFINITIONS,
+    Rules,
+    Work,
+    latencies_ms,
+    parse_goodput,
+    simulate,
+    summary,
+)
+from gqa_lib.serving.traffic import SAMPLES, fit, load_trace, sample
+
+check_parameters("serving", globals())
+run = begin("serving", out_dir, dtype=dtype, device=device, seed=seed)
+objectives, rates, kv_counts = parse_goodput(goodput), as_list(request_rate), as_list(num_kv_heads)
+
+# %% [markdown]
+# ## The traffic
+#
+# Requests are drawn from the trace, prompt and output together, so that as many as needed come at any
+# rate. Each number of KV heads gets the same ones at the same times.
+
+# %%
+given = sample(trace) if trace in SAMPLES else load_trace(Path(trace))
+print(given.summary())
+traffic = fit(given)
+
+# %% [markdown]
+# ## The memory
+#
+# Weights, activations and a reserve come first; the rest is blocks of keys and values. *Mean* is how
+# many requests fill them on average, *safe* how many need more for 1 % of the time at most (or
+# `overflow`), by what each holds at a random step; *longest* gives each the longest one's blocks.
+
+# %%
+own = datasheet(hardware)
+card = replace(own, memory_bytes=memory_gib * 2**30) if memory_gib else own
+one = Scenario(model=model, kernel_times=kernel_times or None, hardware=own)
+activations = activation_gib * 2**30 or one.reserved_bytes
+flags = {"max_num_seqs": max_num_seqs, "max_num_batched_tokens": max_num_batched_tokens,
+         "block_size": block_size, "gpu_memory_utilization": gpu_memory_utilization}
+scenarios = {kv: Scenario(model=model, kernel_times=kernel_times or None, hardware=card,
+                          num_kv_heads=kv, activation_bytes=activations, **flags,
+                          bandwidth_efficiency=bandwidth_efficiency, flops_efficiency=flops_efficiency)
+             for kv in kv_counts}
+num_heads = one.config.num_heads
+ledgers = {kv: scenario.ledger() for kv, scenario in scenarios.items()}
+
+# %%
+held = {kv: concurrency(one.tokens, given.prompt_tokens, given.output_tokens,
+                        overflow=overflow, block_size=one.block_size) for kv, one in ledgers.items()}
+print(f"{model} on {card.name}: {card.memory_bytes / 1e9:.2f} GB, of which activations "
+      f"{activations / 1e9:.2f} GB and reserve {(1 - gpu_memory_utilization) * card.memory_bytes / 1e9:.2f} GB")
+print("KV heads  weights, GB   KV, GB  tokens in blocks  requests: mean   safe  longest")
+for kv, one in ledgers.items():
+    fits = held[kv]
+    print(f"{kv:8} {one.weight_bytes / 1e9:12.2f} {one.kv_bytes / 1e9:8.2f} {one.tokens:17,} "
+          f"{fits.mean_rule:15,} {fits.safe:6,} {fits.max_length:8,}")
+first = kv_counts[0]
+for kv in kv_counts[1:]:
+    if held[first].safe:
+        smaller = ledgers[first].block_bytes / ledgers[kv].block_bytes
+        print(f"{kv} KV heads: a token takes {smaller:.3g} times less than with {first}, and "
+              f"{held[kv].safe / held[first].safe:.1f} times as many requests fit safely")
+
+# %% [markdown]
+# ## Prediction, before simulating
+#
+# With all requests there at once the memory is full: as many run as it holds on average, n, and
+# max_num_seqs at most. Each takes the device for its prompt alone, and for a share of 1/n of the
+# steps of its output: tokens/s = output / (prompt's time + output x step / n).
+
+# %%
+output, prompt = given.output_tokens.mean(), given.prompt_tokens.mean()
+
+def expected(kv):
+    """Return tokens/s with a full memory, and seconds of a step then."""
+    n = max(1, min(held[kv].mean_rule, max_num_seqs, num_requests))
+    time_of, context = scenarios[kv].step_time(), int(n * held[kv].held_mean)
+    step_s = time_of(Work(n, context, int(held[kv].held_mean), (), n))
+    return output / (time_of(Work(0, 0, 0, ((int(prompt), 0),), 1)) + output * step_s / n), step_s
+
+print("KV heads  tokens/s  ms per step without prompts")
+guesses = {kv: expected(kv) for kv in kv_counts}
+for kv, (rate, step_s) in guesses.items():
+    print(f"{kv:8} {rate:9,.0f} {1e3 * step_s:12.1f}")
+
+# %% [markdown]
+# ## Simulation
+#
+# A request that is too long for one number of KV heads is left out for all. Figures are by the names
+# and definitions of `vllm bench serve`.
+
+# %%
+wanted = {rate: traffic.draw(num_requests, rate, seed=seed, arrival_cv=burstiness**-0.5) for rate in rates}
+too_long = np.zeros(num_requests, dtype=bool)
+for scenario in scenarios.values():
+    for mask in scenario.too_long(wanted[rates[0]]).values():  # lengths are the same at all rates
+        too_long |= mask
+loads = {rate: one.select(~too_long) for rate, one in wanted.items()}
+left_out = [f"{too_long.sum()} of {num_requests} requests, too long for one of the numbers of KV heads"] * bool(too_long.any())
+at_once = loads[rates[0]]
+loads = {"at once": replace(at_once, arrival_s=np.zeros(len(at_once)))} | loads
+print("step times:", *basis(scenarios[first]), *left_out, sep="\n- ")
+
+# %%
+simulated = {(load, kv): scenario.run(requests)
+             for load, requests in loads.items() for kv, scenario in scenarios.items()}
+found = []
+for (load, kv), simulation in simulated.items():
+    row = {"load": load, "num_kv_heads": kv, "safe_concurrency": held[kv].safe,
+           "num_blocks": simulation.rules.num_blocks, "basis": "modelled"}
+    figures = summary(simulation, objectives)
+    found.append(row | {"state": figures.pop("load")} | figures)
+    each = latencies_ms(simulation)
+    run.keep([{"phase": "simulate", "metric": "simulated_e2el", "unit": "ms", "p_load": load,
+               "p_num_kv_heads": kv, "number": n, "value": float(each["e2el"][n]),
+               "ttft_ms": float(each["ttft"][n]), "preemptions": int(simulation.preemptions[n]),
+               "prompt_tokens": int(simulation.prompt_tokens[n]),
+               "output_tokens": int(simulation.output_tokens[n])} for n in range(len(each["e2el"]))])
+
+# %%
+for name in ("ttft", "tpot"):
+    print(f"{name}: {DEFINITIONS[name]}")
+print(f"in time: {goodput} (ms). Shown are medians and 90th percentiles: of {len(at_once)} requests "
+      f"{max(1, len(at_once) // 10)} are beyond those")
+print("\nrequests/s  KV heads  tokens/s  ttft, s: p50    p90  tpot, ms: p50   p90  in time/s  running"
+      "  preempted  blocks used")
+for row in found:
+    print(f"{row['load']!s:>10} {row['num_kv_heads']:9} {row['output_throughput']:9,.0f} "
+          f"{row['median_ttft_ms'] / 1e3:13.2f} {row['p90_ttft_ms'] / 1e3:6.2f} "
+          f"{row['median_tpot_ms']:14.1f} {row['p90_tpot_ms']:5.1f} {row['request_goodput']:10.2f} "
+          f"{row['mean_running']:8.1f} {row['preemptions']:10} {row['mean_kv_usage']:12.0%}  {row['state']}")
+
+# %% [markdown]
+# STABLE: hardly anyone waits. BACKLOGGED: some do, and the engine catches up. OVERLOADED: more and more
+# wait, so that the waiting depends on how long the run is.
+
+# %%
+full = {row["num_kv_heads"]: row for row in found if row["load"] == "at once"}
+print("at once: KV heads  predicted, tokens/s  simulated  times the first's  tpot against the first's")
+for kv, row in full.items():
+    print(f"{kv:17} {guesses[kv][0]:20,.0f} {row['output_throughput']:10,.0f} "
+          f"{row['output_throughput'] / full[first]['output_throughput']:17.2f}x "
+          f"{row['mean_tpot_ms'] / full[first]['mean_tpot_ms']:22.2f}x")
+curves = {kv: {row["load"]: row["request_goodput"] for row in found
+               if row["num_kv_heads"] == kv and row["load"] != "at once"} for kv in kv_counts}
+note = f"modelled: {model}, {card.name}, {trace}; {goodput}"
+
+# %%
+most = {kv: max(curve.values()) for kv, curve in curves.items()}
+title = (f"KV heads {' / '.join(map(str, most))}: up to {' / '.join(f'{rate:.2f}' for rate in most.values())} "
+         "requests/s in time")
+plots.show(plots.goodput_lines(curves, num_heads=num_heads, title=title, note=note),
+           alt=f"Requests per second in time against requests that come. {title} (modelled).")
+
+# %%
+busiest = simulated[rates[-1], first]
+until_s = float(busiest.arrival_s[-1])
+usage = {kv: (one.steps["start_s"], one.steps["blocks_used"] / one.rules.num_blocks)
+         for kv in kv_counts for one in [simulated[rates[-1], kv]]}
+used = {kv: next(row["mean_kv_usage"] for row in found
+                 if (row["load"], row["num_kv_heads"]) == (rates[-1], kv)) for kv in kv_counts}
+full_title = (f"{rates[-1]:g} requests/s: {' / '.join(f'{share:.0%}' for share in used.values())} of the "
+              f"blocks in use on average with {' / '.join(map(str, used))} KV heads")
+plots.show(plots.occupancy_lines(usage, num_heads=num_heads, title=full_title, until_s=until_s,
+                                 note=f"while requests come; {note}"),
+           alt=f"Blocks in use over time. {full_title} (modelled).")
+
+# %% [markdown]
+# ## A real engine, small
+#
+# This library's engine serves requests of the trace with scaled lengths and random prompts, all there at
+# the start, with the same memory for keys and values. A first run over other requests tells what a step
+# takes, fitted as a + b x tokens + c x cached tokens; with that the simulator predicts the second run.
+
+# %%
+size = run.dtype.itemsize
+shape = {"num_heads": num_heads, "head_dim": head_dim, "num_layers": num_layers,
+         "d_model": d_model, "d_ff": d_ff, "vocab_size": vocab_size}
+configs = {kv: llama_like(kv, **shape) for kv in kv_counts}
+models = {kv: LanguageModel(config, dtype=run.dtype, device=run.device) for kv, config in configs.items()}
+blocks = {kv: int(engine_kv_mib * 2**20 // (block_size * kv_bytes_per_token(config, size)))
+          for kv, config in configs.items()}
+limits = {"block_size": block_size, "max_num_seqs": max_num_seqs,
+          "max_num_batched_tokens": max_num_batched_tokens}
+
+def small(seed):
+    """Return prompts' and outputs' lengths for the engine, short enough for all of its memories."""
+    drawn = traffic.draw(engine_requests, 1.0, seed=seed, arrival_cv=1.0)
+    longest = max(2, min(blocks.values()) * block_size // 2)
+    scaled = [np.maximum(1, np.rint(length_scale * one)).astype(int)
+              for one in (drawn.prompt_tokens, drawn.output_tokens)]
+    return [np.minimum(one, longest).tolist() for one in scaled]
+
+# %%
+def serve(kv, prompts, outputs):
+    """Return the requests and steps of an engine that serves requests of these lengths."""
+    engine = Engine(models[kv], blocks[kv], **limits)
+    asked = [engine.add(torch.randint(vocab_size, (p,)), o) for p, o in zip(prompts, outputs)]
+    return asked, list(engine.run())
+
+def fitted(steps):
+    """Return a step time: a + b x tokens + c x cached tokens, fitted to relative errors."""
+    about = np.array([(1, s.num_decodes + s.prefill_tokens, s.context_tokens) for s in steps], float)
+    seconds = np.array([s.seconds for s in steps])
+    a, b, c = np.linalg.lstsq(about / seconds[:, None], np.ones(len(steps)), rcond=None)[0]
+    def time_of(work):
+        tokens = work.num_decodes + sum(new for new, _ in work.prefills)
+        context = work.decode_context + sum(new + before for new, before in work.prefills)
+        return max(float(a + b * tokens + c * context), float(seconds.min()) / 2)
+    return time_of
+
+# %%
+warm_up, measured_requests = small(seed + 1), small(seed + 2)
+for kv in kv_counts:
+    serve(kv, *[one[:2] for one in warm_up])  # what is only done once
+step_times = {kv: fitted(serve(kv, *warm_up)[1]) for kv in kv_counts}
+engine_guess = {kv: summary(simulate(np.zeros(engine_requests), *measured_requests,
+                                     Rules(blocks[kv], **limits), step_times[kv])) for kv in kv_counts}
+print(f"{engine_requests} requests, {engine_kv_mib:g} MiB of keys and values; predicted:")
+for kv, guess in engine_guess.items():
+    print(f"{kv:3} KV heads, {blocks[kv] * block_size:6,} tokens: {guess['output_throughput']:7,.0f} tokens/s, "
+          f"{guess['preemptions']} preemptions")
+
+# %%
+served = []
+for kv in kv_counts:
+    asked, steps = serve(kv, *measured_requests)
+    about = {"phase": "measure", "unit": "s", "p_num_kv_heads": kv, "p_dtype": dtype,
+             "p_num_blocks": blocks[kv]} | {f"p_{name}": value for name, value in (shape | limits).items()}
+    run.keep([about | {"metric": "engine_step", "value": s.seconds} | s.to_dict() for s in steps])
+    run.keep([about | {"metric": "request_latency", "value": r.finished_s - r.arrived_s, "number": r.number,
+                       "first_token_s": r.first_token_s - r.arrived_s, "prompt_length": r.num_prompt,
+                       "output_length": len(r.output), "preemptions": r.preemptions} for r in asked])
+    done, guess = totals(steps), engine_guess[kv]
+    rate = sum(len(r.output) for r in asked) / done["seconds"]
+    served.append({"num_kv_heads": kv, "basis": "measured", "tokens_per_s": rate,
+                   "simulated_tokens_per_s": guess["output_throughput"],
+                   "simulated_preemptions": guess["preemptions"]} | done)
+
+# %%
+print("KV heads  running, mean  preempted  simulated  tokens/s  simulated  error  times the first's  simulated")
+base = served[0]
+for row in served:
+    error = row["simulated_tokens_per_s"] / row["tokens_per_s"] - 1
+    print(f"{row['num_kv_heads']:8} {row['mean_seqs']:14.1f} {row['preemptions']:10} "
+          f"{row['simulated_preemptions']:10} {row['tokens_per_s']:9,.0f} {row['simulated_tokens_per_s']:10,.0f} "
+          f"{error:+6.0%} {row['tokens_per_s'] / base['tokens_per_s']:17.2f}x "
+          f"{row['simulated_tokens_per_s'] / base['simulated_tokens_per_s']:9.2f}x")
+
+# %% [markdown]
+# ## What this does not say
+#
+# The large model's figures are modelled: its kernels were timed at one number of KV heads, and the
+# others are scaled by bytes. Prefixes that requests share are not in the drawn traffic. The model at
+# another number of KV heads is another model, to be trained: nothing here says how good it is. And the
+# small engine ran once for each number of KV heads: a difference of a tenth between them means nothing.
+
+# %%
+factor = served[-1]["tokens_per_s"] / base["tokens_per_s"]
+finding = (f"{title} (modelled, {model}, {card.name}, {goodput}); a small engine decodes {factor:.2f} times "
+           f"the tokens/s with {table.kv_heads(kv_counts[-1])} instead of {kv_counts[0]} (measured, {run.device}).")
+run.end(finding, rows=found, served=served, left_out=left_out, basis=basis(scenarios[first]),
+        ledgers={str(kv): vars(one) for kv, one in ledgers.items()},
+        concurrency={str(kv): vars(one) for kv, one in held.items()})
