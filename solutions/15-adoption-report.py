@@ -42,7 +42,7 @@ about = environment()
 HARDWARE = f"{about['cpu_model']}, one core"  # what the memo is about
 SHAPE = {"num_layers": 2, "num_heads": 8, "head_dim": 32, "d_model": 256, "d_ff": 704, "vocab_size": 1024}
 BASELINE, VARIANT = 8, 2  # KV heads: as it is, and what is proposed
-TRAFFIC, SHORTER = fit(sample("azure-conv-2023")), 6  # lengths are divided by this
+TRAFFIC, SHORTER = fit(sample("azure-conv-2023")), 4  # lengths are divided by this
 PRICE_PER_HOUR = 0.10  # of HARDWARE, in your currency
 OBJECTIVE = parse_goodput("ttft:1000 tpot:100")  # milliseconds, at the 99th percentile
 OWN_RUNS = None  # a file of rows from your own server, in the form of exercise 1
@@ -539,7 +539,6 @@ check("decide", decide, seed=None, cases=[{"draw": n} for n in range(1, 26)])
 # were of this model. **Guess them first.**
 
 # %%
-benefit = {"interval": (low, high), "margin": stated["benefit_margin"]}
 asked = {"as it is": (None, stated["loss_margin"])}
 asked |= {f"if it lost as {task}": (one["interval"], one["margin"]) for task, one in losses.items()}
 answers = {name: decide((low, high), stated["benefit_margin"], *one) for name, one in asked.items()}
@@ -550,12 +549,12 @@ for name, answer in answers.items():
 from gqa_lib import plots
 
 plots.use_style()
-shown = {"tokens/s gained": {"interval": (low, high), "margin": stated["benefit_margin"]}}
-shown |= {f"loss, {task} (recorded)": one for task, one in losses.items()}
+shown = {"gain in tokens/s": {"interval": (low, high), "margin": stated["benefit_margin"]}}
+shown |= {f"loss in {task}, recorded": one for task, one in losses.items()}
 scaled = {name: (sum(one["interval"]) / 2, *one["interval"]) for name, one in shown.items()}
 scaled = {name: tuple(end / shown[name]["margin"] for end in ends) for name, ends in scaled.items()}
 says = {name: "above" if ends[1] > 1 else "below" if ends[2] < 1 else "open" for name, ends in scaled.items()}
-title = "Against its margin: " + ", ".join(f"{name} {said}" for name, said in says.items())
+title = "Against its margin: " + "; ".join(f"{name}: {said}" for name, said in says.items())
 fig = plots.difference_intervals(scaled, title=title, xlabel="times its margin; right of 1 it matters", margin=1.0)
 plots.show(fig, alt="Intervals in margins: " + "; ".join(
     f"{name} {ends[1]:.1f} to {ends[2]:.1f}" for name, ends in scaled.items()))

@@ -14,7 +14,7 @@ LESSON = "15-adoption-report"
 NEEDED = ("label", "hardware", "finished", "metrics")
 MACHINES = ("RTX 4090", "H100 SXM", "L4", "a CPU with 2 threads")
 
-_METRICS = {"request_rate": 0.0, "output_throughput": 0.0, "p99_ttft_ms": 0.0, "p99_tpot_ms": 0.0}
+_METRICS = ("request_rate", "output_throughput", "p99_ttft_ms", "p99_tpot_ms")
 _CHANGES: dict[str, dict[str, Any]] = {
     "good": {},
     "good, noted": {"run": "7", "num_kv_heads": 8, "seed": 3},
@@ -165,8 +165,7 @@ def _call(yours: Callable, text: str, hardware: str) -> Any:
         return _texts(list(rows)), dict(sorted(refused.items()))
     except TypeError as error:
         raise Complaint(
-            f"Rows and refused lines cannot be compared ({error}). Rows hold what json.loads "
-            "made of them, and line numbers are whole numbers."
+            f"Rows or lines cannot be compared ({error}): give what json.loads made, and numbers."
         ) from None
 
 
