@@ -174,8 +174,6 @@ def test_what_is_planned_is_said_to_be_planned():
     reply = ask("what is lesson 8 about?")
     assert reply.refused
     assert "Lesson 08, “Serving economics”, is planned, not written yet" in reply.text
-    planned = "Lesson 15, “The adoption report”, is planned"
-    assert planned in ask("how do I write an adoption report?").text
     reply = ask("how does tensor parallelism work?")
     assert not reply.refused
     assert reply.planned == "Lesson 13, “Tensor parallelism”, is planned, not written yet."
