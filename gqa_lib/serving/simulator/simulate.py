@@ -59,14 +59,13 @@ def simulate(
     prompts = whole_tokens(prompt_tokens, "prompt_tokens")
     outputs = whole_tokens(output_tokens, "output_tokens")
     check_requests(arrivals, prompts, outputs, rules)
-    pieces = whole_pieces(hash_ids, len(arrivals), rules)
+    hashes = whole_pieces(hash_ids, len(arrivals), rules)
     order = np.argsort(arrivals, kind="stable")
     arrivals, prompts, outputs = arrivals[order], prompts[order], outputs[order]
-    hashes = None if pieces is None else [pieces[i] for i in order.tolist()]
+    hashes = hashes and [hashes[i] for i in order.tolist()]
     schedule = Schedule(prompts.tolist(), outputs.tolist(), rules, hashes)
-    clock = _Clock(arrivals.tolist(), schedule, rules, step_time)
-    clock.run()
-    simulation = Simulation(
+    (clock := _Clock(arrivals.tolist(), schedule, rules, step_time)).run()
+    done = Simulation(
         rules=rules,
         arrival_s=arrivals,
         prompt_tokens=prompts,
@@ -81,8 +80,8 @@ def simulate(
         reused_tokens=schedule.reused,
         swapped_tokens=schedule.swapped,
     )
-    check_conserved(simulation, schedule.supply.available)
-    return simulation
+    check_conserved(done, schedule.supply.available)
+    return done
 
 
 class _Clock:
