@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, Namespace, _ArgumentGroup
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,6 +54,11 @@ def engine_arguments(parser: ArgumentParser) -> None:
         metavar="MS",
         help="of each step, in which no kernel runs (default: 0)",
     )
+    _about_ranks(group)
+    _about_engine(parser)
+
+
+def _about_ranks(group: _ArgumentGroup) -> None:
     group.add_argument("--tp", type=whole(1), default=1, metavar="N", help="ranks (default: 1)")
     group.add_argument(
         "--link-bandwidth-gb-s",
@@ -69,7 +74,6 @@ def engine_arguments(parser: ArgumentParser) -> None:
         metavar="US",
         help="of an all-reduce (default: 20)",
     )
-    _about_engine(parser)
 
 
 def _about_engine(parser: ArgumentParser) -> None:

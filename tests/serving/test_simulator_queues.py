@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gqa_lib.serving.simulator import Rules, Work, load, simulate
-from gqa_lib.serving.simulator.simulate import _check_conserved
+from gqa_lib.serving.simulator.checks import check_conserved
 
 
 def linear(work: Work) -> float:
@@ -72,10 +72,10 @@ def test_no_run_loses_requests_tokens_or_blocks(settings, num_blocks):
     rules = Rules(num_blocks, 8, 16, 64, kv_bytes_per_token=1e5, hash_tokens=32, **settings)
     simulation = simulate(arrivals, prompts, outputs, rules, linear, hashes)
     steps = simulation.steps
-    _check_conserved(simulation, num_blocks)
+    check_conserved(simulation, num_blocks)
     for blocks in (num_blocks - 1, num_blocks + 1):
         with pytest.raises(RuntimeError, match=f"{blocks} blocks of {num_blocks}"):
-            _check_conserved(simulation, blocks)
+            check_conserved(simulation, blocks)
     assert (steps["blocks_used"] <= num_blocks).all()
     assert (steps["running"] <= 16).all()
     # Prompt tokens are computed, or found; again if they were lost; and with them what is chosen.

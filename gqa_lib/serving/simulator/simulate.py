@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .checks import check_conserved, check_requests, whole_pieces, whole_tokens
 from .result import Simulation
 from .rules import Rules
 from .schedule import Chunk, Schedule
@@ -55,17 +56,16 @@ def simulate(
             "traffic.fit(trace).draw(n, rate=...) has."
         )
     arrivals = np.asarray(arrival_s, dtype=np.float64)
-    prompts = _whole(prompt_tokens, "prompt_tokens")
-    outputs = _whole(output_tokens, "output_tokens")
-    _check(arrivals, prompts, outputs, rules)
-    pieces = _pieces(hash_ids, len(arrivals), rules)
+    prompts = whole_tokens(prompt_tokens, "prompt_tokens")
+    outputs = whole_tokens(output_tokens, "output_tokens")
+    check_requests(arrivals, prompts, outputs, rules)
+    hashes = whole_pieces(hash_ids, len(arrivals), rules)
     order = np.argsort(arrivals, kind="stable")
     arrivals, prompts, outputs = arrivals[order], prompts[order], outputs[order]
-    hashes = None if pieces is None else [pieces[i] for i in order.tolist()]
+    hashes = hashes and [hashes[i] for i in order.tolist()]
     schedule = Schedule(prompts.tolist(), outputs.tolist(), rules, hashes)
-    clock = _Clock(arrivals.tolist(), schedule, rules, step_time)
-    clock.run()
-    simulation = Simulation(
+    (clock := _Clock(arrivals.tolist(), schedule, rules, step_time)).run()
+    done = Simulation(
         rules=rules,
         arrival_s=arrivals,
         prompt_tokens=prompts,
@@ -80,21 +80,8 @@ def simulate(
         reused_tokens=schedule.reused,
         swapped_tokens=schedule.swapped,
     )
-    _check_conserved(simulation, schedule.supply.available)
-    return simulation
-
-
-def _check_conserved(simulation: Simulation, available: int) -> None:
-    """Raise RuntimeError if tokens or blocks are not all there at the end."""
-    steps, rules = simulation.steps, simulation.rules
-    decoded = int((steps["num_decodes"] * steps["num_steps"]).sum())
-    # A token is a request's first, or decoded, or comes with a prompt that is computed again.
-    made = len(simulation.arrival_s) + decoded + len(simulation.gaps_s)
-    if made != simulation.output_tokens.sum() or available != rules.num_blocks:
-        raise RuntimeError(
-            f"{made} tokens of {simulation.output_tokens.sum()}, {available} blocks of "
-            f"{rules.num_blocks} are there at the end: the simulation is wrong. Please report it."
-        )
+    check_conserved(done, schedule.supply.available)
+    return done
 
 
 class _Clock:
@@ -240,68 +227,3 @@ def _columns(rows: array[float]) -> dict[str, NDArray[Any]]:
         name: column if name in ("start_s", "seconds") else column.astype(np.int64)
         for name, column in zip(names, table, strict=True)
     }
-
-
-def _whole(given: ArrayLike, name: str) -> NDArray[np.int64]:
-    tokens = np.asarray(given)
-    if not tokens.size:
-        return tokens.astype(np.int64)
-    if tokens.dtype.kind not in "iu" or tokens.ndim != 1 or tokens.min() < 1:
-        raise ValueError(
-            f"{name} must be whole numbers from 1, one for each request: a request without a "
-            "prompt or an output is never served. Leave such requests out."
-        )
-    return tokens.astype(np.int64)
-
-
-def _pieces(
-    hash_ids: Sequence[Sequence[int]] | None, num_requests: int, rules: Rules
-) -> list[list[int]] | None:
-    """The ids of each request's pieces as lists, in the order in which requests were given."""
-    if hash_ids is None:
-        return None
-    if len(hash_ids) != num_requests or not all(hasattr(one, "__iter__") for one in hash_ids):
-        raise ValueError(
-            f"hash_ids has {len(hash_ids)} entries for {num_requests} requests, or one that is not "
-            "a list: each prompt has its ids, or an empty list."
-        )
-    if rules.hash_tokens % rules.block_size:
-        raise ValueError(
-            f"hash_tokens={rules.hash_tokens} is not a multiple of block_size={rules.block_size}: "
-            "a block that is shared in part cannot be. Choose a block_size that divides "
-            f"{rules.hash_tokens}."
-        )
-    return [one.tolist() if isinstance(one, np.ndarray) else list(one) for one in hash_ids]
-
-
-def _check(
-    arrivals: NDArray[np.float64],
-    prompts: NDArray[np.int64],
-    outputs: NDArray[np.int64],
-    rules: Rules,
-) -> None:
-    """Raise ValueError for requests that do not go together or can never be served."""
-    if not arrivals.shape == prompts.shape == outputs.shape:
-        raise ValueError(
-            f"{arrivals.shape} arrivals, {prompts.shape} prompts and {outputs.shape} outputs: "
-            "each request has one of each."
-        )
-    if not np.isfinite(arrivals).all() or (arrivals < 0).any():
-        raise ValueError(
-            "arrival_s has a time that is negative or not a number: the clock begins at 0. "
-            "Subtract the first arrival."
-        )
-    cached = prompts + outputs - 1  # the last token is chosen and never read
-    size = rules.num_blocks * rules.block_size
-    limits = [(size, f"num_blocks={rules.num_blocks} of {rules.block_size} tokens")]
-    if not rules.chunked_prefill:
-        most = rules.max_num_batched_tokens
-        limits.append((most, f"max_num_batched_tokens={most} without chunked_prefill"))
-    for most, name in limits:
-        if cached.size and cached.max() > most:
-            i = int(cached.argmax())
-            raise ValueError(
-                f"request {i}: {prompts[i]} prompt tokens and {outputs[i]} output tokens need "
-                f"{cached[i]} cached ones, over {name}: it would wait forever. "
-                "Leave it out, or give the engine more."
-            )
