@@ -246,8 +246,9 @@ plots.show(plots.occupancy_lines(usage, num_heads=num_heads, title=full_title, u
 #
 # This library's engine serves requests of the trace with scaled lengths and random prompts, all there at
 # the start, with the same memory for keys and values. A first run over other requests tells what a step
-# takes, fitted as a + b x sequences that decode + c x tokens of prompts + d x cached tokens; with that the
-# simulator predicts the second run. Both are repeated; their steps are the same, and the fastest counts.
+# takes, fitted for all numbers of KV heads as a + b x sequences that decode + c x tokens of prompts +
+# d x cached tokens + e x cached tokens x KV heads; with that the simulator predicts the second run. Both
+# are repeated; their steps are the same, and the fastest counts.
 
 # %%
 models = {kv: LanguageModel(config, dtype=run.dtype, device=run.device) for kv, config in configs.items()}
@@ -274,27 +275,34 @@ def fastest(runs):
     """Return the steps of several runs over the same lengths, each as in the run that was fastest."""
     return [min(each, key=lambda step: step.seconds) for each in zip(*runs)]
 
-def fitted(steps):
-    """Return a step time, fitted to steps' relative errors, and not below half of the fastest's."""
-    about = np.array([(1, s.num_decodes, s.prefill_tokens, s.context_tokens) for s in steps], float)
-    seconds = np.array([s.seconds for s in steps])
-    factors = np.linalg.lstsq(about / seconds[:, None], np.ones(len(steps)), rcond=None)[0]
+def about(kv, sequences, prompt_tokens, cached):
+    """Return what the seconds of a step are taken to be a sum of, up to factors."""
+    return 1, sequences, prompt_tokens, cached, cached * kv
 
+def step_time(kv):
+    """Return the step time of a number of KV heads by the fitted factors, not below half the fastest."""
     def time_of(work):
         new = sum(new for new, _ in work.prefills)
-        context = work.decode_context + new + sum(before for _, before in work.prefills)
-        return max(float(factors @ (1, work.num_decodes, new, context)), seconds.min() / 2)
+        cached = work.decode_context + new + sum(before for _, before in work.prefills)
+        return max(float(factors @ about(kv, work.num_decodes, new, cached)), seconds.min() / 2)
 
     return time_of
 
 # %%
 calibration, lengths = small(max(2, engine_requests // 2), seed + 1), small(engine_requests, seed + 2)
-step_times, engine_guess = {}, {}
+rows, seconds = [], []
 for kv in kv_counts:
     serve(kv, *[one[:2] for one in calibration])  # what is only done once
-    step_times[kv] = fitted(fastest([serve(kv, *calibration)[1] for _ in range(rounds)]))
-    rules = simulator.Rules(blocks[kv], **limits)
-    engine_guess[kv] = simulator.summary(simulator.simulate(np.zeros(engine_requests), *lengths, rules, step_times[kv]))
+    runs = [serve(kv, *calibration)[1] for _ in range(rounds)]
+    run.keep([{"phase": "calibrate", "metric": "engine_step", "unit": "s", "value": step.seconds,
+               "p_num_kv_heads": kv, "round": n} | step.to_dict() for n, steps in enumerate(runs) for step in steps])
+    for step in fastest(runs):
+        rows.append(about(kv, step.num_decodes, step.prefill_tokens, step.context_tokens))
+        seconds.append(step.seconds)
+seconds = np.array(seconds)  # of relative errors the least
+factors = np.linalg.lstsq(np.array(rows) / seconds[:, None], np.ones(len(rows)), rcond=None)[0]
+engine_guess = {kv: simulator.summary(simulator.simulate(
+    np.zeros(engine_requests), *lengths, simulator.Rules(blocks[kv], **limits), step_time(kv))) for kv in kv_counts}
 print(f"{engine_requests} requests, prompts of {np.mean(lengths[0]):.0f} tokens and outputs of "
       f"{np.mean(lengths[1]):.0f} on average, {engine_kv_mib:g} MiB of keys and values; predicted:")
 for kv, guess in engine_guess.items():
@@ -304,13 +312,13 @@ for kv, guess in engine_guess.items():
 # %%
 served = []
 for kv in kv_counts:
-    about = {"phase": "measure", "unit": "s", "p_num_kv_heads": kv, "p_dtype": dtype,
+    point = {"phase": "measure", "unit": "s", "p_num_kv_heads": kv, "p_dtype": dtype,
              "p_num_blocks": blocks[kv]} | {f"p_{name}": value for name, value in (shape | limits).items()}
     runs = []
     for number in range(rounds):
         asked, steps = serve(kv, *lengths)
         runs.append(steps)
-        of_round = about | {"round": number}
+        of_round = point | {"round": number}
         run.keep([of_round | {"metric": "engine_step", "value": s.seconds} | s.to_dict() for s in steps])
         run.keep([of_round | {"metric": "request_latency", "value": r.finished_s - r.arrived_s,
                               "first_token_s": r.first_token_s - r.arrived_s, "request": r.number,
