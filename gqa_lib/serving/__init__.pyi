@@ -7,6 +7,7 @@ from . import ledger as ledger
 from . import memo as memo
 from . import packed as packed
 from . import parallel as parallel
+from . import plan as plan
 from . import pool as pool
 from . import record as record
 from . import request as request
