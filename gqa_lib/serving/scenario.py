@@ -31,7 +31,6 @@ from .simulator import (
 from .simulator.samples import TimedEngine, check_kernel_times, sample_files
 from .traffic import Trace
 
-# Bytes of a cached number by vLLM's names.
 KV_CACHE_DTYPES = {"auto": 2, "bfloat16": 2, "float16": 2, "fp8": 1, "fp8_e4m3": 1, "fp8_e5m2": 1}
 WEIGHT_BYTES = 2  # of a parameter: bfloat16
 
@@ -214,11 +213,6 @@ class Scenario:
         Raises:
             ValueError: the number of parameters is not known, or a table cannot be read.
         """
-        return self._step_time
-
-    @cached_property
-    def _step_time(self) -> StepTime:
-        """The tables are read once."""
         ranks = self.tensor_parallel
         own, config = rank_config(self.own_config, ranks), rank_config(self.config, ranks)
         rank: StepTime
