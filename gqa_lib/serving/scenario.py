@@ -213,11 +213,6 @@ class Scenario:
         Raises:
             ValueError: the number of parameters is not known, or a table cannot be read.
         """
-        return self._step_time
-
-    @cached_property
-    def _step_time(self) -> StepTime:
-        """The tables are read once."""
         ranks = self.tensor_parallel
         own, config = rank_config(self.own_config, ranks), rank_config(self.config, ranks)
         rank: StepTime

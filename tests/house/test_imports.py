@@ -61,6 +61,7 @@ NOT_ON_A_FACE = {
         "info",
         "library",
         "models",
+        "report",
         "plan",
         "simulate",
     },  # a program: its commands load what they need

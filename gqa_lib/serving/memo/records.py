@@ -110,8 +110,8 @@ def _decodings(name: str, rows: Sequence[RunRow]) -> list[Decoding]:
     from gqa_lib.compare import table
     from gqa_lib.records import expanded
 
-    kept = expanded(_own(rows))  # peers are not compared here, which takes seconds
-    points = [point for point in table.points(kept) if point["own"]]
+    kept = expanded(_own(rows))  # neither peers nor ceilings are looked at here
+    points = [point for point in table.points(kept, bandwidth=1.0) if point["own"]]
     most: dict[tuple[Any, ...], dict[str, Any]] = {}
     for point in points:
         key = tuple(point[one] for one in _POINT)
