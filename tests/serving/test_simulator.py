@@ -193,6 +193,15 @@ def test_a_piece_is_found_from_the_step_on_that_computes_it():
     assert later.reused_tokens == 1024 + 1536
 
 
+def test_a_piece_is_the_same_only_behind_the_same_pieces():
+    """Ids that stand at different places, or twice in a prompt, are different blocks."""
+    rules = Rules(64, block_size=16, max_num_seqs=4, max_num_batched_tokens=64, hash_tokens=16)
+    ids = [[1, 2, 3], [1, 2, 3], [2, 1, 3], [3, 3, 3]]
+    prompts = [50] * 4
+    ran = simulate([0.0, 10.0, 20.0, 30.0], prompts, [3] * 4, rules, lambda work: 0.1, ids)
+    assert ran.reused_tokens == 48  # the second has the first's, nobody else any
+
+
 def test_hash_ids_that_do_not_go_with_the_requests_are_refused():
     args = [0.0, 1.0], [10, 10], [1, 1]
     for ids in ([[1]], [None, [1]], [[1], 2]):

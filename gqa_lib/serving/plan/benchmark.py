@@ -81,18 +81,18 @@ class BenchmarkPlan:
     sharing: Sharing | None
     sample: SampleSize
     variants: tuple[Variant, ...]
-    goodput: Mapping[str, float] | None
-    metric: str
-    margin: float
+    goodput: Mapping[str, float] | None = None
+    metric: str = "mean_e2el_ms"
+    margin: float = 0.05
     rate: float
-    rate_given: bool
+    rate_given: bool = False
     rates: tuple[float, ...]
     arrival_cvs: tuple[float, ...]
     num_seeds: int
     per_run: int
     warmup: int
     drain: int
-    max_concurrency: int | None
+    max_concurrency: int | None = None
     draws_own: bool
     rehearsals: tuple[Rehearsal, ...] = ()
 
@@ -162,42 +162,54 @@ def benchmark_plan(
     check_number(above=0, margin=margin, burstiness=burstiness)
     _check_runs(num_seeds, request_rate, max_concurrency)
     scenarios = _variants(scenario, num_kv_heads)
-    given = summarise(trace, PERCENTILES)
     fits = fitting(trace, scenarios)
     sample = sample_size(fits.trace, relative_error=relative_error, percentile=percentile)
     cv = 1 / math.sqrt(burstiness)
-    per_run = math.ceil(sample.requests / num_seeds)
-    own = draws_own(fits.trace, per_run, num_seeds)
-    probe = requests_of_run(fits.trace, scenarios, _SIMULATED, 1 if own else 10**6, 0, cv)
-    knees = [find_knee(one, probe, goodput) for one in scenarios]
-    rate = request_rate or knees[0].rate or knees[0].lowest
-    figures = [modelled(one, at_rate(probe, rate), goodput) for one in scenarios]
-    drain = math.ceil(max(one["mean_running"] for one in figures))
+    runs = (math.ceil(sample.requests / num_seeds), num_seeds)
+    most = 1 if draws_own(fits.trace, *runs) else 10**6
+    probe = requests_of_run(fits.trace, scenarios, _SIMULATED, most, 0, cv)
+    rate, variants = _variants_at(request_rate, scenarios, probe, fits.trace, goodput)
+    plan = replace(
+        _planned(trace, fits, sample, variants, rate, cv, runs),
+        goodput=goodput,
+        metric="request_goodput" if goodput else "mean_e2el_ms",
+        margin=margin,
+        rate_given=request_rate is not None,
+        max_concurrency=max_concurrency,
+    )
+    return replace(plan, rehearsals=_rehearsals(plan)) if rehearsed else plan
+
+
+def _planned(
+    trace: Trace,
+    fits: Fitting,
+    sample: SampleSize,
+    variants: tuple[Variant, ...],
+    rate: float,
+    cv: float,
+    runs: tuple[int, int],
+) -> BenchmarkPlan:
+    """The plan of runs, each of so many requests, and so many of them, at a rate."""
+    given = summarise(trace, PERCENTILES)
+    drain = math.ceil(max(one.at_rate["mean_running"] for one in variants))
     warmup = max(LEAST_WARMUP, 2 * drain)
-    plan = BenchmarkPlan(
+    per_run, num_seeds = runs
+    return BenchmarkPlan(
         trace=fits.trace,
         given=given,
         fitting=fits,
         sharing=prefix_sharing(trace),
         sample=sample,
-        variants=tuple(
-            _variant(fits.trace, *one) for one in zip(scenarios, knees, figures, strict=True)
-        ),
-        goodput=goodput,
-        metric="request_goodput" if goodput else "mean_e2el_ms",
-        margin=margin,
+        variants=variants,
         rate=rate,
-        rate_given=request_rate is not None,
-        rates=_sweep(knees, rate),
+        rates=_sweep([one.knee for one in variants], rate),
         arrival_cvs=_arrival_cvs(cv, given.arrival_cv),
         num_seeds=num_seeds,
         per_run=per_run,
         warmup=warmup,
         drain=drain,
-        max_concurrency=max_concurrency,
         draws_own=draws_own(fits.trace, warmup + per_run + drain, num_seeds),
     )
-    return replace(plan, rehearsals=_rehearsals(plan)) if rehearsed else plan
 
 
 def _check_runs(num_seeds: int, request_rate: float | None, max_concurrency: int | None) -> None:
@@ -238,6 +250,23 @@ def _variants(scenario: Scenario, num_kv_heads: Sequence[int] | None) -> list[Sc
         )
     check_distinct(heads, "num_kv_heads")
     return [replace(scenario, num_kv_heads=one) for one in heads]
+
+
+def _variants_at(
+    rate: float | None,
+    scenarios: Sequence[Scenario],
+    probe: Trace,
+    trace: Trace,
+    goodput: Mapping[str, float] | None,
+) -> tuple[float, tuple[Variant, ...]]:
+    """The rate of the comparison, the baseline's knee unless given, and the variants at it."""
+    knees = [find_knee(one, probe, goodput) for one in scenarios]
+    rate = rate or knees[0].rate or knees[0].lowest
+    at = at_rate(probe, rate)
+    return rate, tuple(
+        _variant(trace, one, knee, modelled(one, at, goodput))
+        for one, knee in zip(scenarios, knees, strict=True)
+    )
 
 
 def _variant(trace: Trace, scenario: Scenario, knee: Knee, figures: Mapping[str, Any]) -> Variant:

@@ -37,6 +37,8 @@ def whole_pieces(
 ) -> list[list[int]] | None:
     """Return the ids of each request's pieces as lists, in the order of the requests.
 
+    They are numbered anew: as in an engine, a piece is the same only behind the same pieces.
+
     Args:
         hash_ids: as `simulate` takes them.
         num_requests: how many there are.
@@ -58,7 +60,16 @@ def whole_pieces(
             "a block that is shared in part cannot be. Choose a block_size that divides "
             f"{rules.hash_tokens}."
         )
-    return [one.tolist() if isinstance(one, np.ndarray) else list(one) for one in hash_ids]
+    numbers: dict[tuple[int, int], int] = {}  # of a piece, by the number of that before it and id
+
+    def numbered(ids: Sequence[int]) -> list[int]:
+        found, before = [], -1
+        for one in ids:
+            before = numbers.setdefault((before, int(one)), len(numbers))
+            found.append(before)
+        return found
+
+    return [numbered(one) for one in hash_ids]
 
 
 def check_requests(
