@@ -652,6 +652,8 @@ for task, one in losses.items():
 blocks.append(Table(["task", "loss", "margin", "if it were this model"], table))
 
 # %%
+import re
+
 from IPython.display import Markdown, display
 
 from gqa_lib.serving.memo.markdown import markdown
@@ -661,7 +663,8 @@ memo = Memo(Prose("Fewer KV heads on {machine}?", machine=Name(HARDWARE)), [answ
 (folder / "memo.md").write_text(markdown(memo))
 (folder / "memo.html").write_text(page(memo))
 print(*sorted(str(path) for path in folder.iterdir()), sep="\n")
-display(Markdown((folder / "memo.md").read_text().split("## Sources")[0]))
+shown = (folder / "memo.md").read_text().split("## Sources")[0]
+display(Markdown(re.sub(r"\[(\w+) (\d+)\]\(#source-\d+\)", r"*(\1, \2)*", shown)))
 
 # %% [markdown]
 # Open `adoption/memo.html` in a browser: every figure has its label, and a link to its source. `gqa report` makes
