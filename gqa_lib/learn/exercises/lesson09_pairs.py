@@ -10,8 +10,13 @@ import torch
 
 from .exercise import Complaint, Exercise, Mistake
 from .lesson06 import integers
+from .numbers import as_number
 
 _LESSON = "09-quality"
+_OTHERWISE = (
+    "One of its three results is a {type}: {value}. Give three numbers: the mean difference and "
+    "the two ends of its interval."
+)
 _SINGLE = 1e-5  # of an interval's width: how far results in float32 may be off
 
 
@@ -39,8 +44,13 @@ def _in_steps(losses: torch.Tensor) -> list[float]:
     return ((losses * 2**14).round() / 2**14).tolist()
 
 
-def _student_t(probability: float, df: int) -> float:
-    """The quantile of Student's t, by bisection of its distribution function."""
+def student_t(probability: float, df: int) -> float:
+    """Return the quantile of Student's t, by bisection of its distribution function.
+
+    Args:
+        probability: below it.
+        df: degrees of freedom, 1 or more.
+    """
     low, high = -1.0, 1.0
     while _below(low, df) > probability:
         low *= 2
@@ -73,7 +83,7 @@ def _interval(
     middle: Callable = mean,
     spread: Callable = stdev,
     over: Callable = math.sqrt,
-    quantile: Callable = lambda confidence, n: _student_t((1 + confidence) / 2, n - 1),
+    quantile: Callable = lambda confidence, n: student_t((1 + confidence) / 2, n - 1),
 ) -> tuple[float, float, float]:
     """The mean difference and its interval, or with a step replaced what that makes of it."""
     differences = [take(one, other) for one, other in zip(a, b, strict=True)]
@@ -95,7 +105,7 @@ def _call(yours: Callable, a: Sequence[float], b: Sequence[float], confidence: f
         got = got.tolist()
     if not isinstance(got, tuple | list) or len(got) != 3:
         return got
-    numbers = tuple(_number(one) for one in got)
+    numbers = tuple(as_number(one, _OTHERWISE) for one in got)
     right = paired(a, b, confidence)
     near = _SINGLE * (right[2] - right[1])
     if all(abs(one - other) <= near for one, other in zip(numbers, right, strict=True)):
@@ -108,25 +118,11 @@ def _call(yours: Callable, a: Sequence[float], b: Sequence[float], confidence: f
     return numbers
 
 
-def _number(one: Any) -> float:
-    """One of a learner's three results as a number, whatever library made it."""
-    try:
-        known = isinstance(one, int | float | np.number | np.ndarray | torch.Tensor)
-        if known and not isinstance(one, bool | np.longdouble):
-            return float(one)
-    except (TypeError, ValueError, RuntimeError):
-        pass
-    raise Complaint(
-        f"One of its three results is a {type(one).__name__}: {one!r}. Give three numbers: the "
-        "mean difference and the two ends of its interval."
-    )
-
-
 def _unpaired(a, b, confidence):
     """The interval of two independent samples, n - 1 + n - 1 degrees of freedom."""
     n, center = len(a), mean(b) - mean(a)
     half = math.sqrt((stdev(a) ** 2 + stdev(b) ** 2) / n)
-    half *= _student_t((1 + confidence) / 2, 2 * n - 2)
+    half *= student_t((1 + confidence) / 2, 2 * n - 2)
     return center, center - half, center + half
 
 
@@ -183,15 +179,15 @@ PAIRED_DIFFERENCE = Exercise(
         Mistake(
             "a quantile of one side is used. At 95 % there are 2.5 % beyond each end: take the "
             "quantile at (1 + confidence) / 2.",
-            _changed(quantile=lambda confidence, n: _student_t(confidence, n - 1)),
+            _changed(quantile=lambda confidence, n: student_t(confidence, n - 1)),
         ),
         Mistake(
             "t has n degrees of freedom instead of n - 1.",
-            _changed(quantile=lambda confidence, n: _student_t((1 + confidence) / 2, n)),
+            _changed(quantile=lambda confidence, n: student_t((1 + confidence) / 2, n)),
         ),
         Mistake(
             "the confidence is taken for what lies outside. The wider the interval, the surer.",
-            _changed(quantile=lambda confidence, n: _student_t(1 - confidence / 2, n - 1)),
+            _changed(quantile=lambda confidence, n: student_t(1 - confidence / 2, n - 1)),
         ),
         Mistake(
             "the confidence is not used: it is 95 % always.",
