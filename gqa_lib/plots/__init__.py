@@ -1,7 +1,7 @@
 """The course's figures: one style, one colour per arm, a text alternative for each.
 
-`decode`, `times`, `roofline`, `footprint`, `seeds`, `serving`, `sharing`, `quality` and `budgets`
-draw; `style` has what they have in common, and shows figures. Titles are given by the caller, who
+`decode`, `times`, `roofline`, `footprint`, `seeds`, `serving`, `economics`, `sharing`, `quality` and
+`budgets` draw; `style` has what they have in common, and shows figures. Titles are given by the caller, who
 knows the finding; axes carry units; a prediction is drawn open, a measurement filled and in its
 arm's colour.
 """
@@ -19,6 +19,7 @@ from .decode import (
     step_time_dots,
     step_time_lines,
 )
+from .economics import gain_lines, throughput_latency
 from .footprint import (
     cache_saving_bars,
     kv_bytes_bar,
@@ -53,6 +54,7 @@ __all__ = [
     "cache_saving_bars",
     "decode_time_plot",
     "difference_intervals",
+    "gain_lines",
     "head_map",
     "head_maps",
     "kernel_grid",
@@ -72,6 +74,7 @@ __all__ = [
     "step_time_dots",
     "step_time_lines",
     "thread_times",
+    "throughput_latency",
     "throughput_lines",
     "tile_product",
     "time_bars",

@@ -184,6 +184,12 @@ BENCHMARK_PLAN = Exercise(
             "in_flight": 0.4,
             "seeds": (8, 9),
         },
+        {
+            "prompts": (100, 700, 30, 400),
+            "outputs": (20, 200, 90, 8),
+            "error": 0.06875,
+            "arrivals": (0, 0.5, 0.75, 4),
+        },  # 2,000 requests: 100 above p95
         {"draw": 3},
         {"draw": 1},
     ),
