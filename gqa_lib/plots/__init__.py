@@ -1,9 +1,9 @@
 """The course's figures: one style, one colour per arm, a text alternative for each.
 
-`decode`, `times`, `roofline`, `footprint`, `seeds`, `serving`, `economics`, `sharing`, `quality` and
-`budgets` draw; `style` has what they have in common, and shows figures. Titles are given by the caller, who
-knows the finding; axes carry units; a prediction is drawn open, a measurement filled and in its
-arm's colour.
+`decode`, `times`, `roofline`, `footprint`, `seeds`, `serving`, `economics`, `sharing`, `quality`
+and `budgets` draw; `style` has what they have in common, and shows figures. Titles are given by the
+caller, who knows the finding; axes carry units; a prediction is drawn open, a measurement filled
+and in its arm's colour.
 """
 
 from gqa_lib.course.extras import require
