@@ -60,13 +60,13 @@ guess = {"requests": 4.0, "tokens/s": 4.0, "time per token": 0.25}  # GQA-8 over
 def kv_demand(prompt_lengths, output_lengths, kv_bytes_per_token):
     """Return {"mean", "sd", "p50", "p95", "p99"} in bytes; two lists of tokens, one entry a request."""
     ### BEGIN SOLUTION
-    import numpy as np
+    from numpy import arange, concatenate, sort
 
     if not sum(output_lengths):
         raise ValueError(f"output_lengths={output_lengths}: no step decodes a token")
     requests = zip(prompt_lengths, output_lengths)
-    held = np.concatenate([p + np.arange(1, o + 1) for p, o in requests])
-    held = np.sort(held) * kv_bytes_per_token
+    held = concatenate([p + arange(1, o + 1) for p, o in requests])
+    held = sort(held) * kv_bytes_per_token
     demand = {"mean": held.mean(), "sd": held.std()}
     for q in (50, 95, 99):
         demand[f"p{q}"] = held[-(-q * len(held) // 100) - 1]
@@ -122,9 +122,9 @@ for name, log in logs.items():
         f"{key} {value / 2**20:.0f}" for key, value in held[name].items()))
 
 # %% [markdown]
-# The chat service's E[p + o] is too high; the assistant's answers are so short that it is hardly off, and on the
-# low side: its long prompts come with longer answers, which stay. **Which way the simple rule errs depends on
-# the traffic.** The spread does not: it is large everywhere.
+# In the chat service long prompts come with shorter answers, and E[p + o] is too high. The assistant's answers vary so
+# much that most of its steps belong to a few long ones, and E[p + o] is too low. **Which way the simple rule errs
+# depends on the traffic.** And everywhere the spread is large.
 
 # %% [markdown]
 # ## Head-room
@@ -154,8 +154,8 @@ print(f"by hand: {safe(10_000, 100, 100):.1f} and {safe(40_000, 100, 100):.1f}")
 # %% [markdown]
 # Now the card. In the log's engine 2,587 blocks of 16 tokens are free for requests; one H200 would have about 0.9 ·
 # 151.4 GB - 16.1 GB of weights - 2 GB for the rest (assumed). **How many times as many requests are safe with GQA-8 as with
-# MHA, on the small card and on the large one?** (The pool's bytes stay the same; MHA's own weights are 1.6 GB
-# larger, which makes it worse off than here.)
+# MHA, on the small card and on the large one?** (The pool's bytes stay the same; MHA's own K and V
+# projections are 2 · 32 layers · 24 heads · 128 · 4096 · 2 bytes = 1.6 GB larger, which makes it worse off than here.)
 
 # %%
 ON_CARD = 2_587 * 16 * per_token  # bytes
@@ -240,7 +240,7 @@ reached = replace(sheet, bandwidth_bytes_per_s=bandwidth, flops_per_s=flops, pro
 typical = decoding(34, 1204)  # what fills the card's 41,392 tokens with the log's requests
 overhead = kernels(typical) - RooflineStepTime(model, reached)(typical)
 print(f"{bandwidth / 1e9:.0f} of {sheet.bandwidth_bytes_per_s / 1e9:.0f} GB/s, "
-      f"{flops / 1e12:.0f} of {sheet.flops_per_s / 1e12:.0f} TFLOP/s, {1e3 * overhead:.1f} ms of a typical step that neither explains")
+      f"{flops / 1e12:.0f} of {sheet.flops_per_s / 1e12:.0f} TFLOP/s; neither explains {1e3 * overhead:.1f} ms of a typical step")
 
 # %% [markdown]
 # ## Predict a real log
@@ -426,23 +426,27 @@ gain = results[8]["output_throughput"] / results[32]["output_throughput"]
 pace = results[8]["mean_tpot_ms"] / results[32]["mean_tpot_ms"]
 shown = {n: (one["output_throughput"], one["mean_tpot_ms"]) for n, one in results.items()}
 guessed = guess["tokens/s"] * shown[32][0], guess["time per token"] * shown[32][1]
+finding = f"GQA-8: {gain:.1f} times MHA's tokens/s, and a token takes {abs(pace - 1):.0%} {'longer' if pace > 1 else 'less'}"
 fig = plots.throughput_latency(
-    shown, num_heads=32, guess=guessed, note="modelled: calibrated roofline, KV bytes by heads, the log's 300 requests",
-    title=f"GQA-8 has {gain:.1f} times MHA's tokens/s, and a token takes {abs(pace - 1):.0%} {'longer' if pace > 1 else 'less'}")
+    shown, num_heads=32, guess=guessed, title=finding,
+    note="modelled: calibrated roofline, KV bytes by heads, the log's 300 requests")
 plots.show(fig, alt="Tokens per second and milliseconds per token: " + "; ".join(
     f"{n} KV heads {x:.0f} and {y:.1f}" for n, (x, y) in shown.items()))
 print(f"You said {guess['tokens/s']:g} times the tokens/s and {guess['time per token']:g} times the time per token.")
 
 # %% [markdown]
 # **Why does a smaller cache not make tokens come faster?** At the *same* batch it does. But the card does not keep
-# its batch: it takes in more requests until memory is full again. Then each step reads as many KV bytes as before,
-# for more sequences, and also does more arithmetic and more prompts in between.
+# its batch: it takes in more requests until memory is full again, and a full memory takes as long to read whatever
+# the number of heads. More requests also bring more prompts, and steps with prompts take longer.
 
 # %%
 for n in (32, 8):
-    alike, full = step_time_of(n)(decoding(8, 1204)), step_time_of(n)(decoding(round(results[n]["mean_running"]), 1204))
-    print(f"{n:2} KV heads: a step of 8 requests takes {1e3 * alike:.1f} ms, of the {results[n]['mean_running']:.0f} that fit {1e3 * full:.1f} ms")
-print(f"MHA's own K and V projections would take {2 * 2 * 32 * 24 * 128 * 4096 / 1e9:.1f} GB more, of {ON_CARD / 1e9:.2f} GB for the cache.")
+    ran = serve(log, step_time_of(n), 2_587 * 8 // n).steps
+    with_prompt = ran["prefill_tokens"] > 0
+    pure = ran["seconds"][~with_prompt].sum() / ran["num_steps"][~with_prompt].sum()
+    print(f"{n:2} KV heads: 8 requests would take {1e3 * step_time_of(n)(decoding(8, 1204)):.1f} ms a step; the "
+          f"{results[n]['mean_running']:.0f} that fit take {1e3 * pure:.1f} ms, and steps with prompts "
+          f"{ran['seconds'][with_prompt].sum() / ran['seconds'].sum():.0%} of the time")
 
 # %% [markdown]
 # So GQA does not decide whether users wait less *or* the card serves more. It gives a card something to
@@ -541,8 +545,8 @@ print(f"GQA-8 over MHA: {gain:.1f} times the tokens/s at full load, {sold:.1f} t
 # ## How many requests?
 #
 # The mean of n requests scatters by sd / √n; as a share of the mean, by CV / √n, with the **CV** (coefficient of
-# variation) sd / mean. To know it to ±ε at 95 %, 1.96 · CV / √n must be at most ε: n = (1.96 · CV / ε)², rounded up.
-# With a CV of 1 and ε = 5 %: 39.2² = 1,537 requests. Half the error takes four times as many.
+# variation) sd / mean. To know it to ±ε at 95 %, 1.96 · CV / √n must be at most ε, so n is (1.96 · CV / ε)², rounded
+# up. With a CV of 1 and ε = 5 %: 39.2² = 1,536.6, so 1,537 requests. Half the error takes four times as many.
 
 # %% [markdown]
 # ## Exercise 4 · `required_requests`
@@ -557,11 +561,11 @@ print(f"GQA-8 over MHA: {gain:.1f} times the tokens/s at full load, {sold:.1f} t
 def required_requests(cv, relative_error, confidence):
     """Return how many requests (int) give the mean to within relative_error."""
     ### BEGIN SOLUTION
-    from statistics import NormalDist
+    import statistics
 
     if cv < 0 or relative_error <= 0 or not 0 < confidence < 1:
         raise ValueError(f"cv={cv}, relative_error={relative_error}, confidence={confidence}: out of range")
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    z = statistics.NormalDist().inv_cdf((1 + confidence) / 2)
     return max(1, math.ceil((z * cv / relative_error) ** 2))
     ### END SOLUTION
 
@@ -602,17 +606,21 @@ for name, one in logs.items():
           f"{required_requests(work.std() / work.mean(), 0.05, 0.95):6,} requests for ±5 %")
 
 # %% [markdown]
-# And a p99? Of 200 requests 2 lie above it, and which two is luck. **How much does the p99 of TTFT scatter over five
-# runs of 200 requests, and of 2,000?** (Modelled; 1.2 requests/s, half of what burdens the card.)
+# And a p99? Of 200 requests 2 lie above it, and which two is luck. **How much does the p99 of TTFT scatter over four
+# runs of 200 requests, and of 2,000, at low load and nearer to the limit?** (Modelled, with the kernel table.)
 
 # %%
-for n in (200, 2000):
-    p99 = [summary(serve(traffic.draw(n, rate=1.2, seed=s, arrival_cv=1), kernels))["p99_ttft_ms"] for s in range(5)]
-    print(f"p99 of TTFT, 5 runs of {n:5,} requests: " + ", ".join(f"{x / 1e3:.1f}" for x in p99) + " s")
+for per_s in (0.5, 1.2):
+    for n in (200, 2000):
+        p99 = [summary(serve(traffic.draw(n, rate=per_s, seed=s, arrival_cv=1), kernels))["p99_ttft_ms"] for s in range(4)]
+        print(f"{per_s} requests/s, 4 runs of {n:5,}: p99 " + ", ".join(f"{x:.0f}" for x in p99) + " ms; "
+              f"largest over smallest {max(p99) / min(p99):.1f}")
 
 # %% [markdown]
-# The course's rule: quote a percentile only if at least **100 requests lie above it**. So p50 takes 200 requests, p95
-# takes 2,000 and p99 takes 10,000.
+# At low load more requests help. Nearer to the limit requests are not independent: a queue forms rarely, delays many at
+# once, and whether a run has met one decides its p99. There only several runs show how far to trust it. The course's
+# rule has both: quote a percentile only if at least **100 requests lie above it** (p50 takes 200 requests, p95 2,000,
+# p99 10,000), and run several seeds.
 
 # %% [markdown]
 # ## A plan
@@ -642,7 +650,7 @@ for n in (200, 2000):
 # |---|---|
 # | `"cv"` | of the token-steps of the pilot's requests: sd (divide by n) over mean |
 # | `"requests"` | that `required_requests` asks for with that CV |
-# | `"percentiles"` | those of 50, 90, 95, 99 that may be quoted: of `"requests"`, 100 or more lie above (n · (100 - q) / 100) |
+# | `"percentiles"` | those of 50, 90, 95, 99 above which 100 or more of `"requests"` lie: n (100 - q) / 100 |
 # | `"warmup"` | twice `in_flight`, rounded up |
 # | `"burstiness"` | 1 / CV² of the gaps between arrivals (divide by their number); `math.inf` if all are equal |
 # | `"runs"` | (seed, variant) in order: all variants of the first seed, then of the next; every second seed reversed |
@@ -652,14 +660,14 @@ for n in (200, 2000):
 def benchmark_plan(pilot, variants, seeds, relative_error, confidence):
     """Return a dictionary with the seven entries of the table."""
     ### BEGIN SOLUTION
-    import numpy as np
-    from scipy.stats import t
+    from numpy import array, diff
+    from scipy import stats
 
-    p, o = np.array(pilot["prompt_lengths"]), np.array(pilot["output_lengths"])
-    steps, gaps = o * (p + (o + 1) / 2), np.diff(pilot["arrival_s"])
+    p, o = array(pilot["prompt_lengths"]), array(pilot["output_lengths"])
+    steps, gaps = o * (p + (o + 1) / 2), diff(pilot["arrival_s"])
     cv, arrival_cv = steps.std() / steps.mean(), gaps.std() / gaps.mean()
     n = required_requests(cv, relative_error, confidence)
-    half = t.ppf((1 + confidence) / 2, len(seeds) - 1) / len(seeds) ** 0.5
+    half = stats.t.ppf((1 + confidence) / 2, len(seeds) - 1) / len(seeds) ** 0.5
     orders = [variants, variants[::-1]]
     return {
         "cv": cv,
@@ -708,7 +716,7 @@ def pilot_of(log, in_flight, pair_sd):
     return {"prompt_lengths": first.prompt_tokens.tolist(), "output_lengths": first.output_tokens.tolist(),
             "arrival_s": first.arrival_s.tolist(), "in_flight": in_flight, "pair_sd": pair_sd}
 
-for name in ("azure-conv-2023", "azure-code-2023"):
+for name in ("azure-conv-2023", "azure-code-2023"):  # 20 in flight and 2 % are assumed
     plan = benchmark_plan(pilot_of(logs[name], 20, 0.02), ["GQA-8", "GQA-4"], [1, 2, 3, 4, 5], 0.05, 0.95)
     print(f"{name}: {plan['requests']:,} requests (CV {plan['cv']:.2f}), up to p{plan['percentiles'][-1]}, burstiness "
           f"{plan['burstiness']:.2g}, inconclusive below {plan['inconclusive_below']:.1%}")
@@ -725,9 +733,11 @@ def tpot_of(num_kv_heads, seed, n, warmup=0):
     return float(ms["tpot"][warmup:].mean())
 
 pairs = [tpot_of(4, s, 200, 40) / tpot_of(8, s, 200, 40) - 1 for s in (101, 102, 103)]
-pilot = pilot_of(traffic.draw(200, rate=1.2, seed=100, arrival_cv=1), 20, float(np.std(pairs, ddof=1)))
-plan = benchmark_plan(pilot, [8, 4], [1, 2, 3, 4, 5], 0.05, 0.95)
-print({key: value for key, value in plan.items() if key != "runs"})
+first = traffic.draw(200, rate=1.2, seed=100, arrival_cv=1)
+in_flight = count_in_server(serve(first, step_time_of(8)))
+plan = benchmark_plan(pilot_of(first, in_flight, np.std(pairs, ddof=1)), [8, 4], [1, 2, 3, 4, 5], 0.05, 0.95)
+print(f"{plan['requests']} requests after {plan['warmup']} of warm-up, percentiles {plan['percentiles']}, "
+      f"inconclusive below {plan['inconclusive_below']:.2%}; first runs {plan['runs'][:4]}")
 
 # %%
 from scipy.stats import t
@@ -739,7 +749,8 @@ mean = np.mean(change)
 verdict = "inconclusive" if abs(mean) <= half else ("4 KV heads are faster" if mean < 0 else "8 KV heads are faster")
 print(f"TPOT with 4 instead of 8 KV heads: {mean:+.1%} ± {half:.1%} over 5 pairs: {verdict} (modelled)")
 alone = [tpots[s, 8] for s in (1, 2, 3, 4, 5)]
-print(f"8 KV heads alone vary by {np.std(alone, ddof=1) / np.mean(alone):.1%} from seed to seed, the pairs by {np.std(change, ddof=1):.1%}")
+print(f"From seed to seed: 8 KV heads alone vary by {np.std(alone, ddof=1) / np.mean(alone):.1%}, the pairs' "
+      f"difference by {np.std(change, ddof=1):.1%}")
 
 # %% [markdown]
 # ### Spot the bug
@@ -748,7 +759,7 @@ print(f"8 KV heads alone vary by {np.std(alone, ddof=1) / np.mean(alone):.1%} fr
 #
 # 1. "A request holds prompt plus answer, 1,392 tokens on average, so 30 fit into 41,760."
 # 2. "Tokens/s of the service: the mean of each request's own tokens/s."
-# 3. "64 clients each send their next request when they have the answer to the last. So our service at 64 users has a p95 of 2 s."
+# 3. "64 clients each send a request when they have the answer to their last: our p95 at 64 users is 2 s."
 # 4. "p99 of TTFT, from 200 requests: 4.1 s before, 3.2 s after. 22 % better."
 # 5. "TPOT = end-to-end latency / output tokens."
 # 6. "A million tokens cost 0.13: price over the peak throughput of the load test."
@@ -780,7 +791,7 @@ print(f"8 KV heads alone vary by {np.std(alone, ddof=1) / np.mean(alone):.1%} fr
 # %% [markdown]
 # ## In three lines
 #
-# - Count what is held by decode steps, and leave head-room: then a cache 4 times smaller buys more than 4 times the requests.
+# - Count what is held by decode steps, and leave head-room: a cache 4 times smaller buys more than 4 times the requests.
 # - GQA buys throughput and shorter queues. A full card spends it on a larger batch, and each token takes longer.
 # - A cost is a price over a throughput that was measured, at the load that keeps the promise, with enough requests.
 
