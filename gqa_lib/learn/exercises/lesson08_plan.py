@@ -180,7 +180,7 @@ BENCHMARK_PLAN = Exercise(
             "prompts": (50, 60, 55),
             "outputs": (10, 11, 9),
             "arrivals": (1, 3, 5),
-            "error": 0.02,
+            "error": 0.05,
             "in_flight": 0.4,
             "seeds": (8, 9),
         },

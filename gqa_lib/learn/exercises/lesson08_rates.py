@@ -210,7 +210,7 @@ CONCURRENCY = Exercise(
             "rate": 5.0,
             "ttft": (0.2, 0.3, 1.0),
             "tpot": (math.nan, 0.04, 0.01),
-            "outputs": (1, 30, 4),
+            "outputs": (1, 30, 2),
         },
         {"rate": 7.5, "ttft": (0.25,), "tpot": (math.nan,), "outputs": (1,)},
         {"rate": 0.0, "ttft": (0.2, 0.3), "tpot": (0.01, 0.04), "outputs": (8, 30)},

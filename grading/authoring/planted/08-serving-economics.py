@@ -1116,7 +1116,7 @@ def cost_per_million_tokens(tokens_per_s, price_per_hour):
     return round(price_per_hour / (tokens_per_s * 3600) * 1e6, 2)
 
 # %% wrong cost_per_million_tokens: a text
-# says: is not
+# says: Give one number
 import math
 
 def cost_per_million_tokens(tokens_per_s, price_per_hour):
