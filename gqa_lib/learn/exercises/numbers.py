@@ -8,7 +8,7 @@ import torch
 
 from .exercise import Complaint
 
-SINGLE = 1e-6  # how far a result computed in float32 may be off, as a share of it
+SINGLE = 5e-7  # how far a result computed in float32 may be off, as a share of it
 
 
 def as_number(one: Any, otherwise: str) -> float:
