@@ -154,8 +154,8 @@ print(f"by hand: {safe(10_000, 100, 100):.1f} and {safe(40_000, 100, 100):.1f}")
 # %% [markdown]
 # Now the card. In the log's engine 2,587 blocks of 16 tokens are free for requests; one H200 would have about 0.9 ·
 # 151.4 GB - 16.1 GB of weights - 2 GB for the rest (assumed). **How many times as many requests are safe with GQA-8 as with
-# MHA, on the small card and on the large one?** (The pool's bytes stay the same; MHA's own K and V
-# projections are 2 · 32 layers · 24 heads · 128 · 4096 · 2 bytes = 1.6 GB larger, which makes it worse off than here.)
+# MHA, on the small card and on the large one?** (Both get the same memory for the cache. MHA's own K and V
+# projections would be 2 · 32 layers · 24 heads · 128 · 4096 · 2 bytes = 1.6 GB larger, so it is worse off than here.)
 
 # %%
 ON_CARD = 2_587 * 16 * per_token  # bytes
@@ -286,14 +286,16 @@ for name, step_time in ways.items():
                  log.output_tokens.sum() / run.last_token_s.max() / rate - 1)
     print(f"{name:14} TPOT {off[name][0]:+6.1%} (your guess {tpot_off[name]:+} %), TTFT {off[name][1]:+6.1%}, "
           f"tokens/s {off[name][2]:+6.1%}")
-extra = off["and embedding"][0] - off["three numbers"][0]
-print(f"Counting the input embedding as streamed: {100 * extra:+.1f} points of TPOT.")
+
+order = ("data sheet", "two ceilings", "three numbers", "and embedding")
+for before, after in zip(order, order[1:]):
+    print(f"from {before} to {after}: {100 * (off[after][0] - off[before][0]):+.1f} points of TPOT")
 
 # %% [markdown]
-# **The ceilings matter most.** With numbers from a table of kernels, a formula of one line comes near a real
-# engine's log; with a data sheet it does not. The input embedding is a tenth as large as what a step streams, and its
-# rows are only looked up: who streams it pays several points. (One card, one log: on others the errors are to be
-# measured again.)
+# The scheduler was the same in all five: **the step time decides.** Three numbers read off a table of kernels bring a
+# formula of one line near a real engine's log, and a data sheet does not. The input embedding is a fourteenth of what
+# a step streams, and its rows are only looked up; to stream it costs points in the other direction. (One card, one log:
+# on others these errors have to be measured again.)
 
 # %% [markdown]
 # ## How many are in the server?
@@ -391,11 +393,12 @@ for per_s in RATES:
 worst = change["TTFT"][RATES[-1]]
 fig = plots.gain_lines(
     change, xlabel="requests per second", ylabel="change of the mean (%)", expected={"step time: 10 %": 10},
-    title=f"10 % in step time is {change['TTFT'][RATES[0]]:.0f} % of TTFT at low load and {worst:.0f} % near the limit",
+    title=f"10 % in step time: {change['TTFT'][RATES[0]]:.0f} % of TTFT at low load, {worst:.0f} % near the limit",
     note="modelled: simulator with the RTX 4090's kernel table")
 plots.show(fig, alt="Change by step times 10 % longer: " + "; ".join(
     f"{name} " + ", ".join(f"{y:.0f} % at {x} requests/s" for x, y in curve.items()) for name, curve in change.items()))
-print(f"Your guess near the limit: {ten_percent['TTFT, near the limit']} %.")
+for name, per_s in zip(ten_percent, (RATES[1], RATES[-1])):
+    print(f"{name}: you said {ten_percent[name]} %, it is {change['TTFT'][per_s]:.0f} %")
 
 # %% [markdown]
 # Near the limit a queue forms, and a queue takes every small error and makes it large. So **judge a simulator by
@@ -627,7 +630,7 @@ for per_s in (0.5, 1.2):
 #
 # Three things are left. **Warm-up**: an empty server is faster than a full one, so first serve twice as many requests
 # as are in flight, and do not count them. **Arrivals**: requests come when users want, not when the server
-# is free (an *open loop*). `vllm bench serve` has `--burstiness`, which is 1 / CV² of the gaps between arrivals: 1 is
+# is free (an **open loop**). `vllm bench serve` has `--burstiness`, which is 1 / CV² of the gaps between arrivals: 1 is
 # random (Poisson), less comes in bursts. **Pairs**: give both variants the same requests (one seed), and turn their
 # order round from seed to seed, so that a card that warms up favours nobody.
 
@@ -756,7 +759,7 @@ print(f"From seed to seed: 8 KV heads alone vary by {np.std(alone, ddof=1) / np.
 # %% [markdown]
 # ### Spot the bug
 #
-# One thing is wrong with each. Which?
+# Something is wrong with each. What?
 #
 # 1. "A request holds prompt plus answer, 1,392 tokens on average, so 30 fit into 41,760."
 # 2. "Tokens/s of the service: the mean of each request's own tokens/s."
@@ -768,13 +771,13 @@ print(f"From seed to seed: 8 KV heads alone vary by {np.std(alone, ddof=1) / np.
 # %% [markdown]
 # <details><summary>Answers</summary>
 #
-# 1. Two bugs. E[p + o] is not what is held; and a mean without head-room overflows half the time.
+# 1. E[p + o] is not what is held; and a mean without head-room overflows half the time.
 # 2. That is a user's pace. Requests overlap: the service's figure is all tokens over the whole time.
 # 3. A closed loop: when the server is slow, its clients ask less. Real users do not wait for each other. Keep it as
 #    a test of capacity; for latency send requests at the times of a trace, or at random.
 # 4. Two requests lie above that p99. Another seed moves it by more.
 # 5. That has the wait and the prompt in it, and divides by one token too many: (last - first) / (o - 1).
-# 6. At the peak nobody keeps the SLO. Divide by the throughput at the highest rate that does.
+# 6. At the peak users wait longer than was promised. Divide by the throughput at the highest rate that keeps the SLO.
 # </details>
 
 # %% [markdown]

@@ -7,7 +7,6 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from gqa_lib.arguments import check_some
 
@@ -42,7 +41,7 @@ def gain_lines(
         xlabel, ylabel: of the axes, with units.
         title: the finding.
         expected: name to a y that is drawn dashed across.
-        log: whether both axes are logarithmic.
+        log: whether x is logarithmic.
         note: small print.
 
     Returns:
@@ -50,29 +49,24 @@ def gain_lines(
     """
     check_some(curves=curves)
     fig, ax = plt.subplots(figsize=(7.6, 4.2))
+    every = sorted({x for curve in curves.values() for x in curve})
     if log:
-        ax.set(xscale="log", yscale="log")
-        for axis in (ax.xaxis, ax.yaxis):
-            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            axis.set_minor_formatter(NullFormatter())
+        ax.set_xscale("log")
+        ax.set_xticks(every, [f"{x:g}" for x in every])
+        ax.set_xticks([], minor=True)
     ends = {}
     for (name, curve), (arm, marker, dashes) in zip(curves.items(), _LOOKS, strict=False):
         xs = sorted(curve)
         look: dict[str, Any] = {"color": COLOURS[arm], "marker": marker, "linestyle": dashes}
         ax.plot(xs, [curve[x] for x in xs], **look)
         ends[name] = (xs[-1], curve[xs[-1]], COLOURS[arm])
-    left = min(x for curve in curves.values() for x in curve)
     for name, value in (expected or {}).items():
         ax.axhline(value, color=COLOURS["ceiling"], linestyle="--", linewidth=1.2)
-        ax.annotate(name, (left, value), (0, 5), **RIGHT_OF | {"va": "bottom"}, fontsize=9)
+        ax.annotate(name, (every[0], value), (0, 5), **RIGHT_OF | {"va": "bottom"}, fontsize=9)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.margins(x=0.03, y=0.1)
-    if log:
-        for name, (x, y, colour) in ends.items():
-            ax.annotate(name, (x, y), (8, 0), **RIGHT_OF, color=colour, annotation_clip=False)
-    else:
-        fig.draw_without_rendering()
-        name_ends(ax, ends)
+    fig.draw_without_rendering()
+    name_ends(ax, ends)
     return finish(fig, ax, title, note)
 
 
@@ -100,12 +94,13 @@ def throughput_latency(
     fig, ax = plt.subplots(figsize=(7.6, 4.2))
     ordered = sorted(points.items(), reverse=True)
     ax.plot(*zip(*(at for _, at in ordered), strict=True), color="#BBBBBB", linewidth=1.2, zorder=1)
-    for num_kv_heads, at in ordered:
+    for place, (num_kv_heads, at) in enumerate(ordered):
         arm = attention_arm(num_heads, num_kv_heads)
         ax.plot(*at, marker=MARKERS[arm], color=COLOURS[arm], markersize=10, linestyle="none")
         heads = f"{arm}, {num_kv_heads} KV head{'s' * (num_kv_heads > 1)}"
         look: dict[str, Any] = {"color": COLOURS[arm], "bbox": CLEARED, "ha": "center"}
-        ax.annotate(heads, at, (0, 11), textcoords="offset points", **look)
+        above, side = (12, "bottom") if place % 2 == 0 else (-12, "top")
+        ax.annotate(heads, at, (0, above), textcoords="offset points", va=side, **look)
     if guess is not None:
         ax.plot(*guess, **PREDICTION, label="your guess, 8 KV heads", zorder=4)
         ax.legend(loc="lower right")
