@@ -171,9 +171,9 @@ def test_a_refusal_says_what_is_nearest():
 
 
 def test_what_is_planned_is_said_to_be_planned():
-    reply = ask("what is lesson 8 about?")
+    reply = ask("what is lesson 15 about?")
     assert reply.refused
-    assert "Lesson 08, “Serving economics”, is planned, not written yet" in reply.text
+    assert "Lesson 15, “The adoption report”, is planned, not written yet" in reply.text
     planned = "Lesson 15, “The adoption report”, is planned"
     assert planned in ask("how do I write an adoption report?").text
     reply = ask("how does tensor parallelism work?")
