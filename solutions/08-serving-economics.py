@@ -153,9 +153,9 @@ print(f"by hand: {safe(10_000, 100, 100):.1f} and {safe(40_000, 100, 100):.1f}")
 
 # %% [markdown]
 # Now the card. In the log's engine 2,587 blocks of 16 tokens are free for requests; one H200 would have about 0.9 ·
-# 151.4 GB - 16.1 GB of weights - 2 GB for the rest (assumed). **How many times as many requests are safe with GQA-8 as with
-# MHA, on the small card and on the large one?** (Both get the same memory for the cache. MHA's own K and V
-# projections would be 2 · 32 layers · 24 heads · 128 · 4096 · 2 bytes = 1.6 GB larger, so it is worse off than here.)
+# 151.4 GB - 16.1 GB of weights - 2 GB for the rest (assumed). **How many times as many requests are safe with GQA-8
+# as with MHA, on the small card and on the large one?** (Both get the same memory for the cache. MHA's own K and V
+# projections would be 2 · 32 layers · 24 heads · 128 · 4096 · 2 bytes = 1.6 GB larger: it is worse off than here.)
 
 # %%
 ON_CARD = 2_587 * 16 * per_token  # bytes
@@ -264,6 +264,8 @@ ways = {
 tpot_off = {"data sheet": 0, "two ceilings": 0, "three numbers": 0, "and embedding": 0, "kernel table": 0}  # change these
 
 # %%
+from itertools import pairwise
+
 from gqa_lib.serving.simulator import Rules, latencies_ms, simulate, summary
 
 log = logs["vllm-rtx4090"]
@@ -287,8 +289,8 @@ for name, step_time in ways.items():
     print(f"{name:14} TPOT {off[name][0]:+6.1%} (your guess {tpot_off[name]:+} %), TTFT {off[name][1]:+6.1%}, "
           f"tokens/s {off[name][2]:+6.1%}")
 
-order = ("data sheet", "two ceilings", "three numbers", "and embedding")
-for before, after in zip(order, order[1:]):
+
+for before, after in pairwise(("data sheet", "two ceilings", "three numbers", "and embedding")):
     print(f"from {before} to {after}: {100 * (off[after][0] - off[before][0]):+.1f} points of TPOT")
 
 # %% [markdown]
@@ -506,10 +508,10 @@ check("cost_per_million_tokens", cost_per_million_tokens, seed=None, cases=[
 # %% [markdown]
 # ## What can be sold?
 #
-# At *which* throughput? The log's card was overloaded: users waited for a minute. A service promises something, an **SLO**
-# (service-level objective): here a first token within 1 s and 40 ms per token after it, kept for 95 % of requests. The
-# highest rate that keeps it is what you can sell. **Does that make GQA-8's lead over MHA larger or smaller than
-# at full load?** (Modelled; the price is an example: put yours.)
+# At *which* throughput? The log's card was overloaded: users waited for a minute. A service promises something, an
+# **SLO** (service-level objective): here a first token within 1 s and 40 ms per token after it, kept for 95 % of
+# requests. The highest rate that keeps it is what you can sell. **Does that make GQA-8's lead over MHA larger or
+# smaller than at full load?** (Modelled; the price is an example: put yours.)
 
 # %%
 from gqa_lib.serving.simulator import parse_goodput
