@@ -21,7 +21,9 @@ def _priced(generator: torch.Generator, tokens_per_s=1000.0, price=2.0, draw=0):
     return tokens_per_s, price
 
 
-def cost(tokens_per_s: float, price_per_hour: float, *, hour: float = 3600.0, million=1e6) -> float:
+def cost(
+    tokens_per_s: float, price_per_hour: float, *, hour: float = 3600.0, million: float = 1e6
+) -> float:
     """Return the price of a million tokens.
 
     Args:
