@@ -968,7 +968,7 @@ found = explore(llama, batch_size=8, context_length=8192)
 # - Nothing about **quality**: bytes do not say why one maker chose 2 KV heads and another 16.
 #   Lesson 09 trains models to find out.
 # - Capacity here is arithmetic. A server also needs memory for activations, loses some to half-full
-#   blocks (lesson 11), and its users' lengths vary: lesson 08, which is planned.
+#   blocks (lesson 11), and its users' lengths vary (lesson 08).
 
 # %% [markdown] generated="quiz"
 

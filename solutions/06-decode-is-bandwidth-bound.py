@@ -708,7 +708,7 @@ print("same:", [isclose(yours, library) for yours, library in pairs])
 # - Data-sheet ceilings are rarely reached. Before you predict a server from a sheet, fit the two
 #   rates to a few steps measured on it, as you did here.
 # - Time is not money, and a step is not a service: queues, prompts and the mix of lengths are the
-#   subject of lesson 08, which is planned.
+#   subject of lesson 08.
 
 # %% [markdown] generated="quiz"
 

@@ -786,8 +786,8 @@ print(f"set aside: {len(blocks.blocks) * 16} slots, where a piece for {LONGEST:,
 #   a table, and its price, is another matter.
 # - The moments are of requests that all run. A real server's are those that its scheduler lets in, and their
 #   number goes up and down: leave room for that.
-# - All 16 requests came at once and were alike. Traffic that comes in bursts is the subject of lesson 08, which is
-#   planned.
+# - All 16 requests came at once and were alike. Traffic as it comes, in bursts and of all lengths, is the subject
+#   of lesson 08.
 # - Layers that differ (windows, states) need tables of their own; lesson 05 showed what that reserves.
 
 # %% [markdown] generated="quiz"

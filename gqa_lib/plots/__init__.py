@@ -1,9 +1,9 @@
 """The course's figures: one style, one colour per arm, a text alternative for each.
 
-`decode`, `times`, `roofline`, `footprint`, `seeds`, `serving`, `sharing`, `quality`, `budgets`,
-`beyond` and `deciding` draw; `style` has what they have in common, and shows figures. Titles are
-given by the caller, who knows the finding; axes carry units; a prediction is drawn open, a
-measurement filled and in its arm's colour.
+`decode`, `times`, `roofline`, `footprint`, `seeds`, `serving`, `economics`, `sharing`, `quality`,
+`budgets`, `beyond` and `deciding` draw; `style` has what they have in common, and shows figures.
+Titles are given by the caller, who knows the finding; axes carry units; a prediction is drawn open,
+a measurement filled and in its arm's colour.
 """
 
 from gqa_lib.course.extras import require
@@ -20,6 +20,7 @@ from .decode import (
     step_time_dots,
     step_time_lines,
 )
+from .economics import gain_lines, throughput_latency
 from .footprint import (
     cache_saving_bars,
     kv_bytes_bar,
@@ -57,6 +58,7 @@ __all__ = [
     "concurrency_bars",
     "decode_time_plot",
     "difference_intervals",
+    "gain_lines",
     "goodput_lines",
     "head_map",
     "head_maps",
@@ -79,6 +81,7 @@ __all__ = [
     "step_time_dots",
     "step_time_lines",
     "thread_times",
+    "throughput_latency",
     "throughput_lines",
     "tile_product",
     "time_bars",

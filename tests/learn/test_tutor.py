@@ -171,9 +171,9 @@ def test_a_refusal_says_what_is_nearest():
 
 
 def test_what_is_planned_is_said_to_be_planned():
-    reply = ask("what is lesson 8 about?")
+    reply = ask("what is lesson 13 about?")
     assert reply.refused
-    assert "Lesson 08, “Serving economics”, is planned, not written yet" in reply.text
+    assert "Lesson 13, “Tensor parallelism”, is planned, not written yet" in reply.text
     reply = ask("how does tensor parallelism work?")
     assert not reply.refused
     assert reply.planned == "Lesson 13, “Tensor parallelism”, is planned, not written yet."

@@ -54,6 +54,11 @@ FIGURES = {
         {32: {1.0: 0.1, 4.0: 0.0}, 8: {1.0: 1.0, 4.0: 3.3}, 4: {1.0: 1.0, 4.0: 3.9}},
         num_heads=32, title=LONG, note="ttft:2000 tpot:50",
     ),
+    "gain_lines": lambda: plots.gain_lines(
+        {"azure-conv-2023": {4.0: 5.1, 109.0: 4.2}, "azure-code-2023": {4.0: 6.4, 109.0: 4.5}},
+        xlabel="memory for KV (GB)", ylabel="times as many", title=LONG, log=True,
+        expected={"4 times smaller": 4}, note="1 % overflow",
+    ),
     "head_maps": lambda: plots.head_maps(8, (8, 2, 1)),
     "kernel_grid": lambda: plots.kernel_grid(
         ["sequence 0, KV head 1"] * 4, length=75, room=96, tile=16, num_splits=3, title=LONG
@@ -124,6 +129,10 @@ FIGURES = {
         known={"3-gram": 1.5},
     ),
     "thread_times": lambda: plots.thread_times({LONG: PIECES, "two": PIECES}, 2, note="best of 20"),
+    "throughput_latency": lambda: plots.throughput_latency(
+        {32: (304, 28.9), 8: (1071, 31.9), 1: (3050, 47.0)}, num_heads=32, title=LONG,
+        guess=(1200, 7.0), note="modelled",
+    ),
     "throughput_lines": lambda: plots.throughput_lines(
         {32: {1: 40.0, 64: 300.0}, 8: {1: 42.0, 256: 1083.0}},
         {32: {1: 50.0, 64: 400.0}, 8: {1: 60.0, 256: 1400.0}},

@@ -171,7 +171,7 @@ def _unchanged(now, then) -> bool:
         return now.keys() == then.keys() and all(_unchanged(now[key], then[key]) for key in then)
     if isinstance(then, list | tuple):
         return len(now) == len(then) and all(map(_unchanged, now, then))
-    return now == then
+    return now is then or now == then  # NaN is not equal to itself
 
 
 def _explained(exercise: Exercise, yours, differs: _Differs, seed: int) -> NotYet:

@@ -48,8 +48,8 @@ def test_prerequisites_in_a_row_are_told_as_a_range():
 
 def test_the_next_lesson_is_the_next_there_is_and_planned_ones_are_named():
     end = lesson_notebook(SEVEN).cells[-1].source
-    assert end.startswith("**Next:** [9 · Quality](../09-quality/09-quality.ipynb) (75 minutes)")
-    assert "Lesson 08, Serving economics, is planned, not written yet." in end
+    assert end.startswith("**Next:** [8 · Serving economics](../08-serving-economics/")
+    assert "planned" not in end
     end = lesson_notebook(find_lesson("10")).cells[-1].source
     end = lesson_notebook(find_lesson("11")).cells[-1].source
     assert end.startswith("**Next:** [12 · KV eviction](../12-kv-eviction/12-kv-eviction.ipynb)")
@@ -159,10 +159,10 @@ def test_planned_lessons_are_in_their_place_and_nowhere_else():
     )
 
 
-@pytest.mark.parametrize("name", ["8", "08", "08-serving-economics"])
+@pytest.mark.parametrize("name", ["13", "13-tensor-parallel"])
 def test_a_planned_lesson_is_not_opened_and_the_error_says_so(name):
     with pytest.raises(
-        ValueError, match=r"lesson 08 \(Serving economics\) is planned, not written"
+        ValueError, match=r"lesson 13 \(Tensor parallelism\) is planned, not written"
     ):
         find_lesson(name)
 
@@ -181,7 +181,7 @@ def test_readme_marks_planned_lessons():
         ("As in lessons 3 and 13.", "lesson 13 without"),
         ("See lessons 05 to 13", "lesson 13 without"),
         ("lesson 77", "lesson 77, which the course does not have"),
-        ("Then comes 8 · Serving economics.", '"8 · Serving economics" without'),
+        ("Then comes 13 · Tensor parallelism.", '"13 · Tensor parallelism" without'),
         ("[there](../13-tensor-parallel/13-tensor-parallel.ipynb)", "links to 13-tensor-parallel"),
         (
             "[planned](notebooks/13-tensor-parallel/13-tensor-parallel.ipynb)",

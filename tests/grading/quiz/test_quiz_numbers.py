@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import replace
-from math import prod, sqrt
+from math import ceil, prod, sqrt
 
 import pytest
 import torch
@@ -11,6 +11,7 @@ from gqa_lib import cost
 from gqa_lib.cache.eviction import rows_to_keep
 from gqa_lib.configs import ModelConfig, load_model
 from gqa_lib.hardware import Hardware, datasheet
+from gqa_lib.serving.traffic import Trace, residency_weighted
 from gqa_lib.train import Corpus, Heads, TextTask, pairs_needed
 from grading.quiz.bank import facts, load_bank
 
@@ -95,6 +96,9 @@ NUMBERS = {
         / 1e6
     ),
     "Q130": lambda: rows_to_keep(20_000, 0.9),
+    "Q138": lambda: residency_weighted(Trace(None, [100, 20], [10, 90])).mean,
+    "Q141": lambda: ceil((1.96 * 2 / 0.1) ** 2),
+    "Q144": lambda: 1.80 / (1250 * 3600) * 1e6,
 }
 
 
