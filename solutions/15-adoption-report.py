@@ -89,9 +89,10 @@ print(f"stated at {stated['utc']}, before any run")
 #
 # *20 minutes · difficulty 3 of 5*
 #
-# Which rows may stand behind a **measured figure**? `text` holds one JSON object a line, separated by `"\n"`. Return `(rows, refused)`: the rows that count, as
-# `json.loads` made them and in order, and a dictionary from line number, counted from 1, to the reason. Lines
-# with nothing but spaces are skipped, and counted. The reason is the **first** that holds:
+# Which rows may stand behind a **measured figure**? `text` holds one JSON object a line, separated by `"\n"`.
+# Return `(rows, refused)`: the rows that count, as `json.loads` made them and in order, and a dictionary from line
+# number, counted from 1, to the reason. Lines with nothing but spaces are skipped, and counted. The reason is the
+# **first** that holds:
 
 # %% [markdown]
 # - `"broken"`: not JSON, or not an object with `label`, `hardware`, `finished` and `metrics`, where `metrics` is
