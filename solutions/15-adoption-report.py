@@ -89,9 +89,10 @@ print(f"stated at {stated['utc']}, before any run")
 #
 # *20 minutes · difficulty 3 of 5*
 #
-# `text` holds one JSON object a line, separated by `"\n"`. Return `(rows, refused)`: the rows that count, as
-# `json.loads` made them and in order, and a dictionary from line number, counted from 1, to the reason. Lines
-# with nothing but spaces are skipped, and counted. The reason is the **first** that holds:
+# Which rows may stand behind a **measured figure**? `text` holds one JSON object a line, separated by `"\n"`.
+# Return `(rows, refused)`: the rows that count, as `json.loads` made them and in order, and a dictionary from line
+# number, counted from 1, to the reason. Lines with nothing but spaces are skipped, and counted. The reason is the
+# **first** that holds:
 
 # %% [markdown]
 # - `"broken"`: not JSON, or not an object with `label`, `hardware`, `finished` and `metrics`, where `metrics` is
@@ -162,7 +163,7 @@ check("measured_rows", measured_rows, seed=None, cases=[
 # ## What there is about the RTX 4090
 #
 # The log becomes a row. The library's simulator gives two more, for the same requests: with 8 KV heads, where
-# the log shows how good it is, and with 32, which nobody ran. They are labelled for what they are.
+# the log shows how good it is, and with 32, which nobody ran. Each is a **modelled figure**, and says so.
 
 # %%
 import numpy as np
@@ -580,7 +581,7 @@ plots.show(fig, alt="Intervals in margins: " + "; ".join(
 # %% [markdown]
 # ## The memo
 #
-# The library's memo takes no bare number. A `Figure` has a label, "measured", "modelled" or "given", and a
+# The library's **decision memo** takes no bare number. A `Figure` has a label, "measured", "modelled" or "given", and a
 # source; a measured one needs a `Record`: file, what in it, where and when. What happens if you try without?
 
 # %%

@@ -108,7 +108,7 @@ def test_planned_lessons_are_shown_as_planned_and_lead_nowhere():
     boxes = re.findall(r'\["(.*?)"\]:::planned', drawing)
     assert boxes == ["13<br/>Tensor parallelism<br/>planned"]
     arrows = set(re.findall(r"(\w+) -\.-> (\w+)", drawing))
-    assert arrows == {("L14", "F13")}
+    assert arrows == {("L15", "F13")}
 
 
 def test_a_planned_lesson_counts_for_nothing():
