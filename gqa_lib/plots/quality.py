@@ -121,7 +121,7 @@ def difference_intervals(
     for colour, (name, value) in zip(("MLA", "GQA"), (reported or {}).items(), strict=False):
         ax.axvline(value, linestyle=":", color=COLOURS[colour], label=name)
     largest = max(abs(middle) for middle, _, _ in differences.values())
-    decimals = max(0, 2 - math.floor(math.log10(largest or 1)))
+    decimals = max(0, 1 - math.floor(math.log10(largest or 1)))
     for row, (name, (middle, low, high)) in enumerate(differences.items()):
         look: dict[str, Any] = {"color": COLOURS.get(name[:3], COLOURS["MHA"]), "zorder": 3}
         ax.plot([low, high], [row, row], "-", **look, solid_capstyle="butt")
