@@ -80,6 +80,7 @@ DATA = (
     "learn/tutor/tutor.svg",
     "learn/tutor/tutor.toml",
     "py.typed",
+    "serving/plan/data/vllm_bench.sh",
     "serving/simulator/data/LICENSE-LLMServingSim",
     "serving/simulator/data/README.md",
     "serving/simulator/data/rtx4090-llama-3.1-8b.attention.csv.gz",

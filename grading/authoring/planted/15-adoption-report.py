@@ -19,7 +19,7 @@ def measured_rows(text, hardware):
 def why_not(line, hardware):
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, TypeError):
         return "broken"
     if not isinstance(row, dict) or not {"label", "hardware", "finished", "metrics"} <= row.keys():
         return "broken"
@@ -57,7 +57,7 @@ def measured_rows(text, hardware):
 def why_not(line, hardware):
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, TypeError):
         return "broken"
     if not isinstance(row, dict) or not {"label", "hardware", "finished", "metrics"} <= row.keys():
         return "broken"
@@ -97,7 +97,7 @@ def measured_rows(text, hardware):
 def why_not(line, hardware):
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, TypeError):
         return "broken"
     if not isinstance(row, dict) or not {"label", "hardware", "finished", "metrics"} <= row.keys():
         return "broken"
@@ -135,7 +135,7 @@ def measured_rows(text, hardware):
 def why_not(line, hardware):
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, TypeError):
         return "broken"
     if not isinstance(row, dict) or not {"label", "hardware", "finished", "metrics"} <= row.keys():
         return "broken"
@@ -175,7 +175,7 @@ def measured_rows(text, hardware):
 def why_not(line, hardware):
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, TypeError):
         return "broken"
     if not isinstance(row, dict) or not {"label", "hardware", "finished", "metrics"} <= row.keys():
         return "broken"
@@ -215,7 +215,7 @@ def measured_rows(text, hardware):
 def why_not(line, hardware):
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, TypeError):
         return "broken"
     if not isinstance(row, dict) or not {"label", "hardware", "finished", "metrics"} <= row.keys():
         return "broken"
@@ -253,7 +253,7 @@ def measured_rows(text, hardware):
 def why_not(line, hardware):
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, TypeError):
         return "broken"
     if not isinstance(row, dict) or not {"label", "hardware", "finished", "metrics"} <= row.keys():
         return "broken"
@@ -293,7 +293,7 @@ def measured_rows(text, hardware):
 def why_not(line, hardware):
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, TypeError):
         return "broken"
     if not isinstance(row, dict) or not {"label", "hardware", "finished", "metrics"} <= row.keys():
         return "broken"
@@ -331,7 +331,7 @@ def measured_rows(text, hardware):
 def why_not(line, hardware):
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, TypeError):
         return "broken"
     if not isinstance(row, dict) or not {"label", "hardware", "finished", "metrics"} <= row.keys():
         return "broken"
@@ -371,7 +371,7 @@ def measured_rows(text, hardware):
 def why_not(line, hardware):
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, TypeError):
         return "broken"
     if not isinstance(row, dict) or not {"label", "hardware", "finished", "metrics"} <= row.keys():
         return "broken"
@@ -411,7 +411,7 @@ def measured_rows(text, hardware):
 def why_not(line, hardware):
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, TypeError):
         return "broken"
     if not isinstance(row, dict) or not {"label", "hardware", "finished", "metrics"} <= row.keys():
         return "broken"
@@ -451,7 +451,7 @@ def measured_rows(text, hardware):
 def why_not(line, hardware):
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, TypeError):
         return "broken"
     if not isinstance(row, dict) or not {"label", "hardware", "finished", "metrics"} <= row.keys():
         return "broken"
@@ -491,7 +491,7 @@ def measured_rows(text, hardware):
 def why_not(line, hardware):
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, TypeError):
         return "broken"
     if not isinstance(row, dict) or not {"label", "hardware", "finished", "metrics"} <= row.keys():
         return "broken"
@@ -531,7 +531,7 @@ def measured_rows(text, hardware):
 def why_not(line, hardware):
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, TypeError):
         return "broken"
     if not isinstance(row, dict) or not {"label", "hardware", "finished", "metrics"} <= row.keys():
         return "broken"
@@ -571,7 +571,7 @@ def measured_rows(text, hardware):
 def why_not(line, hardware):
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, TypeError):
         return "broken"
     if not isinstance(row, dict) or not {"label", "hardware", "finished", "metrics"} <= row.keys():
         return "broken"
@@ -609,7 +609,7 @@ def measured_rows(text, hardware):
 def why_not(line, hardware):
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, TypeError):
         return "broken"
     if not isinstance(row, dict) or not {"label", "hardware", "finished", "metrics"} <= row.keys():
         return "broken"
@@ -649,7 +649,7 @@ def measured_rows(text, hardware):
 def why_not(line, hardware):
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, TypeError):
         return "broken"
     if not isinstance(row, dict) or not {"label", "hardware", "finished", "metrics"} <= row.keys():
         return "broken"
@@ -728,7 +728,7 @@ def measured_rows(text, hardware):
 def why_not(line, hardware):
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, TypeError):
         return "broken"
     if not isinstance(row, dict) or not {"label", "hardware", "finished", "metrics"} <= row.keys():
         return "broken"
@@ -771,7 +771,7 @@ def measured_rows(text, hardware):
 def why_not(line, hardware):
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, TypeError):
         return "broken"
     if not isinstance(row, dict) or not {"label", "hardware", "finished", "metrics"} <= row.keys():
         return "broken"
@@ -810,7 +810,7 @@ def measured_rows(text, hardware):
 def why_not(line, hardware):
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, TypeError):
         return "broken"
     if not isinstance(row, dict) or not {"label", "hardware", "finished", "metrics"} <= row.keys():
         return "broken"
@@ -849,7 +849,7 @@ def measured_rows(text, hardware):
 def why_not(line, hardware):
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, TypeError):
         return "broken"
     if not {"label", "hardware", "finished", "metrics"} <= row.keys():
         return "broken"
@@ -888,7 +888,7 @@ def measured_rows(text, hardware):
 def why_not(line, hardware):
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, TypeError):
         return "broken"
     if not isinstance(row, dict) or not {"hardware", "finished", "metrics"} <= row.keys():
         return "broken"
@@ -928,7 +928,7 @@ def measured_rows(text, hardware):
 def why_not(line, hardware):
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, TypeError):
         return "broken"
     if not isinstance(row, dict) or not {"label", "hardware", "finished", "metrics"} <= row.keys():
         return "broken"
@@ -968,7 +968,7 @@ def measured_rows(text, hardware):
 def why_not(line, hardware):
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, TypeError):
         return "broken"
     if not isinstance(row, dict) or not {"label", "hardware", "finished", "metrics"} <= row.keys():
         return "broken"
@@ -1007,7 +1007,7 @@ def measured_rows(text, hardware):
 def why_not(line, hardware):
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, TypeError):
         return "broken"
     if not isinstance(row, dict) or not {"label", "hardware", "finished", "metrics"} <= row.keys():
         return "broken"
@@ -1046,7 +1046,7 @@ def measured_rows(text, hardware):
 def why_not(line, hardware):
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, TypeError):
         return "broken"
     if not isinstance(row, dict) or not {"label", "hardware", "finished", "metrics"} <= row.keys():
         return "broken"
@@ -1085,7 +1085,7 @@ def measured_rows(text, hardware):
 def why_not(line, hardware):
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, TypeError):
         return "broken"
     if not isinstance(row, dict) or not {"label", "hardware", "finished", "metrics"} <= row.keys():
         return "broken"
