@@ -98,8 +98,9 @@ def check_requests(
             "Subtract the first arrival."
         )
     cached = prompts + outputs - 1  # the last token is chosen and never read
-    size = rules.num_blocks * rules.block_size
-    limits = [(size, f"num_blocks={rules.num_blocks} of {rules.block_size} tokens")]
+    states = f" but {rules.blocks_per_seq} for states" if rules.blocks_per_seq else ""
+    blocks = f"num_blocks={rules.num_blocks} of {rules.block_size} tokens{states}"
+    limits = [(rules.longest, blocks)]
     if not rules.chunked_prefill:
         most = rules.max_num_batched_tokens
         limits.append((most, f"max_num_batched_tokens={most} without chunked_prefill"))

@@ -65,6 +65,11 @@ class KernelStepTime:
     ):
         check_whole(num_layers=num_layers)
         check_number(0, skew=skew, overhead_s=overhead_s)
+        if skew > 1:
+            raise ValueError(
+                f"skew={skew}: sequences would take longer than if all were the longest. Give 0 "
+                "to 1."
+            )
         check_number(above=0, kv_scale=kv_scale, qkv_scale=qkv_scale)
         self._layers, self._skew, self._overhead_s = num_layers, skew, overhead_s
         prompt, decode, mixed = _attention(attention, kv_scale)

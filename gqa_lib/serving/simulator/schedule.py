@@ -185,6 +185,7 @@ class Schedule:
         """Give back all blocks of a request."""
         pieces, supply = self._pieces[number] if self._hashes else [], self.supply
         own = self._blocks(self._computed[number]) - len(pieces) * supply.piece_blocks
+        own += self._rules.blocks_per_seq
         supply.leave(number, own)
         if pieces:
             supply.release(pieces)
@@ -201,6 +202,7 @@ class Schedule:
             return 0
         new = min(missing, left)
         needed = self._blocks(found.tokens + (missing if rules.admission == "prompt" else new))
+        needed += rules.blocks_per_seq
         there = found.pieces * supply.piece_blocks + found.own_blocks
         if needed - there > supply.available - found.free - found.own_blocks:
             return 0
@@ -210,7 +212,7 @@ class Schedule:
             self._kept[number] = found.pieces
         if found.own_blocks:
             supply.take_back(number, found.own_blocks)
-        supply.take(max(0, self._blocks(found.tokens + new) - there))
+        supply.take(max(0, self._blocks(found.tokens + new) - there) + rules.blocks_per_seq)
         if found.swapped:
             self.swapped += found.tokens
         else:
