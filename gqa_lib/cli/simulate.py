@@ -189,7 +189,7 @@ def _about(trace: Trace, scenario: Scenario, simulation: Simulation) -> list[str
 
 _LOADS = {
     "STABLE": "nobody waits for a place for 95 % of the time in which requests come",
-    "BACKLOGGED": "requests wait for a place, and the queue does not keep growing",
+    "BACKLOGGED": "requests wait for a place; the queue has not kept growing beyond chance",
     "OVERLOADED": "the queue grows while requests come: latencies say for how long",
 }
 

@@ -275,6 +275,27 @@ def test_the_load_is_that_of_all_the_time_between_arrivals():
     assert label([0.0]) == "STABLE"
 
 
+@pytest.mark.parametrize(("per_s", "n"), [(17, 4000), (18, 2000), (20, 700), (24, 800)])
+def test_a_queue_that_grows_is_an_overload_before_as_many_wait_as_run(per_s, n):
+    """256 places, 16 s each: 16 requests a second are served."""
+    rules = Rules(10**6, max_num_seqs=256)
+    arrivals = np.arange(n) / per_s
+    assert load(simulate(arrivals, [10] * n, [100] * n, rules, lambda work: 0.16)) == "OVERLOADED"
+
+
+def test_chance_is_seldom_taken_for_an_overload():
+    def label(busy, seed, n=300):
+        rng, rules = np.random.default_rng(seed), Rules(10**6, max_num_seqs=8)
+        arrivals = np.cumsum(rng.exponential(1 / busy, n))
+        outputs = rng.geometric(1 / 80, n)  # 8 s on average
+        return load(simulate(arrivals, [5] * n, outputs, rules, lambda work: 0.1))
+
+    found = {busy: [label(busy, seed) for seed in range(20)] for busy in (0.8, 0.9, 1.5)}
+    assert found[0.8].count("OVERLOADED") == 0
+    assert found[0.9].count("OVERLOADED") <= 2
+    assert found[1.5].count("OVERLOADED") >= 19
+
+
 @pytest.mark.parametrize("seconds", [-1.0, float("nan"), float("inf")])
 def test_a_clock_that_cannot_go_on_is_refused(seconds):
     with pytest.raises(ValueError, match="step_time returned"):
