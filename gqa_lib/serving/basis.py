@@ -7,6 +7,7 @@ from gqa_lib.cost import reserved_bytes
 from .scenario import Scenario
 from .shapes import kv_scale, rank_config
 from .simulator import ENGINES
+from .simulator.kernel_times import left_out_points
 
 
 def basis(scenario: Scenario) -> list[str]:
@@ -77,6 +78,9 @@ def _kernels(scenario: Scenario) -> list[str]:
         if scenario.tensor_parallel > 1:
             where += f", taken to be of one of {scenario.tensor_parallel} ranks"
     lines = [f"Step times are sums of measured kernels, linear between their points ({where})."]
+    if not isinstance(times, str) and times and (left := left_out_points(times[0])):
+        rows = ", ".join(f"{rows} of {kind}" for kind, rows in left.items())
+        lines.append(f"Of attention, rows that make no whole grid with the others: {rows}.")
     ranks, own = scenario.tensor_parallel, scenario.own_config
     scale = kv_scale(
         rank_config(own, ranks), rank_config(scenario.config, ranks), scenario.kv_bytes_per_element

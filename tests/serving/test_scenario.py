@@ -246,6 +246,13 @@ def test_quantised_weights_are_not_taken_for_two_bytes(tmp_path):
     assert "4.82 GB of weights: 0.6 bytes a parameter (as given)." in basis(given)
 
 
+def test_rows_of_a_table_that_are_not_used_are_counted():
+    folder = Path(__file__).parents[1] / "data" / "vllm-rtxpro6000"
+    files = [folder / f"{kind}.csv.gz" for kind in ("attention", "dense", "per_sequence")]
+    said = basis(Scenario(model="Llama-3.1-8B", kernel_times=files, num_blocks=1000))
+    assert any("90 of prompts alone, 8400 of both in one kernel" in line for line in said)
+
+
 def test_blocks_as_given_are_held_against_the_memory():
     large = Scenario(model="Llama-3.1-70B", hardware="RTX 4090", num_blocks=1000)
     said = " ".join(basis(large))

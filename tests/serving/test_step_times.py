@@ -153,6 +153,26 @@ def test_points_that_make_no_whole_grid_are_thinned_out():
     times = {(x, y): x + y for x in (1.0, 2, 3) for y in (1.0, 2, 3)}
     times[2.5, 1.0] = 99.0  # of a second sweep
     assert Grid(times).axes == [[1, 2, 3], [1, 2, 3]]
+    ragged = {(float(x), float(x)): 1.0 for x in range(3)}
+    with pytest.raises(ValueError, match=r"a\.csv: of 3 points only 1 make a whole grid"):
+        Grid(ragged, "a.csv")
+
+
+def test_a_point_that_is_there_twice_is_refused(tables):
+    for path in tables:
+        kept = path.read_text()
+        path.write_text(kept + kept.splitlines()[-1] + "\n")
+        with pytest.raises(ValueError, match=rf"{path.name}, line \d+: .* has a time already"):
+            KernelStepTime(*tables, num_layers=5)
+        path.write_text(kept)
+
+
+def test_a_table_that_falls_stays_as_it_is_beyond_its_end():
+    falls = Grid({(1.0,): 5.0, (2.0,): 1.0})
+    assert falls(100) == falls.line()(100) == 1.0
+    one_way = Grid({(x, y): 10 * x - y for x in (1.0, 2.0) for y in (1.0, 2.0, 3.0)})
+    assert one_way(2, 50) == one_way.plane()(2, 50) == one_way.at(1, 50)(2) == 17
+    assert one_way(3, 2) == one_way.plane()(3, 2) == one_way.at(0, 3)(2) == 28
 
 
 def test_tables_that_are_none_are_refused_with_file_and_line(tables, tmp_path):

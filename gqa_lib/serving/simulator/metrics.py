@@ -19,8 +19,8 @@ QUANTILES = {"median": 0.5, "p90": 0.9, "p99": 0.99}
 DEFINITIONS = {
     "ttft": "time to first token: from arrival to the end of the step that gives the first token",
     "tpot": "time per output token, without the first: (last - first token) / (output - 1)",
-    "itl": "inter-token latency: between two tokens of a request, of all tokens but the first ones; "
-    "up to 64 steps with the same sequences count with their mean",
+    "itl": "inter-token latency: between two tokens of a request, of all but first tokens; up to "
+    "64 steps in a row that decode the same sequences count as equally long",
     "e2el": "end-to-end latency: from arrival to the last token",
 }
 OBJECTIVE = re.compile(r"(ttft|tpot|e2el):((?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)")

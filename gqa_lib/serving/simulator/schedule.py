@@ -236,12 +236,14 @@ class Schedule:
         pieces, free = 0, 0
         if self._hashes:
             pieces, free = supply.find(self._hashes[number], most // rules.hash_tokens)
-        tokens = pieces * rules.hash_tokens
-        if not lost or pieces != self._before[number]:
+        tokens, before = pieces * rules.hash_tokens, self._before[number]
+        if not lost or not 0 <= before <= pieces:
             return Found(tokens, pieces, free)
         size = rules.block_size
-        # Of the blocks that it left it takes back those that are full and needed, in order.
-        own = min(supply.left(number), (min(lost, most) - tokens) // size)
+        # Of the blocks that it left it takes back those that are full and needed, in order, but
+        # for those that pieces found since then stand in for.
+        left = min(supply.left(number), (min(lost, most) - before * rules.hash_tokens) // size)
+        own = max(0, left - (pieces - before) * supply.piece_blocks)
         return Found(tokens + own * size, pieces, free, own)
 
     def _keep_pieces(self, number: int, end: int) -> None:
