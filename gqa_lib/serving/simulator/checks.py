@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gqa_lib.arguments import check_kind
+
 from .result import Simulation
 from .rules import Rules
 
@@ -87,6 +89,7 @@ def check_requests(
     Raises:
         ValueError: a time is negative, or a request needs more than there is.
     """
+    check_kind(Rules, "Give Rules(num_blocks).", rules=rules)
     if not arrivals.shape == prompts.shape == outputs.shape:
         raise ValueError(
             f"{arrivals.shape} arrivals, {prompts.shape} prompts and {outputs.shape} outputs: "

@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gqa_lib.arguments import check_kind
-
 from .checks import check_conserved, check_requests, whole_pieces, whole_tokens
 from .result import Simulation
 from .rules import Rules
@@ -53,7 +51,6 @@ def simulate(
 
     Source: vLLM 0.19, vllm/v1/core/sched/scheduler.py, `schedule`.
     """
-    check_kind(Rules, "Give Rules(num_blocks).", rules=rules)
     if arrival_s is None:
         raise ValueError(
             "arrival_s=None: when requests come decides what each waits for. Give seconds, such as "
