@@ -12,6 +12,8 @@ from gqa_lib.arguments import check_number, check_whole
 from .traffic import Trace
 
 Floats = NDArray[np.float64]
+Sums = tuple[int, Floats]  # the first number of blocks, and the probability of it and those after
+_NOTHING = 1e-14  # of a probability
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def concurrency(
     the others. It then holds its prompt and the tokens that it has read back, p to p + o - 1 of
     them, in whole blocks: the last token is given and never cached. (`traffic.residency_weighted`
     counts the token that a step gives, too.) What n of them hold together is the n-fold convolution
-    of that distribution, computed without approximation: a normal one would promise too much for
+    of that distribution, computed to 1e-12: a normal one would promise too much for
     long tails and n below about 30. Other steps of prefills, and blocks that requests share, are
     left out.
 
@@ -150,23 +152,34 @@ def _most(held: Floats, blocks: int, overflow: float) -> int:
     together from the largest to the smallest.
     """
     enough = 1 - overflow
-    powers = [held[: blocks + 1]]
-    while powers[-1].sum() >= enough:
+    powers = [_trimmed(0, held[: blocks + 1])]
+    while powers[-1][1].sum() >= enough:
         powers.append(_convolve(powers[-1], powers[-1], blocks))
-    most, together = 0, np.ones(1)
+    most, together = 0, (0, np.ones(1))
     for exponent in reversed(range(len(powers) - 1)):
-        power = powers[exponent]
+        first, power = powers[exponent]
         within = np.cumsum(power)
-        left = np.minimum(blocks - np.arange(len(together)), len(power) - 1)
-        if together @ within[left] >= enough:
-            together = _convolve(together, power, blocks)
+        left = blocks - first - together[0] - np.arange(len(together[1]))
+        both = np.where(left < 0, 0.0, within[np.clip(left, 0, len(power) - 1)])
+        if together[1] @ both >= enough:
+            together = _convolve(together, powers[exponent], blocks)
             most += 2**exponent
     return most
 
 
-def _convolve(a: Floats, b: Floats, blocks: int) -> Floats:
+def _convolve(a: Sums, b: Sums, blocks: int) -> Sums:
     """The distribution of a sum, up to `blocks`."""
-    size = len(a) + len(b) - 1
+    first, size = a[0] + b[0], len(a[1]) + len(b[1]) - 1
+    if first > blocks:
+        return first, np.zeros(1)
     fast = 1 << (size - 1).bit_length()
-    both = np.fft.irfft(np.fft.rfft(a, fast) * np.fft.rfft(b, fast), fast)
-    return np.maximum(both[: min(size, blocks + 1)], 0.0)
+    both = np.fft.irfft(np.fft.rfft(a[1], fast) * np.fft.rfft(b[1], fast), fast)
+    return _trimmed(first, np.maximum(both[: min(size, blocks + 1 - first)], 0.0))
+
+
+def _trimmed(first: int, shares: Floats) -> Sums:
+    """A distribution without ends that hold next to nothing, so that sums of many stay short."""
+    begin = int(np.searchsorted(np.cumsum(shares), _NOTHING))
+    end = len(shares) - int(np.searchsorted(np.cumsum(shares[::-1]), _NOTHING))
+    begin = min(begin, len(shares) - 1)
+    return first + begin, shares[begin : max(end, begin + 1)]

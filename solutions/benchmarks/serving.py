@@ -171,10 +171,10 @@ too_long = np.zeros(num_requests, dtype=bool)
 for kv in kv_counts:
     for mask in scenarios[kv].too_long(wanted[rates[0]]).values():  # lengths are the same at all rates
         too_long |= mask
-loads = {rate: one.select(~too_long) for rate, one in wanted.items()}
 if too_long.all():
-    raise ValueError(f"all {num_requests} requests are too long for {min(r.longest for r in rules.values()):,} tokens of "
-                     "cache, or for the model's context. Raise memory_gib, or give another trace.")
+    raise ValueError(f"all {num_requests} requests are too long for {min(rule.longest for rule in rules.values()):,} "
+                     "tokens of cache, or for the model's context. Raise memory_gib, or give another trace.")
+loads = {rate: one.select(~too_long) for rate, one in wanted.items()}
 if too_long.any():
     left_out.append(f"{too_long.sum()} of {num_requests} requests, too long for one of the numbers of KV heads")
 at_once = loads[rates[0]]

@@ -36,6 +36,13 @@ def test_small_sums_are_as_by_hand():
         assert found == most
 
 
+def test_sums_of_many_are_as_the_normal_rule_has_them():
+    """Two or four tokens, as likely: of n, 3 n on average with a deviation of sqrt(n)."""
+    found = safe_concurrency(10**6, [2, 4], [1, 1], block_size=1)
+    n = np.arange(300_000, 340_000)
+    assert found == pytest.approx(n[3 * n + 2.3263 * np.sqrt(n) <= 10**6].max(), abs=1)
+
+
 def test_a_long_answer_is_met_in_more_steps():
     """99 steps of a long request to one of a short one."""
     found = concurrency(1000, [10, 100], [1, 99], block_size=1)
