@@ -104,6 +104,12 @@ def _about_engine(parser: ArgumentParser) -> None:
         "--kv-cache-dtype", default="auto", metavar="TYPE", help="auto (2 bytes) or fp8"
     )
     group.add_argument(
+        "--bytes-per-parameter",
+        type=number(above=0),
+        metavar="BYTES",
+        help="of the weights as they are served (default: 2); 1 for fp8",
+    )
+    group.add_argument(
         "--activation-gb",
         type=number(),
         metavar="GB",
@@ -142,6 +148,7 @@ def scenario_of(arguments: Namespace) -> Scenario:
         gpu_memory_utilization=arguments.gpu_memory_utilization,
         num_blocks=arguments.num_gpu_blocks_override,
         kv_cache_dtype=arguments.kv_cache_dtype,
+        bytes_per_parameter=arguments.bytes_per_parameter,
         tensor_parallel=arguments.tp,
         link=Link(1e9 * arguments.link_bandwidth_gb_s, 1e-6 * arguments.link_latency_us),
         bandwidth_efficiency=arguments.bandwidth_efficiency,

@@ -68,8 +68,10 @@ def run(arguments: Namespace) -> None:
     from gqa_lib.serving.simulator import parse_goodput, summary
 
     goodput = None if arguments.goodput is None else parse_goodput(" ".join(arguments.goodput))
-    scenario = scenario_of(arguments)
-    trace = _served(_requests(trace_of(arguments.trace), arguments), scenario, arguments)
+    scenario, given = scenario_of(arguments), trace_of(arguments.trace)
+    trace = _served(_requests(given, arguments), scenario, arguments)
+    if given.arrival_s is None and arguments.request_rate is None:
+        arguments.request_rate = math.inf
     simulation = scenario.run(trace)
     found = summary(simulation, goodput)
     if arguments.json:
@@ -189,7 +191,7 @@ def _about(trace: Trace, scenario: Scenario, simulation: Simulation) -> list[str
 
 _LOADS = {
     "STABLE": "nobody waits for a place for 95 % of the time in which requests come",
-    "BACKLOGGED": "requests wait for a place, and the queue does not keep growing",
+    "BACKLOGGED": "requests wait for a place; the queue has not kept growing beyond chance",
     "OVERLOADED": "the queue grows while requests come: latencies say for how long",
 }
 

@@ -3,6 +3,7 @@ from . import calibrate as calibrate
 from . import checks as checks
 from . import concurrency as concurrency
 from . import engine as engine
+from . import layout as layout
 from . import ledger as ledger
 from . import memo as memo
 from . import packed as packed
@@ -14,6 +15,7 @@ from . import request as request
 from . import results as results
 from . import scenario as scenario
 from . import scheduler as scheduler
+from . import settings as settings
 from . import shapes as shapes
 from . import simulator as simulator
 from . import traffic as traffic

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from gqa_lib.cost import reserved_bytes
+
 from .scenario import Scenario
 from .shapes import kv_scale, rank_config
 from .simulator import ENGINES
+from .simulator.kernel_times import left_out_points
 
 
 def basis(scenario: Scenario) -> list[str]:
@@ -24,7 +27,17 @@ def basis(scenario: Scenario) -> list[str]:
             f"2 x {ranks - 1}/{ranks} x bytes / {link.bytes_per_s / 1e9:g} GB/s + "
             f"{1e6 * link.latency_s:g} us (a ring), hidden behind nothing."
         )
+    if (weights := scenario.weight_bytes) is not None:
+        lines.append(
+            f"{weights / 1e9:,.2f} GB of weights: {scenario.parameter_bytes:g} bytes a parameter "
+            f"({'as given' if scenario.bytes_per_parameter else 'bfloat16'})."
+        )
     lines.append(_blocks(scenario))
+    if states := scenario.rules().blocks_per_seq:
+        lines.append(
+            f"A sequence takes {states} blocks for its constant states, whatever its length. "
+            "Prefixes are not shared, and preempted requests find nothing again."
+        )
     return lines
 
 
@@ -65,6 +78,9 @@ def _kernels(scenario: Scenario) -> list[str]:
         if scenario.tensor_parallel > 1:
             where += f", taken to be of one of {scenario.tensor_parallel} ranks"
     lines = [f"Step times are sums of measured kernels, linear between their points ({where})."]
+    if not isinstance(times, str) and times and (left := left_out_points(times[0])):
+        rows = ", ".join(f"{rows} of {kind}" for kind, rows in left.items())
+        lines.append(f"Of attention, rows that make no whole grid with the others: {rows}.")
     ranks, own = scenario.tensor_parallel, scenario.own_config
     scale = kv_scale(
         rank_config(own, ranks), rank_config(scenario.config, ranks), scenario.kv_bytes_per_element
@@ -82,11 +98,33 @@ def _kernels(scenario: Scenario) -> list[str]:
 
 def _blocks(scenario: Scenario) -> str:
     if scenario.num_blocks is not None:
-        return f"{scenario.num_blocks:,} blocks are as given; one stays empty."
+        return f"{scenario.num_blocks:,} blocks are as given; one stays empty. {_held(scenario)}"
     taken = scenario.reserved_bytes
     how = "as that engine's log leaves" if scenario.activation_bytes is None else "as given"
     minus = f"{taken / 1e9:.2f} GB for activations ({how})" if taken else "nothing for activations"
     return (
         f"The number of blocks is modelled: {scenario.gpu_memory_utilization:g} x memory - weights "
         f"- {minus}, over the bytes of a block; one stays empty."
+    )
+
+
+def _held(scenario: Scenario) -> str:
+    """What given blocks take beside the weights, and whether the memory has it."""
+    machine, ranks = scenario.machine, scenario.tensor_parallel
+    weights = rank_config(scenario.config, ranks).weight_bytes
+    if machine is None or weights is None or scenario.num_blocks is None:
+        return "No memory is known that they would have to fit into."
+    block = reserved_bytes(
+        scenario.config,
+        [1],
+        scenario.kv_bytes_per_element,
+        block_size=scenario.block_size,
+        tensor_parallel=ranks,
+    ).block_bytes
+    needed = weights / 2 * scenario.parameter_bytes + scenario.num_blocks * block
+    needed += scenario.reserved_bytes
+    has = scenario.gpu_memory_utilization * machine.memory_bytes
+    return (
+        f"With weights and activations they take {needed / 1e9:,.2f} GB of "
+        f"{has / 1e9:,.2f} GB of memory{', which they do not fit into' if needed > has else ''}."
     )

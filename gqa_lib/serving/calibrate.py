@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -55,7 +56,8 @@ def calibrate(
     runs prompts and decoding apart, so that both together take their sum. `dense.csv` is the rest
     of the model, as one kernel a layer. `per_sequence.csv` is what an engine's own decode steps
     take above both: the output head, choosing tokens, the engine itself, and that nothing is in the
-    processor's caches as it is when a kernel is timed alone. Each is a median.
+    processor's caches as it is when a kernel is timed alone. Each is a median; where it is below 0,
+    the table has 0 and a warning says so.
 
     Args:
         model: the model.
@@ -66,7 +68,8 @@ def calibrate(
         clock: seconds, increasing.
 
     Raises:
-        ValueError: a number is out of range, or the folder cannot be.
+        ValueError: a number is out of range, the folder cannot be, or no step had so many
+            sequences.
     """
     check_whole(max_num_seqs=max_num_seqs, max_context=max_context, block_size=block_size)
     check_whole(max_num_batched_tokens=max_num_batched_tokens, rounds=rounds)
@@ -189,7 +192,8 @@ def _engine_times(
             sequences * (-(-(context + _STEPS + sequences) // block_size)),
             block_size=block_size,
             max_num_seqs=sequences,
-            max_num_batched_tokens=max(sequences, context),
+            # A prompt more is complete with each step, so that all decode before the first ends.
+            max_num_batched_tokens=sequences + context,
             prefix_sharing=False,
             clock=clock,
         )
@@ -200,7 +204,25 @@ def _engine_times(
                 longest = step.context_tokens // sequences
                 work = Work(sequences, step.context_tokens, longest, (), 0)
                 left[sequences].append(step.seconds - inner(work))
-    return {sequences: max(0.0, float(np.median(times))) for sequences, times in left.items()}
+    return {sequences: _above(sequences, times) for sequences, times in left.items()}
+
+
+def _above(sequences: int, times: Sequence[float]) -> float:
+    """The median of seconds above kernels, as a table can have it."""
+    if not times:
+        raise ValueError(
+            f"{sequences} sequences never decoded all in one step, so that what the engine takes "
+            "for them is not known. Give a smaller max_num_seqs, and report it, please."
+        )
+    seconds = float(np.median(times))
+    if seconds < 0:
+        warnings.warn(
+            f"with {sequences} sequences the engine's own steps took {-1e6 * seconds:.1f} us less "
+            "than its kernels alone; per_sequence.csv has 0 for them. Give more rounds, on an idle "
+            "machine.",
+            stacklevel=4,
+        )
+    return max(0.0, seconds)
 
 
 def _step_time(place: Path, num_layers: int) -> KernelStepTime:

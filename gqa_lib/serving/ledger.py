@@ -184,6 +184,8 @@ def at_num_kv_heads(config: ModelConfig, num_kv_heads: int) -> ModelConfig:
     Source: derived; `gqa_lib.cost.kv_projection_params` counts the same for one layer.
     """
     require_model(config)
+    if num_kv_heads == config.num_kv_heads:
+        return config
     if any(layer.kind == "latent" for layer in config.kv_layers):
         raise ValueError(
             f"{config.name} caches a latent, not heads: with num_kv_heads={num_kv_heads} it would "
@@ -235,7 +237,7 @@ def _check_fits(config: ModelConfig, held: Ledger) -> None:
     )
     remedy = (
         f"Give a device with more memory, more ranks than tensor_parallel={held.tensor_parallel}, "
-        "weights of fewer bits"
+        "weights of fewer bits (weight_bytes; of a command, --bytes-per-parameter)"
     )
     if held.usable_blocks < 1:
         blocks = 2 * held.block_bytes  # one may have to stay empty

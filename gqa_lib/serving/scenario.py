@@ -10,15 +10,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gqa_lib.arguments import check_choice, check_kind, check_number, check_whole
+from gqa_lib.arguments import check_choice, check_kind
 from gqa_lib.configs import ModelConfig, from_hf_config, load_model
 from gqa_lib.configs.named import is_file
 from gqa_lib.cost import kv_bytes_per_token
 from gqa_lib.hardware import Hardware, datasheet
 
+from .layout import layout
 from .ledger import Ledger, at_num_kv_heads, ledger
 from .parallel import Link, ParallelStepTime
-from .shapes import kv_scale, qkv_scale, rank_config, with_vocabulary
+from .settings import KV_CACHE_DTYPES, check_settings
+from .shapes import kv_scale, qkv_scale, rank_config, with_vocabulary, without_idle_windows
 from .simulator import (
     ENGINES,
     KernelStepTime,
@@ -30,9 +32,6 @@ from .simulator import (
 )
 from .simulator.samples import TimedEngine, check_kernel_times, sample_files
 from .traffic import Trace
-
-KV_CACHE_DTYPES = {"auto": 2, "bfloat16": 2, "float16": 2, "fp8": 1, "fp8_e4m3": 1, "fp8_e5m2": 1}
-WEIGHT_BYTES = 2  # of a parameter: bfloat16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +52,9 @@ class Scenario:
         gpu_memory_utilization: the share of the memory that the engine uses.
         num_blocks: blocks, instead of as many as the memory holds (vLLM's
             --num-gpu-blocks-override). One of them stays empty, as in vLLM.
-        kv_cache_dtype: a key of `KV_CACHE_DTYPES`; parameters have 2 bytes.
+        kv_cache_dtype: a key of `KV_CACHE_DTYPES`.
+        bytes_per_parameter: bytes of a parameter, on average, as the engine holds them; None is 2,
+            and is refused where a config.json says that weights are quantised.
         tensor_parallel: ranks; each has the hardware to itself.
         link: between the ranks.
         bandwidth_efficiency, flops_efficiency: shares of the hardware's ceilings that kernels
@@ -76,6 +77,7 @@ class Scenario:
     gpu_memory_utilization: float = 0.9
     num_blocks: int | None = None
     kv_cache_dtype: str = "auto"
+    bytes_per_parameter: float | None = None
     tensor_parallel: int = 1
     link: Link = field(default_factory=Link)
     bandwidth_efficiency: float = 1.0
@@ -85,31 +87,9 @@ class Scenario:
     skew: float = 0.0
 
     def __post_init__(self) -> None:
-        check_choice(tuple(KV_CACHE_DTYPES), kv_cache_dtype=self.kv_cache_dtype)
-        check_whole(tensor_parallel=self.tensor_parallel)
-        check_number(0, overhead_s=self.overhead_s)
-        if self.activation_bytes is not None:
-            check_number(0, activation_bytes=self.activation_bytes)
-        for name in ("num_kv_heads", "num_blocks"):
-            if getattr(self, name) is not None:
-                check_whole(**{name: getattr(self, name)})
-        for name in ("bandwidth_efficiency", "flops_efficiency", "gpu_memory_utilization"):
-            value = getattr(self, name)
-            check_number(above=0, **{name: value})
-            if value > 1:
-                raise ValueError(
-                    f"{name}={value} is a share: above 1 there would be more than all. Give 0 to 1."
-                )
-        times = self.kernel_times
-        if self.model is None and not isinstance(times, str):
-            raise ValueError("model=None: give a name, a config.json or a ModelConfig.")
-        if times is not None:
+        check_settings(vars(self))
+        if (times := self.kernel_times) is not None:
             check_kernel_times(times, self.own_config.name, self.tensor_parallel)
-        elif self.hardware is None:
-            raise ValueError(
-                "neither hardware nor kernel_times: nothing says how long a step takes. Give "
-                "hardware, such as 'RTX 4090', or kernel_times."
-            )
 
     @cached_property
     def engine(self) -> TimedEngine | None:
@@ -124,10 +104,10 @@ class Scenario:
         """The model as it is."""
         model = self.engine.model if self.model is None and self.engine else self.model
         if isinstance(model, ModelConfig):
-            return model
+            return without_idle_windows(model)
         check_kind((str, Path), "Give a name, a config.json or a ModelConfig.", model=model)
         read = from_hf_config if is_file(str(model)) else load_model
-        return with_vocabulary(read(str(model)))
+        return with_vocabulary(without_idle_windows(read(str(model))))
 
     @cached_property
     def config(self) -> ModelConfig:
@@ -155,6 +135,17 @@ class Scenario:
         """Bytes of a cached number."""
         return KV_CACHE_DTYPES[self.kv_cache_dtype]
 
+    @property
+    def parameter_bytes(self) -> float:
+        """Bytes of a parameter."""
+        return 2 if self.bytes_per_parameter is None else self.bytes_per_parameter
+
+    @property
+    def weight_bytes(self) -> float | None:
+        """Bytes of all parameters, None where their number is not known."""
+        known = self.config.weight_bytes
+        return None if known is None else known / 2 * self.parameter_bytes
+
     @cached_property
     def reserved_bytes(self) -> float:
         """Bytes of activations and of the engine itself.
@@ -180,6 +171,7 @@ class Scenario:
             memory_fraction=self.gpu_memory_utilization,
             block_size=self.block_size,
             bytes_per_element=self.kv_bytes_per_element,
+            weight_bytes=self.weight_bytes,
             activation_bytes=self.reserved_bytes,
             tensor_parallel=self.tensor_parallel,
         )
@@ -187,24 +179,29 @@ class Scenario:
     def rules(self) -> Rules:
         """Return the simulated engine's settings; one block stays empty, as in vLLM.
 
+        Of a model with constant states a sequence takes blocks for these too, and nothing is found
+        again, neither prefixes nor what a preempted sequence left.
+
         Raises:
             ValueError: settings that do not go together, or memory for less than two blocks.
         """
-        blocks, block_size = self.num_blocks, self.block_size
+        blocks, ranks = self.num_blocks, self.tensor_parallel
+        held = layout(self.config, self.kv_bytes_per_element, self.block_size, ranks)
         if blocks is None:
-            held = self.ledger()
-            blocks, block_size = held.num_blocks // held.num_groups, held.block_size
+            blocks = self.ledger().num_blocks
         if blocks < 2:
             raise ValueError(
                 f"num_blocks={blocks}: one stays empty, so that nothing could be cached. Give 2 or "
                 "more."
             )
         return Rules(
-            blocks - 1,
-            block_size,
+            held.tokens_blocks(blocks - 1),
+            held.block_size,
             self.max_num_seqs,
             self.max_num_batched_tokens,
             kv_bytes_per_token=kv_bytes_per_token(self.config, self.kv_bytes_per_element),
+            blocks_per_seq=held.blocks_per_seq,
+            prefix_caching=not held.state_tables,
         )
 
     def step_time(self) -> StepTime:
@@ -223,7 +220,7 @@ class Scenario:
                 self._need_machine(),
                 self.kv_bytes_per_element,
                 self.overhead_s,
-                WEIGHT_BYTES,
+                self.parameter_bytes,
             )
         else:
             attention, dense, per_sequence = (
@@ -241,7 +238,7 @@ class Scenario:
             )
         if ranks == 1:
             return rank
-        return ParallelStepTime(rank, self.config, ranks, self.link, WEIGHT_BYTES)
+        return ParallelStepTime(rank, self.config, ranks, self.link)
 
     def too_long(self, trace: Trace) -> dict[str, NDArray[np.bool_]]:
         """Return which requests can never be served, by the limit that they exceed.
@@ -252,12 +249,13 @@ class Scenario:
         Returns:
             Masks of (N,), each with one True or more.
         """
+        check_kind(Trace, "Give traffic.load_trace(path).", trace=trace)
         rules, context = self.rules(), self.config.max_context
         cached = trace.prompt_tokens + trace.output_tokens - 1  # the last token is never read
-        limits = {
-            f"{rules.num_blocks} blocks of {rules.block_size} tokens": cached
-            > rules.num_blocks * rules.block_size
-        }
+        blocks = f"{rules.num_blocks} blocks of {rules.block_size} tokens"
+        if rules.blocks_per_seq:
+            blocks += f", {rules.blocks_per_seq} of them for its states"
+        limits = {blocks: cached > rules.longest}
         if context is not None:
             limits[f"the model's context of {context} tokens"] = cached >= context
         return {limit: mask for limit, mask in limits.items() if mask.any()}
@@ -271,14 +269,15 @@ class Scenario:
         Raises:
             ValueError: it has no arrivals, or requests that can never be served.
         """
-        rules = self.rules()
-        for limit, mask in self.too_long(trace).items():
+        too_long, rules = self.too_long(trace), self.rules()
+        for limit, mask in too_long.items():
             raise ValueError(
                 f"{int(mask.sum())} of {len(trace)} requests exceed {limit}, the longest with "
                 f"{int((trace.prompt_tokens + trace.output_tokens)[mask].max())} tokens: they "
                 "would wait forever. Leave them out (trace.select), or give the engine more."
             )
-        if trace.hash_ids is not None and trace.hash_block_tokens is not None:
+        shared = trace.hash_ids if rules.prefix_caching else None
+        if shared is not None and trace.hash_block_tokens is not None:
             rules = replace(rules, hash_tokens=trace.hash_block_tokens)
         if trace.arrival_s is None:
             raise ValueError(
@@ -291,7 +290,7 @@ class Scenario:
             trace.output_tokens,
             rules,
             self.step_time(),
-            None if trace.hash_ids is None else list(trace.hash_ids),
+            None if shared is None else list(shared),
         )
 
     def _need_machine(self) -> Hardware:

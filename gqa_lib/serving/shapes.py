@@ -28,6 +28,29 @@ def with_vocabulary(config: ModelConfig) -> ModelConfig:
     return replace(config, vocab_size=rows)
 
 
+def without_idle_windows(config: ModelConfig) -> ModelConfig:
+    """Return a shape without windows that are as long as the longest context: they hide nothing.
+
+    Args:
+        config: the model's shape.
+    """
+    most = config.max_context
+    if most is None:
+        return config
+    windows = config.windows and tuple(
+        None if window is None or window >= most else window for window in config.windows
+    )
+    layers = config.layers and tuple(
+        replace(
+            layer, kind="full" if layer.kind in ("window", "chunk") else layer.kind, window=None
+        )
+        if layer.window and layer.window >= most and layer.kind != "compressed"
+        else layer
+        for layer in config.layers
+    )
+    return replace(config, windows=windows if windows and any(windows) else None, layers=layers)
+
+
 def kv_scale(timed: ModelConfig, served: ModelConfig, bytes_per_element: float) -> float:
     """Return the bytes of a cached token over those of the model whose kernels were timed.
 
@@ -54,7 +77,8 @@ def rank_config(config: ModelConfig, ranks: int) -> ModelConfig:
 
     Query heads, the feed-forward blocks, experts and the vocabulary are divided, norms too, which
     are too small to matter. KV heads are divided as far as there are any and then copied, so that
-    each rank has max(1, num_kv_heads / ranks), with their projections; so is a latent.
+    each rank has max(1, num_kv_heads / ranks), with their projections; so is a latent. Constant
+    states are divided.
 
     Args:
         config: the whole model's shape.
@@ -72,9 +96,13 @@ def rank_config(config: ModelConfig, ranks: int) -> ModelConfig:
     latent = config.kv_lora_rank is not None
     heads = config.num_heads // ranks
     layers = config.layers and tuple(
-        layer
-        if layer.kind in ("none", "latent")
-        else replace(layer, num_kv_heads=max(1, layer.num_kv_heads // ranks))
+        replace(
+            layer,
+            num_kv_heads=layer.num_kv_heads
+            if layer.kind in ("none", "latent")
+            else max(1, layer.num_kv_heads // ranks),
+            state_bytes=-(-layer.state_bytes // ranks),
+        )
         for layer in config.layers
     )
     weights = config.weights and _rank_weights(config, config.weights, ranks)

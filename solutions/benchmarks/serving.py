@@ -111,8 +111,10 @@ need_some(list(ledgers), left_out)
 kv_counts = list(ledgers)
 
 # %%
-held = {kv: concurrency(part.tokens, given.prompt_tokens, given.output_tokens,
-                        overflow=overflow, block_size=part.block_size) for kv, part in ledgers.items()}
+rules = {kv: scenarios[kv].rules() for kv in kv_counts}
+held = {kv: concurrency(rule.num_blocks * rule.block_size, given.prompt_tokens, given.output_tokens,
+                        overflow=overflow, block_size=rule.block_size, blocks_per_seq=rule.blocks_per_seq)
+        for kv, rule in rules.items()}
 print(f"{model} on {card.name}: {card.memory_bytes / 1e9:.2f} GB, of which activations "
       f"{activations / 1e9:.2f} GB and reserve {(1 - gpu_memory_utilization) * card.memory_bytes / 1e9:.2f} GB")
 print("KV heads  weights, GB   KV, GB  tokens in blocks  requests: mean   safe  longest")
@@ -169,6 +171,9 @@ too_long = np.zeros(num_requests, dtype=bool)
 for kv in kv_counts:
     for mask in scenarios[kv].too_long(wanted[rates[0]]).values():  # lengths are the same at all rates
         too_long |= mask
+if too_long.all():
+    raise ValueError(f"all {num_requests} requests are too long for {min(rule.longest for rule in rules.values()):,} "
+                     "tokens of cache, or for the model's context. Raise memory_gib, or give another trace.")
 loads = {rate: one.select(~too_long) for rate, one in wanted.items()}
 if too_long.any():
     left_out.append(f"{too_long.sum()} of {num_requests} requests, too long for one of the numbers of KV heads")
@@ -207,8 +212,8 @@ for row in found:
           f"{row['mean_running']:8.1f} {row['preemptions']:10} {row['mean_kv_usage']:12.0%}  {row['state']}")
 
 # %% [markdown]
-# STABLE: hardly anyone waits. BACKLOGGED: some do, and the engine catches up. OVERLOADED: more and more
-# wait, so that the waiting depends on how long the run is.
+# STABLE: hardly anyone waits. BACKLOGGED: some do, and not more and more beyond chance. OVERLOADED: more
+# and more wait, so that the waiting depends on how long the run is.
 
 # %%
 full = {row["num_kv_heads"]: row for row in found if row["load"] == "at once"}

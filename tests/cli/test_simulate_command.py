@@ -74,6 +74,7 @@ def test_data_sheet_ceilings_are_called_a_bound_until_shares_of_them_are_given(c
 def test_arrivals_are_drawn_at_a_rate_and_again_the_same(capsys, lengths):
     at_once = facts(capsys, lengths, *SHEET)
     assert at_once["notes"][-1] == "arrivals drawn: all requests come at once"
+    assert (at_once["request_rate"], at_once["burstiness"]) == ("inf", 1.0)
     drawn = ("--request-rate", 4, "--burstiness", 0.25)
     one, again, other = (
         facts(capsys, lengths, *SHEET, *drawn, "--seed", seed) for seed in (1, 1, 2)

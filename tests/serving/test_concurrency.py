@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from gqa_lib.serving.concurrency import concurrency, safe_concurrency
+from gqa_lib.serving.simulator import Rules, simulate
 from gqa_lib.serving.traffic import residency_weighted, sample
 
 CONV, CODE = sample("azure-conv-2023"), sample("azure-code-2023")
@@ -24,7 +25,7 @@ def test_requests_that_are_alike_in_one_step_fit_exactly():
 
 def test_small_sums_are_as_by_hand():
     """Two tokens or four, as likely: of n, those with four are binomial."""
-    prompts, outputs = [1, 3], [1, 1]
+    prompts, outputs = [2, 4], [1, 1]
     for tokens, overflow in product((4, 9, 14, 21, 40), (0.01, 0.1, 0.4)):
 
         def within(n, tokens=tokens):
@@ -35,12 +36,19 @@ def test_small_sums_are_as_by_hand():
         assert found == most
 
 
+def test_sums_of_many_are_as_the_normal_rule_has_them():
+    """Two or four tokens, as likely: of n, 3 n on average with a deviation of sqrt(n)."""
+    found = safe_concurrency(10**6, [2, 4], [1, 1], block_size=1)
+    n = np.arange(300_000, 340_000)
+    assert found == pytest.approx(n[3 * n + 2.3263 * np.sqrt(n) <= 10**6].max(), abs=1)
+
+
 def test_a_long_answer_is_met_in_more_steps():
     """99 steps of a long request to one of a short one."""
     found = concurrency(1000, [10, 100], [1, 99], block_size=1)
-    assert found.held_mean == pytest.approx((11 + sum(range(101, 200))) / 100)
-    both = residency_weighted(CODE)
-    assert of(CODE, 10**5, block_size=1).held_mean == pytest.approx(both.mean)
+    assert found.held_mean == pytest.approx((10 + sum(range(100, 199))) / 100)
+    both = residency_weighted(CODE)  # which counts the token that a step gives, too
+    assert of(CODE, 10**5, block_size=1).held_mean == pytest.approx(both.mean - 1)
     assert of(CODE, 10**5, block_size=1).held_sd == pytest.approx(both.sd)
 
 
@@ -48,7 +56,7 @@ def test_draws_overflow_as_seldom_as_promised():
     rng = np.random.default_rng(0)
     steps = np.repeat(np.arange(len(CODE)), CODE.output_tokens)
     first = np.concatenate([[0], np.cumsum(CODE.output_tokens)[:-1]])
-    held = CODE.prompt_tokens[steps] + 1 + np.arange(len(steps)) - first[steps]
+    held = CODE.prompt_tokens[steps] + np.arange(len(steps)) - first[steps]
     n = of(CODE, 60_000, block_size=1).safe
     drawn = rng.choice(held, (20_000, n + 1))
     assert (drawn[:, :n].sum(1) > 60_000).mean() < 0.0125
@@ -80,6 +88,21 @@ def test_a_quarter_of_the_cache_is_more_than_four_times_the_requests(trace):
 def test_larger_blocks_hold_fewer_requests():
     safe = [of(CONV, 50_000, block_size=size).safe for size in (1, 16, 256)]
     assert safe[0] >= safe[1] > safe[2]
+
+
+def test_the_last_token_is_never_cached():
+    """As in the simulator: 16 tokens are enough for a prompt of 10 and an output of 7."""
+    found = concurrency(1600, [10], [7], block_size=16)
+    assert (found.mean_rule, found.safe, found.max_length) == (100, 100, 100)
+    rules = Rules(100, 16, prefix_caching=False)
+    done = simulate([0] * 120, [10] * 120, [7] * 120, rules, lambda work: 1.0)
+    assert (done.steps["running"].max(), done.preemptions.sum()) == (100, 0)
+
+
+def test_states_take_blocks_of_each_request():
+    found = concurrency(1600, [10], [7], block_size=16, blocks_per_seq=3)
+    assert (found.mean_rule, found.safe, found.max_length) == (25, 25, 25)
+    assert found.held_mean == 4 * 16
 
 
 def test_nothing_fits_into_too_little():

@@ -110,7 +110,10 @@ def test_text_has_the_parts_and_the_engines_name_of_the_fraction():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        ({"memory_bytes": 16e9}, r"16\.06 GB of weights.*takes 17\.85 GB.*or more\. Give.*larger"),
+        (
+            {"memory_bytes": 16e9},
+            r"16\.06 GB of weights.*takes 17\.85 GB.*--bytes-per-param.*larger",
+        ),
         (
             {"memory_bytes": 24e9, "engine": "sglang", "activation_bytes": 5e9},
             r"leave 2\.40 GB.*activations do not fit.*smaller mem_fraction_static",
@@ -146,3 +149,4 @@ def test_weights_that_are_not_known_are_asked_for():
 def test_latents_have_no_number_of_heads():
     with pytest.raises(ValueError, match="caches a latent"):
         at_num_kv_heads(load_model("DeepSeek-V3"), 8)
+    assert at_num_kv_heads(load_model("DeepSeek-V3"), 128) == load_model("DeepSeek-V3")

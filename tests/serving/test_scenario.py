@@ -1,12 +1,14 @@
 """A model on hardware with an engine's flags: what a rank holds and sends, and what is modelled."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gqa_lib.configs import ModelConfig, Weights, load_model
-from gqa_lib.cost import decode_step_time
+from gqa_lib.cost import decode_step_time, reserved_bytes, state_bytes
 from gqa_lib.hardware import Hardware, datasheet
 from gqa_lib.serving.basis import basis
 from gqa_lib.serving.parallel import Link, ParallelStepTime
@@ -155,11 +157,110 @@ def test_the_vocabulary_is_that_of_an_embedding_of_its_own():
         ({"kernel_times": CARD, "flops_efficiency": 1.5}, "above 1"),
         ({"kernel_times": CARD, "num_blocks": 0}, "num_blocks=0"),
         ({"kernel_times": CARD, "activation_bytes": -1}, "activation_bytes=-1"),
+        ({"kernel_times": CARD, "flops_efficiency": 0.5}, "flops_efficiency=0.5 with kernel_times"),
+        ({"kernel_times": CARD, "bandwidth_efficiency": 0.5}, "Leave one of the two out"),
+        ({"kernel_times": CARD, "bytes_per_parameter": 1}, "timed with 2 bytes a parameter"),
+        ({"model": TOY, "hardware": SMALL, "bytes_per_parameter": 0}, "bytes_per_parameter=0"),
+        ({"model": TOY, "hardware": SMALL, "skew": 0.5}, "skew=0.5 without kernel_times"),
+        ({"model": TOY, "hardware": 5}, "hardware=5"),
+        ({"model": TOY, "hardware": SMALL, "link": None}, "link=None"),
+        ({"model": TOY, "kernel_times": Path("a.csv")}, "is one thing"),
+        ({"model": TOY, "kernel_times": 5}, "is one thing"),
+        ({"model": TOY, "kernel_times": [1, 2, 3]}, r"kernel_times\[0\]=1"),
     ],
 )
 def test_scenarios_that_say_too_little_are_refused(settings, says):
     with pytest.raises(ValueError, match=says):
         Scenario(**settings)
+
+
+def test_skew_is_a_share_of_the_way(tmp_path):
+    files = [tmp_path / name for name in ("attention.csv", "dense.csv", "per_sequence.csv")]
+    for skew in (-1, 1.5):
+        with pytest.raises(ValueError, match=f"skew={skew}"):
+            Scenario(model=TOY, kernel_times=files, skew=skew).step_time()
+
+
+def test_what_is_no_trace_is_refused():
+    with pytest.raises(ValueError, match="trace="):
+        Scenario(model=TOY, hardware=SMALL).run([1])
+
+
+def test_a_sequences_states_take_blocks_once():
+    scenario = Scenario(model="Qwen3-Next-80B-A3B", hardware="H100 SXM", tensor_parallel=4)
+    rules, config = scenario.rules(), scenario.config
+    assert rules.num_blocks == scenario.ledger().usable_blocks
+    for length in (1, 1000, 71_000):
+        blocks = reserved_bytes(config, [length], 2, tensor_parallel=4).blocks
+        assert rules.blocks_per_seq - (-length // rules.block_size) == blocks
+    many = 60
+    found = scenario.run(trace([63_000] * many, [8000] * many))
+    each = reserved_bytes(config, [70_999], 2, tensor_parallel=4).blocks
+    assert found.steps["running"].max() >= rules.num_blocks // each > 40
+    assert found.steps["blocks_used"].max() <= rules.num_blocks
+    assert any("3 blocks for its constant states" in line for line in basis(scenario))
+    # Given blocks are laid out alike; states leave the rest.
+    few = replace(scenario, num_blocks=11)
+    assert (few.rules().num_blocks, few.rules().longest) == (10, 7 * rules.block_size)
+    longest = few.rules().longest
+    assert not few.too_long(trace([longest], [1]))
+    assert "3 of them for its states" in str(few.too_long(trace([longest + 1], [1])))
+
+
+def test_a_rank_has_its_share_of_a_state():
+    config = load_model("Nemotron-H-56B")
+    assert state_bytes(rank_config(config, 4)) == pytest.approx(state_bytes(config) / 4, rel=1e-6)
+
+
+def test_windows_are_refused_unless_they_hide_nothing():
+    windows = replace(TOY, windows=(None, 100, 100))
+    files = ["attention.csv", "dense.csv", "per_sequence.csv"]
+    with pytest.raises(ValueError, match=r"window \(16 tokens a block\)"):
+        Scenario(model=windows, kernel_times=files, num_blocks=10).rules()
+    wide = Scenario(model=replace(TOY, windows=(None, 1000, 4096)), hardware=SMALL)
+    whole = Scenario(model=TOY, hardware=SMALL)
+    assert wide.rules() == whole.rules()
+    assert wide.step_time()(decode(4, 30)) == whole.step_time()(decode(4, 30))
+
+
+def quantised(folder, **keys):
+    config = {
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 4096,
+        "intermediate_size": 14336, "num_hidden_layers": 32, "num_attention_heads": 32,
+        "num_key_value_heads": 8, "vocab_size": 128256, "max_position_embeddings": 8192,
+        "tie_word_embeddings": False,
+    }  # fmt: skip
+    path = folder / "config.json"
+    path.write_text(json.dumps(config | keys))
+    return path
+
+
+def test_quantised_weights_are_not_taken_for_two_bytes(tmp_path):
+    path = quantised(tmp_path, quantization_config={"quant_method": "awq", "bits": 4})
+    with pytest.raises(ValueError, match=r"quantization_config says awq.*Give bytes_per_parameter"):
+        Scenario(model=path, hardware="RTX 4090")
+    given = Scenario(model=path, hardware="RTX 4090", bytes_per_parameter=0.6)
+    assert given.ledger().weight_bytes == pytest.approx(0.6 * given.config.weights.total)
+    step, plain = given.step_time(), Scenario(model="Llama-3.1-8B", hardware="RTX 4090").step_time()
+    assert step(decode(1, 1)) == pytest.approx(0.3 * plain(decode(1, 1)), rel=1e-4)
+    assert "4.82 GB of weights: 0.6 bytes a parameter (as given)." in basis(given)
+
+
+def test_rows_of_a_table_that_are_not_used_are_counted():
+    folder = Path(__file__).parents[1] / "data" / "vllm-rtxpro6000"
+    files = [folder / f"{kind}.csv.gz" for kind in ("attention", "dense", "per_sequence")]
+    said = basis(Scenario(model="Llama-3.1-8B", kernel_times=files, num_blocks=1000))
+    assert any("90 of prompts alone, 8400 of both in one kernel" in line for line in said)
+
+
+def test_blocks_as_given_are_held_against_the_memory():
+    large = Scenario(model="Llama-3.1-70B", hardware="RTX 4090", num_blocks=1000)
+    said = " ".join(basis(large))
+    assert "141.11 GB of weights: 2 bytes a parameter (bfloat16)" in said
+    assert "which they do not fit into" in said
+    small = " ".join(basis(Scenario(model=TOY, hardware=SMALL, num_blocks=100)))
+    assert "as given" in small
+    assert "do not fit" not in small
 
 
 def test_kernel_times_without_memory_need_a_number_of_blocks():

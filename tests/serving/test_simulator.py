@@ -193,6 +193,24 @@ def test_a_piece_is_found_from_the_step_on_that_computes_it():
     assert later.reused_tokens == 1024 + 1536
 
 
+@pytest.mark.parametrize(("num_blocks", "reused"), [(20, 64), (22, 80), (23, 112)])
+def test_a_request_that_comes_back_finds_its_blocks_behind_pieces_of_others(num_blocks, reused):
+    """The second computes its prompt's last piece, whose copy of the first it finds later.
+
+    As many as a scheduler finds that hashes each block and walks through all of them.
+    """
+    rules = Rules(num_blocks, 8, 4, 64, hash_tokens=8)
+    ids = [[1, 2, 3, 4, 5], [1, 2, 3, 4]]
+
+    def step_time(work):
+        tokens = work.num_decodes + sum(new for new, _ in work.prefills)
+        return 0.01 + 0.001 * tokens
+
+    found = simulate([0.0, 0.2], [40, 32], [100, 60], rules, step_time, ids)
+    assert found.preemptions.tolist() == [0, 1]
+    assert found.reused_tokens == reused
+
+
 def test_a_piece_is_the_same_only_behind_the_same_pieces():
     """Ids that stand at different places, or twice in a prompt, are different blocks."""
     rules = Rules(64, block_size=16, max_num_seqs=4, max_num_batched_tokens=64, hash_tokens=16)
@@ -239,7 +257,7 @@ def test_the_summary_has_vllms_names_and_its_definitions():
     each = latencies_ms(simulation)
     np.testing.assert_allclose(each["ttft"], [100, 100])
     np.testing.assert_allclose(each["tpot"], [np.nan, 100])  # one token has no time per token
-    result = summary(simulation, parse_goodput("ttft:150 tpot:99"))
+    result = summary(simulation, parse_goodput("ttft:1.5e2 tpot:99"))
     assert result["mean_ttft_ms"] == pytest.approx(100)
     assert result["p99_itl_ms"] == pytest.approx(100)
     assert result["mean_e2el_ms"] == pytest.approx(300)
@@ -275,10 +293,57 @@ def test_the_load_is_that_of_all_the_time_between_arrivals():
     assert label([0.0]) == "STABLE"
 
 
-@pytest.mark.parametrize("seconds", [-1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize(("per_s", "n"), [(17, 4000), (18, 2000), (20, 700), (24, 800)])
+def test_a_queue_that_grows_is_an_overload_before_as_many_wait_as_run(per_s, n):
+    """256 places, 16 s each: 16 requests a second are served."""
+    rules = Rules(10**6, max_num_seqs=256)
+    arrivals = np.arange(n) / per_s
+    assert load(simulate(arrivals, [10] * n, [100] * n, rules, lambda work: 0.16)) == "OVERLOADED"
+
+
+def test_chance_is_seldom_taken_for_an_overload():
+    def label(busy, seed, n=300):
+        rng, rules = np.random.default_rng(seed), Rules(10**6, max_num_seqs=8)
+        arrivals = np.cumsum(rng.exponential(1 / busy, n))
+        outputs = rng.geometric(1 / 80, n)  # 8 s on average
+        return load(simulate(arrivals, [5] * n, outputs, rules, lambda work: 0.1))
+
+    found = {busy: [label(busy, seed) for seed in range(20)] for busy in (0.8, 0.9, 1.5)}
+    assert found[0.8].count("OVERLOADED") == 0
+    assert found[0.9].count("OVERLOADED") <= 2
+    assert found[1.5].count("OVERLOADED") >= 19
+
+
+@pytest.mark.parametrize("seconds", [-1.0, float("nan"), float("inf"), None, "1"])
 def test_a_clock_that_cannot_go_on_is_refused(seconds):
     with pytest.raises(ValueError, match="step_time returned"):
         simulate([0.0], [5], [5], Rules(10), lambda work: seconds)
+
+
+def test_rules_that_are_none_are_refused():
+    with pytest.raises(ValueError, match="rules=None"):
+        simulate([0.0], [5], [5], None, linear)
+
+
+@pytest.mark.parametrize("more", [{}, {"prefix_caching": False, "preemption": "swap"}])
+def test_states_go_with_neither_found_prefixes_nor_copies(more):
+    with pytest.raises(ValueError, match="blocks_per_seq=2 with prefix_caching"):
+        Rules(10, blocks_per_seq=2, kv_bytes_per_token=1.0, **more)
+
+
+@pytest.mark.parametrize("admission", ["prompt", "chunk"])
+def test_states_take_blocks_from_admission_to_the_end(admission):
+    arrivals, prompts, outputs = requests(0)
+    rules = Rules(60, 8, 16, 64, admission=admission, prefix_caching=False, blocks_per_seq=3)
+    found = simulate(arrivals, prompts, outputs, rules, linear)
+    assert_conserved(found)
+    assert found.preemptions.sum() > 0
+    # One at a time: its blocks are those of its tokens and three.
+    alone = simulate([0.0], [20], [30], rules, lambda work: 0.1)
+    assert alone.steps["blocks_used"].max() == 3 + 7
+    assert rules.longest == 57 * 8
+    with pytest.raises(ValueError, match="num_blocks=60 of 8 tokens but 3 for states"):
+        simulate([0.0], [57 * 8], [2], rules, linear)
 
 
 def test_a_slope_that_is_rounding_does_not_move_an_arrival():

@@ -1,12 +1,14 @@
 """The simulator against this course's own engine: who is in which step, on a clock of steps."""
 
+from itertools import count
+
 import numpy as np
 import pytest
 import torch
 from serving_cases import VOCAB, tiny_model
 
 from gqa_lib.serving import Engine
-from gqa_lib.serving.calibrate import calibrate
+from gqa_lib.serving.calibrate import _above, _engine_times, calibrate
 from gqa_lib.serving.simulator import Rules, Work, simulate
 from gqa_lib.serving.traffic import Trace
 from gqa_lib.serving.validate import CpuClock, measured, serve, simulated
@@ -115,6 +117,24 @@ def test_calibration_writes_tables_that_time_steps_of_the_engine(tmp_path):
         step_time,
     )
     assert ours.last_token_s.max() > 0
+
+
+@pytest.mark.parametrize(("sequences", "context"), [(8, 2), (8, 8), (3, 50), (1, 1)])
+def test_all_sequences_decode_in_steps_that_are_timed(sequences, context):
+    """Each step of an engine is a second on this clock, above kernels of a quarter."""
+    ticks = count()
+    found = _engine_times(
+        tiny_model(), [sequences], context, 8, 1, lambda work: 0.25, lambda: float(next(ticks))
+    )
+    assert found[sequences] > 0.5
+
+
+def test_what_was_not_timed_is_not_taken_for_nothing():
+    with pytest.raises(ValueError, match="4 sequences never decoded all in one step"):
+        _above(4, [])
+    with pytest.warns(UserWarning, match=r"4 sequences .* 3000000\.0 us less"):
+        assert _above(4, [-3.0]) == 0
+    assert _above(4, [1.0, 2.0, 4.0]) == 2.0
 
 
 def test_a_clock_of_cpu_time_goes_on_while_it_sleeps():

@@ -1,12 +1,14 @@
 """Step times by two ceilings and by tables."""
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
 
-from gqa_lib.configs import ModelConfig, Weights
-from gqa_lib.cost import decode_step_time
-from gqa_lib.hardware import Hardware
+from gqa_lib.configs import LayerKV, ModelConfig, Weights, load_model
+from gqa_lib.cost import decode_step_time, state_bytes
+from gqa_lib.hardware import Hardware, datasheet
+from gqa_lib.serving.shapes import with_vocabulary
 from gqa_lib.serving.simulator import KernelStepTime, RooflineStepTime, Work
 from gqa_lib.serving.simulator.tables import Grid
 
@@ -46,8 +48,51 @@ def test_models_whose_steps_two_ceilings_do_not_tell_are_refused():
     windows = ModelConfig(
         "toy", **SHAPE, vocab_size=VOCAB, weights=Weights(DENSE), windows=(None, 8, 8)
     )
-    with pytest.raises(ValueError, match="keep less than all tokens"):
+    with pytest.raises(ValueError, match="read less than all of 1048576 tokens"):
         RooflineStepTime(windows, hardware)
+    sparse = with_vocabulary(load_model("DeepSeek-V3.2"))
+    with pytest.raises(ValueError, match="an indexer that chooses"):
+        RooflineStepTime(sparse, hardware)
+    # Nothing is left out of contexts that the window, or the choice, is as long as.
+    assert RooflineStepTime(replace(windows, max_context=8), hardware)
+    assert RooflineStepTime(replace(sparse, max_context=2048), hardware)
+
+
+def test_states_are_read_and_written_for_every_sequence():
+    hardware = datasheet("B200")
+    for name in ("Nemotron-H-56B", "Qwen3-Next-80B-A3B", "Kimi-Linear-48B-A3B"):
+        config = with_vocabulary(load_model(name))
+        read, active = 2 * config.weights.touched(64), config.weights.active
+        expected = decode_step_time(config, hardware, 64, 1000, 2, read, active_parameters=active)
+        step_time = RooflineStepTime(config, hardware)
+        assert step_time(decode(64, 1000)) == pytest.approx(expected)
+        slow = RooflineStepTime(config, replace(hardware, flops_per_s=1e30))
+        one, two = (slow(Work(0, 0, 0, chunks, 0)) for chunks in ([(8, 0)], [(4, 0), (4, 0)]))
+        states = 2 * state_bytes(config) / hardware.bandwidth_bytes_per_s
+        assert two - one == pytest.approx(states)
+
+
+def test_layers_that_read_anothers_cache_read_it():
+    own = LayerKV("full", 2, 16, 16)
+    shares = ModelConfig("toy", **SHAPE | {"layers": (own, own, replace(own, shares=1))},
+                         vocab_size=VOCAB, weights=Weights(DENSE))  # fmt: skip
+    hardware = Hardware("h", 1e30, 1.0, 1e9, "made up")
+    expected = decode_step_time(shares, hardware, 4, 30, 2, 2 * DENSE)
+    assert RooflineStepTime(shares, hardware)(decode(4, 30)) == pytest.approx(expected)
+
+
+def test_latents_are_expanded_for_prompts_and_absorbed_for_decoding():
+    config = with_vocabulary(load_model("DeepSeek-V3"))
+    compute = RooflineStepTime(config, Hardware("h", 1.0, 1e30, 1e9, "made up"))
+    one, two = (compute(Work(0, 0, 0, [(n, 0)], 0)) for n in (1000, 2000))
+    pairs = 2000 * 2001 / 2 - 2 * 1000 * 1001 / 2
+    # Per head, 128 channels and 64 with RoPE for a score, 128 for a value.
+    assert two - 2 * one == pytest.approx(pairs * 61 * 128 * 2 * (192 + 128), rel=1e-9)
+    # A second chunk expands what the first has cached: 512 to 128 + 128 channels a head.
+    later = compute(Work(0, 0, 0, [(1000, 1000)], 0))
+    assert later + one - two == pytest.approx(1000 * 61 * 128 * 2 * 512 * 256, rel=1e-9)
+    tokens = compute(decode(1, 2000)) - compute(decode(1, 1000))
+    assert tokens == pytest.approx(1000 * 61 * 128 * 2 * (576 + 512))
 
 
 def write(path, columns, rows):
@@ -108,6 +153,26 @@ def test_points_that_make_no_whole_grid_are_thinned_out():
     times = {(x, y): x + y for x in (1.0, 2, 3) for y in (1.0, 2, 3)}
     times[2.5, 1.0] = 99.0  # of a second sweep
     assert Grid(times).axes == [[1, 2, 3], [1, 2, 3]]
+    ragged = {(float(x), float(x)): 1.0 for x in range(3)}
+    with pytest.raises(ValueError, match=r"a\.csv: of 3 points only 1 make a whole grid"):
+        Grid(ragged, "a.csv")
+
+
+def test_a_point_that_is_there_twice_is_refused(tables):
+    for path in tables:
+        kept = path.read_text()
+        path.write_text(kept + kept.splitlines()[-1] + "\n")
+        with pytest.raises(ValueError, match=rf"{path.name}, line \d+: .* has a time already"):
+            KernelStepTime(*tables, num_layers=5)
+        path.write_text(kept)
+
+
+def test_a_table_that_falls_stays_as_it_is_beyond_its_end():
+    falls = Grid({(1.0,): 5.0, (2.0,): 1.0})
+    assert falls(100) == falls.line()(100) == 1.0
+    one_way = Grid({(x, y): 10 * x - y for x in (1.0, 2.0) for y in (1.0, 2.0, 3.0)})
+    assert one_way(2, 50) == one_way.plane()(2, 50) == one_way.at(1, 50)(2) == 17
+    assert one_way(3, 2) == one_way.plane()(3, 2) == one_way.at(0, 3)(2) == 28
 
 
 def test_tables_that_are_none_are_refused_with_file_and_line(tables, tmp_path):

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gqa_lib.arguments import check_kind
+
 from .result import Simulation
 from .rules import Rules
 
@@ -87,6 +89,7 @@ def check_requests(
     Raises:
         ValueError: a time is negative, or a request needs more than there is.
     """
+    check_kind(Rules, "Give Rules(num_blocks).", rules=rules)
     if not arrivals.shape == prompts.shape == outputs.shape:
         raise ValueError(
             f"{arrivals.shape} arrivals, {prompts.shape} prompts and {outputs.shape} outputs: "
@@ -98,8 +101,9 @@ def check_requests(
             "Subtract the first arrival."
         )
     cached = prompts + outputs - 1  # the last token is chosen and never read
-    size = rules.num_blocks * rules.block_size
-    limits = [(size, f"num_blocks={rules.num_blocks} of {rules.block_size} tokens")]
+    states = f" but {rules.blocks_per_seq} for states" if rules.blocks_per_seq else ""
+    blocks = f"num_blocks={rules.num_blocks} of {rules.block_size} tokens{states}"
+    limits = [(rules.longest, blocks)]
     if not rules.chunked_prefill:
         most = rules.max_num_batched_tokens
         limits.append((most, f"max_num_batched_tokens={most} without chunked_prefill"))

@@ -10,7 +10,7 @@ from pathlib import Path
 from gqa_lib.arguments import check_number, check_whole
 
 from .step_time import Work
-from .tables import Grid, number, read_rows
+from .tables import Grid, add_time, number, read_rows
 
 ONCE = ("embedding", "final_layernorm")  # of the dense layers: a step runs these once
 TWICE = ("layernorm",)  # and these twice in each decoder layer
@@ -45,8 +45,8 @@ class KernelStepTime:
             with that.
 
     Raises:
-        ValueError: a table lacks a column, or has what is not a number; or there is no `qkv_proj`
-            to scale.
+        ValueError: a table lacks a column, has what is not a number, two times for a point, or too
+            few for a grid; or there is no `qkv_proj` to scale.
 
     Source: the format is LLMServingSim's (casys-kaist/LLMServingSim, `profiler/perf`).
     """
@@ -65,6 +65,11 @@ class KernelStepTime:
     ):
         check_whole(num_layers=num_layers)
         check_number(0, skew=skew, overhead_s=overhead_s)
+        if skew > 1:
+            raise ValueError(
+                f"skew={skew}: sequences would take longer than if all were the longest. Give 0 "
+                "to 1."
+            )
         check_number(above=0, kv_scale=kv_scale, qkv_scale=qkv_scale)
         self._layers, self._skew, self._overhead_s = num_layers, skew, overhead_s
         prompt, decode, mixed = _attention(attention, kv_scale)
@@ -120,6 +125,23 @@ class KernelStepTime:
         return tokens, attention + self._mixed_first(decodes)(chunk, context)
 
 
+def left_out_points(attention: Path | str) -> dict[str, int]:
+    """Return how many rows of a table are not used, as they make no whole grid with the others.
+
+    Args:
+        attention: as in `KernelStepTime`.
+
+    Returns:
+        The numbers above 0, for "prompts alone", "decoding alone" and "both in one kernel".
+    """
+    kinds = zip(
+        ("prompts alone", "decoding alone", "both in one kernel"),
+        _attention(attention, 1),
+        strict=True,
+    )
+    return {kind: grid.left_out for kind, grid in kinds if grid.left_out}
+
+
 def _attention(path: Path | str, kv_scale: float) -> tuple[Grid, Grid, Grid]:
     """Times of a prompt alone, of decoding alone, and of both, in microseconds."""
     there = Path(path).stat() if Path(path).exists() else None
@@ -135,18 +157,18 @@ def _read_attention(
         chunk, before, decodes, context = (number(row, name, path, line) for name in CORNERS)
         time = number(row, "time_us", path, line)
         if chunk and decodes:
-            times["mixed"][chunk, before, decodes, context] = time
+            add_time(times["mixed"], (chunk, before, decodes, context), time, path, line)
         elif chunk:
-            times["prompt"][chunk, before] = time
+            add_time(times["prompt"], (chunk, before), time, path, line)
         elif decodes:
-            times["decode"][decodes, context] = time
+            add_time(times["decode"], (decodes, context), time, path, line)
     for kind, points in times.items():
         if not points:
             raise ValueError(
                 f"{path} has no row of {kind} attention: a step could not be timed. "
                 "Profile prompts alone, decoding alone, and both in one kernel."
             )
-    prompt = Grid(times["prompt"])
+    prompt = Grid(times["prompt"], f"{path}, prompts alone")
     if kv_scale != 1:
         quickest = min(times["decode"].values())
         for point, time in times["decode"].items():
@@ -154,7 +176,8 @@ def _read_attention(
         for point, time in times["mixed"].items():
             alone = min(time, prompt(*point[:2]))
             times["mixed"][point] = alone + kv_scale * (time - alone)
-    return prompt, Grid(times["decode"]), Grid(times["mixed"])
+    decode = Grid(times["decode"], f"{path}, decoding alone")
+    return prompt, decode, Grid(times["mixed"], f"{path}, both in one kernel")
 
 
 def _sum_of(
@@ -164,7 +187,7 @@ def _sum_of(
     layers: dict[str, dict[tuple[float, ...], float]] = defaultdict(dict)
     for line, row in read_rows(path, ("layer", column, "time_us")):
         point = (number(row, column, path, line),)
-        layers[row["layer"]][point] = number(row, "time_us", path, line)
+        add_time(layers[row["layer"]], point, number(row, "time_us", path, line), path, line)
     if needed is not None and needed not in layers:
         raise ValueError(
             f"{path} has no rows of {needed}: with other KV heads its time changes, and it cannot "

@@ -19,10 +19,11 @@ QUANTILES = {"median": 0.5, "p90": 0.9, "p99": 0.99}
 DEFINITIONS = {
     "ttft": "time to first token: from arrival to the end of the step that gives the first token",
     "tpot": "time per output token, without the first: (last - first token) / (output - 1)",
-    "itl": "inter-token latency: between two tokens of a request, of all tokens but the first ones",
+    "itl": "inter-token latency: between two tokens of a request, of all but first tokens; up to "
+    "64 steps in a row that decode the same sequences count as equally long",
     "e2el": "end-to-end latency: from arrival to the last token",
 }
-OBJECTIVE = re.compile(r"(ttft|tpot|e2el):(\d+(?:\.\d*)?|\.\d+)")
+OBJECTIVE = re.compile(r"(ttft|tpot|e2el):((?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)")
 
 
 def latencies_ms(simulation: Simulation) -> dict[str, Floats]:
@@ -78,11 +79,15 @@ def load(simulation: Simulation) -> Load:
     Returns:
         "STABLE" if nobody waits for 95 % of the time from the first arrival to the last;
         "OVERLOADED" if the requests that wait are more in each third of that time than in the one
-        before, and at its end more than run; "BACKLOGGED" otherwise. Requests that all come at once
-        are a backlog if one waits.
+        before, and in the last by more than one, and by more than 1.5 standard deviations of what
+        n requests add and take away by chance at capacity, sqrt(5/9 n (CV^2 of the times between
+        arrivals + CV^2 of the times that requests run)); "BACKLOGGED" otherwise: the queue has not
+        grown beyond chance. Requests that all come at once are a backlog if one waits.
+
+    Source: derived; 5/9 n is the variance of the difference between the means of the first and the
+    last third of a random walk of n steps.
     """
-    steps, arrivals = simulation.steps, simulation.arrival_s
-    waiting = steps["waiting"]
+    arrivals, waiting = simulation.arrival_s, simulation.steps["waiting"]
     if not len(arrivals) or not waiting.any():
         return "STABLE"
     first, last = float(arrivals[0]), float(arrivals[-1])
@@ -91,11 +96,12 @@ def load(simulation: Simulation) -> Load:
         return "BACKLOGGED"
     if np.diff(_integral(simulation, waiting > 0, thirds[[0, 3]]))[0] < 0.05 * (last - first):
         return "STABLE"
-    means = np.diff(_integral(simulation, waiting, thirds))
-    at_end = np.searchsorted(steps["start_s"], last, side="right") - 1
-    grows = all(a < b for a, b in pairwise(means))
-    crowded = waiting[at_end] > steps["running"][at_end]
-    return "OVERLOADED" if grows and crowded else "BACKLOGGED"
+    means = np.diff(_integral(simulation, waiting, thirds)) / np.diff(thirds)
+    ran = simulation.last_token_s - simulation.scheduled_s
+    uneven = sum((times.std() / times.mean()) ** 2 for times in (np.diff(arrivals), ran))
+    chance = 1.5 * np.sqrt(5 / 9 * len(arrivals) * uneven)
+    grows = all(a < b for a, b in pairwise(means)) and means[2] - means[0] > max(1, chance)
+    return "OVERLOADED" if grows else "BACKLOGGED"
 
 
 def _integral(simulation: Simulation, values: NDArray[Any], times: Floats) -> Floats:

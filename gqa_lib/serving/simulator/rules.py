@@ -30,6 +30,9 @@ class Rules:
         kv_bytes_per_token: bytes of a token in all layers; what is swapped.
         swap_bytes_per_s: bandwidth between device and host, for "swap".
         hash_tokens: tokens that each hash id of a trace stands for, a multiple of block_size.
+        blocks_per_seq: blocks that a running sequence takes besides, whatever its length: constant
+            states of linear and state-space layers. They are there at its end only, so that
+            prefixes cannot be found again.
 
     Raises:
         ValueError: a number is out of range, or two do not go together.
@@ -49,6 +52,7 @@ class Rules:
     kv_bytes_per_token: float = 0.0
     swap_bytes_per_s: float = 25e9
     hash_tokens: int = 512
+    blocks_per_seq: int = 0
 
     def __post_init__(self) -> None:
         check_whole(
@@ -58,6 +62,7 @@ class Rules:
             max_num_batched_tokens=self.max_num_batched_tokens,
             hash_tokens=self.hash_tokens,
         )
+        check_whole(0, blocks_per_seq=self.blocks_per_seq)
         check_number(0, kv_bytes_per_token=self.kv_bytes_per_token)
         check_number(swap_bytes_per_s=self.swap_bytes_per_s)
         if self.max_num_batched_tokens < self.max_num_seqs:
@@ -70,8 +75,20 @@ class Rules:
         check_choice((True, False), prefix_caching=self.prefix_caching)
         check_choice(("prompt", "chunk"), admission=self.admission)
         check_choice(("recompute", "swap"), preemption=self.preemption)
+        if self.blocks_per_seq and (self.prefix_caching or self.preemption == "swap"):
+            raise ValueError(
+                f"blocks_per_seq={self.blocks_per_seq} with prefix_caching={self.prefix_caching} "
+                f"and preemption={self.preemption!r}: a state is known at a sequence's end only, "
+                "and the bytes of a copy are not those of its tokens. Give prefix_caching=False "
+                "and preemption='recompute'."
+            )
         if self.preemption == "swap" and not self.kv_bytes_per_token:
             raise ValueError(
                 "preemption='swap' without kv_bytes_per_token: the time of a copy would be 0. "
                 "Give gqa_lib.cost.kv_bytes_per_token(config, bytes_per_element)."
             )
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest sequence that the blocks can hold."""
+        return max(0, self.num_blocks - self.blocks_per_seq) * self.block_size

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gqa_lib.arguments import check_choice
+from gqa_lib.arguments import check_choice, check_kind
 from gqa_lib.configs import ModelConfig
 from gqa_lib.cost import kv_bytes_per_token
 
@@ -69,6 +69,8 @@ def check_kernel_times(times: str | Sequence[Path | str], model: str, ranks: int
         ValueError: they are not three files, or those of another model, or of all of it.
     """
     if not isinstance(times, str):
+        for number, one in enumerate(times):
+            check_kind((str, Path), "Give a CSV file.", **{f"kernel_times[{number}]": one})
         if len(times) != 3:
             raise ValueError(
                 f"kernel_times has {len(times)} files: a step is attention, the other layers, and "

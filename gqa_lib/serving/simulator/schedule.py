@@ -185,6 +185,7 @@ class Schedule:
         """Give back all blocks of a request."""
         pieces, supply = self._pieces[number] if self._hashes else [], self.supply
         own = self._blocks(self._computed[number]) - len(pieces) * supply.piece_blocks
+        own += self._rules.blocks_per_seq
         supply.leave(number, own)
         if pieces:
             supply.release(pieces)
@@ -201,6 +202,7 @@ class Schedule:
             return 0
         new = min(missing, left)
         needed = self._blocks(found.tokens + (missing if rules.admission == "prompt" else new))
+        needed += rules.blocks_per_seq
         there = found.pieces * supply.piece_blocks + found.own_blocks
         if needed - there > supply.available - found.free - found.own_blocks:
             return 0
@@ -210,7 +212,7 @@ class Schedule:
             self._kept[number] = found.pieces
         if found.own_blocks:
             supply.take_back(number, found.own_blocks)
-        supply.take(max(0, self._blocks(found.tokens + new) - there))
+        supply.take(max(0, self._blocks(found.tokens + new) - there) + rules.blocks_per_seq)
         if found.swapped:
             self.swapped += found.tokens
         else:
@@ -234,12 +236,14 @@ class Schedule:
         pieces, free = 0, 0
         if self._hashes:
             pieces, free = supply.find(self._hashes[number], most // rules.hash_tokens)
-        tokens = pieces * rules.hash_tokens
-        if not lost or pieces != self._before[number]:
+        tokens, before = pieces * rules.hash_tokens, self._before[number]
+        if not lost or not 0 <= before <= pieces:
             return Found(tokens, pieces, free)
         size = rules.block_size
-        # Of the blocks that it left it takes back those that are full and needed, in order.
-        own = min(supply.left(number), (min(lost, most) - tokens) // size)
+        # Of the blocks that it left it takes back those that are full and needed, in order, but
+        # for those that pieces found since then stand in for.
+        left = min(supply.left(number), (min(lost, most) - before * rules.hash_tokens) // size)
+        own = max(0, left - (pieces - before) * supply.piece_blocks)
         return Found(tokens + own * size, pieces, free, own)
 
     def _keep_pieces(self, number: int, end: int) -> None:

@@ -40,7 +40,8 @@ def simulate(
         rules: the engine's.
         step_time: seconds of a step.
         hash_ids: ids of the pieces of each prompt, `rules.hash_tokens` each; full pieces with the
-            same id are computed once while they are in memory. None is without sharing.
+            same id are computed once while they are in memory. None is without sharing. Of two
+            copies only the first computed is found; vLLM also finds the second once that is gone.
 
     Returns:
         The Simulation, requests in the order of their arrival.
@@ -120,6 +121,19 @@ class _Clock:
                 now, steps = self._decode(now, step, until)
                 step += steps
 
+    def _seconds(self, work: Work) -> float:
+        """How long a step takes."""
+        seconds = self._step_time(work)
+        try:
+            if 0 <= seconds < inf:
+                return seconds
+        except (TypeError, ValueError):  # it is no number, or several
+            pass
+        raise ValueError(
+            f"step_time returned {seconds} for {work}: the clock would run backwards, or stop. "
+            "Return seconds, 0 or more."
+        )
+
     def _step(self, now: float, step: int, chunks: Sequence[Chunk]) -> float:
         """Serve a step with prompts, or in which requests lose their blocks; return its end."""
         schedule, decoding = self._schedule, self._schedule.decoding
@@ -134,9 +148,7 @@ class _Clock:
         chosen = decodes + sum(map(schedule.is_complete, chunks))
         longest = decoding.longest(step)
         work = Work(decodes, context + decodes, longest, prefills, chosen)
-        seconds = self._step_time(work)
-        if not 0 <= seconds < inf:
-            raise _wrong_time(seconds, work)
+        seconds = self._seconds(work)
         seconds += (schedule.swapped - self._copied) * self._copy_s
         self._copied = schedule.swapped
         decoding.context += decodes
@@ -157,15 +169,11 @@ class _Clock:
         decodes, context = decoding.num, decoding.context
         longest = decoding.longest(step)
         work = Work(decodes, context + decodes, longest, (), decodes)
-        seconds = self._step_time(work)
-        if not 0 <= seconds < inf:
-            raise _wrong_time(seconds, work)
+        seconds = self._seconds(work)
         steps = 1
         if more := decoding.quiet_steps(step, MOST_STEPS - 1, supply.available):
             work = Work(decodes, context + (more + 1) * decodes, longest + more, (), decodes)
-            last = self._step_time(work)
-            if not 0 <= last < inf:
-                raise _wrong_time(last, work)
+            last = self._seconds(work)
             steps = _steps_until(until - now, seconds, last, more + 1)
             if steps > 1:
                 last = seconds + (last - seconds) * (steps - 1) / more
@@ -197,13 +205,6 @@ class _Clock:
         used = supply.num_blocks - supply.available
         running, waiting = len(schedule.running), len(schedule.waiting)
         self.rows.extend((start_s, seconds, steps, decodes, prefill_tokens, used, running, waiting))
-
-
-def _wrong_time(seconds: float, work: Work) -> ValueError:
-    return ValueError(
-        f"step_time returned {seconds} for {work}: the clock would run backwards, or stop. "
-        "Return seconds, 0 or more."
-    )
 
 
 def _steps_until(left: float, first_s: float, last_s: float, most: int) -> int:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from gqa_lib.serving.traffic.text_file import TextFile
 
 Point = tuple[float, ...]
+MOST_LEFT_OUT = 0.5  # of the points of a table
 
 
 def read_rows(path: Path | str, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
@@ -65,17 +66,45 @@ def number(row: Mapping[str, str], column: str, path: Path | str, line: int) -> 
     return value
 
 
+def add_time(
+    times: dict[Point, float], point: Point, time: float, path: Path | str, line: int
+) -> None:
+    """Add a row's time to those of a table.
+
+    Args:
+        times: by point.
+        point, time: of the row.
+        path, line: what the error says.
+
+    Raises:
+        ValueError: the point has a time already.
+    """
+    if point in times:
+        raise ValueError(
+            f"{path}, line {line}: {', '.join(f'{value:g}' for value in point)} has a time already "
+            f"({times[point]:g} us): which of the two counts is not said. Give their median."
+        )
+    times[point] = time
+
+
 class Grid:
     """Times at the points of a grid, linear between them and beyond its far end.
 
+    Beyond that a time is not below the one at the end: a table that falls there, as measured ones
+    do by chance, would come to less than nothing.
+
     Points that do not make a whole grid are thinned out, the values of an axis with the most gaps
-    first.
+    first, but not more than half of them.
 
     Args:
         times: by point; all points have the same number of coordinates.
+        name: of the table, for the error.
+
+    Raises:
+        ValueError: more points would have to be left out.
     """
 
-    def __init__(self, times: Mapping[Point, float]):
+    def __init__(self, times: Mapping[Point, float], name: str = "the table"):
         axes = [sorted({point[i] for point in times}) for i in range(len(next(iter(times))))]
         places = [{value: i for i, value in enumerate(axis)} for axis in axes]
         table = np.full([len(axis) for axis in axes], np.nan)
@@ -90,6 +119,13 @@ class Grid:
             worst = int(gaps[i].argmax())
             table = np.delete(table, worst, axis=i)
             axes[i] = axes[i][:worst] + axes[i][worst + 1 :]
+        if table.size < (1 - MOST_LEFT_OUT) * len(times):
+            raise ValueError(
+                f"{name}: of {len(times)} points only {table.size} make a whole grid "
+                f"({' x '.join(str(len(axis)) for axis in axes)} values), and what the others say "
+                "would be lost. Time every value of an axis with every value of the others."
+            )
+        self.left_out = len(times) - table.size
         self._set(axes, table)
 
     @classmethod
@@ -124,6 +160,9 @@ class Grid:
         for weight, at in corners:
             if weight:
                 total += weight * flat[at]
+        if any(x > axis[-1] for axis, x in zip(self.axes, point, strict=True)):
+            end = [min(axis[-1], x) for axis, x in zip(self.axes, point, strict=True)]
+            return max(total, self(*end))
         return total
 
     def line(self) -> Callable[[float], float]:
@@ -136,6 +175,8 @@ class Grid:
                 return times[0]
             i = bisect_right(axis, x)
             if i == end:
+                if times[-1] <= times[-2]:
+                    return times[-1]
                 i -= 1
             before = axis[i - 1]
             share = (x - before) / (axis[i] - before)
@@ -158,7 +199,10 @@ class Grid:
             above, below = table[i - 1], table[i]
             first = (1 - right) * above[j - 1] + right * above[j]
             second = (1 - right) * below[j - 1] + right * below[j]
-            return (1 - down) * first + down * second
+            found = (1 - down) * first + down * second
+            if down > 1 or right > 1:
+                return max(found, time(min(x, rows[-1]), min(y, columns[-1])))
+            return found
 
         return time
 
@@ -175,4 +219,6 @@ class Grid:
             i = min(bisect_right(values, x), len(values) - 1)
             share = (x - values[i - 1]) / (values[i] - values[i - 1])
             times = (1 - share) * table[i - 1] + share * table[i]
+            if share > 1:
+                times = np.maximum(times, table[i])
         return Grid._of([*self.axes[:axis], *self.axes[axis + 1 :]], times)
