@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ..ledger import FRACTION_NAMES
 from ..results import Difference
-from ..results.compare import MOST_FAILED
+from ..results.doubts import MOST_FAILED
 from .benchmark import BenchmarkPlan, Variant
 from .tables import bullets, percent, table
 
@@ -38,8 +38,9 @@ def replications(plan: BenchmarkPlan) -> str:
             "both.",
             "The change of each pair counts, and Student's interval of its mean over the pairs: "
             "requests of one run wait for each other, so they are not independent results.",
-            "If only one run of each can be made: batch means, 10 batches in the order of arrival. "
-            "What differs from run to run is then not in the interval.",
+            "One run of each decides nothing: batch means (10 batches in the order of arrival) "
+            "then show how latencies vary within it, and what differs from run to run is not in "
+            "that interval.",
             f"Verdict at {percent(plan.sample.confidence)}: better or worse if the whole interval "
             f"is beyond {percent(plan.margin)}, within the margin if all of it is inside, "
             "inconclusive otherwise.",

@@ -7,7 +7,26 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from gqa_lib.arguments import check_number
+
 from ..traffic import Trace
+
+
+def check_margin(margin: float) -> None:
+    """Refuse a margin that is no share above 0 and below 1.
+
+    Args:
+        margin: relative difference that would matter.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    check_number(above=0, margin=margin)
+    if margin >= 1:
+        raise ValueError(
+            f"margin={margin:g} is {100 * margin:,.4g} %: a difference that large would decide "
+            "without a benchmark. Give a share, such as 0.05 for 5 %."
+        )
 
 
 def check_latencies(source: str, trace: Trace) -> None:
