@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -84,7 +85,7 @@ def read_evaluation(spec: str, model: str, own_kv_heads: int) -> Evaluation:
     name = found.get("model_name") or (found.get("config") or {}).get("model_args")
     return Evaluation(
         path.name,
-        heads or kv_heads_of(found, path.name, name, model, own_kv_heads),
+        kv_heads_of(heads, found, path.name, _model(name), (model, own_kv_heads)),
         scores,
         lower,
         f"as recorded {_day(found.get('date'))}, on a machine that the file does not name",
@@ -155,6 +156,14 @@ def _scores(values: dict[str, Any], where: str) -> dict[str, tuple[float, float]
             )
         found[metric] = (float(score), float(error))  # type: ignore[arg-type]
     return found
+
+
+def _model(name: Any) -> Any:
+    """The model of lm_eval's model_args, such as "pretrained=org/name,dtype=bfloat16"."""
+    found = (
+        re.search(r"(?:^|,)(?:pretrained|model)=([^,]+)", name) if isinstance(name, str) else None
+    )
+    return found[1] if found else name
 
 
 def _day(date: Any) -> str:

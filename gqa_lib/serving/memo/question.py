@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -102,6 +103,18 @@ class Question:
     def objectives(self) -> Mapping[str, float]:
         """Latency to the most milliseconds of it; empty without goodput."""
         return {} if self.goodput is None else parse_goodput(self.goodput)
+
+    @cached_property
+    def fits(self) -> Trace:
+        """The requests of the trace that every variant can serve that fits into the memory."""
+        out = np.zeros(len(self.trace), bool)
+        for heads in self.variants:
+            try:
+                masks = self.at(heads).too_long(self.trace)
+            except ValueError:
+                continue  # it does not fit itself, as the memo says
+            out |= np.logical_or.reduce([out, *masks.values()])
+        return self.trace.select(~out)
 
     def at(self, num_kv_heads: int) -> Scenario:
         """Return the scenario of a variant.
