@@ -59,6 +59,7 @@ def script(folder, **more):
         "PORT": str(ports.free_port()),
         "FAKE_VLLM_CALLS": str(calls),
         "FAKE_VLLM_OWN": "2",
+        "HARDWARE": "test card",
         "POLL_S": "0.1",
     }
     done = subprocess.run(
@@ -270,6 +271,75 @@ def test_missing_runs_and_other_prompts_are_named(folder, ran, tmp_path):
     assert f"No result yet: {rows[1]['file']}" in text
 
 
+def changed(folder, target, row, **changes):
+    """Copy a result into a folder with some of it changed; return its path."""
+    content = json.loads((folder / "results" / row["file"]).read_text()) | changes
+    path = target / row["file"]
+    path.write_text(json.dumps({name: one for name, one in content.items() if one is not None}))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"model_id": "Qwen/Qwen2-0.5B"}, "is of the model 'Qwen/Qwen2-0.5B', not of Test-8"),
+        (
+            {"num_kv_heads": "2"},
+            "is of '2' KV heads, as it says itself, and is given as a run of 8",
+        ),
+        ({"hardware": "NVIDIA H100"}, "was measured on NVIDIA H100 and .* on test card"),
+    ],
+)
+def test_results_of_something_else_are_refused(folder, ran, tmp_path, changes, said):
+    rows = read_plan(folder)["runs"][:4]
+    mine = changed(folder, tmp_path, rows[0], **changes)
+    with pytest.raises(ValueError, match=said):
+        join_results(folder, [mine, *(folder / "results" / row["file"] for row in rows[1:])])
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"request_rate": 3.0}, "request_rate was 3, "),
+        ({"max_concurrency": 4}, "max_concurrency was 4, none in the plan"),
+        ({"hardware": "RTX 4090"}, "measured on RTX 4090, the plan is for test card"),
+        ({"request_rate": None, "start_times": "slower"}, "requests came at "),
+    ],
+)
+def test_results_of_another_load_or_card_are_inconclusive(folder, ran, tmp_path, changes, said):
+    rows = read_plan(folder)["runs"][:4]
+    files = []
+    for row in rows:
+        more = dict(changes)
+        if "start_times" in more:
+            starts = json.loads((folder / "results" / row["file"]).read_text())["start_times"]
+            more["start_times"] = [2 * one for one in starts]
+        files.append(changed(folder, tmp_path, row, **more))
+    found = join_results(folder, files).comparisons["compare", 2]
+    assert {one.verdict for one in found.differences} == {"inconclusive"}
+    assert said in found.differences[1].why
+
+
+def test_a_seeds_own_requests_are_not_another_tokenizers(folder, ran):
+    """The means of the seeds are apart by more than what tells of another tokenizer."""
+    rows = read_plan(folder)["runs"]
+    means = {row["seed"]: row["mean_prompt_tokens"] for row in rows if row["kind"] == "compare"}
+    assert abs(means[0] / means[1] - 1) > 0.02
+    joined = join_results(folder, results(folder))
+    assert not [note for note in joined.notes if "tokenizer" in note]
+
+
+def test_a_copy_of_a_run_is_refused(folder, ran, tmp_path):
+    rows = read_plan(folder)["runs"][:4]
+    one = folder / "results" / rows[0]["file"]
+    copy = tmp_path / "mine.json"
+    shutil.copy(one, copy)
+    with pytest.raises(ValueError, match="is given twice"):
+        join_results(folder, [one, f"8={copy}"])
+    with pytest.raises(ValueError, match="the plan calls a run of 8 KV heads so"):
+        join_results(folder, [f"2={one}"])
+
+
 def test_a_result_twice_and_a_folder_without_a_plan_are_refused(folder, ran, tmp_path):
     one = results(folder)[0]
     with pytest.raises(ValueError, match="is given twice"):
@@ -277,5 +347,5 @@ def test_a_result_twice_and_a_folder_without_a_plan_are_refused(folder, ran, tmp
     with pytest.raises(ValueError, match=r"has no plan\.json"):
         join_results(tmp_path, [one])
     Path(tmp_path, "plan.json").write_text("{}")
-    with pytest.raises(ValueError, match="not 'gqa plan 1'"):
+    with pytest.raises(ValueError, match="not 'gqa plan 2'"):
         read_plan(tmp_path)

@@ -9,6 +9,7 @@ from ..ledger import FRACTION_NAMES
 from ..results import Difference
 from ..results.doubts import MOST_FAILED
 from .benchmark import BenchmarkPlan, Variant
+from .departures import OTHER_LENGTHS
 from .tables import bullets, percent, table
 
 CAPACITY_SEEDS = 2  # runs of each variant at most, with all requests at once
@@ -180,17 +181,18 @@ def inconclusive(plan: BenchmarkPlan) -> str:
     Args:
         plan: which.
     """
-    lengths = plan.given.prompt_tokens.mean[0]
     return bullets(
         [
             f"The interval of the change contains {percent(plan.margin)} or "
             f"{percent(-plan.margin)}.",
-            "Only one run of each variant, or runs of different requests.",
+            "Only one run of each variant, or runs of different requests or at different rates.",
             f"More than {percent(MOST_FAILED)} of the requests of a run failed: the others are a "
             "selection.",
             "A percentile with fewer than 100 requests above it.",
-            "Prompts that the engine counted differ from the plan's by more than 2 % on average "
-            f"({lengths:,.0f} in the trace): another tokenizer, another workload.",
+            f"Prompts or outputs that the engine counted differ by more than "
+            f"{percent(OTHER_LENGTHS)} on average from those of the run's own requests (plan.json "
+            "has the mean of each; the trace's is another): another tokenizer, another workload.",
+            "The rate, the requests in flight at most, or the hardware is not the plan's.",
             "Sorted by time, results drift by more than the margin: the machine changed.",
             "The number of blocks that the engine logged is not the one above, and memory is what "
             "the variants differ in.",

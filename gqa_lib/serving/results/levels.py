@@ -54,7 +54,7 @@ def _values(latency: str, runs: Sequence[Result]) -> Floats | None:
     if latency == "itl":
         if any(one.itls_s is None for one in runs):
             return None
-        values = np.concatenate([gaps for one in runs for gaps in one.itls_s or ()] or [[]])
+        values = np.concatenate([np.empty(0), *(gaps for one in runs for gaps in one.itls_s or ())])
     else:
         values = np.concatenate([one.latencies_s()[latency] for one in runs])
     values = values[~np.isnan(values)]
