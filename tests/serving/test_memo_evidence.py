@@ -327,6 +327,44 @@ def test_where_less_is_better_more_is_worse(tmp_path):
     assert compared(base, other, 0.01)[0].verdict == "worse"
 
 
+@pytest.mark.parametrize(
+    ("metric", "verdict"),
+    [
+        ("word_perplexity", "worse"),
+        ("bits_per_byte", "worse"),
+        ("acc_norm", "better"),
+        ("rougeL", "better"),
+        ("exact_match", "better"),
+        ("f1", "better"),
+    ],
+)
+def test_a_metric_has_its_direction_by_name_where_the_file_is_silent(tmp_path, metric, verdict):
+    def file(place, score):
+        values = {f"{metric},none": score, f"{metric}_stderr,none": 0.01}
+        more = {"results": {"wikitext": values}, "higher_is_better": None}
+        return lm_eval(tmp_path / f"{place}.json", 0.0, **more)
+
+    base, other = (read_evaluation(file(*one), MODEL, 8) for one in ((0, 9.0), (1, 12.0)))
+    assert compared(base, other, 0.01)[0].verdict == verdict
+
+
+def test_a_metric_of_no_known_direction_is_refused(tmp_path):
+    values = {"charm,none": 1.0, "charm_stderr,none": 0.1}
+    path = lm_eval(tmp_path / "a.json", 0.0, results={"t": values}, higher_is_better={})
+    with pytest.raises(ValueError, match="whether more charm is better is not known"):
+        read_evaluation(path, MODEL, 8)
+
+
+def test_lm_evals_model_arguments_name_the_model(tmp_path):
+    def with_arguments(name):
+        said = {"model_args": f"pretrained={name},dtype=bfloat16"}
+        return lm_eval(tmp_path / "a.json", 0.8, model_name=None, config=said)
+
+    assert read_evaluation(with_arguments("meta-llama/Llama-3.1-8B"), MODEL, 8).num_kv_heads == 8
+    with pytest.raises(ValueError, match=r"is of the model 'Qwen/Qwen2-0\.5B'"):
+        read_evaluation(f"8={with_arguments('Qwen/Qwen2-0.5B')}", MODEL, 8)
+
+
 def test_scores_without_errors_or_not_finite_are_refused(tmp_path):
     path = tmp_path / "a.json"
     path.write_text(json.dumps({"results": {"gsm8k": {"acc,none": 0.8}}}))

@@ -17,6 +17,8 @@ from .records import Better, Quality
 from .served import kv_heads_of, split_spec
 from .values import Figure, Record
 
+_LESS = ("perplexity", "bits_per_byte", "loss", "nll", "wer", "cer", "ter", "brier_score", "error")
+_MORE = r"(acc|exact_match|em|f1|bleu|chrf|rouge|mc|pass)([^a-z]|l|$)"  # how their names begin
 _Z = 1.96  # of a normal distribution, 95 %
 
 
@@ -79,9 +81,7 @@ def read_evaluation(spec: str, model: str, own_kv_heads: int) -> Evaluation:
             "lm_eval --output_path."
         )
     up = found.get("higher_is_better") or {}
-    lower = frozenset(
-        key for key in scores if (up.get(key[0]) or {}).get(key[1].partition(",")[0]) is False
-    )
+    lower = frozenset(key for key in scores if not _higher_is_better(path.name, up, *key))
     name = found.get("model_name") or (found.get("config") or {}).get("model_args")
     return Evaluation(
         path.name,
@@ -140,6 +140,22 @@ def verdict(low: float, high: float, margin: float) -> Better:
     if high < -margin:
         return "worse"
     return "same within the margin" if -margin <= low and high <= margin else "not distinguishable"
+
+
+def _higher_is_better(file: str, said: Mapping[str, Any], task: str, metric: str) -> bool:
+    """Whether more of a metric is better: as the file says, or as its name does."""
+    name = metric.partition(",")[0]
+    stated = (said.get(task) or {}).get(name)
+    if isinstance(stated, bool):
+        return stated
+    if any(f"_{name}".endswith(f"_{less}") for less in _LESS):
+        return False
+    if re.match(_MORE, name):
+        return True
+    raise ValueError(
+        f"{file}, {task}: whether more {name} is better is not known, and the file's "
+        "higher_is_better does not say so. Give the file as lm_eval wrote it."
+    )
 
 
 def _scores(values: dict[str, Any], where: str) -> dict[str, tuple[float, float]]:
