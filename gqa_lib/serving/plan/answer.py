@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..results import Comparison
-from .read_back import SHOWN, Joined, Measured
+from .departures import Measured
+from .read_back import Joined, shown_metrics
 from .tables import bullets, named, percent, table
 
 _KINDS = {
@@ -107,14 +108,13 @@ def _errors(joined: Joined) -> str:
 
 
 def _sweep(plan: Mapping[str, Any], sweep: Sequence[Measured]) -> str:
-    rows = []
+    rows, names = [], [one for one in shown_metrics(plan) if one != "request_throughput"]
     for one in sorted(sweep, key=lambda it: (it.run["rate"], it.num_kv_heads)):
         goodput = plan["goodput"] if one.result.measures_requests else None
         figures = one.result.summary(goodput)
-        cells = [_cell(figures.get(name)) for name in SHOWN if name != "request_throughput"]
+        cells = [_cell(figures.get(name)) for name in names]
         rows.append((f"{one.run['rate']:g}", str(one.num_kv_heads), *cells))
-    shown_names = [f"`{name}`" for name in SHOWN if name != "request_throughput"]
-    return table(("requests/s", "KV heads", *shown_names), rows)
+    return table(("requests/s", "KV heads", *(f"`{name}`" for name in names)), rows)
 
 
 def _cell(value: float | None) -> str:

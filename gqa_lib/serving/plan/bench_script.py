@@ -8,7 +8,7 @@ from typing import Any
 
 from ..scenario import Scenario
 from .benchmark import BenchmarkPlan
-from .conditions import sweep_requests
+from .durations import sweep_requests
 from .markdown import title
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 from ..ledger import FRACTION_NAMES
 from ..results import Difference
 from ..results.doubts import MOST_FAILED
-from .benchmark import BenchmarkPlan, Variant
+from .benchmark import BenchmarkPlan
 from .departures import OTHER_LENGTHS
+from .sample_size import quotable_percentiles
 from .tables import bullets, percent, table
+from .variants import Variant
 
-CAPACITY_SEEDS = 2  # runs of each variant at most, with all requests at once
-SWEEP_REQUESTS = 1000  # measured in a run of the sweep, at most
+_FEWER = 0.25  # of the requests: where so many would tell, it is said
+_FEWEST = 50  # requests of a run that are measured, for an advice
+_MOST = 100  # times as many requests: what would take more is not to be told
 
 
 def replications(plan: BenchmarkPlan) -> str:
@@ -67,7 +69,7 @@ def rehearsal(plan: BenchmarkPlan) -> str:
     advice = [
         f"At CV {one.arrival_cv:.3g}: {said}"
         for one in plan.rehearsals
-        if (said := _advice(one.differences[0], plan.margin))
+        if (said := _advice(plan, one.differences[0]))
     ]
     return "\n\n".join(
         [
@@ -87,23 +89,36 @@ def _rehearsed(found: Difference) -> tuple[str, ...]:
     return f"{found.baseline:,.4g}", f"{found.variant:,.4g}", change, ends, found.verdict
 
 
-def _advice(found: Difference, margin: float) -> str:
-    """What to change before any run, if the rehearsal could not tell."""
+def _advice(plan: BenchmarkPlan, found: Difference) -> str:
+    """What to change before any run: more requests, or fewer, so that the interval just tells."""
     if found.change is None or found.low is None or found.high is None:
         return f"{found.metric} cannot be compared, as {found.why}. Choose another rate."
-    half = (found.high - found.low) / 2
-    if half > margin:
-        seeds = math.ceil(found.num_pairs * (half / margin) ** 2)
-        return (
-            f"half of the interval, {percent(half)}, is wider than the margin. About {seeds:,} "
-            "runs of each (--seeds) would bring it there."
-        )
+    half, apart = (found.high - found.low) / 2, abs(abs(found.change) - plan.margin)
+    measured = plan.per_run * plan.num_seeds
+    times = (half / apart) ** 2 if apart else math.inf  # an interval shrinks as 1 / sqrt(requests)
     if found.verdict == "inconclusive":
+        if times > _MOST:
+            return (
+                "the change is too near to the margin to be told from it. Choose another rate "
+                "(--request-rate), or another margin, before any run."
+            )
+        wanted = f"{float(f'{times * measured:.2g}'):,.0f}"
         return (
-            "the change is too near to the margin to be told from it. Choose another rate "
-            "(--request-rate), or another margin, before any run."
+            f"half of the interval, {percent(half)}, is wider than the {percent(apart)} between "
+            f"the change and the margin. About {wanted} requests of each variant instead of "
+            f"{measured:,} would bring it there (--requests; more runs of as many requests in all "
+            "would not)."
         )
-    return ""
+    few = max(_FEWEST * plan.num_seeds, math.ceil(2 * times * measured))
+    if few > _FEWER * measured:
+        return ""
+    few = math.ceil(few / plan.num_seeds) * plan.num_seeds
+    quotable = ", ".join(f"p{q:g}" for q in quotable_percentiles(few)) or "no percentile"
+    return (
+        f"half of the interval, {percent(half)}, is far narrower than the {percent(apart)} between "
+        f"the change and the margin. About {few:,} requests of each variant instead of "
+        f"{measured:,} would tell as much (--requests {few}); of so many may be quoted: {quotable}."
+    )
 
 
 def memory(plan: BenchmarkPlan) -> str:
@@ -198,55 +213,3 @@ def inconclusive(plan: BenchmarkPlan) -> str:
             "the variants differ in.",
         ]
     )
-
-
-def runs(plan: BenchmarkPlan) -> str:
-    """Return which runs there are and how long they take, as Markdown.
-
-    Args:
-        plan: which.
-    """
-    rows = list(_hours(plan))
-    total = sum(hours for _, _, hours in rows)
-    cells = [(name, f"{count:,}", f"{hours:.1f}") for name, count, hours in rows]
-    return "\n\n".join(
-        [
-            "Derived, requests over rate, without the engine's starts:",
-            table(("runs", "number", "hours"), [*cells, ("all", "", f"{total:.1f}")]),
-            "A relative error twice as large (--relative-error) takes a quarter of the requests.",
-        ]
-    )
-
-
-def _hours(plan: BenchmarkPlan) -> Iterator[tuple[str, int, float]]:
-    number = plan.num_seeds * len(plan.variants)
-    each = plan.num_requests / plan.rate / 3600
-    for cv in plan.arrival_cvs:
-        yield f"comparison at {plan.rate:.3g}/s, CV {cv:.3g}", number, number * each
-    variants = len(plan.variants)
-    seconds = [plan.num_requests / one.knee.capacity for one in plan.variants]
-    yield (
-        "capacity, all requests at once (modelled)",
-        capacity_seeds(plan) * variants,
-        capacity_seeds(plan) * sum(seconds) / 3600,
-    )
-    hours = sum(sweep_requests(plan) / rate / 3600 for rate in plan.rates)
-    yield "sweep", variants * len(plan.rates), variants * hours
-
-
-def capacity_seeds(plan: BenchmarkPlan) -> int:
-    """Return how many runs of each variant get all requests at once.
-
-    Args:
-        plan: which.
-    """
-    return min(CAPACITY_SEEDS, plan.num_seeds)
-
-
-def sweep_requests(plan: BenchmarkPlan) -> int:
-    """Return the requests of a run of the sweep, with those that are left out.
-
-    Args:
-        plan: which.
-    """
-    return min(plan.num_requests, SWEEP_REQUESTS + plan.warmup + plan.drain)

@@ -14,6 +14,7 @@ from gqa_lib.course.files import replace_file
 from ..traffic import Trace
 from .bench_script import bench_script
 from .benchmark import BenchmarkPlan
+from .durations import total_hours, warnings
 from .markdown import plan_markdown, title
 from .runs import runs_of
 from .vllm_script import shares, vllm_script
@@ -68,6 +69,8 @@ def plan_facts(plan: BenchmarkPlan) -> dict[str, Any]:
         "title": title(plan),
         "model": plan.variants[0].scenario.own_config.name,
         "hardware": machine.name if machine else None,
+        "hours": total_hours(plan),
+        "warnings": warnings(plan),
         "metric": plan.metric,
         "margin": plan.margin,
         "confidence": plan.sample.confidence,
@@ -131,6 +134,7 @@ def _modelled(one: Any) -> dict[str, Any]:
         "knee": one.knee.rate,
         "blocks": one.scenario.rules().num_blocks,
         "safe_concurrency": one.fits.safe,
+        "in_system": one.in_system,
         **figures,
     }
 

@@ -14,13 +14,9 @@ from ..results import Comparison, compare_results, load_results
 from ..results.load import check_different
 from .departures import Measured, check_measured, departures
 from .files import FORMAT
+from .sample_size import highest
 
-SHOWN = (
-    *("request_goodput", "mean_ttft_ms", "p95_ttft_ms", "mean_tpot_ms", "p95_tpot_ms"),
-    *("mean_e2el_ms", "output_throughput", "request_throughput"),
-)
-
-_COMPARED = {"compare": SHOWN, "burst": SHOWN, "capacity": ("output_throughput",)}
+_KINDS = ("compare", "burst", "capacity")
 
 
 @dataclass(frozen=True)
@@ -69,6 +65,20 @@ def read_plan(folder: str | Path) -> dict[str, Any]:
             "relied on. Write the plan again."
         )
     return plan
+
+
+def shown_metrics(plan: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the metrics that a plan's results are shown by, with the highest percentile it may.
+
+    Args:
+        plan: its plan.json.
+    """
+    what = f"p{highest(plan['sample']['quotable']):g}"
+    what = "median" if what == "p50" else what
+    return (
+        *("request_goodput", "mean_ttft_ms", f"{what}_ttft_ms", "mean_tpot_ms", f"{what}_tpot_ms"),
+        *("mean_e2el_ms", "output_throughput", "request_throughput"),
+    )
 
 
 def join_results(folder: str | Path, files: Sequence[str | Path]) -> Joined:
@@ -151,7 +161,8 @@ def _comparisons(
     plan: Mapping[str, Any], measured: Sequence[Measured]
 ) -> Iterator[tuple[tuple[str, int], Comparison]]:
     baseline, *variants = plan["num_kv_heads"]
-    for kind, metrics in _COMPARED.items():
+    for kind in _KINDS:
+        metrics = ("output_throughput",) if kind == "capacity" else shown_metrics(plan)
         ends = (0, 0) if kind == "capacity" else (plan["warmup"], plan["drain"])
         by_run = {
             (one.num_kv_heads, one.run["seed"]): one.result
