@@ -1,10 +1,14 @@
 """A decision memo whole: nothing without a label, no cost that nobody measured."""
 
 import re
+import shlex
+from argparse import ArgumentParser
 
 import pytest
 from memo_cases import TRACE, lm_eval, question, runs, vllm_result
 
+from gqa_lib.cli.engine_flags import scenario_of
+from gqa_lib.cli.report import arguments
 from gqa_lib.records import recorded
 from gqa_lib.serving.ledger import concurrency
 from gqa_lib.serving.memo import (
@@ -20,6 +24,7 @@ from gqa_lib.serving.memo import (
     read_evidence,
     write_memo,
 )
+from gqa_lib.serving.memo.commands import again, serving_commands
 from gqa_lib.serving.memo.question import changed
 from gqa_lib.serving.traffic import residency_weighted
 
@@ -85,9 +90,29 @@ def test_without_a_measurement_there_is_no_cost_and_the_run_is_named(unmeasured)
     commands = "\n".join(b.text for b in unmeasured.blocks if isinstance(b, Command))
     assert "gqa plan azure-code-2023 --model Llama-3.1-8B --hardware 'RTX 4090'" in commands
     assert "--variants 32,8 \\\n  --max-num-seqs 64" in commands
-    assert "bash plan/vllm_bench.sh" in commands
+    assert "bash plan/vllm_bench.sh capacity" in commands
     assert "plan/results/kv32-capacity-seed*.json plan/results/kv8-capacity-seed*.json" in commands
     assert "vllm bench serve" in section(unmeasured, "What is missing")
+
+
+def test_the_commands_ask_the_same_question():
+    """What was given is given again, as the command line has it."""
+    flags = [
+        *("--margin", "0.1", "--bandwidth-efficiency", "0.8", "--flops-efficiency", "0.6"),
+        *("--step-overhead-ms", "1.5", "--activation-gb", "2.5", "--link-latency-us", "5"),
+        *("--num-gpu-blocks-override", "9000", "--link-bandwidth-gb-s", "32", "--tp", "2"),
+    ]
+    engine = ["--model", "Llama-3.1-8B", "--hardware", "RTX 4090"]
+    parser = ArgumentParser()
+    arguments(parser)
+    line = ["--trace", "t.csv", *engine, *flags, "--requests", "30", "--output", "memo"]
+    given = parser.parse_args(line)
+    asked = question(scenario=scenario_of(given), margin=given.margin, max_requests=30)
+    for text in (serving_commands(asked, [32, 8]).partition("\nMODEL")[0], again(asked, [8], None)):
+        words = [word for word in shlex.split(text.replace("\\\n", " "))]
+        for flag, value in zip(flags[::2], flags[1::2], strict=True):
+            assert words[words.index(flag) + 1] == value
+    assert "--requests 30" in again(asked, [8], None)
 
 
 def test_a_measured_cost_is_the_price_over_the_measured_rate(measured):

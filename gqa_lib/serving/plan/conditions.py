@@ -184,7 +184,10 @@ def record(plan: BenchmarkPlan) -> str:
             "right shape are enough for speed, and say nothing of quality).",
             "Each request's lengths, start, TTFT and times between tokens "
             "(`--save-result --save-detailed`), never means alone.",
-            "Preemptions and KV occupancy from the engine's metrics; requests that failed.",
+            "Preemptions and KV usage: vllm_bench.sh keeps the server's /metrics after each run in "
+            "results/RUN.metrics.txt (`vllm:num_preemptions`, counted since the server's start), "
+            "and its log, results/kvN.server.log, has `GPU KV cache usage` every ten seconds. "
+            "`gqa plan --results` reads neither. Requests that failed are in each result.",
             "Where the client ran: if it shares cores with the server, say so.",
         ]
     )

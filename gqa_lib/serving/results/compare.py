@@ -141,23 +141,24 @@ def compare_results(
     _check_pairs(baseline, variant)
     sides = [_measured(runs, warmup, drain) for runs in (baseline, variant)]
     same = [same_requests(a, b) for a, b in zip(*sides, strict=True)]
-    figures = [[one.summary(_asked(one, goodput)) for one in side] for side in sides]
+    figures = [_figures(side, goodput) for side in sides]
     chosen = _in_all(metrics, [one for side in figures for one in side])
     doubt = doubt or next(doubts(baseline, variant, same), "")
-    batches = None
+    batches = figures
     if len(baseline) == 1 and same[0] is not None:
-        cut = [_batches(runs[0], warmup, drain) for runs in (baseline, variant)]
-        batches = [[one.summary(_asked(one, goodput)) for one in side] for side in cut]
+        cut = (_batches(runs[0], warmup, drain) for runs in (baseline, variant))
+        batches = [_figures(side, goodput) for side in cut]
 
     def difference(name: str) -> Difference:
-        each = [[one[name] for one in side] for side in figures]
-        first, second = (level(name, *of) for of in zip(sides, each, strict=True))
-        why = doubt or too_few(name, sides)
-        if len(each[0]) == 1 and batches is not None and name not in RATES:
-            each = [[one[name] for one in side if name in one] for side in batches]
-            why = why or _ALONE
+        first, second = (
+            level(name, side, [one[name] for one in of])
+            for side, of in zip(sides, figures, strict=True)
+        )
+        each = figures if name in RATES else batches
+        a, b = ([one[name] for one in side if name in one] for side in each)
+        why = doubt or too_few(name, sides) or (_ALONE if len(baseline) == 1 else "")
         shown = Difference(name, first, second, None, None, None, len(baseline), "inconclusive")
-        return _judged(shown, each[0], each[1], margin, confidence, why)
+        return _judged(shown, a, b, margin, confidence, why)
 
     return Comparison(
         margin,
@@ -229,8 +230,8 @@ def _measured(runs: Sequence[Result], warmup: int, drain: int) -> list[Result]:
     ]
 
 
-def _asked(one: Result, goodput: Mapping[str, float] | None) -> Mapping[str, float] | None:
-    return goodput if one.measures_requests else None
+def _figures(runs: Sequence[Result], goodput: Mapping[str, float] | None) -> list[dict[str, float]]:
+    return [one.summary(goodput if one.measures_requests else None) for one in runs]
 
 
 def _batches(run: Result, warmup: int, drain: int) -> list[Result]:
