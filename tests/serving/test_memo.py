@@ -109,7 +109,7 @@ def test_the_commands_ask_the_same_question():
     given = parser.parse_args(line)
     asked = question(scenario=scenario_of(given), margin=given.margin, max_requests=30)
     for text in (serving_commands(asked, [32, 8]).partition("\nMODEL")[0], again(asked, [8], None)):
-        words = [word for word in shlex.split(text.replace("\\\n", " "))]
+        words = shlex.split(text.replace("\\\n", " "))
         for flag, value in zip(flags[::2], flags[1::2], strict=True):
             assert words[words.index(flag) + 1] == value
     assert "--requests 30" in again(asked, [8], None)
