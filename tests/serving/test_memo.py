@@ -187,7 +187,12 @@ def test_what_would_change_the_answer_is_computed(unmeasured):
 
 def test_names_of_a_user_are_text_on_the_page():
     asked = question(trace_name="<script>alert(1)</script>", currency="<b>EUR</b>")
-    html = page(write_memo(asked, read_evidence(asked)))
+    memo = write_memo(asked, read_evidence(asked))
+    html = page(memo)
+    outside = re.sub(
+        r"```.*?```", "", markdown(memo), flags=re.DOTALL
+    )  # a fence shows all as it is
+    assert not re.search(r"<(b|script)>", outside)
     assert "<script" not in html
     assert "<b>" not in html
     assert html.count("<svg") == 2
@@ -228,6 +233,7 @@ def test_a_variant_that_does_not_fit_is_named():
         ({"variants": (32, 8, 8)}, "twice"),
         ({"variants": (32, 5)}, "num_kv_heads=5"),
         ({"margin": 0}, "margin=0"),
+        ({"margin": 5}, "margin=5 is 500 %"),
         ({"goodput": "ttft"}, "is not a latency"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -11,6 +11,7 @@ from gqa_lib.serving.plan.durations import total_hours
 from gqa_lib.serving.plan.knee import at_rate
 from gqa_lib.serving.plan.rehearsal import Rehearsal
 from gqa_lib.serving.plan.runs import runs_of
+from gqa_lib.serving.plan.tables import figure, percent
 from gqa_lib.serving.results import Difference
 from gqa_lib.serving.simulator import load
 from gqa_lib.serving.traffic import Trace
@@ -133,6 +134,13 @@ def test_the_percentile_that_sets_the_number_is_not_shortened_by_an_error():
     one = plan_cases.plan(relative_error=0.02)
     least = max(one.sample.for_percentile, -(-one.sample.for_mean // 4))
     assert f"takes {least:,} requests instead of {one.sample.requests:,}" in plan_markdown(one)
+
+
+def test_large_numbers_of_tables_are_written_out():
+    assert [figure(n) for n in (10_090.4, 9_999_999.0, 1234.56, 0.012345)] == [
+        *("10,090", "9,999,999", "1,235", "0.01235")
+    ]
+    assert (percent(12.345), percent(0.05), percent(-0.123456)) == ("1,234 %", "5 %", "-12.3 %")
 
 
 def test_a_longer_trace_gives_its_own_requests():

@@ -208,7 +208,7 @@ def test_an_answer_without_a_token_counts_as_failed(tmp_path):
     rows[2]["output_tokens"] = 0
     found = one(tmp_path, {"benchmarks": [{"requests": {"successful": rows, "errored": [{}]}}]})
     assert (len(found.trace), found.failed) == (4, 2)
-    assert "1 requests without an output token" in found.notes[-1]
+    assert "without an output token, counted as failed: 1" in found.notes[-1]
 
 
 def test_failures_that_are_stated_count_though_the_lists_do_not_show_them(tmp_path):
@@ -217,7 +217,10 @@ def test_failures_that_are_stated_count_though_the_lists_do_not_show_them(tmp_pa
 
 def test_several_tokens_may_come_together(tmp_path):
     found = one(tmp_path, VLLM | {"itls": [[], [0.1], [0.03], []]})
-    assert "itls of 1 requests are between chunks of several tokens" in found.notes[-2]
+    assert (
+        "itls are between chunks of several tokens, not between tokens, in requests: 1"
+        in found.notes[-2]
+    )
     assert found.summary()["mean_tpot_ms"] == pytest.approx((50 + 30) / 2)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from gqa_lib.arguments import check_distinct, check_kind, check_number, check_whole, several
 from gqa_lib.heads import check_heads
 
+from ..results.checked import check_margin
 from ..scenario import Scenario
 from ..simulator import parse_goodput
 from ..traffic import Trace
@@ -68,7 +69,8 @@ class Question:
         object.__setattr__(self, "variants", tuple(sorted(heads, reverse=True)))
         if self.price_per_hour is not None:
             check_number(above=0, price_per_hour=self.price_per_hour)
-        check_number(above=0, margin=self.margin, quality_margin=self.quality_margin)
+        check_margin(self.margin)
+        check_number(above=0, quality_margin=self.quality_margin)
         check_whole(max_requests=self.max_requests)
         if self.goodput is not None:
             parse_goodput(self.goodput)

@@ -12,7 +12,7 @@ from .question import Evidence, Question
 from .records import Decoding
 from .served import Served
 from .study import Check, Study
-from .values import Figure, Name, Prose, Record, Words, places
+from .values import Figure, Name, Prose, Record, Words, digits, places
 from .verdict import counted, why_not_counted
 
 LOADS = {
@@ -89,7 +89,9 @@ def cost_of(question: Question, run: Served) -> Figure:
     """
     price, rate = question.price_per_hour, run.numbers["output_throughput"]
     assert price is not None
-    key = f"output_throughput ({rate:,.4g} tokens/s), under {price:g} {question.currency}/hour as "
+    key = (
+        f"output_throughput ({digits(rate)} tokens/s), under {price:g} {question.currency}/hour as "
+    )
     record = Record(run.file, f"{key}given: price / hour / tokens/s", run.recorded)
     return Figure(price / 3600 / rate * 1e6, question.currency, "measured", record)
 

@@ -10,7 +10,7 @@ import numpy as np
 from ..results import Comparison
 from .departures import Measured
 from .read_back import Joined, shown_metrics
-from .tables import bullets, named, percent, table
+from .tables import bullets, figure, named, percent, table
 
 _KINDS = {
     "compare": "what decides",
@@ -66,7 +66,7 @@ def _differences(found: Comparison) -> str:
         change = "" if one.change is None else percent(one.change)
         ends = "" if one.low is None or one.high is None else _ends(one.low, one.high)
         verdict = one.verdict + (f": {one.why}" if one.why else "")
-        figures = (f"{one.baseline:.4g}", f"{one.variant:.4g}")
+        figures = (figure(one.baseline), figure(one.variant))
         rows.append((f"`{one.metric}`", *figures, change, ends, verdict))
     return table(head, rows)
 
@@ -101,7 +101,7 @@ def _errors(joined: Joined) -> str:
             if values and modelled.get(name):
                 mean = float(np.mean(values))
                 error = percent(modelled[name] / mean - 1) if mean else ""
-                cells = (f"{mean:.4g}", f"{modelled[name]:.4g}", error)
+                cells = (figure(mean), figure(modelled[name]), error)
                 rows.append((f"{heads} KV heads, `{name}`", *cells))
     head = ("", "measured", "modelled (simulator)", "error of the model")
     return table(head, rows) if rows else "No run that decides has a result."
@@ -118,4 +118,4 @@ def _sweep(plan: Mapping[str, Any], sweep: Sequence[Measured]) -> str:
 
 
 def _cell(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
+    return "" if value is None else figure(value)

@@ -10,7 +10,7 @@ from ..results.doubts import MOST_FAILED
 from .benchmark import BenchmarkPlan
 from .departures import OTHER_LENGTHS
 from .sample_size import quotable_percentiles
-from .tables import bullets, percent, table
+from .tables import bullets, figure, percent, table
 from .variants import Variant
 
 _FEWER = 0.25  # of the requests: where so many would tell, it is said
@@ -86,7 +86,7 @@ def _rehearsed(found: Difference) -> tuple[str, ...]:
     ends = ""
     if found.low is not None and found.high is not None:
         ends = f"{percent(found.low)} to {percent(found.high)}"
-    return f"{found.baseline:,.4g}", f"{found.variant:,.4g}", change, ends, found.verdict
+    return figure(found.baseline), figure(found.variant), change, ends, found.verdict
 
 
 def _advice(plan: BenchmarkPlan, found: Difference) -> str:

@@ -12,7 +12,7 @@ from .conditions import inconclusive, memory, record, rehearsal, replications
 from .durations import runs, warnings
 from .knee import GOOD_SHARE
 from .sample_size import highest
-from .tables import bullets, named, percent, table
+from .tables import bullets, figure, named, percent, table
 from .variants import Variant
 from .workload import requests_needed, workload
 
@@ -167,9 +167,9 @@ _GOOD = "requests within the limits"
 _PREDICTED: Mapping[str, Callable[[Variant], str]] = {
     "knee, requests/s": _knee,
     _GOOD: lambda one: percent(one.at_rate.get("good_share", 1.0)),
-    "TTFT mean, ms": lambda one: f"{one.at_rate['mean_ttft_ms']:,.4g}",
-    "TPOT mean, ms": lambda one: f"{one.at_rate['mean_tpot_ms']:,.4g}",
-    "output tokens/s": lambda one: f"{one.at_rate['output_throughput']:,.4g}",
+    "TTFT mean, ms": lambda one: figure(one.at_rate["mean_ttft_ms"]),
+    "TPOT mean, ms": lambda one: figure(one.at_rate["mean_tpot_ms"]),
+    "output tokens/s": lambda one: figure(one.at_rate["output_throughput"]),
     "KV usage, mean": lambda one: percent(one.at_rate["mean_kv_usage"]),
     "KV usage, max": lambda one: percent(one.at_rate["max_kv_usage"]),
     "preemptions": lambda one: f"{one.at_rate['preemptions']:,}",

@@ -92,7 +92,11 @@ class Comparison:
         verdict = one.verdict + (f": {one.why}" if one.why else "")
         ends = "" if one.low is None else f"[{100 * one.low:+.1f}, {100 * (one.high or 0):+.1f}] %"
         change = "" if one.change is None else f"{100 * one.change:+.1f} %"
-        return (one.metric, f"{one.baseline:.5g}", f"{one.variant:.5g}", change, ends, verdict)
+        figures = (
+            f"{value:,.0f}" if value >= 1e5 else f"{value:.5g}"
+            for value in (one.baseline, one.variant)
+        )
+        return (one.metric, *figures, change, ends, verdict)
 
 
 def compare_results(

@@ -73,7 +73,7 @@ def _result(file: TextFile, number: int, benchmark: Any) -> Result:
     )
     check_latencies(where, trace)
     errored = requests.get("errored")
-    left_out = [f"{empty:,} requests without an output token count as failed"] if empty else []
+    left_out = [f"without an output token, counted as failed: {empty:,}"] if empty else []
     strategy = _inner(_inner(benchmark, "config"), "strategy")
     conditions = {
         "strategy": strategy.get("type_"),

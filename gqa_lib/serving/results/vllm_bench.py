@@ -117,4 +117,4 @@ def _chunks(file: TextFile, trace: Trace, itls: list[np.ndarray]) -> str:
     fewer = int((num < gaps).sum())
     if not fewer:
         return ""
-    return f"itls of {fewer:,} requests are between chunks of several tokens, not between tokens"
+    return f"itls are between chunks of several tokens, not between tokens, in requests: {fewer:,}"
