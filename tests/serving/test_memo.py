@@ -25,6 +25,7 @@ from gqa_lib.serving.memo import (
     write_memo,
 )
 from gqa_lib.serving.memo.commands import again, serving_commands
+from gqa_lib.serving.memo.loads import pace
 from gqa_lib.serving.memo.question import changed
 from gqa_lib.serving.traffic import residency_weighted
 
@@ -121,11 +122,66 @@ def test_a_measured_cost_is_the_price_over_the_measured_rate(measured):
     cells = {name.text: cells for name, cells in table.rows}
     cost = cells["GQA, 8 KV heads: 8-0.json"][0]
     assert cost.value == pytest.approx(0.36 / 3600 / 100 * 1e6)  # 1.00 EUR
+    said = next(one.parts["cost"] for one in measured.answer if "cost" in one.parts)
+    assert said.value == pytest.approx(0.36 / 3600 / 102 * 1e6)  # of both runs, and their extremes
+    assert (said.low, said.high) == pytest.approx((0.36 / 3600 / 104 * 1e6, cost.value))
     assert (cost.unit, cost.kind) == ("EUR", "measured")
     assert "8-0.json: output_throughput (100 tokens/s), under 0.36 EUR/hour" in str(cost.source)
-    assert cells["GQA, 8 KV heads: other.json"][1].text == "of other traffic"
+    words = [cell.text for cell in cells["GQA, 8 KV heads: other.json"]]
+    assert words == ["not priced", "of other traffic"]
     assert not [name for name in cells if "h100" in name]
     assert "No cost per token is stated for GQA, 4 KV heads" in section(measured, "Cost")
+
+
+def test_one_run_has_no_interval_and_no_cost_in_the_answer(tmp_path):
+    asked = question()
+    results = [*runs(tmp_path, 32, 50), *runs(tmp_path, 8, 100)]
+    said = [one.plain() for one in write_memo(asked, read_evidence(asked, [], results)).answer]
+    assert "serves 2x [measured] the tokens/s" in said[1]
+    assert "how far runs are apart is not known" in said[1]
+    assert "EUR" not in " ".join(said)
+    assert "No cost per token is stated before that" in said[-1]
+
+
+def test_limits_that_no_variant_keeps_are_in_the_answer():
+    memo = write_memo(asked := question(goodput="ttft:500 tpot:5"), read_evidence(asked))
+    said = next(one for one in memo.answer if one.plain().startswith("Modelled, no variant keeps"))
+    assert "ttft:500 tpot:5" in said.plain()
+    least = min(one.value for one in said.parts.values() if isinstance(one, Figure))
+    assert least > 5
+    text = section(memo, "What would change the answer")
+    assert "favours no variant in any of these cases: none keeps ttft:500 tpot:5 at p99" in text
+    assert "given up only for" not in text
+    kept = write_memo(asked := question(goodput="tpot:9999"), read_evidence(asked))
+    assert not [one for one in kept.answer if "no variant keeps" in one.plain()]
+
+
+def test_a_latency_that_both_exceed_is_said(tmp_path):
+    asked = question(goodput="tpot:50")
+    results = [*runs(tmp_path, 32, 50, 51), *runs(tmp_path, 8, 100, 104)]
+    slow = {"request_rate": 0.5 * pace(TRACE), "p99_tpot_ms": 90.0}
+    for heads in (32, 8):
+        results.append(f"{heads}={vllm_result(tmp_path / f'slow{heads}.json', 20.0, **slow)}")
+    said = [one.plain() for one in write_memo(asked, read_evidence(asked, [], results)).answer]
+    assert said[0].startswith("Adopt GQA, 8 KV heads")
+    measured = next(one for one in said if one.startswith("Measured at the trace's pace"))
+    assert "MHA, 32 KV heads: tpot; GQA, 8 KV heads: tpot" in measured
+
+
+def test_what_a_percentile_and_a_number_of_requests_rest_on_is_said(unmeasured, measured):
+    text = section(unmeasured, "Speed, modelled")
+    assert "p99 of so many rests on" in text
+    assert "p99 of a run with fewer than 10,000 requests" in section(measured, "Speed, measured")
+    sources = [str(source) for kind, source in unmeasured.sources() if kind == "modelled"]
+    assert "the first 40 of the trace (--requests), less the" in " ".join(sources)
+
+
+def test_concurrency_is_said_in_requests_and_scores_with_unit_and_direction(unmeasured):
+    memory = section(unmeasured, "Memory")
+    assert re.search(r"runs \d+ \[modelled \d+\]\(#source-\d+\) requests safely instead of", memory)
+    quality = section(unmeasured, "Quality")
+    assert "in nats per held-out byte, less is better" in quality
+    assert "in share of right answers, more is better" in quality
 
 
 def test_the_answer_rests_on_what_was_measured(measured):

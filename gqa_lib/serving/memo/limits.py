@@ -80,7 +80,16 @@ def sensitivity(study: Study) -> list[Block]:
         if (heads := study.leaning(case)) != usual
     ]
     favoured = Name(question.arm(usual)) if usual else Name("no variant")
-    if changes:
+    if usual is None and not changes:
+        why = (
+            f"none keeps {question.goodput} at p99"
+            if question.objectives
+            else "none can serve all requests"
+        )
+        said = Prose(
+            "The simulation favours no variant in any of these cases: {why}.", why=Name(why)
+        )
+    elif changes:
         said = Prose(
             "The simulation favours {usual} as asked; this would change it: {changes}.",
             usual=favoured,

@@ -29,7 +29,8 @@ class Speed:
 
     Args:
         ratio: of the means; None without runs of both.
-        low, high: the lowest of one over the highest of the other, and the other way round.
+        low, high: the lowest of one over the highest of the other, and the other way round; None
+            with fewer than `MIN_RUNS` of either.
         runs: of the variant, then of the baseline.
         verdict: of the variant; "not distinguishable" with fewer than `MIN_RUNS` of either.
     """
@@ -189,13 +190,14 @@ def _speed(runs: list[Served], baseline: list[Served], margin: float) -> Speed:
         return Speed(None, None, None, (len(b), len(a)), "not distinguishable")
     ratio, low, high = (sum(b) / len(b)) / (sum(a) / len(a)), min(b) / max(a), max(b) / min(a)
     said: Better = "not distinguishable"
-    if min(len(a), len(b)) >= MIN_RUNS:
-        if low > 1 + margin:
-            said = "better"
-        elif high < 1 / (1 + margin):
-            said = "worse"
-        elif low >= 1 / (1 + margin) and high <= 1 + margin:
-            said = "same within the margin"
+    if min(len(a), len(b)) < MIN_RUNS:
+        return Speed(ratio, None, None, (len(b), len(a)), said)
+    if low > 1 + margin:
+        said = "better"
+    elif high < 1 / (1 + margin):
+        said = "worse"
+    elif low >= 1 / (1 + margin) and high <= 1 + margin:
+        said = "same within the margin"
     return Speed(ratio, low, high, (len(b), len(a)), said)
 
 
@@ -206,32 +208,50 @@ def _quality(question: Question, evidence: Evidence, heads: int) -> list[Quality
     return compared(by_heads[question.reference], by_heads[heads], question.quality_margin)
 
 
-def _too_slow(question: Question, served: Sequence[Served], heads: int) -> list[str]:
-    """Latencies that every run of this variant exceeded, at a pace at which the baseline did not.
+def exceeded(question: Question, served: Sequence[Served], heads: int) -> list[str]:
+    """Return the latencies asked for that every run of a variant at the trace's pace exceeded.
 
-    Runs faster than the trace's own pace do not count, nor do the baseline's that are slower than
-    this variant's. Where the baseline exceeds them too, they are no reason to keep it.
+    Args:
+        question: what is asked.
+        served: all runs; those faster than the trace's own pace do not count.
+        heads: KV heads of the variant.
     """
-    own = pace(question.trace)
-    at_pace = [
-        run
-        for run in served
-        if run.rate is not None
-        and why_not_counted(question, run) in ("", GIVEN_RATE)
-        and (own is None or run.rate <= _SAME_RATE * own)
-    ]
-    runs = [run for run in at_pace if run.num_kv_heads == heads]
-    fastest = max((run.rate or 0.0 for run in runs), default=math.inf)
-    baseline = [
-        run
-        for run in at_pace
-        if run.num_kv_heads == question.baseline and _SAME_RATE * (run.rate or 0.0) >= fastest
-    ]
+    runs = _at_pace(question, served, heads)
     return [
         name
         for name, most in question.objectives.items()
         if runs and all(_exceeds(run, name, most) for run in runs)
-        if baseline and not any(_exceeds(run, name, most) for run in baseline)
+    ]
+
+
+def _too_slow(question: Question, served: Sequence[Served], heads: int) -> list[str]:
+    """Latencies that a variant exceeded at a pace at which the baseline did not.
+
+    Runs of the baseline that are slower than this variant's do not count. Where the baseline
+    exceeds them too, they are no reason to keep it.
+    """
+    fastest = max((run.rate or 0.0 for run in _at_pace(question, served, heads)), default=0.0)
+    baseline = [
+        run
+        for run in _at_pace(question, served, question.baseline)
+        if _SAME_RATE * (run.rate or 0.0) >= fastest
+    ]
+    return [
+        name
+        for name in exceeded(question, served, heads)
+        if baseline and not any(_exceeds(run, name, question.objectives[name]) for run in baseline)
+    ]
+
+
+def _at_pace(question: Question, served: Sequence[Served], heads: int) -> list[Served]:
+    own = pace(question.trace)
+    return [
+        run
+        for run in served
+        if run.num_kv_heads == heads
+        and run.rate is not None
+        and why_not_counted(question, run) in ("", GIVEN_RATE)
+        and (own is None or run.rate <= _SAME_RATE * own)
     ]
 
 

@@ -155,8 +155,8 @@ def memory(plan: BenchmarkPlan) -> str:
     last = plan.variants[-1].fits
     if held.safe and last.safe:
         text.append(
-            f"{last.capacity / held.capacity:.1f}x the tokens hold {last.safe / held.safe:.1f}x "
-            f"the requests at 1 % overflow ({last.safe:,} instead of {held.safe:,})."
+            f"{last.capacity / held.capacity:.1f}x the tokens hold {last.safe:,} requests at 1 % "
+            f"overflow instead of {held.safe:,}."
         )
     text.append(
         "Compare the first line that the engine logs (number of blocks) with these before any run: "
