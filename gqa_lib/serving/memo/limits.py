@@ -61,7 +61,6 @@ def sensitivity(study: Study) -> list[Block]:
         study: what was computed.
     """
     question = study.question
-    usual = study.leaning()
     rows: list[tuple[Name, list[Cell]]] = []
     for one in study.variants:
         cells: list[Cell] = [_wait(study, one, case) for case in CASES]
@@ -74,8 +73,20 @@ def sensitivity(study: Study) -> list[Block]:
     first = Name("p99 TTFT, as asked")
     columns: list[str | Name] = ["variant", first, "traffic doubled", "prompts doubled"]
     columns.append("tokens/s of the last")
+    price = Prose(
+        "The price changes no choice between variants on one machine: costs per token are to each "
+        "other as the tokens/s. It decides between machines, which is another memo."
+    )
+    heading = Heading("What would change the answer")
+    return [heading, Table(columns, rows), _favoured(study), *_robust(study), price]
+
+
+def _favoured(study: Study) -> Prose:
+    """What the simulation favours, and in which cases something else."""
+    question, usual = study.question, study.leaning()
+    none = "no variant keeps the limits" if question.objectives else "nothing can serve it"
     changes = [
-        Name(f"{case} ({question.arm(heads) if heads else 'nothing can serve it'})")
+        Name(f"{case} ({question.arm(heads) if heads else none})")
         for case in CASES
         if (heads := study.leaning(case)) != usual
     ]
@@ -86,27 +97,20 @@ def sensitivity(study: Study) -> list[Block]:
             if question.objectives
             else "none can serve all requests"
         )
-        said = Prose(
+        return Prose(
             "The simulation favours no variant in any of these cases: {why}.", why=Name(why)
         )
-    elif changes:
-        said = Prose(
+    if changes:
+        return Prose(
             "The simulation favours {usual} as asked; this would change it: {changes}.",
             usual=favoured,
             changes=Name("; ".join(one.text for one in changes)),
         )
-    else:
-        said = Prose(
-            "The simulation favours {usual} in each of these cases: heads are given up only for "
-            "tokens/s beyond the margin.",
-            usual=favoured,
-        )
-    price = Prose(
-        "The price changes no choice between variants on one machine: costs per token are to each "
-        "other as the tokens/s. It decides between machines, which is another memo."
+    return Prose(
+        "The simulation favours {usual} in each of these cases: heads are given up only for "
+        "tokens/s beyond the margin.",
+        usual=favoured,
     )
-    heading = Heading("What would change the answer")
-    return [heading, Table(columns, rows), said, *_robust(study), price]
 
 
 def _wait(study: Study, one: Variant, case: str) -> Cell:

@@ -213,6 +213,12 @@ def _served(question: Question, served: Sequence[Served]) -> list[Block]:
         Name("p99 TTFT, ms"),
         "counts for the answer",
     ]
+    items = _about_runs(served)
+    return [Table(columns, rows), *([Bullets(items)] if items else [])]
+
+
+def _about_runs(served: Sequence[Served]) -> list[Prose]:
+    """What is to know of runs: whose hardware is not named, and what percentiles rest on."""
     items = [
         Prose(
             "{file} does not name its hardware: it is taken to be {machine}, as given.",
@@ -222,18 +228,17 @@ def _served(question: Question, served: Sequence[Served]) -> list[Block]:
         for run in served
         if not run.says_machine
     ]
-    if any(
-        run.numbers["completed"] < 100 * _FEW and "p99_ttft_ms" in run.numbers for run in served
-    ):
+    most = 100 * _FEW
+    if any(run.numbers["completed"] < most and "p99_ttft_ms" in run.numbers for run in served):
         items.append(
             Prose(
                 "{high} of a run with fewer than {enough} rests on fewer than {above}.",
                 high=Name("p99"),
-                enough=Figure(100 * _FEW, "requests", "given", "as gqa plan asks"),
+                enough=Figure(most, "requests", "given", "as gqa plan asks"),
                 above=Figure(_FEW, "of them", "given", "as gqa plan asks"),
             )
         )
-    return [Table(columns, rows), *([Bullets(items)] if items else [])]
+    return items
 
 
 def _kernels(question: Question, kernels: Sequence[Decoding]) -> list[Block]:

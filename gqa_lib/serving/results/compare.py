@@ -148,17 +148,14 @@ def compare_results(
     figures = [_figures(side, goodput) for side in sides]
     chosen = _in_all(metrics, [one for side in figures for one in side])
     doubt = doubt or next(doubts(baseline, variant, same), "")
-    batches = figures
-    if len(baseline) == 1 and same[0] is not None:
-        cut = (_batches(runs[0], warmup, drain) for runs in (baseline, variant))
-        batches = [_figures(side, goodput) for side in cut]
+    batches = _of_batches(baseline, variant, warmup, drain, goodput) if None not in same else None
 
     def difference(name: str) -> Difference:
         first, second = (
             level(name, side, [one[name] for one in of])
             for side, of in zip(sides, figures, strict=True)
         )
-        each = figures if name in RATES else batches
+        each = figures if name in RATES or batches is None else batches
         a, b = ([one[name] for one in side if name in one] for side in each)
         why = doubt or too_few(name, sides) or (_ALONE if len(baseline) == 1 else "")
         shown = Difference(name, first, second, None, None, None, len(baseline), "inconclusive")
@@ -236,6 +233,20 @@ def _measured(runs: Sequence[Result], warmup: int, drain: int) -> list[Result]:
 
 def _figures(runs: Sequence[Result], goodput: Mapping[str, float] | None) -> list[dict[str, float]]:
     return [one.summary(goodput if one.measures_requests else None) for one in runs]
+
+
+def _of_batches(
+    baseline: Sequence[Result],
+    variant: Sequence[Result],
+    warmup: int,
+    drain: int,
+    goodput: Mapping[str, float] | None,
+) -> list[list[dict[str, float]]] | None:
+    """Figures of the batches of one run of each; None of several runs."""
+    if len(baseline) > 1:
+        return None
+    cut = (_batches(runs[0], warmup, drain) for runs in (baseline, variant))
+    return [_figures(side, goodput) for side in cut]
 
 
 def _batches(run: Result, warmup: int, drain: int) -> list[Result]:

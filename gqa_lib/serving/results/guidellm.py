@@ -74,21 +74,22 @@ def _result(file: TextFile, number: int, benchmark: Any) -> Result:
     check_latencies(where, trace)
     errored = requests.get("errored")
     left_out = [f"without an output token, counted as failed: {empty:,}"] if empty else []
-    strategy = _inner(_inner(benchmark, "config"), "strategy")
-    conditions = {
-        "strategy": strategy.get("type_"),
-        "request_rate": strategy.get("rate"),
-        "max_concurrency": strategy.get("max_concurrency"),
-    }
     return Result(
         file.path.name if number == 0 else f"{file.path.name} #{number}",
         "guidellm",
         {},
         trace,
         failed=empty + (len(errored) if isinstance(errored, list) else 0),
-        conditions={name: value for name, value in conditions.items() if value is not None},
+        conditions=_conditions(benchmark),
         notes=(_CONVERTED, "times between tokens are not in the file: there is no itl", *left_out),
     )
+
+
+def _conditions(benchmark: Any) -> dict[str, Any]:
+    strategy = _inner(_inner(benchmark, "config"), "strategy")
+    names = {"strategy": "type_", "request_rate": "rate", "max_concurrency": "max_concurrency"}
+    found = {ours: strategy.get(theirs) for ours, theirs in names.items()}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _request(where: str, place: int, row: Any) -> tuple[float, float, float, float, float]:
