@@ -114,7 +114,10 @@ def test_requests_that_are_given_are_measured():
 def rehearsed(low, high, verdict):
     found = Difference("request_goodput", 1.0, 1.0, (low + high) / 2, low, high, 2, verdict)
     plan = replace(plan_cases.plan(num_requests=4000), rehearsals=(Rehearsal(1.0, (found,)),))
-    return plan_markdown(plan).partition("## 7.")[2].partition("## 8.")[0]
+    front, _, rest = plan_markdown(plan).partition("## 7.")
+    rest = rest.partition("## 8.")[0]
+    assert ("Far fewer requests would tell" in front) == ("would tell as much" in rest)
+    return rest
 
 
 def test_a_rehearsal_says_how_many_requests_would_do():

@@ -9,12 +9,11 @@ from ..results import Difference
 from ..results.doubts import MOST_FAILED
 from .benchmark import BenchmarkPlan
 from .departures import OTHER_LENGTHS
+from .durations import enough
 from .sample_size import quotable_percentiles
 from .tables import bullets, figure, percent, table
 from .variants import Variant
 
-_FEWER = 0.25  # of the requests: where so many would tell, it is said
-_FEWEST = 50  # requests of a run that are measured, for an advice
 _MOST = 100  # times as many requests: what would take more is not to be told
 
 
@@ -109,10 +108,9 @@ def _advice(plan: BenchmarkPlan, found: Difference) -> str:
             f"{measured:,} would bring it there (--requests; more runs of as many requests in all "
             "would not)."
         )
-    few = max(_FEWEST * plan.num_seeds, math.ceil(2 * times * measured))
-    if few > _FEWER * measured:
+    few = enough(plan, found)
+    if few is None:
         return ""
-    few = math.ceil(few / plan.num_seeds) * plan.num_seeds
     quotable = ", ".join(f"p{q:g}" for q in quotable_percentiles(few)) or "no percentile"
     return (
         f"half of the interval, {percent(half)}, is far narrower than the {percent(apart)} between "

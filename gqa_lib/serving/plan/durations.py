@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from ..results import Difference
 from .benchmark import BenchmarkPlan
 from .knee import GOOD_SHARE
 from .tables import percent, table
 
 CAPACITY_SEEDS = 2  # runs of each variant at most, with all requests at once
+_FEWER = 0.25  # of the requests: where so many would tell, it is said
+_FEWEST = 50  # requests of a run that are measured, for an advice
 SWEEP_REQUESTS = 1000  # measured in a run of the sweep, at most
 
 
@@ -61,6 +64,27 @@ def total_hours(plan: BenchmarkPlan) -> float:
     return sum(hours for _, _, hours in _hours(plan))
 
 
+def enough(plan: BenchmarkPlan, found: Difference) -> int | None:
+    """Return how many requests of each variant would tell a difference, if they are far fewer.
+
+    Half of an interval shrinks as 1 / sqrt(requests); twice as many are taken as would make it as
+    wide as the change is far from the margin.
+
+    Args:
+        plan: which.
+        found: the difference, as the plan's own requests show it in the simulator.
+    """
+    if found.change is None or found.low is None or found.high is None:
+        return None
+    if found.verdict == "inconclusive":
+        return None
+    half, apart = (found.high - found.low) / 2, abs(abs(found.change) - plan.margin)
+    measured = plan.per_run * plan.num_seeds
+    few = max(_FEWEST * plan.num_seeds, math.ceil(2 * (half / apart) ** 2 * measured))
+    few = math.ceil(few / plan.num_seeds) * plan.num_seeds
+    return few if few <= _FEWER * measured else None
+
+
 def warnings(plan: BenchmarkPlan) -> list[str]:
     """Return what to know of a plan before anything else, a sentence or two each.
 
@@ -73,6 +97,14 @@ def warnings(plan: BenchmarkPlan) -> list[str]:
         f"All runs take {total_hours(plan):,.1f} hours (section 11), {rows[0][2]:,.1f} of them "
         f"what decides and {capacity:,.1f} the capacity that a price needs."
     ]
+    few = [enough(plan, one.differences[0]) for one in plan.rehearsals]
+    if few and all(few):
+        most = max(one or 0 for one in few)
+        hours = rows[0][2] * (most / plan.num_seeds + plan.warmup + plan.drain) / plan.num_requests
+        found.append(
+            f"Far fewer requests would tell what decides (modelled, section 7): --requests {most}, "
+            f"with which it takes {hours:,.1f} hours."
+        )
     limits = " ".join(f"{name}:{most:g}" for name, most in (plan.goodput or {}).items())
     for one in plan.variants:
         if one.knee.rate is None:

@@ -140,9 +140,7 @@ def compare_results(
     Source: Law, Simulation Modeling and Analysis, 5th ed., 9.5 (batch means), 11.2 (common random
     numbers); Schuirmann 1987 (equivalence).
     """
-    check_margin(margin)
-    check_whole(0, warmup=warmup, drain=drain)
-    _check_pairs(baseline, variant)
+    _check(baseline, variant, margin, warmup=warmup, drain=drain)
     sides = [_measured(runs, warmup, drain) for runs in (baseline, variant)]
     same = [same_requests(a, b) for a, b in zip(*sides, strict=True)]
     figures = [_figures(side, goodput) for side in sides]
@@ -171,7 +169,11 @@ def compare_results(
     )
 
 
-def _check_pairs(baseline: Sequence[Result], variant: Sequence[Result]) -> None:
+def _check(
+    baseline: Sequence[Result], variant: Sequence[Result], margin: float, **ends: int
+) -> None:
+    check_margin(margin)
+    check_whole(0, **ends)
     check_some(baseline=baseline, variant=variant)
     if len(baseline) != len(variant):
         raise ValueError(
