@@ -173,7 +173,7 @@ def _check(
     baseline: Sequence[Result], variant: Sequence[Result], margin: float, **ends: int
 ) -> None:
     check_margin(margin)
-    check_whole(0, **ends)
+    check_whole(0, where="", **ends)
     check_some(baseline=baseline, variant=variant)
     if len(baseline) != len(variant):
         raise ValueError(
