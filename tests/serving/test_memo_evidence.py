@@ -153,7 +153,8 @@ def test_a_run_of_another_model_or_variant_is_refused(tmp_path, name, spec, chan
         ("2 x RTX 4090", "RTX 4090", False),
         ("H100 SXM", "NVIDIA H100 NVL", False),
         ("H100 PCIe", "NVIDIA H100 80GB HBM3", False),
-        ("NVIDIA", "NVIDIA", False),
+        ("NVIDIA", "AMD", False),
+        ("NVIDIA", "nvidia", True),
     ],
 )
 def test_devices_are_the_same_by_whole_words(one, other, same):
@@ -334,6 +335,7 @@ def test_where_less_is_better_more_is_worse(tmp_path):
         ("bits_per_byte", "worse"),
         ("acc_norm", "better"),
         ("rougeL", "better"),
+        ("prompt_level_strict_acc", "better"),
         ("exact_match", "better"),
         ("f1", "better"),
     ],

@@ -162,7 +162,7 @@ def _too_slow(study: Study, evidence: Evidence) -> list[Prose]:
     text = (
         "Modelled, no variant keeps {limits} as the requests arrive: the best {high} are "
         f"{' and '.join(best)}. No choice of KV heads alone brings that; other limits, fewer "
-        "requests for each device or other hardware would."
+        "requests for each device or other hardware may."
     )
     return [*said, Prose(text, **parts)]
 

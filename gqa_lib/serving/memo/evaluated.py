@@ -18,7 +18,7 @@ from .served import kv_heads_of, split_spec
 from .values import Figure, Record
 
 _LESS = ("perplexity", "bits_per_byte", "loss", "nll", "wer", "cer", "ter", "brier_score", "error")
-_MORE = r"(acc|exact_match|em|f1|bleu|chrf|rouge|mc|pass)([^a-z]|l|$)"  # how their names begin
+_MORE = r"(^|_)(accuracy|acc|exact_match|em|f1|bleu|chrf|rouge|mcc|mc|pass)([^a-z]|$)"
 _Z = 1.96  # of a normal distribution, 95 %
 
 
@@ -150,7 +150,7 @@ def _higher_is_better(file: str, said: Mapping[str, Any], task: str, metric: str
         return stated
     if any(f"_{name}".endswith(f"_{less}") for less in _LESS):
         return False
-    if re.match(_MORE, name):
+    if re.search(_MORE, name):
         return True
     raise ValueError(
         f"{file}, {task}: whether more {name} is better is not known, and the file's "

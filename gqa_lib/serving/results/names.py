@@ -24,6 +24,8 @@ def same_machine(one: str, other: str) -> bool:
     Args:
         one, other: such as "RTX 4090" and "NVIDIA GeForce RTX 4090".
     """
+    if one.strip() and one.strip().lower() == other.strip().lower():
+        return True
     (a, a_forms, a_memory), (b, b_forms, b_memory) = map(_parts, (one, other))
     if not a or a != b or "nvl" in a_forms ^ b_forms:
         return False
@@ -50,7 +52,7 @@ def same_model(one: str, other: str) -> bool:
         one, other: such as "Llama-3.1-8B" and "meta-llama/Llama-3.1-8B".
     """
     a, b = _plain(one), _plain(other)
-    return bool(a) and a == b
+    return (bool(a) and a == b) or bool(one.strip() and one == other)
 
 
 def other_model(name: str, model: str) -> bool:
