@@ -54,7 +54,7 @@ def _answer(joined: Joined) -> str:
         why = f" ({one.why})" if one.why else ""
         lines.append(
             f"{said}{one.verdict}**{why}, margin {percent(plan['margin'])}, measured in "
-            f"{one.num_pairs} pairs."
+            f"{one.num_pairs} pair{'s' * (one.num_pairs > 1)}."
         )
     return "\n\n".join(lines)
 
