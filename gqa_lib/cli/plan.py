@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from argparse import ArgumentParser, ArgumentTypeError, Namespace, _ArgumentGroup
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -75,6 +76,13 @@ def _about_question(parser: ArgumentParser) -> None:
 
 def _about_runs(group: _ArgumentGroup) -> None:
     group.add_argument(
+        "--requests",
+        type=whole(2),
+        metavar="N",
+        help="measured of each variant, all runs together (default: as many as --relative-error "
+        "and --percentile need)",
+    )
+    group.add_argument(
         "--percentile",
         type=number(above=0),
         default=95.0,
@@ -120,14 +128,15 @@ def run(arguments: Namespace) -> None:
 
         print(json.dumps(plan_facts(plan), indent=1))
     if arguments.output is not None:
-        from gqa_lib.serving.plan import write_plan
+        from gqa_lib.serving.plan import plan_warnings, write_plan
 
         files = write_plan(plan, arguments.output)
         if not arguments.json:
-            print("\n".join(map(str, files)))
+            print("\n".join([*map(str, files), *plan_warnings(plan)]))
+            place = shlex.quote(arguments.output)
             print(
-                f"Read {arguments.output}/plan.md; run vllm_bench.sh where the device is; then "
-                f"gqa plan {arguments.output} --results {arguments.output}/results/*.json"
+                f"Read {place}/plan.md; run vllm_bench.sh where the device is; then "
+                f"gqa plan {place} --results {place}/results/*.json"
             )
     elif not arguments.json:
         from gqa_lib.serving.plan import plan_markdown
@@ -156,6 +165,7 @@ def _planned(arguments: Namespace) -> BenchmarkPlan:
         relative_error=arguments.relative_error,
         percentile=arguments.percentile,
         num_seeds=arguments.seeds,
+        num_requests=arguments.requests,
         request_rate=arguments.request_rate,
         burstiness=arguments.burstiness,
         max_concurrency=arguments.max_concurrency,

@@ -215,7 +215,9 @@ def _rank_weights(config: ModelConfig, weight_bytes: float | None, ranks: int) -
         if config.weight_bytes is None:
             raise ValueError(
                 f"{config.name}: weight_bytes is not known, so neither is what is left for the "
-                "cache. Give weight_bytes, such as the size of the checkpoint's files."
+                "cache. In Python, give weight_bytes, such as the size of the checkpoint's files; "
+                "the commands have no flag for it: give a model whose parameters can be counted, a "
+                "name of `gqa models` or a config.json of such a one."
             )
         weight_bytes = config.weight_bytes
     check_number(above=0, weight_bytes=weight_bytes)

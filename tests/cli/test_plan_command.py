@@ -62,8 +62,9 @@ def test_a_plan_is_written_and_read_back(folder, tmp_path, capsys):
     assert str(target / "vllm_bench.sh") in out
     assert (target / "plan.md").read_text().startswith("# Benchmark plan")
     rows = json.loads((target / "plan.json").read_text())["runs"]
-    requests = [json.loads(row) for row in (target / "requests-0.jsonl").read_text().splitlines()]
     for row in rows[:4]:
+        lines = (target / f"requests-{row['seed']}.jsonl").read_text().splitlines()
+        requests = [json.loads(line) for line in lines]
         num, slow = len(requests), row["num_kv_heads"] == 16
         ttft, gap = (0.2, 0.02) if slow else (0.1, 0.02)
         content = {

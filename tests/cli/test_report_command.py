@@ -57,7 +57,7 @@ def test_measured_results_decide_and_are_priced(tmp_path, trace, capsys):
     code, text, err = run(capsys, *BASE, *arguments, *rest)
     assert (code, err) == (0, "")
     assert text.startswith("Adopt GQA, 8 KV heads (the model as it is)")
-    assert "1 EUR [measured] per million output tokens" in text
+    assert "0.98 (0.962 to 1) EUR [measured] per million output tokens" in text
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,13 @@ class Healthy(BaseHTTPRequestHandler):
         pass
 
 
+def metadata():
+    """What --metadata adds to a result, as strings."""
+    rest = sys.argv[sys.argv.index("--metadata") + 1 :]
+    pairs = rest[: next((n for n, word in enumerate(rest) if word.startswith("--")), len(rest))]
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
 def served_kv_heads(calls, own):
     """KV heads of the server that was started last."""
     last = [call for call in map(json.loads, calls.read_text().splitlines()) if call[0] == "serve"]
@@ -77,6 +84,11 @@ def bench(calls):
         "start_times": starts,
         "errors": [""] * int(num),
     }
+    result |= metadata()
+    if os.environ.get("FAKE_VLLM_DIES") == after("--result-filename").removesuffix(
+        ".part"
+    ):  # as a server does that is killed
+        result |= {"completed": 0, "failed": int(num), "output_lens": [0] * int(num)}
     target = Path(after("--result-dir"), after("--result-filename"))
     target.write_text(json.dumps(result))
 

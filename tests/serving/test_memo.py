@@ -1,10 +1,14 @@
 """A decision memo whole: nothing without a label, no cost that nobody measured."""
 
 import re
+import shlex
+from argparse import ArgumentParser
 
 import pytest
 from memo_cases import TRACE, lm_eval, question, runs, vllm_result
 
+from gqa_lib.cli.engine_flags import scenario_of
+from gqa_lib.cli.report import arguments
 from gqa_lib.records import recorded
 from gqa_lib.serving.ledger import concurrency
 from gqa_lib.serving.memo import (
@@ -20,6 +24,8 @@ from gqa_lib.serving.memo import (
     read_evidence,
     write_memo,
 )
+from gqa_lib.serving.memo.commands import again, serving_commands
+from gqa_lib.serving.memo.loads import pace
 from gqa_lib.serving.memo.question import changed
 from gqa_lib.serving.traffic import residency_weighted
 
@@ -85,9 +91,29 @@ def test_without_a_measurement_there_is_no_cost_and_the_run_is_named(unmeasured)
     commands = "\n".join(b.text for b in unmeasured.blocks if isinstance(b, Command))
     assert "gqa plan azure-code-2023 --model Llama-3.1-8B --hardware 'RTX 4090'" in commands
     assert "--variants 32,8 \\\n  --max-num-seqs 64" in commands
-    assert "bash plan/vllm_bench.sh" in commands
+    assert "bash plan/vllm_bench.sh capacity" in commands
     assert "plan/results/kv32-capacity-seed*.json plan/results/kv8-capacity-seed*.json" in commands
     assert "vllm bench serve" in section(unmeasured, "What is missing")
+
+
+def test_the_commands_ask_the_same_question():
+    """What was given is given again, as the command line has it."""
+    flags = [
+        *("--margin", "0.1", "--bandwidth-efficiency", "0.8", "--flops-efficiency", "0.6"),
+        *("--step-overhead-ms", "1.5", "--activation-gb", "2.5", "--link-latency-us", "5"),
+        *("--num-gpu-blocks-override", "9000", "--link-bandwidth-gb-s", "32", "--tp", "2"),
+    ]
+    engine = ["--model", "Llama-3.1-8B", "--hardware", "RTX 4090"]
+    parser = ArgumentParser()
+    arguments(parser)
+    line = ["--trace", "t.csv", *engine, *flags, "--requests", "30", "--output", "memo"]
+    given = parser.parse_args(line)
+    asked = question(scenario=scenario_of(given), margin=given.margin, max_requests=30)
+    for text in (serving_commands(asked, [32, 8]).partition("\nMODEL")[0], again(asked, [8], None)):
+        words = shlex.split(text.replace("\\\n", " "))
+        for flag, value in zip(flags[::2], flags[1::2], strict=True):
+            assert words[words.index(flag) + 1] == value
+    assert "--requests 30" in again(asked, [8], None)
 
 
 def test_a_measured_cost_is_the_price_over_the_measured_rate(measured):
@@ -96,11 +122,66 @@ def test_a_measured_cost_is_the_price_over_the_measured_rate(measured):
     cells = {name.text: cells for name, cells in table.rows}
     cost = cells["GQA, 8 KV heads: 8-0.json"][0]
     assert cost.value == pytest.approx(0.36 / 3600 / 100 * 1e6)  # 1.00 EUR
+    said = next(one.parts["cost"] for one in measured.answer if "cost" in one.parts)
+    assert said.value == pytest.approx(0.36 / 3600 / 102 * 1e6)  # of both runs, and their extremes
+    assert (said.low, said.high) == pytest.approx((0.36 / 3600 / 104 * 1e6, cost.value))
     assert (cost.unit, cost.kind) == ("EUR", "measured")
     assert "8-0.json: output_throughput (100 tokens/s), under 0.36 EUR/hour" in str(cost.source)
-    assert cells["GQA, 8 KV heads: other.json"][1].text == "of other traffic"
+    words = [cell.text for cell in cells["GQA, 8 KV heads: other.json"]]
+    assert words == ["not priced", "of other traffic"]
     assert not [name for name in cells if "h100" in name]
     assert "No cost per token is stated for GQA, 4 KV heads" in section(measured, "Cost")
+
+
+def test_one_run_has_no_interval_and_no_cost_in_the_answer(tmp_path):
+    asked = question()
+    results = [*runs(tmp_path, 32, 50), *runs(tmp_path, 8, 100)]
+    said = [one.plain() for one in write_memo(asked, read_evidence(asked, [], results)).answer]
+    assert "serves 2x [measured] the tokens/s" in said[1]
+    assert "how far runs are apart is not known" in said[1]
+    assert "EUR" not in " ".join(said)
+    assert "No cost per token is stated before that" in said[-1]
+
+
+def test_limits_that_no_variant_keeps_are_in_the_answer():
+    memo = write_memo(asked := question(goodput="ttft:500 tpot:5"), read_evidence(asked))
+    said = next(one for one in memo.answer if one.plain().startswith("Modelled, no variant keeps"))
+    assert "ttft:500 tpot:5" in said.plain()
+    least = min(one.value for one in said.parts.values() if isinstance(one, Figure))
+    assert least > 5
+    text = section(memo, "What would change the answer")
+    assert "favours no variant in any of these cases: none keeps ttft:500 tpot:5 at p99" in text
+    assert "given up only for" not in text
+    kept = write_memo(asked := question(goodput="tpot:9999"), read_evidence(asked))
+    assert not [one for one in kept.answer if "no variant keeps" in one.plain()]
+
+
+def test_a_latency_that_both_exceed_is_said(tmp_path):
+    asked = question(goodput="tpot:50")
+    results = [*runs(tmp_path, 32, 50, 51), *runs(tmp_path, 8, 100, 104)]
+    slow = {"request_rate": 0.5 * pace(TRACE), "p99_tpot_ms": 90.0}
+    for heads in (32, 8):
+        results.append(f"{heads}={vllm_result(tmp_path / f'slow{heads}.json', 20.0, **slow)}")
+    said = [one.plain() for one in write_memo(asked, read_evidence(asked, [], results)).answer]
+    assert said[0].startswith("Adopt GQA, 8 KV heads")
+    measured = next(one for one in said if one.startswith("Measured at the trace's pace"))
+    assert "MHA, 32 KV heads: tpot; GQA, 8 KV heads: tpot" in measured
+
+
+def test_what_a_percentile_and_a_number_of_requests_rest_on_is_said(unmeasured, measured):
+    text = section(unmeasured, "Speed, modelled")
+    assert "p99 of so many rests on" in text
+    assert "p99 of a run with fewer than 10,000 requests" in section(measured, "Speed, measured")
+    sources = [str(source) for kind, source in unmeasured.sources() if kind == "modelled"]
+    assert "the first 40 of the trace (--requests), less the" in " ".join(sources)
+
+
+def test_concurrency_is_said_in_requests_and_scores_with_unit_and_direction(unmeasured):
+    memory = section(unmeasured, "Memory")
+    assert re.search(r"runs \d+ \[modelled \d+\]\(#source-\d+\) requests safely instead of", memory)
+    quality = section(unmeasured, "Quality")
+    assert "in nats per held-out byte, less is better" in quality
+    assert "in share of right answers, more is better" in quality
 
 
 def test_the_answer_rests_on_what_was_measured(measured):
@@ -162,7 +243,12 @@ def test_what_would_change_the_answer_is_computed(unmeasured):
 
 def test_names_of_a_user_are_text_on_the_page():
     asked = question(trace_name="<script>alert(1)</script>", currency="<b>EUR</b>")
-    html = page(write_memo(asked, read_evidence(asked)))
+    memo = write_memo(asked, read_evidence(asked))
+    html = page(memo)
+    outside = re.sub(
+        r"```.*?```", "", markdown(memo), flags=re.DOTALL
+    )  # a fence shows all as it is
+    assert not re.search(r"<(b|script)>", outside)
     assert "<script" not in html
     assert "<b>" not in html
     assert html.count("<svg") == 2
@@ -203,6 +289,7 @@ def test_a_variant_that_does_not_fit_is_named():
         ({"variants": (32, 8, 8)}, "twice"),
         ({"variants": (32, 5)}, "num_kv_heads=5"),
         ({"margin": 0}, "margin=0"),
+        ({"margin": 5}, "margin=5 is 500 %"),
         ({"goodput": "ttft"}, "is not a latency"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -1,14 +1,17 @@
 """Records and results for a memo: what they say, and which are refused, by line."""
 
 import json
+import shutil
 
+import numpy as np
 import pytest
-from memo_cases import MACHINE, MODEL, OUTPUT, lm_eval, vllm_result
+from memo_cases import MACHINE, MODEL, OUTPUT, lm_eval, question, vllm_result
 
 from gqa_lib.records import recorded
-from gqa_lib.serving.memo import read_record, read_served
+from gqa_lib.serving.memo import read_evidence, read_record, read_served
 from gqa_lib.serving.memo.evaluated import compared, read_evaluation
 from gqa_lib.serving.memo.records import decodings, qualities
+from gqa_lib.serving.results.names import same_machine
 
 ENVIRONMENT = {"kind": "environment", "cpu_model": "a CPU", "num_threads": 2}
 ENVIRONMENT |= {"utc": "2026-11-25T04:09:01+00:00"}
@@ -112,7 +115,8 @@ def test_a_result_says_variant_machine_day_and_traffic(tmp_path):
         ("run.json", "{}", {}, 8),  # by the model's name
         ("run.json", "{}", {"num_kv_heads": "4"}, 4),  # as --metadata writes it
         ("kv16-compare-rate2-seed0.json", "{}", {"model_id": "/models/x"}, 16),
-        ("run.json", "32={}", {"num_kv_heads": 4}, 32),
+        ("run.json", "4={}", {"num_kv_heads": 4}, 4),
+        ("run.json", "{}", {"model_id": "org/Meta-Llama-3.1-8B-Instruct"}, 8),
     ],
 )
 def test_which_variant_was_served(tmp_path, name, spec, changes, heads):
@@ -120,11 +124,134 @@ def test_which_variant_was_served(tmp_path, name, spec, changes, heads):
     assert served(spec.format(path))[0].num_kv_heads == heads
 
 
-def test_a_server_is_at_capacity_when_it_falls_behind_what_is_asked(tmp_path):
-    rate = 40 / (40 * OUTPUT / 100.0)
-    for asked, at_capacity in ((0.9 * rate, False), (rate, False), (2 * rate, True)):
-        (run,) = served(vllm_result(tmp_path / "run.json", 100.0, request_rate=asked))
+@pytest.mark.parametrize(
+    ("name", "spec", "changes", "message"),
+    [
+        ("run.json", "32={}", {"num_kv_heads": 4}, "you say says 32, num_kv_heads in it says 4 KV"),
+        ("kv8-capacity-seed0.json", "32={}", {}, "you say says 32, its name says 8 KV heads"),
+        ("kv8-capacity-seed0.json", "{}", {"num_kv_heads": 4}, "its name says 8 KV heads"),
+        ("kv8-capacity-seed0.json", "{}", {"model_id": "Qwen/Qwen2-0.5B"}, "is of the model"),
+        ("run.json", "8={}", {"model_id": "x/Llama-3.1-8B-pruned-1B"}, "is of the model"),
+    ],
+)
+def test_a_run_of_another_model_or_variant_is_refused(tmp_path, name, spec, changes, message):
+    with pytest.raises(ValueError, match=message):
+        served(spec.format(vllm_result(tmp_path / name, **changes)))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("RTX 4090", "NVIDIA GeForce RTX 4090", True),
+        ("H100 SXM", "NVIDIA H100 80GB HBM3", True),
+        ("A100 40GB", "NVIDIA A100-PCIE-40GB", True),
+        ("L4", "NVIDIA L40S", False),
+        ("A100 40GB", "NVIDIA A100-SXM4-80GB", False),
+        ("A10", "NVIDIA A100-SXM4-80GB", False),
+        ("RTX 4090", "NVIDIA GeForce RTX 4090 D", False),
+        ("RTX 4090", "NVIDIA GeForce RTX 4090 Laptop GPU", False),
+        ("2 x RTX 4090", "RTX 4090", False),
+        ("H100 SXM", "NVIDIA H100 NVL", False),
+        ("H100 PCIe", "NVIDIA H100 80GB HBM3", False),
+        ("NVIDIA", "AMD", False),
+        ("NVIDIA", "nvidia", True),
+    ],
+)
+def test_devices_are_the_same_by_whole_words(one, other, same):
+    assert same_machine(one, other) is same
+    assert same_machine(other, one) is same
+
+
+def test_a_run_given_twice_is_refused(tmp_path):
+    one = vllm_result(tmp_path / "a.json")
+    copy = str(shutil.copy(one, tmp_path / "b.json"))
+    for again in (one, f"4={one}", copy):
+        with pytest.raises(ValueError, match="is given twice"):
+            read_evidence(question(), [], [f"8={one}", again])
+    scores = lm_eval(tmp_path / "e.json", 0.8)
+    with pytest.raises(ValueError, match="is given twice"):
+        read_evidence(question(), [], [], [f"8={scores}", f"4={scores}"])
+
+
+def detailed(path, rate, capacity, num=400, took=1.0, **changes):
+    """Write a run with its requests: a queue that answers `capacity` a second at most."""
+    starts = np.cumsum(np.random.default_rng(0).exponential(1 / rate, num))
+    starts, free, ends = starts - starts[0], 0.0, []
+    for start in starts:
+        free = max(free, start) + 1 / capacity
+        ends.append(free + took)
+    gaps = [[(end - start) / 2] for start, end in zip(starts, ends, strict=True)]
+    lists = {"input_lens": [500] * num, "output_lens": [2] * num, "start_times": starts.tolist()}
+    lists |= {"ttfts": [one[0] for one in gaps], "itls": gaps}
+    return vllm_result(path, completed=num, **(lists | {"request_rate": rate} | changes))
+
+
+@pytest.mark.parametrize(
+    ("rate", "capacity", "more", "at_capacity"),
+    [
+        (2.0, 1.0, {}, True),
+        (0.8, 1.0, {}, False),
+        (25.0, 1000.0, {"num": 100}, False),  # over before the first answer
+        (25.0, 1000.0, {"num": 300, "took": 5.0}, False),  # only fills
+        (2.0, 1.0, {"request_rate": None}, True),
+    ],
+)
+def test_a_server_is_at_capacity_if_it_falls_behind_what_comes(
+    tmp_path, rate, capacity, more, at_capacity
+):
+    (run,) = served(detailed(tmp_path / "run.json", rate, capacity, **more))
+    assert run.at_capacity is at_capacity
+    assert run.rate == pytest.approx(rate, rel=0.2)
+
+
+def test_totals_at_a_rate_or_at_none_do_not_say_that_a_server_was_at_capacity(tmp_path):
+    (slow,) = served(vllm_result(tmp_path / "run.json", request_rate=99.0))  # it may have drained
+    (silent,) = served(vllm_result(tmp_path / "run.json", request_rate=None))
+    assert (slow.at_capacity, slow.rate) == (False, 99.0)
+    assert (silent.at_capacity, silent.rate) == (False, None)
+
+
+def test_aiperfs_runs_are_at_the_rate_at_which_they_came(tmp_path):
+    def row(start):
+        values = {"input_sequence_length": 500, "output_sequence_length": 20}
+        values |= {"time_to_first_token": 100.0, "request_latency": 500.0}
+        metrics = {
+            name: {"value": value, "unit": "tokens" if "length" in name else "ms"}
+            for name, value in values.items()
+        }
+        about = {"request_start_ns": int(1e9 * (1 + start)), "model_name": MODEL}
+        return {"metadata": about, "metrics": metrics}
+
+    for gap, at_capacity in ((10.0, False), (1e-5, True)):
+        path = write(tmp_path / "profile_export.jsonl", [row(n * gap) for n in range(100)])
+        (run,) = served(f"8={path}")
         assert run.at_capacity is at_capacity
+        assert run.rate == (None if at_capacity else pytest.approx(0.1))
+
+
+def test_guidellms_closed_loops_are_not_at_capacity(tmp_path):
+    for strategy, at_capacity in (
+        ("synchronous", False),
+        ("concurrent", False),
+        ("throughput", True),
+    ):
+        rows = [
+            {
+                "request_start_time": float(n),
+                "prompt_tokens": 500,
+                "output_tokens": 20,
+                "time_to_first_token_ms": 100.0,
+                "time_per_output_token_ms": 40.0,
+            }
+            for n in range(50)
+        ]
+        config = {"strategy": {"type_": strategy}}
+        path = tmp_path / "g.json"
+        path.write_text(
+            json.dumps({"benchmarks": [{"config": config, "requests": {"successful": rows}}]})
+        )
+        (run,) = served(f"8={path}")
+        assert (run.at_capacity, run.rate) == (at_capacity, None)
 
 
 def test_a_file_without_hardware_is_taken_as_said_and_says_so(tmp_path):
@@ -142,7 +269,8 @@ def test_a_file_without_hardware_is_taken_as_said_and_says_so(tmp_path):
         ({"output_throughput": "fast"}, "output_throughput=None is not a number above 0"),
         ({"completed": 0}, "completed=0.0 is not a number above 0"),
         ({"duration": 1.0}, "numbers of two runs are mixed"),
-        ({"model_id": "Qwen3-8B"}, "'Qwen3-8B' and does not say num_kv_heads"),
+        ({"model_id": "Qwen3-8B"}, "is of the model 'Qwen3-8B', not of Llama-3.1-8B"),
+        ({"model_id": "/models/x"}, "'/models/x' and does not say num_kv_heads"),
         ({"num_kv_heads": "eight"}, "num_kv_heads='eight' is not a whole number"),
         ({"hardware": 4090}, "hardware=4090 is not the name of a device"),
         ({"mean_kv_usage": 0.9}, "of a simulation"),
@@ -198,6 +326,45 @@ def test_where_less_is_better_more_is_worse(tmp_path):
     ]
     base, other = (read_evaluation(file, MODEL, 8) for file in files)
     assert compared(base, other, 0.01)[0].verdict == "worse"
+
+
+@pytest.mark.parametrize(
+    ("metric", "verdict"),
+    [
+        ("word_perplexity", "worse"),
+        ("bits_per_byte", "worse"),
+        ("acc_norm", "better"),
+        ("rougeL", "better"),
+        ("prompt_level_strict_acc", "better"),
+        ("exact_match", "better"),
+        ("f1", "better"),
+    ],
+)
+def test_a_metric_has_its_direction_by_name_where_the_file_is_silent(tmp_path, metric, verdict):
+    def file(place, score):
+        values = {f"{metric},none": score, f"{metric}_stderr,none": 0.01}
+        more = {"results": {"wikitext": values}, "higher_is_better": None}
+        return lm_eval(tmp_path / f"{place}.json", 0.0, **more)
+
+    base, other = (read_evaluation(file(*one), MODEL, 8) for one in ((0, 9.0), (1, 12.0)))
+    assert compared(base, other, 0.01)[0].verdict == verdict
+
+
+def test_a_metric_of_no_known_direction_is_refused(tmp_path):
+    values = {"charm,none": 1.0, "charm_stderr,none": 0.1}
+    path = lm_eval(tmp_path / "a.json", 0.0, results={"t": values}, higher_is_better={})
+    with pytest.raises(ValueError, match="whether more charm is better is not known"):
+        read_evaluation(path, MODEL, 8)
+
+
+def test_lm_evals_model_arguments_name_the_model(tmp_path):
+    def with_arguments(name):
+        said = {"model_args": f"pretrained={name},dtype=bfloat16"}
+        return lm_eval(tmp_path / "a.json", 0.8, model_name=None, config=said)
+
+    assert read_evaluation(with_arguments("meta-llama/Llama-3.1-8B"), MODEL, 8).num_kv_heads == 8
+    with pytest.raises(ValueError, match=r"is of the model 'Qwen/Qwen2-0\.5B'"):
+        read_evaluation(f"8={with_arguments('Qwen/Qwen2-0.5B')}", MODEL, 8)
 
 
 def test_scores_without_errors_or_not_finite_are_refused(tmp_path):

@@ -67,4 +67,5 @@ def test_numbers_have_three_digits_or_all_before_the_point(value, text):
 def test_a_figure_shows_its_unit_and_its_interval():
     figure = Figure(1000, "tokens/s", "measured", RECORD, low=950, high=1100)
     assert figure.number() == "1,000 (950 to 1,100) tokens/s"
+    assert Figure(2.0, "x", "measured", RECORD, low=1.9999, high=2.0001).number() == "2x"
     assert Figure(2.5, "x", "modelled", "a ratio").number() == "2.5x"

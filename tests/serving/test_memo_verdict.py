@@ -1,9 +1,12 @@
 """The answer of a memo: measurements decide, the simulation only says what to measure."""
 
+from dataclasses import replace
+
 import pytest
-from memo_cases import lm_eval, question, runs, vllm_result
+from memo_cases import TRACE, lm_eval, question, runs, vllm_result
 
 from gqa_lib.serving.memo import judge, read_evidence, study
+from gqa_lib.serving.memo.loads import pace
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +82,14 @@ def test_no_gain_is_a_reason_and_an_open_one_is_none(found, tmp_path, rates, ans
         {"hardware": "H100 SXM"},
         {"total_input_tokens": 40 * 200.0},
         {"request_rate": 0.5},
+        {"request_rate": None},
+        {"max_concurrency": 1},
         {"failed": 20},
     ],
-    ids=["another machine", "other traffic", "not at capacity", "failed requests"],
+    ids=[
+        *("another machine", "other traffic", "not at capacity", "a load not told"),
+        *("one at a time", "failed requests"),
+    ],
 )
 def test_runs_of_something_else_do_not_count(found, tmp_path, changes):
     results = [*runs(tmp_path, 32, 50, 51), *runs(tmp_path, 8, 100, 104, **changes)]
@@ -93,8 +101,38 @@ def test_runs_of_something_else_do_not_count(found, tmp_path, changes):
 def test_a_latency_measured_to_be_exceeded_is_a_reason(tmp_path):
     found = study(question(goodput="tpot:50"))
     results = [*runs(tmp_path, 32, 50, 51), *runs(tmp_path, 8, 100, 104)]
-    slow = vllm_result(tmp_path / "slow.json", 20.0, request_rate=0.5, p99_tpot_ms=51.0)
+    rate = 0.9 * pace(TRACE)
+
+    def at(name, tpot, factor=1.0):
+        asked = {"request_rate": factor * rate, "p99_tpot_ms": tpot}
+        return str(vllm_result(tmp_path / f"{name}.json", 20.0, **asked))
+
+    slow, keeps, slower = f"8={at('a', 51.0)}", f"32={at('b', 49.0)}", f"32={at('c', 120.0)}"
     assert verdict(found, results=results).answer == "adopt"
-    said = verdict(found, results=[*results, f"8={slow}"])
+    said = verdict(found, results=[*results, slow, keeps])
     assert said.judged[0].too_slow == ["tpot"]
     assert said.judged[0].answer == "do not adopt"
+    for others in ([slow], [slow, slower], [slow, f"32={at('d', 49.0, 0.5)}"]):
+        assert verdict(found, results=[*results, *others]).answer == "adopt"
+    hurried = [f"8={at('e', 51.0, 3)}", f"32={at('f', 49.0, 3)}"]  # nobody asked for that pace
+    assert verdict(found, results=[*results, *hurried]).answer == "adopt"
+
+
+def test_runs_are_held_against_the_requests_that_every_variant_can_serve(tmp_path):
+    """A plan leaves out what one variant cannot serve, and its runs have other means for that."""
+    long = TRACE.prompt_tokens.copy()
+    long[:15] = 60_000  # more than 32 KV heads can cache
+    found = study(question(trace=replace(TRACE, prompt_tokens=long)))
+    sent = found.question.fits
+    assert len(sent) < len(TRACE) - 14
+    lengths = {
+        "total_input_tokens": 40 * float(sent.prompt_tokens.mean()),
+        "total_output_tokens": 40 * float(sent.output_tokens.mean()),
+    }
+    results = []
+    for heads, rates in ((32, (50.0, 51.0)), (8, (100.0, 104.0))):
+        for rate in rates:
+            path = tmp_path / f"{heads}-{rate:g}.json"
+            more = lengths | {"duration": lengths["total_output_tokens"] / rate}
+            results.append(f"{heads}={vllm_result(path, rate, **more)}")
+    assert verdict(found, results=results).judged[0].speed.runs == (2, 2)

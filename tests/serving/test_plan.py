@@ -1,12 +1,18 @@
 """A benchmark plan: its numbers follow from the trace, and its text has them."""
 
+from dataclasses import replace
+
 import numpy as np
 import plan_cases
 import pytest
 
-from gqa_lib.serving.plan import find_knee, plan_facts, plan_markdown
+from gqa_lib.serving.plan import find_knee, plan_facts, plan_markdown, plan_warnings
+from gqa_lib.serving.plan.durations import total_hours
 from gqa_lib.serving.plan.knee import at_rate
+from gqa_lib.serving.plan.rehearsal import Rehearsal
 from gqa_lib.serving.plan.runs import runs_of
+from gqa_lib.serving.plan.tables import figure, percent
+from gqa_lib.serving.results import Difference
 from gqa_lib.serving.simulator import load
 from gqa_lib.serving.traffic import Trace
 
@@ -38,10 +44,18 @@ def test_every_run_of_a_seed_has_the_same_requests_for_all(plan):
     assert (len(a) - 1) / a.arrival_s[-1] == pytest.approx(plan.rate)
 
 
-def test_warm_up_is_twice_the_concurrency(plan):
-    running = max(one.at_rate["mean_running"] for one in plan.variants)
-    assert plan.warmup >= 2 * running
-    assert plan.drain >= running
+def test_warm_up_is_twice_what_runs_and_waits():
+    """Little's law, of the arrivals with the longest queue: who waits is in the system, too."""
+    requests = plan_cases.trace()
+    bursts = np.repeat(np.arange(30.0), 10)
+    plan = plan_cases.plan(trace=Trace(bursts, requests.prompt_tokens, requests.output_tokens))
+    there = max(one.in_system for one in plan.variants)
+    first = max(plan.rate * one.at_rate["mean_e2el_ms"] / 1e3 for one in plan.variants)
+    assert there > 1.2 * first > max(one.at_rate["mean_running"] for one in plan.variants)
+    assert plan.drain >= there
+    assert plan.warmup >= 2 * there
+    limited = plan_cases.plan(max_concurrency=3)
+    assert max(one.in_system for one in limited.variants) <= 3
 
 
 def test_the_order_alternates(plan):
@@ -70,6 +84,66 @@ def test_below_the_knee_an_engine_keeps_up_and_above_it_does_not():
 def test_no_rate_meets_what_a_step_exceeds():
     trace = Trace(np.arange(50.0), [10] * 50, [5] * 50)
     assert find_knee(plan_cases.scenario(), trace, {"ttft": 0.001}).rate is None
+
+
+def test_a_plan_without_a_rate_that_meets_the_limits_says_so_first():
+    plan = plan_cases.plan(goodput={"tpot": 0.001})
+    text = plan_markdown(plan)
+    front = text.partition("## 1.")[0]
+    assert "No rate was found at which 8 KV heads keep up" in front
+    assert "tpot:0.001" in front
+    assert "predicted knee: " not in text
+    assert "the lowest that was tried: the baseline keeps up at none" in text
+    assert not [said for said in plan_warnings(plan_cases.plan()) if "No rate" in said]
+
+
+def test_how_long_it_takes_is_said_first(plan, text):
+    total = total_hours(plan)
+    assert f"All runs take {total:,.1f} hours" in text.partition("## 1.")[0]
+    assert plan_facts(plan)["hours"] == total
+
+
+def test_requests_that_are_given_are_measured():
+    plan = plan_cases.plan(num_requests=60)
+    assert (plan.per_run, plan.sample.requests, plan.sample.quotable) == (30, 60, ())
+    text = plan_markdown(plan)
+    assert "**60** (as given, --requests) in 2 runs of 30" in text
+    assert "The number of requests was given" in text
+
+
+def rehearsed(low, high, verdict):
+    found = Difference("request_goodput", 1.0, 1.0, (low + high) / 2, low, high, 2, verdict)
+    plan = replace(plan_cases.plan(num_requests=4000), rehearsals=(Rehearsal(1.0, (found,)),))
+    front, _, rest = plan_markdown(plan).partition("## 7.")
+    rest = rest.partition("## 8.")[0]
+    assert ("Far fewer requests would tell" in front) == ("would tell as much" in rest)
+    return rest
+
+
+def test_a_rehearsal_says_how_many_requests_would_do():
+    # The change, 10 %, is 5 % from the margin, and half of the interval 10 %: four times as many.
+    assert "About 16,000 requests of each variant instead of 4,000" in rehearsed(
+        0.0, 0.2, "inconclusive"
+    )
+    # 45 % from the margin with half an interval of 1 %: as few as runs can have.
+    assert "About 100 requests of each variant instead of 4,000" in rehearsed(0.49, 0.51, "better")
+    for sure in (rehearsed(0.3, 0.7, "better"), rehearsed(-0.03, 0.03, "within the margin")):
+        assert "--requests" not in sure
+    assert "too near to the margin" in rehearsed(0.03, 0.0701, "inconclusive")
+
+
+def test_the_percentile_that_sets_the_number_is_not_shortened_by_an_error():
+    assert "p50 sets the number of requests" in plan_markdown(plan_cases.plan(relative_error=0.9))
+    one = plan_cases.plan(relative_error=0.02)
+    least = max(one.sample.for_percentile, -(-one.sample.for_mean // 4))
+    assert f"takes {least:,} requests instead of {one.sample.requests:,}" in plan_markdown(one)
+
+
+def test_large_numbers_of_tables_are_written_out():
+    assert [figure(n) for n in (10_090.4, 9_999_999.0, 1234.56, 0.012345)] == [
+        *("10,090", "9,999,999", "1,235", "0.01235")
+    ]
+    assert (percent(12.345), percent(0.05), percent(-0.123456)) == ("1,234 %", "5 %", "-12.3 %")
 
 
 def test_a_longer_trace_gives_its_own_requests():
@@ -200,6 +274,8 @@ def test_what_was_given_is_kept():
         ({"num_kv_heads": [2, 2]}, "twice"),
         ({"num_kv_heads": [8, 3]}, "num_kv_heads=3"),
         ({"margin": 0}, "margin=0"),
+        ({"margin": 5}, "margin=5 is 500 %"),
+        ({"num_requests": 1}, "num_requests=1"),
         ({"num_seeds": 1}, "num_seeds=1"),
         ({"burstiness": -1.0}, "burstiness=-1"),
         ({"request_rate": 0.0}, "request_rate=0"),

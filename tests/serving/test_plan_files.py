@@ -3,6 +3,7 @@ joined with the plan."""
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -46,7 +47,7 @@ def folder(plan, tmp_path_factory):
     return target
 
 
-def script(folder, **more):
+def script(folder, *kinds, **more):
     """Run the plan's script where `vllm` is the fake one; return the process and the calls."""
     tools = folder / "tools"
     tools.mkdir(exist_ok=True)
@@ -59,10 +60,11 @@ def script(folder, **more):
         "PORT": str(ports.free_port()),
         "FAKE_VLLM_CALLS": str(calls),
         "FAKE_VLLM_OWN": "2",
+        "HARDWARE": "test card",
         "POLL_S": "0.1",
     }
     done = subprocess.run(
-        ["bash", folder / "vllm_bench.sh"],
+        ["bash", folder / "vllm_bench.sh", *kinds],
         env=environment | more,
         capture_output=True,
         text=True,
@@ -88,7 +90,7 @@ def test_bash_reads_the_script(folder):
         ["bash", "-n", folder / "vllm_bench.sh"], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert "@" not in vllm_script(plan_cases.plan()).replace("[@]", "")
+    assert not re.search(r"@[A-Z_]+@", vllm_script(plan_cases.plan()))
 
 
 def test_servers_are_started_once_for_runs_that_follow_each_other(plan, ran):
@@ -112,7 +114,7 @@ def test_servers_are_started_once_for_runs_that_follow_each_other(plan, ran):
 def test_each_run_is_called_as_planned(plan, ran):
     bench = [call for call in ran if call[0] == "bench"]
     assert [value(call, "--result-filename") for call in bench] == [
-        row["file"] for row in plan_facts(plan)["runs"][:RUNS]
+        f"{row['file']}.part" for row in plan_facts(plan)["runs"][:RUNS]
     ]
     first = bench[0]
     for flag, wanted in {
@@ -152,6 +154,53 @@ def test_runs_that_are_there_are_not_repeated(folder, ran):
     done, calls = script(folder)
     assert (done.returncode, len(calls)) == (0, len(ran))
     assert "is there" in done.stdout
+
+
+def first_runs(plan, target, count):
+    """Write a plan whose script has only its first runs; return them."""
+    write_plan(plan, target)
+    path = target / "vllm_bench.sh"
+    lines = path.read_text().splitlines()
+    last = [number for number, line in enumerate(lines) if line.startswith("run ")][count:]
+    kept = (line for number, line in enumerate(lines) if number not in last)
+    path.write_text("\n".join(kept) + "\n")
+    return plan_facts(plan)["runs"][:count]
+
+
+def test_a_run_whose_server_failed_is_no_result_and_is_made_again(plan, tmp_path):
+    row, second = first_runs(plan, tmp_path, 2)
+    done, _ = script(tmp_path, FAKE_VLLM_DIES=row["file"])
+    assert done.returncode == 1
+    assert "failed more than 1 % of the requests" in done.stderr
+    assert not (tmp_path / "results" / row["file"]).exists()
+    empty = tmp_path / "results" / row["file"]
+    empty.write_text(json.dumps({"completed": 0}))  # as an older script left it
+    done, _ = script(tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(empty.read_text())["completed"] == plan.num_requests
+    assert (tmp_path / "results" / second["file"]).exists()
+    assert (tmp_path / "results" / f"{Path(row['file']).stem}.metrics.txt").exists()
+
+
+def test_only_runs_of_the_kinds_that_are_named_are_made(plan, tmp_path):
+    rows = first_runs(plan, tmp_path, RUNS)
+    done, _ = script(tmp_path, "capacity")
+    assert done.returncode == 0, done.stderr
+    made = sorted(path.name for path in (tmp_path / "results").glob("*.json"))
+    assert made == sorted(row["file"] for row in rows if row["kind"] == "capacity")
+    done, _ = script(tmp_path, "speed")
+    assert (done.returncode, "speed is no kind of run" in done.stderr) == (2, True)
+
+
+def test_a_model_is_found_from_where_the_script_is_called(plan, tmp_path, monkeypatch):
+    first_runs(plan, tmp_path / "my plan", 1)
+    (tmp_path / "checkpoint").mkdir()
+    monkeypatch.chdir(tmp_path)
+    done, calls = script(tmp_path / "my plan", MODEL="checkpoint")
+    assert done.returncode == 0, done.stderr
+    assert calls[0][1] == str(tmp_path / "checkpoint")
+    place = str(tmp_path / "my plan").replace(" ", "\\ ")
+    assert f"gqa plan {place} --results {place}/results/*.json" in done.stdout
 
 
 def test_a_checkpoint_of_a_variants_own_is_served_as_it_is(plan, tmp_path):
@@ -213,6 +262,20 @@ def test_the_notebook_takes_the_plans_parameters(plan):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_config_is_found_from_where_the_notebooks_script_is(plan, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.json").write_text("{}")
+    variants = tuple(
+        replace(one, scenario=plan_cases.Scenario(model="Llama-3.1-8B", hardware="RTX 4090"))
+        for one in plan.variants
+    )
+    assert bench_parameters(replace(plan, variants=variants))["model"] == "Llama-3.1-8B"
+    for one in variants:
+        object.__setattr__(one.scenario, "model", "mine.json")
+    named = bench_parameters(replace(plan, variants=variants))
+    assert named["model"] == str(tmp_path / "mine.json")
+
+
 def test_without_names_there_is_no_notebook_to_run(plan, folder):
     assert bench_script(plan) is None
     assert not (folder / "gqa_bench.sh").exists()
@@ -270,6 +333,82 @@ def test_missing_runs_and_other_prompts_are_named(folder, ran, tmp_path):
     assert f"No result yet: {rows[1]['file']}" in text
 
 
+def changed(folder, target, row, **changes):
+    """Copy a result into a folder with some of it changed; return its path."""
+    content = json.loads((folder / "results" / row["file"]).read_text()) | changes
+    path = target / row["file"]
+    path.write_text(json.dumps({name: one for name, one in content.items() if one is not None}))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"model_id": "Qwen/Qwen2-0.5B"}, "is of the model 'Qwen/Qwen2-0.5B', not of Test-8"),
+        (
+            {"num_kv_heads": "2"},
+            "is of '2' KV heads, as it says itself, and is given as a run of 8",
+        ),
+        ({"hardware": "NVIDIA H100"}, "was measured on NVIDIA H100 and .* on test card"),
+    ],
+)
+def test_results_of_something_else_are_refused(folder, ran, tmp_path, changes, said):
+    rows = read_plan(folder)["runs"][:4]
+    mine = changed(folder, tmp_path, rows[0], **changes)
+    with pytest.raises(ValueError, match=said):
+        join_results(folder, [mine, *(folder / "results" / row["file"] for row in rows[1:])])
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"request_rate": 3.0}, "request_rate was 3, "),
+        ({"max_concurrency": 4}, "max_concurrency was 4, none in the plan"),
+        ({"hardware": "RTX 4090"}, "measured on RTX 4090, the plan is for test card"),
+        ({"request_rate": None, "start_times": "slower"}, "requests came at "),
+    ],
+)
+def test_results_of_another_load_or_card_are_inconclusive(folder, ran, tmp_path, changes, said):
+    rows = read_plan(folder)["runs"][:4]
+    files = []
+    for row in rows:
+        more = dict(changes)
+        if "start_times" in more:
+            starts = json.loads((folder / "results" / row["file"]).read_text())["start_times"]
+            more["start_times"] = [2 * one for one in starts]
+        files.append(changed(folder, tmp_path, row, **more))
+    found = join_results(folder, files).comparisons["compare", 2]
+    assert {one.verdict for one in found.differences} == {"inconclusive"}
+    assert said in found.differences[1].why
+
+
+def test_a_seeds_own_requests_are_not_another_tokenizers(folder, ran, tmp_path):
+    """A seed's requests may be longer on average than the trace's and the other seeds'."""
+    plan = read_plan(folder)
+    files = []
+    for row in plan["runs"][:4]:
+        files.append(changed(folder, tmp_path, row))
+        if row["seed"] == 1:
+            content = json.loads(files[-1].read_text())
+            row["mean_prompt_tokens"] *= 2
+            longer = {"input_lens": [2 * length for length in content["input_lens"]]}
+            files[-1].write_text(json.dumps(content | longer))
+    assert [note for note in join_results(folder, files).notes if "tokenizer" in note]
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    assert not [note for note in join_results(tmp_path, files).notes if "tokenizer" in note]
+
+
+def test_a_copy_of_a_run_is_refused(folder, ran, tmp_path):
+    rows = read_plan(folder)["runs"][:4]
+    one = folder / "results" / rows[0]["file"]
+    copy = tmp_path / "mine.json"
+    shutil.copy(one, copy)
+    with pytest.raises(ValueError, match="is given twice"):
+        join_results(folder, [one, f"8={copy}"])
+    with pytest.raises(ValueError, match="the plan calls a run of 8 KV heads so"):
+        join_results(folder, [f"2={one}"])
+
+
 def test_a_result_twice_and_a_folder_without_a_plan_are_refused(folder, ran, tmp_path):
     one = results(folder)[0]
     with pytest.raises(ValueError, match="is given twice"):
@@ -277,5 +416,5 @@ def test_a_result_twice_and_a_folder_without_a_plan_are_refused(folder, ran, tmp
     with pytest.raises(ValueError, match=r"has no plan\.json"):
         join_results(tmp_path, [one])
     Path(tmp_path, "plan.json").write_text("{}")
-    with pytest.raises(ValueError, match="not 'gqa plan 1'"):
+    with pytest.raises(ValueError, match="not 'gqa plan 2'"):
         read_plan(tmp_path)

@@ -199,6 +199,31 @@ def test_rates_of_a_window_count_all_tokens_in_it(tmp_path):
         part.without_ends(30, 5)
 
 
+def reported_by_guidellm(**values):
+    return {"benchmarks": [{"requests": {"successful": [guidellm(0.0, 10, 3, 100, 70) | values]}}]}
+
+
+def test_an_answer_without_a_token_counts_as_failed(tmp_path):
+    rows = [guidellm(float(n), 10, 3, 100.0, 70.0) for n in range(5)]
+    rows[2]["output_tokens"] = 0
+    found = one(tmp_path, {"benchmarks": [{"requests": {"successful": rows, "errored": [{}]}}]})
+    assert (len(found.trace), found.failed) == (4, 2)
+    assert "without an output token, counted as failed: 1" in found.notes[-1]
+
+
+def test_failures_that_are_stated_count_though_the_lists_do_not_show_them(tmp_path):
+    assert one(tmp_path, VLLM | {"failed": 7}).failed == 7
+
+
+def test_several_tokens_may_come_together(tmp_path):
+    found = one(tmp_path, VLLM | {"itls": [[], [0.1], [0.03], []]})
+    assert (
+        "itls are between chunks of several tokens, not between tokens, in requests: 1"
+        in found.notes[-2]
+    )
+    assert found.summary()["mean_tpot_ms"] == pytest.approx((50 + 30) / 2)
+
+
 def changed(**values):
     return VLLM | values
 
@@ -215,9 +240,26 @@ def changed(**values):
         (changed(ttfts=[0.3, float("nan"), 0.2, 0.0]), "ttft_s=nan"),
         (changed(latencies=[0.3, 0.05, 0.3, 0.0]), "last token came after 0.05 s"),
         (changed(itls=[[], [0.1]]), "itls"),
-        (changed(itls=[[], ["x"], [], []]), "not a list of seconds"),
+        (changed(itls=[[], ["x"], [], []]), "itls, request 1, entry 0: 'x' is no number"),
         (changed(duration=float("inf")), "cannot have been measured"),
         (changed(mean_kv_usage=0.3), "of a simulation: nothing in it was measured"),
+        (changed(start_times=[2.0, None, 1.0, 3.0]), "start_times, entry 1: None is no number"),
+        (changed(start_times=[2.0, float("nan"), 1.0, 3.0]), "start_times, entry 1: nan"),
+        (changed(output_lens=[1, 3, None, 0]), "output_lens, entry 2: None is no number"),
+        (changed(output_lens=[1, 3, float("nan"), 0]), "output_lens, entry 2: nan"),
+        (changed(input_lens=[30, 10**400, 20, 40]), "input_lens, entry 1: 1"),
+        (changed(output_throughput=10**400), "output_throughput: 1.*cannot have been measured"),
+        (changed(failed=2.5), "failed: 2.5 cannot have been measured"),
+        (changed(itls=[[], [0.04], [0.03, 0.1, 0.2], []]), "3 times between 2 tokens"),
+        (changed(itls=[[], [], [0.03], []]), "0 times between 3 tokens"),
+        (changed(itls=[[], 0.5, [0.03], []]), "itls, entry 1: 0.5 is not a list"),
+        (changed(itls=[[], [[0.1], [0.2]], [0.03], []]), "itls, request 1, entry 0"),
+        (changed(itls=[[], [0.1, None], [0.03], []]), "itls, request 1, entry 1: None"),
+        (reported_by_guidellm(output_tokens=5.7), "output_tokens=5.7 is not a count of tokens"),
+        (reported_by_guidellm(output_tokens=1e30), "output_tokens=1e\\+30 is not a count"),
+        (reported_by_guidellm(prompt_tokens=0), "prompt_tokens=0 is not a count of tokens"),
+        (reported_by_guidellm(request_start_time=float("nan")), "request_start_time, entry 0: nan"),
+        (reported_by_guidellm(output_tokens=0), "no request was answered with a token"),
         ({"benchmarks": []}, "not a list with a benchmark"),
         ({"benchmarks": [{"requests": {"successful": []}}]}, "no answered requests"),
         (

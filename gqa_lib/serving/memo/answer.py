@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from .modelled import at_once, of_concurrency, over
+from .modelled import at_once, of_concurrency, over, simulated
 from .question import Evidence, Question
 from .speeds import cost_of
 from .study import Study
 from .values import Figure, Name, Prose, Record
-from .verdict import Judged, Verdict, counted
+from .verdict import Judged, Verdict, counted, exceeded
 
 
 def answer(study: Study, evidence: Evidence, verdict: Verdict) -> list[Prose]:
-    """Return the answer in three paragraphs: what to do, why, and what it rests on or lacks.
+    """Return the answer in paragraphs: what to do, why, and what it rests on or lacks.
+
+    Where latencies were asked for that no variant keeps, that is one more.
 
     Args:
         study: what was computed.
@@ -38,7 +40,9 @@ def answer(study: Study, evidence: Evidence, verdict: Verdict) -> list[Prose]:
     lines = [Prose(first, **names), *_measured(question, evidence, verdict)]
     if verdict.answer == "cannot be said yet" or len(lines) < 2:
         lines.append(_modelled(study, verdict))
-    return [*lines, _rests_on(question, verdict)]
+    priced = any("cost" in line.parts for line in lines)
+    lines += _too_slow(study, evidence)
+    return [*lines, _rests_on(question, verdict, priced)]
 
 
 def _measured(question: Question, evidence: Evidence, verdict: Verdict) -> list[Prose]:
@@ -55,9 +59,11 @@ def _measured(question: Question, evidence: Evidence, verdict: Verdict) -> list[
         "ratio": _ratio(question, evidence, about),
     }
     runs = counted(question, evidence.served, about.num_kv_heads)
-    if question.price_per_hour is not None:
+    if about.speed.low is None:
+        text += ", in one run of one of them: how far runs are apart is not known"
+    elif question.price_per_hour is not None:
         text += ", at {cost} per million output tokens"
-        parts["cost"] = cost_of(question, runs[0])
+        parts["cost"] = cost_of(question, runs)
     return [Prose(f"{text}.", **parts)]
 
 
@@ -124,7 +130,44 @@ def _modelled(study: Study, verdict: Verdict) -> Prose:
     return Prose(f"{text}.", **parts)
 
 
-def _rests_on(question: Question, verdict: Verdict) -> Prose:
+def _too_slow(study: Study, evidence: Evidence) -> list[Prose]:
+    """That no variant keeps the latencies asked for, measured or modelled, if it is so."""
+    question, said = study.question, list[Prose]()
+    limits = Name(question.goodput or "none")
+    measured = {heads: exceeded(question, evidence.served, heads) for heads in question.variants}
+    if slow := {heads: names for heads, names in measured.items() if names}:
+        each = (f"{question.arm(heads)}: {', '.join(names)}" for heads, names in slow.items())
+        said.append(
+            Prose(
+                "Measured at the trace's pace or below, {limits} was exceeded: {each}.",
+                limits=limits,
+                each=Name("; ".join(each)),
+            )
+        )
+    served = [one for one in study.variants if one.cases]
+    arriving = served and served[0].cases["as asked"].arriving is not None
+    if not (question.objectives and arriving) or any(map(study.keeps, served)):
+        return said
+    best = []
+    parts: dict[str, Figure | Name] = {"limits": limits, "high": Name("p99")}
+    for name in question.objectives:
+        key = f"p99_{name}_ms"
+        one = min(served, key=lambda it: it.cases["as asked"].arriving[key])  # type: ignore[index]
+        parts |= {
+            f"{name}_name": Name(name),
+            name: simulated(study, one, key, "ms"),
+            f"{name}_arm": Name(question.arm(one.num_kv_heads)),
+        }
+        best.append(f"{{{name}_name}} {{{name}}} ({{{name}_arm}})")
+    text = (
+        "Modelled, no variant keeps {limits} as the requests arrive: the best {high} are "
+        f"{' and '.join(best)}. No choice of KV heads alone brings that; other limits, fewer "
+        "requests for each device or other hardware may."
+    )
+    return [*said, Prose(text, **parts)]
+
+
+def _rests_on(question: Question, verdict: Verdict, priced: bool) -> Prose:
     if verdict.answer != "cannot be said yet":
         return Prose(
             "This holds for the hardware, the traffic and the model that were measured; what would "
@@ -136,7 +179,8 @@ def _rests_on(question: Question, verdict: Verdict) -> Prose:
         lacks.append(f"measured tokens/s of {arms} on {question.machine}")
     if verdict.missing_quality and verdict.num_kv_heads:
         lacks.append(f"scores of {question.arm(verdict.num_kv_heads)}")
-    price = "" if question.price_per_hour is None else " No cost per token is stated before that."
+    price = " No cost per token is stated before that."
+    price = "" if question.price_per_hour is None or priced else price
     return Prose(
         f"Missing: {{lacks}}; the commands are under “What is missing”.{price}",
         lacks=Name("; ".join(lacks)),

@@ -144,18 +144,18 @@ def _more_than_bytes(study: Study) -> list[Block]:
     other = study.at(question.shipped or study.variants[-1].num_kv_heads)
     if other is first or not (first.concurrency and other.concurrency and first.concurrency.safe):
         return []
-    safe = other.concurrency.safe / first.concurrency.safe
     tokens = other.concurrency.capacity / first.concurrency.capacity
     fewer = first.num_kv_heads / other.num_kv_heads
     told = Prose(
         "{other} caches {fewer} fewer bytes a token than {first}, has {tokens} the tokens in its "
-        "cache, since the projections of K and V shrink too, and runs {safe} as many requests "
-        "safely: with more of them, what they need together varies less.",
+        "cache, since the projections of K and V shrink too, and runs {safe} requests safely "
+        "instead of {base}: with more of them, what they need together varies less.",
         other=Name(question.arm(other.num_kv_heads)),
         first=Name(question.arm(first.num_kv_heads)),
         fewer=Figure(fewer, "x", "modelled", "ratio of KV heads"),
         tokens=Figure(tokens, "x", "modelled", "ratio of the caches of the two ledgers, in tokens"),
-        safe=Figure(safe, "x", "modelled", f"ratio of safe concurrencies; {HELD}"),
+        safe=of_concurrency(other, "safe"),
+        base=of_concurrency(first, "safe"),
     )
     return [told]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gqa_lib.hardware import DATASHEET
 
-from .question import Question
+from .question import MOST_REQUESTS, Question
 
 TASKS = "gsm8k,hellaswag"
 CHECKPOINT = "CHECKPOINT"  # stands for the reader's folder or name of the model
@@ -30,7 +30,7 @@ def serving_commands(question: Question, variants: Sequence[int]) -> str:
         *_flags(question),
         "--output plan",
     ]
-    return f"{_lines(plan)}\nMODEL={CHECKPOINT} bash plan/vllm_bench.sh"
+    return f"{_lines(plan)}\nMODEL={CHECKPOINT} bash plan/vllm_bench.sh capacity"
 
 
 def result_files(num_kv_heads: int) -> str:
@@ -74,6 +74,8 @@ def again(question: Question, runs: Sequence[int], quality: int | None) -> str:
         price = ["--price-per-hour", f"{question.price_per_hour:g}"]
         parts.append(shlex.join([*price, "--currency", question.currency]))
     parts += [f"--variants {','.join(map(str, question.variants))}", *_flags(question)]
+    if question.max_requests != MOST_REQUESTS:
+        parts.append(f"--requests {question.max_requests}")
     if question.goodput is not None:
         parts.append(shlex.join(["--goodput", question.goodput]))
     if runs:
@@ -97,17 +99,30 @@ def _who(question: Question) -> list[str]:
 
 
 def _flags(question: Question) -> list[str]:
-    """The engine's flags that are not the usual ones, a part each."""
+    """The flags of the margin and the engine that are not the usual ones, a part each."""
     scenario = question.scenario
+    link, taken = scenario.link, scenario.activation_bytes
     flags = {
+        "--margin": (_said(question.margin), "0.05"),
+        "--bandwidth-efficiency": (_said(scenario.bandwidth_efficiency), "1"),
+        "--flops-efficiency": (_said(scenario.flops_efficiency), "1"),
+        "--step-overhead-ms": (_said(1e3 * scenario.overhead_s), "0"),
+        "--link-bandwidth-gb-s": (_said(link.bytes_per_s / 1e9), "16"),
+        "--link-latency-us": (_said(1e6 * link.latency_s), "20"),
+        "--activation-gb": (None if taken is None else _said(taken / 1e9), None),
+        "--num-gpu-blocks-override": (scenario.num_blocks, None),
         "--tp": (scenario.tensor_parallel, 1),
         "--max-num-seqs": (scenario.max_num_seqs, 256),
         "--max-num-batched-tokens": (scenario.max_num_batched_tokens, 2048),
         "--block-size": (scenario.block_size, 16),
-        "--gpu-memory-utilization": (f"{scenario.gpu_memory_utilization:g}", "0.9"),
+        "--gpu-memory-utilization": (_said(scenario.gpu_memory_utilization), "0.9"),
         "--kv-cache-dtype": (scenario.kv_cache_dtype, "auto"),
     }
     return [f"{name} {value}" for name, (value, usual) in flags.items() if value != usual]
+
+
+def _said(value: float) -> str:
+    return f"{value:.12g}"
 
 
 def _lines(parts: Sequence[str]) -> str:

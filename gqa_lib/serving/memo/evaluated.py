@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +17,8 @@ from .records import Better, Quality
 from .served import kv_heads_of, split_spec
 from .values import Figure, Record
 
+_LESS = ("perplexity", "bits_per_byte", "loss", "nll", "wer", "cer", "ter", "brier_score", "error")
+_MORE = r"(^|_)(accuracy|acc|exact_match|em|f1|bleu|chrf|rouge|mcc|mc|pass)([^a-z]|$)"
 _Z = 1.96  # of a normal distribution, 95 %
 
 
@@ -78,13 +81,11 @@ def read_evaluation(spec: str, model: str, own_kv_heads: int) -> Evaluation:
             "lm_eval --output_path."
         )
     up = found.get("higher_is_better") or {}
-    lower = frozenset(
-        key for key in scores if (up.get(key[0]) or {}).get(key[1].partition(",")[0]) is False
-    )
+    lower = frozenset(key for key in scores if not _higher_is_better(path.name, up, *key))
     name = found.get("model_name") or (found.get("config") or {}).get("model_args")
     return Evaluation(
         path.name,
-        heads or kv_heads_of(found, path.name, name, model, own_kv_heads),
+        kv_heads_of(heads, found, path.name, _model(name), (model, own_kv_heads)),
         scores,
         lower,
         f"as recorded {_day(found.get('date'))}, on a machine that the file does not name",
@@ -141,6 +142,22 @@ def verdict(low: float, high: float, margin: float) -> Better:
     return "same within the margin" if -margin <= low and high <= margin else "not distinguishable"
 
 
+def _higher_is_better(file: str, said: Mapping[str, Any], task: str, metric: str) -> bool:
+    """Whether more of a metric is better: as the file says, or as its name does."""
+    name = metric.partition(",")[0]
+    stated = (said.get(task) or {}).get(name)
+    if isinstance(stated, bool):
+        return stated
+    if any(f"_{name}".endswith(f"_{less}") for less in _LESS):
+        return False
+    if re.search(_MORE, name):
+        return True
+    raise ValueError(
+        f"{file}, {task}: whether more {name} is better is not known, and the file's "
+        "higher_is_better does not say so. Give the file as lm_eval wrote it."
+    )
+
+
 def _scores(values: dict[str, Any], where: str) -> dict[str, tuple[float, float]]:
     found = {}
     for metric, score in values.items():
@@ -155,6 +172,14 @@ def _scores(values: dict[str, Any], where: str) -> dict[str, tuple[float, float]
             )
         found[metric] = (float(score), float(error))  # type: ignore[arg-type]
     return found
+
+
+def _model(name: Any) -> Any:
+    """The model of lm_eval's model_args, such as "pretrained=org/name,dtype=bfloat16"."""
+    found = (
+        re.search(r"(?:^|,)(?:pretrained|model)=([^,]+)", name) if isinstance(name, str) else None
+    )
+    return found[1] if found else name
 
 
 def _day(date: Any) -> str:

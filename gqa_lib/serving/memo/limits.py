@@ -61,7 +61,6 @@ def sensitivity(study: Study) -> list[Block]:
         study: what was computed.
     """
     question = study.question
-    usual = study.leaning()
     rows: list[tuple[Name, list[Cell]]] = []
     for one in study.variants:
         cells: list[Cell] = [_wait(study, one, case) for case in CASES]
@@ -74,30 +73,44 @@ def sensitivity(study: Study) -> list[Block]:
     first = Name("p99 TTFT, as asked")
     columns: list[str | Name] = ["variant", first, "traffic doubled", "prompts doubled"]
     columns.append("tokens/s of the last")
-    changes = [
-        Name(f"{case} ({question.arm(heads) if heads else 'nothing can serve it'})")
-        for case in CASES
-        if (heads := study.leaning(case)) != usual
-    ]
-    favoured = Name(question.arm(usual)) if usual else Name("no variant")
-    if changes:
-        said = Prose(
-            "The simulation favours {usual} as asked; this would change it: {changes}.",
-            usual=favoured,
-            changes=Name("; ".join(one.text for one in changes)),
-        )
-    else:
-        said = Prose(
-            "The simulation favours {usual} in each of these cases: heads are given up only for "
-            "tokens/s beyond the margin.",
-            usual=favoured,
-        )
     price = Prose(
         "The price changes no choice between variants on one machine: costs per token are to each "
         "other as the tokens/s. It decides between machines, which is another memo."
     )
     heading = Heading("What would change the answer")
-    return [heading, Table(columns, rows), said, *_robust(study), price]
+    return [heading, Table(columns, rows), _favoured(study), *_robust(study), price]
+
+
+def _favoured(study: Study) -> Prose:
+    """What the simulation favours, and in which cases something else."""
+    question, usual = study.question, study.leaning()
+    none = "no variant keeps the limits" if question.objectives else "nothing can serve it"
+    changes = [
+        Name(f"{case} ({question.arm(heads) if heads else none})")
+        for case in CASES
+        if (heads := study.leaning(case)) != usual
+    ]
+    favoured = Name(question.arm(usual)) if usual else Name("no variant")
+    if usual is None and not changes:
+        why = (
+            f"none keeps {question.goodput} at p99"
+            if question.objectives
+            else "none can serve all requests"
+        )
+        return Prose(
+            "The simulation favours no variant in any of these cases: {why}.", why=Name(why)
+        )
+    if changes:
+        return Prose(
+            "The simulation favours {usual} as asked; this would change it: {changes}.",
+            usual=favoured,
+            changes=Name("; ".join(one.text for one in changes)),
+        )
+    return Prose(
+        "The simulation favours {usual} in each of these cases: heads are given up only for "
+        "tokens/s beyond the margin.",
+        usual=favoured,
+    )
 
 
 def _wait(study: Study, one: Variant, case: str) -> Cell:

@@ -64,7 +64,7 @@ def _prose(prose: Prose, sources: Sources) -> str:
 
 def _piece(piece: str | Figure | Name | Words, sources: Sources) -> str:
     if isinstance(piece, Figure):
-        return f"{piece.number()} {_label(piece, sources)}"
+        return f"{escaped(piece.number())} {_label(piece, sources)}"
     return escaped(piece.text) if isinstance(piece, Name | Words) else _words(piece)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from gqa_lib.arguments import check_distinct, check_kind, check_number, check_whole, several
 from gqa_lib.heads import check_heads
 
+from ..results.checked import check_margin
 from ..scenario import Scenario
 from ..simulator import parse_goodput
 from ..traffic import Trace
@@ -67,7 +69,8 @@ class Question:
         object.__setattr__(self, "variants", tuple(sorted(heads, reverse=True)))
         if self.price_per_hour is not None:
             check_number(above=0, price_per_hour=self.price_per_hour)
-        check_number(above=0, margin=self.margin, quality_margin=self.quality_margin)
+        check_margin(self.margin)
+        check_number(above=0, quality_margin=self.quality_margin)
         check_whole(max_requests=self.max_requests)
         if self.goodput is not None:
             parse_goodput(self.goodput)
@@ -102,6 +105,18 @@ class Question:
     def objectives(self) -> Mapping[str, float]:
         """Latency to the most milliseconds of it; empty without goodput."""
         return {} if self.goodput is None else parse_goodput(self.goodput)
+
+    @cached_property
+    def fits(self) -> Trace:
+        """The requests of the trace that every variant can serve that fits into the memory."""
+        out = np.zeros(len(self.trace), bool)
+        for heads in self.variants:
+            try:
+                masks = self.at(heads).too_long(self.trace)
+            except ValueError:
+                continue  # it does not fit itself, as the memo says
+            out |= np.logical_or.reduce([out, *masks.values()])
+        return self.trace.select(~out)
 
     def at(self, num_kv_heads: int) -> Scenario:
         """Return the scenario of a variant.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ _LACKS = (
     "{name} has a row without {lacks}: it is not a record that can be read. Give a file that "
     "gqa_lib.records.keep wrote, or run the benchmark again."
 )
+_LESS = re.compile(r"nats|bits|loss|perplexity")  # units of which less is better
 _POINT = ("batch_size", "context", "head_dim", "dtype", "num_heads")
 
 
@@ -147,7 +149,8 @@ def _qualities(name: str, rows: Sequence[RunRow]) -> list[Quality]:
     for row in rows:
         if row["kind"] != "difference":
             continue
-        of = f"{params.get('task', 'task')}: {row['of']}{size}"
+        way = "less is better" if _LESS.search(unit) else "more is better"
+        of = f"{params.get('task', 'task')}: {row['of']}{size}, in {unit or 'its unit'}, {way}"
         pairs = f"{row['num_pairs']} pairs of seeds, in {unit or 'its unit'}"
         record = Record(name, f"difference of the row's model, {pairs}", where)
         found.append(

@@ -13,12 +13,13 @@ from typing import Any
 from gqa_lib.arguments import is_number, shown
 
 from ..results import Result, load_results
+from ..results.names import other_model, same_model
+from .loads import at_capacity, rate_of
 from .values import Figure, Record
 
 NEEDED = ("completed", "duration", "output_throughput")
 _OF_A_PLAN = re.compile(r"kv([1-9]\d*)-")  # how `gqa plan` names results
 _ROUNDING = 0.02  # of a total over its seconds
-_FELL_BEHIND = 0.9  # of the rate that was asked for
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Served:
         says_machine: whether the file names it.
         at_capacity: whether tokens/s are what the server can do, not what it was asked for: all
             requests came at once (`--request-rate inf`), or it fell behind the rate they came at.
+        rate: requests a second that came, None where they came at once or it is not known.
+        max_concurrency: requests in flight at most, None where that is not limited.
         numbers: by vLLM's names, with `NEEDED`.
         mean_prompt, mean_output: tokens on average; None where the file does not say.
         failed: share of the requests that were not answered.
@@ -43,6 +46,8 @@ class Served:
     machine: str
     says_machine: bool
     at_capacity: bool
+    rate: float | None
+    max_concurrency: int | None
     numbers: Mapping[str, float]
     mean_prompt: float | None
     mean_output: float | None
@@ -62,9 +67,9 @@ class Served:
 def read_served(spec: str, model: str, own_kv_heads: int, machine: str) -> list[Served]:
     """Return the runs in a result of vLLM's benchmark, AIPerf or GuideLLM.
 
-    How many KV heads the served model had is said, in this order, by the argument (`8=FILE`), by
-    the file (`--metadata num_kv_heads=8`), by its name (`kv8-...json`, as `gqa plan` has it), or by
-    the model's name, if it is the memo's own model.
+    How many KV heads the served model had is said by the argument (`8=FILE`), by the file
+    (`--metadata num_kv_heads=8`), by its name (`kv8-...json`, as `gqa plan` has it), and if by none
+    of them, by the model's name, if it is the memo's own model.
 
     Args:
         spec: the file, or `NUM_KV_HEADS=FILE`.
@@ -73,7 +78,8 @@ def read_served(spec: str, model: str, own_kv_heads: int, machine: str) -> list[
         machine: what the memo is about, for files that name no hardware.
 
     Raises:
-        ValueError: it is not such a result, a number cannot be, or it is of another model.
+        ValueError: it is not such a result, a number cannot be, it is of another model, or two of
+            these say different things.
     """
     heads, path = split_spec(spec)
     _check_single(path)
@@ -82,16 +88,6 @@ def read_served(spec: str, model: str, own_kv_heads: int, machine: str) -> list[
         _served(one, own, path.name, heads, (model, own_kv_heads, machine))
         for one in load_results([path])
     ]
-
-
-def same_machine(one: str, other: str) -> bool:
-    """Return whether two names are of one device or model, however it is spelled.
-
-    Args:
-        one, other: such as "RTX 4090" and "NVIDIA GeForce RTX 4090".
-    """
-    a, b = (re.sub(r"[^a-z0-9]", "", name.lower()) for name in (one, other))
-    return bool(a and b) and (a in b or b in a)
 
 
 def split_spec(spec: str) -> tuple[int | None, Path]:
@@ -104,35 +100,50 @@ def split_spec(spec: str) -> tuple[int | None, Path]:
     return (int(said[1]), Path(said[2])) if said else (None, Path(spec))
 
 
-def kv_heads_of(row: Mapping[str, Any], file: str, name: object, model: str, own: int) -> int:
+def kv_heads_of(
+    said: int | None, row: Mapping[str, Any], file: str, name: object, model: tuple[str, int]
+) -> int:
     """Return how many KV heads the model of a result had.
 
     Args:
+        said: by whoever gave the file, if anybody.
         row: the result, which may have `num_kv_heads`.
         file: its file's name.
         name: of its model, as far as it says so.
-        model: the memo's model.
-        own: KV heads of that model as it is.
+        model: the memo's model, and its KV heads as it is.
 
     Raises:
-        ValueError: nothing says it.
+        ValueError: nothing says it, two say different things, or it is of another model.
     """
-    said = row.get("num_kv_heads")
-    if said is not None:
-        text = str(said)
+    if isinstance(name, str) and other_model(name, model[0]):
+        raise ValueError(
+            f"{file} is of the model {shown(name)}, not of {model[0]}: what one does says nothing "
+            "of the other. Give results of that model, or write the memo of the other."
+        )
+    found: dict[str, int] = {} if said is None else {"what you say": said}
+    if (inside := row.get("num_kv_heads")) is not None:
+        text = str(inside)
         if not text.isdecimal() or int(text) < 1:
             raise ValueError(
-                f"{file}: num_kv_heads={shown(said)} is not a whole number from 1. Give the run as "
-                "NUM_KV_HEADS=FILE."
+                f"{file}: num_kv_heads={shown(inside)} is not a whole number from 1. Give the run "
+                "as NUM_KV_HEADS=FILE."
             )
-        return int(text)
+        found["num_kv_heads in it"] = int(text)
     if planned := _OF_A_PLAN.match(file):
-        return int(planned[1])
-    if isinstance(name, str) and same_machine(name.rsplit("/", 1)[-1], model):
-        return own
+        found["its name"] = int(planned[1])
+    if len(set(found.values())) > 1:
+        both = ", ".join(f"{who} says {heads}" for who, heads in found.items())
+        raise ValueError(
+            f"{file}: {both} KV heads. It can be of one variant only: give the file of the other, "
+            "under its own number."
+        )
+    if found:
+        return next(iter(found.values()))
+    if isinstance(name, str) and same_model(name, model[0]):
+        return model[1]
     raise ValueError(
         f"{file} is of the model {shown(name)} and does not say num_kv_heads: it could be of any "
-        f"variant of {model}. Give it as NUM_KV_HEADS=FILE."
+        f"variant of {model[0]}. Give it as NUM_KV_HEADS=FILE."
     )
 
 
@@ -179,16 +190,22 @@ def _served(
     prompt, output = _means(result, numbers)
     return Served(
         file=result.source,
-        num_kv_heads=heads or kv_heads_of(own, file, said, model, own_kv_heads),
+        num_kv_heads=kv_heads_of(heads, own, file, said, (model, own_kv_heads)),
         machine=says or machine,
         says_machine=says is not None,
-        at_capacity=_at_capacity(result, numbers),
+        at_capacity=at_capacity(result),
+        rate=rate_of(result),
+        max_concurrency=_limit(result.conditions.get("max_concurrency")),
         numbers=numbers,
         mean_prompt=prompt,
         mean_output=output,
         failed=result.failed / (result.failed + numbers["completed"]),
         recorded=_recorded(result.conditions.get("date"), says, machine),
     )
+
+
+def _limit(given: Any) -> int | None:
+    return int(given) if is_number(given) and 0 < given < math.inf else None
 
 
 def _check(value: Any, name: str, where: str) -> None:
@@ -217,13 +234,6 @@ def _means(result: Result, numbers: Mapping[str, float]) -> tuple[float | None, 
             "the file as it was written."
         )
     return totals[0] / numbers["completed"], totals[1] / numbers["completed"]
-
-
-def _at_capacity(result: Result, numbers: Mapping[str, float]) -> bool:
-    rate = result.conditions.get("request_rate", "inf")
-    if not is_number(rate) or not 0 < rate < math.inf:
-        return str(rate).lower() in ("inf", "infinity", "none")
-    return numbers["completed"] / numbers["duration"] < _FELL_BEHIND * rate
 
 
 def _recorded(date: Any, says: str | None, machine: str) -> str:

@@ -12,9 +12,11 @@ from .question import Evidence, Question
 from .records import Decoding
 from .served import Served
 from .study import Check, Study
-from .values import Figure, Name, Prose, Record, Words, places
+from .values import Figure, Name, Prose, Record, Words, digits, places
 from .verdict import counted, why_not_counted
 
+_COUNTS = "this traffic, at capacity"
+_FEW = 100  # requests above a percentile, below which it is said how many
 LOADS = {
     "STABLE": "keeps up",
     "BACKLOGGED": "falls behind at times",
@@ -59,8 +61,10 @@ def cost(study: Study, evidence: Evidence) -> list[Block]:
         rows: list[tuple[Name, list[Cell]]] = []
         for run in runs:
             arm = f"{question.arm(run.num_kv_heads)}: {run.file}"
-            why = why_not_counted(question, run) or "this traffic, at capacity"
-            rows.append((Name(arm), [cost_of(question, run), Words(why)]))
+            why = why_not_counted(question, run) or _COUNTS
+            priced = why == _COUNTS and question.price_per_hour is not None
+            cell: Cell = cost_of(question, [run]) if priced else Words("not priced")
+            rows.append((Name(arm), [cell, Words(why)]))
         blocks.append(Table(["run", "per million output tokens", "measured"], rows))
     missing = [
         heads for heads in question.variants if not counted(question, evidence.served, heads)
@@ -80,18 +84,22 @@ def cost(study: Study, evidence: Evidence) -> list[Block]:
     return blocks
 
 
-def cost_of(question: Question, run: Served) -> Figure:
-    """Return what a million output tokens cost in a run.
+def cost_of(question: Question, runs: Sequence[Served]) -> Figure:
+    """Return what a million output tokens cost in some runs of a variant.
 
     Args:
         question: with a price.
-        run: of a benchmark.
+        runs: of a benchmark; of several, their mean tokens/s count, and the extremes are shown.
     """
-    price, rate = question.price_per_hour, run.numbers["output_throughput"]
+    price, rates = question.price_per_hour, [run.numbers["output_throughput"] for run in runs]
     assert price is not None
-    key = f"output_throughput ({rate:,.4g} tokens/s), under {price:g} {question.currency}/hour as "
-    record = Record(run.file, f"{key}given: price / hour / tokens/s", run.recorded)
-    return Figure(price / 3600 / rate * 1e6, question.currency, "measured", record)
+    rate = sum(rates) / len(rates)
+    of = f"output_throughput ({digits(rate)} tokens/s{' on average' * (len(runs) > 1)})"
+    key = f"{of}, under {price:g} {question.currency}/hour as given: price / hour / tokens/s"
+    record = Record(", ".join(dict.fromkeys(run.file for run in runs)), key, runs[0].recorded)
+    each = [price / 3600 / one * 1e6 for one in (rate, max(rates), min(rates))]
+    low, high = each[1:] if len(runs) > 1 else (None, None)
+    return Figure(each[0], question.currency, "measured", record, low, high)
 
 
 def _simulation(study: Study) -> list[Block]:
@@ -118,8 +126,34 @@ def _simulation(study: Study) -> list[Block]:
         "those with all requests at once, which is what the server can do"
     )
     text += "; the last two columns are with requests as they arrive." if arriving else "."
-    given = Figure(len(study.requests), "requests", "given", "--requests, from the trace's first")
-    return [Prose(text, n=given), Table(columns, rows)]
+    few = _few(len(study.requests)) if arriving else []
+    return [Prose(text, n=_how_many(study)), Table(columns, rows), *few]
+
+
+def _how_many(study: Study) -> Figure:
+    """How many requests are simulated, and why so many."""
+    asked = study.question.requests()
+    first = f"the first {len(asked):,} of the trace (--requests)"
+    if not study.left_out:
+        return Figure(len(study.requests), "requests", "given", first)
+    less = f"{first}, less the {study.left_out:,} that some variant can never serve"
+    return Figure(len(study.requests), "requests", "modelled", less)
+
+
+def _few(num: int) -> list[Block]:
+    """On how many requests the highest percentile rests, where they are few."""
+    above = num / 100
+    if above >= _FEW:
+        return []
+    return [
+        Prose(
+            "{high} of so many rests on {above}; a benchmark is planned so that {enough} are above "
+            "a percentile that is quoted. Simulate more of the trace (--requests), if it has them.",
+            high=Name("p99"),
+            above=Figure(above, "requests", "modelled", "one in a hundred of those simulated"),
+            enough=Figure(_FEW, "requests", "given", "as gqa plan asks"),
+        )
+    ]
 
 
 def _check(check: Check) -> list[Block]:
@@ -179,6 +213,12 @@ def _served(question: Question, served: Sequence[Served]) -> list[Block]:
         Name("p99 TTFT, ms"),
         "counts for the answer",
     ]
+    items = _about_runs(served)
+    return [Table(columns, rows), *([Bullets(items)] if items else [])]
+
+
+def _about_runs(served: Sequence[Served]) -> list[Prose]:
+    """What is to know of runs: whose hardware is not named, and what percentiles rest on."""
     items = [
         Prose(
             "{file} does not name its hardware: it is taken to be {machine}, as given.",
@@ -188,7 +228,17 @@ def _served(question: Question, served: Sequence[Served]) -> list[Block]:
         for run in served
         if not run.says_machine
     ]
-    return [Table(columns, rows), *([Bullets(items)] if items else [])]
+    most = 100 * _FEW
+    if any(run.numbers["completed"] < most and "p99_ttft_ms" in run.numbers for run in served):
+        items.append(
+            Prose(
+                "{high} of a run with fewer than {enough} rests on fewer than {above}.",
+                high=Name("p99"),
+                enough=Figure(most, "requests", "given", "as gqa plan asks"),
+                above=Figure(_FEW, "of them", "given", "as gqa plan asks"),
+            )
+        )
+    return items
 
 
 def _kernels(question: Question, kernels: Sequence[Decoding]) -> list[Block]:

@@ -78,10 +78,14 @@ class Figure:
             _check_text(self.source, "source")
 
     def number(self) -> str:
-        """Return the number with its unit and its interval, without its label."""
+        """Return the number with its unit and its interval, without its label.
+
+        An interval that is the number itself, to as many digits, is not repeated.
+        """
         text = digits(self.value)
         if self.low is not None and self.high is not None:
-            text += f" ({digits(self.low)} to {digits(self.high)})"
+            low, high = digits(self.low), digits(self.high)
+            text += "" if low == high == text else f" ({low} to {high})"
         glue = "" if self.unit in ("", "x") else " "
         return f"{text}{glue}{self.unit}"
 

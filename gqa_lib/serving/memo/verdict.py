@@ -7,15 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ..results.names import same_machine
 from .evaluated import compared
+from .loads import pace
 from .question import Evidence, Question
 from .records import Better, Quality
-from .served import Served, same_machine
+from .served import Served
 from .study import Study
 
 Answer = Literal["adopt", "do not adopt", "cannot be said yet"]
 MIN_RUNS = 2  # of each variant: one says nothing about how far runs are apart
 MOST_FAILED = 0.1  # of the requests; those that were answered are a selection
+GIVEN_RATE = "at a given rate, not at capacity"
+_SAME_RATE = 1.1  # times another: about as fast
 SAME_TRAFFIC = 0.1  # how far mean prompt and output may be from the trace's, if not by chance
 
 
@@ -25,7 +29,8 @@ class Speed:
 
     Args:
         ratio: of the means; None without runs of both.
-        low, high: the lowest of one over the highest of the other, and the other way round.
+        low, high: the lowest of one over the highest of the other, and the other way round; None
+            with fewer than `MIN_RUNS` of either.
         runs: of the variant, then of the baseline.
         verdict: of the variant; "not distinguishable" with fewer than `MIN_RUNS` of either.
     """
@@ -143,18 +148,18 @@ def why_not_counted(question: Question, run: Served) -> str:
         return "of a server that failed many requests"
     if run.mean_prompt is None or run.mean_output is None:
         return "of traffic that it does not tell"
-    prompt, output = question.trace.prompt_tokens.mean(), question.trace.output_tokens.mean()
-    far = max(abs(run.mean_prompt / prompt - 1), abs(run.mean_output / output - 1))
-    if far > max(SAME_TRAFFIC, _by_chance(question, run)):
-        return "of other traffic"
-    return "" if run.at_capacity else "at a given rate, not at capacity"
-
-
-def _by_chance(question: Question, run: Served) -> float:
-    """How far the means of as many requests of the trace may be from those of all: 3 sd."""
-    both = (question.trace.prompt_tokens, question.trace.output_tokens)
-    spread = max(float(values.std() / values.mean()) for values in both)
-    return 3 * spread / math.sqrt(run.numbers["completed"])
+    served, sent = (run.mean_prompt, run.mean_output), question.fits
+    for mean, tokens in zip(served, (sent.prompt_tokens, sent.output_tokens), strict=True):
+        expected, spread = float(tokens.mean()), float(tokens.std())
+        by_chance = 3 * spread / math.sqrt(run.numbers["completed"])
+        if abs(mean - expected) > max(SAME_TRAFFIC * expected, by_chance):
+            return "of other traffic"
+    most = min(question.scenario.max_num_seqs, run.numbers["completed"])
+    if run.max_concurrency is not None and run.max_concurrency < most:
+        return "with fewer requests at a time than the server takes"
+    if run.at_capacity:
+        return ""
+    return "at a load that the file does not tell" if run.rate is None else GIVEN_RATE
 
 
 def _judged(question: Question, evidence: Evidence, heads: int) -> Judged:
@@ -185,13 +190,14 @@ def _speed(runs: list[Served], baseline: list[Served], margin: float) -> Speed:
         return Speed(None, None, None, (len(b), len(a)), "not distinguishable")
     ratio, low, high = (sum(b) / len(b)) / (sum(a) / len(a)), min(b) / max(a), max(b) / min(a)
     said: Better = "not distinguishable"
-    if min(len(a), len(b)) >= MIN_RUNS:
-        if low > 1 + margin:
-            said = "better"
-        elif high < 1 / (1 + margin):
-            said = "worse"
-        elif low >= 1 / (1 + margin) and high <= 1 + margin:
-            said = "same within the margin"
+    if min(len(a), len(b)) < MIN_RUNS:
+        return Speed(ratio, None, None, (len(b), len(a)), said)
+    if low > 1 + margin:
+        said = "better"
+    elif high < 1 / (1 + margin):
+        said = "worse"
+    elif low >= 1 / (1 + margin) and high <= 1 + margin:
+        said = "same within the margin"
     return Speed(ratio, low, high, (len(b), len(a)), said)
 
 
@@ -202,16 +208,52 @@ def _quality(question: Question, evidence: Evidence, heads: int) -> list[Quality
     return compared(by_heads[question.reference], by_heads[heads], question.quality_margin)
 
 
-def _too_slow(question: Question, served: Sequence[Served], heads: int) -> list[str]:
-    """Latencies that runs at the trace's own pace exceeded, each run of this variant."""
-    runs = [
-        run
-        for run in served
-        if run.num_kv_heads == heads
-        and why_not_counted(question, run) == "at a given rate, not at capacity"
-    ]
+def exceeded(question: Question, served: Sequence[Served], heads: int) -> list[str]:
+    """Return the latencies asked for that every run of a variant at the trace's pace exceeded.
+
+    Args:
+        question: what is asked.
+        served: all runs; those faster than the trace's own pace do not count.
+        heads: KV heads of the variant.
+    """
+    runs = _at_pace(question, served, heads)
     return [
         name
         for name, most in question.objectives.items()
-        if runs and all(run.numbers.get(f"p99_{name}_ms", 0.0) > most for run in runs)
+        if runs and all(_exceeds(run, name, most) for run in runs)
     ]
+
+
+def _too_slow(question: Question, served: Sequence[Served], heads: int) -> list[str]:
+    """Latencies that a variant exceeded at a pace at which the baseline did not.
+
+    Runs of the baseline that are slower than this variant's do not count. Where the baseline
+    exceeds them too, they are no reason to keep it.
+    """
+    fastest = max((run.rate or 0.0 for run in _at_pace(question, served, heads)), default=0.0)
+    baseline = [
+        run
+        for run in _at_pace(question, served, question.baseline)
+        if _SAME_RATE * (run.rate or 0.0) >= fastest
+    ]
+    return [
+        name
+        for name in exceeded(question, served, heads)
+        if baseline and not any(_exceeds(run, name, question.objectives[name]) for run in baseline)
+    ]
+
+
+def _at_pace(question: Question, served: Sequence[Served], heads: int) -> list[Served]:
+    own = pace(question.trace)
+    return [
+        run
+        for run in served
+        if run.num_kv_heads == heads
+        and run.rate is not None
+        and why_not_counted(question, run) in ("", GIVEN_RATE)
+        and (own is None or run.rate <= _SAME_RATE * own)
+    ]
+
+
+def _exceeds(run: Served, name: str, most: float) -> bool:
+    return run.numbers.get(f"p99_{name}_ms", 0.0) > most

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from gqa_lib.course.extras import require
 
+from ..results.load import check_different
 from .answer import answer
 from .background import asked, memory, traffic
 from .blocks import Memo
@@ -76,7 +77,9 @@ def read_evidence(
     """
     own = question.scenario.own_config.num_kv_heads
     kernels, trained, evaluated = [], [], []
-    scores = list(scores)
+    scores, results = list(scores), list(results)
+    for specs in (results, scores):
+        check_different(split_spec(spec)[1] for spec in specs)
     lines = [spec for spec in scores if not is_evaluation(split_spec(spec)[1])]
     served = [
         run for spec in results for run in read_served(spec, question.model, own, question.machine)

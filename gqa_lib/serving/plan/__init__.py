@@ -7,7 +7,8 @@ write_plan(plan, "plan")
 
 from .answer import joined_markdown
 from .bench_script import bench_script
-from .benchmark import BenchmarkPlan, Variant, benchmark_plan
+from .benchmark import BenchmarkPlan, benchmark_plan
+from .durations import warnings as plan_warnings
 from .files import plan_facts, write_plan
 from .knee import Knee, find_knee
 from .markdown import plan_markdown
@@ -20,6 +21,7 @@ from .sample_size import (
     sample_size,
 )
 from .sharing import Sharing, prefix_sharing
+from .variants import Variant
 from .vllm_script import vllm_script
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "joined_markdown",
     "plan_facts",
     "plan_markdown",
+    "plan_warnings",
     "prefix_sharing",
     "quotable_percentiles",
     "read_plan",

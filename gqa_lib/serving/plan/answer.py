@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..results import Comparison
-from .read_back import SHOWN, Joined, Measured
-from .tables import bullets, named, percent, table
+from .departures import Measured
+from .read_back import Joined, shown_metrics
+from .tables import bullets, figure, named, percent, table
 
 _KINDS = {
     "compare": "what decides",
@@ -53,7 +54,7 @@ def _answer(joined: Joined) -> str:
         why = f" ({one.why})" if one.why else ""
         lines.append(
             f"{said}{one.verdict}**{why}, margin {percent(plan['margin'])}, measured in "
-            f"{one.num_pairs} pairs."
+            f"{one.num_pairs} pair{'s' * (one.num_pairs > 1)}."
         )
     return "\n\n".join(lines)
 
@@ -65,7 +66,7 @@ def _differences(found: Comparison) -> str:
         change = "" if one.change is None else percent(one.change)
         ends = "" if one.low is None or one.high is None else _ends(one.low, one.high)
         verdict = one.verdict + (f": {one.why}" if one.why else "")
-        figures = (f"{one.baseline:.4g}", f"{one.variant:.4g}")
+        figures = (figure(one.baseline), figure(one.variant))
         rows.append((f"`{one.metric}`", *figures, change, ends, verdict))
     return table(head, rows)
 
@@ -100,22 +101,21 @@ def _errors(joined: Joined) -> str:
             if values and modelled.get(name):
                 mean = float(np.mean(values))
                 error = percent(modelled[name] / mean - 1) if mean else ""
-                cells = (f"{mean:.4g}", f"{modelled[name]:.4g}", error)
+                cells = (figure(mean), figure(modelled[name]), error)
                 rows.append((f"{heads} KV heads, `{name}`", *cells))
     head = ("", "measured", "modelled (simulator)", "error of the model")
     return table(head, rows) if rows else "No run that decides has a result."
 
 
 def _sweep(plan: Mapping[str, Any], sweep: Sequence[Measured]) -> str:
-    rows = []
+    rows, names = [], [one for one in shown_metrics(plan) if one != "request_throughput"]
     for one in sorted(sweep, key=lambda it: (it.run["rate"], it.num_kv_heads)):
         goodput = plan["goodput"] if one.result.measures_requests else None
         figures = one.result.summary(goodput)
-        cells = [_cell(figures.get(name)) for name in SHOWN if name != "request_throughput"]
+        cells = [_cell(figures.get(name)) for name in names]
         rows.append((f"{one.run['rate']:g}", str(one.num_kv_heads), *cells))
-    shown_names = [f"`{name}`" for name in SHOWN if name != "request_throughput"]
-    return table(("requests/s", "KV heads", *shown_names), rows)
+    return table(("requests/s", "KV heads", *(f"`{name}`" for name in names)), rows)
 
 
 def _cell(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
+    return "" if value is None else figure(value)

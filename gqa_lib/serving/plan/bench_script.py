@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import shlex
+from pathlib import Path
 from typing import Any
 
 from ..scenario import Scenario
 from .benchmark import BenchmarkPlan
-from .conditions import sweep_requests
+from .durations import sweep_requests
 from .markdown import title
 
 
@@ -52,6 +53,8 @@ def _named(scenario: Scenario) -> dict[str, Any] | None:
     model = model or (scenario.engine.model if scenario.engine else None)
     if not (is_name and plain and isinstance(model, str) and scenario.kv_cache_dtype == "auto"):
         return None
+    if Path(model).exists():  # the script changes its folder
+        model = str(Path(model).resolve())
     named: dict[str, Any] = {"model": model, "hardware": hardware, "kernel_times": times or ""}
     if times is None:
         named["bandwidth_efficiency"] = scenario.bandwidth_efficiency

@@ -5,47 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from gqa_lib.arguments import check_distinct, check_number, check_whole
+from gqa_lib.arguments import check_number, check_whole
 
-from ..ledger import Concurrency, Ledger, concurrency
+from ..results.checked import check_margin
 from ..scenario import Scenario
 from ..traffic import Summary, Trace, summarise
-from .knee import Knee, at_rate, find_knee, modelled
+from .knee import Knee, at_rate
 from .rehearsal import Rehearsal, rehearse
 from .requests import Fitting, draws_own, fitting, requests_of_run
-from .sample_size import SampleSize, sample_size
+from .sample_size import SampleSize, quotable_percentiles, sample_size
 from .sharing import Sharing, prefix_sharing
+from .variants import Variant, scenarios_of, variants_at
 
 PERCENTILES = (50.0, 95.0, 99.0)
 SWEEP = (0.5, 0.7, 0.85, 1.0, 1.15, 1.4)  # of the baseline's knee, or between both knees
 _SIMULATED = 1000  # requests at each rate of the search
 LEAST_WARMUP = 20  # requests
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One of the engines that are compared.
-
-    Args:
-        scenario: the engine.
-        ledger: where its memory goes; None if blocks are given and no hardware is.
-        fits: how many requests of the trace's kind fit into its cache at a time.
-        knee: the highest rate at which it keeps up; modelled.
-        at_rate: figures at the plan's rate by vLLM's names; modelled.
-    """
-
-    scenario: Scenario
-    ledger: Ledger | None
-    fits: Concurrency
-    knee: Knee
-    at_rate: Mapping[str, Any]
-
-    @property
-    def num_kv_heads(self) -> int:
-        """KV heads of each layer."""
-        return self.scenario.config.num_kv_heads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +48,7 @@ class BenchmarkPlan:
         drain: requests after them that are left out.
         max_concurrency: requests in flight at most, or None for an open loop.
         draws_own: whether the runs have requests of the trace itself, else drawn like them.
+        requests_given: whether so many requests were asked for; else the sample size says it.
         rehearsals: the comparison in the simulator, for each of arrival_cvs; modelled.
     """
 
@@ -94,6 +71,7 @@ class BenchmarkPlan:
     drain: int
     max_concurrency: int | None = None
     draws_own: bool
+    requests_given: bool = False
     rehearsals: tuple[Rehearsal, ...] = ()
 
     @property
@@ -133,6 +111,7 @@ def benchmark_plan(
     relative_error: float = 0.05,
     percentile: float = 95.0,
     num_seeds: int = 5,
+    num_requests: int | None = None,
     request_rate: float | None = None,
     burstiness: float = 1.0,
     max_concurrency: int | None = None,
@@ -150,6 +129,8 @@ def benchmark_plan(
         relative_error: of a mean over all requests.
         percentile: highest that is to be quoted.
         num_seeds: runs of each variant, 2 or more.
+        num_requests: measured of each variant, all runs together; None is as many as a mean within
+            the relative error and the percentile need.
         request_rate: requests a second; None is the baseline's knee, as it is modelled.
         burstiness: of the arrivals, as vLLM's: their CV is 1 / sqrt(burstiness).
         max_concurrency: requests in flight at most; None is an open loop.
@@ -159,61 +140,86 @@ def benchmark_plan(
         ValueError: an argument is out of its range, a variant does not fit into the memory, or
             cannot serve most of the requests.
     """
-    check_number(above=0, margin=margin, burstiness=burstiness)
-    _check_runs(num_seeds, request_rate, max_concurrency)
-    scenarios = _variants(scenario, num_kv_heads)
+    check_margin(margin)
+    check_number(above=0, burstiness=burstiness)
+    _check_runs(num_seeds, num_requests, request_rate, max_concurrency)
+    scenarios = scenarios_of(scenario, num_kv_heads)
     fits = fitting(trace, scenarios)
-    sample = sample_size(fits.trace, relative_error=relative_error, percentile=percentile)
-    cv = 1 / math.sqrt(burstiness)
-    runs = (math.ceil(sample.requests / num_seeds), num_seeds)
-    most = 1 if draws_own(fits.trace, *runs) else 10**6
-    probe = requests_of_run(fits.trace, scenarios, _SIMULATED, most, 0, cv)
-    rate, variants = _variants_at(request_rate, scenarios, probe, fits.trace, goodput)
+    plan = _planned(
+        summarise(trace, PERCENTILES),
+        fits,
+        _sample(fits.trace, relative_error, percentile, num_requests),
+        scenarios,
+        num_seeds,
+        (request_rate, 1 / math.sqrt(burstiness), max_concurrency),
+        goodput,
+    )
     plan = replace(
-        _planned(trace, fits, sample, variants, rate, cv, runs),
-        goodput=goodput,
-        metric="request_goodput" if goodput else "mean_e2el_ms",
+        plan,
+        sharing=prefix_sharing(trace),
         margin=margin,
-        rate_given=request_rate is not None,
-        max_concurrency=max_concurrency,
+        requests_given=num_requests is not None,
     )
     return replace(plan, rehearsals=_rehearsals(plan)) if rehearsed else plan
 
 
 def _planned(
-    trace: Trace,
+    given: Summary,
     fits: Fitting,
     sample: SampleSize,
-    variants: tuple[Variant, ...],
-    rate: float,
-    cv: float,
-    runs: tuple[int, int],
+    scenarios: Sequence[Scenario],
+    num_seeds: int,
+    arrivals: tuple[float | None, float, int | None],
+    goodput: Mapping[str, float] | None,
 ) -> BenchmarkPlan:
-    """The plan of runs, each of so many requests, and so many of them, at a rate."""
-    given = summarise(trace, PERCENTILES)
-    drain = math.ceil(max(one.at_rate["mean_running"] for one in variants))
+    """The plan of so many requests at a rate, with a CV, and with so many in flight at most."""
+    asked, cv, max_concurrency = arrivals
+    per_run, cvs = math.ceil(sample.requests / num_seeds), _arrival_cvs(cv, given.arrival_cv)
+    most = 1 if draws_own(fits.trace, per_run, num_seeds) else 10**6
+    probes = [requests_of_run(fits.trace, scenarios, _SIMULATED, most, 0, one) for one in cvs]
+    rate, variants = variants_at(asked, scenarios, probes, fits.trace, goodput, max_concurrency)
+    drain = math.ceil(max(one.in_system for one in variants))
     warmup = max(LEAST_WARMUP, 2 * drain)
-    per_run, num_seeds = runs
     return BenchmarkPlan(
         trace=fits.trace,
         given=given,
         fitting=fits,
-        sharing=prefix_sharing(trace),
+        sharing=None,
         sample=sample,
         variants=variants,
+        goodput=goodput,
+        metric="request_goodput" if goodput else "mean_e2el_ms",
         rate=rate,
+        rate_given=asked is not None,
         rates=_sweep([one.knee for one in variants], rate),
-        arrival_cvs=_arrival_cvs(cv, given.arrival_cv),
+        arrival_cvs=cvs,
         num_seeds=num_seeds,
         per_run=per_run,
         warmup=warmup,
         drain=drain,
+        max_concurrency=max_concurrency,
         draws_own=draws_own(fits.trace, warmup + per_run + drain, num_seeds),
     )
 
 
-def _check_runs(num_seeds: int, request_rate: float | None, max_concurrency: int | None) -> None:
+def _sample(
+    trace: Trace, relative_error: float, percentile: float, asked: int | None
+) -> SampleSize:
+    found = sample_size(trace, relative_error=relative_error, percentile=percentile)
+    if asked is None:
+        return found
+    return replace(found, requests=asked, quotable=quotable_percentiles(asked))
+
+
+def _check_runs(
+    num_seeds: int,
+    num_requests: int | None,
+    request_rate: float | None,
+    max_concurrency: int | None,
+) -> None:
     check_whole(2, num_seeds=num_seeds)
+    if num_requests is not None:
+        check_whole(num_seeds, num_requests=num_requests)
     if max_concurrency is not None:
         check_whole(max_concurrency=max_concurrency)
     if request_rate is not None:
@@ -237,46 +243,6 @@ def _rehearsals(plan: BenchmarkPlan) -> tuple[Rehearsal, ...]:
         )
 
     return tuple(map(of, plan.arrival_cvs))
-
-
-def _variants(scenario: Scenario, num_kv_heads: Sequence[int] | None) -> list[Scenario]:
-    own = scenario.own_config
-    heads = [own.num_heads, scenario.config.num_kv_heads] if num_kv_heads is None else num_kv_heads
-    heads = list(dict.fromkeys(heads)) if num_kv_heads is None else list(heads)
-    if len(heads) < 2:
-        raise ValueError(
-            f"{own.name} with {heads} KV heads only: one variant is compared with nothing. Give "
-            f"two or more divisors of {own.num_heads}, the baseline first."
-        )
-    check_distinct(heads, "num_kv_heads")
-    return [replace(scenario, num_kv_heads=one) for one in heads]
-
-
-def _variants_at(
-    rate: float | None,
-    scenarios: Sequence[Scenario],
-    probe: Trace,
-    trace: Trace,
-    goodput: Mapping[str, float] | None,
-) -> tuple[float, tuple[Variant, ...]]:
-    """The rate of the comparison, the baseline's knee unless given, and the variants at it."""
-    knees = [find_knee(one, probe, goodput) for one in scenarios]
-    rate = rate or knees[0].rate or knees[0].lowest
-    at = at_rate(probe, rate)
-    return rate, tuple(
-        _variant(trace, one, knee, modelled(one, at, goodput))
-        for one, knee in zip(scenarios, knees, strict=True)
-    )
-
-
-def _variant(trace: Trace, scenario: Scenario, knee: Knee, figures: Mapping[str, Any]) -> Variant:
-    rules = scenario.rules()
-    tokens = rules.num_blocks * rules.block_size
-    fits = concurrency(
-        tokens, trace.prompt_tokens, trace.output_tokens, block_size=rules.block_size
-    )
-    held = None if scenario.machine is None else scenario.ledger()
-    return Variant(scenario, held, fits, knee, figures)
 
 
 def _sweep(knees: Sequence[Knee], rate: float) -> tuple[float, ...]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 from ..ledger import FRACTION_NAMES
 from ..results import Difference
-from ..results.compare import MOST_FAILED
-from .benchmark import BenchmarkPlan, Variant
-from .tables import bullets, percent, table
+from ..results.doubts import MOST_FAILED
+from .benchmark import BenchmarkPlan
+from .departures import OTHER_LENGTHS
+from .durations import enough
+from .sample_size import quotable_percentiles
+from .tables import bullets, figure, percent, table
+from .variants import Variant
 
-CAPACITY_SEEDS = 2  # runs of each variant at most, with all requests at once
-SWEEP_REQUESTS = 1000  # measured in a run of the sweep, at most
+_MOST = 100  # times as many requests: what would take more is not to be told
 
 
 def replications(plan: BenchmarkPlan) -> str:
@@ -38,8 +40,9 @@ def replications(plan: BenchmarkPlan) -> str:
             "both.",
             "The change of each pair counts, and Student's interval of its mean over the pairs: "
             "requests of one run wait for each other, so they are not independent results.",
-            "If only one run of each can be made: batch means, 10 batches in the order of arrival. "
-            "What differs from run to run is then not in the interval.",
+            "One run of each decides nothing: batch means (10 batches in the order of arrival) "
+            "then show how latencies vary within it, and what differs from run to run is not in "
+            "that interval.",
             f"Verdict at {percent(plan.sample.confidence)}: better or worse if the whole interval "
             f"is beyond {percent(plan.margin)}, within the margin if all of it is inside, "
             "inconclusive otherwise.",
@@ -65,7 +68,7 @@ def rehearsal(plan: BenchmarkPlan) -> str:
     advice = [
         f"At CV {one.arrival_cv:.3g}: {said}"
         for one in plan.rehearsals
-        if (said := _advice(one.differences[0], plan.margin))
+        if (said := _advice(plan, one.differences[0]))
     ]
     return "\n\n".join(
         [
@@ -82,26 +85,38 @@ def _rehearsed(found: Difference) -> tuple[str, ...]:
     ends = ""
     if found.low is not None and found.high is not None:
         ends = f"{percent(found.low)} to {percent(found.high)}"
-    return f"{found.baseline:,.4g}", f"{found.variant:,.4g}", change, ends, found.verdict
+    return figure(found.baseline), figure(found.variant), change, ends, found.verdict
 
 
-def _advice(found: Difference, margin: float) -> str:
-    """What to change before any run, if the rehearsal could not tell."""
+def _advice(plan: BenchmarkPlan, found: Difference) -> str:
+    """What to change before any run: more requests, or fewer, so that the interval just tells."""
     if found.change is None or found.low is None or found.high is None:
         return f"{found.metric} cannot be compared, as {found.why}. Choose another rate."
-    half = (found.high - found.low) / 2
-    if half > margin:
-        seeds = math.ceil(found.num_pairs * (half / margin) ** 2)
-        return (
-            f"half of the interval, {percent(half)}, is wider than the margin. About {seeds:,} "
-            "runs of each (--seeds) would bring it there."
-        )
+    half, apart = (found.high - found.low) / 2, abs(abs(found.change) - plan.margin)
+    measured = plan.per_run * plan.num_seeds
+    times = (half / apart) ** 2 if apart else math.inf  # an interval shrinks as 1 / sqrt(requests)
     if found.verdict == "inconclusive":
+        if times > _MOST:
+            return (
+                "the change is too near to the margin to be told from it. Choose another rate "
+                "(--request-rate), or another margin, before any run."
+            )
+        wanted = f"{float(f'{times * measured:.2g}'):,.0f}"
         return (
-            "the change is too near to the margin to be told from it. Choose another rate "
-            "(--request-rate), or another margin, before any run."
+            f"half of the interval, {percent(half)}, is wider than the {percent(apart)} between "
+            f"the change and the margin. About {wanted} requests of each variant instead of "
+            f"{measured:,} would bring it there (--requests; more runs of as many requests in all "
+            "would not)."
         )
-    return ""
+    few = enough(plan, found)
+    if few is None:
+        return ""
+    quotable = ", ".join(f"p{q:g}" for q in quotable_percentiles(few)) or "no percentile"
+    return (
+        f"half of the interval, {percent(half)}, is far narrower than the {percent(apart)} between "
+        f"the change and the margin. About {few:,} requests of each variant instead of "
+        f"{measured:,} would tell as much (--requests {few}); of so many may be quoted: {quotable}."
+    )
 
 
 def memory(plan: BenchmarkPlan) -> str:
@@ -138,8 +153,8 @@ def memory(plan: BenchmarkPlan) -> str:
     last = plan.variants[-1].fits
     if held.safe and last.safe:
         text.append(
-            f"{last.capacity / held.capacity:.1f}x the tokens hold {last.safe / held.safe:.1f}x "
-            f"the requests at 1 % overflow ({last.safe:,} instead of {held.safe:,})."
+            f"{last.capacity / held.capacity:.1f}x the tokens hold {last.safe:,} requests at 1 % "
+            f"overflow instead of {held.safe:,}."
         )
     text.append(
         "Compare the first line that the engine logs (number of blocks) with these before any run: "
@@ -167,7 +182,10 @@ def record(plan: BenchmarkPlan) -> str:
             "right shape are enough for speed, and say nothing of quality).",
             "Each request's lengths, start, TTFT and times between tokens "
             "(`--save-result --save-detailed`), never means alone.",
-            "Preemptions and KV occupancy from the engine's metrics; requests that failed.",
+            "Preemptions and KV usage: vllm_bench.sh keeps the server's /metrics after each run in "
+            "results/RUN.metrics.txt (`vllm:num_preemptions`, counted since the server's start), "
+            "and its log, results/kvN.server.log, has `GPU KV cache usage` every ten seconds. "
+            "`gqa plan --results` reads neither. Requests that failed are in each result.",
             "Where the client ran: if it shares cores with the server, say so.",
         ]
     )
@@ -179,71 +197,20 @@ def inconclusive(plan: BenchmarkPlan) -> str:
     Args:
         plan: which.
     """
-    lengths = plan.given.prompt_tokens.mean[0]
     return bullets(
         [
             f"The interval of the change contains {percent(plan.margin)} or "
             f"{percent(-plan.margin)}.",
-            "Only one run of each variant, or runs of different requests.",
+            "Only one run of each variant, or runs of different requests or at different rates.",
             f"More than {percent(MOST_FAILED)} of the requests of a run failed: the others are a "
             "selection.",
             "A percentile with fewer than 100 requests above it.",
-            "Prompts that the engine counted differ from the plan's by more than 2 % on average "
-            f"({lengths:,.0f} in the trace): another tokenizer, another workload.",
+            f"Prompts or outputs that the engine counted differ by more than "
+            f"{percent(OTHER_LENGTHS)} on average from those of the run's own requests (plan.json "
+            "has the mean of each; the trace's is another): another tokenizer, another workload.",
+            "The rate, the requests in flight at most, or the hardware is not the plan's.",
             "Sorted by time, results drift by more than the margin: the machine changed.",
             "The number of blocks that the engine logged is not the one above, and memory is what "
             "the variants differ in.",
         ]
     )
-
-
-def runs(plan: BenchmarkPlan) -> str:
-    """Return which runs there are and how long they take, as Markdown.
-
-    Args:
-        plan: which.
-    """
-    rows = list(_hours(plan))
-    total = sum(hours for _, _, hours in rows)
-    cells = [(name, f"{count:,}", f"{hours:.1f}") for name, count, hours in rows]
-    return "\n\n".join(
-        [
-            "Derived, requests over rate, without the engine's starts:",
-            table(("runs", "number", "hours"), [*cells, ("all", "", f"{total:.1f}")]),
-            "A relative error twice as large (--relative-error) takes a quarter of the requests.",
-        ]
-    )
-
-
-def _hours(plan: BenchmarkPlan) -> Iterator[tuple[str, int, float]]:
-    number = plan.num_seeds * len(plan.variants)
-    each = plan.num_requests / plan.rate / 3600
-    for cv in plan.arrival_cvs:
-        yield f"comparison at {plan.rate:.3g}/s, CV {cv:.3g}", number, number * each
-    variants = len(plan.variants)
-    seconds = [plan.num_requests / one.knee.capacity for one in plan.variants]
-    yield (
-        "capacity, all requests at once (modelled)",
-        capacity_seeds(plan) * variants,
-        capacity_seeds(plan) * sum(seconds) / 3600,
-    )
-    hours = sum(sweep_requests(plan) / rate / 3600 for rate in plan.rates)
-    yield "sweep", variants * len(plan.rates), variants * hours
-
-
-def capacity_seeds(plan: BenchmarkPlan) -> int:
-    """Return how many runs of each variant get all requests at once.
-
-    Args:
-        plan: which.
-    """
-    return min(CAPACITY_SEEDS, plan.num_seeds)
-
-
-def sweep_requests(plan: BenchmarkPlan) -> int:
-    """Return the requests of a run of the sweep, with those that are left out.
-
-    Args:
-        plan: which.
-    """
-    return min(plan.num_requests, SWEEP_REQUESTS + plan.warmup + plan.drain)

@@ -14,11 +14,12 @@ from gqa_lib.course.files import replace_file
 from ..traffic import Trace
 from .bench_script import bench_script
 from .benchmark import BenchmarkPlan
+from .durations import total_hours, warnings
 from .markdown import plan_markdown, title
-from .runs import Run, runs_of
+from .runs import runs_of
 from .vllm_script import shares, vllm_script
 
-FORMAT = "gqa plan 1"
+FORMAT = "gqa plan 2"
 _MODELLED = (
     *("mean_ttft_ms", "median_ttft_ms", "p99_ttft_ms", "mean_tpot_ms", "median_tpot_ms"),
     *("p99_tpot_ms", "mean_e2el_ms", "output_throughput", "request_throughput"),
@@ -62,10 +63,14 @@ def plan_facts(plan: BenchmarkPlan) -> dict[str, Any]:
     Args:
         plan: which.
     """
-    given = plan.given
+    given, machine = plan.given, plan.variants[0].scenario.machine
     return {
         "format": FORMAT,
         "title": title(plan),
+        "model": plan.variants[0].scenario.own_config.name,
+        "hardware": machine.name if machine else None,
+        "hours": total_hours(plan),
+        "warnings": warnings(plan),
         "metric": plan.metric,
         "margin": plan.margin,
         "confidence": plan.sample.confidence,
@@ -92,16 +97,25 @@ def plan_facts(plan: BenchmarkPlan) -> dict[str, Any]:
                 for name in ("prompt_tokens", "output_tokens", "total_tokens", "kv_token_steps")
             },
         },
-        "mean_prompt_tokens": float(plan.trace.prompt_tokens.mean()),
-        "mean_output_tokens": float(plan.trace.output_tokens.mean()),
         "modelled": {str(one.num_kv_heads): _modelled(one) for one in plan.variants},
-        "runs": [_run(one) for one in runs_of(plan)],
+        "max_concurrency": plan.max_concurrency,
+        "runs": _runs(plan),
     }
 
 
-def _run(one: Run) -> dict[str, Any]:
-    rate = one.rate if math.isfinite(one.rate) else None  # JSON knows no infinity
-    return {"file": one.file, **asdict(one), "rate": rate}
+def _runs(plan: BenchmarkPlan) -> list[dict[str, Any]]:
+    """The runs in their order, each with what its own requests have on average."""
+    requests = [plan.requests(seed) for seed in range(plan.num_seeds)]
+    rows = []
+    for one in runs_of(plan):
+        sent = requests[one.seed].select(slice(one.num_requests))
+        means = {
+            "mean_prompt_tokens": float(sent.prompt_tokens.mean()),
+            "mean_output_tokens": float(sent.output_tokens.mean()),
+        }
+        rate = one.rate if math.isfinite(one.rate) else None  # JSON knows no infinity
+        rows.append({"file": one.file, **asdict(one), "rate": rate, **means})
+    return rows
 
 
 def _distribution(one: Any) -> dict[str, Any]:
@@ -120,6 +134,7 @@ def _modelled(one: Any) -> dict[str, Any]:
         "knee": one.knee.rate,
         "blocks": one.scenario.rules().num_blocks,
         "safe_concurrency": one.fits.safe,
+        "in_system": one.in_system,
         **figures,
     }
 

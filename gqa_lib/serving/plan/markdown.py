@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from ..basis import basis
 from ..scenario import Scenario
 from ..simulator import DEFINITIONS
-from .benchmark import BenchmarkPlan, Variant
-from .conditions import inconclusive, memory, record, rehearsal, replications, runs
+from .benchmark import BenchmarkPlan
+from .conditions import inconclusive, memory, record, rehearsal, replications
+from .durations import runs, warnings
 from .knee import GOOD_SHARE
-from .tables import bullets, named, percent, table
+from .sample_size import highest
+from .tables import bullets, figure, named, percent, table
+from .variants import Variant
 from .workload import requests_needed, workload
 
 
@@ -34,7 +37,12 @@ def plan_markdown(plan: BenchmarkPlan) -> str:
         ("Runs, and how long they take", runs(plan)),
         ("What the modelled figures stand on", _basis(plan)),
     )
-    lines = [f"# Benchmark plan: {title(plan)}", ""]
+    lines = [
+        f"# Benchmark plan: {title(plan)}",
+        "",
+        bullets(f"**{said}**" for said in warnings(plan)),
+    ]
+    lines += [""]
     for number, (heading, text) in enumerate(sections, 1):
         lines += [f"## {number}. {heading}", "", text, ""]
     return "\n".join(lines)
@@ -85,18 +93,15 @@ def _question(plan: BenchmarkPlan) -> str:
                     f"Margin, stated before any run: {percent(plan.margin)}. A smaller difference "
                     "would change no decision.",
                     "Reported next to it, deciding nothing: mean and "
-                    f"p{_highest(plan):g} of TTFT and TPOT, output tokens/s, preemptions, KV "
-                    "occupancy.",
+                    f"p{highest(plan.sample.quotable):g} of TTFT and TPOT, output tokens/s. "
+                    "Preemptions and KV usage are not in a benchmark's result: section 9 says "
+                    "where they are.",
                     "Speed only: quality with fewer KV heads is another measurement.",
                 ]
             ),
             "Definitions (vLLM's):\n\n" + bullets(definitions),
         ]
     )
-
-
-def _highest(plan: BenchmarkPlan) -> float:
-    return max(plan.sample.quotable, default=50.0)
 
 
 def _arrivals(plan: BenchmarkPlan) -> str:
@@ -143,6 +148,11 @@ def _arrivals(plan: BenchmarkPlan) -> str:
 def _rate(plan: BenchmarkPlan) -> str:
     if plan.rate_given:
         return f"The variants are compared at {plan.rate:.3g} requests/s, as given."
+    if plan.variants[0].knee.rate is None:
+        return (
+            f"The variants are compared at {plan.rate:.3g} requests/s, the lowest that was tried: "
+            "the baseline keeps up at none, so that there is no knee to compare them at."
+        )
     return (
         f"The variants are compared at {plan.rate:.3g} requests/s, the baseline's predicted knee: "
         "far below it no variant is pressed, far above it the baseline only queues."
@@ -157,9 +167,9 @@ _GOOD = "requests within the limits"
 _PREDICTED: Mapping[str, Callable[[Variant], str]] = {
     "knee, requests/s": _knee,
     _GOOD: lambda one: percent(one.at_rate.get("good_share", 1.0)),
-    "TTFT mean, ms": lambda one: f"{one.at_rate['mean_ttft_ms']:,.4g}",
-    "TPOT mean, ms": lambda one: f"{one.at_rate['mean_tpot_ms']:,.4g}",
-    "output tokens/s": lambda one: f"{one.at_rate['output_throughput']:,.4g}",
+    "TTFT mean, ms": lambda one: figure(one.at_rate["mean_ttft_ms"]),
+    "TPOT mean, ms": lambda one: figure(one.at_rate["mean_tpot_ms"]),
+    "output tokens/s": lambda one: figure(one.at_rate["output_throughput"]),
     "KV usage, mean": lambda one: percent(one.at_rate["mean_kv_usage"]),
     "KV usage, max": lambda one: percent(one.at_rate["max_kv_usage"]),
     "preemptions": lambda one: f"{one.at_rate['preemptions']:,}",
@@ -168,13 +178,15 @@ _PREDICTED: Mapping[str, Callable[[Variant], str]] = {
 
 
 def _steady(plan: BenchmarkPlan) -> str:
-    running = max(one.at_rate["mean_running"] for one in plan.variants)
+    there = max(one.in_system for one in plan.variants)
+    which = "" if len(plan.arrival_cvs) == 1 else " and kinds of arrivals"
     return bullets(
         [
-            f"Mean concurrency at {plan.rate:.3g} requests/s: {running:.1f} (modelled, the largest "
-            "of the variants; by Little's law it is rate x time in the system, to be checked).",
+            f"Requests that run or wait at {plan.rate:.3g} requests/s: {there:.1f} on average, by "
+            "Little's law: rate x mean time to the last token (modelled; the most of the variants"
+            f"{which}).",
             f"Warm-up, by count: the first {plan.warmup:,} requests of each run are left out, at "
-            "least 2 x mean concurrency. If the first result shows another concurrency, use that.",
+            "least 2 x as many. If the first result shows another rate x mean time, use that.",
             f"The last {plan.drain:,} are left out too: they see an engine that empties.",
             f"A run has {plan.num_requests:,} requests: {plan.warmup:,} + {plan.per_run:,} + "
             f"{plan.drain:,}.",

@@ -8,38 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from gqa_lib.arguments import shown
 
-from ..results import Comparison, Result, compare_results, load_results
+from ..results import Comparison, compare_results, load_results
+from ..results.load import check_different
+from .departures import Measured, check_measured, departures
 from .files import FORMAT
+from .sample_size import highest
 
-_OTHER_PROMPTS = 0.02  # relative difference of mean prompt tokens: another workload
-SHOWN = (
-    *("request_goodput", "mean_ttft_ms", "p95_ttft_ms", "mean_tpot_ms", "p95_tpot_ms"),
-    *("mean_e2el_ms", "output_throughput", "request_throughput"),
-)
-
-_COMPARED = {"compare": SHOWN, "burst": SHOWN, "capacity": ("output_throughput",)}
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A run of a plan with its result.
-
-    Args:
-        run: the row of plan.json.
-        result: what was measured.
-    """
-
-    run: Mapping[str, Any]
-    result: Result
-
-    @property
-    def num_kv_heads(self) -> int:
-        """Of the variant."""
-        return int(self.run["num_kv_heads"])
+_KINDS = ("compare", "burst", "capacity")
 
 
 @dataclass(frozen=True)
@@ -90,6 +67,20 @@ def read_plan(folder: str | Path) -> dict[str, Any]:
     return plan
 
 
+def shown_metrics(plan: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the metrics that a plan's results are shown by, with the highest percentile it may.
+
+    Args:
+        plan: its plan.json.
+    """
+    what = f"p{highest(plan['sample']['quotable']):g}"
+    what = "median" if what == "p50" else what
+    return (
+        *("request_goodput", "mean_ttft_ms", f"{what}_ttft_ms", "mean_tpot_ms", f"{what}_tpot_ms"),
+        *("mean_e2el_ms", "output_throughput", "request_throughput"),
+    )
+
+
 def join_results(folder: str | Path, files: Sequence[str | Path]) -> Joined:
     """Return a plan with the results of its runs, compared as it says.
 
@@ -99,16 +90,20 @@ def join_results(folder: str | Path, files: Sequence[str | Path]) -> Joined:
             write HEADS=FILE: the next run of that variant that decides.
 
     Raises:
-        ValueError: a file is of no run of the plan, is there twice, or is no result.
+        ValueError: a file is of no run of the plan, is there twice, is no result, or is of another
+            model, variant or machine than its run's.
         ModuleNotFoundError: scipy is not installed.
     """
     plan = read_plan(folder)
     rows = {row["file"]: row for row in plan["runs"]}
     measured: list[Measured] = []
     taken: set[str] = set()
+    found = []
     for given in files:
-        name, path = _which(rows, taken, str(given))
-        taken.add(name)
+        found.append(_which(rows, taken, str(given)))
+        taken.add(found[-1][0])
+    check_different(path for _, path in found)
+    for name, path in found:
         results = load_results([path])
         if len(results) > 1:
             raise ValueError(
@@ -116,6 +111,7 @@ def join_results(folder: str | Path, files: Sequence[str | Path]) -> Joined:
                 "Give each benchmark a file of its own."
             )
         measured.append(Measured(rows[name], results[0]))
+    check_measured(plan, measured)
     deciding = [row["file"] for row in plan["runs"] if row["kind"] == "compare"]
     return Joined(
         plan,
@@ -130,6 +126,14 @@ def _which(rows: Mapping[str, Any], taken: set[str], given: str) -> tuple[str, s
     """The file of a plan's run that a result is of, and its path."""
     heads, equals, path = given.partition("=")
     if equals and heads.isdigit():
+        own = rows.get(Path(path).name)
+        if own is not None and own["num_kv_heads"] != int(heads):
+            raise ValueError(
+                f"{given}: the plan calls a run of {own['num_kv_heads']} KV heads so, not one of "
+                f"{heads}. Give it as {path}, or by another name if it is none."
+            )
+        if own is not None and own["file"] not in taken:
+            return own["file"], path
         free = (
             name
             for name, row in rows.items()
@@ -157,7 +161,8 @@ def _comparisons(
     plan: Mapping[str, Any], measured: Sequence[Measured]
 ) -> Iterator[tuple[tuple[str, int], Comparison]]:
     baseline, *variants = plan["num_kv_heads"]
-    for kind, metrics in _COMPARED.items():
+    for kind in _KINDS:
+        metrics = ("output_throughput",) if kind == "capacity" else shown_metrics(plan)
         ends = (0, 0) if kind == "capacity" else (plan["warmup"], plan["drain"])
         by_run = {
             (one.num_kv_heads, one.run["seed"]): one.result
@@ -168,6 +173,13 @@ def _comparisons(
             seeds = [n for n in range(plan["num_seeds"]) if (heads, n) in by_run]
             pairs = [n for n in seeds if (baseline, n) in by_run]
             if pairs:
+                of = [
+                    one
+                    for one in measured
+                    if one.run["kind"] == kind
+                    and one.run["seed"] in pairs
+                    and one.num_kv_heads in (baseline, heads)
+                ]
                 yield (
                     (kind, heads),
                     compare_results(
@@ -179,25 +191,15 @@ def _comparisons(
                         goodput=plan["goodput"],
                         warmup=ends[0],
                         drain=ends[1],
+                        doubt=next((said for one in of for said in departures(plan, one)), ""),
                     ),
                 )
 
 
 def _notes(plan: Mapping[str, Any], measured: Sequence[Measured]) -> Iterator[str]:
-    expected = plan["mean_prompt_tokens"]
     for one in measured:
-        trace = one.result.trace
-        if trace is not None:
-            mean = float(np.mean(trace.prompt_tokens))
-            if abs(mean / expected - 1) > _OTHER_PROMPTS:
-                yield (
-                    f"{one.result.source}: prompts have {mean:,.0f} tokens on average, "
-                    f"{expected:,.0f} in the plan: another tokenizer or another workload"
-                )
-        for name, wanted in (("request_rate", one.run["rate"]), ("seed", one.run["seed"])):
-            found = one.result.conditions.get(name)
-            if wanted is None or not isinstance(found, int | float):
-                continue  # all at once
-            if abs(found - wanted) > 1e-3 * abs(wanted):
-                yield f"{one.result.source}: {name} was {found:g}, {wanted:g} in the plan"
+        yield from departures(plan, one)
+        found, wanted = one.result.conditions.get("seed"), one.run["seed"]
+        if isinstance(found, int) and found != wanted:
+            yield f"{one.result.source}: seed was {found}, {wanted} in the plan"
         yield from (f"{one.result.source}: {note}" for note in one.result.notes)

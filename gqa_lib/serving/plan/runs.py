@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .benchmark import BenchmarkPlan
-from .conditions import capacity_seeds, sweep_requests
+from .durations import capacity_seeds, sweep_requests
 
 Kind = Literal["compare", "burst", "sweep", "capacity"]
 

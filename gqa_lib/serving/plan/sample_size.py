@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from statistics import NormalDist
@@ -101,6 +102,15 @@ def quotable_percentiles(num_requests: int) -> tuple[float, ...]:
     """
     check_whole(0, num_requests=num_requests)
     return tuple(q for q in PERCENTILES if requests_for_percentile(q) <= num_requests)
+
+
+def highest(quotable: Iterable[float]) -> float:
+    """Return the highest of the percentiles that results are summed up by, p99 at most.
+
+    Args:
+        quotable: those that may be quoted; of none, it is the median.
+    """
+    return max((q for q in quotable if q <= 99), default=50.0)
 
 
 def sample_size(

@@ -26,8 +26,18 @@ def bullets(lines: Iterable[str]) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share in per cent, to three digits at most."""
-    return f"{100 * share:.3g} %"
+    """Return a share in per cent, to three digits, or all of those before the point."""
+    return f"{_all_digits(100 * share, 3)} %"
+
+
+def figure(value: float) -> str:
+    """Return a number to four digits, or all of those before the point."""
+    return _all_digits(value, 4)
+
+
+def _all_digits(value: float, least: int) -> str:
+    short = f"{value:,.{least}g}"
+    return f"{value:,.0f}" if "e+" in short else short
 
 
 def named(text: str) -> str:

@@ -115,6 +115,7 @@ def requests_needed(plan: BenchmarkPlan) -> str:
         if next_up is None
         else f" p{next_up:g} is not: it takes {requests_for_percentile(next_up):,} requests."
     )
+    asked = " (as given, --requests)" if plan.requests_given else ""
     return bullets(
         [
             pilot,
@@ -125,8 +126,8 @@ def requests_needed(plan: BenchmarkPlan) -> str:
             "the CV's interval).",
             f"For p{one.percentile:g}: {one.for_percentile:,}, so that {ABOVE} requests are above "
             "it.",
-            f"Measured: **{one.requests:,}** in {plan.num_seeds} runs of {plan.per_run:,} for each "
-            f"variant. At that n may be quoted: {quotable}.{beyond}",
+            f"Measured: **{one.requests:,}**{asked} in {plan.num_seeds} runs of {plan.per_run:,} "
+            f"for each variant. At that n may be quoted: {quotable}.{beyond}",
             "That n is for levels, of independent requests. The difference of paired runs varies "
             "less; its interval is taken over runs.",
         ]

@@ -5,6 +5,7 @@ Source: ai-dynamo/aiperf, docs/reference/json-export-schema.md.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -14,7 +15,7 @@ from gqa_lib.arguments import is_number, shown
 from ..traffic import load_trace
 from ..traffic.formats import SECONDS
 from ..traffic.text_file import TextFile
-from .checked import check_latencies, check_reported
+from .checked import check_latencies, reported
 from .result import Result
 
 # AIPerf's names for what vLLM's benchmark calls so.
@@ -70,7 +71,7 @@ def read_aiperf_totals(file: TextFile, first: dict[str, Any]) -> list[Result]:
     Raises:
         ValueError: a figure has no unit that is known, or cannot be.
     """
-    figures: dict[str, float] = {}
+    figures: dict[str, Any] = {}
     for theirs, ours in _LATENCIES.items():
         block = first.get(theirs)
         if block is None:
@@ -78,12 +79,12 @@ def read_aiperf_totals(file: TextFile, first: dict[str, Any]) -> list[Result]:
         scale = 1e3 * _seconds(file, theirs, block)
         for statistic, what in _STATISTICS.items():
             if is_number(value := block.get(statistic)):
-                figures[f"{what}_{ours}_ms"] = scale * float(value)
+                figures[f"{what}_{ours}_ms"] = _times(scale, value)
     for theirs, ours in _RATES.items():
         block = first.get(theirs)
         if isinstance(block, Mapping) and is_number(value := block.get("avg")):
-            figures[ours] = float(value)
-    check_reported(file.path.name, figures)
+            figures[ours] = value
+    figures = reported(file.path.name, figures)
     info = first.get("run_info")
     info = info if isinstance(info, dict) else {}
     conditions = {
@@ -101,6 +102,13 @@ def read_aiperf_totals(file: TextFile, first: dict[str, Any]) -> list[Result]:
             notes=(_RENAMED, "totals only: not computed again; give profile_export.jsonl to pair"),
         )
     ]
+
+
+def _times(scale: float, value: Any) -> float:
+    try:
+        return scale * float(value)
+    except OverflowError:
+        return math.inf
 
 
 def _seconds(file: TextFile, name: str, block: Any) -> float:

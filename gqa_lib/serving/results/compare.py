@@ -7,24 +7,26 @@ verdict is then "inconclusive".
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 
-from gqa_lib.arguments import check_number, check_some, check_whole
+from gqa_lib.arguments import check_some, check_whole
 
-from .result import Result, higher_is_better
+from .checked import check_margin
+from .doubts import doubts, notes, same_requests
+from .levels import level, too_few
+from .result import RATES, Result, higher_is_better
 
 Verdict = Literal["better", "worse", "within the margin", "inconclusive"]
 METRICS = (
     *("mean_ttft_ms", "p95_ttft_ms", "mean_tpot_ms", "p95_tpot_ms", "mean_e2el_ms"),
     *("output_throughput", "request_goodput"),
 )
-MOST_FAILED = 0.01  # of the requests: above, those that were answered are a selection
-ABOVE = 100  # requests that a percentile needs above it
 BATCHES = 10  # of one run that stands alone
+_ALONE = "one run of each: what differs from run to run is not known"
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,10 @@ class Difference:
 
     Args:
         metric: by vLLM's name.
-        baseline, variant: means over the runs.
-        change: mean of variant / baseline - 1 over the pairs; None without two pairs.
-        low, high: ends of the interval of that mean.
-        num_pairs: pairs of runs, or of batches of one run.
+        baseline, variant: means over the runs; a percentile, of the requests of all runs.
+        change: mean of variant / baseline - 1 over the pairs; of the batches of a single pair.
+        low, high: ends of the interval of that mean; None where nothing shows how far it varies.
+        num_pairs: pairs of runs.
         verdict: of the variant: "better" or "worse" if the whole interval is beyond the margin on
             one side, "within the margin" if all of it is inside, else "inconclusive".
         why: what makes it inconclusive; empty otherwise.
@@ -61,7 +63,7 @@ class Comparison:
         margin: relative difference that would matter.
         confidence: of the intervals.
         differences: of each metric that both sides have.
-        paired_by: "runs" or "batches of one run".
+        paired_by: how many runs of each there are.
         same_requests: whether both sides of each pair served the same requests, in the same order;
             None where a file does not say.
         notes: what to know of the pairs, a sentence each.
@@ -90,7 +92,11 @@ class Comparison:
         verdict = one.verdict + (f": {one.why}" if one.why else "")
         ends = "" if one.low is None else f"[{100 * one.low:+.1f}, {100 * (one.high or 0):+.1f}] %"
         change = "" if one.change is None else f"{100 * one.change:+.1f} %"
-        return (one.metric, f"{one.baseline:.5g}", f"{one.variant:.5g}", change, ends, verdict)
+        figures = (
+            f"{value:,.0f}" if value >= 1e5 else f"{value:.5g}"
+            for value in (one.baseline, one.variant)
+        )
+        return (one.metric, *figures, change, ends, verdict)
 
 
 def compare_results(
@@ -103,14 +109,17 @@ def compare_results(
     goodput: Mapping[str, float] | None = None,
     warmup: int = 0,
     drain: int = 0,
+    doubt: str = "",
 ) -> Comparison:
     """Return how a variant differs from a baseline, with a verdict for each metric.
 
     The k-th run of one is paired with the k-th of the other: give them in the order of their
     seeds. Of each pair the relative change counts, and Student's interval is that of its mean over
-    the pairs: requests of one run wait for each other, so they are not independent results. If
-    there is one pair with requests, it is cut into 10 batches in the order of arrival (batch
-    means), which leaves out what differs between runs.
+    the pairs: requests of one run wait for each other, so they are not independent results. One
+    pair is inconclusive. If it has requests, its latencies get an interval from 10 batches in the
+    order of arrival (batch means), which leaves out what differs between runs; its rates get none,
+    as a batch has no rate of its own. Pairs of different requests or loads, or with failures, are
+    inconclusive too.
 
     Args:
         baseline, variant: runs, as `load_results` returns them.
@@ -119,6 +128,7 @@ def compare_results(
         metrics: by vLLM's names; those that a file lacks are left out.
         goodput: latencies in ms that a good request does not exceed.
         warmup, drain: requests of each run to leave out at its beginning and end.
+        doubt: what makes the runs no answer, if the caller knows of something; "" if not.
 
     Returns:
         The Comparison.
@@ -130,37 +140,40 @@ def compare_results(
     Source: Law, Simulation Modeling and Analysis, 5th ed., 9.5 (batch means), 11.2 (common random
     numbers); Schuirmann 1987 (equivalence).
     """
-    check_number(above=0, margin=margin)
-    check_whole(0, warmup=warmup, drain=drain)
-    _check_pairs(baseline, variant)
+    _check(baseline, variant, margin, warmup=warmup, drain=drain)
     sides = [_measured(runs, warmup, drain) for runs in (baseline, variant)]
-    same = [_same_requests(a, b) for a, b in zip(*sides, strict=True)]
-    notes = _notes(baseline, variant, same, warmup + drain)
-    batched = len(baseline) == 1 and same[0] is not None
-    if batched:
-        sides = [_batches(side[0]) for side in sides]
-        notes.append("one run of each: what differs from run to run is not in the interval")
-    figures = [[one.summary(_asked(one, goodput)) for one in side] for side in sides]
+    same = [same_requests(a, b) for a, b in zip(*sides, strict=True)]
+    figures = [_figures(side, goodput) for side in sides]
     chosen = _in_all(metrics, [one for side in figures for one in side])
-    least = min(sum(len(one.trace) for one in side if one.trace) for side in sides)
-    failed = _too_many_failed([*baseline, *variant])
+    doubt = doubt or next(doubts(baseline, variant, same), "")
+    batches = _of_batches(baseline, variant, warmup, drain, goodput) if None not in same else None
 
     def difference(name: str) -> Difference:
-        a, b = ([one[name] for one in side] for side in figures)
-        doubt = failed or _too_few(name, least)
-        return _difference(name, a, b, margin, confidence, doubt)
+        first, second = (
+            level(name, side, [one[name] for one in of])
+            for side, of in zip(sides, figures, strict=True)
+        )
+        each = figures if name in RATES or batches is None else batches
+        a, b = ([one[name] for one in side if name in one] for side in each)
+        why = doubt or too_few(name, sides) or (_ALONE if len(baseline) == 1 else "")
+        shown = Difference(name, first, second, None, None, None, len(baseline), "inconclusive")
+        return _judged(shown, a, b, margin, confidence, why)
 
     return Comparison(
         margin,
         confidence,
         tuple(map(difference, chosen)),
-        f"{BATCHES} batches of one run" if batched else f"{len(baseline)} runs",
+        "one run of each" if len(baseline) == 1 else f"{len(baseline)} runs",
         None if None in same else all(same),
-        tuple(notes),
+        tuple(notes(baseline, variant, same, warmup + drain)),
     )
 
 
-def _check_pairs(baseline: Sequence[Result], variant: Sequence[Result]) -> None:
+def _check(
+    baseline: Sequence[Result], variant: Sequence[Result], margin: float, **ends: int
+) -> None:
+    check_margin(margin)
+    check_whole(0, where="", **ends)
     check_some(baseline=baseline, variant=variant)
     if len(baseline) != len(variant):
         raise ValueError(
@@ -181,33 +194,36 @@ def _in_all(metrics: Sequence[str], figures: Sequence[Mapping[str, float]]) -> l
     return chosen
 
 
-def _difference(
-    name: str, a: list[float], b: list[float], margin: float, confidence: float, doubt: str
+def _judged(
+    shown: Difference,
+    a: list[float],
+    b: list[float],
+    margin: float,
+    confidence: float,
+    doubt: str,
 ) -> Difference:
-    first, second = float(np.mean(a)), float(np.mean(b))
-    if len(a) < 2:
-        return Difference(
-            name, first, second, None, None, None, len(a), "inconclusive", "one pair has no spread"
-        )
+    """A difference with its change, its interval and its verdict, from figures pair by pair."""
     if not all(a):
-        why = "the baseline has 0, of which nothing is a share"
-        return Difference(name, first, second, None, None, None, len(a), "inconclusive", why)
+        return replace(shown, why="the baseline has 0, of which nothing is a share")
+    if len(a) < 2 or len(a) != len(b):
+        changed = shown.variant / shown.baseline - 1 if shown.baseline else None
+        return replace(shown, change=changed, why=doubt or _ALONE)
     from gqa_lib.train.statistics import mean_interval  # which imports torch
 
     changes = [other / one - 1 for one, other in zip(a, b, strict=True)]
     change, low, high = mean_interval(changes, confidence)
-    verdict: Verdict = "inconclusive"
-    why = doubt
-    if not doubt:
-        if -margin < low and high < margin:
-            verdict = "within the margin"
-        elif low > margin or high < -margin:
-            verdict = "better" if (low > 0) == higher_is_better(name) else "worse"
-        else:
-            why = "the interval contains the margin"
-            if low > 0 or high < 0:
-                why += f", though it is {'higher' if low > 0 else 'lower'}"
-    return Difference(name, first, second, change, low, high, len(a), verdict, why)
+    shown = replace(shown, change=change, low=low, high=high, why=doubt)
+    if doubt:
+        return shown
+    if -margin < low and high < margin:
+        return replace(shown, verdict="within the margin")
+    if low > margin or high < -margin:
+        better = (low > 0) == higher_is_better(shown.metric)
+        return replace(shown, verdict="better" if better else "worse")
+    why = "the interval contains the margin"
+    if low > 0 or high < 0:
+        why += f", though it is {'higher' if low > 0 else 'lower'}"
+    return replace(shown, why=why)
 
 
 def _measured(runs: Sequence[Result], warmup: int, drain: int) -> list[Result]:
@@ -217,57 +233,29 @@ def _measured(runs: Sequence[Result], warmup: int, drain: int) -> list[Result]:
     ]
 
 
-def _asked(one: Result, goodput: Mapping[str, float] | None) -> Mapping[str, float] | None:
-    return goodput if one.measures_requests else None
+def _figures(runs: Sequence[Result], goodput: Mapping[str, float] | None) -> list[dict[str, float]]:
+    return [one.summary(goodput if one.measures_requests else None) for one in runs]
 
 
-def _same_requests(a: Result, b: Result) -> bool | None:
-    """Whether two runs served the same lengths in the same order; None if one does not say."""
-    if not (a.measures_requests and b.measures_requests and a.trace and b.trace):
+def _of_batches(
+    baseline: Sequence[Result],
+    variant: Sequence[Result],
+    warmup: int,
+    drain: int,
+    goodput: Mapping[str, float] | None,
+) -> list[list[dict[str, float]]] | None:
+    """Figures of the batches of one run of each; None of several runs."""
+    if len(baseline) > 1:
         return None
-    return all(
-        np.array_equal(getattr(a.trace, name), getattr(b.trace, name))
-        for name in ("prompt_tokens", "output_tokens")
-    )
+    cut = (_batches(runs[0], warmup, drain) for runs in (baseline, variant))
+    return [_figures(side, goodput) for side in cut]
 
 
-def _batches(run: Result) -> list[Result]:
+def _batches(run: Result, warmup: int, drain: int) -> list[Result]:
+    """A run without its ends in batches, each of consecutive requests."""
     assert run.trace is not None
-    ends = np.linspace(0, len(run.trace), BATCHES + 1).astype(int).tolist()
-    if len(run.trace) < BATCHES:
-        return [run]
-    return [run.part(start, stop) for start, stop in pairwise(ends)]
-
-
-def _notes(
-    baseline: Sequence[Result], variant: Sequence[Result], same: list[bool | None], cut: int
-) -> list[str]:
-    notes = []
-    for a, b, alike in zip(baseline, variant, same, strict=True):
-        pair = f"{a.source} and {b.source}"
-        if alike is False:
-            notes.append(f"{pair} did not serve the same requests: they differ for that, too")
-        if alike is None and cut:
-            notes.append(f"{pair}: warm-up is in the totals, as there are no requests to leave out")
-        for name in ("request_rate", "burstiness", "max_concurrency", "seed", "num_prompts"):
-            first, second = a.conditions.get(name), b.conditions.get(name)
-            if first != second:
-                notes.append(f"{pair} differ in {name}: {first} and {second}")
-    return notes
-
-
-def _too_many_failed(runs: Sequence[Result]) -> str:
-    for one in runs:
-        answered = len(one.trace) if one.trace else one.reported.get("completed", 0)
-        if one.failed > MOST_FAILED * (answered + one.failed):
-            return f"{one.failed:,} requests of {one.source} failed, more than 1 %"
-    return ""
-
-
-def _too_few(name: str, least: int) -> str:
-    """Why a percentile cannot be judged: fewer than 100 requests of all runs are above it."""
-    what = name.partition("_")[0]
-    if not least or not what.startswith("p") or not what[1:].replace(".", "").isdigit():
-        return ""
-    above = least * (1 - float(what[1:]) / 100)
-    return f"{what} of {least:,} requests rests on {above:.0f}" if above < ABOVE - 0.5 else ""
+    stop = len(run.trace) - drain
+    if stop - warmup < BATCHES:
+        return [run.without_ends(warmup, drain)]
+    ends = np.linspace(warmup, stop, BATCHES + 1).astype(int).tolist()
+    return [run.part(*between) for between in pairwise(ends)]

@@ -18,7 +18,7 @@ from gqa_lib.arguments import is_number, shown
 
 from ..traffic import Trace
 from ..traffic.text_file import TextFile
-from .checked import check_latencies
+from .checked import check_entries, check_latencies
 from .result import Result
 
 _NEEDED = ("prompt_tokens", "output_tokens", "time_to_first_token_ms")
@@ -57,6 +57,10 @@ def _result(file: TextFile, number: int, benchmark: Any) -> Result:
             "guidellm drops them where it samples (--sample-requests)."
         )
     columns = [_request(where, place, row) for place, row in enumerate(rows)]
+    empty = sum(not one[2] for one in columns)
+    columns = [one for one in columns if one[2]]
+    if not columns:
+        raise ValueError(f"{where}: no request was answered with a token. Run guidellm again.")
     start, prompt, output, ttft, e2e = map(np.array, zip(*columns, strict=True))
     order = np.argsort(start, kind="stable")
     trace = Trace(
@@ -69,21 +73,23 @@ def _result(file: TextFile, number: int, benchmark: Any) -> Result:
     )
     check_latencies(where, trace)
     errored = requests.get("errored")
-    strategy = _inner(_inner(benchmark, "config"), "strategy")
-    conditions = {
-        "strategy": strategy.get("type_"),
-        "request_rate": strategy.get("rate"),
-        "max_concurrency": strategy.get("max_concurrency"),
-    }
+    left_out = [f"without an output token, counted as failed: {empty:,}"] if empty else []
     return Result(
         file.path.name if number == 0 else f"{file.path.name} #{number}",
         "guidellm",
         {},
         trace,
-        failed=len(errored) if isinstance(errored, list) else 0,
-        conditions={name: value for name, value in conditions.items() if value is not None},
-        notes=(_CONVERTED, "times between tokens are not in the file: there is no itl"),
+        failed=empty + (len(errored) if isinstance(errored, list) else 0),
+        conditions=_conditions(benchmark),
+        notes=(_CONVERTED, "times between tokens are not in the file: there is no itl", *left_out),
     )
+
+
+def _conditions(benchmark: Any) -> dict[str, Any]:
+    strategy = _inner(_inner(benchmark, "config"), "strategy")
+    names = {"strategy": "type_", "request_rate": "rate", "max_concurrency": "max_concurrency"}
+    found = {ours: strategy.get(theirs) for ours, theirs in names.items()}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _request(where: str, place: int, row: Any) -> tuple[float, float, float, float, float]:
@@ -98,6 +104,13 @@ def _request(where: str, place: int, row: Any) -> tuple[float, float, float, flo
             "Give a report of streamed completions, with usage."
         )
     assert start is not None
+    check_entries(where, f"request {place}, request_start_time", [start])
+    for name, least in (("prompt_tokens", 1), ("output_tokens", 0)):
+        if not least <= row[name] < 2**40 or row[name] != int(row[name]):
+            raise ValueError(
+                f"{where}, request {place}: {name}={shown(row[name])} is not a count of tokens, a "
+                f"whole number from {least}. Give the report as GuideLLM wrote it."
+            )
     ttft_s, outputs = row["time_to_first_token_ms"] / 1e3, row["output_tokens"]
     if is_number(each_ms := row.get("time_per_output_token_ms")):
         last_s = each_ms * outputs / 1e3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,38 @@ def load_results(paths: Iterable[str | Path]) -> list[Result]:
     """
     files = [TextFile(path) for path in several(paths, "paths", "paths of result files")]
     check_some(paths=files)
+    check_different([file.path for file in files])
     return [result for file in files for result in _read(file)]
+
+
+def check_different(paths: Iterable[str | Path]) -> None:
+    """Refuse a run that is given twice, as the same file or as a copy of it.
+
+    Args:
+        paths: of results.
+
+    Raises:
+        ValueError: two have the same content; each would count as a run of its own.
+    """
+    seen: dict[str, Path] = {}
+    for path in map(Path, paths):
+        content = sha256(_content(TextFile(path))).hexdigest()
+        if content in seen:
+            copy = path.name if seen[content].resolve() == path.resolve() else f"{path} too"
+            raise ValueError(
+                f"{seen[content].name} is given twice ({copy}): one run would count as two, and "
+                "would agree with itself. Give each run once."
+            )
+        seen[content] = path
+
+
+def _content(file: TextFile) -> bytes:
+    """What is in a file, uncompressed where that is possible; who reads it refuses it if not."""
+    try:
+        with file.open() as text:
+            return text.read().encode()
+    except (ValueError, OSError, EOFError):
+        return file.path.read_bytes()
 
 
 def _read(file: TextFile) -> list[Result]:

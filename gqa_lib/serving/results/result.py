@@ -15,7 +15,9 @@ from ..traffic import Trace
 Floats = np.ndarray
 LATENCIES = ("ttft", "tpot", "itl", "e2el")  # defined in gqa_lib.serving.simulator.DEFINITIONS
 PERCENTILES = (50.0, 90.0, 95.0, 99.0)
-_RATES = ("output_throughput", "request_throughput", "total_token_throughput", "request_goodput")
+RATES = ("output_throughput", "request_throughput", "total_token_throughput", "request_goodput")
+_MORE = (*RATES, "good_share", "completed")
+_LESS = ("failed", "duration", "preemptions", "recomputed_tokens")
 
 
 def higher_is_better(metric: str) -> bool:
@@ -23,8 +25,16 @@ def higher_is_better(metric: str) -> bool:
 
     Args:
         metric: a name such as "output_throughput" or "mean_ttft_ms".
+
+    Raises:
+        ValueError: it is neither a latency nor one of those whose direction is known.
     """
-    return metric in _RATES
+    if metric in _MORE or metric in _LESS or metric.endswith("_ms"):
+        return metric in _MORE
+    raise ValueError(
+        f"metric={metric!r}: whether more of it is better is not known, so that no verdict can be "
+        f"given. Choose a latency such as mean_ttft_ms, or one of {', '.join(_MORE + _LESS)}."
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +50,8 @@ class Result:
             `e2e_s` of each; None if the file has totals only.
         itls_s: of each request, the seconds between its tokens; None where they were not kept.
         failed: requests that were not answered.
-        window_rates: rates counted over a window of time, of what `without_ends` returns.
+        window_rates: of a part of a run, rates counted between its first arrival and the first
+            after it; empty where no time is between them. None of a whole run.
         conditions: how the run was set up, as far as the file says: "request_rate", "burstiness",
             "max_concurrency", "seed", "model", "date" ...
         notes: what was converted, left out or not known, a sentence each.
@@ -52,7 +63,7 @@ class Result:
     trace: Trace | None = None
     itls_s: Sequence[Floats] | None = None
     failed: int = 0
-    window_rates: Mapping[str, float] = field(default_factory=dict)
+    window_rates: Mapping[str, float] | None = None
     conditions: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -80,6 +91,11 @@ class Result:
     def part(self, start: int, stop: int) -> Result:
         """Return the result of some of its requests, counted in the order of their arrival.
 
+        Rates of a part are counted over the time between the arrival of its first request and of
+        the first one after it: tokens of whichever request, those that a request has between its
+        first and last token taken as evenly spaced. A server that works on what came before does
+        that in any part alike, so that a part's own tokens over its own time would be no rate.
+
         Args:
             start, stop: as of a slice.
 
@@ -87,17 +103,22 @@ class Result:
             ValueError: the file has totals only, or no request is left.
         """
         check_whole(0, start=start, stop=stop)
-        trace = self._requests()
+        trace, arrivals = self._requests(), self._requests().arrival_s
+        if start == 0 and stop >= len(trace):
+            return self
+        rates: dict[str, float] = {}
+        if arrivals is not None:
+            end = arrivals[stop] if stop < len(trace) else arrivals[-1]
+            rates = _between(trace, float(arrivals[start]), float(end))
         itls = None if self.itls_s is None else list(self.itls_s)[start:stop]
         kept = trace.select(slice(start, stop))
-        return replace(self, trace=kept, itls_s=itls, reported={}, window_rates={})
+        return replace(self, trace=kept, itls_s=itls, reported={}, window_rates=rates)
 
     def without_ends(self, warmup: int, drain: int) -> Result:
         """Return the result without its first and last requests, in the order of their arrival.
 
-        Rates are counted over the time between the arrival of the first request that is left and
-        of the first that is dropped at the end: tokens of whichever request, those that a request
-        has between its first and last token taken as evenly spaced.
+        Rates are those of `part`: over the time between the arrival of the first request that is
+        left and of the first that is dropped at the end.
 
         Args:
             warmup: requests to leave out at the beginning, while the server fills.
@@ -113,12 +134,7 @@ class Result:
                 f"{self.source} has {num:,} answered requests: without the first {warmup:,} and "
                 f"the last {drain:,} none is left to measure. Run more requests."
             )
-        left = self.part(warmup, num - drain)
-        whole, arrivals = self._requests(), self._requests().arrival_s
-        if arrivals is None or not (warmup or drain):
-            return left
-        end = arrivals[num - drain] if drain else arrivals[-1]
-        return replace(left, window_rates=_between(whole, float(arrivals[warmup]), float(end)))
+        return self.part(warmup, num - drain)
 
     def summary(
         self,
@@ -137,7 +153,7 @@ class Result:
             `failed`, `duration` in seconds from the first arrival to the last token,
             `request_throughput`, `output_throughput`, `total_token_throughput` and
             `request_goodput` per second. What is not known is left out. Of a file with totals
-            only, its own figures.
+            only, its own figures; of a part of requests that all came at once, no rates.
 
         Raises:
             ValueError: goodput is asked of a file with totals only.
@@ -157,10 +173,14 @@ class Result:
         if trace.arrival_s is None:
             return result
         rates = _rates(trace, latencies, goodput)
-        if self.window_rates and goodput is not None:
-            good = rates["good_share"] * self.window_rates["request_throughput"]
-            rates["request_goodput"] = good
-        return result | rates | dict(self.window_rates)
+        if self.window_rates is None:
+            return result | rates
+        share = rates.get("good_share")
+        if share is not None:
+            result["good_share"] = share
+            if self.window_rates:
+                result["request_goodput"] = share * self.window_rates["request_throughput"]
+        return result | dict(self.window_rates)
 
     def _requests(self) -> Trace:
         if self.trace is None or not self.measures_requests:

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from gqa_lib.arguments import is_number, shown
+from gqa_lib.arguments import shown
 
-from ..traffic import load_trace
+from ..traffic import Trace, load_trace
 from ..traffic.text_file import TextFile
-from .checked import check_latencies, check_reported
+from .checked import check_entries, check_latencies, reported
 from .result import Result
 
 _FIGURE = re.compile(r"(mean|median|std|p\d+(\.\d+)?)_(ttft|tpot|itl|e2el)_ms")
@@ -39,13 +39,12 @@ def read_vllm_bench(file: TextFile, first: dict[str, Any]) -> list[Result]:
         ValueError: a figure is not one, or the lists of requests do not go together.
     """
     known = {name for name in first if name in _TOTALS or _FIGURE.fullmatch(name)}
-    reported = {name: value for name in known if is_number(value := first[name])}
-    check_reported(file.path.name, reported)
+    stated = reported(file.path.name, {name: first[name] for name in known})
     result = Result(
         file.path.name,
         "vllm-bench",
-        {name: float(value) for name, value in sorted(reported.items())},
-        failed=int(reported.get("failed", 0)),
+        stated,
+        failed=int(stated.get("failed", 0)),
         conditions={name: first[name] for name in _CONDITIONS if first.get(name) is not None},
     )
     if not first.get("input_lens") or not first.get("ttfts"):
@@ -55,9 +54,14 @@ def read_vllm_bench(file: TextFile, first: dict[str, Any]) -> list[Result]:
 
 
 def _with_requests(file: TextFile, first: Mapping[str, Any], result: Result) -> Result:
+    for name in ("input_lens", "output_lens", "start_times"):
+        if isinstance(values := first.get(name), list):
+            check_entries(file.path.name, name, values)
     trace, notes = load_trace(file.path, "vllm-bench"), []
     rows = _rows(first)
     itls = _itls(file, first, rows)
+    if itls is not None and (note := _chunks(file, trace, itls)):
+        notes.append(note)
     measured = dict(trace.measured)
     if itls is not None and "e2e_s" not in measured and "ttft_s" in measured:
         measured["e2e_s"] = measured["ttft_s"] + np.array([one.sum() for one in itls])
@@ -66,7 +70,7 @@ def _with_requests(file: TextFile, first: Mapping[str, Any], result: Result) -> 
     if trace.arrival_s is None:
         notes.append("start_times are not in the file: requests are in the order of the file")
     check_latencies(file.path.name, trace)
-    failed = len(first["output_lens"]) - len(trace)
+    failed = max(result.failed, len(first["output_lens"]) - len(trace))
     return replace(result, trace=trace, itls_s=itls, failed=failed, notes=(*trace.notes, *notes))
 
 
@@ -88,10 +92,29 @@ def _itls(file: TextFile, first: Mapping[str, Any], rows: np.ndarray) -> list[np
             f"{file.path.name}, itls: {shown(given)} is not a list with an entry for each of "
             f"{num:,} requests. Give the file as vLLM wrote it."
         )
-    try:
-        return [np.array(given[row], np.float64).reshape(-1) for row in rows]
-    except (TypeError, ValueError):
+    found = []
+    for row in rows:
+        if not isinstance(given[row], list):
+            raise ValueError(
+                f"{file.path.name}, itls, entry {row}: {shown(given[row])} is not a list of "
+                "seconds. Give the file as vLLM wrote it."
+            )
+        check_entries(f"{file.path.name}, itls", f"request {row}", given[row])
+        found.append(np.array(given[row], np.float64))
+    return found
+
+
+def _chunks(file: TextFile, trace: Trace, itls: list[np.ndarray]) -> str:
+    """What is to know of times between tokens where several came together; else ""."""
+    num = np.array([len(one) for one in itls])
+    gaps = trace.output_tokens - 1
+    for row in np.flatnonzero((num > gaps) | ((num == 0) & (gaps > 0))).tolist():
         raise ValueError(
-            f"{file.path.name}, itls: an entry is not a list of seconds. Give the file as vLLM "
-            "wrote it."
-        ) from None
+            f"{file.path.name}, itls, request {row} of those answered: {num[row]} times between "
+            f"{trace.output_tokens[row]} tokens. They are of another request, or it was not "
+            "streamed. Give the file as vLLM wrote it."
+        )
+    fewer = int((num < gaps).sum())
+    if not fewer:
+        return ""
+    return f"itls are between chunks of several tokens, not between tokens, in requests: {fewer:,}"

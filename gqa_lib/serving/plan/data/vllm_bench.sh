@@ -1,18 +1,34 @@
 #!/usr/bin/env bash
 # @TITLE@
 #
-#   MODEL=path-or-name ./vllm_bench.sh
+#   MODEL=path-or-name ./vllm_bench.sh [compare|burst|capacity|sweep ...]
 #
 # Starts `vllm serve` for each variant in turn, and measures it with `vllm bench serve`: the runs of
-# plan.md, in its order. A run whose result is there is not repeated, so it can be stopped and
-# started again. Needs vLLM and bash; nothing of the course.
+# plan.md, in its order, or only those of the kinds that are named. A run whose result is there and
+# complete is not repeated, so it can be stopped and started again. Needs vLLM and bash; nothing of
+# the course.
 #
 # MODEL      checkpoint or its name on the Hub. A variant with other KV heads is made of its config
 #            with random weights (--load-format dummy), and so are then all: that is enough for
 #            speed. MODEL_8=... (for 8 KV heads) names a checkpoint of that variant's own instead.
 # HARDWARE   what the results say they were measured on (default: as nvidia-smi names the device).
-# PORT, READY_S, RESULTS   default 8000, 1800 seconds and results
+# PORT, READY_S, RESULTS   default 8000, 1800 seconds and the folder results next to this script
 set -euo pipefail
+KINDS=("$@")
+for kind in "${KINDS[@]}"; do
+  case $kind in
+    compare | burst | capacity | sweep) ;;
+    *)
+      echo "$kind is no kind of run: give compare, burst, capacity or sweep, or none for all." >&2
+      exit 2
+      ;;
+  esac
+done
+for name in MODEL RESULTS "${!MODEL_@}"; do # relative to where it was called, not to this script
+  if [[ -n "${!name:-}" && "${!name}" != /* && -e "${!name}" ]]; then
+    printf -v "$name" '%s' "$PWD/${!name}"
+  fi
+done
 cd "$(dirname "${BASH_SOURCE[0]}")"
 : "${MODEL:?set MODEL to the checkpoint of @MODEL@, or its name on the Hub}"
 PORT=${PORT:-8000}
@@ -78,7 +94,9 @@ is_ready() {
 
 # serve KV_HEADS: the server of a variant, started unless it runs.
 serve() {
-  [[ "$SERVES" != "$1" ]] || return 0
+  if [[ "$SERVES" == "$1" ]] && kill -0 "$SERVER" 2>/dev/null; then
+    return 0
+  fi
   stop
   local own="MODEL_$1" variant=()
   SERVED=${!own:-$MODEL}
@@ -106,9 +124,40 @@ serve() {
   done
 }
 
+# is_complete FILE REQUESTS: whether 99 % of them were answered, in a result that can be read.
+is_complete() {
+  [[ -s "$1" ]] && python3 - "$1" "$2" <<'PYTHON'
+import json
+import sys
+
+try:
+    with open(sys.argv[1], encoding="utf-8") as file:
+        answered = float(json.load(file)["completed"])
+except (ValueError, KeyError, TypeError):
+    answered = 0
+sys.exit(not answered >= 0.99 * int(sys.argv[2]))
+PYTHON
+}
+
+is_asked() {
+  [[ ${#KINDS[@]} -gt 0 ]] || return 0
+  local kind
+  for kind in "${KINDS[@]}"; do
+    [[ "$1" != kv*-"$kind"-* ]] || return 0
+  done
+  return 1
+}
+
+# What the server counted since it was started: preemptions, use of the KV cache.
+keep_metrics() {
+  python3 -c 'import sys, urllib.request as u; print(u.urlopen(sys.argv[1], timeout=5).read().decode())' \
+    "http://127.0.0.1:$PORT/metrics" >"$1" 2>/dev/null || true
+}
+
 # run KV_HEADS SEED RATE BURSTINESS REQUESTS FILE
 run() {
-  if [[ -s "$RESULTS/$6" ]]; then
+  is_asked "$6" || return 0
+  if is_complete "$RESULTS/$6" "$5"; then
     echo "$6 is there"
     return 0
   fi
@@ -120,10 +169,17 @@ run() {
     --model "$SERVED" "${requests[@]}" --num-prompts "$5" --request-rate "$3" --burstiness "$4" \
     --seed "$2" "${BENCH[@]}" --save-result --save-detailed --metadata "${about[@]}" \
     --result-dir "$RESULTS" \
-    --result-filename "$6" >"$RESULTS/${6%.json}.log" 2>&1 || {
+    --result-filename "$6.part" >"$RESULTS/${6%.json}.log" 2>&1 || {
     echo "It failed: see $RESULTS/${6%.json}.log" >&2
     exit 1
   }
+  if ! kill -0 "$SERVER" 2>/dev/null || ! is_complete "$RESULTS/$6.part" "$5"; then
+    echo "The server stopped, or failed more than 1 % of the requests: see $RESULTS/$6.part," \
+      "$RESULTS/${6%.json}.log and $RESULTS/kv$1.server.log. The run is made again next time." >&2
+    exit 1
+  fi
+  keep_metrics "$RESULTS/${6%.json}.metrics.txt"
+  mv "$RESULTS/$6.part" "$RESULTS/$6"
 }
 
 {
@@ -137,4 +193,5 @@ run() {
 @PROMPTS@
 @RUNS@
 
-echo "All runs are done. Compare them: gqa plan . --results $RESULTS/*.json"
+case $RESULTS in /*) place=$RESULTS ;; *) place=$PWD/$RESULTS ;; esac
+printf 'All runs are done. Compare them: gqa plan %q --results %q/*.json\n' "$PWD" "$place"
