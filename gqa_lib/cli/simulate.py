@@ -220,7 +220,8 @@ def _figures(found: dict[str, Any], goodput: dict[str, float] | None) -> list[st
         most = " and ".join(f"{name} <= {limit:g} ms" for name, limit in goodput.items())
         lines.append(f"Goodput       {found['request_goodput']:,.3f} requests/s with {most}")
     lines.append("")
-    return lines + [f"{name.upper():5} {text}" for name, text in DEFINITIONS.items()]
+    about = (f"{name.upper():5} {text}" for name, text in DEFINITIONS.items())
+    return lines + [fill(line, _WIDTH, subsequent_indent=" " * 6) for line in about]
 
 
 _STATISTICS = ("mean", "median", "p90", "p99")
