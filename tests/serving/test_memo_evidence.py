@@ -191,7 +191,7 @@ def detailed(path, rate, capacity, num=400, took=1.0, **changes):
     [
         (2.0, 1.0, {}, True),
         (0.8, 1.0, {}, False),
-        (25.0, 1000.0, {"num": 100}, False),  # over before the first answer
+        (25.0, 1000.0, {"num": 100, "took": 3.0}, False),  # over before most are answered
         (25.0, 1000.0, {"num": 300, "took": 5.0}, False),  # only fills
         (2.0, 1.0, {"request_rate": None}, True),
     ],
