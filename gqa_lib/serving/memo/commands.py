@@ -109,6 +109,7 @@ def _flags(question: Question) -> list[str]:
         "--step-overhead-ms": (_said(1e3 * scenario.overhead_s), "0"),
         "--link-bandwidth-gb-s": (_said(link.bytes_per_s / 1e9), "16"),
         "--link-latency-us": (_said(1e6 * link.latency_s), "20"),
+        "--bytes-per-parameter": (scenario.bytes_per_parameter, None),
         "--activation-gb": (None if taken is None else _said(taken / 1e9), None),
         "--num-gpu-blocks-override": (scenario.num_blocks, None),
         "--tp": (scenario.tensor_parallel, 1),

@@ -19,7 +19,7 @@ _COUNTS = "this traffic, at capacity"
 _FEW = 100  # requests above a percentile, below which it is said how many
 LOADS = {
     "STABLE": "keeps up",
-    "BACKLOGGED": "falls behind at times",
+    "BACKLOGGED": "some wait, not more and more",
     "OVERLOADED": "falls behind for good",
 }
 

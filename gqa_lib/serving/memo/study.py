@@ -181,11 +181,13 @@ def _variant(
     question: Question, heads: int, ledger: Ledger, requests: Trace, too_long: int
 ) -> Variant:
     scenario = question.at(heads)
+    rules = scenario.rules()
     held = concurrency(
-        ledger.usable_blocks * ledger.block_size,
+        rules.num_blocks * rules.block_size,
         requests.prompt_tokens,
         requests.output_tokens,
-        block_size=ledger.block_size,
+        block_size=rules.block_size,
+        blocks_per_seq=rules.blocks_per_seq,
     )
     cases: dict[str, Simulated] = {}
     for case, (rate, context) in CASES.items():

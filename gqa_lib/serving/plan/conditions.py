@@ -146,7 +146,7 @@ def memory(plan: BenchmarkPlan) -> str:
     held = plan.variants[0].fits
     text += [
         table(("cache", *head[1:]), rows),
-        f"A decoding request holds {held.held_mean:,.0f} tokens in whole blocks on average, sd "
+        f"A running request holds {held.held_mean:,.0f} tokens in whole blocks on average, sd "
         f"{held.held_sd:,.0f}, of the requests that are left. 1 % overflow: so many at a time "
         "exceed the cache in at most 1 % of the time.",
     ]

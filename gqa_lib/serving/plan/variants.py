@@ -100,7 +100,11 @@ def _variant(
     rules = scenario.rules()
     tokens = rules.num_blocks * rules.block_size
     fits = concurrency(
-        tokens, trace.prompt_tokens, trace.output_tokens, block_size=rules.block_size
+        tokens,
+        trace.prompt_tokens,
+        trace.output_tokens,
+        block_size=rules.block_size,
+        blocks_per_seq=rules.blocks_per_seq,
     )
     held = None if scenario.machine is None else scenario.ledger()
     return Variant(scenario, held, fits, knee, figures, there)
