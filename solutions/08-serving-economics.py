@@ -227,7 +227,7 @@ def decoding(n, tokens):
 kernels = sample_step_time("rtx4090-llama-3.1-8b")
 sheet = datasheet("RTX 4090")
 for n in (1, 8, 32, 128):
-    print(f"{n:3} sequence{'s' if n > 1 else ' '} of 1,200 tokens: {1e3 * kernels(decoding(n, 1200)):5.1f} ms, "
+    print(f"{n:3} {'sequences' if n > 1 else 'sequence'} of 1,200 tokens: {1e3 * kernels(decoding(n, 1200)):5.1f} ms, "
           f"by the data sheet {1e3 * RooflineStepTime(model, sheet)(decoding(n, 1200)):5.1f} ms")
 
 # %% [markdown]
@@ -423,7 +423,7 @@ for name, per_s in zip(ten_percent, (RATES[1], RATES[-1])):
 HEADS = (32, 16, 8, 4, 1)
 
 def heads(n):
-    return f"{n:2} KV head" + ("s" if n > 1 else " ")
+    return f"{n} KV head" + "s" * (n > 1)
 
 def step_time_of(num_kv_heads):
     return RooflineStepTime(replace(model, num_kv_heads=num_kv_heads), reached, overhead_s=overhead)
@@ -431,7 +431,7 @@ def step_time_of(num_kv_heads):
 results = {}
 for n in HEADS:
     one = results[n] = summary(serve(log, step_time_of(n), 2_587 * 8 // n))
-    print(f"{heads(n)}: {one['mean_running']:5.1f} run at a time, {one['output_throughput']:5.0f} tokens/s, "
+    print(f"{heads(n):>11}: {one['mean_running']:5.1f} run at a time, {one['output_throughput']:5.0f} tokens/s, "
           f"TPOT {one['mean_tpot_ms']:.1f} ms, TTFT {one['mean_ttft_ms'] / 1e3:5.1f} s")
 
 # %%
@@ -444,7 +444,7 @@ fig = plots.throughput_latency(
     shown, num_heads=32, guess=guessed, title=finding,
     note="modelled: calibrated roofline, KV bytes by heads, the log's 300 requests")
 plots.show(fig, alt="Tokens per second and milliseconds per token: " + "; ".join(
-    f"{heads(n).strip()} {x:.0f} and {y:.1f}" for n, (x, y) in shown.items()))
+    f"{heads(n)} {x:.0f} and {y:.1f}" for n, (x, y) in shown.items()))
 print(f"You said {guess['tokens/s']:g} times the tokens/s and {guess['time per token']:g} times the time per token.")
 
 # %% [markdown]
@@ -552,18 +552,20 @@ within = {n: at_slo(n, *limits) for n, limits in {32: (0.1, 0.7), 8: (0.8, 2.4),
 sellable = {n: seeds[:, 2].mean() for n, (_, seeds) in within.items()}
 for n, (per_s, seeds) in within.items():
     share, (_, late, tokens, used) = seeds[:, 0], seeds.mean(0)
-    print(f"{heads(n)}: {per_s:.2f} requests/s and {tokens:5.0f} tokens/s within the SLO, which {share.min():.1%} to "
-          f"{share.max():.1%} keep by seed; {late:.1%} have a late first token; {used:.0%} of the memory is in use")
+    print(f"{heads(n):>11}: {per_s:.2f} requests/s, {tokens:5.0f} tokens/s; {share.min():.1%} to {share.max():.1%} within "
+          f"the SLO, by seed; {late:.1%} with a late first token; memory in use {used:.0%}")
 for n, tokens in sellable.items():
-    print(f"{heads(n)}: a million tokens for {cost_per_million_tokens(tokens, PRICE):.2f}, at peak "
+    print(f"{heads(n):>11}: a million tokens for {cost_per_million_tokens(tokens, PRICE):.2f}, under the log's load "
           f"{cost_per_million_tokens(results[n]['output_throughput'], PRICE):.2f} (modelled)")
 sold = sellable[8] / sellable[32]
 print(f"GQA-8 over MHA: {gain:.1f} times the tokens/s at full load, {sold:.1f} times within the SLO")
 
 # %% [markdown]
 # It is the head-room again. MHA has room for 8 requests: a few long ones fill the card now and then, the next one
-# waits for seconds, and so half of the memory must stay free on average. GQA-8 has room for 32, whose sum varies less,
-# and can keep its promise with a fuller memory. (The seeds differ: read this factor as 5 to 6.)
+# waits for seconds, and so about half of the memory must stay free on average. GQA-8 has room for 32, whose sum varies
+# less, and keeps the promise with a fuller memory. (The seeds differ: read this factor as 5 to 6.) With 1 KV head
+# memory hardly makes anybody wait, and the 40 ms decide. (The log's 300 requests fill that card for about a quarter of
+# the time: its tokens/s there are no peak.)
 
 # %% [markdown]
 # A cost is a price divided by a throughput, so it inherits all that is said about the throughput: the card, the
