@@ -206,7 +206,8 @@ BENCHMARK_PLAN = Exercise(
             _with(size=lambda p, o: o * (p + o)),
         ),
         Mistake(
-            "the CV divides by n - 1. The exercise asks for the one that divides by n.", _with(less=1)
+            "the CV divides by n - 1. The exercise asks for the one that divides by n.",
+            _with(less=1),
         ),
         Mistake(
             "10 requests above a percentile are taken for enough. Ask for 100.", _with(above=10)
