@@ -174,7 +174,7 @@ KV_DEMAND = Exercise(
             _changed(held=lambda p, o: range(1, p + o + 1)),
         ),
         Mistake(
-            "a request is weighted by all its tokens. What it weighs are its decode steps.",
+            "a request is weighted by all its tokens. Its weight is its number of decode steps.",
             _changed(held=lambda p, o: [p + Fraction(o + 1, 2)] * (p + o)),
         ),
         Mistake(

@@ -33,7 +33,7 @@ def cost(
         million: tokens that are priced.
 
     Raises:
-        ValueError: no throughput was measured, or the price is none.
+        ValueError: no throughput was measured, or the price is not one.
     """
     if not (0 < tokens_per_s < math.inf):
         raise ValueError(f"tokens_per_s={tokens_per_s} is not a measured throughput")

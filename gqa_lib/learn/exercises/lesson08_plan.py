@@ -206,7 +206,8 @@ BENCHMARK_PLAN = Exercise(
             _with(size=lambda p, o: o * (p + o)),
         ),
         Mistake(
-            "the CV divides by n - 1. Here the pilot is all there is: divide by n.", _with(less=1)
+            "the CV divides by n - 1. The exercise asks for the one that divides by n.",
+            _with(less=1),
         ),
         Mistake(
             "10 requests above a percentile are taken for enough. Ask for 100.", _with(above=10)
@@ -241,7 +242,7 @@ BENCHMARK_PLAN = Exercise(
             _with(warm=lambda n: 2 * math.ceil(n)),
         ),
         Mistake(
-            "burstiness is the CV squared. It is the shape of a gamma distribution, 1 / cv^2.",
+            "the CV squared is given. Burstiness is the shape of a gamma distribution, 1 / cv^2.",
             _with(burst=lambda cv: cv**2),
         ),
         Mistake(

@@ -120,8 +120,8 @@ REQUIRED_REQUESTS = Exercise(
             _required_with(of=lambda z, cv, error: (z * cv / (error / 100)) ** 2),
         ),
         Mistake(
-            "the square root of cv is taken, as if it were a variance. It is a standard deviation "
-            "over a mean.",
+            "cv is not squared, as if it were a variance. It is a standard deviation over a mean: "
+            "square it.",
             _required_with(of=lambda z, cv, error: z**2 * cv / error**2),
         ),
         Mistake(
@@ -135,7 +135,7 @@ REQUIRED_REQUESTS = Exercise(
 # How many at a time
 
 _NOT_A_COUNT = (
-    "It returned {type} {value}. Give one number: how many requests are there on average."
+    "It returned {type} {value}. Give one number: the mean number of requests in the server."
 )
 
 

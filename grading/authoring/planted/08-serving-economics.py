@@ -1473,7 +1473,7 @@ def benchmark_plan(pilot, variants, seeds, relative_error, confidence):
     }
 
 # %% wrong benchmark_plan: the CV squared
-# says: burstiness is the CV squared
+# says: the CV squared is given
 import math
 
 import numpy as np

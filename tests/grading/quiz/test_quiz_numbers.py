@@ -97,7 +97,7 @@ NUMBERS = {
     ),
     "Q130": lambda: rows_to_keep(20_000, 0.9),
     "Q138": lambda: residency_weighted(Trace(None, [100, 20], [10, 90])).mean,
-    "Q141": lambda: ceil((1.96 * 2 / 0.1) ** 2),
+    "Q141": lambda: ceil((1.96 * 1.5 / 0.1) ** 2),
     "Q144": lambda: 1.80 / (1250 * 3600) * 1e6,
 }
 
