@@ -351,7 +351,8 @@ for row in served:
 # %%
 factor = served[-1]["tokens_per_s"] / base["tokens_per_s"]
 finding = (f"{title} (modelled, {model}, {card.name}, {goodput}); a small engine serves {factor:.2f} times "
-           f"the tokens/s with {table.kv_heads(kv_counts[-1])} instead of {kv_counts[0]} (measured, fastest of {rounds} for each step, {run.device}).")
+           f"the tokens/s with {table.kv_heads(kv_counts[-1])} instead of {kv_counts[0]} (measured, "
+           f"fastest of {rounds} for each step, {run.device}).")
 run.end(finding, rows=found, served=served, left_out=left_out, basis=basis(scenarios[first]),
         ledgers={str(kv): vars(one) for kv, one in ledgers.items()},
         concurrency={str(kv): vars(one) for kv, one in held.items()})
