@@ -3,7 +3,7 @@
 #
 # How many requests per second does one device serve in time, for different numbers of KV heads? A
 # smaller cache lets more requests run at a time, so that fewer wait; but a fuller batch makes each
-# token later.
+# token take longer.
 #
 # - **Modelled:** a large model on a device that need not be here. Its step times are measured kernels,
 #   or two ceilings; a simulator of vLLM's scheduler turns them into latencies.
@@ -356,7 +356,8 @@ for row in served:
 # %%
 factor = served[-1]["tokens_per_s"] / base["tokens_per_s"]
 finding = (f"{title} (modelled, {model}, {card.name}, {goodput}); a small engine serves {factor:.2f} times "
-           f"the tokens/s with {table.kv_heads(kv_counts[-1])} instead of {kv_counts[0]} (measured, {run.device}).")
+           f"the tokens/s with {table.kv_heads(kv_counts[-1])} instead of {kv_counts[0]} (measured, "
+           f"fastest of {rounds} for each step, {run.device}).")
 run.end(finding, rows=found, served=served, left_out=left_out, basis=basis(scenarios[first]),
         ledgers={str(kv): vars(one) for kv, one in ledgers.items()},
         concurrency={str(kv): vars(one) for kv, one in held.items()})
