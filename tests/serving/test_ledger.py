@@ -142,7 +142,7 @@ def test_the_memory_that_a_refusal_asks_for_is_enough(engine):
 
 
 def test_weights_that_are_not_known_are_asked_for():
-    with pytest.raises(ValueError, match="Give weight_bytes"):
+    with pytest.raises(ValueError, match="give weight_bytes"):
         ledger(ModelConfig("small", 2, 8, 4, 16, 128), 1e9)
 
 
