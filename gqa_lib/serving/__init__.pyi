@@ -3,6 +3,7 @@ from . import calibrate as calibrate
 from . import checks as checks
 from . import concurrency as concurrency
 from . import engine as engine
+from . import fits as fits
 from . import layout as layout
 from . import ledger as ledger
 from . import memo as memo

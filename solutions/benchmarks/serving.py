@@ -63,7 +63,7 @@ from gqa_lib.hardware import datasheet
 from gqa_lib.model import LanguageModel
 from gqa_lib.serving import Engine, simulator
 from gqa_lib.serving.basis import basis
-from gqa_lib.serving.ledger import concurrency
+from gqa_lib.serving.fits import fit_at_a_time, too_long
 from gqa_lib.serving.record import totals
 from gqa_lib.serving.scenario import Scenario
 from gqa_lib.serving.traffic import SAMPLES, fit, load_trace, sample
@@ -111,10 +111,7 @@ need_some(list(ledgers), left_out)
 kv_counts = list(ledgers)
 
 # %%
-rules = {kv: scenarios[kv].rules() for kv in kv_counts}
-held = {kv: concurrency(rule.num_blocks * rule.block_size, given.prompt_tokens, given.output_tokens,
-                        overflow=overflow, block_size=rule.block_size, blocks_per_seq=rule.blocks_per_seq)
-        for kv, rule in rules.items()}
+held = {kv: fit_at_a_time(given, scenarios[kv], overflow) for kv in kv_counts}
 print(f"{model} on {card.name}: {card.memory_bytes / 1e9:.2f} GB, of which activations "
       f"{activations / 1e9:.2f} GB and reserve {(1 - gpu_memory_utilization) * card.memory_bytes / 1e9:.2f} GB")
 print("KV heads  weights, GB   KV, GB  tokens in blocks  requests: mean   safe  longest")
@@ -167,16 +164,14 @@ for kv, (rate, step_s) in guesses.items():
 
 # %%
 wanted = {rate: traffic.draw(num_requests, rate, seed=seed, arrival_cv=burstiness**-0.5) for rate in rates}
-too_long = np.zeros(num_requests, dtype=bool)
-for kv in kv_counts:
-    for mask in scenarios[kv].too_long(wanted[rates[0]]).values():  # lengths are the same at all rates
-        too_long |= mask
-if too_long.all():
-    raise ValueError(f"all {num_requests} requests are too long for {min(rule.longest for rule in rules.values()):,} "
+unserved = too_long(wanted[rates[0]], *(scenarios[kv] for kv in kv_counts))  # lengths are the same at all rates
+if unserved.all():
+    longest = min(scenarios[kv].rules().longest for kv in kv_counts)
+    raise ValueError(f"all {num_requests} requests are too long for {longest:,} "
                      "tokens of cache, or for the model's context. Raise memory_gib, or give another trace.")
-loads = {rate: one.select(~too_long) for rate, one in wanted.items()}
-if too_long.any():
-    left_out.append(f"{too_long.sum()} of {num_requests} requests, too long for one of the numbers of KV heads")
+loads = {rate: one.select(~unserved) for rate, one in wanted.items()}
+if unserved.any():
+    left_out.append(f"{unserved.sum()} of {num_requests} requests, too long for one of the numbers of KV heads")
 at_once = loads[rates[0]]
 loads = {"at once": replace(at_once, arrival_s=np.zeros(len(at_once)))} | loads
 print("What the simulation stands on:", *basis(scenarios[first]), sep="\n- ")

@@ -12,6 +12,7 @@ import numpy as np
 from gqa_lib.arguments import check_distinct, check_kind, check_number, check_whole, several
 from gqa_lib.heads import check_heads
 
+from ..fits import too_long
 from ..results.checked import check_margin
 from ..scenario import Scenario
 from ..simulator import parse_goodput
@@ -112,10 +113,9 @@ class Question:
         out = np.zeros(len(self.trace), bool)
         for heads in self.variants:
             try:
-                masks = self.at(heads).too_long(self.trace)
+                out |= too_long(self.trace, self.at(heads))
             except ValueError:
                 continue  # it does not fit itself, as the memo says
-            out |= np.logical_or.reduce([out, *masks.values()])
         return self.trace.select(~out)
 
     def at(self, num_kv_heads: int) -> Scenario:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,10 +19,6 @@ from .values import Figure, Record
 RunRow = dict[str, Any]
 Better = Literal["better", "worse", "same within the margin", "not distinguishable"]
 _DIFFERENCE = ("of", "difference", "low", "high", "margin", "num_pairs", "verdict")
-_LACKS = (
-    "{name} has a row without {lacks}: it is not a record that can be read. Give a file that "
-    "gqa_lib.records.keep wrote, or run the benchmark again."
-)
 _LESS = re.compile(r"nats|bits|loss|perplexity")  # units of which less is better
 _POINT = ("batch_size", "context", "head_dim", "dtype", "num_heads")
 
@@ -92,6 +89,18 @@ def read_record(path: Path | str) -> tuple[str, list[RunRow]]:
     return path.name, _checked(path, path.name)
 
 
+@contextmanager
+def _complete(name: str) -> Iterator[None]:
+    """Refuse the record, by its name, whose rows lack what is looked for inside."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError) as lacks:
+        raise ValueError(
+            f"{name} has a row without {lacks}: it is not a record that can be read. Give a file "
+            "that gqa_lib.records.keep wrote, or run the benchmark again."
+        ) from None
+
+
 def decodings(name: str, rows: Sequence[RunRow]) -> list[Decoding]:
     """Return the points of a kernel record; those that were not timed are left out.
 
@@ -102,10 +111,8 @@ def decodings(name: str, rows: Sequence[RunRow]) -> list[Decoding]:
     Raises:
         ValueError: a row lacks what rows of its kind have.
     """
-    try:
+    with _complete(name):
         return _decodings(name, rows)
-    except (KeyError, TypeError, AttributeError) as lacks:
-        raise ValueError(_LACKS.format(name=name, lacks=lacks)) from None
 
 
 def _decodings(name: str, rows: Sequence[RunRow]) -> list[Decoding]:
@@ -133,10 +140,8 @@ def qualities(name: str, rows: Sequence[RunRow]) -> list[Quality]:
     Raises:
         ValueError: a row lacks what rows of its kind have.
     """
-    try:
+    with _complete(name):
         return _qualities(name, rows)
-    except (KeyError, TypeError, AttributeError) as lacks:
-        raise ValueError(_LACKS.format(name=name, lacks=lacks)) from None
 
 
 def _qualities(name: str, rows: Sequence[RunRow]) -> list[Quality]:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..ledger import Concurrency, Ledger, concurrency
+from ..fits import fit_at_a_time, too_long
+from ..ledger import Concurrency, Ledger
 from ..scenario import Scenario
 from ..simulator import ENGINES, latencies_ms, summary
 from ..traffic import Trace, sample
@@ -152,7 +153,7 @@ def study(question: Question) -> Study:
     if all(isinstance(one, str) for one in rules.values()):
         raise ValueError(f"no variant fits: {rules[question.variants[-1]]}")
     masks = {
-        heads: _too_long(question.at(heads), requests)
+        heads: too_long(requests, question.at(heads))
         for heads, one in rules.items()
         if isinstance(one, Ledger)
     }
@@ -172,31 +173,19 @@ def study(question: Question) -> Study:
     return Study(question, served, int(every.sum()), variants, _check(question.scenario))
 
 
-def _too_long(scenario: Scenario, trace: Trace) -> np.ndarray:
-    masks = list(scenario.too_long(trace).values())
-    return np.logical_or.reduce(masks) if masks else np.zeros(len(trace), bool)
-
-
 def _variant(
-    question: Question, heads: int, ledger: Ledger, requests: Trace, too_long: int
+    question: Question, heads: int, ledger: Ledger, requests: Trace, num_too_long: int
 ) -> Variant:
     scenario = question.at(heads)
-    rules = scenario.rules()
-    held = concurrency(
-        rules.num_blocks * rules.block_size,
-        requests.prompt_tokens,
-        requests.output_tokens,
-        block_size=rules.block_size,
-        blocks_per_seq=rules.blocks_per_seq,
-    )
+    held = fit_at_a_time(requests, scenario)
     cases: dict[str, Simulated] = {}
     for case, (rate, context) in CASES.items():
         trace = changed(requests, rate=rate, context=context)
-        if _too_long(scenario, trace).any():
+        if too_long(trace, scenario).any():
             continue
         same = cases.get("as asked") if context == 1 else None  # all at once have no rate
         cases[case] = _simulated(scenario, trace, question.objectives, same)
-    return Variant(heads, ledger, held, too_long, cases)
+    return Variant(heads, ledger, held, num_too_long, cases)
 
 
 def _simulated(

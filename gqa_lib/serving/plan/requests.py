@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..fits import too_long
 from ..scenario import Scenario
 from ..traffic import Trace, fit, gamma_arrivals
 
@@ -94,18 +95,10 @@ def requests_of_run(
     drawn = traffic.draw(num_requests, rate=1.0, seed=seed, arrival_cv=arrival_cv)
     prompts, outputs = drawn.prompt_tokens.copy(), drawn.output_tokens.copy()
     again = seed
-    while (out := _too_long(drawn, variants)).any():  # a long prompt met a long answer
+    while (out := too_long(drawn, *variants)).any():  # a long prompt met a long answer
         again += num_seeds
         more = traffic.draw(num_requests, rate=1.0, seed=again, arrival_cv=1.0)
         prompts[out], outputs[out] = more.prompt_tokens[out], more.output_tokens[out]
         drawn = replace(drawn, prompt_tokens=prompts, output_tokens=outputs)
         prompts, outputs = prompts.copy(), outputs.copy()
     return drawn
-
-
-def _too_long(trace: Trace, variants: Sequence[Scenario]) -> np.ndarray:
-    out = np.zeros(len(trace), bool)
-    for scenario in variants:
-        for mask in scenario.too_long(trace).values():
-            out |= mask
-    return out

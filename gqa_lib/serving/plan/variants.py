@@ -9,7 +9,8 @@ from typing import Any
 
 from gqa_lib.arguments import check_distinct
 
-from ..ledger import Concurrency, Ledger, concurrency
+from ..fits import fit_at_a_time
+from ..ledger import Concurrency, Ledger
 from ..scenario import Scenario
 from ..traffic import Trace
 from .knee import Knee, at_rate, find_knee, modelled
@@ -97,14 +98,6 @@ def variants_at(
 def _variant(
     trace: Trace, scenario: Scenario, knee: Knee, figures: Mapping[str, Any], there: float
 ) -> Variant:
-    rules = scenario.rules()
-    tokens = rules.num_blocks * rules.block_size
-    fits = concurrency(
-        tokens,
-        trace.prompt_tokens,
-        trace.output_tokens,
-        block_size=rules.block_size,
-        blocks_per_seq=rules.blocks_per_seq,
-    )
+    fits = fit_at_a_time(trace, scenario)
     held = None if scenario.machine is None else scenario.ledger()
     return Variant(scenario, held, fits, knee, figures, there)

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from gqa_lib.arguments import check_choice, check_some, check_whole
+from gqa_lib.arguments import check_whole
 
+from ..simulator.metrics import good_requests
 from ..traffic import Trace
 
 Floats = np.ndarray
@@ -217,11 +218,8 @@ def _rates(
         "total_token_throughput": (outputs + float(trace.prompt_tokens.sum())) * per_s,
     }
     if goodput is not None:
-        check_some(goodput=goodput)
-        good = np.ones(len(trace), bool)
-        for name, most_ms in goodput.items():
-            check_choice(tuple(latencies), goodput=name)
-            good &= ~(1e3 * latencies[name] > most_ms)  # a request of one token has no tpot
+        in_ms = {name: 1e3 * values for name, values in latencies.items()}
+        good = good_requests(in_ms, goodput)
         rates["request_goodput"] = float(good.sum()) * per_s
         rates["good_share"] = float(good.mean())
     return rates

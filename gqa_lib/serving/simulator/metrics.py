@@ -155,14 +155,29 @@ def summary(simulation: Simulation, goodput: Mapping[str, float] | None = None) 
         "load": load(simulation),
     }
     if goodput is not None:
-        check_some(goodput=goodput)
-        for name in goodput:
-            check_choice(tuple(each), goodput=name)
-        good = np.ones(completed, dtype=bool)
-        for name, most in goodput.items():
-            good &= ~(each[name] > most)  # a request of one token has no tpot to exceed
-        result["request_goodput"] = float(good.sum()) * per_s
+        result["request_goodput"] = float(good_requests(each, goodput).sum()) * per_s
     return result
+
+
+def good_requests(
+    latencies: Mapping[str, Floats], goodput: Mapping[str, float]
+) -> NDArray[np.bool_]:
+    """Return which requests exceed none of some latencies, (N,).
+
+    Args:
+        latencies: of each request in milliseconds, as `latencies_ms` returns them.
+        goodput: to the most that is good, in milliseconds, as `parse_goodput` returns it.
+
+    Raises:
+        ValueError: no latency is limited, or one that is not there.
+    """
+    check_some(goodput=goodput)
+    for name in goodput:
+        check_choice(tuple(latencies), goodput=name)
+    good = np.ones(len(latencies["ttft"]), dtype=bool)
+    for name, most in goodput.items():
+        good &= ~(latencies[name] > most)  # a request of one token has no tpot to exceed
+    return good
 
 
 def _between_tokens_ms(simulation: Simulation) -> tuple[Floats, Floats]:
