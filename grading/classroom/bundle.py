@@ -30,6 +30,7 @@ GRADING = (
     "intake/refusals.py",
     "learner/__init__.py",
     "learner/desk.py",
+    "learner/kernels.py",
     "learner/lab.py",
     "learner/report.py",
     "learner/reset.py",

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 from jupyterlab_server.workspaces_handler import WorkspacesManager
 from ports import free_port
 from traitlets.config.loader import PyFileConfigLoader
@@ -219,6 +220,14 @@ def test_terminals_keep_the_servers_search_path(monkeypatch):
     assert config.ServerApp.terminado_settings == {"shell_command": ["/bin/zsh"]}, "no login shell"
     (extensions,) = config.LabApp.extra_labextensions_path
     assert (Path(extensions) / "gqa-desk" / "package.json").exists()
+
+
+def test_a_kernel_that_has_only_begun_is_listed():
+    folder = Path(lab.__file__).parents[1] / "jupyter" / "instructor"
+    config = PyFileConfigLoader("jupyter_lab_config.py", path=str(folder)).load_config()
+    kernels = AsyncMappingKernelManager(config=config)
+    kernels._kernels["new"] = kernels.kernel_manager_factory(kernel_name="python3")
+    assert [kernel["id"] for kernel in kernels.list_kernels()] == ["new"]
 
 
 class Running:
