@@ -8,7 +8,7 @@
 # - **Modelled:** a large model on a device that need not be here. Its step times are measured kernels,
 #   or two ceilings; a simulator of vLLM's scheduler turns them into latencies.
 # - **Timed:** a small model in this library's engine on this machine, next to its simulation. Wall time.
-# - **Takes:** about 25 s at its defaults, on two free CPU cores.
+# - **Takes:** about 20 s at its defaults, on two free CPU cores.
 # - **Alone:** this notebook times. Run nothing else on the machine meanwhile.
 #
 # `gqa bench serving -p trace=my_requests.csv -p request_rate=[2,4,8]`, or `papermill` with the
@@ -33,9 +33,9 @@ request_rate: list = [1.0, 2.0, 4.0]  # requests that come per second; one or se
 burstiness: float = 1.0  # of their arrivals, as vLLM's: 1 is a Poisson process, less comes in bursts
 goodput: str = "ttft:2000 tpot:50"  # latencies in ms that a request must keep to be in time
 overflow: float = 0.01  # share of the time in which a safe number of requests may need more memory
-engine_requests: int = 16  # requests that the real engine serves; all are there at its start
-length_scale: float = 0.1  # of the trace's lengths for the real engine
-engine_kv_mib: float = 2.0  # memory for its keys and values
+engine_requests: int = 12  # requests that the real engine serves; all are there at its start
+length_scale: float = 0.075  # of the trace's lengths for the real engine
+engine_kv_mib: float = 1.5  # memory for its keys and values
 head_dim: int = 8  # channels per head of its model, which has as many query heads as the large one
 num_layers: int = 2  # layers of its model
 d_model: int = 256  # channels of a token between its layers
