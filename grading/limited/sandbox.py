@@ -19,6 +19,7 @@ from gqa_lib.course import places
 from gqa_lib.course.answers import IN_THE_SANDBOX
 
 from ..student.isolate import HOME, SCRATCH
+from .verdict import NotTheirs
 
 ROOT = "/opt/gqa"  # where the sandbox has the environment and the few files of ours
 NOBODY = "65534"
@@ -30,7 +31,7 @@ _STAGE = "/mnt"  # of a root user's own view of the files, see `_as_nobody`
 Shown = list[tuple[Path, str]]  # (path here, path inside)
 
 
-class NoSandbox(RuntimeError):
+class NoSandbox(NotTheirs):
     """There is no sandbox here; the message says what to do."""
 
 

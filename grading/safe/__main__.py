@@ -33,9 +33,11 @@ def main() -> None:
         if request["seed"] is not None:
             os.environ["GQA_SEED"] = str(request["seed"])
         take(Sitting(**request["sitting"]) if request["sitting"] else Sitting("nobody"))
-        limit(request["limits"])
         if walled:
+            limit(request["limits"])
             install()
+        else:  # where a limit on processes would be one on all that their user has
+            limit({name: n for name, n in request["limits"].items() if name != "processes"})
         grader, student = (Channel(socket.socket(fileno=one)) for one in descriptors)
         serve(grader, student)
 
