@@ -152,7 +152,7 @@ def _grade_arguments(parser: ArgumentParser) -> None:
 
 def _grade(arguments: Namespace) -> int:
     from .classroom.round import grade_class
-    from .safe.sandbox import NoSandbox
+    from .limited.sandbox import NoSandbox
 
     try:
         outcome = grade_class(

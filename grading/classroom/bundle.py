@@ -40,6 +40,7 @@ GRADING = (
     "limited/__main__.py",
     "limited/call.py",
     "limited/fork_server.py",
+    "limited/sandbox.py",
     "limited/verdict.py",
     "nb/__init__.py",
     "nb/cells.py",

@@ -12,18 +12,20 @@ import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from nbformat import NotebookNode
 
 from grading.limited.verdict import verdict_of
-from grading.nb.texts import clean, printable
+from grading.nb.texts import printable, sentence
 
 from .reading import AGAIN, MAX_BYTES, CutOff, Refused, parse, too_large
 from .refusals import stub
 
 # Of the machine's making, and nothing that anyone should lose points for.
 _TROUBLE = {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE}
+MAX_NAMES = 10_000  # of files in a folder
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -102,15 +104,21 @@ def _admit_one(folder: int, name: str) -> Admitted:
         content = read_file(folder, name)
         return Admitted(name, content, notebook=parse(content))
     except FileNotFoundError:
-        others = sorted(f for f in os.listdir(folder) if f.lower().endswith(".ipynb"))
+        others = sorted(f for f in some_names(folder) if f.lower().endswith(".ipynb"))
         verdict, partial = _missing(name, others), not others
     except Refused as refused:
         verdict = f"The submitted file {name} was not accepted: {refused}"
         partial = isinstance(refused, CutOff)
     except Exception as error:  # whatever reading it raises
         verdict = verdict_of(error, f"The submitted file {name} was not accepted. Reading it")
-    verdict = clean(verdict)
+    verdict = sentence(verdict)
     return Admitted(name, stub(verdict), verdict=verdict, partial=partial)
+
+
+def some_names(folder: int) -> list[str]:
+    """Return the names in an opened folder; of very many, the first that the system tells."""
+    with os.scandir(folder) as entries:
+        return [entry.name for entry in islice(entries, MAX_NAMES)]
 
 
 def _missing(name: str, others: list[str]) -> str:

@@ -17,9 +17,9 @@ from nbgrader.exchange.default.collect import ExchangeCollect
 from traitlets.config import Config
 
 from grading.limited.verdict import verdict_of
-from grading.nb.texts import clean, printable
+from grading.nb.texts import printable, sentence
 
-from .admit import Admitted, Refused, admit, opened
+from .admit import Admitted, Refused, admit, opened, some_names
 from .folders import put_file, put_folder, recover
 from .inbound import (
     SECRET,
@@ -227,7 +227,7 @@ def clean_folder(folder: Path, names: list[str], course: CourseDirectory) -> lis
     """
     try:
         with opened(folder) as here:
-            there, admitted = set(os.listdir(here)), admit(here, names)
+            there, admitted = set(some_names(here)), admit(here, names)
             known = {SECRET: checked_secret(here), TIMESTAMP: checked_time(here)}
             answers, as_is = answers_file(here)
     except Exception as error:  # most often a link or a file in the folder's place
@@ -255,7 +255,7 @@ def clean_folder(folder: Path, names: list[str], course: CourseDirectory) -> lis
 def _verdict_on_all(error: Exception) -> str:
     """Return the verdict on all notebooks of a folder that cannot be read."""
     if isinstance(error, Refused):
-        return clean(f"The submission was not accepted: {error}. Submit the folder itself.")
+        return sentence(f"The submission was not accepted: {error}. Submit the folder itself.")
     return verdict_of(error, "The submission was not accepted. Reading it")
 
 

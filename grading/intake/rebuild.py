@@ -24,7 +24,7 @@ from grading.nb.cells import (
     known_id,
     read_notebook,
 )
-from grading.nb.texts import clean
+from grading.nb.texts import as_markdown
 
 from .refusals import refusal
 
@@ -216,7 +216,7 @@ def released_notebook(course: CourseDirectory, about: dict[str, str]) -> Noteboo
 def with_notice(notebook: NotebookNode, notes: list[str]) -> NotebookNode:
     """Return a rebuilt notebook that tells first what became of the submission, if there is."""
     if notes:
-        notice = new_markdown_cell(clean("\n\n".join(notes)), metadata={"gqa": NOTICE})
+        notice = new_markdown_cell(as_markdown("\n\n".join(notes)), metadata={"gqa": NOTICE})
         notebook.cells.insert(0, _fitting(notice, notebook))
     return notebook
 

@@ -16,7 +16,7 @@ from nbformat.v4 import new_markdown_cell, new_notebook
 from gqa_lib.course import places
 from gqa_lib.course.files import replace_file
 from grading.nb.cells import as_text
-from grading.nb.texts import clean, one_line
+from grading.nb.texts import as_markdown, clean, one_line
 
 REFUSED, SEAL = "gqa_refused", "gqa_seal"  # metadata of the notebook that stands for a refused one
 UNSEALED = (
@@ -29,7 +29,7 @@ _CELL = "refused"  # the id of its only cell
 def stub(verdict: str) -> bytes:
     """Return the notebook that stands for a refused one and tells why."""
     verdict = clean(verdict)[:1000]
-    cell = new_markdown_cell(verdict, id=_CELL)
+    cell = new_markdown_cell(as_markdown(verdict), id=_CELL)
     metadata = {REFUSED: verdict, SEAL: _seal(verdict, _key())}
     return as_text(new_notebook(cells=[cell], metadata=metadata)).encode()
 

@@ -1,6 +1,6 @@
 """Forks a limited child for each call of `grading.limited.call`, with the module imported.
 
-python -m grading.limited CONTROL_DESCRIPTOR MODULE
+python -m grading.limited CONTROL_DESCRIPTOR MODULE walled|plain
 """
 
 import importlib
@@ -10,6 +10,7 @@ import sys
 
 from ..student.forks import serve_forks
 from ..student.isolate import limit
+from ..student.seccomp import install
 from .call import OK, RAISED, described
 
 
@@ -17,12 +18,16 @@ def main() -> None:
     """Serve until the caller hangs up."""
     module = importlib.import_module(sys.argv[2])
     getattr(module, "warm", lambda: None)()
+    walled = sys.argv[3] == "walled"
 
     def child(request: dict, descriptors: list[int]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # nobody reads what is said there
         line = socket.socket(fileno=descriptors[0])
         data = b"".join(iter(lambda: line.recv(1 << 20), b""))
         limit(request["limits"])
+        if walled:
+            limit({"processes": 1})  # it makes none
+            install()
         try:
             answer = OK + getattr(module, request["work"])(data)
         except MemoryError:

@@ -1,7 +1,8 @@
 """Calls a function on bytes from a stranger in a process that may take so much and no more.
 
-The process is a fork of a warm one that has imported the function's module, and nothing of what
-the class's records hold. What goes in and comes out is bytes.
+The process is a fork of a warm one that has imported the function's module. Where there is a
+sandbox, both are in it: whatever the bytes make of the code that reads them finds no network, no
+records and no work of others there. What goes in and comes out is bytes.
 """
 
 import atexit
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from .fork_server import Ended, ForkServer
+from .sandbox import command, for_readers, python, sandbox_problem
 
 OK, RAISED = b"+", b"-"  # the first byte of an answer; before it, in 8 bytes, how many there are
 _server_lock = threading.Lock()
@@ -107,8 +109,14 @@ def _server(module: str) -> ForkServer:
     if module in _servers:
         _servers[module] = _servers[module].alive()
     else:
-        _servers[module] = ForkServer([sys.executable, "-m", __package__, "CONTROL", module])
+        _servers[module] = _new_server(["-m", __package__, "CONTROL", module])
     return _servers[module]
+
+
+def _new_server(reader: list[str]) -> ForkServer:
+    if sandbox_problem():
+        return ForkServer([sys.executable, *reader, "plain"])
+    return ForkServer(command([python(), *reader, "walled"], ours=for_readers()), clean=True)
 
 
 def _close_all() -> None:

@@ -1,4 +1,9 @@
-"""Texts of strangers, made fit for files, logs, databases and pages."""
+"""Texts of strangers, made fit for files, logs, databases, terminals and pages."""
+
+import re
+
+# a span of code, in which Markdown has no other meaning; else a character that may have one
+_MARKDOWN = re.compile(r"(`[^`$\\]+`)|([!-/:-@\[-`{-~])")
 
 
 def clean(text: str) -> str:
@@ -18,6 +23,28 @@ def one_line(text: str, most: int) -> str:
     """
     line = next(iter(text.splitlines()), "")[:most]
     return "".join(c if c.isprintable() else "?" for c in line)
+
+
+def sentence(text: str, most: int = 1000) -> str:
+    """Return a text as one line that means nothing to a terminal, cut where it is longer.
+
+    Args:
+        text: the text.
+        most: how many characters to keep.
+    """
+    line = " ".join(text[: 2 * most].split())[:most]
+    return "".join(c if c.isprintable() else "?" for c in line)
+
+
+def as_markdown(text: str) -> str:
+    """Return Markdown that shows a text as it is, with no link, image, element or formula in it.
+
+    Only `code` in backticks on one line stays code.
+    """
+    shown = (
+        _MARKDOWN.sub(lambda m: m[1] or f"\\{m[2]}", line.strip()) for line in text.split("\n")
+    )
+    return clean("\n".join(shown))
 
 
 def printable(name: str) -> str:

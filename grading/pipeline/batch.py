@@ -30,6 +30,7 @@ from grading.intake.folders import recover
 from grading.intake.reading import parse
 from grading.intake.rebuild import rebuild_or_refuse, released_folder
 from grading.intake.sittings import as_key, sitting_of_submission
+from grading.limited.sandbox import NoSandbox
 from grading.limited.verdict import verdict_of
 from grading.nb.cells import grade_id, read_notebook
 from grading.nb.texts import clean, printable
@@ -37,7 +38,6 @@ from grading.safe.execute import cells_of, remember, run_cells
 from grading.safe.grade_notebook import Cell
 from grading.safe.limits import Limits
 from grading.safe.pool import GradingProcesses
-from grading.safe.sandbox import NoSandbox
 
 from .autograde import autograde
 from .database import one_database

@@ -1,6 +1,6 @@
-"""Forks one judge for each notebook, with the tests' imports done: not in a sandbox, but limited.
+"""Forks one judge for each notebook, with the tests' imports done: limited, and behind walls.
 
-python -m grading.safe CONTROL_DESCRIPTOR
+python -m grading.safe CONTROL_DESCRIPTOR walled|plain
 """
 
 import os
@@ -16,6 +16,7 @@ from gqa_lib.learn.quiz.sitting import Sitting, take
 from ..quiz.bank import load_bank
 from ..student.forks import serve_forks
 from ..student.isolate import limit
+from ..student.seccomp import install
 from ..student.wire import Channel
 from .judge import serve
 
@@ -24,6 +25,7 @@ def main() -> None:
     """Serve until the grader hangs up."""
     torch.set_num_threads(1)
     all_exercises(), load_bank()
+    walled = sys.argv[2] == "walled"
 
     def child(request: dict, descriptors: list[int]) -> None:
         os.environ["NBGRADER_EXECUTION"] = "autograde"
@@ -31,9 +33,13 @@ def main() -> None:
         if request["seed"] is not None:
             os.environ["GQA_SEED"] = str(request["seed"])
         take(Sitting(**request["sitting"]) if request["sitting"] else Sitting("nobody"))
-        limit(request["limits"])
+        if walled:
+            limit(request["limits"])
+            install()
+        else:  # where a limit on processes would be one on all that their user has
+            limit({name: n for name, n in request["limits"].items() if name != "processes"})
         grader, student = (Channel(socket.socket(fileno=one)) for one in descriptors)
-        serve(grader, student, request["student"])
+        serve(grader, student)
 
     serve_forks(socket.socket(fileno=int(sys.argv[1])), child)
 

@@ -16,11 +16,11 @@ from gqa_lib.learn.quiz.sitting import Sitting
 from grading.intake.sittings import as_key, sitting_of_submission
 from grading.limited.verdict import verdict_of
 
+from ..limited.sandbox import NoSandbox
 from .grade_notebook import ANSWER, TEST, TRUSTED, Cell, grade_notebook
 from .limits import Limits
 from .outputs import error_output
 from .pool import GradingProcesses
-from .sandbox import NoSandbox
 
 VERDICT = "gqa_verdict"  # resource: why nothing runs, and every test fails
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from gqa_lib.learn.quiz.sitting import Sitting
 
+from ..limited.verdict import NotTheirs
 from .limits import Limits
 from .outputs import credit_output, error_output, text_output
 from .pool import GradingProcesses, JudgeProcess
@@ -142,7 +143,7 @@ class _Grading:
         reply = judge.ask({"trusted": source}, self.limits.cell_s)
         if reply["error"]:
             name, text = reply["error"]
-            raise RuntimeError(f"a locked cell of the lesson stops with {name}: {text}")
+            raise NotTheirs(f"a locked cell of the lesson stops with {name}: {text}")
 
     def _time(self) -> float:
         return min(self.limits.cell_s, self.deadline - time.monotonic())

@@ -1,4 +1,4 @@
-"""The judge: runs the locked cells and the tests of one submission, outside the sandbox.
+"""The judge: runs the locked cells and the tests of one submission, in a sandbox of its own.
 
 A test runs here unchanged. The names it uses come from the lesson's own cells where these define
 them, and else from the student's process, as values or proxies. Student code can therefore not
@@ -14,6 +14,7 @@ import time
 from gqa_lib.learn.checking.credit import Credit
 
 from ..student.wire import Channel
+from .memory import asking
 from .proxy import Link, Stopped
 
 MAX_TEXT = 20_000
@@ -99,9 +100,9 @@ def _read(source: str) -> set[str]:
     return set(names(symtable.symtable(source, "<cell>", "exec"), True))
 
 
-def serve(grader: Channel, student: Channel, pid: int) -> None:
+def serve(grader: Channel, student: Channel) -> None:
     """Judge one notebook's cells as the grader sends them, until it hangs up."""
-    judge = Judge(Link(student, pid))
+    judge = Judge(Link(student, asking(grader)))
     while True:
         try:
             asked, _ = grader.receive()

@@ -23,10 +23,10 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 from jupyter_client.provisioning import LocalProvisioner
 
+from ..limited.sandbox import NoSandbox, check_sandbox, command, python
 from ..student.seccomp import program
 from .limits import Limits
 from .process import Ended, StudentProcess
-from .sandbox import NoSandbox, check_sandbox, command, python
 
 NAME, SPECS = "gqa-sandbox", Path(__file__).parent / "kernels"
 _SOCKETS = "/run/kernel"  # inside

@@ -1,8 +1,9 @@
 """What a grader keeps warm: a sandbox and a bench of judges, for one notebook at a time.
 
 Both have imported torch before the first submission comes. For each one the sandbox forks a
-student's process, cut off from everything, and the bench forks a judge; they talk to each other
-over a line of their own.
+student's process, cut off from everything, and the bench, in a sandbox too, forks a judge; they
+talk to each other over a line of their own. A judge has met a stranger's values: what it says is
+checked for its form.
 """
 
 import contextlib
@@ -13,11 +14,13 @@ from dataclasses import asdict
 from gqa_lib.learn.quiz.sitting import Sitting
 
 from ..limited.fork_server import START_S, Ended, ForkServer
+from ..limited.sandbox import check_sandbox, command, for_judges, python
 from ..student.wire import Channel, Garbled
 from .kernel import KernelStudent
 from .limits import Limits
+from .memory import MEASURE, MEASURED, Growth, Measure
 from .process import StudentProcess
-from .sandbox import check_sandbox, command, python
+from .verdicts import checked_verdict
 
 
 class IsolationRefused(Ended):
@@ -97,7 +100,12 @@ class ForkedStudent(StudentProcess):
 
 
 class JudgeProcess:
-    """The line to one judge."""
+    """The line to one judge.
+
+    Attributes:
+        measure: takes `memory.BEGIN` and `memory.END` of a call and returns, of the latter, the
+            bytes by which the student's process grew meanwhile.
+    """
 
     def __init__(
         self,
@@ -110,19 +118,23 @@ class JudgeProcess:
         self._server, self._channel = server, Channel(ours)
         limits = student.limits
         may = {"address_mb": limits.address_mb, "cpu_s": limits.cpu_s, "file_mb": 1}
-        request = {"limits": may, "student": student.pid, "seed": seed}
+        may |= {"processes": limits.processes, "open_files": limits.open_files}
+        request = {"limits": may, "seed": seed}
         request["sitting"] = asdict(sitting) if sitting else None
         self._number = server.spawn(request, [theirs, student.judge_line.dup()])
+        self.measure: Measure = Growth(student.pid)
 
     def ask(self, message: dict, time_s: float) -> dict:
-        """Return what the judge says of a cell.
+        """Return what the judge says of a cell, once the calls are measured that it asks about.
 
         Raises:
-            Ended: it did not say anything in time, or ended.
+            Ended: it did not say anything of a judge's form in time, or ended.
         """
         try:
             self._channel.within(time_s).send(message)
-            return self._channel.receive()[0]
+            while MEASURE in (said := self._channel.receive()[0]):
+                self._channel.send({MEASURED: self.measure(said[MEASURE])})
+            return checked_verdict(said)
         except TimeoutError:
             raise Ended("time limit") from None
         except (EOFError, OSError, Garbled):
@@ -150,7 +162,7 @@ class GradingProcesses:
         if kind != "open":
             check_sandbox()
         self.kind, self.seed = kind, seed
-        self._judges = ForkServer([sys.executable, "-m", "grading.safe", "CONTROL"])
+        self._judges = _judges(kind)
         self._students = _warm_students(kind) if kind != "cold" else None
 
     def student(self, limits: Limits) -> StudentProcess:
@@ -185,6 +197,13 @@ class GradingProcesses:
         self._judges.close()
         if self._students is not None:
             self._students.close()
+
+
+def _judges(kind: str) -> ForkServer:
+    bench = ["-m", "grading.safe", "CONTROL"]
+    if kind == "open":
+        return ForkServer([sys.executable, *bench, "plain"])
+    return ForkServer(command([python(), *bench, "walled"], ours=for_judges()), clean=True)
 
 
 def _warm_students(kind: str) -> ForkServer:

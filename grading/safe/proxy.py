@@ -20,7 +20,7 @@ from gqa_lib.learn.watch import Elsewhere, Observation
 
 from ..student.wire import MAX_ITEMS, Channel, Garbled, pack, tensors_in, unpack
 from .changes import write_back
-from .memory import growth_of
+from .memory import Measure, growth_during
 from .reports import StudentError, exception_of, seen_of
 
 # what the student's code may do with objects that stay here
@@ -38,11 +38,11 @@ class Link:
 
     Args:
         channel: the line.
-        pid: the student's process as seen from here, or 0 where its memory cannot be read.
+        measure: tells the grader when a call begins and ends, and how much memory it took.
     """
 
-    def __init__(self, channel: Channel, pid: int):
-        self.channel, self.pid = channel, pid
+    def __init__(self, channel: Channel, measure: Measure):
+        self.channel, self._measure = channel, measure
         self.deadline = float("inf")
         self.stopped = ""
         self.printed = ""
@@ -91,7 +91,7 @@ class Link:
             "watch": self._pack(watch, blobs),
         }
         measured = "copies" in watch or "growth" in watch
-        with growth_of(self.pid if measured else 0) as grown:
+        with growth_during(self._measure if measured else _not_at_all) as grown:
             reply, blobs = self._ask(request, blobs)
         if "seen" in reply:
             self._seen.add(seen_of(reply["seen"]))
@@ -215,6 +215,10 @@ class Link:
         base = Function if reference.get("callable") is True else Proxy
         name = name if name.isidentifier() and len(name) < 60 else "object"
         return type(name, (base,), {})(self, number)
+
+
+def _not_at_all(step: str) -> int:
+    return 0
 
 
 def _record(value) -> dict:

@@ -17,7 +17,7 @@ from playwright.sync_api import FrameLocator, Locator, expect
 
 from gqa_lib.course.manifest import find_lesson, lessons
 from grading.authoring.catalogue import first_right, picked
-from grading.safe import sandbox
+from grading.limited import sandbox
 
 pytestmark = [
     needs_chromium,

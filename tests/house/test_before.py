@@ -24,9 +24,9 @@ from grading.authoring.catalogue import filled
 from grading.authoring.source import lesson_notebook
 from grading.intake import collect, inbound
 from grading.learner.desk import arrange
+from grading.limited import sandbox
 from grading.nb.cells import grade_id, is_solution, read_notebook
 from grading.pipeline.batch import NOTE
-from grading.safe import sandbox
 from grading.safe.execute import cells_of
 from grading.safe.grade_notebook import TRUSTED
 

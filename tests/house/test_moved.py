@@ -13,7 +13,7 @@ from gqa_lib.course import places
 from gqa_lib.learn import show
 from gqa_lib.learn.watch.answers import library_answer
 from gqa_lib.moved import MOVED, present_name
-from grading.safe import sandbox
+from grading.limited import sandbox
 
 DATA = Path(__file__).parents[1] / "data"
 

@@ -19,10 +19,11 @@ from gqa_lib.course.manifest import find_lesson
 from grading.authoring.catalogue import catalogue, filled, first_right
 from grading.classroom.round import grade_class
 from grading.intake.class_file import set_course_seed
+from grading.limited import sandbox
 from grading.nb.cells import grade_id, read_notebook
 from grading.nb.steps import course_of
 from grading.pipeline.batch import NOTE, GradeError
-from grading.safe import execute, sandbox
+from grading.safe import execute
 from grading.settings import gradebook_url, nbgrader_config
 
 pytestmark = pytest.mark.skipif(

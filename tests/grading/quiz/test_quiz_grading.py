@@ -26,11 +26,11 @@ from grading.intake.class_file import attempts_opened, course_seed, open_attempt
 from grading.intake.collect import SafeCollect
 from grading.intake.sittings import sitting_of_submission
 from grading.learner.submit import SubmitError, submit, work_notebook
+from grading.limited import sandbox
 from grading.nb.cells import read_notebook
 from grading.nb.steps import course_of, exchange, file_log, quietly
 from grading.quiz import right_answers
 from grading.quiz.bank import load_bank
-from grading.safe import sandbox
 from grading.settings import gradebook_url, nbgrader_config
 
 needs_sandbox = pytest.mark.skipif(

@@ -19,7 +19,8 @@ import pytest
 from attacking import SMALL, Attack, attacks, full_marks, grade, honest
 
 from gqa_lib.course.places import course_root
-from grading.safe import execute, sandbox
+from grading.limited import sandbox
+from grading.safe import execute
 from grading.safe.limits import Limits
 from grading.safe.pool import GradingProcesses
 

@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from grading.safe import execute, sandbox
+from grading.limited import sandbox
+from grading.safe import execute
 from grading.safe.kernel import KernelStudent
 from grading.safe.limits import Limits
 from grading.safe.outputs import checked_outputs

@@ -1,8 +1,9 @@
-"""The sandbox's walls: the bubblewrap command around everything a student's code runs in.
+"""The sandbox's walls: the bubblewrap command around everything strangers' work runs or is read in.
 
-Inside there is the system read-only, this Python, the few files of `gqa_lib` and `grading` that
-grading needs, empty scratch folders, and no network; not the course, its tests, other submissions,
-or anything of the instructor's.
+Inside there is the system read-only, this Python, empty scratch folders, and no network; nothing of
+the instructor's home, records and exchange. Of our files there is what one of three needs: a
+student's code the few that hold no answer, a reader of submissions the library and `grading`, and a
+judge the bank of questions besides, with the answers: it may read them and tell its grader alone.
 """
 
 import os
@@ -18,14 +19,19 @@ from gqa_lib.course import places
 from gqa_lib.course.answers import IN_THE_SANDBOX
 
 from ..student.isolate import HOME, SCRATCH
+from .verdict import NotTheirs
 
 ROOT = "/opt/gqa"  # where the sandbox has the environment and the few files of ours
 NOBODY = "65534"
 _ENVIRONMENT = f"{ROOT}/environment"
+_NOT_OF_A_GRADER = ("__pycache__", "authoring")  # the latter has answers to every exercise
+_BANK = ("quiz", "facts")  # of the quizzes, below `solutions/`
 _STAGE = "/mnt"  # of a root user's own view of the files, see `_as_nobody`
 
+Shown = list[tuple[Path, str]]  # (path here, path inside)
 
-class NoSandbox(RuntimeError):
+
+class NoSandbox(NotTheirs):
     """There is no sandbox here; the message says what to do."""
 
 
@@ -64,15 +70,22 @@ def sandbox_problem() -> str:
     )
 
 
-def command(inside: list[str], *, nested: bool = False, bwrap: Sequence[str] = ()) -> list[str]:
+def command(
+    inside: list[str],
+    *,
+    nested: bool = False,
+    bwrap: Sequence[str] = (),
+    ours: Shown | None = None,
+) -> list[str]:
     """Return the command that runs a command inside the sandbox.
 
     Args:
         inside: the command, with paths as they are there.
         bwrap: more options of bubblewrap.
         nested: let it make namespaces of its own, as the process that forks for everyone does.
+        ours: which of our files are there: `for_students()` unless given.
     """
-    binds = _binds()
+    binds = _binds(for_students() if ours is None else ours)
     prefix: list[str] = []
     if os.geteuid() == 0:
         prefix, binds = _as_nobody(binds)
@@ -135,16 +148,42 @@ def _virtual() -> bool:
     return sys.prefix != sys.base_prefix
 
 
-def _binds() -> list[tuple[str, str]]:
+def for_students() -> Shown:
+    """Return which of our files a student's code finds."""
+    library, grading = places.package_root(), _grading()
+    return [
+        *((library / path, f"{ROOT}/gqa_lib/{path}") for path in _present(library)),
+        (grading / "student", f"{ROOT}/grading/student"),
+        (grading / "student" / "__init__.py", f"{ROOT}/grading/__init__.py"),
+    ]
+
+
+def for_readers() -> Shown:
+    """Return which of our files the processes find that parse and format submissions."""
+    parts = [path for path in sorted(_grading().iterdir()) if path.name not in _NOT_OF_A_GRADER]
+    shown = [(path, f"{ROOT}/grading/{path.name}") for path in parts]
+    return [(places.package_root(), f"{ROOT}/gqa_lib"), *shown]
+
+
+def for_judges() -> Shown:
+    """Return which of our files the processes find that run tests on students' values."""
+    root = places.course_root()
+    needed = [root / "course.toml", *(root / "solutions" / f"{name}.toml" for name in _BANK)]
+    inside = root.is_relative_to(places.package_root())  # then the library's folder has them
+    more = [] if inside else [(path, f"{ROOT}/{path.relative_to(root)}") for path in needed]
+    return [*for_readers(), *((path, there) for path, there in more if path.exists())]
+
+
+def _grading() -> Path:
+    return Path(__file__).parents[1]
+
+
+def _binds(ours: Shown) -> list[tuple[str, str]]:
     """Return (path here, path inside) of what is shown read-only."""
     bases = {Path(sys.base_prefix).resolve(), Path(sys.executable).resolve().parents[1]}
     needed = [(p, p) for p in map(str, sorted(bases)) if not p.startswith("/usr")]
     if _virtual():
         needed.append((sys.prefix, _ENVIRONMENT))
-    library, grading = places.package_root(), Path(__file__).parents[1]
-    ours = [(library / path, f"{ROOT}/gqa_lib/{path}") for path in _present(library)]
-    ours += [(grading / "student", f"{ROOT}/grading/student")]
-    ours += [(grading / "student" / "__init__.py", f"{ROOT}/grading/__init__.py")]
     return [*needed, *((str(here), there) for here, there in ours)]
 
 
