@@ -1,8 +1,7 @@
 """The sandbox's walls: the bubblewrap command around everything a student's code runs in.
 
-Inside there is the system read-only, this Python, the few files of `gqa_lib` and `grading` that
-grading needs, empty scratch folders, and no network; not the course, its tests, other submissions,
-or anything of the instructor's.
+Inside there is what `shown` lists, empty scratch folders, and no network; not the course, its tests,
+other submissions, or anything of the instructor's.
 """
 
 import os
@@ -11,17 +10,11 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
-
-from gqa_lib.course import places
-from gqa_lib.course.answers import IN_THE_SANDBOX
 
 from ..student.isolate import HOME, SCRATCH
+from .shown import Binds, binds, environment, hidden, links, python
 
-ROOT = "/opt/gqa"  # where the sandbox has the environment and the few files of ours
 NOBODY = "65534"
-_ENVIRONMENT = f"{ROOT}/environment"
 _STAGE = "/mnt"  # of a root user's own view of the files, see `_as_nobody`
 
 
@@ -64,35 +57,44 @@ def sandbox_problem() -> str:
     )
 
 
-def command(inside: list[str], *, nested: bool = False, bwrap: Sequence[str] = ()) -> list[str]:
+def command(
+    inside: list[str],
+    *,
+    nested: bool = False,
+    bwrap: Sequence[str] = (),
+    writable: Sequence[tuple[str, str]] = (),
+) -> list[str]:
     """Return the command that runs a command inside the sandbox.
 
     Args:
         inside: the command, with paths as they are there.
         bwrap: more options of bubblewrap.
         nested: let it make namespaces of its own, as the process that forks for everyone does.
+        writable: (folder here, folder there) of what it may write to besides its scratch folders.
     """
-    binds = _binds()
+    shown = [*binds(), *writable]
     prefix: list[str] = []
     if os.geteuid() == 0:
-        prefix, binds = _as_nobody(binds)
+        prefix, shown = _as_nobody(shown)
+    read_only = len(shown) - len(writable)
+    folders, files = hidden()
     return [
         *prefix,
         *("bwrap", "--unshare-all", "--unshare-user", "--die-with-parent", "--new-session"),
         *([] if nested else ["--disable-userns"]),
         *("--cap-drop", "ALL", "--uid", "1000", "--gid", "1000", "--hostname", "sandbox"),
         *_environment(),
-        *("--ro-bind", "/usr", "/usr"),
-        *(f for name in ("bin", "lib", "lib64") for f in ("--symlink", f"usr/{name}", f"/{name}")),
-        *("--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"),
-        *("--ro-bind-try", "/etc/fonts", "/etc/fonts"),
         *("--proc", "/proc", "--dev", "/dev"),
         *("--dev-bind", "/dev/null", "/dev/zero"),  # shared and let go of, it is nobody's memory
         *(f for at in SCRATCH for f in _scratch(at)),
         *("--remount-ro", "/dev"),
-        *(f for source, target in binds for f in ("--ro-bind", source, target)),
-        *(f for path in _hidden() for f in ("--tmpfs", path, "--remount-ro", path)),
+        *(f for says, at in links() for f in ("--symlink", says, at)),
+        *(f for here, there in shown[:read_only] for f in ("--ro-bind", here, there)),
+        *(f for path in folders for f in ("--tmpfs", path, "--remount-ro", path)),
+        *(f for path in files for f in ("--ro-bind", "/dev/null", path)),
+        *(f for here, there in shown[read_only:] for f in ("--bind", here, there)),
         *bwrap,
+        *([] if nested else ["--remount-ro", "/proc"]),  # what it forks has a /proc of its own
         *("--remount-ro", "/", "--chdir", HOME, "--"),
         *inside,
     ]
@@ -103,9 +105,7 @@ def _scratch(folder: str) -> tuple[str, ...]:
 
 
 def _environment() -> list[str]:
-    values = {
-        "PATH": f"{Path(python()).parent}:/usr/bin:/bin",
-        "PYTHONPATH": ROOT,
+    values = environment() | {
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONHASHSEED": "0",
         "HOME": HOME,
@@ -121,69 +121,17 @@ def _environment() -> list[str]:
     return ["--clearenv", *(f for pair in values.items() for f in ("--setenv", *pair))]
 
 
-def python() -> str:
-    """Return this Python's path inside the sandbox.
-
-    A virtual environment is shown below `ROOT`: where it is here, a scratch folder may cover it.
-    """
-    path = Path(sys.executable)
-    own = _virtual() and path.is_relative_to(sys.prefix)
-    return f"{_ENVIRONMENT}/{path.relative_to(sys.prefix)}" if own else str(path)
-
-
-def _virtual() -> bool:
-    return sys.prefix != sys.base_prefix
-
-
-def _binds() -> list[tuple[str, str]]:
-    """Return (path here, path inside) of what is shown read-only."""
-    bases = {Path(sys.base_prefix).resolve(), Path(sys.executable).resolve().parents[1]}
-    needed = [(p, p) for p in map(str, sorted(bases)) if not p.startswith("/usr")]
-    if _virtual():
-        needed.append((sys.prefix, _ENVIRONMENT))
-    library, grading = places.package_root(), Path(__file__).parents[1]
-    ours = [(library / path, f"{ROOT}/gqa_lib/{path}") for path in _present(library)]
-    ours += [(grading / "student", f"{ROOT}/grading/student")]
-    ours += [(grading / "student" / "__init__.py", f"{ROOT}/grading/__init__.py")]
-    return [*needed, *((str(here), there) for here, there in ours)]
-
-
-def _present(library: Path) -> list[str]:
-    """Return the files and folders of the library that are shown, by their paths in it."""
-    paths = []
-    for name in IN_THE_SANDBOX:
-        path = name.removeprefix("gqa_lib").lstrip(".").replace(".", "/")
-        if name.endswith(".*"):
-            paths.append(path.removesuffix("/*"))
-        elif (library / path).is_dir():
-            paths += [str(Path(path, one)) for one in ("__init__.py", "__init__.pyi")]
-        else:
-            paths.append(f"{path}.py")
-    return [path for path in (*paths, "configs/models.csv") if (library / path).exists()]
-
-
-def _hidden() -> list[str]:
-    """Return installed copies of ours, which the sandbox must not show."""
-    found = []
-    for name in ("gqa_lib", "grading"):
-        folders = getattr(find_spec(name), "submodule_search_locations", None) or []
-        within = [Path(one) for one in folders if Path(one).is_relative_to(sys.prefix)]
-        here = Path(_ENVIRONMENT if _virtual() else sys.prefix)
-        found += [str(here / one.relative_to(sys.prefix)) for one in within]
-    return [path for path in found if not path.startswith(str(places.course_root()))]
-
-
-def _as_nobody(binds: list[tuple[str, str]]) -> tuple[list[str], list[tuple[str, str]]]:
+def _as_nobody(shown: Binds) -> tuple[list[str], Binds]:
     """Return a prefix that gives root's rights away, and the binds as nobody can reach them.
 
     A Python below a home folder is out of an ordinary user's reach: root first shows it elsewhere,
     in a view of the files that only the sandbox has.
     """
-    staged = [(f"{_STAGE}/{place}", target) for place, (_, target) in enumerate(binds)]
-    shown = zip(binds, staged, strict=True)
+    staged = [(f"{_STAGE}/{place}", target) for place, (_, target) in enumerate(shown)]
+    pairs = zip(shown, staged, strict=True)
     prefix = [
         *("bwrap", "--dev-bind", "/", "/", "--tmpfs", _STAGE),
-        *(f for (here, _), (there, _) in shown for f in ("--ro-bind", here, there)),
+        *(f for (here, _), (there, _) in pairs for f in ("--bind", here, there)),
         *("--die-with-parent", "--"),
         *("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"),
         *("--no-new-privs", "--inh-caps=-all", "--bounding-set=-all"),
