@@ -10,8 +10,10 @@ import asyncio
 import json
 import os
 import queue
+import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -23,24 +25,24 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 from jupyter_client.provisioning import LocalProvisioner
 
-from ..limited.sandbox import NoSandbox, check_sandbox, command, python
-from ..student.seccomp import program
+from ..limited.sandbox import NOBODY, NoSandbox, check_sandbox, command, python
 from .limits import Limits
 from .process import Ended, StudentProcess
 
 NAME, SPECS = "gqa-sandbox", Path(__file__).parent / "kernels"
-_SOCKETS = "/run/kernel"  # inside
+_SOCKETS, _SOCKET = "/run/kernel", "socket"  # inside: their folder, and how their names begin
 _CONNECTION = "/run/connection.json"
 START_S = 120
 MAX_MESSAGE, MAX_WAITING = 8 << 20, 32  # bytes of a kernel's message; how many may pile up here
 
 
 class SandboxProvisioner(LocalProvisioner):
-    """Launches a kernel inside the sandbox and reaches its sockets through /proc."""
+    """Launches a kernel inside the sandbox and reaches its sockets in a folder that both see."""
 
     limits = Limits()
     judge_end: socket.socket | None = None  # a line that the kernel inherits
     inside_pid = 0  # the kernel's process as seen from here
+    meeting: Path | None = None  # what the sockets' folder is in
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         """Choose IPC sockets: the sandbox has no network.
@@ -52,7 +54,7 @@ class SandboxProvisioner(LocalProvisioner):
         self.judge_end = kwargs.pop("judge_end", None)
         self.limits = kwargs.pop("limits", self.limits)
         manager: Any = self.parent
-        manager.transport, manager.ip = "ipc", _SOCKETS
+        manager.transport, manager.ip = "ipc", f"{_SOCKETS}/{_SOCKET}"
         for number, name in enumerate(("shell", "iopub", "stdin", "hb", "control"), 1):
             setattr(manager, f"{name}_port", number)
         return await super().pre_launch(**kwargs)
@@ -62,23 +64,23 @@ class SandboxProvisioner(LocalProvisioner):
         info = self.connection_info.copy()
         told = {k: v.decode() if isinstance(v, bytes) else v for k, v in info.items()}
         connection, told_pid = _pipe_with(json.dumps(told).encode()), os.pipe()
-        filters = _pipe_with(program(loopback=True))
-        passed = [connection, told_pid[1], filters]
+        passed = [connection, told_pid[1]]
         if self.judge_end is not None:
             passed.append(self.judge_end.fileno())
         options = [a for a in cmd if a.startswith("--")]
-        limits = self.limits
+        limits = json.dumps(self.limits.as_dict())
+        start = ("-m", "grading.student.launch", limits, "-f", _CONNECTION)
+        self.meeting = Path(tempfile.mkdtemp(prefix="kernel-"))
+        (self.meeting / "sockets").mkdir()
+        if os.geteuid() == 0:
+            os.chown(self.meeting / "sockets", int(NOBODY), int(NOBODY))
         argv = command(
-            [
-                *("prlimit", f"--as={limits.address_mb << 20}", f"--cpu={limits.cpu_s:g}"),
-                *(f"--nproc={limits.processes}", f"--fsize={limits.file_mb << 20}"),
-                *(f"--nofile={limits.open_files}", "--core=0", "--msgqueue=0", "--"),
-                *(python(), "-m", "ipykernel_launcher", "-f", _CONNECTION, *options),
-            ],
+            [python(), *start, *options],
             bwrap=[
                 *("--file", str(connection), _CONNECTION, "--info-fd", str(told_pid[1])),
-                *("--as-pid-1", *(("--seccomp", str(filters)) if program() else ())),
+                "--as-pid-1",
             ],
+            writable=[(str(self.meeting / "sockets"), _SOCKETS)],
         )
         self.process = subprocess.Popen(
             argv,
@@ -91,12 +93,28 @@ class SandboxProvisioner(LocalProvisioner):
             stderr=subprocess.DEVNULL,
         )
         self.pid, self.pgid = self.process.pid, os.getpgid(self.process.pid)
-        for descriptor in (connection, filters, told_pid[1]):
+        for descriptor in (connection, told_pid[1]):
             os.close(descriptor)
         self.inside_pid = await _child_pid(told_pid[0])
-        info["ip"] = f"/proc/{self.inside_pid}/root{_SOCKETS}"
+        info["ip"] = str(self.meeting / "sockets" / _SOCKET)
         await self._sockets_are_there(info["ip"], self.process)
         return info
+
+    def forget_sockets(self) -> None:
+        """Take the sockets' folder away once they are connected, before any code of the student's.
+
+        Whatever the student's code puts in their place, nothing here comes to it: the folder that
+        the sandbox still holds has no path, and nothing can be put into it.
+        """
+        if self.meeting is not None:
+            shutil.rmtree(self.meeting / "sockets")
+
+    async def cleanup(self, *args: Any, **kwargs: Any) -> None:
+        """Remove what the kernel needed here."""
+        await super().cleanup(*args, **kwargs)
+        if self.meeting is not None:
+            shutil.rmtree(self.meeting, ignore_errors=True)
+            self.meeting = None
 
     async def send_signal(self, signum: int) -> None:
         """Kill the sandbox; a signal to its process does not reach the kernel inside.
@@ -137,10 +155,12 @@ class KernelStudent(StudentProcess):
         options = ["--HistoryManager.hist_file=:memory:", "--InteractiveShell.colors=nocolor"]
         try:
             self._manager.start_kernel(extra_arguments=options, judge_end=judge_end, limits=limits)
-            self.hold(self._pid())
+            self.hold(self._provisioner().inside_pid)
             self._client = self._manager.client()
-            self._client.start_channels(hb=False)  # a kernel can make its thread wait for ever
+            # of its channels only these: a kernel can make the thread of another wait for ever
+            self._client.start_channels(stdin=False, hb=False, control=False)
             self._client.wait_for_ready(timeout=START_S)
+            self._provisioner().forget_sockets()
             descriptor = judge_end.fileno()
             self._quietly(
                 f"__import__('grading.student.kernel').student.kernel.begin({descriptor})"
@@ -200,11 +220,11 @@ class KernelStudent(StudentProcess):
             self._client.stop_channels()
         self._manager.shutdown_kernel(now=True)
 
-    def _pid(self) -> int:
+    def _provisioner(self) -> SandboxProvisioner:
         provisioner = self._manager.provisioner
         if not isinstance(provisioner, SandboxProvisioner):
             raise Ended(f"the kernel {NAME!r} was not started by the sandbox")
-        return provisioner.inside_pid
+        return provisioner
 
     def _connected(self) -> BlockingKernelClient:
         if self._client is None:

@@ -14,7 +14,8 @@ from dataclasses import asdict
 from gqa_lib.learn.quiz.sitting import Sitting
 
 from ..limited.fork_server import START_S, Ended, ForkServer
-from ..limited.sandbox import check_sandbox, command, for_judges, python
+from ..limited.ours import for_judges
+from ..limited.sandbox import check_sandbox, command, python
 from ..student.wire import Channel, Garbled
 from .kernel import KernelStudent
 from .limits import Limits

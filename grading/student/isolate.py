@@ -14,7 +14,9 @@ from pathlib import Path
 from .seccomp import install
 
 _NEWNS, _NEWIPC, _NEWUSER, _NEWPID = 0x00020000, 0x08000000, 0x10000000, 0x20000000
-_NOSUID, _NODEV, _NOEXEC, _REC, _PRIVATE = 2, 4, 8, 0x4000, 0x40000
+_RDONLY, _NOSUID, _NODEV, _NOEXEC = 1, 2, 4, 8
+_REMOUNT, _BIND, _REC, _PRIVATE = 32, 0x1000, 0x4000, 0x40000
+_OF_PROC = _NOSUID | _NODEV | _NOEXEC
 _SET_PDEATHSIG, _SET_DUMPABLE, _CAPBSET_DROP, _NO_NEW_PRIVS = 1, 4, 24, 38
 HOME = "/home/student"
 SCRATCH = (HOME, "/tmp", "/dev/shm", "/run")  # each an empty folder of limited size
@@ -48,7 +50,7 @@ def isolate(limits: dict) -> None:
     _libc.prctl(_SET_PDEATHSIG, signal.SIGKILL)
     os.setsid()  # else kill(0, ...) would reach the process that forks for everyone
     _own_folders(limits["scratch_mb"])
-    Path("/proc/sys/user/max_user_namespaces").write_text("0")
+    _own_proc()
     _drop_capabilities()
     _libc.prctl(_SET_DUMPABLE, 1)  # cleared again above; its memory is measured from outside
     limit(limits)
@@ -67,8 +69,9 @@ def limit(limits: dict) -> None:
     ):
         if name in limits:
             _limit(kind, limits[name] * unit)
-    for kind in ("CORE", "MSGQUEUE", "MEMLOCK"):
+    for kind in ("MSGQUEUE", "MEMLOCK", "NICE", "RTPRIO"):
         _limit(kind, 0)
+    _limit("CORE", 1)  # with 0 the kernel still pipes a dump to a program; 1 stops that, too
 
 
 def _limit(name: str, value: int) -> None:
@@ -85,7 +88,14 @@ def _own_folders(scratch_mb: int) -> None:
             *("tmpfs", folder, "tmpfs", _NOSUID | _NODEV),
             f"size={scratch_mb}m,nr_inodes=4096,mode=0700",
         )
-    _mount("proc", "/proc", "proc", _NOSUID | _NODEV | _NOEXEC)
+
+
+def _own_proc() -> None:
+    """Mount a /proc of this namespace, which nothing can be told by: not even by its owner."""
+    _mount("proc", "/proc", "proc", _OF_PROC)
+    Path("/proc/sys/user/max_user_namespaces").write_text("0")
+    Path("/proc/self/coredump_filter").write_text("0")
+    _mount("none", "/proc", None, _REMOUNT | _BIND | _RDONLY | _OF_PROC)
 
 
 def _drop_capabilities() -> None:
