@@ -32,6 +32,8 @@ class ForkedStudent(StudentProcess):
         Ended: the warm process, or this one, is gone.
     """
 
+    can_be_told = True
+
     def __init__(self, server: ForkServer, limits: Limits):
         super().__init__(limits)
         ours, theirs = socket.socketpair()
@@ -53,10 +55,14 @@ class ForkedStudent(StudentProcess):
     def run_cell(self, source: str, time_s: float) -> list[dict]:
         """Return the outputs of a cell, checked for their form.
 
+        Args:
+            source: the cell.
+            time_s: how long it may take by the clock on the wall.
+
         Raises:
             Ended: the process was stopped.
         """
-        self._send({"cell": source, "time_s": time_s})
+        self._send({"cell": source})
         return self.checked(self._receive(time_s + 2).get("outputs"))
 
     def serve(self) -> None:
@@ -74,6 +80,7 @@ class ForkedStudent(StudentProcess):
         super().close()
         self._server.kill(self._number)
         self._channel.close()
+        self.forget_group()
 
     def _send(self, message: dict) -> None:
         if self.stopped:
@@ -97,7 +104,11 @@ class ForkedStudent(StudentProcess):
 
 
 class JudgeProcess:
-    """The line to one judge."""
+    """The line to one judge.
+
+    Attributes:
+        pid: the judge's process.
+    """
 
     def __init__(
         self,
@@ -113,6 +124,13 @@ class JudgeProcess:
         request = {"limits": may, "student": student.pid, "seed": seed}
         request["sitting"] = asdict(sitting) if sitting else None
         self._number = server.spawn(request, [theirs, student.judge_line.dup()])
+        self.pid = self._number
+        student.judged_by(self)
+
+    def hang_up(self) -> None:
+        """Wait for it no longer: what it is asked ends at once."""
+        with contextlib.suppress(OSError):
+            self._channel.sock.shutdown(socket.SHUT_RDWR)
 
     def ask(self, message: dict, time_s: float) -> dict:
         """Return what the judge says of a cell.
