@@ -10,28 +10,18 @@ import os
 import signal
 import subprocess
 import threading
-from dataclasses import dataclass
 from functools import cache
 from itertools import count
 from pathlib import Path
 
 from .limits import Limits
+from .places import OWN, Place, version_1, version_2
 from .tree import started
 
-_V1 = ("memory", "pids", "cpu", "cpuacct")
-_NEEDED = {"memory", "pids"}
-_PREFIX, _CORES, _PERIOD_US = "gqa", 1.1, 100_000  # a core, and a little for what runs beside it
+_CORES, _PERIOD_US = 1.1, 100_000  # a core, and a little for what runs beside it
 _numbers = count()
 _lock = threading.Lock()
 _leftover: list["Group"] = []  # not empty yet when they were to be removed
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where groups can be made: a folder for each controller, all the same one in version 2."""
-
-    version: int
-    folders: dict[str, Path]
 
 
 class Group:
@@ -60,8 +50,7 @@ class Group:
             (folder / "cgroup.procs").write_text(str(pid))
 
     def cpu_s(self) -> float | None:
-        """Return the seconds computed by all that was ever in it; None where that is not counted.
-        """
+        """Return the seconds computed by all that was ever in it, or None: nobody counts."""
         if self._place.version == 2:
             return _field(self._folders["memory"] / "cpu.stat", "usage_usec") / 1e6
         if "cpuacct" not in self._folders:
@@ -122,7 +111,8 @@ class Group:
 
     def _removed(self) -> bool:
         self.kill()
-        return all([_remove(folder) for folder in set(self._folders.values())])
+        left = [folder for folder in set(self._folders.values()) if not _remove(folder)]
+        return not left
 
     def _memory(self, version_2: str, version_1: str) -> Path:
         return self._folders["memory"] / (version_2 if self._place.version == 2 else version_1)
@@ -183,7 +173,7 @@ def new_group(limits: Limits, pid: int) -> Group | None:
 def usable() -> Place | None:
     """Return where groups can be made, or None; what a grader that was killed left is removed."""
     with contextlib.suppress(OSError, ValueError):
-        for found in (_version_2(), _version_1()):
+        for found in (version_2(), version_1()):
             if found is not None and _works(found):
                 for folder in set(found.folders.values()):
                     _clean(folder)
@@ -209,92 +199,16 @@ def _works(place: Place) -> bool:
         tried.wait()
 
 
-def _version_1() -> Place | None:
-    folders = {}
-    for kinds, mounted, root in _mounts("cgroup"):
-        for kind in kinds & set(_V1):
-            folder = _own(mounted, root, kind)
-            if os.access(folder, os.W_OK):
-                folders[kind] = folder
-    return Place(1, folders) if folders.keys() >= _NEEDED else None
-
-
-def _version_2() -> Place | None:
-    """Return the nearest folder, from this process's own upwards, whose groups can be limited."""
-    for _, mounted, root in _mounts("cgroup2"):
-        own = _own(mounted, root, "")
-        for folder in (own, *own.parents):
-            if _limits_below(folder):
-                return _place_2(folder)
-            if folder == mounted:
-                break
-        if _may(own) and _NEEDED <= _words(own / "cgroup.controllers"):  # delegated, and full
-            _make_room(own)
-            return _place_2(own) if _limits_below(own) else None
-    return None
-
-
-def _place_2(folder: Path) -> Place:
-    return Place(2, {kind: folder for kind in _words(folder / "cgroup.subtree_control") & {*_V1}})
-
-
-def _limits_below(folder: Path) -> bool:
-    """Return whether groups made in a folder have limits, after asking that they should."""
-    if not _may(folder) or not _NEEDED <= _words(folder / "cgroup.controllers"):
-        return False
-    control = folder / "cgroup.subtree_control"
-    for kind in ("memory", "pids", "cpu"):
-        if kind not in _words(control):
-            with contextlib.suppress(OSError):  # processes are in it: it may not have both
-                control.write_text(f"+{kind}")
-    return _words(control) >= _NEEDED
-
-
-def _may(folder: Path) -> bool:
-    return os.access(folder, os.W_OK) and os.access(folder / "cgroup.procs", os.W_OK)
-
-
-def _make_room(own: Path) -> None:
-    """Move the processes of a delegated folder into one below, so that it may have limits."""
-    inner = own / f"{_PREFIX}-grader"
-    with contextlib.suppress(OSError):
-        inner.mkdir(exist_ok=True)
-        for pid in (own / "cgroup.procs").read_text().split():
-            (inner / "cgroup.procs").write_text(pid)
-
-
-def _mounts(kind: str) -> list[tuple[set[str], Path, str]]:
-    """Return (controllers, folder, what it shows of the whole) of what is mounted of a kind."""
-    found = []
-    for row in Path("/proc/self/mountinfo").read_text().splitlines():
-        fields, _, last = row.partition(" - ")
-        if last.split()[0] == kind:
-            root, mounted = fields.split()[3:5]
-            found.append((set(last.split()[2].split(",")), Path(mounted), root))
-    return found
-
-
-def _own(mounted: Path, root: str, kind: str) -> Path:
-    """Return this process's own folder in a mount; where that does not show it, the topmost."""
-    for row in Path("/proc/self/cgroup").read_text().splitlines():
-        _, kinds, path = row.split(":", 2)
-        if kind in kinds.split(","):
-            shown = os.path.relpath(path, root)
-            if not shown.startswith("..") and (mounted / shown).is_dir():
-                return mounted / shown
-    return mounted
-
-
 def _owner() -> str:
     """Return what names this process among all that ever make groups here."""
     space = os.stat("/proc/self/ns/pid").st_ino
-    return f"{_PREFIX}-{space}-{os.getpid()}-{started(os.getpid())}"
+    return f"{OWN}-{space}-{os.getpid()}-{started(os.getpid())}"
 
 
 def _clean(folder: Path) -> None:
     """Remove the groups whose grader is gone; those of other systems' processes stay."""
     space = _owner().split("-")[1]
-    for group in folder.glob(f"{_PREFIX}-{space}-*"):
+    for group in folder.glob(f"{OWN}-{space}-*"):
         pid, since = group.name.split("-")[2:4]
         if started(int(pid)) == int(since):
             continue
@@ -308,12 +222,6 @@ def _remove(folder: Path) -> bool:
     with contextlib.suppress(OSError):
         folder.rmdir()
     return not folder.exists()
-
-
-def _words(path: Path) -> set[str]:
-    with contextlib.suppress(OSError):
-        return set(path.read_text().split())
-    return set()
 
 
 def _field(path: Path, name: str) -> int:

@@ -84,7 +84,10 @@ class _Grading:
         """End the processes of this notebook."""
         if self.running is not None:
             student, judge = self.running
-            self.spent, self.computed = self.spent + student.spent(), self.computed + student.computed
+            self.spent, self.computed = (
+                self.spent + student.spent(),
+                self.computed + student.computed,
+            )
             self.overtime = self.overtime or student.overtime
             judge.close()
             student.close()

@@ -34,8 +34,8 @@ class Limits:
     """Limits of one submission: seconds, MB (2^20 bytes), counts.
 
     `cell_s` and `notebook_s` are by the submission's own clock (`grading.safe.clock`): seconds that
-    it computes or sleeps, on however busy a machine. By the clock on the wall it may take `PATIENCE`
-    times as long, and at least a minute.
+    it computes or sleeps, on however busy a machine. By the clock on the wall it may take
+    `PATIENCE` times as long, and at least a minute.
     """
 
     cell_s: float = _seconds(30)  # one cell, or one graded cell with all it calls

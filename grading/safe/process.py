@@ -182,7 +182,9 @@ class StudentProcess:
                 self._process.send_signal(signal.SIGALRM)
             return ""
         if over:
-            return f"time limit, more than {on_the_wall(bound.seconds):g} s in which little was done"
+            return (
+                f"time limit, more than {on_the_wall(bound.seconds):g} s in which little was done"
+            )
         return f"time limit, more than {bound.seconds:.4g} s of computing or waiting"
 
 
