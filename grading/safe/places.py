@@ -19,6 +19,7 @@ class Place:
 
 
 def version_1() -> Place | None:
+    """Return where version 1 lets groups be made, one folder for each controller, or None."""
     folders = {}
     for kinds, mounted, root in _mounts("cgroup"):
         for kind in kinds & set(_V1):

@@ -62,7 +62,7 @@ class ForkedStudent(StudentProcess):
         Raises:
             Ended: the process was stopped.
         """
-        self._send({"cell": source})
+        self._send({"cell": source, "limit_s": self._bound.seconds if self._bound else time_s})
         return self.checked(self._receive(time_s + 2).get("outputs"))
 
     def serve(self) -> None:

@@ -33,7 +33,7 @@ def run_student(grader: socket.socket, judge: socket.socket, output_bytes: int) 
         except EOFError:
             return
         if "cell" in asked:
-            channel.send({"outputs": _run_cell(shell, asked["cell"])})
+            channel.send({"outputs": _run_cell(shell, asked["cell"], asked["limit_s"])})
         else:
             server.serve()
 
@@ -70,7 +70,7 @@ class _Running:
     cell = False
 
 
-def _run_cell(shell: InteractiveShell, source: str) -> list[dict]:
+def _run_cell(shell: InteractiveShell, source: str, limit_s: float) -> list[dict]:
     """Return the outputs of a cell as a notebook keeps them; the grader says when time is over."""
     error, shown = None, None
     _TRACEBACK.clear()
@@ -92,7 +92,8 @@ def _run_cell(shell: InteractiveShell, source: str) -> list[dict]:
             data = {kind: one.data[kind] for kind in KEPT if kind in one.data}
             outputs.append({"output_type": "display_data", "data": data, "metadata": {}})
     if error is not None:
-        text = "The cell took too long." if isinstance(error, OutOfTime) else message_of(error)
+        late = f"The cell took too long: more than {limit_s:.4g} s of computing or waiting."
+        text = late if isinstance(error, OutOfTime) else message_of(error)
         lines = "\n".join(map(str, _TRACEBACK))[-MAX_TRACEBACK:]
         outputs.append(
             {
