@@ -6,14 +6,10 @@ is next to its graded notebook, which is written last: whatever is killed, and w
 run grades what has no such note or an older one, and nothing else.
 """
 
-import contextlib
 import hashlib
 import json
 import logging
-import os
-import queue
 import secrets
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,18 +23,14 @@ from gqa_lib.learn.quiz.sitting import Sitting
 from grading.intake.admit import admit, opened
 from grading.intake.collect import clean_submitted
 from grading.intake.folders import recover
-from grading.intake.reading import parse
-from grading.intake.rebuild import rebuild_or_refuse, released_folder
+from grading.intake.rebuild import released_folder
 from grading.intake.sittings import as_key, sitting_of_submission
 from grading.limited.sandbox import NoSandbox
 from grading.limited.verdict import verdict_of
-from grading.nb.cells import grade_id, read_notebook
+from grading.nb.cells import read_notebook
 from grading.nb.texts import clean, printable
-from grading.safe.execute import cells_of, remember, run_cells
-from grading.safe.grade_notebook import Cell
-from grading.safe.limits import Limits
-from grading.safe.pool import GradingProcesses
 
+from .ahead import Assignment, default_workers, lent_processes, run_ahead
 from .autograde import autograde
 from .database import one_database
 
@@ -57,16 +49,6 @@ class Outcome:
     unchanged: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     without_feedback: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _Assignment:
-    """What the tests of an assignment are: the release, and the locked cells by notebook."""
-
-    names: tuple[str, ...]
-    released: dict
-    locked: dict[str, dict[str, str]]
-    fingerprint: str
 
 
 def grade(
@@ -110,39 +92,53 @@ def grade(
             todo.append((student, folder, now, sitting))
     if todo:
         count = min(workers or default_workers(), len(todo))
-        with _processes(count, seed) as free, one_database():
+        with lent_processes(count, seed) as free, one_database():
             _grade_all(course, log, assignment, todo, free, outcome)
     return outcome
 
 
-def default_workers() -> int:
-    """Return how many notebooks to run at once: each keeps a student and a judge busy in turn."""
-    return max(2, len(os.sched_getaffinity(0)) * 3 // 4)
-
-
 def _grade_all(course, log, assignment, todo, free, outcome: Outcome) -> None:
-    """Run the notebooks; write what comes of each, one after the other."""
+    """Run the notebooks; write what comes of each, one after the other.
+
+    What took too long runs once more at the end, one at a time: beside others, what is computed
+    takes longer. The verdict of that run stands.
+    """
+    alone: list[tuple] = []
     with (
         ThreadPoolExecutor(free.qsize()) as pool,
         tqdm(total=len(todo), unit="notebook", desc=course.assignment_id, mininterval=0.5) as bar,
     ):
         waiting = {
-            pool.submit(_run_ahead, folder, assignment, free, sitting, log): (student, now)
-            for student, folder, now, sitting in todo
+            pool.submit(run_ahead, folder, assignment, free, sitting, log): one
+            for one in todo
+            for _, folder, _, sitting in [one]
         }
         try:
             for done in as_completed(waiting):
-                student, now = waiting[done]
-                if (error := done.exception()) is None:
-                    _write_down(course, log, student, now, outcome)
-                elif isinstance(error, NoSandbox):
-                    raise error
-                else:
-                    _fail(outcome, log, student, error)
+                student, _, now, _ = waiting[done]
+                if (error := done.exception()) is None and done.result():
+                    alone.append(waiting[done])
+                    continue
+                _settle(course, log, student, now, error, outcome)
+                bar.update()
+            for student, folder, now, sitting in alone:
+                log.info("%s: it took too long beside others, and runs once more alone", student)
+                again = pool.submit(run_ahead, folder, assignment, free, sitting, log, alone=True)
+                _settle(course, log, student, now, again.exception(), outcome)
                 bar.update()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _settle(course, log, student: str, fingerprint: str, error, outcome: Outcome) -> None:
+    """Write down what came of a student's submission, or why it was not run."""
+    if error is None:
+        _write_down(course, log, student, fingerprint, outcome)
+    elif isinstance(error, NoSandbox):
+        raise error
+    else:
+        _fail(outcome, log, student, error)
 
 
 def _write_down(course, log, student: str, fingerprint: str, outcome: Outcome) -> None:
@@ -163,49 +159,7 @@ def _fail(outcome: Outcome, log: logging.Logger, student: str, error: BaseExcept
     outcome.failed[student] = clean(str(error)).strip() or type(error).__name__
 
 
-def _run_ahead(folder: Path, assignment: _Assignment, free, sitting: Sitting, log) -> None:
-    """Run a submission's notebooks now; nbgrader's own steps then find what came of them.
-
-    Where that stops, those steps come to it again and give it its verdict.
-    """
-    try:
-        for cells in _cells_to_run(folder, assignment):
-            processes = free.get()
-            try:
-                run_cells(cells, processes, Limits(), sitting, log)
-            finally:
-                free.put(processes)
-            remember(cells, sitting)
-    except Exception as error:
-        log.error("%s: %s", folder, verdict_of(error, "Running it ahead"), exc_info=error)
-
-
-def _cells_to_run(folder: Path, assignment: _Assignment) -> Iterator[list[Cell]]:
-    with opened(folder) as descriptor:
-        admitted = admit(descriptor, [f"{name}.ipynb" for name in assignment.names])
-    for name, one in zip(assignment.names, admitted, strict=True):
-        submitted = one.notebook or parse(one.content)
-        rebuilt, _ = rebuild_or_refuse(submitted, assignment.released[name])
-        for cell in rebuilt.cells:  # as nbgrader's OverwriteCells has it
-            cell.source = assignment.locked[name].get(grade_id(cell) or "", cell.source)
-        yield cells_of(rebuilt)[1]
-
-
-@contextlib.contextmanager
-def _processes(count: int, seed: int | None) -> Iterator[queue.SimpleQueue]:
-    """Yield so many graders' processes, to be lent one at a time; all get ready at once."""
-    started = [GradingProcesses(seed=seed) for _ in range(count)]
-    free: queue.SimpleQueue[GradingProcesses] = queue.SimpleQueue()
-    for processes in started:
-        free.put(processes)
-    try:
-        yield free
-    finally:
-        for processes in started:
-            processes.close()
-
-
-def _assignment(course: CourseDirectory) -> _Assignment:
+def _assignment(course: CourseDirectory) -> Assignment:
     """Return the assignment as the gradebook and the release have it."""
     with Gradebook(course.db_url, course.course_id) as gradebook:
         try:
@@ -227,7 +181,7 @@ def _assignment(course: CourseDirectory) -> _Assignment:
     folder = released_folder(course, course.assignment_id)
     released = {name: read_notebook(folder / f"{name}.ipynb") for name in names}
     fingerprint = hashlib.sha256(json.dumps([tests, points]).encode()).hexdigest()
-    return _Assignment(names, released, locked, fingerprint)
+    return Assignment(names, released, locked, fingerprint)
 
 
 def _submitted(course: CourseDirectory, students: list[str] | None) -> dict[str, Path]:
@@ -254,7 +208,7 @@ def _submitted(course: CourseDirectory, students: list[str] | None) -> dict[str,
     return {one: found[one] for one in students} if students else found
 
 
-def _fingerprint(folder: Path, assignment: _Assignment, seed: int | None, sitting: Sitting) -> str:
+def _fingerprint(folder: Path, assignment: Assignment, seed: int | None, sitting: Sitting) -> str:
     """Return what changes when a submission or the tests do."""
     digest = hashlib.sha256(f"{assignment.fingerprint} {seed} {as_key(sitting)}".encode())
     with opened(folder) as descriptor:
@@ -266,7 +220,7 @@ def _fingerprint(folder: Path, assignment: _Assignment, seed: int | None, sittin
     return digest.hexdigest()
 
 
-def _fingerprint_or_new(folder, assignment: _Assignment, seed, sitting: Sitting, log) -> str:
+def _fingerprint_or_new(folder, assignment: Assignment, seed, sitting: Sitting, log) -> str:
     """Return the fingerprint; where it cannot be taken, one that no note has: it is graded."""
     try:
         return _fingerprint(folder, assignment, seed, sitting)

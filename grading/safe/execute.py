@@ -52,7 +52,10 @@ class SafeExecute(NbGraderPreprocessor):
             done = known.pop()
         else:
             processes = processes_for(own_code=self.own_code, seed=self.seed)
-            run_cells(cells, processes, Limits(**self.limits), sitting, self.log)
+            limits = Limits(**self.limits)
+            if run_cells(cells, processes, limits, sitting, self.log):
+                self.log.info("It took too long while the machine was busy: it runs once more.")
+                run_cells(cells, processes, limits, sitting, self.log)
             done = [cell.outputs for cell in cells]
         return self._with_outputs(nb, places, done), resources
 
@@ -77,18 +80,22 @@ def run_cells(
     limits: Limits,
     sitting: Sitting,
     log: logging.Logger,
-) -> None:
+) -> bool:
     """Run a notebook's cells; should they make grading itself fail, every test tells that.
+
+    Returns:
+        Whether it is to run once more, when nothing else does: see `grade_notebook`.
 
     Raises:
         OSError: the machine is at fault; so for other kinds of its failures.
     """
     try:
-        grade_notebook(cells, processes, limits, sitting)
+        return grade_notebook(cells, processes, limits, sitting)
     except Exception as error:
         verdict = verdict_of(error, "Running your notebook")
         log.error("%s", verdict, exc_info=error)
         _fail_all(cells, verdict)
+        return False
 
 
 def _fail_all(cells: list[Cell], verdict: str) -> None:

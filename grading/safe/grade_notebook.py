@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from gqa_lib.learn.quiz.sitting import Sitting
 
 from ..limited.verdict import NotTheirs
-from .limits import Limits
+from .limits import Limits, on_the_wall
 from .outputs import credit_output, error_output, text_output
 from .pool import GradingProcesses, JudgeProcess
 from .process import Ended, StudentProcess
+from .tree import computed_here
 
 TRUSTED, ANSWER, TEST = "trusted", "answer", "test"
+ALONE = 0.25  # others may compute so many cores' worth beside a submission that runs alone
 
 
 @dataclass
@@ -34,8 +36,12 @@ def grade_notebook(
     processes: GradingProcesses,
     limits: Limits,
     sitting: Sitting | None = None,
-) -> None:
+) -> bool:
     """Run a notebook's cells and fill in their outputs; quizzes in it are the sitting's.
+
+    Returns:
+        Whether a time limit was reached while the machine did other things, too: such a verdict
+        stands only if it is the same when nothing else runs.
 
     A student's process that is stopped - by the time or memory it may take, or by itself - fails
     the cell it was stopped in. The cells after that get a new one, in which the answers before
@@ -47,12 +53,16 @@ def grade_notebook(
             cell.outputs = grading.run(cell)
     finally:
         grading.close()
+    return grading.overtime and grading.others() > ALONE
 
 
 class _Grading:
     def __init__(self, processes: GradingProcesses, limits: Limits, sitting: Sitting | None):
         self.processes, self.limits, self.sitting = processes, limits, sitting
-        self.deadline = time.monotonic() + limits.notebook_s
+        self.began, self.computed_before = time.monotonic(), computed_here()
+        self.deadline = self.began + on_the_wall(limits.notebook_s)
+        self.spent = self.computed = 0.0  # in processes that are closed
+        self.overtime = False
         self.trusted: list[str] = []
         self.sources: list[str] = []  # of the cells that student and judge have run
         self.running: tuple[StudentProcess, JudgeProcess] | None = None
@@ -75,13 +85,25 @@ class _Grading:
         """End the processes of this notebook."""
         if self.running is not None:
             student, judge = self.running
+            self.spent, self.computed = (
+                self.spent + student.spent(),
+                self.computed + student.computed,
+            )
+            self.overtime = self.overtime or student.overtime
             judge.close()
             student.close()
         self.running = None
 
+    def others(self) -> float:
+        """Return how many cores' worth others have computed since this began."""
+        all_together = computed_here() - self.computed_before
+        return (all_together - self.computed) / max(0.01, time.monotonic() - self.began)
+
     def _run_cell(self, cell: Cell, student: StudentProcess, judge: JudgeProcess) -> list[dict]:
+        time_s = self._time()
         try:
-            outputs = student.run_cell(cell.source, self._time())
+            with student.timed(time_s, tell=True):
+                outputs = student.run_cell(cell.source, on_the_wall(time_s))
         except Ended as ended:
             outputs = [self._stopped(str(ended))]
         else:
@@ -99,9 +121,11 @@ class _Grading:
 
     def _test(self, cell: Cell, student: StudentProcess, judge: JudgeProcess) -> list[dict]:
         time_s = self._time()
+        wall = on_the_wall(time_s)
         try:
-            student.serve()
-            verdict = judge.ask({"test": cell.source, "time_s": time_s}, time_s + 2)
+            with student.timed(time_s):
+                student.serve()
+                verdict = judge.ask({"test": cell.source, "time_s": wall}, wall + 2)
         except Ended as ended:
             student.stop(str(ended))
             return [self._stopped(student.stopped)]
@@ -136,17 +160,22 @@ class _Grading:
         for source in self.trusted:
             self._tell_judge(judge, source)
         for source in self.sources:
-            student.run_cell(source, max(0.1, self._time()))
+            time_s = max(0.1, self._time())
+            with student.timed(time_s, tell=True):
+                student.run_cell(source, on_the_wall(time_s))
         return self.running
 
     def _tell_judge(self, judge: JudgeProcess, source: str) -> None:
-        reply = judge.ask({"trusted": source}, self.limits.cell_s)
+        reply = judge.ask({"trusted": source}, on_the_wall(self.limits.cell_s))
         if reply["error"]:
             name, text = reply["error"]
             raise NotTheirs(f"a locked cell of the lesson stops with {name}: {text}")
 
     def _time(self) -> float:
-        return min(self.limits.cell_s, self.deadline - time.monotonic())
+        if time.monotonic() > self.deadline:
+            return 0
+        spent = self.spent + (self.running[0].spent() if self.running else 0)
+        return min(self.limits.cell_s, self.limits.notebook_s - spent)
 
     def _stopped(self, reason: str) -> dict:
         """Return what a student reads of a stop; where all of the time is over, that is why."""

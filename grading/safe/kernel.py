@@ -175,6 +175,10 @@ class KernelStudent(StudentProcess):
     def run_cell(self, source: str, time_s: float) -> list[dict]:
         """Return the outputs of a cell, checked for their form.
 
+        Args:
+            source: the cell.
+            time_s: how long it may take by the clock on the wall.
+
         Raises:
             Ended: the kernel was stopped.
         """
@@ -219,6 +223,7 @@ class KernelStudent(StudentProcess):
         if self._client is not None:
             self._client.stop_channels()
         self._manager.shutdown_kernel(now=True)
+        self.forget_group()
 
     def _provisioner(self) -> SandboxProvisioner:
         provisioner = self._manager.provisioner

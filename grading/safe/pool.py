@@ -36,6 +36,8 @@ class ForkedStudent(StudentProcess):
         Ended: the warm process, or this one, is gone.
     """
 
+    can_be_told = True
+
     def __init__(self, server: ForkServer, limits: Limits):
         super().__init__(limits)
         ours, theirs = socket.socketpair()
@@ -57,10 +59,14 @@ class ForkedStudent(StudentProcess):
     def run_cell(self, source: str, time_s: float) -> list[dict]:
         """Return the outputs of a cell, checked for their form.
 
+        Args:
+            source: the cell.
+            time_s: how long it may take by the clock on the wall.
+
         Raises:
             Ended: the process was stopped.
         """
-        self._send({"cell": source, "time_s": time_s})
+        self._send({"cell": source, "limit_s": self._bound.seconds if self._bound else time_s})
         return self.checked(self._receive(time_s + 2).get("outputs"))
 
     def serve(self) -> None:
@@ -78,6 +84,7 @@ class ForkedStudent(StudentProcess):
         super().close()
         self._server.kill(self._number)
         self._channel.close()
+        self.forget_group()
 
     def _send(self, message: dict) -> None:
         if self.stopped:
@@ -106,6 +113,7 @@ class JudgeProcess:
     Attributes:
         measure: takes `memory.BEGIN` and `memory.END` of a call and returns, of the latter, the
             bytes by which the student's process grew meanwhile.
+        pid: the judge's process.
     """
 
     def __init__(
@@ -124,6 +132,13 @@ class JudgeProcess:
         request["sitting"] = asdict(sitting) if sitting else None
         self._number = server.spawn(request, [theirs, student.judge_line.dup()])
         self.measure: Measure = Growth(student.pid)
+        self.pid = self._number
+        student.judged_by(self)
+
+    def hang_up(self) -> None:
+        """Wait for it no longer: what it is asked ends at once."""
+        with contextlib.suppress(OSError):
+            self._channel.sock.shutdown(socket.SHUT_RDWR)
 
     def ask(self, message: dict, time_s: float) -> dict:
         """Return what the judge says of a cell, once the calls are measured that it asks about.

@@ -14,6 +14,7 @@ import pytest
 from nbgrader.api import Gradebook
 from nbgrader.utils import compute_checksum
 
+import grading.pipeline.ahead
 import grading.pipeline.batch
 from gqa_lib.course.manifest import find_lesson
 from grading.authoring.catalogue import catalogue, filled, first_right
@@ -161,11 +162,13 @@ def test_hostile_notebooks_get_their_verdict_and_the_others_marks_and_feedback(
     assert scores()["ben"] == FULL
 
 
-@pytest.mark.parametrize("step", ["_fingerprint", "_cells_to_run"])
+@pytest.mark.parametrize("step", ["batch._fingerprint", "ahead._cells_to_run"])
 def test_an_exception_before_nbgraders_steps_loses_no_submission(course, monkeypatch, step):
     for student in ("ada", "ben"):
         hand_in(course, student, RIGHT[EXERCISE])
-    real = getattr(grading.pipeline.batch, step)
+    module, _, name = step.partition(".")
+    module = getattr(grading.pipeline, module)
+    real = getattr(module, name)
 
     def fails_for_ben(folder, *rest):
         if folder.parent.name == "ben":
@@ -173,13 +176,15 @@ def test_an_exception_before_nbgraders_steps_loses_no_submission(course, monkeyp
         return real(folder, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(grading.pipeline.batch, step, fails_for_ben)
+        patch.setattr(module, name, fails_for_ben)
         outcome = grade_class(LESSON, workers=2)
     assert (sorted(outcome.graded), outcome.failed) == (["ada", "ben"], {})
     assert scores() == {"ada": FULL, "ben": FULL}
     log = (Path(os.environ["GQA_HOME"]) / "grade.log").read_text()
     assert "stopped with `TypeError: something unforeseen`" in log
-    assert grade_class(LESSON).unchanged == (["ada"] if step == "_fingerprint" else ["ada", "ben"])
+    assert grade_class(LESSON).unchanged == (
+        ["ada"] if step == "batch._fingerprint" else ["ada", "ben"]
+    )
 
 
 def test_a_folder_whose_name_is_no_text_is_named_and_stops_nobody(course, capsys):
