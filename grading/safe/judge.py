@@ -103,6 +103,7 @@ def _read(source: str) -> set[str]:
 def serve(grader: Channel, student: Channel) -> None:
     """Judge one notebook's cells as the grader sends them, until it hangs up."""
     judge = Judge(Link(student, asking(grader)))
+    grader.send({"ready": True})
     while True:
         try:
             asked, _ = grader.receive()

@@ -40,10 +40,8 @@ class ForkedStudent(StudentProcess):
 
     def __init__(self, server: ForkServer, limits: Limits):
         super().__init__(limits)
-        ours, theirs = socket.socketpair()
+        ours, theirs = _line()
         self.judge_line, judge_end = socket.socketpair()
-        if hasattr(socket, "SO_PASSCRED"):  # the kernel then tells whose message it is
-            ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self._server, self._channel = server, Channel(ours)
         self._number = server.spawn(limits.as_dict(), [theirs, judge_end])
         try:
@@ -123,8 +121,8 @@ class JudgeProcess:
         seed: int | None,
         sitting: Sitting | None = None,
     ):
-        ours, theirs = socket.socketpair()
-        self._server, self._channel = server, Channel(ours)
+        ours, theirs = _line()
+        self._server, self._channel, self._student = server, Channel(ours), student
         limits = student.limits
         may = {"address_mb": limits.address_mb, "cpu_s": limits.cpu_s, "file_mb": 1}
         may |= {"processes": limits.processes, "open_files": limits.open_files}
@@ -132,7 +130,7 @@ class JudgeProcess:
         request["sitting"] = asdict(sitting) if sitting else None
         self._number = server.spawn(request, [theirs, student.judge_line.dup()])
         self.measure: Measure = Growth(student.pid)
-        self.pid = self._number
+        self.pid = 0  # until it is asked for the first time
         student.judged_by(self)
 
     def hang_up(self) -> None:
@@ -147,7 +145,10 @@ class JudgeProcess:
             Ended: it did not say anything of a judge's form in time, or ended.
         """
         try:
-            self._channel.within(time_s).send(message)
+            self._channel.within(time_s)
+            if not self.pid:
+                self._meet()
+            self._channel.send(message)
             while MEASURE in (said := self._channel.receive()[0]):
                 self._channel.send({MEASURED: self.measure(said[MEASURE])})
             return checked_verdict(said)
@@ -155,6 +156,11 @@ class JudgeProcess:
             raise Ended("time limit") from None
         except (EOFError, OSError, Garbled):
             raise Ended("the test took more memory or time than it may") from None
+
+    def _meet(self) -> None:
+        self.pid = _sender(self._channel.sock) or self._number
+        self._channel.receive()  # that it is ready
+        self._student.judged_by(self)
 
     def close(self) -> None:
         """End the judge."""
@@ -227,6 +233,14 @@ def _warm_students(kind: str) -> ForkServer:
     if kind == "open":
         return ForkServer([sys.executable, *student, "plain"])
     return ForkServer(command([python(), *student, "isolate"], nested=True), clean=True)
+
+
+def _line() -> tuple[socket.socket, socket.socket]:
+    """Return both ends of a line; of messages to the first the kernel tells whose they are."""
+    ours, theirs = socket.socketpair()
+    if hasattr(socket, "SO_PASSCRED"):
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+    return ours, theirs
 
 
 def _sender(line: socket.socket) -> int:
