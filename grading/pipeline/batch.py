@@ -33,7 +33,7 @@ from grading.intake.sittings import as_key, sitting_of_submission
 from grading.limited.sandbox import NoSandbox
 from grading.limited.verdict import verdict_of
 from grading.nb.cells import grade_id, read_notebook
-from grading.nb.texts import clean, printable
+from grading.nb.texts import printable, sentence
 from grading.safe.execute import cells_of, remember, run_cells
 from grading.safe.grade_notebook import Cell
 from grading.safe.limits import Limits
@@ -160,7 +160,7 @@ def _write_down(course, log, student: str, fingerprint: str, outcome: Outcome) -
 def _fail(outcome: Outcome, log: logging.Logger, student: str, error: BaseException) -> None:
     """Note that a submission was not graded; what mark there was stays, and the next run tries."""
     log.error("%s: not graded", student, exc_info=error)
-    outcome.failed[student] = clean(str(error)).strip() or type(error).__name__
+    outcome.failed[student] = sentence(str(error)) or type(error).__name__
 
 
 def _run_ahead(folder: Path, assignment: _Assignment, free, sitting: Sitting, log) -> None:

@@ -28,7 +28,8 @@ import grading.pages.formatting
 from grading.classroom import round as class_grading
 from grading.intake.rebuild import with_notice
 from grading.limited.call import Bounds, Exceeded
-from grading.limited.verdict import verdict_of
+from grading.limited.sandbox import NoSandbox
+from grading.limited.verdict import NotTheirs, verdict_of
 from grading.nb.steps import file_log
 from grading.pages.formatting import CODE, MARKDOWN, highlight_code, markdown2html, prepare
 from grading.pages.outputs import SanitizeOutputs
@@ -141,14 +142,23 @@ def test_a_failure_of_the_machine_costs_nobody_a_mark(room, monkeypatch):
     assert any("No space left" in line for line in room.lines)
 
 
+class PluginError(RuntimeError):
+    """What a parser may raise."""
+
+
 @pytest.mark.parametrize(
-    "error", [OSError("full"), MemoryError(), RuntimeError("a locked cell"), verdict_of]
+    "error",
+    [
+        *(OSError("full"), MemoryError(), RuntimeError("can't start new thread")),
+        *(NotTheirs("a locked cell"), NoSandbox("none"), verdict_of),
+    ],
 )
 def test_whose_doing_an_exception_is(error):
     if error is verdict_of:
         told = verdict_of(ValueError("`a`\nb"), "It")
         assert told == "It stopped with `ValueError: 'a'`. Details are in your instructor's log."
-        assert "RecursionError" in verdict_of(RecursionError("deep"), "It")
+        for theirs in (RecursionError("deep"), NotImplementedError(), PluginError("of a parser")):
+            assert type(theirs).__name__ in verdict_of(theirs, "It")
     else:
         with pytest.raises(type(error)):
             verdict_of(error, "It")
@@ -265,16 +275,17 @@ def test_notes_and_reasons_hold_what_every_file_and_terminal_can():
     read = verdict_of(ValueError(f"a{HALF}b\0c\x1b[31m"), "It")
     assert "`ValueError: a?b?c?[31m`" in read
     notebook = with_notice(new_notebook(), [f"a{HALF}b\0"])
-    assert notebook.cells[0].source == "a?b\N{REPLACEMENT CHARACTER}"
+    assert notebook.cells[0].source == "a\\?b\N{REPLACEMENT CHARACTER}"
     assert with_notice(new_notebook(), []).cells == []
 
 
 def test_a_log_holds_what_a_student_wrote(monkeypatch, tmp_path):
     monkeypatch.setenv("GQA_HOME", str(tmp_path))
     log = file_log("odd")
-    log.warning("it says %s", HALF)
+    log.warning("it says %s\n%s", HALF, "\x1b]0;title\x07 \u202e \t\xe9\r")
     log.handlers[0].close()
-    assert (tmp_path / "odd.log").read_text(encoding="utf-8") == "it says \\ud800\n"
+    told = "it says \\ud800\n\\x1b]0;title\\x07 \\u202e \t\xe9\\r\n"
+    assert (tmp_path / "odd.log").read_text(encoding="utf-8") == told
 
 
 def run_cells(monkeypatch, error):

@@ -12,8 +12,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from gqa_lib.course.places import course_root
 from grading.pages.feedback import RAN_HERE, HideHidden
+from grading.pages.images import pixels_of
 from grading.pages.markup import MAX_MARKDOWN, formula, markdown2html
-from grading.pages.outputs import MAX_TEXT, clean_outputs, is_image, plain
+from grading.pages.outputs import MAX_TEXT, clean_outputs, plain
 
 PNG = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5E"
@@ -187,7 +188,7 @@ def test_an_image_stays_with_its_text_alternative_and_nothing_else():
 
 @pytest.mark.parametrize("content", ["", "%%", "AAAA", PNG[:40], PNG + '"', 7])
 def test_what_is_no_image_is_none(content):
-    assert not is_image("image/png", content)
+    assert pixels_of("image/png", content) == 0
 
 
 @pytest.mark.parametrize(
