@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import nbformat
 import pytest
+from bs4 import BeautifulSoup
 from classroom import NAME, RIGHT, formgraders_page
 from nbformat.v4 import new_notebook
 from nbgrader.preprocessors import (
@@ -74,6 +75,33 @@ def text_of(page):
 
 
 # Reading
+
+LINK = (
+    b'{"nbformat":4,"nbformat_minor":5,"metadata":{},"cells":[{"cell_type":"[Show the whole report]'
+    b'(http://127.0.0.1:8888/formgrader?path=FOLDER)","metadata":{},"source":""}]}'
+)
+WORDS = {  # a file's content that has words in what is said of it
+    "link": LINK,
+    "element": LINK.replace(b"[Show the whole report]", b"<b>Show</b>"),
+    "formula": LINK.replace(b"[Show the whole report]", b"$\\\\href{http://a.example}{x}$"),
+    "minor": LINK.replace(b'"nbformat_minor":5', b'"nbformat_minor":6'),
+    "format": b'{"nbformat": "[x](http://a.b)", "cells": []}',
+    "codes": LINK.replace(b"[Show the whole report]", b"\\u001b]0;title\\u0007\\u202e`"),
+}
+
+
+def test_words_in_a_verdict_are_no_markup_for_anybody(room):
+    handed_in(room, **WORDS)
+    assert room.autograde()
+    assert room.feedback()
+    for student in WORDS:
+        for page in (room.page(student), formgraders_page(room, student)):
+            found = BeautifulSoup(page, "html.parser")
+            said = found.find(class_="notice") or found.find(id="notebook")
+            assert "not accepted" in said.text
+            assert [a for a in said.find_all("a") if a.get("href", "").startswith("http")] == []
+            assert said.find_all(["b", "math"]) == [] or "formgrader" in page
+    assert all(line.isprintable() for line in room.lines)
 
 
 def test_a_file_of_170_bytes_does_not_take_the_graders_memory(room):
@@ -201,7 +229,7 @@ def test_any_exception_while_a_folder_is_cleaned_is_a_verdict(room, monkeypatch)
 
 STEPS = {  # of nbgrader's two rounds: where it stops, and the marks before that
     "checked against the release": (OverwriteCells, "preprocess_cell"),
-    "outputs": (SanitizeOutputs, "preprocess_cell"),
+    "outputs": (SanitizeOutputs, "preprocess"),
     "long outputs": (LimitOutput, "preprocess_cell"),
     "marks": (SaveAutoGrades, "preprocess_cell"),
     "metadata": (CheckCellMetadata, "preprocess"),
@@ -275,7 +303,7 @@ def test_notes_and_reasons_hold_what_every_file_and_terminal_can():
     read = verdict_of(ValueError(f"a{HALF}b\0c\x1b[31m"), "It")
     assert "`ValueError: a?b?c?[31m`" in read
     notebook = with_notice(new_notebook(), [f"a{HALF}b\0"])
-    assert notebook.cells[0].source == "a\\?b\N{REPLACEMENT CHARACTER}"
+    assert notebook.cells[0].source == "a?b\N{REPLACEMENT CHARACTER}"
     assert with_notice(new_notebook(), []).cells == []
 
 
@@ -313,7 +341,11 @@ def test_a_page_that_cannot_be_made_is_one_of_the_marks_alone(room, monkeypatch)
     assert room.autograde()
     error = ValueError("<b>a word of the student's</b>")
     fail_for_the_hostile(
-        monkeypatch, grading.pages.feedback, "clean_outputs", error, lambda outputs: bool(outputs)
+        monkeypatch,
+        grading.pages.outputs,
+        "clean_outputs",
+        error,
+        lambda outputs, room: bool(outputs),
     )
     assert room.feedback()
     page = room.page("eve")
