@@ -10,7 +10,7 @@ from gqa_lib.course import places
 from gqa_lib.course.manifest import Lesson
 from grading.intake.class_file import course_seed
 from grading.nb.steps import course_of, exchange, file_log, quietly
-from grading.nb.texts import clean, printable
+from grading.nb.texts import printable, sentence
 from grading.pipeline.batch import GradeError, Outcome, grade
 from grading.settings import gradebook_url, nbgrader_config
 
@@ -75,7 +75,7 @@ def _give_feedback(course, log, outcome: Outcome) -> None:
             exchange(course, "ReleaseFeedback", log)
         except Exception as error:  # of this student's only: the class goes on
             log.error("%s: no feedback", student, exc_info=error)
-            why = clean(str(error)).strip() or type(error).__name__
+            why = sentence(str(error)) or type(error).__name__
             outcome.without_feedback[student] = why
     print(f"Feedback of {len(outcome.graded) - len(outcome.without_feedback)} released.")
     for student, why in outcome.without_feedback.items():

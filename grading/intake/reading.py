@@ -191,8 +191,6 @@ def _lighten(data: dict) -> None:
         sound = isinstance(ours, dict) and isinstance(ours.get("grade_id"), str)
         cell["metadata"] = {"nbgrader": ours} if sound else {}
         cell.pop("attachments", None)
-        if "level" in cell and cell["level"] not in range(1, 7):
-            cell["level"] = 1  # of a heading in format 3, which becomes so many signs
         if "outputs" in cell:
             cell["outputs"] = []
         if "execution_count" in cell:

@@ -6,8 +6,6 @@ from grading.nb.texts import one_line
 
 from .fork_server import Ended
 
-_NO_THREAD = "can't start new thread"  # Python's word for a machine that has no more to give
-
 
 class NotTheirs(RuntimeError):
     """Grading cannot go on, and no submission has done anything to that."""
@@ -27,7 +25,7 @@ def verdict_of(error: Exception, step: str) -> str:
         Exception: the error itself, when the machine is at fault (a full disk, a database that
             does not answer): nobody loses a mark for that, the submission is graded again.
     """
-    if isinstance(error, _MACHINE) or (type(error) is RuntimeError and _NO_THREAD in str(error)):
+    if isinstance(error, _MACHINE) or type(error) is RuntimeError:  # "can't start new thread"
         raise error
     reason = one_line(f"{type(error).__name__}: {error}", 120).replace("`", "'")
     return f"{step} stopped with `{reason}`. Details are in your instructor's log."

@@ -30,15 +30,28 @@ def course_of(lesson: Lesson, config: Config) -> CourseDirectory:
     return course
 
 
+class _Readable(logging.Formatter):
+    """Writes no character that a terminal would act on: a log has words of strangers."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record's text; other characters as Python writes them in a string."""
+        lines = super().format(record).split("\n")
+        return "\n".join("".join(map(_shown, line)) for line in lines)
+
+
+def _shown(character: str) -> str:
+    return character if character.isprintable() or character == "\t" else repr(character)[1:-1]
+
+
 def file_log(name: str) -> logging.Logger:
     """Return a log that starts empty in the file `name`.log among the records."""
     log = logging.getLogger(f"gqa.{name}")
     log.propagate = False
     path = places.home() / f"{name}.log"
     path.parent.mkdir(parents=True, exist_ok=True)
-    log.handlers = [
-        logging.FileHandler(path, mode="w", encoding="utf-8", errors="backslashreplace")
-    ]
+    handler = logging.FileHandler(path, mode="w", encoding="utf-8", errors="backslashreplace")
+    handler.setFormatter(_Readable())
+    log.handlers = [handler]
     return log
 
 

@@ -3,7 +3,9 @@
 import re
 
 # a span of code, in which Markdown has no other meaning; else a character that may have one
-_MARKDOWN = re.compile(r"(`[^`$\\]+`)|([!-/:-@\[-`{-~])")
+_MARKDOWN = re.compile(
+    r"(`(?:[^`$\\]|\\(?![(\[]|begin|end))+`)|(^:|:(?=/)|[]\\`*_{}[()<>#+.!|~$&=^@-])"
+)
 
 
 def clean(text: str) -> str:

@@ -22,12 +22,12 @@ from traitlets import Bool
 from traitlets.config import Config
 
 from grading.limited.verdict import verdict_of
-from grading.nb.cells import is_graded
+from grading.nb.cells import is_graded, is_solution
 from grading.nb.texts import clean
 
 from .formatting import CODE, MARKDOWN, highlight_code, markdown2html, prepare
 from .markup import inline_code
-from .outputs import clean_outputs, plain
+from .outputs import clean_cells, plain
 
 RAN_HERE = "# hidden tests ran here"
 _LEAST_TELLING = 6  # characters: a shorter line of a hidden test gives nothing away
@@ -117,8 +117,7 @@ class SafePage(Preprocessor):
             cell.pop("attachments", None)
             known = ("nbgrader", "gqa")
             cell.metadata = NotebookNode({k: v for k, v in cell.metadata.items() if k in known})
-            if cell.cell_type == "code":
-                cell.outputs = clean_outputs(cell.outputs)
+        clean_cells(nb.cells)
         _prepare(nb)
         return nb, resources
 
@@ -149,7 +148,7 @@ class HideHidden(Preprocessor):
         """Return the notebook with a remark in the place of each hidden test."""
         hidden: set[str] = set()
         region = _hidden_region(ClearHiddenTests(parent=self.parent))
-        for cell in filter(is_graded, nb.cells):
+        for cell in filter(_is_test, nb.cells):
             cell.source, lines = _split(cell.source, region)
             hidden |= lines
         shown = {line.strip() for cell in nb.cells for line in cell.source.split("\n")}
@@ -159,6 +158,11 @@ class HideHidden(Preprocessor):
                 _censor(output, telling)
         _prepare(nb)
         return nb, resources
+
+
+def _is_test(cell: NotebookNode) -> bool:
+    """Return whether a cell is the course's; a graded text of a student's hides nothing."""
+    return is_graded(cell) and not is_solution(cell)
 
 
 def _hidden_region(marks: ClearHiddenTests) -> re.Pattern:

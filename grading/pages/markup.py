@@ -17,9 +17,10 @@ from mistune import import_plugin
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from pygments.token import STANDARD_TYPES
 
-from .outputs import is_image
+from .images import Room
 
 MAX_MARKDOWN, MAX_FORMULA = 50_000, 2_000  # characters
+MAX_PIXELS = 4_000_000  # of the images of one text
 
 _PLUGINS = ("strikethrough", "table", "url", "def_list")
 
@@ -139,9 +140,17 @@ class _Renderer(IPythonRenderer):
 
 
 def _cleaner() -> bleach.Cleaner:
+    room = Room(MAX_PIXELS)
+
+    def of_image(_, name: str, value: str) -> bool:
+        if name == "src":
+            found = _DATA_IMAGE.fullmatch(value)
+            return found is not None and room.takes(found[1], found[2])
+        return name in ("alt", "title")
+
     attributes = {
         "a": lambda _, name, value: name == "href" and bool(_LINK.fullmatch(value)),
-        "img": _of_image,
+        "img": of_image,
         "div": lambda _, name, value: (name, value) == ("class", "highlight"),
         "span": lambda _, name, value: name == "class" and value in _COLOURED,
         "td": ["colspan", "rowspan"],
@@ -149,10 +158,3 @@ def _cleaner() -> bleach.Cleaner:
     }
     protocols = ["http", "https", "mailto", "data"]
     return bleach.Cleaner(tags=_TAGS, attributes=attributes, protocols=protocols)
-
-
-def _of_image(_, name: str, value: str) -> bool:
-    if name == "src":
-        found = _DATA_IMAGE.fullmatch(value)
-        return found is not None and is_image(found[1], found[2])
-    return name in ("alt", "title")

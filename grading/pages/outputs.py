@@ -1,41 +1,51 @@
 """Keeps of a cell's outputs only what cannot become markup: plain text, PNG and JPEG images."""
 
-import base64
-import binascii
 import re
 from typing import Any
 
 from nbformat import NotebookNode
 from nbgrader.preprocessors import NbGraderPreprocessor
 
+from .images import Room
+
 MAX_TEXT = 100_000  # characters of one output
-MAX_IMAGE = 3 * 2**20  # bytes
 MAX_OUTPUTS = 200  # of one cell
 _ESCAPES = re.compile(
     r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # titles and links of terminals
     r"|\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-Z\\^_]?"  # colours, cursor
     r"|[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-_MAGIC = {
-    "image/png": (b"\x89PNG\r\n\x1a\n", b"IEND"),
-    "image/jpeg": (b"\xff\xd8\xff", b"\xff\xd9"),
-}
+NOT_SHOWN = "(an output that is neither text nor a PNG or JPEG image of a size that fits)"
+IMAGES = ("image/png", "image/jpeg")
 
 
 class SanitizeOutputs(NbGraderPreprocessor):
     """Cleans the outputs of every cell, so that the graded notebook holds nothing that acts."""
 
-    def preprocess_cell(self, cell, resources, cell_index):
-        """Return the cell with clean outputs."""
+    def preprocess(self, nb, resources):
+        """Return the notebook with clean outputs."""
+        clean_cells(nb.cells)
+        return nb, resources
+
+
+def clean_cells(cells: list[NotebookNode]) -> None:
+    """Clean the outputs of the code cells of one page."""
+    room = Room()
+    for cell in cells:
         if cell.cell_type == "code":
-            cell.outputs = clean_outputs(cell.outputs)
-        return cell, resources
+            cell.outputs = clean_outputs(cell.outputs, room)
 
 
-def clean_outputs(outputs: list) -> list[NotebookNode]:
-    """Return the outputs as text and images; what is malformed is left out."""
-    cleaned = filter(None, map(_clean, outputs[:MAX_OUTPUTS]))
-    return list(map(NotebookNode, cleaned))
+def clean_outputs(outputs: list, room: Room | None = None) -> list[NotebookNode]:
+    """Return the outputs as text and images; what is malformed is left out.
+
+    Args:
+        outputs: of one cell.
+        room: for the images of the page that the cell is on; that of a page unless given.
+    """
+    room = room or Room()
+    cleaned = (_clean(output, room) for output in outputs[:MAX_OUTPUTS])
+    return [NotebookNode(output) for output in cleaned if output]
 
 
 def plain(text: Any) -> str:
@@ -50,17 +60,7 @@ def plain(text: Any) -> str:
     return text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "\n(cut off here)"
 
 
-def is_image(mimetype: str, content: str) -> bool:
-    """Return whether base64 text is an image of that type, PNG or JPEG."""
-    try:
-        raw = base64.b64decode("".join(content.split()), validate=True)
-    except (binascii.Error, ValueError, AttributeError):
-        return False
-    begins, ends = _MAGIC[mimetype]
-    return raw.startswith(begins) and ends in raw[-64:] and len(raw) <= MAX_IMAGE
-
-
-def _clean(output) -> dict | None:
+def _clean(output, room: Room) -> dict | None:
     kind = output.get("output_type") if isinstance(output, dict) else None
     if kind == "stream":
         name = "stderr" if output.get("name") == "stderr" else "stdout"
@@ -76,7 +76,7 @@ def _clean(output) -> dict | None:
             else [],
         }
     if kind in ("display_data", "execute_result"):
-        return _clean_data(kind, output)
+        return _clean_data(kind, output, room)
     return None
 
 
@@ -84,21 +84,21 @@ def _dict(value) -> dict:
     return value if isinstance(value, dict) else {}
 
 
-def _clean_data(kind: str, output: dict) -> dict:
+def _clean_data(kind: str, output: dict, room: Room) -> dict:
     given, given_metadata = _dict(output.get("data")), _dict(output.get("metadata"))
     data: dict[str, str] = {}
     metadata: dict[str, dict] = {}
-    for mimetype in _MAGIC:
+    for mimetype in IMAGES:
         content = given.get(mimetype)
         content = "".join(content) if isinstance(content, list) else content
-        if isinstance(content, str) and is_image(mimetype, content):
+        if isinstance(content, str) and room.takes(mimetype, content):
             data[mimetype] = "".join(content.split())
             about = given_metadata.get(mimetype)
             if isinstance(about, dict) and isinstance(about.get("alt"), str):
                 metadata[mimetype] = {"alt": plain(about["alt"])[:1000]}
     text = plain(given.get("text/plain"))
     if text or not data:
-        data["text/plain"] = text or "(an output that is neither text nor a PNG or JPEG image)"
+        data["text/plain"] = text or NOT_SHOWN
     cleaned: dict[str, object] = {"output_type": kind}
     cleaned |= {"data": NotebookNode(data), "metadata": NotebookNode(metadata)}
     if kind == "execute_result":

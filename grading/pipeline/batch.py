@@ -28,7 +28,7 @@ from grading.intake.sittings import as_key, sitting_of_submission
 from grading.limited.sandbox import NoSandbox
 from grading.limited.verdict import verdict_of
 from grading.nb.cells import read_notebook
-from grading.nb.texts import clean, printable
+from grading.nb.texts import printable, sentence
 
 from .ahead import Assignment, default_workers, lent_processes, run_ahead
 from .autograde import autograde
@@ -156,7 +156,7 @@ def _write_down(course, log, student: str, fingerprint: str, outcome: Outcome) -
 def _fail(outcome: Outcome, log: logging.Logger, student: str, error: BaseException) -> None:
     """Note that a submission was not graded; what mark there was stays, and the next run tries."""
     log.error("%s: not graded", student, exc_info=error)
-    outcome.failed[student] = clean(str(error)).strip() or type(error).__name__
+    outcome.failed[student] = sentence(str(error)) or type(error).__name__
 
 
 def _assignment(course: CourseDirectory) -> Assignment:

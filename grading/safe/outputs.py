@@ -3,7 +3,7 @@
 from typing import Any
 
 from grading.nb.texts import clean
-from grading.pages.outputs import is_image
+from grading.pages.images import pixels_of
 
 MAX_OUTPUTS = 1000
 IMAGES = ("image/png", "image/jpeg")
@@ -40,7 +40,7 @@ def _checked(raw) -> dict | None:
         return text_output(_text(raw, "text"), "stderr" if raw.get("name") == "stderr" else "")
     if kind == "display_data" and type(raw.get("data")) is dict:
         images = {name: _text(raw["data"], name) for name in IMAGES}
-        data = {name: image for name, image in images.items() if is_image(name, image)}
+        data = {name: image for name, image in images.items() if pixels_of(name, image)}
         data["text/plain"] = clean(_text(raw["data"], "text/plain"))
         return {"output_type": kind, "data": data, "metadata": {}}
     if kind == "error":

@@ -1,6 +1,8 @@
 """What `tests/grading/limited/test_limited.py` has done in a limited process."""
 
+import json
 import os
+import socket
 import sys
 import time
 
@@ -58,6 +60,31 @@ def writes_a_file(data: bytes) -> bytes:
     with open(data.decode(), "w") as file:
         file.write("x" * 100_000)
     return b"written"
+
+
+def reaches_out(data: bytes) -> bytes:
+    """Return what comes of opening a file, listing a folder, calling a port and forking."""
+    path, folder, port = json.loads(data)
+    tries = (
+        lambda: open(path).close(),
+        lambda: os.listdir(folder),
+        lambda: socket.create_connection(("127.0.0.1", port), 5),
+        os.fork,
+    )
+    return json.dumps([_came_of(one) for one in tries]).encode()
+
+
+def _came_of(what) -> str:
+    try:
+        what()
+    except Exception as error:
+        return type(error).__name__
+    return "done"
+
+
+def files(data: bytes) -> bytes:
+    found = (os.path.join(at, one) for at, _, names in os.walk(data.decode()) for one in names)
+    return "\n".join(found).encode(errors="replace")
 
 
 def talks(data: bytes) -> bytes:

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import nbformat
 import pytest
+from bs4 import BeautifulSoup
 from classroom import NAME, RIGHT, formgraders_page
 from nbformat.v4 import new_notebook
 from nbgrader.preprocessors import (
@@ -28,7 +29,8 @@ import grading.pages.formatting
 from grading.classroom import round as class_grading
 from grading.intake.rebuild import with_notice
 from grading.limited.call import Bounds, Exceeded
-from grading.limited.verdict import verdict_of
+from grading.limited.sandbox import NoSandbox
+from grading.limited.verdict import NotTheirs, verdict_of
 from grading.nb.steps import file_log
 from grading.pages.formatting import CODE, MARKDOWN, highlight_code, markdown2html, prepare
 from grading.pages.outputs import SanitizeOutputs
@@ -73,6 +75,33 @@ def text_of(page):
 
 
 # Reading
+
+LINK = (
+    b'{"nbformat":4,"nbformat_minor":5,"metadata":{},"cells":[{"cell_type":"[Show the whole report]'
+    b'(http://127.0.0.1:8888/formgrader?path=FOLDER)","metadata":{},"source":""}]}'
+)
+WORDS = {  # a file's content that has words in what is said of it
+    "link": LINK,
+    "element": LINK.replace(b"[Show the whole report]", b"<b>Show</b>"),
+    "formula": LINK.replace(b"[Show the whole report]", b"$\\\\href{http://a.example}{x}$"),
+    "minor": LINK.replace(b'"nbformat_minor":5', b'"nbformat_minor":6'),
+    "format": b'{"nbformat": "[x](http://a.b)", "cells": []}',
+    "codes": LINK.replace(b"[Show the whole report]", b"\\u001b]0;title\\u0007\\u202e`"),
+}
+
+
+def test_words_in_a_verdict_are_no_markup_for_anybody(room):
+    handed_in(room, **WORDS)
+    assert room.autograde()
+    assert room.feedback()
+    for student in WORDS:
+        for page in (room.page(student), formgraders_page(room, student)):
+            found = BeautifulSoup(page, "html.parser")
+            said = found.find(class_="notice") or found.find(id="notebook")
+            assert "not accepted" in said.text
+            assert [a for a in said.find_all("a") if a.get("href", "").startswith("http")] == []
+            assert said.find_all(["b", "math"]) == [] or "formgrader" in page
+    assert all(line.isprintable() for line in room.lines)
 
 
 def test_a_file_of_170_bytes_does_not_take_the_graders_memory(room):
@@ -141,14 +170,23 @@ def test_a_failure_of_the_machine_costs_nobody_a_mark(room, monkeypatch):
     assert any("No space left" in line for line in room.lines)
 
 
+class PluginError(RuntimeError):
+    """What a parser may raise."""
+
+
 @pytest.mark.parametrize(
-    "error", [OSError("full"), MemoryError(), RuntimeError("a locked cell"), verdict_of]
+    "error",
+    [
+        *(OSError("full"), MemoryError(), RuntimeError("can't start new thread")),
+        *(NotTheirs("a locked cell"), NoSandbox("none"), verdict_of),
+    ],
 )
 def test_whose_doing_an_exception_is(error):
     if error is verdict_of:
         told = verdict_of(ValueError("`a`\nb"), "It")
         assert told == "It stopped with `ValueError: 'a'`. Details are in your instructor's log."
-        assert "RecursionError" in verdict_of(RecursionError("deep"), "It")
+        for theirs in (RecursionError("deep"), NotImplementedError(), PluginError("of a parser")):
+            assert type(theirs).__name__ in verdict_of(theirs, "It")
     else:
         with pytest.raises(type(error)):
             verdict_of(error, "It")
@@ -191,7 +229,7 @@ def test_any_exception_while_a_folder_is_cleaned_is_a_verdict(room, monkeypatch)
 
 STEPS = {  # of nbgrader's two rounds: where it stops, and the marks before that
     "checked against the release": (OverwriteCells, "preprocess_cell"),
-    "outputs": (SanitizeOutputs, "preprocess_cell"),
+    "outputs": (SanitizeOutputs, "preprocess"),
     "long outputs": (LimitOutput, "preprocess_cell"),
     "marks": (SaveAutoGrades, "preprocess_cell"),
     "metadata": (CheckCellMetadata, "preprocess"),
@@ -272,9 +310,10 @@ def test_notes_and_reasons_hold_what_every_file_and_terminal_can():
 def test_a_log_holds_what_a_student_wrote(monkeypatch, tmp_path):
     monkeypatch.setenv("GQA_HOME", str(tmp_path))
     log = file_log("odd")
-    log.warning("it says %s", HALF)
+    log.warning("it says %s\n%s", HALF, "\x1b]0;title\x07 \u202e \t\xe9\r")
     log.handlers[0].close()
-    assert (tmp_path / "odd.log").read_text(encoding="utf-8") == "it says \\ud800\n"
+    told = "it says \\ud800\n\\x1b]0;title\\x07 \\u202e \t\xe9\\r\n"
+    assert (tmp_path / "odd.log").read_text(encoding="utf-8") == told
 
 
 def run_cells(monkeypatch, error):
@@ -302,7 +341,11 @@ def test_a_page_that_cannot_be_made_is_one_of_the_marks_alone(room, monkeypatch)
     assert room.autograde()
     error = ValueError("<b>a word of the student's</b>")
     fail_for_the_hostile(
-        monkeypatch, grading.pages.feedback, "clean_outputs", error, lambda outputs: bool(outputs)
+        monkeypatch,
+        grading.pages.outputs,
+        "clean_outputs",
+        error,
+        lambda outputs, room: bool(outputs),
     )
     assert room.feedback()
     page = room.page("eve")

@@ -1,7 +1,9 @@
 """A call in a limited process: its answer, its exceptions, and what it may not take."""
 
+import json
 import os
 import signal
+import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,7 +11,9 @@ from pathlib import Path
 import limited_work as work
 import pytest
 
+from gqa_lib.course import places
 from grading.limited import call as module
+from grading.limited import sandbox
 from grading.limited.call import Bounds, Exceeded, Raised, call
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux's limits")
@@ -21,6 +25,8 @@ def servers():
     """Processes that find this folder's modules."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(work.__file__).parent))
+        ours = [*sandbox.for_readers(), (Path(work.__file__), f"{sandbox.ROOT}/limited_work.py")]
+        patch.setattr(module, "for_readers", lambda: ours)
         patch.setattr(module, "_servers", {})
         yield
         module._close_all()
@@ -66,6 +72,24 @@ def test_an_answer_has_a_greatest_length():
         call(work.long_answer, b"3000000", Bounds(answer_bytes=1 << 20))
 
 
+@pytest.mark.skipif(bool(sandbox.sandbox_problem()), reason="no sandbox here")
+def test_it_finds_no_file_of_the_instructors_no_network_and_makes_no_process(tmp_path):
+    (tmp_path / "gradebook.db").write_text("marks")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        aims = [str(tmp_path / "gradebook.db"), str(places.course_root() / "solutions"), port]
+        tried = json.loads(call(work.reaches_out, json.dumps(aims).encode()))
+    assert tried == ["FileNotFoundError", "FileNotFoundError", "OSError", "BlockingIOError"]
+
+
+@pytest.mark.skipif(bool(sandbox.sandbox_problem()), reason="no sandbox here")
+def test_it_sees_no_answer_to_an_exercise():
+    found = call(work.files, sandbox.ROOT.encode()).decode().split("\n")
+    ours = [path for path in found if not path.startswith(f"{sandbox.ROOT}/environment/")]
+    assert f"{sandbox.ROOT}/grading/intake/reading.py" in ours
+    assert [path for path in ours if "solutions" in path or "planted" in path] == []
+
+
 def test_a_machine_that_is_too_busy_is_not_the_calls_doing():
     with pytest.raises(TimeoutError, match=r"no answer in 0.2 s"):
         call(work.long_wait, b"30", Bounds(wall_s=0.2))
@@ -86,10 +110,12 @@ def test_calls_from_several_threads_get_their_own_answers():
 
 
 def test_a_warm_process_that_is_gone_is_replaced():
-    first = call(work.process, b"").split()[1]
-    os.kill(int(first), signal.SIGKILL)
-    module._servers[work.__name__].process.wait()
-    assert call(work.process, b"").split()[1] != first
+    call(work.process, b"")
+    first = module._servers[work.__name__]
+    os.kill(first.process.pid, signal.SIGKILL)
+    first.process.wait()
+    assert call(work.length, b"four") == b"4"
+    assert module._servers[work.__name__] is not first
 
 
 def test_a_module_that_cannot_be_imported_is_an_error_of_the_machine(monkeypatch):

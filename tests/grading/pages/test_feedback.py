@@ -12,8 +12,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from gqa_lib.course.places import course_root
 from grading.pages.feedback import RAN_HERE, HideHidden
+from grading.pages.images import pixels_of
 from grading.pages.markup import MAX_MARKDOWN, formula, markdown2html
-from grading.pages.outputs import MAX_TEXT, clean_outputs, is_image, plain
+from grading.pages.outputs import MAX_TEXT, clean_outputs, plain
 
 PNG = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5E"
@@ -185,9 +186,9 @@ def test_an_image_stays_with_its_text_alternative_and_nothing_else():
     assert cleaned.metadata == {"image/png": {"alt": 'a "dot"'}}
 
 
-@pytest.mark.parametrize("content", ["", "%%", "AAAA", PNG[:40], PNG + '"', 7])
+@pytest.mark.parametrize("content", ["", "%%", "AAAA", PNG[:40], PNG + '"'])
 def test_what_is_no_image_is_none(content):
-    assert not is_image("image/png", content)
+    assert pixels_of("image/png", content) == 0
 
 
 @pytest.mark.parametrize(
@@ -262,6 +263,18 @@ def test_a_line_that_is_shown_too_is_no_secret():
     hidden = hide(notebook)
     assert "HIDDEN" not in nbformat.writes(hidden)
     assert check_cell(hidden).outputs[0].text == "assert double(2) == 4, 'double(2) is 4'"
+
+
+def test_a_students_text_hides_nothing_and_takes_no_time():
+    """Every line of it was looked for in every line of output: hours, for two long texts."""
+    notebook = instructor_notebook()
+    lines = "\n".join(f"line number {n}" for n in range(6000))
+    written = next(c for c in notebook.cells if c.metadata.get("nbgrader", {}).get("points") == 3)
+    written.source = f"### BEGIN HIDDEN TESTS\n{lines}"
+    check_cell(notebook).outputs = [new_output("stream", text=lines)] * 20
+    hidden = hide(notebook)
+    assert hidden.cells[notebook.cells.index(written)].source.endswith("line number 5999")
+    assert RAN_HERE not in check_cell(hidden).outputs[0].text
 
 
 @pytest.fixture
