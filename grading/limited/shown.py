@@ -35,7 +35,7 @@ def environment() -> dict[str, str]:
     return {
         "PATH": f"{_BASE}/bin:/usr/bin",
         "PYTHONPATH": ROOT,
-        "GQA_PACKAGES": ":".join(there for _, there in _packages()),  # for student/packages.py
+        "PACKAGES": ":".join(there for _, there in _packages()),  # for student/packages.py
         "LD_LIBRARY_PATH": f"{_BASE}/lib",
     }
 

@@ -7,4 +7,4 @@ is followed.
 import os
 import sys
 
-sys.path += [one for one in os.environ.get("GQA_PACKAGES", "").split(":") if one]
+sys.path += [one for one in os.environ.get("PACKAGES", "").split(":") if one]

@@ -11,9 +11,9 @@ Each cell of these files stands in for a student's cell of one exercise:
 `exercise` says whose tests grade it. `must` is a phrase that the student reads, `never` one that
 nobody does. `points` is what it earns, 0 unless given, or `all`. `cell_s` and `notebook_s` are
 limits of its own, from its cell on: what ends only by a limit has one, and all else has time enough
-on a busy machine. `then: honest` wants an honest submission graded right after it. Three names tell
-a cell what to aim at: SECRET_FILE is the path of a file of the instructor's, and the grader listens
-on PORT and ABSTRACT, a socket without a file.
+on a busy machine. `then: honest` wants an honest submission graded right after it. A few names tell
+a cell what to aim at: SECRET_FILE is the path of a file of the instructor's, COURSE and HOME_FOLDER
+are folders of theirs, and the grader listens on PORT and ABSTRACT, a socket without a file.
 """
 
 import re

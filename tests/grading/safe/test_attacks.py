@@ -39,6 +39,12 @@ COLD = (  # one of each kind, in a Jupyter kernel of its own
     "the tests, in its history and its memory",
     "the network",
     "the kernel's rarer doors",
+    "calls that no exercise needs",
+    "what is written to its own /proc",
+    "what pip keeps in the environment",
+    "paths of the instructor's",
+    "a core dump of its own",
+    "sockets of the kernel's, replaced",
     "memory without end",
     "leaves at once",
     "stops itself",
@@ -65,6 +71,7 @@ class World:
         """Return the names that every attack finds."""
         port = self.lines[0].getsockname()[1]
         told = {"SECRET_FILE": str(self.secret), "PORT": port, "ABSTRACT": self.abstract}
+        told |= {"COURSE": str(course_root()), "HOME_FOLDER": str(Path.home())}
         return "".join(f"{name} = {value!r}\n" for name, value in told.items())
 
     def called(self) -> bool:

@@ -65,8 +65,11 @@ for command in (
     "unshare -r mount -t tmpfs none /tmp",
     "bwrap --ro-bind / / true",
 ):
-    if subprocess.run(command.split(), capture_output=True).returncode == 0:
-        print("GOT IN:", command)
+    try:
+        if subprocess.run(command.split(), capture_output=True).returncode == 0:
+            print("GOT IN:", command)
+    except OSError:  # there is no such program
+        pass
 pid = libc.syscall(56, 0x10000000 | 17, 0, 0, 0, 0)  # clone
 if pid == 0:
     os._exit(0)
@@ -140,9 +143,10 @@ import os
 import shutil
 import subprocess
 
-shutil.copy("/usr/bin/id", "/tmp/id")
+shutil.copy(os.path.realpath("/proc/self/exe"), "/tmp/id")
 os.chmod("/tmp/id", 0o6755)
-if b"euid=0" in subprocess.run("/tmp/id", capture_output=True).stdout:
+tells = "import os; print(os.geteuid())"
+if not int(subprocess.run(["/tmp/id", "-Sc", tells], capture_output=True, check=True).stdout):
     print("GOT IN")
 
 # %% rights that it still has
