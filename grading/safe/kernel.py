@@ -32,6 +32,7 @@ NAME, SPECS = "gqa-sandbox", Path(__file__).parent / "kernels"
 _SOCKETS = "/run/kernel"  # inside
 _CONNECTION = "/run/connection.json"
 START_S = 120
+THREADS, FILES = 12, 192  # of the kernel itself, before a cell has run
 MAX_MESSAGE, MAX_WAITING = 8 << 20, 32  # bytes of a kernel's message; how many may pile up here
 
 
@@ -71,8 +72,8 @@ class SandboxProvisioner(LocalProvisioner):
         argv = command(
             [
                 *("prlimit", f"--as={limits.address_mb << 20}", f"--cpu={limits.cpu_s:g}"),
-                *(f"--nproc={limits.processes}", f"--fsize={limits.file_mb << 20}"),
-                *(f"--nofile={limits.open_files}", "--core=0", "--msgqueue=0", "--"),
+                *(f"--nproc={limits.processes + THREADS}", f"--fsize={limits.file_mb << 20}"),
+                *(f"--nofile={limits.open_files + FILES}", "--core=0", "--msgqueue=0", "--"),
                 *(python(), "-m", "ipykernel_launcher", "-f", _CONNECTION, *options),
             ],
             bwrap=[
@@ -122,6 +123,8 @@ class KernelStudent(StudentProcess):
     Raises:
         NoSandbox: it does not start.
     """
+
+    own_threads = THREADS
 
     def __init__(self, limits: Limits):
         super().__init__(limits)
