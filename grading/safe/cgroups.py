@@ -31,7 +31,7 @@ class Group:
         OSError: the system does not give it after all.
     """
 
-    def __init__(self, place: Place, limits: Limits):
+    def __init__(self, place: Place, limits: Limits, more: int = 0):
         self._place = place
         name = f"{_owner()}-{next(_numbers)}"
         self._folders = {kind: folder / name for kind, folder in place.folders.items()}
@@ -39,7 +39,7 @@ class Group:
         try:
             for folder in set(self._folders.values()):
                 folder.mkdir()
-            self._limit(limits)
+            self._limit(limits, str(limits.processes + more))
         except OSError:
             self.remove()
             raise
@@ -122,14 +122,14 @@ class Group:
             os.close(self._peak)
         self._peak = None
 
-    def _limit(self, limits: Limits) -> None:
+    def _limit(self, limits: Limits, tasks: str) -> None:
         memory, quota = str(limits.memory_mb << 20), str(round(_CORES * _PERIOD_US))
         if self._place.version == 2:
             wanted = [
                 ("memory", "memory.max", memory),
                 ("memory", "memory.swap.max", "0"),
                 ("memory", "memory.oom.group", "1"),
-                ("pids", "pids.max", str(limits.processes)),
+                ("pids", "pids.max", tasks),
                 ("cpu", "cpu.max", f"{quota} {_PERIOD_US}"),
             ]
         else:
@@ -137,7 +137,7 @@ class Group:
                 ("memory", "memory.limit_in_bytes", memory),
                 ("memory", "memory.memsw.limit_in_bytes", memory),
                 ("memory", "memory.swappiness", "0"),
-                ("pids", "pids.max", str(limits.processes)),
+                ("pids", "pids.max", tasks),
                 ("cpu", "cpu.cfs_period_us", str(_PERIOD_US)),
                 ("cpu", "cpu.cfs_quota_us", quota),
             ]
@@ -147,12 +147,13 @@ class Group:
                 (self._folders[kind] / name).write_text(value)
 
 
-def new_group(limits: Limits, pid: int) -> Group | None:
+def new_group(limits: Limits, pid: int, more: int = 0) -> Group | None:
     """Return a group with a process in it, or None where the system gives none.
 
     Args:
         limits: what all in it together may use.
         pid: the process, which has started nothing yet.
+        more: threads besides those of the limits.
     """
     if (place := usable()) is None:
         return None
@@ -160,7 +161,7 @@ def new_group(limits: Limits, pid: int) -> Group | None:
         _leftover[:] = [one for one in _leftover if not one._removed()]
     group = None
     try:
-        group = Group(place, limits)
+        group = Group(place, limits, more)
         group.add(pid)
     except OSError:
         if group is not None:

@@ -33,6 +33,7 @@ NAME, SPECS = "gqa-sandbox", Path(__file__).parent / "kernels"
 _SOCKETS, _SOCKET = "/run/kernel", "socket"  # inside: their folder, and how their names begin
 _CONNECTION = "/run/connection.json"
 START_S = 120
+THREADS, FILES = 12, 192  # of the kernel itself, before a cell has run
 MAX_MESSAGE, MAX_WAITING = 8 << 20, 32  # bytes of a kernel's message; how many may pile up here
 
 
@@ -68,8 +69,10 @@ class SandboxProvisioner(LocalProvisioner):
         if self.judge_end is not None:
             passed.append(self.judge_end.fileno())
         options = [a for a in cmd if a.startswith("--")]
-        limits = json.dumps(self.limits.as_dict())
-        start = ("-m", "grading.student.launch", limits, "-f", _CONNECTION)
+        may = self.limits.as_dict()
+        may["processes"] += THREADS
+        may["open_files"] += FILES
+        start = ("-m", "grading.student.launch", json.dumps(may), "-f", _CONNECTION)
         self.meeting = Path(tempfile.mkdtemp(prefix="kernel-"))
         (self.meeting / "sockets").mkdir()
         if os.geteuid() == 0:
@@ -140,6 +143,8 @@ class KernelStudent(StudentProcess):
     Raises:
         NoSandbox: it does not start.
     """
+
+    own_threads = THREADS
 
     def __init__(self, limits: Limits):
         super().__init__(limits)

@@ -44,6 +44,7 @@ class StudentProcess:
     pid = 0
     judge_line: socket.socket
     can_be_told = False  # a signal tells it that a cell's time is over, and it goes on
+    own_threads = 0  # besides those that the student's code may start
 
     def __init__(self, limits: Limits):
         self.limits, self.stopped, self.overtime = limits, "", False
@@ -142,7 +143,7 @@ class StudentProcess:
             self._process, self.pid = psutil.Process(pid), pid
         except psutil.Error:
             raise Ended("its process ended before it began") from None
-        self.group = new_group(self.limits, pid)
+        self.group = new_group(self.limits, pid, self.own_threads)
         self._clock = Clock(pid, self.group)
         threading.Thread(target=self._watch, daemon=True).start()
 

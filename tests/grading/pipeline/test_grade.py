@@ -1,6 +1,7 @@
 """Grading a class: in parallel, changed submissions only, killed and resumed, honest marks."""
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -23,8 +24,10 @@ from grading.intake.class_file import set_course_seed
 from grading.limited import sandbox
 from grading.nb.cells import grade_id, read_notebook
 from grading.nb.steps import course_of
+from grading.pipeline.autograde import autograde
 from grading.pipeline.batch import NOTE, GradeError
 from grading.safe import execute
+from grading.safe.outputs import error_output
 from grading.settings import gradebook_url, nbgrader_config
 
 pytestmark = pytest.mark.skipif(
@@ -86,6 +89,41 @@ def test_equal_submissions_are_run_ahead_each_and_never_a_second_time(course, mo
     monkeypatch.setattr(execute, "processes_for", None)  # where what did not run ahead would run
     assert sorted(grade_class(LESSON, workers=2).graded) == ["ada", "ben", "cy"]
     assert scores() == dict.fromkeys(("ada", "ben", "cy"), FULL)
+
+
+def test_what_took_too_long_beside_others_runs_once_more_after_all_others(course, monkeypatch):
+    for student in ("ada", "ben", "cy"):
+        hand_in(course, student, RIGHT[EXERCISE])
+    hand_in(course, "ben", f"# slow\n{RIGHT[EXERCISE]}")
+    real, ran = grading.pipeline.ahead.run_cells, []
+
+    def too_long_for_ben(cells, *rest):
+        ran.append(slow := any("# slow" in cell.source for cell in cells))
+        real(cells, *rest)
+        if slow and ran.count(True) == 1:
+            for cell in cells:
+                cell.outputs = [error_output("Stopped", "time limit")]
+        return slow  # it would be too long alone, too: that then stands
+
+    monkeypatch.setattr(grading.pipeline.ahead, "run_cells", too_long_for_ben)
+    assert sorted(grade_class(LESSON, workers=2).graded) == ["ada", "ben", "cy"]
+    assert (len(ran), ran.count(True), ran[-1]) == (4, 2, True)
+    assert scores() == dict.fromkeys(("ada", "ben", "cy"), FULL)
+
+
+def test_one_at_a_time_too_what_took_too_long_beside_others_runs_once_more(course, monkeypatch):
+    hand_in(course, "ada", RIGHT[EXERCISE])
+    real, ran = execute.grade_notebook, []
+
+    def too_long_at_first(cells, *rest):
+        ran.append(real(cells, *rest))
+        return True
+
+    monkeypatch.setattr(execute, "grade_notebook", too_long_at_first)
+    course.student_id = "ada"
+    autograde(course, logging.getLogger("quiet"))
+    assert len(ran) == 2
+    assert scores() == {"ada": FULL}
 
 
 def test_a_new_test_regrades_what_was_graded(course):
