@@ -25,11 +25,11 @@ from tqdm import tqdm
 from gqa_lib.course.files import replace_file
 from gqa_lib.learn.quiz.sitting import Sitting
 from grading.intake.admit import admit, opened
-from grading.intake.collect import clean_submitted
 from grading.intake.folders import recover
 from grading.intake.reading import parse
 from grading.intake.rebuild import rebuild_or_refuse, released_folder
 from grading.intake.sittings import as_key, sitting_of_submission
+from grading.intake.submitted import clean_submitted
 from grading.limited.verdict import verdict_of
 from grading.nb.cells import grade_id, read_notebook
 from grading.nb.texts import clean, printable
