@@ -45,6 +45,7 @@ def configure(config: Config) -> None:
         """Clean the folder about to be graded; nbgrader grades what is left in `notebooks`."""
         course = CourseDirectory(config=config)
         course.root = os.getcwd()  # nbgrader works in the course's folder
+        course.assignment_id = assignment
         folder = Path(notebooks[0]).parent
         notebooks.clear()  # should cleaning fail, nothing of the folder is graded
         try:

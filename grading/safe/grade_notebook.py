@@ -33,14 +33,18 @@ def grade_notebook(
     processes: GradingProcesses,
     limits: Limits,
     sitting: Sitting | None = None,
+    seed: int | None = None,
 ) -> None:
     """Run a notebook's cells and fill in their outputs; quizzes in it are the sitting's.
+
+    Its hidden tests draw from `seed`, where it is given, and not from the course's own.
 
     A student's process that is stopped - by the time or memory it may take, or by itself - fails
     the cell it was stopped in. The cells after that get a new one, in which the answers before
     have run again, except the one that stopped it.
     """
     grading = _Grading(processes, limits, sitting)
+    grading.seed = seed
     try:
         for cell in cells:
             cell.outputs = grading.run(cell)
@@ -52,6 +56,7 @@ class _Grading:
     def __init__(self, processes: GradingProcesses, limits: Limits, sitting: Sitting | None):
         self.processes, self.limits, self.sitting = processes, limits, sitting
         self.deadline = time.monotonic() + limits.notebook_s
+        self.seed: int | None = None
         self.trusted: list[str] = []
         self.sources: list[str] = []  # of the cells that student and judge have run
         self.running: tuple[StudentProcess, JudgeProcess] | None = None
@@ -127,7 +132,7 @@ class _Grading:
         self.close()
         student = self.processes.student(self.limits)
         try:
-            judge = self.processes.judge(student, self.sitting)
+            judge = self.processes.judge(student, self.sitting, self.seed)
         except BaseException:
             student.close()
             raise
