@@ -50,34 +50,33 @@ def prepare_exchange(root: Path, course: str) -> None:
         root.mkdir(parents=True)
     if root.stat().st_uid == me:
         _set_mode(root, ROOT)
-    check_exchange(root, course, before_folders=True)
+    for name, mode in FOLDERS.items():
+        if _is_own_folder(root / course / name, me):
+            _set_mode(root / course / name, mode)
+    check_exchange(root, course)
     for name, mode in FOLDERS.items():
         folder = root / course / name
-        if not os.path.lexists(folder):
+        if not folder.exists():
             folder.mkdir(mode=0o700)
-        if _is_own_folder(folder, me):
             _set_mode(folder, mode)
-    check_exchange(root, course)
 
 
-def check_exchange(root: Path, course: str, *, before_folders: bool = False) -> None:
+def check_exchange(root: Path, course: str) -> None:
     """See that no student can change what others hand in or are given.
 
     Args:
         root: the exchange.
         course: the course's folder in it.
-        before_folders: look only at the exchange itself and what is above it.
 
     Raises:
         UnsafeExchange: someone can; the message has the lines to type.
     """
     me = os.geteuid()
     problems = [*replaceable(root, me), *_problems_of_root(root, me)]
-    if not before_folders:
-        for name, mode in FOLDERS.items():
-            problems += _problems_of_folder(root / course / name, mode, me)
-        problems += _foreign(root / course / "outbound", me, deep=True)
-        problems += _foreign(root / course / "feedback", me, deep=False)
+    for name, mode in FOLDERS.items():
+        problems += _problems_of_folder(root / course / name, mode, me)
+    problems += _foreign(root / course / "outbound", me, deep=True)
+    problems += _foreign(root / course / "feedback", me, deep=False)
     if problems:
         more = [f"and {len(problems) - _TOLD} more"] if len(problems) > _TOLD else []
         lines = "".join(f"\n  {line}" for line in [*problems[:_TOLD], *more])
