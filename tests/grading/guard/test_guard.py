@@ -197,7 +197,7 @@ PAGES = (
     "/formgrader/gradebook",
     "/formgrader/api/students",
     "/formgraders",
-    "/assignments",
+    "/assignments?course_id=gqa",
     "/courses",
     "/nbgrader_version?version=1",
     "/api/contents",
