@@ -59,7 +59,7 @@ class Unshown:
         for words, instead in sorted(set(self._words), key=lambda one: -len(one[0])):
             for form in {words, repr(words)[1:-1]}:
                 if pattern := _however_wrapped(form):
-                    text = re.sub(pattern, lambda _, instead=instead: instead, text)
+                    text = re.sub(pattern, instead.replace("\\", r"\\"), text)
         return text
 
 
