@@ -120,6 +120,7 @@ def _release_arguments(parser: ArgumentParser) -> None:
 
 def _release(arguments: Namespace) -> None:
     from .classroom.bundle import students_bundle
+    from .classroom.privacy import warnings
     from .classroom.release import release
     from .intake.class_file import set_course_seed
 
@@ -128,6 +129,8 @@ def _release(arguments: Namespace) -> None:
         raise ValueError("a students' copy has every lesson: name none with --students.")
     if arguments.exchange:
         os.environ["GQA_EXCHANGE"] = arguments.exchange
+    for warning in warnings():
+        print(f"Warning: {warning}", file=sys.stderr)
     if arguments.seed is not None:
         set_course_seed(None if arguments.seed == "none" else arguments.seed)
     if arguments.students:

@@ -11,6 +11,7 @@ from pathlib import Path
 from traitlets.config import Config
 
 from gqa_lib.course import places
+from gqa_lib.course.files import make_private
 from gqa_lib.course.manifest import Lesson, class_exchange, is_students_copy
 
 COURSE_ID = "gqa"
@@ -59,6 +60,25 @@ def _sqlite(path: Path) -> str:
     return f"sqlite:///{path}?timeout=60"
 
 
+def keep_private(home: Path, gradebook: Path | None = None) -> None:
+    """Make the records' folders, and a gradebook in a file, such that nobody else can read them.
+
+    Args:
+        home: folder of the records.
+        gradebook: the gradebook's file, if it is not the one that is chosen.
+    """
+    make_private(home)
+    make_private(home / "course")
+    if (not gradebook and os.environ.get("GQA_GRADEBOOK")) or is_students_copy():
+        return
+    path = gradebook or home / "gradebook.db"
+    if not path.exists():
+        path.touch(mode=0o600)  # an empty file is an empty database
+    status = path.stat()
+    if status.st_uid == os.geteuid() and status.st_mode & 0o007:
+        path.chmod(status.st_mode & 0o770)
+
+
 def nbgrader_config(home: Path | None = None, gradebook: Path | None = None) -> Config:
     """Return nbgrader's configuration, with its records under `home`.
 
@@ -77,7 +97,7 @@ def nbgrader_config(home: Path | None = None, gradebook: Path | None = None) -> 
     course.source_directory = str(source_directory())
     course.ignore.append("*.before-*.ipynb")  # what `gqa reset` keeps is not handed in
     course.db_url = _sqlite(gradebook) if gradebook else gradebook_url()
-    (home / "course").mkdir(parents=True, exist_ok=True)
+    keep_private(home, gradebook)
 
     config.Exchange.root = str(exchange_root())
     config.Exchange.cache = str(home / "cache")
@@ -87,7 +107,7 @@ def nbgrader_config(home: Path | None = None, gradebook: Path | None = None) -> 
     config.ExchangeFactory.submit = f"{__package__}.intake.hand_in.WholeSubmit"
     config.ExecutePreprocessor.timeout = CELL_TIMEOUT_S  # of JupyterLab's Validate
     if not is_students_copy():  # which does not grade
-        from .intake import collect
+        from .intake import collect, exchange
         from .intake.class_file import course_seed
         from .nb import clear
         from .pages import feedback
@@ -99,5 +119,6 @@ def nbgrader_config(home: Path | None = None, gradebook: Path | None = None) -> 
         config.Autograde.autograde_preprocessors = GRADE
         clear.configure(config)
         collect.configure(config)
+        exchange.configure(config)
         feedback.configure(config)
     return config

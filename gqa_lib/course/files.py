@@ -36,6 +36,12 @@ def replace_file(
         part.unlink(missing_ok=True)
 
 
+def make_private(folder: Path) -> Path:
+    """Make a folder that only its owner can read, unless there is one; return it."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
 def write_file(path: Path, content: bytes, *, mode: int = 0o666) -> None:
     """Write a file that is not there yet; on return the disk has it, and not only the system.
 

@@ -22,6 +22,8 @@ GRADING = (
     "author_commands.py",
     "commands.py",
     "settings.py",
+    "guard/__init__.py",
+    "guard/identity.py",
     "intake/__init__.py",
     "intake/admit.py",
     "intake/hand_in.py",

@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 from gqa_lib.course import places
 from grading.nb.steps import quietly
 
-from ..settings import COURSE_ID, gradebook_url
+from ..settings import COURSE_ID, gradebook_url, keep_private
 
 
 @contextlib.contextmanager
@@ -24,7 +24,7 @@ def open_gradebook(url: str | None = None) -> Iterator[Gradebook]:
         OSError: the database does not answer.
     """
     url = url or gradebook_url()
-    places.home().mkdir(parents=True, exist_ok=True)
+    keep_private(places.home())
     with quietly():
         try:
             with Gradebook(url, COURSE_ID) as gradebook:

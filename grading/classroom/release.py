@@ -15,9 +15,10 @@ from gqa_lib.learn.quiz.sitting import ATTEMPT_FILE
 from grading.authoring.build import student_notebook
 from grading.authoring.source import write_instructor_notebook
 from grading.intake.class_file import attempts_opened, open_attempt
+from grading.intake.exchange import UnsafeExchange, prepare_exchange
 from grading.nb.steps import course_of, exchange, file_log, generate, quietly
 
-from ..settings import nbgrader_config, source_directory
+from ..settings import COURSE_ID, nbgrader_config, source_directory
 
 
 class ReleaseError(ValueError):
@@ -31,15 +32,21 @@ def release(lessons: Sequence[Lesson], *, new_attempt: bool = False) -> list[Pat
     another attempt at the quiz is open from now on.
 
     Raises:
-        ReleaseError: there is no exchange, or a lesson cannot be released; those before it were.
+        ReleaseError: there is no exchange, students could change others' work in it, or a lesson
+            cannot be released; those before it were.
     """
-    if class_exchange() is None:
+    exchange_root = class_exchange()
+    if exchange_root is None:
         raise ReleaseError(
             "nothing was released: no exchange is named. It is the folder that students and you "
             "both reach; give it with --exchange, or set GQA_EXCHANGE, and nbgrader's own commands "
             "and Formgrader use it too."
         )
     check_built(lessons)
+    try:
+        prepare_exchange(exchange_root, COURSE_ID)
+    except UnsafeExchange as error:
+        raise ReleaseError(str(error)) from error
     if new_attempt:
         open_attempt()
     return [_release_one(lesson) for lesson in lessons]

@@ -7,12 +7,14 @@ from filelock import FileLock, Timeout
 from nbgrader.converters import GenerateFeedback
 
 from gqa_lib.course import places
-from gqa_lib.course.manifest import Lesson
+from gqa_lib.course.files import make_private
+from gqa_lib.course.manifest import Lesson, class_exchange
 from grading.intake.class_file import course_seed
+from grading.intake.exchange import UnsafeExchange, check_exchange
 from grading.nb.steps import course_of, exchange, file_log, quietly
 from grading.nb.texts import printable, sentence
 from grading.pipeline.batch import GradeError, Outcome, grade
-from grading.settings import gradebook_url, nbgrader_config
+from grading.settings import COURSE_ID, gradebook_url, nbgrader_config
 
 from .regrade import diff_of_marks, marks_by_exercise, table_of_changes
 
@@ -37,11 +39,13 @@ def grade_class(
         feedback: make the feedback pages of those graded and release them afterwards.
 
     Raises:
-        GradeError: it cannot begin, or another grading is running.
+        GradeError: it cannot begin, students could change others' work in the exchange, or another
+            grading is running.
         NoSandbox: there is no sandbox here.
     """
     with _one_at_a_time(), quietly():
         course, log = course_of(lesson, nbgrader_config()), file_log("grade")
+        _check_exchange()
         if collect:
             exchange(course, "Collect", log, update=True)
         before = marks_by_exercise(gradebook_url(), lesson)
@@ -62,6 +66,16 @@ def grade_class(
         if feedback and outcome.graded:
             _give_feedback(course, log, outcome)
     return outcome
+
+
+def _check_exchange() -> None:
+    root = class_exchange()
+    if root is None or not root.exists():  # what a platform handed over needs none
+        return
+    try:
+        check_exchange(root, COURSE_ID)
+    except UnsafeExchange as error:
+        raise GradeError(str(error)) from error
 
 
 def _give_feedback(course, log, outcome: Outcome) -> None:
@@ -99,7 +113,7 @@ def _summary(lesson: Lesson, outcome: Outcome) -> str:
 
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    places.home().mkdir(parents=True, exist_ok=True)
+    make_private(places.home())
     try:
         held = FileLock(places.home() / "grade.lock", timeout=0).acquire()
     except Timeout:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gqa_lib.course import places
-from gqa_lib.course.files import replace_file
+from gqa_lib.course.files import make_private, replace_file
 
 
 def course_seed() -> int | None:
@@ -73,6 +73,7 @@ def _write(record: dict) -> None:
     if not lines:
         path.unlink(missing_ok=True)
         return
+    make_private(path.parent)
     replace_file(path, "\n".join(lines) + "\n", mode=0o600)
 
 

@@ -7,34 +7,33 @@ or made here.
 
 import glob
 import os
-import pwd
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.exchange.default.collect import ExchangeCollect
 from traitlets.config import Config
 
-from grading.limited.verdict import verdict_of
-from grading.nb.texts import printable, sentence
+from gqa_lib.course.manifest import class_exchange
+from grading.nb.texts import printable
 
-from .admit import Admitted, Refused, admit, opened, some_names
-from .folders import put_file, put_folder, recover
+from .admit import Refused, admit, opened
+from .arrivals import TIMESTAMP, HandIns, submissions_of
+from .exchange import UnsafeExchange, check_exchange
+from .folders import put_folder, recover
 from .inbound import (
     SECRET,
-    TIMESTAMP,
     arrival,
     checked_secret,
-    checked_time,
     claimed_time,
     is_damaged,
     is_whole,
     new_secret,
 )
-from .rebuild import released_folder
-from .refusals import stub
+from .owners import name_of
 from .sittings import answers_file
+from .submitted import clean_folder, expected_notebooks, set_aside_at
 
 _TIME_FORMAT = "%Y-%m-%d %H:%M:%S.%f UTC"
 
@@ -46,6 +45,7 @@ def configure(config: Config) -> None:
         """Clean the folder about to be graded; nbgrader grades what is left in `notebooks`."""
         course = CourseDirectory(config=config)
         course.root = os.getcwd()  # nbgrader works in the course's folder
+        course.assignment_id = assignment
         folder = Path(notebooks[0]).parent
         notebooks.clear()  # should cleaning fail, nothing of the folder is graded
         try:
@@ -59,21 +59,21 @@ def configure(config: Config) -> None:
     config.Autograde.pre_convert_hook = before_autograde
 
 
-def expected_notebooks(course: CourseDirectory, assignment: str) -> list[str]:
-    """Return the file names of an assignment's notebooks: those that were released.
-
-    Raises:
-        ValueError: the assignment has no release.
-    """
-    return sorted(path.name for path in released_folder(course, assignment).glob("*.ipynb"))
-
-
 class SafeCollect(ExchangeCollect):
     """nbgrader's collect, taking only what a learner may hand in.
 
-    A folder counts for a student when the student owns it, and came when the kernel says so:
+    A folder counts for a student when the student owns it, and came when our own record says so:
     its name and its timestamp.txt are what the student claims.
     """
+
+    def ensure_root(self):
+        """See that nobody could have changed what others handed in."""
+        super().ensure_root()
+        if class_exchange() is not None and not self.coursedir.groupshared:
+            try:
+                check_exchange(Path(self.root), self.coursedir.course_id)
+            except UnsafeExchange as error:
+                self.fail(str(error))
 
     def init_src(self):
         """Find each student's latest submission; leave out what belongs to no student."""
@@ -81,8 +81,15 @@ class SafeCollect(ExchangeCollect):
             self.names = expected_notebooks(self.coursedir, self.coursedir.assignment_id)
         except ValueError as error:
             self.fail(str(error))
+        course = self.coursedir
+        self.hand_ins = HandIns(course.assignment_id)
+        inbound = Path(self.root, course.course_id, "inbound")
+        if inbound.is_dir() and os.access(inbound, os.R_OK):
+            mine = [name for name in os.listdir(inbound) if f"+{course.assignment_id}+" in name]
+            self.hand_ins.look(mine)
         super().init_src()
         self.src_records: list[dict] = [record for record in self.src_records if record["username"]]
+        self.hand_ins.save()
 
     def _path_to_record(self, path):
         """Return who a folder of the exchange is from and when it came; nobody if refused."""
@@ -95,13 +102,18 @@ class SafeCollect(ExchangeCollect):
                 raise Refused("its name is not STUDENT+ASSIGNMENT+TIME")
             with opened(path) as folder:
                 self._check_owner(folder, named[1])
-                return record | {"username": named[1], "timestamp": arrival(folder, self.names)}
+                came = self._arrival(folder, filename)
+                return record | {"username": named[1], "timestamp": came}
         except Exception as error:  # whatever it is, it stops no other
             self.log.error("Not collected: %s: %s", printable(filename), error)
             return record
 
+    def _arrival(self, folder: int, name: str, taken: dict | None = None) -> datetime:
+        changed = arrival(folder, self.names)
+        return self.hand_ins.arrival(name, folder, self.names, changed, taken)
+
     def _check_owner(self, folder: int, student: str) -> None:
-        owner = _name_of(os.fstat(folder).st_uid)
+        owner = name_of(os.fstat(folder).st_uid)
         if self.check_owner and owner != student:
             raise Refused(
                 f"it says it is from {student} and belongs to {owner}. Nothing of it was taken. "
@@ -150,7 +162,7 @@ class SafeCollect(ExchangeCollect):
         about = f"{student} {course.assignment_id}"
         if not os.path.lexists(place):
             self.log.info("Collecting submission: %s", about)
-        elif is_damaged(Path(place), source, self.names):
+        elif is_damaged(Path(place), source, self.names, came):
             self.log.warning("Collecting again, because what was there is damaged: %s", about)
         elif self._replaces(came, Path(place)):
             self.log.info("Updating submission: %s", about)
@@ -174,15 +186,23 @@ class SafeCollect(ExchangeCollect):
         with opened(src) as folder:
             self._check_owner(folder, dest.parent.name)
             admitted = admit(folder, self.names)
-            time = arrival(folder, self.names).strftime(_TIME_FORMAT).encode()
+            taken = {one.name: one.content for one in admitted if not one.verdict}
+            time = self._arrival(folder, Path(src).name, taken).strftime(_TIME_FORMAT).encode()
             secret = checked_secret(folder) or new_secret()
             answers, _ = answers_file(folder)
         files = {one.name: one.content for one in admitted} | answers
         files |= {SECRET: secret, TIMESTAMP: time}
+        self._keep_times(dest.parent.name, time)
         put_folder(dest, files, aside=self._aside(dest), shared=self.coursedir.groupshared)
         for one in admitted:
             if one.verdict:
                 self.log.warning("%s: %s", dest.parent.name, one.verdict)
+
+    def _keep_times(self, student: str, time: bytes) -> None:
+        self.hand_ins.save()
+        submissions = submissions_of(self.coursedir)
+        submissions.collected(student, time)
+        submissions.save()
 
     def _aside(self, place: Path) -> Path | None:
         """Return where to keep what is replaced; None for what was collected, and is kept there."""
@@ -192,81 +212,3 @@ class SafeCollect(ExchangeCollect):
         except Refused:
             collected = False
         return None if collected else set_aside_at(place, Path(self.coursedir.root))
-
-
-def clean_submitted(course: CourseDirectory) -> None:
-    """Clean every folder of `submitted/` of the course's assignment and student.
-
-    nbgrader does so one by one, as `configure` has it; it passes over a folder without any
-    notebook, which then has no mark and no reason. Here it gets both.
-
-    Raises:
-        ValueError: the assignment has no release.
-    """
-    names = expected_notebooks(course, course.assignment_id)
-    pattern = course.format_path(
-        course.submitted_directory, course.student_id, course.assignment_id
-    )
-    recover(pattern)
-    for folder in sorted(glob.glob(pattern)):
-        try:
-            clean_folder(Path(folder), names, course)
-        except Exception as error:  # nbgrader will come to it, and grade nothing of it
-            course.log.error("%s cannot be prepared for grading: %s", folder, error)
-
-
-def clean_folder(folder: Path, names: list[str], course: CourseDirectory) -> list[Admitted]:
-    """Leave in a folder of `submitted/` only what may be graded; return its notebooks.
-
-    If anything else is in it, the folder is set aside as it was, in `set-aside/` of the course's
-    folder, and rebuilt. An impossible time of submission is left empty: the submission then
-    counts as on time.
-
-    Raises:
-        OSError: the folder cannot be replaced.
-    """
-    try:
-        with opened(folder) as here:
-            there, admitted = set(some_names(here)), admit(here, names)
-            known = {SECRET: checked_secret(here), TIMESTAMP: checked_time(here)}
-            answers, as_is = answers_file(here)
-    except Exception as error:  # most often a link or a file in the folder's place
-        verdict = _verdict_on_all(error)
-        there, known, answers, as_is = {folder.name}, {}, {}, False
-        admitted = [Admitted(name, stub(verdict), verdict=verdict) for name in names]
-    good = {name: content for name, content in known.items() if content is not None}
-    stay = good.keys() | {one.name for one in admitted if not one.verdict}
-    files = {one.name: one.content for one in admitted} | answers
-    files |= {SECRET: new_secret(), TIMESTAMP: b""} | good
-    if as_is and there <= stay | answers.keys():
-        for name, content in files.items():
-            if name not in there:
-                put_file(folder / name, content, shared=course.groupshared)
-    else:
-        aside = set_aside_at(folder, Path(course.root))
-        put_folder(folder, files, aside=aside, shared=course.groupshared)
-        course.log.warning("%s: rebuilt; what was handed in is in %s", folder, aside)
-    for one in admitted:
-        if one.verdict:
-            course.log.warning("%s: %s", folder, one.verdict)
-    return admitted
-
-
-def _verdict_on_all(error: Exception) -> str:
-    """Return the verdict on all notebooks of a folder that cannot be read."""
-    if isinstance(error, Refused):
-        return sentence(f"The submission was not accepted: {error}. Submit the folder itself.")
-    return verdict_of(error, "The submission was not accepted. Reading it")
-
-
-def set_aside_at(folder: Path, root: Path) -> Path:
-    """Return where a folder of the course is moved to, so that nothing grades it."""
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-    return root / "set-aside" / os.path.relpath(folder, root) / stamp
-
-
-def _name_of(user: int) -> str:
-    try:
-        return pwd.getpwuid(user).pw_name
-    except KeyError:
-        return f"user {user}"

@@ -29,6 +29,7 @@ class WholeSubmit(ExchangeSubmit):
             super().copy_files()
             for folder, place in zip(hidden, (inbound, cache), strict=True):
                 (made,) = folder.iterdir()
+                os.chmod(made, 0o755)  # nbgrader lets everybody write who learns its name
                 os.rename(made, place / made.name)
         finally:
             self.inbound_path, self.cache_path = str(inbound), str(cache)

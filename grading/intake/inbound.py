@@ -12,18 +12,18 @@ from nbgrader.utils import parse_utc
 from gqa_lib.learn.quiz import saved
 
 from .admit import Refused, admit, opened, read_file
+from .arrivals import TIMESTAMP
 from .refusals import refusal
 from .sittings import answers_file
 
-TIMESTAMP, SECRET = "timestamp.txt", "submission_secret.txt"
+SECRET = "submission_secret.txt"
 _EARLIEST = datetime(2020, 1, 1)
 
 
 def arrival(folder: int, names: Iterable[str]) -> datetime:
-    """Return when the expected files came into an opened folder, in UTC without a time zone.
+    """Return when the kernel last saw a change in an opened folder's expected files, in UTC.
 
-    It is the kernel's time of the last change, which a student cannot set back. (Whoever copies
-    or re-owns an exchange sets it to now: collect first.)
+    A student cannot set that back, but can change a mapped file without it: see `arrivals`.
     """
     changed = []
     for name in [*names, saved.FILE]:
@@ -98,7 +98,7 @@ def is_whole(path: Path, names: list[str]) -> bool:
         return claimed is not None and not any(one.partial for one in admit(folder, names))
 
 
-def is_damaged(collected: Path, source: Path, names: list[str]) -> bool:
+def is_damaged(collected: Path, source: Path, names: list[str], came: datetime) -> bool:
     """Return whether a collected folder has lost something that its hand-in still has.
 
     What a person changed in there and left readable is not damage.
@@ -107,6 +107,7 @@ def is_damaged(collected: Path, source: Path, names: list[str]) -> bool:
         collected: the folder in `submitted/`.
         source: the hand-in's folder.
         names: the notebooks expected.
+        came: when the hand-in came.
 
     Raises:
         OSError: one of them could not be read.
@@ -115,7 +116,7 @@ def is_damaged(collected: Path, source: Path, names: list[str]) -> bool:
     with opened(source) as there:
         try:
             with opened(collected) as here:
-                if checked_time(here) is None or _secret_damaged(here, there, names):
+                if checked_time(here) is None or _secret_damaged(here, there, came):
                     return True
                 if _choices_damaged(here, there):
                     return True
@@ -124,10 +125,10 @@ def is_damaged(collected: Path, source: Path, names: list[str]) -> bool:
             return True
 
 
-def _secret_damaged(here: int, there: int, names: list[str]) -> bool:
+def _secret_damaged(here: int, there: int, came: datetime) -> bool:
     """Return whether a collected secret is gone, or made anew: no feedback is found by that."""
     ours, theirs = checked_secret(here), checked_secret(there)
-    same_hand_in = claimed_time(here) == arrival(there, names)
+    same_hand_in = claimed_time(here) == came
     return ours is None or bool(same_hand_in and theirs and ours != theirs)
 
 

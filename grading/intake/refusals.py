@@ -14,7 +14,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell, new_notebook
 
 from gqa_lib.course import places
-from gqa_lib.course.files import replace_file
+from gqa_lib.course.files import make_private, replace_file
 from grading.nb.cells import as_text
 from grading.nb.texts import as_markdown, clean, one_line
 
@@ -85,7 +85,7 @@ def _key() -> bytes:
     """Return the key among the records, made on first use."""
     path = places.home() / "refusals.key"
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private(path.parent)
         with FileLock(path.with_suffix(".lock")):
             if not path.exists():
                 replace_file(path, secrets.token_bytes(32), mode=0o600)

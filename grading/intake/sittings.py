@@ -1,6 +1,7 @@
 """Whose quiz a submission is: the learner and the attempt from the records, the choices from it."""
 
 import json
+import os
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from gqa_lib.learn.quiz.sitting import Sitting
 from grading.limited.verdict import verdict_of
 
 from .admit import Refused, opened, read_file
+from .arrivals import TIMESTAMP, Submissions
 from .class_file import attempts_opened
 from .refusals import reason_of_choices, refused_choices
 
@@ -60,7 +62,7 @@ def sitting_of_submission(
         trouble = verdict_of(error, "Reading them")
     if own:
         return Sitting(own["learner"], own["attempt"], answers, trouble)
-    return Sitting(student, _attempt(folder, assignment), answers, trouble)
+    return Sitting(student, _attempt(folder, student, assignment), answers, trouble)
 
 
 def as_key(sitting: Sitting | None) -> str:
@@ -68,21 +70,24 @@ def as_key(sitting: Sitting | None) -> str:
     return json.dumps(asdict(sitting), sort_keys=True) if sitting else ""
 
 
-def _attempt(folder: Path, assignment: str) -> int:
+def _attempt(folder: Path, student: str, assignment: str) -> int:
     """Return the attempt that was open when a submission came; the last, if that is not known."""
     try:
         if find_lesson(assignment).number != DRAWN:
             return 1
     except ValueError:  # an assignment of the instructor's own
         return 1
-    came = _arrival(folder)
+    came = _arrival(folder, student, assignment)
     return 1 + sum(came is None or opened_at <= came for opened_at in attempts_opened())
 
 
-def _arrival(folder: Path) -> datetime | None:
+def _arrival(folder: Path, student: str, assignment: str) -> datetime | None:
+    """Return when a submission came: as collected, or when one that was brought was first seen."""
     try:
         with opened(folder) as here:
-            text = read_file(here, "timestamp.txt", limit=100).decode("ascii").strip()
-        return parse_utc(text).replace(tzinfo=UTC)
+            if text := read_file(here, TIMESTAMP, limit=100).decode("ascii").strip():
+                return parse_utc(text).replace(tzinfo=UTC)
+            names = sorted(name for name in os.listdir(here) if name.endswith(".ipynb"))
+            return Submissions(assignment).brought(student, here, names).replace(tzinfo=UTC)
     except Exception:  # dateutil raises many kinds, one per way to be no time
         return None

@@ -31,12 +31,18 @@ def open_lab(
         role: "student" has the learner's desk, on their own notebooks; "instructor" has nbgrader's
             tools, on the course's own tree.
         browser: whether to open a browser; where there is a screen unless given.
-        port: the port on 127.0.0.1; the first free one from 8888 unless given.
+        port: the port on 127.0.0.1; unless given the first free one from 8888, for an instructor
+            any free one.
     """
-    page, root = _student(lesson) if role == "student" else _instructor(lesson)
-    port = _free_port() if port is None else port
+    if role == "student":
+        page, root = _student(lesson)
+        port, base, guard = port or _free_port(), "/", []
+    else:
+        page, root = _instructor(lesson)
+        port, base = port or _any_port(), f"/{secrets.token_hex(16)}/"  # no other page knows it
+        guard = [f"--OwnPages.port={port}"]
     token = secrets.token_hex(16)
-    print(f"The course is at http://127.0.0.1:{port}{page}?token={token}")
+    print(f"The course is at http://127.0.0.1:{port}{base[:-1]}{page}?token={token}")
     print("Ctrl-C stops it; your notebooks are in", root, flush=True)
     os.environ |= {
         "JUPYTER_CONFIG_PATH": str(Path(__file__).parents[1] / "jupyter" / role),
@@ -50,6 +56,8 @@ def open_lab(
     main(
         [
             f"--ServerApp.port={port}",
+            f"--ServerApp.base_url={base}",
+            *guard,
             "--ServerApp.port_retries=0",
             "--ServerApp.answer_yes=True",  # one Ctrl-C stops it, without a question
             f"--ServerApp.root_dir={root}",
@@ -133,6 +141,12 @@ def _free_port(first: int = 8888) -> int:
             if probe.connect_ex(("127.0.0.1", port)) != 0:
                 return port
     raise OSError(f"no free port between {first} and {first + 99} on 127.0.0.1")
+
+
+def _any_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def _has_screen() -> bool:

@@ -18,6 +18,7 @@ from nbgrader.converters.base import NbGraderException
 from nbgrader.utils import get_username
 
 from gqa_lib.course import places
+from gqa_lib.course.files import make_private
 from gqa_lib.course.manifest import Lesson, class_exchange, is_students_copy, lessons
 from gqa_lib.learn import progress
 from gqa_lib.learn.guide.feedback import latest_feedback
@@ -256,7 +257,7 @@ def _save(lesson: Lesson, marks: Marks) -> None:
 
 @contextmanager
 def _one_at_a_time(patience_s: float = 60):
-    places.home().mkdir(parents=True, exist_ok=True)
+    make_private(places.home())
     try:
         held = FileLock(places.home() / "submit.lock", timeout=patience_s).acquire()
     except Timeout:

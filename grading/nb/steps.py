@@ -12,6 +12,7 @@ from nbgrader.exchange import ExchangeFactory
 from traitlets.config import Config
 
 from gqa_lib.course import places
+from gqa_lib.course.files import make_private
 from gqa_lib.course.manifest import Lesson
 
 
@@ -47,8 +48,7 @@ def file_log(name: str) -> logging.Logger:
     """Return a log that starts empty in the file `name`.log among the records."""
     log = logging.getLogger(f"gqa.{name}")
     log.propagate = False
-    path = places.home() / f"{name}.log"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = make_private(places.home()) / f"{name}.log"
     handler = logging.FileHandler(path, mode="w", encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(_Readable())
     log.handlers = [handler]

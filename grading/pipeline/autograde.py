@@ -19,10 +19,10 @@ from nbgrader.preprocessors import (
     SaveAutoGrades,
 )
 
-from grading.intake.collect import clean_submitted
 from grading.intake.reading import MAX_BYTES, Refused, parse
 from grading.intake.rebuild import Rebuild, released_notebook, with_notice
 from grading.intake.refusals import stub
+from grading.intake.submitted import clean_submitted
 from grading.limited.verdict import verdict_of
 from grading.pages.outputs import SanitizeOutputs
 from grading.safe.execute import VERDICT, SafeExecute

@@ -21,10 +21,10 @@ from tqdm import tqdm
 from gqa_lib.course.files import replace_file
 from gqa_lib.learn.quiz.sitting import Sitting
 from grading.intake.admit import admit, opened
-from grading.intake.collect import clean_submitted
 from grading.intake.folders import recover
 from grading.intake.rebuild import released_folder
 from grading.intake.sittings import as_key, sitting_of_submission
+from grading.intake.submitted import clean_submitted
 from grading.limited.sandbox import NoSandbox
 from grading.limited.verdict import verdict_of
 from grading.nb.cells import read_notebook

@@ -2,6 +2,7 @@
 
 import atexit
 import hashlib
+import hmac
 import json
 import logging
 import threading
@@ -90,12 +91,31 @@ def run_cells(
         OSError: the machine is at fault; so for other kinds of its failures.
     """
     try:
-        return grade_notebook(cells, processes, limits, sitting)
+        seed = seed_of(processes.seed, cells, sitting)
+        return grade_notebook(cells, processes, limits, sitting, seed)
     except Exception as error:
         verdict = verdict_of(error, "Running your notebook")
         log.error("%s", verdict, exc_info=error)
         _fail_all(cells, verdict)
         return False
+
+
+def seed_of(course: int | None, cells: list[Cell], sitting: Sitting) -> int | None:
+    """Return the seed of a submission's hidden tests; None, for fresh draws, without a course's.
+
+    It is made of the course's seed, the student and the answers: grading again draws the same
+    numbers, and what one submission gets to know of them says nothing about the next one's.
+
+    Args:
+        course: the course's seed.
+        cells: the notebook's.
+        sitting: whose it is.
+    """
+    if course is None:
+        return None
+    about = [sitting.learner, [cell.source for cell in cells if cell.kind == ANSWER]]
+    made = hmac.digest(str(course).encode(), json.dumps(about).encode(), "sha256")
+    return int.from_bytes(made[:8])
 
 
 def _fail_all(cells: list[Cell], verdict: str) -> None:

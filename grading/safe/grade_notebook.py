@@ -36,8 +36,11 @@ def grade_notebook(
     processes: GradingProcesses,
     limits: Limits,
     sitting: Sitting | None = None,
+    seed: int | None = None,
 ) -> bool:
     """Run a notebook's cells and fill in their outputs; quizzes in it are the sitting's.
+
+    Its hidden tests draw from `seed`, where it is given, and not from the course's own.
 
     Returns:
         Whether a time limit was reached while the machine did other things, too: such a verdict
@@ -48,6 +51,7 @@ def grade_notebook(
     have run again, except the one that stopped it.
     """
     grading = _Grading(processes, limits, sitting)
+    grading.seed = seed
     try:
         for cell in cells:
             cell.outputs = grading.run(cell)
@@ -63,6 +67,7 @@ class _Grading:
         self.deadline = self.began + on_the_wall(limits.notebook_s)
         self.spent = self.computed = 0.0  # in processes that are closed
         self.overtime = False
+        self.seed: int | None = None
         self.trusted: list[str] = []
         self.sources: list[str] = []  # of the cells that student and judge have run
         self.running: tuple[StudentProcess, JudgeProcess] | None = None
@@ -152,7 +157,7 @@ class _Grading:
         self.close()
         student = self.processes.student(self.limits)
         try:
-            judge = self.processes.judge(student, self.sitting)
+            judge = self.processes.judge(student, self.sitting, self.seed)
         except BaseException:
             student.close()
             raise

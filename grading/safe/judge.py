@@ -14,6 +14,7 @@ import time
 from gqa_lib.learn.checking.credit import Credit
 
 from ..student.wire import Channel
+from .hidden import PRINTED, Unshown, split
 from .memory import asking
 from .proxy import Link, Stopped
 
@@ -41,25 +42,27 @@ class Judge:
             time_s: how long it may take, the student's code included.
         """
         self.link.deadline, self.link.printed = time.monotonic() + time_s, ""
+        unshown = Unshown()
         bound = _bound(source)
         try:
             for name in sorted(_read(source) - self.own - bound):
                 self.names.pop(name, None)
                 with contextlib.suppress(NameError, KeyError):
                     self.names[name] = self.link.get(name)
-            result, value = self._run(source)
+            result, value = self._run(source, unshown)
         except (Exception, Stopped) as problem:
             result, value = {"out": "", "error": _error_of(problem)}, None
+        self.link.unshown = None
         self.own |= bound
         with contextlib.suppress(Stopped):
             self.link.rest()
-        result["printed"] = self.link.printed[:MAX_TEXT]
+        result["printed"] = self.link.printed[:MAX_TEXT] + PRINTED * unshown.printed
         result["stopped"] = self.link.stopped
         if isinstance(value, Credit):
             result["credit"], result["about"] = float(value), value.about
         return result
 
-    def _run(self, source: str) -> tuple[dict, object]:
+    def _run(self, source: str, unshown: Unshown | None = None) -> tuple[dict, object]:
         out, value, error = io.StringIO(), None, None
         try:
             tree, last = ast.parse(source, "<test>"), None
@@ -67,11 +70,15 @@ class Judge:
                 last = ast.Expression(end.value)
                 tree.body.pop()
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-                exec(compile(tree, "<test>", "exec"), self.names)
+                for part in split(source, tree.body):
+                    exec(compile(ast.Module(part, []), "<test>", "exec"), self.names)
+                    self.link.unshown = unshown
                 if last is not None:
                     value = eval(compile(last, "<test>", "eval"), self.names)
         except BaseException as problem:
             error = _error_of(problem)
+            if self.link.unshown:
+                error[1] = self.link.unshown.out_of(error[1])
         return {"out": out.getvalue()[:MAX_TEXT], "error": error}, value
 
 

@@ -209,10 +209,18 @@ class GradingProcesses:
         self._students = (self._students or _warm_students(self.kind)).alive()
         return ForkedStudent(self._students, limits)
 
-    def judge(self, student: StudentProcess, sitting: Sitting | None = None) -> JudgeProcess:
-        """Return a judge for a student's process; to it, quizzes are the sitting's."""
+    def judge(
+        self, student: StudentProcess, sitting: Sitting | None = None, seed: int | None = None
+    ) -> JudgeProcess:
+        """Return a judge for a student's process; to it, quizzes are the sitting's.
+
+        Args:
+            student: the process.
+            sitting: whose quiz it is.
+            seed: of the hidden tests; the course's unless given.
+        """
         self._judges = self._judges.alive()
-        return JudgeProcess(self._judges, student, self.seed, sitting)
+        return JudgeProcess(self._judges, student, self.seed if seed is None else seed, sitting)
 
     def close(self) -> None:
         """End all processes."""

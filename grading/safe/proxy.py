@@ -20,6 +20,7 @@ from gqa_lib.learn.watch import Elsewhere, Observation
 
 from ..student.wire import MAX_ITEMS, Channel, Garbled, pack, tensors_in, unpack
 from .changes import write_back
+from .hidden import Unshown
 from .memory import Measure, growth_during
 from .reports import StudentError, exception_of, seen_of
 
@@ -46,6 +47,7 @@ class Link:
         self.deadline = float("inf")
         self.stopped = ""
         self.printed = ""
+        self.unshown: Unshown | None = None  # where the calls are of hidden tests
         self._shared: list = []
         self._watch: dict = {}
         self._seen = Observation()
@@ -142,11 +144,15 @@ class Link:
             self._guarded(lambda answer=answer, sent=sent: self.channel.send(answer, sent))
         else:
             self._stop("its code asked the test for more than any exercise needs")
-        if len(self.printed) < MAX_ITEMS:
+        if self.unshown and reply.get("printed"):
+            self.unshown.printed = True
+        elif len(self.printed) < MAX_ITEMS:
             self.printed += str(reply.get("printed", ""))[:MAX_ITEMS]
         if complaint is not None:
             raise complaint
         if "error" in reply:
+            if self.unshown:
+                self.unshown.add(reply["error"])
             raise exception_of(reply["error"])
         return reply, blobs
 

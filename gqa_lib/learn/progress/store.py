@@ -15,6 +15,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from gqa_lib.course.files import make_private
 from gqa_lib.course.places import home
 
 from .event import FIELDS, uid_of_old, valid_event
@@ -53,7 +54,7 @@ def journal() -> Path:
 
 def connect() -> sqlite3.Connection:
     """Return a connection to a sound record, made or rebuilt where there is none."""
-    path().parent.mkdir(parents=True, exist_ok=True)
+    make_private(path().parent)
     connection = _open(path())
     if not _sound(connection):
         connection.close()

@@ -10,6 +10,8 @@ c.Application.log_level = "ERROR"
 for name in ("PersonaManagerExtension", "RouterExtension", "JaiChatCommandsExtension"):
     logging.getLogger(name).addFilter(lambda record: record.levelno >= logging.ERROR)
 c.ServerApp.ip = "127.0.0.1"
+c.ServerApp.identity_provider_class = "grading.guard.identity.OwnPages"
+c.IdentityProvider.cookie_options = {"samesite": "Strict"}
 c.AsyncMappingKernelManager.kernel_manager_class = "grading.learner.kernels.Kernel"
 c.LabApp.news_url = None
 c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"

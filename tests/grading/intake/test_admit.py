@@ -294,9 +294,7 @@ def submitted_by(room, student, **inbox):
 
 def test_a_folder_of_somebody_else_is_refused_and_hides_nothing(room, monkeypatch):
     owners = {}
-    monkeypatch.setattr(
-        grading.intake.collect, "_name_of", lambda user: owners.get(user, "mallory")
-    )
+    monkeypatch.setattr(grading.intake.collect, "name_of", lambda user: owners.get(user, "mallory"))
     monkeypatch.setattr(room.config.ExchangeCollect, "check_owner", True)
     genuine = submitted_by(room, "alice")
     if os.geteuid() == 0:

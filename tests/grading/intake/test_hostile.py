@@ -22,8 +22,8 @@ from nbgrader.preprocessors import (
 )
 
 import grading.intake.admit
-import grading.intake.collect
 import grading.intake.rebuild
+import grading.intake.submitted
 import grading.pages.feedback
 import grading.pages.formatting
 from grading.classroom import round as class_grading
@@ -216,7 +216,7 @@ def test_any_exception_while_a_folder_is_cleaned_is_a_verdict(room, monkeypatch)
     eve = room.folder("submitted", "eve").stat().st_ino
     fail_for_the_hostile(
         monkeypatch,
-        grading.intake.collect,
+        grading.intake.submitted,
         "checked_secret",
         KeyError("unforeseen"),
         lambda folder: os.fstat(folder).st_ino == eve,

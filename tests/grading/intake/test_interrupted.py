@@ -18,8 +18,8 @@ from nbgrader.utils import get_username, parse_utc
 import grading.intake.collect
 from gqa_lib.course.files import write_file
 from grading.intake import folders
-from grading.intake.collect import clean_submitted
 from grading.intake.folders import put_file, put_folder, recover
+from grading.intake.submitted import clean_submitted
 from grading.pipeline.autograde import autograde
 
 FILE, TIME, KEY, QUIZ = (

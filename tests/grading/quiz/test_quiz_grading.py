@@ -22,6 +22,7 @@ from gqa_lib.learn.quiz.sitting import Sitting
 from grading.authoring.catalogue import filled
 from grading.classroom.release import release
 from grading.classroom.round import grade_class
+from grading.intake.arrivals import Submissions
 from grading.intake.class_file import attempts_opened, course_seed, open_attempt, set_course_seed
 from grading.intake.collect import SafeCollect
 from grading.intake.sittings import sitting_of_submission
@@ -73,6 +74,9 @@ class Class:
         notebook = filled(read_notebook(LESSON.pristine), {"quiz": cell})
         nbformat.write(notebook, str(folder / f"{LESSON.slug}.ipynb"))
         (folder / "timestamp.txt").write_text(at)
+        submissions = Submissions(LESSON.slug)  # as if it had been collected
+        submissions.collected(student, at.encode())
+        submissions.save()
         if isinstance(content, bytes):
             (folder / FILE).write_bytes(content)
         elif content is not None:

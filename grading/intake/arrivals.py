@@ -1,0 +1,181 @@
+"""When hand-ins came, as these records have it: kept from the first time that one was seen.
+
+A student writes the name, the timestamp.txt and the content of a hand-in, and can change content
+without the kernel's times telling (through a mapping of the file). So the record has a hash of each
+hand-in, and what was not there when the class was last collected came after that. It is kept among
+the records (`GQA_HOME`), where no student writes.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from nbgrader.coursedir import CourseDirectory
+
+from gqa_lib.course import places
+from gqa_lib.course.files import make_private, replace_file
+from gqa_lib.learn.quiz import saved
+
+from .admit import Refused, read_file
+
+TIMESTAMP = "timestamp.txt"
+_KEPT = 5  # times of collected submissions of one student that are known as ours
+
+
+class _Record:
+    """What is kept of one assignment in a file of its own."""
+
+    file: str
+    empty: dict
+
+    def __init__(self, assignment: str):
+        self.path = places.home() / "arrivals" / self.file.format(assignment)
+        self.now = datetime.now(UTC).replace(tzinfo=None)
+        self.is_new = not self.path.exists()
+        self.changed = self.is_new
+        self.kept: dict = {name: type(empty)() for name, empty in self.empty.items()}
+        if not self.is_new:
+            self.kept |= json.loads(self.path.read_text(encoding="utf-8"))
+
+    def save(self) -> None:
+        """Keep the record, if anything in it changed.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        if self.changed:
+            make_private(places.home())
+            replace_file(self.path, json.dumps(self.kept, indent=1) + "\n", mode=0o600)
+        self.changed = False
+
+
+class HandIns(_Record):
+    """The hand-ins to an assignment that were seen in the exchange."""
+
+    file, empty = "{}.json", {"looked": "", "hand_ins": {}}
+
+    def look(self, names: Iterable[str]) -> None:
+        """Note which hand-ins are there, before any is opened: what is not there comes later.
+
+        That is not said where one that was known is gone: the exchange may not be the whole one.
+        """
+        hand_ins, there = self.kept["hand_ins"], set(names)
+        for name in sorted(there - hand_ins.keys()):
+            hand_ins[name] = {"after": self.kept["looked"]}
+        if hand_ins.keys() <= there:
+            self.kept["looked"] = self.now.isoformat()
+        self.changed = True
+
+    def arrival(
+        self,
+        name: str,
+        folder: int,
+        names: list[str],
+        changed: datetime,
+        taken: Mapping[str, bytes] | None = None,
+    ) -> datetime:
+        """Return when a hand-in came, and keep that.
+
+        Args:
+            name: its folder's.
+            folder: the folder, opened.
+            names: the notebooks expected.
+            changed: when the kernel says that it was last changed.
+            taken: what was read of the notebooks to be graded; it is compared whatever the kernel
+                says.
+        """
+        known = self.kept["hand_ins"].setdefault(name, {"after": self.kept["looked"]})
+        state = _state(folder, names)
+        if taken is None and known.get("hash") and known["state"] == state:
+            return datetime.fromisoformat(known["came"])
+        after = datetime.fromisoformat(known["after"]) if known["after"] else changed
+        if not _is_there(folder, TIMESTAMP):  # nbgrader's last file: it may be on its way
+            return max(changed, after)
+        now = digest(folder, names, taken)
+        if not known.get("hash"):
+            known["came"] = max(changed, after).isoformat()
+        elif known["hash"] != now:  # changed after it was handed in
+            known["came"] = datetime.now(UTC).replace(tzinfo=None).isoformat()
+        self.changed |= (known.get("hash"), known.get("state")) != (now, state)
+        known |= {"hash": now, "state": state}
+        return datetime.fromisoformat(known["came"])
+
+
+class Submissions(_Record):
+    """The submissions to an assignment in `submitted/`: collected, or brought there by someone."""
+
+    file, empty = "{}.submitted.json", {"collected": {}, "brought": {}}
+
+    def collected(self, student: str, time: bytes) -> None:
+        """Note the time that a collected submission of a student has from here on."""
+        times, time_ = self.kept["collected"].get(student, []), time.decode("ascii", "replace")
+        if time_ not in times[-1:]:
+            self.kept["collected"][student] = [*times, time_][-_KEPT:]
+            self.changed = True
+
+    def is_ours(self, student: str, time: bytes | None) -> bool:
+        """Return whether a submission's time is one that was noted when it was collected."""
+        if not time:
+            return False
+        return time.decode("ascii", "replace") in self.kept["collected"].get(student, [])
+
+    def brought(self, student: str, folder: int, names: list[str]) -> datetime:
+        """Return when a submission that nobody collected was first seen, and keep that."""
+        seen, now = self.kept["brought"].setdefault(student, {}), digest(folder, names)
+        self.changed |= now not in seen
+        return datetime.fromisoformat(seen.setdefault(now, self.now.isoformat()))
+
+
+def submissions_of(course: CourseDirectory) -> Submissions:
+    """Return the record of the course's assignment.
+
+    Where there is none yet, what an earlier version graded keeps its times.
+    """
+    record = Submissions(course.assignment_id)
+    if record.is_new:
+        pattern = course.format_path(course.autograded_directory, "*", course.assignment_id)
+        above, _, below = pattern.partition("*")
+        for path in Path(above).glob(f"*{below}/{TIMESTAMP}"):
+            record.collected(path.relative_to(above).parts[0], path.read_bytes()[:100])
+    return record
+
+
+def digest(folder: int, names: list[str], content: Mapping[str, bytes] | None = None) -> str:
+    """Return what changes with what counts in a hand-in.
+
+    Args:
+        folder: its folder, opened.
+        names: the notebooks expected.
+        content: of those of them that were read already.
+    """
+    total = hashlib.sha256()
+    for name in [*names, saved.FILE]:
+        try:
+            read = (content or {}).get(name) or read_file(folder, name)
+        except (Refused, FileNotFoundError) as error:
+            read = type(error).__name__.encode()
+        total.update(hashlib.sha256(read).digest())
+    return total.hexdigest()
+
+
+def _state(folder: int, names: list[str]) -> list:
+    """Return what the kernel tells of the files: alike as long as nobody writes to them openly."""
+    state = []
+    for name in [*names, saved.FILE]:
+        try:
+            told = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            state.append([told.st_ino, told.st_size, told.st_mtime_ns, told.st_ctime_ns])
+        except OSError:
+            state.append([])
+    return state
+
+
+def _is_there(folder: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,185 @@
+"""The class's exchange: who may write where, so that no student reads or changes another's part.
+
+Students write in two folders, the exchange itself (nbgrader's commands ask for that) and `inbound`.
+Both are sticky: only its owner can rename or delete what is in them. Nobody but the instructor can
+list `inbound` and `feedback`, where names are secrets.
+"""
+
+import glob
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from nbgrader.exchange.default.release_assignment import ExchangeReleaseAssignment
+from nbgrader.exchange.default.release_feedback import ExchangeReleaseFeedback
+from traitlets.config import Config
+
+from gqa_lib.course.manifest import class_exchange
+
+from .owners import name_of, others_may, replaceable
+
+ROOT = 0o1777
+FOLDERS = {"": 0o755, "outbound": 0o755, "inbound": 0o1733, "feedback": 0o711}
+_TOLD = 6  # problems in one message
+
+
+class UnsafeExchange(ValueError):
+    """An exchange in which students could change each other's work; the message has the remedy."""
+
+
+def configure(config: Config) -> None:
+    """Have nbgrader's release of lessons and feedback keep the exchange's permissions."""
+    config.ExchangeFactory.release_assignment = f"{__name__}.SafeRelease"
+    config.ExchangeFactory.release_feedback = f"{__name__}.SafeReleaseFeedback"
+
+
+def prepare_exchange(root: Path, course: str) -> None:
+    """Make a class's exchange, or give the folders there that are ours their permissions.
+
+    Args:
+        root: the exchange.
+        course: the course's folder in it.
+
+    Raises:
+        UnsafeExchange: something of it is not ours, or can be replaced; nothing was released.
+        OSError: it cannot be made.
+    """
+    me = os.geteuid()
+    if not root.exists():
+        root.mkdir(parents=True)
+    if root.stat().st_uid == me:
+        _set_mode(root, ROOT)
+    for name, mode in FOLDERS.items():
+        if _is_own_folder(root / course / name, me):
+            _set_mode(root / course / name, mode)
+    check_exchange(root, course)
+    for name, mode in FOLDERS.items():
+        folder = root / course / name
+        if not folder.exists():
+            folder.mkdir(mode=0o700)
+            _set_mode(folder, mode)
+
+
+def check_exchange(root: Path, course: str) -> None:
+    """See that no student can change what others hand in or are given.
+
+    Args:
+        root: the exchange.
+        course: the course's folder in it.
+
+    Raises:
+        UnsafeExchange: someone can; the message has the lines to type.
+    """
+    me = os.geteuid()
+    problems = [*replaceable(root, me), *_problems_of_root(root, me)]
+    for name, mode in FOLDERS.items():
+        problems += _problems_of_folder(root / course / name, mode, me)
+    problems += _foreign(root / course / "outbound", me, deep=True)
+    problems += _foreign(root / course / "feedback", me, deep=False)
+    if problems:
+        more = [f"and {len(problems) - _TOLD} more"] if len(problems) > _TOLD else []
+        lines = "".join(f"\n  {line}" for line in [*problems[:_TOLD], *more])
+        raise UnsafeExchange(
+            f"the exchange {root} is not safe: a student could change lessons, or read or remove "
+            f"what others hand in. Nothing was done. What is wrong, and the line that mends it:"
+            f"{lines}"
+        )
+
+
+def _problems_of_root(root: Path, me: int) -> list[str]:
+    status = root.stat()
+    if status.st_uid not in (0, me):
+        owner = name_of(status.st_uid)
+        return [f"{root} belongs to {owner}: sudo chown {name_of(me)} {root}"]
+    if others_may(status, stat.S_IWOTH) and not status.st_mode & stat.S_ISVTX:
+        return [f"students can rename what is in {root}: {_sudo(status, me)}chmod 1777 {root}"]
+    return []
+
+
+def _problems_of_folder(folder: Path, mode: int, me: int) -> list[str]:
+    try:
+        status = folder.lstat()
+    except FileNotFoundError:
+        return []
+    if stat.S_ISLNK(status.st_mode) or not stat.S_ISDIR(status.st_mode):
+        return [f"{folder} is a link or a file, not a folder: rm {folder}"]
+    if status.st_uid != me:
+        owner = name_of(status.st_uid)
+        return [f"{folder} belongs to {owner}: sudo chown -R {name_of(me)} {folder}"]
+    remedy = f"chmod {mode:o} {folder}"
+    sticky = status.st_mode & stat.S_ISVTX
+    if others_may(status, stat.S_IWOTH) and not (mode & stat.S_IWOTH and sticky):
+        return [f"students can change or remove what is in {folder}: {remedy}"]
+    if not mode & stat.S_IROTH and others_may(status, stat.S_IROTH):
+        return [f"students can list {folder}, whose names are secrets: {remedy}"]
+    return []
+
+
+def _foreign(folder: Path, me: int, *, deep: bool) -> list[str]:
+    """Return what in one of our folders others made, or can change."""
+    if not _is_own_folder(folder, me):
+        return []
+    problems = []
+    for path in sorted(folder.rglob("*")) if deep else _entries(folder):
+        status = path.lstat()
+        if status.st_uid != me or stat.S_ISLNK(status.st_mode):
+            problems.append(f"{path} is a link, or {name_of(status.st_uid)}'s: rm -r {path}")
+        elif others_may(status, stat.S_IWOTH):
+            problems.append(f"students can change {path}: chmod -R go-w {path}")
+    return problems
+
+
+def _entries(folder: Path) -> Iterable[Path]:
+    return (folder / name for name in os.listdir(folder))
+
+
+def _is_own_folder(folder: Path, me: int) -> bool:
+    try:
+        status = folder.lstat()
+    except FileNotFoundError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == me
+
+
+def _set_mode(folder: Path, mode: int) -> None:
+    kept = folder.stat().st_mode & stat.S_ISGID
+    if stat.S_IMODE(folder.stat().st_mode) != mode | kept:
+        folder.chmod(mode | kept)
+
+
+def _sudo(status: os.stat_result, me: int) -> str:
+    return "" if status.st_uid == me else "sudo "
+
+
+class SafeRelease(ExchangeReleaseAssignment):
+    """nbgrader's release, into an exchange where students cannot change what they are given."""
+
+    def ensure_root(self) -> None:
+        """Make the exchange with its permissions; nbgrader's own would let anyone replace it."""
+        if class_exchange() is None or self.coursedir.groupshared:
+            super().ensure_root()
+            return
+        try:
+            prepare_exchange(Path(self.root), self.coursedir.course_id)
+        except (UnsafeExchange, OSError) as error:
+            self.fail(str(error))
+
+
+class SafeReleaseFeedback(ExchangeReleaseFeedback):
+    """nbgrader's release of feedback, which students can read whatever the umask is."""
+
+    def ensure_root(self) -> None:
+        """See that nobody can put a link in the place of a page."""
+        super().ensure_root()
+        if class_exchange() is not None and not self.coursedir.groupshared:
+            try:
+                check_exchange(Path(self.root), self.coursedir.course_id)
+            except UnsafeExchange as error:
+                self.fail(str(error))
+
+    def copy_files(self) -> None:
+        """Release the pages; who knows the secret in a page's name may read it."""
+        for page in glob.glob(os.path.join(self.src_path, "*.html")):
+            os.chmod(page, 0o644)
+        super().copy_files()
