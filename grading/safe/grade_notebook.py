@@ -54,6 +54,7 @@ class _Grading:
         self.deadline = time.monotonic() + limits.notebook_s
         self.trusted: list[str] = []
         self.sources: list[str] = []  # of the cells that student and judge have run
+        self.cells: list[tuple[bool, str]] = []  # all so far: whether it is the lesson's own, source
         self.running: tuple[StudentProcess, JudgeProcess] | None = None
         self.trouble = ""  # what stopped the last answer's cell
 
@@ -80,6 +81,7 @@ class _Grading:
 
     def _run_cell(self, cell: Cell, student: StudentProcess, judge: JudgeProcess) -> list[dict]:
         try:
+            self.cells.append((cell.kind == TRUSTED, cell.source))
             outputs = student.run_cell(cell.source, self._time())
         except Ended as ended:
             outputs = [self._stopped(str(ended))]
@@ -100,7 +102,8 @@ class _Grading:
         time_s = self._time()
         try:
             student.serve()
-            verdict = judge.ask({"test": cell.source, "time_s": time_s}, time_s + 2)
+            asked = {"test": cell.source, "time_s": time_s, "cells": self.cells}
+            verdict = judge.ask(asked, time_s + 2)
         except Ended as ended:
             student.stop(str(ended))
             return [self._stopped(student.stopped)]

@@ -8,15 +8,18 @@ patch, skip, read or answer for a test.
 import ast
 import contextlib
 import io
+import socket
 import symtable
 import time
+from collections.abc import Sequence
 
 from gqa_lib.learn.checking.credit import Credit
 
 from ..student.wire import Channel
-from .proxy import Link, Stopped
+from .proxy import Link, Stopped, WitnessLink
 
 MAX_TEXT = 20_000
+START_S = 120  # until a student's process has its witness
 
 
 class Judge:
@@ -32,13 +35,16 @@ class Judge:
         self.own |= _bound(source)
         return self._run(source)[0]
 
-    def run_test(self, source: str, time_s: float) -> dict:
+    def run_test(self, source: str, time_s: float, cells: Sequence[tuple[bool, str]] = ()) -> dict:
         """Return what a graded cell comes to: what it printed, the error if it failed, credit.
 
         Args:
             source: the cell, hidden tests included.
             time_s: how long it may take, the student's code included.
+            cells: of the notebook so far, as `WitnessLink` has them.
         """
+        if self.link.witness is not None:
+            self.link.witness.cells = list(cells)
         self.link.deadline, self.link.printed = time.monotonic() + time_s, ""
         bound = _bound(source)
         try:
@@ -99,9 +105,20 @@ def _read(source: str) -> set[str]:
     return set(names(symtable.symtable(source, "<cell>", "exec"), True))
 
 
+def witness_of(student: Channel) -> WitnessLink | None:
+    """Return the line to the witness: what comes first, before any code of the student's ran."""
+    student.sock.settimeout(START_S)
+    try:
+        _, lines, *_ = socket.recv_fds(student.sock, 1, 1)
+    except OSError:
+        return None
+    return WitnessLink(Channel(socket.socket(fileno=lines[0]))) if lines else None
+
+
 def serve(grader: Channel, student: Channel, pid: int) -> None:
     """Judge one notebook's cells as the grader sends them, until it hangs up."""
-    judge = Judge(Link(student, pid))
+    judge = Judge(Link(student))
+    judge.link.witness = witness_of(student)
     while True:
         try:
             asked, _ = grader.receive()
@@ -110,4 +127,4 @@ def serve(grader: Channel, student: Channel, pid: int) -> None:
         if "trusted" in asked:
             grader.send(judge.run_trusted(asked["trusted"]))
         else:
-            grader.send(judge.run_test(asked["test"], asked["time_s"]))
+            grader.send(judge.run_test(asked["test"], asked["time_s"], asked["cells"]))

@@ -16,17 +16,17 @@ from gqa_lib.cache import KVCache
 from gqa_lib.configs import LayerKV, ModelConfig, Weights
 from gqa_lib.hardware import Hardware
 from gqa_lib.learn.exercises.exercise import Complaint
-from gqa_lib.learn.watch import Elsewhere, Observation
+from gqa_lib.learn.watch import Elsewhere, NotSeen, Observation
 
 from ..student.wire import MAX_ITEMS, Channel, Garbled, pack, tensors_in, unpack
 from .changes import write_back
-from .memory import growth_of
 from .reports import StudentError, exception_of, seen_of
 
 # what the student's code may do with objects that stay here
 SHARED = {KVCache: ("append", "length", "max_seq_len", "nbytes", "reset")}
 RECORDS = (ModelConfig, LayerKV, Weights, Hardware)
 MAX_CALLBACKS = 10_000
+_NO_REPORTS = {"arguments", "spoil"}  # of what a call is watched for
 
 
 class Stopped(BaseException):
@@ -38,11 +38,15 @@ class Link:
 
     Args:
         channel: the line.
-        pid: the student's process as seen from here, or 0 where its memory cannot be read.
+
+    Attributes:
+        witness: the line to where only the plain code of the same notebook runs.
     """
 
-    def __init__(self, channel: Channel, pid: int):
-        self.channel, self.pid = channel, pid
+    witness: "WitnessLink | None" = None
+
+    def __init__(self, channel: Channel):
+        self.channel = channel
         self.deadline = float("inf")
         self.stopped = ""
         self.printed = ""
@@ -57,10 +61,27 @@ class Link:
             NameError: there is none.
         """
         reply, blobs = self._ask({"op": "get", "name": name}, [])
-        value = self._value(reply, blobs)
+        value = self._named(name, self._value(reply, blobs))
         if isinstance(value, Proxy):
             value.__dict__["_gqa_answer"] = str(reply.get("answer", ""))[:200]
         return value
+
+    def _named(self, name: str, value: Any) -> Any:
+        if isinstance(value, Proxy):
+            value.__dict__["_gqa_name"] = name
+        return value
+
+    def plain(self, name: str, kernel: bool) -> Any:
+        """Return the value of a name where only plain code has run.
+
+        Raises:
+            NotSeen: what it needs is not plain.
+            Stopped: there is nobody to ask.
+        """
+        if self.witness is None or not name:
+            raise NotSeen("what it does cannot be watched here, and that is part of this check.")
+        self.witness.deadline = self.deadline
+        return self.witness.plain(name, kernel)
 
     def do(self, operation: str, number: int, **what: Any) -> Any:
         """Return what an operation on one of the student's objects gives."""
@@ -90,12 +111,9 @@ class Link:
             "keywords": self._pack(keywords, blobs),
             "watch": self._pack(watch, blobs),
         }
-        measured = "copies" in watch or "growth" in watch
-        with growth_of(self.pid if measured else 0) as grown:
-            reply, blobs = self._ask(request, blobs)
-        if "seen" in reply:
-            self._seen.add(seen_of(reply["seen"]))
-        self._seen.peak_bytes = max(self._seen.peak_bytes, grown())
+        reply, blobs = self._ask(request, blobs)
+        if watch.keys() - _NO_REPORTS:
+            self._seen.add(seen_of(reply.get("seen")))
         if watch.get("arguments") and "changed" in reply:
             changed = unpack(reply["changed"], blobs, self._resolve)
             write_back([list(arguments), keywords], changed)
@@ -225,6 +243,33 @@ def _record(value) -> dict:
     return {"record": type(value).__name__, "fields": pack(given, [], _record)}
 
 
+class WitnessLink(Link):
+    """The judge's end of the line to the witness of a student's process.
+
+    Attributes:
+        cells: (whether it is the lesson's own, source) of the notebook's cells so far.
+    """
+
+    def __init__(self, channel: Channel):
+        super().__init__(channel)
+        self.cells: list[tuple[bool, str]] = []
+        self._told = 0
+
+    def plain(self, name: str, kernel: bool) -> Any:
+        """Return the value of a name, once all it needs is seen to be plain.
+
+        Raises:
+            NotSeen: it is not.
+        """
+        if new := self.cells[self._told :]:
+            self._told = len(self.cells)
+            self._ask({"op": "cells", "cells": new}, [])
+        reply, blobs = self._ask({"op": "get", "name": name, "kernel": kernel}, [])
+        if "refused" in reply:
+            raise NotSeen(str(reply["refused"]))
+        return self._named(name, self._value(reply, blobs))
+
+
 class _Watched:
     def __init__(self, total: Observation):
         self._total = total
@@ -248,6 +293,8 @@ class _There:
 
 class Proxy(Elsewhere):
     """One of the student's objects; equal to nothing but itself."""
+
+    _gqa_name = ""  # what its notebook calls it, if it was asked for by that
 
     def __init__(self, link: Link, number: int):
         self.__dict__.update(_link=link, _number=number)
@@ -274,6 +321,9 @@ class Proxy(Elsewhere):
 
     def __iter__(self):
         return iter(self._link.do("items", self._number))
+
+    def _gqa_plain(self, kernel: bool):
+        return self._link.plain(self._gqa_name, kernel)
 
     def _gqa_watch(self, **what):
         return self._link.watch(**what)
