@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from gqa_lib.learn.exercises.exercise import Exercise, NotYet
-from gqa_lib.learn.watch import watching
+from gqa_lib.learn.watch import Observation, watching
 
 from .difference import difference, unchanged
 from .running import not_yet, outcome, run, watched
@@ -36,13 +36,7 @@ def check_conditions(
         got = run(exercise, yours, arguments)
     seen = watch.seen(got)
     _refuse_other_values(exercise, got, before)
-    if seen.whole:
-        raise not_yet(
-            exercise,
-            f"Its values are right, but {seen.whole} does all of it in one call, and this exercise "
-            "is to write what that does: scores, mask, softmax, values. Use torch's to compare "
-            "yours with.",
-        )
+    refuse_whole(exercise, seen)
     if seen.settings or not all(map(unchanged, arguments, before)):
         changed = f"calls {seen.settings[0]}" if seen.settings else "changes its arguments in place"
         raise not_yet(exercise, f"It {changed}: its caller still needs them as they are.")
@@ -53,6 +47,25 @@ def check_conditions(
             f"Its values are right here, but it would fail on a GPU: with its inputs there, {where}"
             ". Make new tensors with device=x.device or move them with .to(x.device), where x is "
             "one of the inputs.",
+        )
+
+
+def refuse_whole(exercise: Exercise, seen: Observation) -> None:
+    """Refuse a call of torch's own attention where its steps are what is to be written.
+
+    Args:
+        exercise: what is checked.
+        seen: of a call that was watched for it.
+
+    Raises:
+        NotYet: there is one.
+    """
+    if seen.whole:
+        raise not_yet(
+            exercise,
+            f"Its values are right, but {seen.whole} does all of it in one call, and this exercise "
+            "is to write what that does: scores, mask, softmax, values. Use torch's to compare "
+            "yours with.",
         )
 
 

@@ -11,6 +11,7 @@ from gqa_lib.learn.watch import Observation, watching
 from gqa_lib.learn.watch.copies import Copies
 
 from .check import fresh_seed, record
+from .conditions import refuse_whole
 from .difference import difference
 from .running import not_yet, run, watched
 
@@ -72,11 +73,13 @@ def _look_for_copies(exercise, yours, q, k, v, last, *, all_: bool = False) -> N
     (B, Hq, _, D), (_, Hkv, S, _) = q.shape, k.shape
     plainly = replace(exercise, call=lambda function, *given: function(*given))  # just once
     sizes = (S // int(last), D) if last else (S, D)
-    with watching(yours, given=(q, k, v), copies=sizes, made=all_) as watch:
+    what = {"copies": sizes, "made": all_, "whole": exercise.by_hand}
+    with watching(yours, given=(q, k, v), **what) as watch:
         result = run(plainly, yours, (q, k, v, last))
     if difference(result, exercise.oracle(q, k, v, last), q.dtype):
         raise not_yet(exercise, "Its result is not right yet, so there is nothing to look at.")
     seen, expanded = watch.seen(result), B * Hq * S * D
+    refuse_whole(exercise, seen)
     if seen.copied < expanded and 2 * seen.written < expanded:
         return
     raise not_yet(

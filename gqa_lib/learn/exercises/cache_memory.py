@@ -48,12 +48,13 @@ def memory_of(yours: Any, k: torch.Tensor, v: torch.Tensor, max_seq_len: int, st
         raise Complaint(late)
     seen["nbytes after the appends"] = number_of(cache, "nbytes")
     _check_device(yours, k, max_seq_len)
-    _check_one_more(yours)
+    _check_one_more(yours, k.device)
     return seen
 
 
 def _equal(one: torch.Tensor, other: torch.Tensor) -> bool:
-    return (one.dtype, one.shape) == (other.dtype, other.shape) and torch.equal(one, other)
+    with torch._C.DisableTorchFunction():  # in a notebook they may be watched, these are our own
+        return (one.dtype, one.shape) == (other.dtype, other.shape) and torch.equal(one, other)
 
 
 def _refuse_copies(made: Observation, held: int, step: int, new: int, old: int) -> None:
@@ -76,9 +77,9 @@ def _made_late(made: Observation, step: int, new: int) -> str:
     )
 
 
-def _check_one_more(yours) -> None:
+def _check_one_more(yours, device) -> None:
     """See by all that is written whether one more token copies the others, piece by piece."""
-    k = torch.arange(512.0).view(1, 1, 512, 1).expand(1, 2, 512, 4)
+    k = torch.arange(512.0, device=device).view(1, 1, 512, 1).expand(1, 2, 512, 4)
     cache = new_cache(yours, k, 512)
     append_tokens(cache, k, k, 0, 511)
     with watching(yours, made=True) as watch:

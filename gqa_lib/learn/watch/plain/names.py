@@ -95,6 +95,8 @@ class PlainNames:
         for one in needed:
             if id(one) in self._done:
                 continue
+            if kernels and one.binds & {"tl", "triton"}:
+                raise NotPlain(at_line(one.node, one.lines, "Triton stays what it is."))
             if isinstance(one.node, ast.FunctionDef) and is_kernel(one.node):
                 check_kernel(one.node, one.lines, kernels | numbers)
             else:
