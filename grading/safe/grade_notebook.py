@@ -54,7 +54,9 @@ class _Grading:
         self.deadline = time.monotonic() + limits.notebook_s
         self.trusted: list[str] = []
         self.sources: list[str] = []  # of the cells that student and judge have run
-        self.cells: list[tuple[bool, str]] = []  # all so far: whether it is the lesson's own, source
+        self.cells: list[
+            tuple[bool, str]
+        ] = []  # all so far: whether it is the lesson's own, source
         self.running: tuple[StudentProcess, JudgeProcess] | None = None
         self.trouble = ""  # what stopped the last answer's cell
 

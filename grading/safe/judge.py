@@ -8,7 +8,6 @@ patch, skip, read or answer for a test.
 import ast
 import contextlib
 import io
-import socket
 import symtable
 import time
 from collections.abc import Sequence
@@ -16,10 +15,10 @@ from collections.abc import Sequence
 from gqa_lib.learn.checking.credit import Credit
 
 from ..student.wire import Channel
-from .proxy import Link, Stopped, WitnessLink
+from .proxy import Link, Stopped
+from .witness import WitnessLink, witness_of
 
 MAX_TEXT = 20_000
-START_S = 120  # until a student's process has its witness
 
 
 class Judge:
@@ -43,7 +42,7 @@ class Judge:
             time_s: how long it may take, the student's code included.
             cells: of the notebook so far, as `WitnessLink` has them.
         """
-        if self.link.witness is not None:
+        if isinstance(self.link.witness, WitnessLink):
             self.link.witness.cells = list(cells)
         self.link.deadline, self.link.printed = time.monotonic() + time_s, ""
         bound = _bound(source)
@@ -59,7 +58,7 @@ class Judge:
         with contextlib.suppress(Stopped):
             self.link.rest()
         result["printed"] = self.link.printed[:MAX_TEXT]
-        result["stopped"] = self.link.stopped
+        result["stopped"] = self.link.stopped or getattr(self.link.witness, "stopped", "")
         if isinstance(value, Credit):
             result["credit"], result["about"] = float(value), value.about
         return result
@@ -103,16 +102,6 @@ def _read(source: str) -> set[str]:
             yield from names(child, False)
 
     return set(names(symtable.symtable(source, "<cell>", "exec"), True))
-
-
-def witness_of(student: Channel) -> WitnessLink | None:
-    """Return the line to the witness: what comes first, before any code of the student's ran."""
-    student.sock.settimeout(START_S)
-    try:
-        _, lines, *_ = socket.recv_fds(student.sock, 1, 1)
-    except OSError:
-        return None
-    return WitnessLink(Channel(socket.socket(fileno=lines[0]))) if lines else None
 
 
 def serve(grader: Channel, student: Channel, pid: int) -> None:

@@ -7,24 +7,21 @@ side, unless the test watches for just that; what comes back is checked and then
 import builtins
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
 
 from gqa_lib.cache import KVCache
-from gqa_lib.configs import LayerKV, ModelConfig, Weights
-from gqa_lib.hardware import Hardware
 from gqa_lib.learn.exercises.exercise import Complaint
 from gqa_lib.learn.watch import Elsewhere, NotSeen, Observation
 
 from ..student.wire import MAX_ITEMS, Channel, Garbled, pack, tensors_in, unpack
 from .changes import write_back
+from .records import RECORDS, record_of
 from .reports import StudentError, exception_of, seen_of
 
 # what the student's code may do with objects that stay here
 SHARED = {KVCache: ("append", "length", "max_seq_len", "nbytes", "reset")}
-RECORDS = (ModelConfig, LayerKV, Weights, Hardware)
 MAX_CALLBACKS = 10_000
 _NO_REPORTS = {"arguments", "spoil"}  # of what a call is watched for
 
@@ -43,7 +40,7 @@ class Link:
         witness: the line to where only the plain code of the same notebook runs.
     """
 
-    witness: "WitnessLink | None" = None
+    witness: "Link | None" = None
 
     def __init__(self, channel: Channel):
         self.channel = channel
@@ -215,7 +212,7 @@ class Link:
         if isinstance(value, Proxy):
             return {"object": value._number}
         if type(value) in RECORDS:
-            return _record(value)
+            return record_of(value)
         if isinstance(value, tuple(SHARED)):
             self._shared.append(value)
             return {"judge": len(self._shared) - 1}
@@ -233,41 +230,6 @@ class Link:
         base = Function if reference.get("callable") is True else Proxy
         name = name if name.isidentifier() and len(name) < 60 else "object"
         return type(name, (base,), {})(self, number)
-
-
-def _record(value) -> dict:
-    """Return what stands for a plain record, whose fields may hold records, too."""
-    if not is_dataclass(value) or type(value) not in RECORDS:
-        raise TypeError(f"a {type(value).__name__} in a record cannot be handed over")
-    given = {field.name: getattr(value, field.name) for field in fields(value)}
-    return {"record": type(value).__name__, "fields": pack(given, [], _record)}
-
-
-class WitnessLink(Link):
-    """The judge's end of the line to the witness of a student's process.
-
-    Attributes:
-        cells: (whether it is the lesson's own, source) of the notebook's cells so far.
-    """
-
-    def __init__(self, channel: Channel):
-        super().__init__(channel)
-        self.cells: list[tuple[bool, str]] = []
-        self._told = 0
-
-    def plain(self, name: str, kernel: bool) -> Any:
-        """Return the value of a name, once all it needs is seen to be plain.
-
-        Raises:
-            NotSeen: it is not.
-        """
-        if new := self.cells[self._told :]:
-            self._told = len(self.cells)
-            self._ask({"op": "cells", "cells": new}, [])
-        reply, blobs = self._ask({"op": "get", "name": name, "kernel": kernel}, [])
-        if "refused" in reply:
-            raise NotSeen(str(reply["refused"]))
-        return self._named(name, self._value(reply, blobs))
 
 
 class _Watched:

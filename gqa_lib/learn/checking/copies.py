@@ -57,7 +57,9 @@ def check_no_copy(
         yours = watched(exercise, yours)
         for case in exercise.copy_cases if cases is None else cases:
             _look_for_copies(exercise, yours, *exercise.make(generator, **case))
-        _look_for_copies(exercise, yours, *exercise.make(generator, **exercise.peak_case), all_=True)
+        _look_for_copies(
+            exercise, yours, *exercise.make(generator, **exercise.peak_case), all_=True
+        )
     except NotYet as failed:
         record(exercise, "check", passed=False, detail=str(failed))
         raise

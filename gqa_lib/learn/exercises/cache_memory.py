@@ -89,8 +89,8 @@ def _check_one_more(yours, device) -> None:
     if (written := watch.seen(None).written) > k.numel() // 2:
         raise Complaint(
             f"Adding one token to 511 writes {written} numbers; the new keys and values have "
-            f"{2 * k[:, :, :1].numel()}: it copies the old ones, too. Allocate room for max_seq_len "
-            "tokens once, in __init__, and write only the new tokens into it."
+            f"{2 * k[:, :, :1].numel()}: it copies the old ones, too. Allocate room for "
+            "max_seq_len tokens once, in __init__, and write only the new tokens into it."
         )
 
 

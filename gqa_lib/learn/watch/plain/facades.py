@@ -10,8 +10,13 @@ from gqa_lib.course.answers import IN_THE_SANDBOX, is_among
 
 from .rules import may_name
 
-# module: names that plain code gets none of
-_CLOSED: dict[str, set[str]] = {
+_WHOLE = (  # modules of which plain code gets all that is public and no module
+    *("torch.nn.functional", "torch.nn.init", "torch.linalg", "torch.special", "torch.fft"),
+    *("math", "itertools", "collections", "collections.abc", "fractions", "decimal", "statistics"),
+    *("numbers", "enum", "abc", "heapq", "bisect", "copy", "random", "re", "einops"),
+    *("numpy.linalg", "scipy", "scipy.linalg", "scipy.special", "scipy.stats"),
+)
+_CLOSED: dict[str, set[str]] = {  # module: public names of it that plain code does not get
     "torch": {
         *("compile", "compiled_with_cxx11_abi", "from_dlpack", "from_file", "frombuffer", "load"),
         *("save", "to_dlpack", "wait", "fork", "unify_type_list", "parse_ir", "parse_schema"),
@@ -19,28 +24,16 @@ _CLOSED: dict[str, set[str]] = {
         *("JITException", "eager_load", "get_file_path", "initialize", "prepare_multiprocessing"),
         *("DisableTorchFunction", "DisableTorchFunctionSubclass", "set_flush_denormal"),
     },
-    **dict.fromkeys(("torch.nn.functional", "torch.nn.init"), set()),
-    **dict.fromkeys(("torch.linalg", "torch.special"), set()),
     "torch.nn": {"DataParallel", "factory_kwargs"},
-    "torch.fft": set(),
-    "math": set(),
-    "itertools": set(),
     "functools": {"wraps", "update_wrapper", "singledispatch", "singledispatchmethod", "RLock"},
-    "collections": set(),
-    "collections.abc": set(),
     "dataclasses": {"make_dataclass"},
     "typing": {"get_type_hints", "ForwardRef", "evaluate_forward_ref"},
     "operator": {"attrgetter", "methodcaller"},
-    **dict.fromkeys(("fractions", "decimal", "statistics", "numbers", "enum", "abc"), set()),
-    **dict.fromkeys(("heapq", "bisect", "copy", "random", "re"), set()),
     "string": {"Formatter", "Template"},
     "numpy": {
         *("load", "save", "savez", "savez_compressed", "loadtxt", "savetxt", "genfromtxt"),
         *("fromfile", "memmap", "fromregex", "frombuffer", "from_dlpack", "test", "info"),
     },
-    **dict.fromkeys(("numpy.linalg", "scipy", "scipy.linalg", "scipy.special"), {"test"}),
-    "scipy.stats": {"test"},
-    "einops": set(),
 }
 _OPEN: dict[str, set[str]] = {  # module: the only names that plain code gets
     "contextlib": {"nullcontext", "suppress", "contextmanager"},
@@ -56,7 +49,7 @@ _RAW = "Storage"  # the ending of torch's names of raw memory
 
 def is_open(module: str) -> bool:
     """Return whether plain code may import a module."""
-    if module in _CLOSED or module in _OPEN:
+    if module in (*_WHOLE, *_CLOSED, *_OPEN):
         return importlib.util.find_spec(module.partition(".")[0]) is not None
     return is_among(module, IN_THE_SANDBOX) and not is_among(module, _WATCHED)
 
@@ -70,7 +63,7 @@ def facade(module: str) -> Any:
         names = {name for name in dir(whole) if not name.endswith(_RAW)}
     names = {name for name in names if name in _OPEN.get(module, ()) or _is_public(name)}
     found = {}
-    for name in names - _CLOSED.get(module, set()):
+    for name in names - _CLOSED.get(module, {"test"}):
         value = getattr(whole, name, None)
         if value is not None and not isinstance(value, ModuleType) and not _strange(value, module):
             found[name] = value

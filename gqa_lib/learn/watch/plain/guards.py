@@ -17,7 +17,9 @@ def safe_builtins(module: str) -> dict[str, Any]:
     """Return the builtins of plain code whose classes say they are of this module."""
 
     def build_class(body, name, *bases, **keywords):
-        if keywords or any(isinstance(b, type) and issubclass(b, torch.Tensor | type) for b in bases):
+        if keywords or any(
+            isinstance(b, type) and issubclass(b, torch.Tensor | type) for b in bases
+        ):
             raise TypeError(f"class {name}: plain code makes no kinds of tensors, or of classes")
         return builtins.__build_class__(body, name, *bases)
 

@@ -37,7 +37,9 @@ def is_constant(node: ast.AST) -> bool:
     calls = (ast.unparse(one.func) for one in parts if isinstance(one, ast.Call))
     allowed = (ast.Constant, ast.UnaryOp, ast.BinOp, ast.Call, ast.Attribute, ast.Name)
     names = {one.id for one in parts if isinstance(one, ast.Name)}
-    plain = all(isinstance(p, (*allowed, ast.operator, ast.unaryop, ast.expr_context)) for p in parts)
+    plain = all(
+        isinstance(p, (*allowed, ast.operator, ast.unaryop, ast.expr_context)) for p in parts
+    )
     return plain and names <= {"tl", "float"} and set(calls) <= {"tl.constexpr", "float"}
 
 
@@ -64,7 +66,7 @@ def check_kernel(node: ast.FunctionDef, lines: list[str], known: set[str]) -> No
 
 
 def _problem(node: ast.AST, names: set[str], language: set[int]) -> str:
-    """Return why a node is not a kernel's, or ""; `language` collects the places of a right `tl`."""
+    """Return why a node is not a kernel's, or ""; `language` collects each right `tl`."""
     if not isinstance(node, _NODES) or isinstance(node, ast.FunctionDef):
         return "Triton has no such statement: a kernel has assignments, loops, conditions and tl."
     if isinstance(node, ast.Attribute):
@@ -106,5 +108,12 @@ def _of_math() -> set[str]:
 def _of_values() -> set[str]:
     from triton import language
 
-    names = {*dir(language.tensor), *dir(language.dtype), *dir(language.constexpr), "T", "dtype", "shape"}
+    names = {
+        *dir(language.tensor),
+        *dir(language.dtype),
+        *dir(language.constexpr),
+        "T",
+        "dtype",
+        "shape",
+    }
     return {name for name in names if name[0] != "_"} - _CLOSED

@@ -120,7 +120,7 @@ def _is_known_import(statement: Statement) -> bool:
     if isinstance(node, ast.ImportFrom):
         modules = [f"{node.module}.{one.name}" for one in node.names]
     future = isinstance(node, ast.ImportFrom) and node.module == "__future__"
-    return future or bool(modules) and all(one in _TRITON for one in modules)
+    return future or (bool(modules) and all(one in _TRITON for one in modules))
 
 
 def _check_imports(statement: Statement) -> None:

@@ -48,7 +48,9 @@ def statements(source: str, file: str) -> list[Statement]:
 def _statement(node: ast.stmt, file: str, lines: list[str]) -> Statement:
     table = symtable.symtable(ast.unparse(node), file, "exec")
     symbols = table.get_symbols()
-    binds = {s.get_name() for s in symbols if s.is_assigned() or s.is_imported() or s.is_namespace()}
+    binds = {
+        s.get_name() for s in symbols if s.is_assigned() or s.is_imported() or s.is_namespace()
+    }
     reads = set(_read(table, True))
     written = {_base(one) for one in ast.walk(node) if _is_written(one)} - {""}
     if isinstance(node, _DEFINES):
