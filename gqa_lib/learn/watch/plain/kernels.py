@@ -58,7 +58,7 @@ def check_kernel(node: ast.FunctionDef, lines: list[str], known: set[str]) -> No
     own |= {one.arg for one in ast.walk(node) if isinstance(one, ast.arg)}
     if "tl" in own | known:
         raise NotPlain(at_line(node, lines, "`tl` is Triton's language, and stays what it is."))
-    language = set()
+    language: set[int] = set()
     for part in [*node.body, node.args]:
         for one in ast.walk(part):
             if why := _problem(one, own | known, language):

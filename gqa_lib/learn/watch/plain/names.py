@@ -1,5 +1,7 @@
 """The names of a notebook's plain code: its definitions, run one by one when they are needed."""
 
+import __future__
+
 import ast
 import linecache
 from types import ModuleType
@@ -30,6 +32,7 @@ class PlainNames:
         self._known: list[Statement] = []
         self._done: set[int] = set()
         self._broken: list[str] = []
+        self._flags: dict[str, int] = {}
         self._cells = 0
 
     def trusted(self, source: str) -> None:
@@ -49,7 +52,9 @@ class PlainNames:
         self._cells += 1
         file, source = f"<answer {self._cells}>", without_magic(source)
         try:
-            self._known += [one for one in statements(source, file) if not _is_known_import(one)]
+            found = statements(source, file)
+            self._flags[file] = sum({_flags_of(one.node) for one in found})
+            self._known += [one for one in found if not _is_known_import(one)]
         except _UNREADABLE as error:
             self._broken.append(f"A cell is no Python: {error}")
             return
@@ -72,7 +77,8 @@ class PlainNames:
             if id(statement) not in self._done:
                 self._done.add(id(statement))
                 tree = ast.Module([statement.node], [])
-                exec(compile(guarded(tree), statement.file, "exec"), self._own)
+                flags = self._flags[statement.file]
+                exec(compile(guarded(tree), statement.file, "exec", flags, True), self._own)
         return self._own[name]
 
     def checked(self, name: str, kernel: bool = False) -> list[Statement]:
@@ -123,6 +129,12 @@ def _is_known_import(statement: Statement) -> bool:
     return future or (bool(modules) and all(one in _TRITON for one in modules))
 
 
+def _flags_of(node: ast.stmt) -> int:
+    """Return what an import of annotations from the future asks of the compiler, else 0."""
+    is_future = isinstance(node, ast.ImportFrom) and node.module == "__future__"
+    return __future__.annotations.compiler_flag if is_future else 0
+
+
 def _check_imports(statement: Statement) -> None:
     for node in ast.walk(statement.node):
         if isinstance(node, ast.Import):
@@ -141,4 +153,5 @@ def _closed_of(node: ast.ImportFrom) -> list[str]:
     if node.level or not is_open(module):
         return [module or "."]
     part = facade(module)
-    return [f"{module}.{one.name}" for one in node.names if not hasattr(part, one.name)]
+    names = [one.name for one in node.names if one.name != "*"]
+    return [f"{module}.{name}" for name in names if not hasattr(part, name)]

@@ -6,6 +6,8 @@ import symtable
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from .facades import facade, is_open
+
 _NOTEBOOK = re.compile(r"^(\s*)(?:[%!].*|\??[\w.]+\?+\s*)$", re.MULTILINE)
 _DEFINES = (ast.FunctionDef, ast.ClassDef)
 
@@ -53,6 +55,14 @@ def _statement(node: ast.stmt, file: str, lines: list[str]) -> Statement:
     }
     reads = set(_read(table, True))
     written = {_base(one) for one in ast.walk(node) if _is_written(one)} - {""}
+    if isinstance(node, ast.AugAssign):
+        written |= binds
+    if (
+        isinstance(node, ast.ImportFrom)
+        and node.names[0].name == "*"
+        and is_open(node.module or "")
+    ):
+        binds |= {name for name in vars(facade(node.module or "")) if name[0] != "_"}
     if isinstance(node, _DEFINES):
         changes: set[str] = set()
     else:
