@@ -110,6 +110,8 @@ check("causal_mask", causal_mask, seed=None, cases=[
 #
 # Now for real tensors: B sequences, H heads, T queries, S keys, D channels per head. The same
 # steps, on the last two axes; PyTorch carries B and H along. The check also calls it in bfloat16.
+# PyTorch's `scaled_dot_product_attention` does all of this in one call: here its steps are yours to
+# write, so the check refuses it. Compare yours with it afterwards.
 #
 # | | shape |
 # |---|---|

@@ -185,6 +185,8 @@ print("attended to:", k[: length + 1].tolist())
 # The attention of lesson 01 with a memory: append k and v of the T new tokens, then let the T
 # queries attend to all S tokens in the cache. The new tokens are the *last* T of S: query i sees
 # keys up to S - T + i. (`causal_mask` is given. It is made on the CPU: `.to(q.device)` moves it.)
+# PyTorch's `scaled_dot_product_attention` does all of this in one call: here its steps are yours to
+# write, so the check refuses it. Compare yours with it afterwards.
 #
 # | | shape |
 # |---|---|

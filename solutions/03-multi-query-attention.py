@@ -113,6 +113,8 @@ print("back again:", rows.reshape(3, 2, 1).flatten(1).tolist())
 # rows need the same (T, S) mask: unfold the scores to (B, Hq, T, S) before you mask, or stack the
 # mask. Two traps: q may come fresh from `split_heads`, so its heads are not in order in memory;
 # and `causal_mask` (given) lives on the CPU, so move it with `.to(q.device)`.
+# (PyTorch's `scaled_dot_product_attention` does all of it in one call, and is refused here: its steps
+# are yours to write.)
 
 # %% nbgrader={"grade": false, "grade_id": "causal_mask", "locked": true, "schema_version": 3, "solution": false, "task": false}
 def causal_mask(num_queries, num_keys):

@@ -212,6 +212,8 @@ print("rows that meet KV head 1:", folded[0, 1].flatten().tolist())
 # stay (B, Hkv, S, D). The mask needs thought: row r · T + i is query i of head r, so each head
 # needs its own copy of the (T, S) mask. (`causal_mask` is given; it is made on the CPU, so move it
 # with `.to(q.device)`.) Return the dtype of q.
+# (PyTorch's `scaled_dot_product_attention` does all of it in one call, and is refused here: its steps
+# are yours to write.)
 
 # %% nbgrader={"grade": false, "grade_id": "causal_mask", "locked": true, "schema_version": 3, "solution": false, "task": false}
 def causal_mask(num_queries, num_keys):

@@ -70,6 +70,7 @@ class _Grading:
         self.seed: int | None = None
         self.trusted: list[str] = []
         self.sources: list[str] = []  # of the cells that student and judge have run
+        self.cells: list[tuple[bool, str]] = []  # so far: whether it is the lesson's own, source
         self.running: tuple[StudentProcess, JudgeProcess] | None = None
         self.trouble = ""  # what stopped the last answer's cell
 
@@ -107,6 +108,7 @@ class _Grading:
     def _run_cell(self, cell: Cell, student: StudentProcess, judge: JudgeProcess) -> list[dict]:
         time_s = self._time()
         try:
+            self.cells.append((cell.kind == TRUSTED, cell.source))
             with student.timed(time_s, tell=True):
                 outputs = student.run_cell(cell.source, on_the_wall(time_s))
         except Ended as ended:
@@ -130,7 +132,8 @@ class _Grading:
         try:
             with student.timed(time_s):
                 student.serve()
-                verdict = judge.ask({"test": cell.source, "time_s": wall}, wall + 2)
+                asked = {"test": cell.source, "time_s": wall, "cells": self.cells}
+                verdict = judge.ask(asked, wall + 2)
         except Ended as ended:
             student.stop(str(ended))
             return [self._stopped(student.stopped)]

@@ -10,13 +10,14 @@ import contextlib
 import io
 import symtable
 import time
+from collections.abc import Sequence
 
 from gqa_lib.learn.checking.credit import Credit
 
 from ..student.wire import Channel
 from .hidden import PRINTED, Unshown, split
-from .memory import asking
 from .proxy import Link, Stopped
+from .witness import WitnessLink, witness_of
 
 MAX_TEXT = 20_000
 
@@ -34,13 +35,16 @@ class Judge:
         self.own |= _bound(source)
         return self._run(source)[0]
 
-    def run_test(self, source: str, time_s: float) -> dict:
+    def run_test(self, source: str, time_s: float, cells: Sequence[tuple[bool, str]] = ()) -> dict:
         """Return what a graded cell comes to: what it printed, the error if it failed, credit.
 
         Args:
             source: the cell, hidden tests included.
             time_s: how long it may take, the student's code included.
+            cells: of the notebook so far, as `WitnessLink` has them.
         """
+        if isinstance(self.link.witness, WitnessLink):
+            self.link.witness.cells = list(cells)
         self.link.deadline, self.link.printed = time.monotonic() + time_s, ""
         unshown = Unshown()
         bound = _bound(source)
@@ -57,7 +61,7 @@ class Judge:
         with contextlib.suppress(Stopped):
             self.link.rest()
         result["printed"] = self.link.printed[:MAX_TEXT] + PRINTED * unshown.printed
-        result["stopped"] = self.link.stopped
+        result["stopped"] = self.link.stopped or getattr(self.link.witness, "stopped", "")
         if isinstance(value, Credit):
             result["credit"], result["about"] = float(value), value.about
         return result
@@ -109,7 +113,8 @@ def _read(source: str) -> set[str]:
 
 def serve(grader: Channel, student: Channel) -> None:
     """Judge one notebook's cells as the grader sends them, until it hangs up."""
-    judge = Judge(Link(student, asking(grader)))
+    judge = Judge(Link(student))
+    judge.link.witness = witness_of(student)
     grader.send({"ready": True})
     while True:
         try:
@@ -119,4 +124,4 @@ def serve(grader: Channel, student: Channel) -> None:
         if "trusted" in asked:
             grader.send(judge.run_trusted(asked["trusted"]))
         else:
-            grader.send(judge.run_test(asked["test"], asked["time_s"]))
+            grader.send(judge.run_test(asked["test"], asked["time_s"], asked["cells"]))

@@ -19,7 +19,6 @@ from ..limited.sandbox import check_sandbox, command, python
 from ..student.wire import Channel, Garbled
 from .kernel import KernelStudent
 from .limits import Limits
-from .memory import MEASURE, MEASURED, Growth, Measure
 from .process import StudentProcess
 from .verdicts import checked_verdict
 
@@ -109,8 +108,6 @@ class JudgeProcess:
     """The line to one judge.
 
     Attributes:
-        measure: takes `memory.BEGIN` and `memory.END` of a call and returns, of the latter, the
-            bytes by which the student's process grew meanwhile.
         pid: the judge's process.
     """
 
@@ -129,7 +126,6 @@ class JudgeProcess:
         request = {"limits": may, "seed": seed}
         request["sitting"] = asdict(sitting) if sitting else None
         self._number = server.spawn(request, [theirs, student.judge_line.dup()])
-        self.measure: Measure = Growth(student.pid)
         self.pid = 0  # until it is asked for the first time
         student.judged_by(self)
 
@@ -139,7 +135,7 @@ class JudgeProcess:
             self._channel.sock.shutdown(socket.SHUT_RDWR)
 
     def ask(self, message: dict, time_s: float) -> dict:
-        """Return what the judge says of a cell, once the calls are measured that it asks about.
+        """Return what the judge says of a cell.
 
         Raises:
             Ended: it did not say anything of a judge's form in time, or ended.
@@ -149,9 +145,7 @@ class JudgeProcess:
             if not self.pid:
                 self._meet()
             self._channel.send(message)
-            while MEASURE in (said := self._channel.receive()[0]):
-                self._channel.send({MEASURED: self.measure(said[MEASURE])})
-            return checked_verdict(said)
+            return checked_verdict(self._channel.receive()[0])
         except TimeoutError:
             raise Ended("time limit") from None
         except (EOFError, OSError, Garbled):

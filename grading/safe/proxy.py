@@ -7,27 +7,24 @@ side, unless the test watches for just that; what comes back is checked and then
 import builtins
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
 
 from gqa_lib.cache import KVCache
-from gqa_lib.configs import LayerKV, ModelConfig, Weights
-from gqa_lib.hardware import Hardware
 from gqa_lib.learn.exercises.exercise import Complaint
-from gqa_lib.learn.watch import Elsewhere, Observation
+from gqa_lib.learn.watch import Elsewhere, NotSeen, Observation
 
 from ..student.wire import MAX_ITEMS, Channel, Garbled, pack, tensors_in, unpack
 from .changes import write_back
 from .hidden import Unshown
-from .memory import Measure, growth_during
+from .records import RECORDS, record_of
 from .reports import StudentError, exception_of, seen_of
 
 # what the student's code may do with objects that stay here
 SHARED = {KVCache: ("append", "length", "max_seq_len", "nbytes", "reset")}
-RECORDS = (ModelConfig, LayerKV, Weights, Hardware)
 MAX_CALLBACKS = 10_000
+_NO_REPORTS = {"arguments", "spoil"}  # of what a call is watched for
 
 
 class Stopped(BaseException):
@@ -39,11 +36,15 @@ class Link:
 
     Args:
         channel: the line.
-        measure: tells the grader when a call begins and ends, and how much memory it took.
+
+    Attributes:
+        witness: the line to where only the plain code of the same notebook runs.
     """
 
-    def __init__(self, channel: Channel, measure: Measure):
-        self.channel, self._measure = channel, measure
+    witness: "Link | None" = None
+
+    def __init__(self, channel: Channel):
+        self.channel = channel
         self.deadline = float("inf")
         self.stopped = ""
         self.printed = ""
@@ -59,10 +60,27 @@ class Link:
             NameError: there is none.
         """
         reply, blobs = self._ask({"op": "get", "name": name}, [])
-        value = self._value(reply, blobs)
+        value = self._named(name, self._value(reply, blobs))
         if isinstance(value, Proxy):
             value.__dict__["_gqa_answer"] = str(reply.get("answer", ""))[:200]
         return value
+
+    def _named(self, name: str, value: Any) -> Any:
+        if isinstance(value, Proxy):
+            value.__dict__["_gqa_name"] = name
+        return value
+
+    def plain(self, name: str, kernel: bool) -> Any:
+        """Return the value of a name where only plain code has run.
+
+        Raises:
+            NotSeen: what it needs is not plain.
+            Stopped: there is nobody to ask.
+        """
+        if self.witness is None or not name:
+            raise NotSeen("what it does cannot be watched here, and that is part of this check.")
+        self.witness.deadline, self.witness.unshown = self.deadline, self.unshown
+        return self.witness.plain(name, kernel)
 
     def do(self, operation: str, number: int, **what: Any) -> Any:
         """Return what an operation on one of the student's objects gives."""
@@ -92,12 +110,9 @@ class Link:
             "keywords": self._pack(keywords, blobs),
             "watch": self._pack(watch, blobs),
         }
-        measured = "copies" in watch or "growth" in watch
-        with growth_during(self._measure if measured else _not_at_all) as grown:
-            reply, blobs = self._ask(request, blobs)
-        if "seen" in reply:
-            self._seen.add(seen_of(reply["seen"]))
-        self._seen.peak_bytes = max(self._seen.peak_bytes, grown())
+        reply, blobs = self._ask(request, blobs)
+        if watch.keys() - _NO_REPORTS:
+            self._seen.add(seen_of(reply.get("seen")))
         if watch.get("arguments") and "changed" in reply:
             changed = unpack(reply["changed"], blobs, self._resolve)
             write_back([list(arguments), keywords], changed)
@@ -203,7 +218,7 @@ class Link:
         if isinstance(value, Proxy):
             return {"object": value._number}
         if type(value) in RECORDS:
-            return _record(value)
+            return record_of(value)
         if isinstance(value, tuple(SHARED)):
             self._shared.append(value)
             return {"judge": len(self._shared) - 1}
@@ -221,18 +236,6 @@ class Link:
         base = Function if reference.get("callable") is True else Proxy
         name = name if name.isidentifier() and len(name) < 60 else "object"
         return type(name, (base,), {})(self, number)
-
-
-def _not_at_all(step: str) -> int:
-    return 0
-
-
-def _record(value) -> dict:
-    """Return what stands for a plain record, whose fields may hold records, too."""
-    if not is_dataclass(value) or type(value) not in RECORDS:
-        raise TypeError(f"a {type(value).__name__} in a record cannot be handed over")
-    given = {field.name: getattr(value, field.name) for field in fields(value)}
-    return {"record": type(value).__name__, "fields": pack(given, [], _record)}
 
 
 class _Watched:
@@ -259,6 +262,8 @@ class _There:
 class Proxy(Elsewhere):
     """One of the student's objects; equal to nothing but itself."""
 
+    _gqa_name = ""  # what its notebook calls it, if it was asked for by that
+
     def __init__(self, link: Link, number: int):
         self.__dict__.update(_link=link, _number=number)
 
@@ -284,6 +289,9 @@ class Proxy(Elsewhere):
 
     def __iter__(self):
         return iter(self._link.do("items", self._number))
+
+    def _gqa_plain(self, kernel: bool):
+        return self._link.plain(self._gqa_name, kernel)
 
     def _gqa_watch(self, **what):
         return self._link.watch(**what)

@@ -52,11 +52,13 @@ def seen_of(reported: Any) -> Observation:
             copied=_count(reported["copied"]),
             largest=_count(reported["largest"]),
             operation=str(reported["operation"])[:80],
-            reads=[_count(n) for n in reported.get("reads", [])[:MAX_ITEMS]],
-            reached=_count(reported.get("reached", 0)),
-            rounded_dot=bool(reported.get("rounded_dot", False)),
-            keys_of_part=_count(reported.get("keys_of_part", 0)),
-            small_dot=str(reported.get("small_dot", ""))[:80],
+            written=_count(reported["written"]),
+            whole=str(reported["whole"])[:80],
+            reads=[_count(n) for n in reported["reads"][:MAX_ITEMS]],
+            reached=_count(reported["reached"]),
+            rounded_dot=bool(reported["rounded_dot"]),
+            keys_of_part=_count(reported["keys_of_part"]),
+            small_dot=str(reported["small_dot"])[:80],
         )
     except (TypeError, KeyError, ValueError, OverflowError, AttributeError):
         raise StudentError("what was seen of its call is unreadable") from None

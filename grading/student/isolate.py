@@ -9,6 +9,7 @@ import ctypes
 import os
 import resource
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 from .seccomp import install
@@ -24,13 +25,14 @@ SCRATCH = (HOME, "/tmp", "/dev/shm", "/run")  # each an empty folder of limited 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def isolate(limits: dict) -> None:
+def isolate(limits: dict, before: Callable[[], object] = lambda: None) -> None:
     """Return in a process that has nothing of the others': pid 1 of its own namespace.
 
     The caller's process waits for it and ends with it.
 
     Args:
         limits: as `limit` takes them, and `scratch_mb`.
+        before: called before the filter on system calls is there.
 
     Raises:
         OSError: the kernel does not let an ordinary user make namespaces here.
@@ -54,6 +56,7 @@ def isolate(limits: dict) -> None:
     _drop_capabilities()
     _libc.prctl(_SET_DUMPABLE, 1)  # cleared again above; its memory is measured from outside
     limit(limits)
+    before()
     install()
     os.chdir(HOME)
 

@@ -7,6 +7,7 @@ from IPython import get_ipython
 from .imports import watch_imports
 from .serve import Server
 from .wire import Channel
+from .witness import stand_by
 
 _server: Server | None = None
 
@@ -15,7 +16,9 @@ def begin(descriptor: int) -> None:
     """Take the line to the judge that the kernel has inherited."""
     global _server
     watch_imports()
-    line = Channel(socket.socket(fileno=descriptor))
+    judge = socket.socket(fileno=descriptor)
+    stand_by(judge)
+    line = Channel(judge)
     _server = Server(line, get_ipython().user_ns)
 
 

@@ -111,12 +111,11 @@ class Server:
         arguments = unpack(request["arguments"], blobs, self._resolve, exact=True)
         keywords = unpack(request["keywords"], blobs, self._resolve, exact=True)
         what = unpack(request["watch"], blobs, self._resolve, exact=True)
-        back, unseen = what.pop("arguments", False), what.pop("growth", False)
-        spoil = what.pop("spoil", False)
+        back, spoil = what.pop("arguments", False), what.pop("spoil", False)
         before = _copies([arguments, keywords]) if back else None
         with Watch(given=arguments, **what) as watch:
             result = target(*arguments, **keywords)
-        reply = {"value": None if unseen else self._pack(result, sent)}
+        reply = {"value": self._pack(result, sent)}
         if what:
             reply["seen"] = vars(watch.seen(result))
         if back and not _same([arguments, keywords], before):

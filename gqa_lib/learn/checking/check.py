@@ -14,8 +14,8 @@ from gqa_lib.learn.exercises import find_exercise
 from gqa_lib.learn.exercises.exercise import Exercise, NotYet
 from gqa_lib.learn.watch import Elsewhere, answer_used, watching
 
-from .conditions import check_device, check_gradients, floats
-from .difference import difference, same
+from .conditions import check_conditions, check_gradients, floats
+from .difference import difference, same, unchanged
 from .running import called_with, not_yet, outcome, run
 
 
@@ -40,10 +40,10 @@ def check(name: str, yours: Any, *, cases: list[dict] | None = None, seed: int |
         for case in cases:
             _try_case(exercise, yours, case, seed, "cpu")
         _try_again(exercise, yours, cases[0], seed + 1)
-        if torch.cuda.is_available() and not isinstance(yours, Elsewhere):
+        has_gpu = torch.cuda.is_available() and not isinstance(yours, Elsewhere)
+        if has_gpu:
             _try_case(exercise, yours, cases[0], seed, "cuda")
-        else:
-            check_device(exercise, yours, cases[0], seed)
+        check_conditions(exercise, yours, cases[0], seed, devices=not has_gpu)
         if exercise.trains:
             check_gradients(exercise, yours, cases[0], seed)
     except _Differs as differs:
@@ -115,7 +115,7 @@ def _try_case(exercise: Exercise, yours, case: dict, seed: int, device: str) -> 
             "the device where a tensor is made instead.",
         )
     for place, (now, then) in enumerate(zip(arguments, before, strict=True), 1):
-        if not _unchanged(now, then):
+        if not unchanged(now, then):
             raise not_yet(
                 exercise,
                 f"It changed its argument number {place} in place. The caller still needs it: "
@@ -158,20 +158,6 @@ def _try_again(exercise: Exercise, yours, case: dict, seed: int) -> None:
             differs.found,
             differs.called,
         ) from None
-
-
-def _unchanged(now, then) -> bool:
-    if isinstance(then, torch.Tensor):
-        if not isinstance(now, torch.Tensor) or (now.dtype, now.shape) != (then.dtype, then.shape):
-            return False
-        return torch.allclose(now, then, rtol=0, atol=0, equal_nan=True)
-    if type(now) is not type(then):
-        return False
-    if isinstance(then, dict):
-        return now.keys() == then.keys() and all(_unchanged(now[key], then[key]) for key in then)
-    if isinstance(then, list | tuple):
-        return len(now) == len(then) and all(map(_unchanged, now, then))
-    return now is then or now == then  # NaN is not equal to itself
 
 
 def _explained(exercise: Exercise, yours, differs: _Differs, seed: int) -> NotYet:

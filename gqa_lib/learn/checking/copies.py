@@ -7,12 +7,13 @@ import torch
 
 from gqa_lib.learn.exercises import find_exercise
 from gqa_lib.learn.exercises.exercise import NotYet
-from gqa_lib.learn.watch import Elsewhere, Observation, watching
+from gqa_lib.learn.watch import Observation, watching
 from gqa_lib.learn.watch.copies import Copies
 
 from .check import fresh_seed, record
+from .conditions import refuse_whole
 from .difference import difference
-from .running import not_yet, run
+from .running import not_yet, run, watched
 
 
 def kv_copied(
@@ -53,11 +54,12 @@ def check_no_copy(
     seed = fresh_seed(name) if seed is None else seed
     generator = torch.Generator().manual_seed(seed)
     try:
+        yours = watched(exercise, yours)
         for case in exercise.copy_cases if cases is None else cases:
-            _look_for_copies(exercise, yours, *exercise.make(generator, **case), peak=False)
-        if isinstance(yours, Elsewhere):  # the memory of its process is measured, too
-            case = exercise.peak_case
-            _look_for_copies(exercise, yours, *exercise.make(generator, **case), peak=True)
+            _look_for_copies(exercise, yours, *exercise.make(generator, **case))
+        _look_for_copies(
+            exercise, yours, *exercise.make(generator, **exercise.peak_case), all_=True
+        )
     except NotYet as failed:
         record(exercise, "check", passed=False, detail=str(failed))
         raise
@@ -65,29 +67,35 @@ def check_no_copy(
     print(f"✓ {name}: K and V are read in place, never copied per query head.")
 
 
-def _look_for_copies(exercise, yours, q, k, v, last, *, peak: bool) -> None:
-    """Look at a call whose last argument is causal, or the number of parts of equal size."""
+def _look_for_copies(exercise, yours, q, k, v, last, *, all_: bool = False) -> None:
+    """Look at a call whose last argument is causal, or the number of parts of equal size.
+
+    With `all_` whatever is written counts, keys or not: K expanded is more than all that is needed.
+    """
     (B, Hq, _, D), (_, Hkv, S, _) = q.shape, k.shape
     plainly = replace(exercise, call=lambda function, *given: function(*given))  # just once
-    with watching(yours, given=(q, k, v), copies=(S // int(last), D) if last else (S, D)) as watch:
+    sizes = (S // int(last), D) if last else (S, D)
+    what = {"copies": sizes, "made": all_, "whole": exercise.by_hand}
+    with watching(yours, given=(q, k, v), **what) as watch:
         result = run(plainly, yours, (q, k, v, last))
     if difference(result, exercise.oracle(q, k, v, last), q.dtype):
         raise not_yet(exercise, "Its result is not right yet, so there is nothing to look at.")
     seen, expanded = watch.seen(result), B * Hq * S * D
-    grew = peak and 2 * seen.peak_bytes >= expanded * k.element_size()
-    if seen.copied < expanded and not grew:
+    refuse_whole(exercise, seen)
+    if seen.copied < expanded and 2 * seen.written < expanded:
         return
     raise not_yet(
         exercise,
-        f"{_copy_message(seen)} K has shape {(B, Hkv, S, D)}; expanded to every query head it "
-        f"would have {(B, Hq, S, D)}.",
+        f"{_copy_message(seen, expanded)} K has shape {(B, Hkv, S, D)}; expanded to every query "
+        f"head it would have {(B, Hq, S, D)}.",
         "Broadcasting k.unsqueeze(2) in a matmul copies too, as does q @ k.mT with one KV head "
         "and two or more sequences. Fold the query heads of a KV head into the rows of q instead, "
         "and leave k and v as they are.",
     )
 
 
-def _copy_message(seen: Observation) -> str:
-    if seen.operation:
-        return f"{seen.operation} copied: {seen.copied} elements of keys and values in all."
-    return f"Its memory grew by {seen.peak_bytes / 2**20:.0f} MiB during the call."
+def _copy_message(seen: Observation, expanded: int) -> str:
+    if seen.copied >= expanded:
+        by = f"{seen.operation} copied: " if seen.operation else "It copied "
+        return f"{by}{seen.copied} elements of keys and values in all."
+    return f"Its operations write {seen.written} numbers in all."

@@ -40,6 +40,26 @@ def same(got: Any, expected: Any) -> bool:
     return difference(got, expected) is None
 
 
+def unchanged(now: Any, then: Any) -> bool:
+    """Return whether an argument is what it was.
+
+    Args:
+        now: the argument after a call.
+        then: a copy of it from before.
+    """
+    if isinstance(then, torch.Tensor):
+        if not isinstance(now, torch.Tensor) or (now.dtype, now.shape) != (then.dtype, then.shape):
+            return False
+        return torch.allclose(now, then, rtol=0, atol=0, equal_nan=True)
+    if type(now) is not type(then):
+        return False
+    if isinstance(then, dict):
+        return now.keys() == then.keys() and all(unchanged(now[key], then[key]) for key in then)
+    if isinstance(then, list | tuple):
+        return len(now) == len(then) and all(map(unchanged, now, then))
+    return now is then or now == then  # NaN is not equal to itself
+
+
 def _value_difference(got: torch.Tensor, expected: torch.Tensor) -> str | None:
     if got.device.type == "meta":
         return "It is a tensor on the device 'meta', which has no values."

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from gqa_lib.learn.exercises.exercise import Complaint, Exercise, NotYet, describe
+from gqa_lib.learn.watch import NotSeen, where_seen
 
 _LIBRARIES = {"torch", "triton"}  # whose lines are not the learner's
 _ASSERTS = (
@@ -55,10 +56,26 @@ def run(exercise: Exercise, yours: Any, arguments: tuple) -> Any:
             "it is still a stub. Write your code where it says YOUR CODE HERE, and delete the "
             "line that raises NotImplementedError.",
         ) from error
-    except Complaint as complaint:
+    except (Complaint, NotSeen) as complaint:
         raise not_yet(exercise, str(complaint)) from None
     except Exception as error:
         raise _stopped(exercise, error, arguments) from None
+
+
+def watched(exercise: Exercise, yours: Any) -> Any:
+    """Return a learner's code where what is seen of it counts.
+
+    Args:
+        exercise: what is checked.
+        yours: the learner's function or class.
+
+    Raises:
+        NotYet: it cannot be watched; the message says why.
+    """
+    try:
+        return where_seen(yours)
+    except NotSeen as problem:
+        raise not_yet(exercise, str(problem)) from None
 
 
 def not_yet(exercise: Exercise, *lines: str) -> NotYet:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ..watch import Elsewhere, as_it_is_now, watching
+from ..watch import Elsewhere, as_it_is_now, watching, where_seen
 from .exercise import Complaint
 
 Steps = Sequence[int | str]
@@ -74,6 +74,7 @@ def observe_cache(
     Raises:
         Complaint: something that no comparison of values would name.
     """
+    yours = where_seen(yours)  # of a forged one it could not be told what memory it keeps
     cache = new_cache(yours, k, max_seq_len)
     seen, held, before = {"Length of a new cache": number_of(cache, "length")}, 0, None
     for label, step, first in walk(steps):

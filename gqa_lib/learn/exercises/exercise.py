@@ -36,7 +36,8 @@ class Exercise:
     (T != S, several query heads per KV head) come first: square ones hide mistakes.
     `trains` says that a model may be trained through it: gradients must reach all its tensors.
     `copy_cases` are those of `check_no_copy`, q, k, v and causal: no other size may equal S or D,
-    so that scores are not taken for keys. `peak_case` is one where K expanded takes megabytes.
+    so that scores are not taken for keys. In `peak_case` K expanded is far larger than all else.
+    `by_hand` says that attention's steps are what is to be written: torch's own are refused.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Exercise:
     call: Callable = lambda yours, *arguments: yours(*arguments)
     mistakes: tuple[Mistake, ...] = ()
     trains: bool = False
+    by_hand: bool = False
     copy_cases: tuple[dict, ...] = ()
     peak_case: dict = field(default_factory=dict)
 

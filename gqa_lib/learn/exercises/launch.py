@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import torch
 
-from ..watch import Elsewhere, Observation, watching
+from ..watch import Elsewhere, Observation, watching, where_seen
 from .exercise import Complaint
 
 NO_TRITON = (
@@ -36,6 +36,7 @@ def launch(
     if find_spec("triton") is None:
         raise Complaint(NO_TRITON)
     interpreted = isinstance(yours, Elsewhere) or os.environ.get("TRITON_INTERPRET") == "1"
+    yours = where_seen(yours, kernel=True)
     device = "cpu" if interpreted or not torch.cuda.is_available() else "cuda"
     given = [one.to(device) if isinstance(one, torch.Tensor) else one for one in arguments]
     tensors = [one for one in given if isinstance(one, torch.Tensor)]
@@ -47,7 +48,12 @@ def launch(
             raise NotImplementedError from None
         raise
     home = tensors[0].device if device == "cuda" else torch.device("cpu")
-    return [_moved(one, home) for one in given], watch.seen(None)
+    seen = watch.seen(None)
+    if not interpreted:
+        seen.reads = []  # nobody counts there
+    elif len(seen.reads) != len(tensors):
+        raise Complaint("what it reads could not be seen, so it cannot be judged.")
+    return [_moved(one, home) for one in given], seen
 
 
 class _Kernel(Protocol):

@@ -113,6 +113,7 @@ CAUSAL_MASK = Exercise(
 
 ATTENTION = Exercise(
     name="attention",
+    by_hand=True,
     lesson=_LESSON,
     make=_qkv,
     oracle=attention_reference,

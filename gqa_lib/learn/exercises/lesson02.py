@@ -158,6 +158,7 @@ def _new_only(q, k, v):
 
 CACHED_ATTENTION = Exercise(
     name="cached_attention",
+    by_hand=True,
     lesson=_LESSON,
     make=_any_chunks,
     oracle=lambda q, k, v, chunks: attention_reference(q, k, v),

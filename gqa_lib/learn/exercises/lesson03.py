@@ -39,6 +39,7 @@ def _mean_query(q, k, v, causal=True):
 
 MULTI_QUERY_ATTENTION = Exercise(
     name="multi_query_attention",
+    by_hand=True,
     lesson=_LESSON,
     make=partial(draw_qkv, Hkv=1),
     oracle=attention_reference,

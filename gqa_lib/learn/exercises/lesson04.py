@@ -127,6 +127,7 @@ EXPAND_KV = Exercise(
 
 GROUPED_QUERY_ATTENTION = Exercise(
     name="grouped_query_attention",
+    by_hand=True,
     lesson=_LESSON,
     make=draw_qkv,
     oracle=attention_reference,

@@ -94,7 +94,13 @@ def _run_decode(yours, *arguments):
 def _run_counted(yours, *arguments):
     result, seen = _run_kernel(yours, *arguments)
     least = arguments[1].numel()  # elements of K
-    for name, read in zip("kv", seen.reads[1:3], strict=False):
+    reads = seen.reads[1:3] or [least, least]  # on a GPU none are seen
+    for name, read in zip("kv", reads, strict=True):
+        if read < least:
+            raise Complaint(
+                f"`{name}` has {least:,} elements up to `length`, and the kernel is seen to read "
+                f"{read:,} of them, too few for its result: load them with tl.load."
+            )
         if read > least:
             raise Complaint(
                 f"`{name}` has {least:,} elements up to `length`, and the kernel reads {read:,}: "

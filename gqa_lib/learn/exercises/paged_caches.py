@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ..watch import place_of
+from ..watch import place_of, where_seen
 from .caches import append_tokens, number_of, refusal_of_append
 from .exercise import Complaint
 
@@ -122,7 +122,7 @@ def observe_pages(
     Raises:
         Complaint: what no comparison of values would name.
     """
-    model = Model(num_blocks, block_size, steps)
+    model, yours = Model(num_blocks, block_size, steps), where_seen(yours)
     _, Hkv, _, D = k.shape
     first = yours(Hkv, D, num_blocks, block_size, k.dtype, k.device)
     sequences, seen = {"a": first}, {}

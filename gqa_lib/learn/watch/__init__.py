@@ -2,11 +2,13 @@
 
 In a notebook that code runs in this process. When a submission is graded it runs in another one,
 behind an `Elsewhere`, and is watched there, call by call. What is reported from there can be
-forged and therefore only ever costs points: what is right is decided by comparing values.
+forged and therefore only ever costs points: what is right is decided by comparing values, and by
+what is seen of a call in a process in which only plain code has run (`where_seen`).
 """
 
 from .watch import (
     Elsewhere,
+    NotSeen,
     Observation,
     Watch,
     answer_used,
@@ -14,10 +16,12 @@ from .watch import (
     inplace,
     place_of,
     watching,
+    where_seen,
 )
 
 __all__ = [
     "Elsewhere",
+    "NotSeen",
     "Observation",
     "Watch",
     "answer_used",
@@ -25,4 +29,5 @@ __all__ = [
     "inplace",
     "place_of",
     "watching",
+    "where_seen",
 ]

@@ -1,10 +1,13 @@
 """Sees the tensors that a call makes: copies of keys and values, and the largest of all."""
 
 import torch
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 _COPYING = {"cat", "clone", "copy_", "gather", "index", "index_select", "repeat"}
 _COPYING |= {"repeat_interleave", "stack", "_to_copy"}
+_PLACED = {"index_copy_", "index_put_", "_index_put_impl_", "index_add_", "scatter_", "put_"}
+_NUMBERS = {"tolist", "numpy", "__array__", "item"}  # numbers leave torch, and what it can see
 
 
 class Copies(TorchDispatchMode):
@@ -53,17 +56,44 @@ class Copies(TorchDispatchMode):
 
 
 class Made(TorchDispatchMode):
-    """Sees the largest tensor with memory of its own that an operation makes, views left out."""
+    """Sees the largest tensor with memory of its own that an operation makes, views left out.
+
+    `written` are the elements of all that is made or written to, together.
+    """
 
     def __init__(self):
         super().__init__()
-        self.elements, self.operation = 0, ""
+        self.elements, self.operation, self.written = 0, "", 0
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         result = function(*args, **(kwargs or {}))
         made = result if isinstance(result, tuple | list) else (result,)
         for tensor, returned in zip(made, function._schema.returns, strict=False):
-            is_new = isinstance(tensor, torch.Tensor) and returned.alias_info is None
-            if is_new and tensor.numel() > self.elements:
+            if not isinstance(tensor, torch.Tensor):
+                continue
+            alias = returned.alias_info
+            if alias is None and tensor.numel() > self.elements:
                 self.elements, self.operation = tensor.numel(), function.name()
+            if alias is None or alias.is_write:
+                self.written += _written(function.overloadpacket.__name__, tensor, args)
         return result
+
+
+def _written(name: str, result: torch.Tensor, args: tuple) -> int:
+    """Return how many elements an operation writes: of some only those that it is given."""
+    if name not in _PLACED:
+        return result.numel()
+    return max(one.numel() for one in args[1:] if isinstance(one, torch.Tensor))
+
+
+class OutOfTorch(TorchFunctionMode):
+    """Adds up the numbers that leave torch's tensors for lists and arrays, unseen from there."""
+
+    def __init__(self):
+        super().__init__()
+        self.elements = 0
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if getattr(func, "__name__", "") in _NUMBERS and isinstance(args[0], torch.Tensor):
+            self.elements += args[0].numel()
+        return func(*args, **(kwargs or {}))

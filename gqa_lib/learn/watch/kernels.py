@@ -45,6 +45,8 @@ class Kernels(AbstractContextManager):
                 ("create_masked_load", self._load),
                 ("create_masked_store", self._store),
                 ("create_dot", self._dot),
+                ("create_atomic_rmw", self._atomic),
+                ("create_atomic_cas", self._atomic),
             ):
                 self._patches.append(patch.object(builder, name, seen(getattr(builder, name))))
             self._patches += _interpretable()
@@ -60,8 +62,7 @@ class Kernels(AbstractContextManager):
         def load(builder, pointers, mask, other=None, *rest, **named):
             mask = _of_every_pointer(mask, pointers)
             addresses = self._checked(pointers, mask, "load reads")
-            for place, tensor in enumerate(self._given):
-                self.reads[place] += int(_within(addresses, _extent(tensor)).sum())
+            self._count(addresses)
             loaded = original(builder, pointers, mask, other, *rest, **named)
             if other is None and loaded.data.dtype.kind == "f":
                 loaded.data[~mask.data] = numpy.nan  # a GPU finds anything there
@@ -76,6 +77,21 @@ class Kernels(AbstractContextManager):
             return original(builder, pointers, value, mask, *rest, **named)
 
         return store
+
+    def _atomic(self, original):
+        def atomic(builder, *arguments):
+            pointers = next(one for one in arguments if hasattr(one, "data"))
+            everywhere = _of_every_pointer(numpy.ones(1), pointers)
+            masks = (one for one in arguments[3:] if hasattr(one, "data"))
+            mask = _of_every_pointer(next(masks, everywhere), pointers)
+            self._count(self._checked(pointers, mask, "read and write of"))
+            return original(builder, *arguments)
+
+        return atomic
+
+    def _count(self, addresses) -> None:
+        for place, tensor in enumerate(self._given):
+            self.reads[place] += int(_within(addresses, _extent(tensor)).sum())
 
     def _dot(self, original):
         def dot(builder, a, b, d, precision, *rest):

@@ -8,12 +8,14 @@ from typing import Any
 import torch
 
 from .answers import library_answer
-from .copies import Copies, Made
+from .copies import Copies, Made, OutOfTorch
 from .devices import StaysBehind
 from .gradients import Gradients
 from .kernels import Kernels
 from .parts import Parts
+from .plain import refusal_here
 from .settings import restore, settings
+from .whole import Whole
 
 
 @dataclass
@@ -26,7 +28,8 @@ class Observation:
     copied: int = 0  # elements of keys and values copied
     largest: int = 0  # elements of the largest new tensor
     operation: str = ""  # the last operation that copied some, or that made the largest
-    peak_bytes: int = 0  # growth of the process at its peak, where it was measured from outside
+    written: int = 0  # elements that all operations together wrote
+    whole: str = ""  # the first call of torch's own attention
     reads: list[int] = field(default_factory=list)  # elements a kernel read of each tensor given
     reached: int = 0  # tensors that gradients of a result reach
     small_dot: str = ""  # the first tile product that is too small for a GPU
@@ -42,7 +45,8 @@ class Observation:
         if other.copied or other.largest > self.largest:
             self.operation = other.operation
         self.largest = max(self.largest, other.largest)
-        self.peak_bytes = max(self.peak_bytes, other.peak_bytes)
+        self.written += other.written
+        self.whole = self.whole or other.whole
         self.reads = self.reads or other.reads
         self.reached = max(self.reached, other.reached)
         self.small_dot = self.small_dot or other.small_dot
@@ -57,10 +61,11 @@ class Watch(AbstractContextManager):
         settings: see which functions of torch changed the whole process.
         devices: see what would fail on a GPU.
         copies: (S, D): see what is copied of keys and values of that size.
-        made: see the largest new tensor.
+        made: see the largest new tensor, and how much is written in all.
         gradients: let the arguments need gradients, and see which tensors they reach.
         kernels: see what interpreted Triton kernels read and multiply.
         parts: see over how many keys, the second argument, a softmax is taken at once.
+        whole: see whether torch's own attention is called.
         given: the call's arguments, which are not copies.
     """
 
@@ -74,6 +79,7 @@ class Watch(AbstractContextManager):
         gradients: bool = False,
         kernels: bool = False,
         parts: bool = False,
+        whole: bool = False,
         given: Iterable = (),
     ):
         self._settings, self._stack = settings, ExitStack()
@@ -83,6 +89,8 @@ class Watch(AbstractContextManager):
         known = [one for one in given if isinstance(one, torch.Tensor)]
         self._copies = Copies(known, *copies) if copies else None
         self._made = Made() if made else None
+        self._out = OutOfTorch() if copies or made else None
+        self._whole = Whole() if whole else None
         self._gradients = Gradients(known) if gradients else None
         self._kernels = Kernels(known) if kernels else None
         self._parts = Parts(known[1]) if parts and len(known) > 1 else None
@@ -90,7 +98,8 @@ class Watch(AbstractContextManager):
     def __enter__(self):
         self._before = settings() if self._settings else {}
         values = (self._devices, self._copies, self._made, self._gradients, self._parts)
-        modes: tuple[AbstractContextManager | None, ...] = (*values, self._kernels)
+        modes: tuple[AbstractContextManager | None, ...]
+        modes = (*values, self._kernels, self._out, self._whole)
         for mode in modes:
             if mode is not None:
                 self._stack.enter_context(mode)
@@ -108,13 +117,17 @@ class Watch(AbstractContextManager):
             seen.left_behind = self._devices.left_behind(result)
         if self._copies:
             seen.copied, seen.operation = self._copies.elements, self._copies.operation
+            seen.copied += self._out.elements if self._out else 0
         if self._made:
             seen.largest, seen.operation = self._made.elements, self._made.operation
+            seen.written = self._made.written + (self._out.elements if self._out else 0)
         if self._gradients:
             seen.reached = self._gradients.reached(result)
         if self._kernels:
             seen.reads, seen.small_dot = self._kernels.reads, self._kernels.small_dot
             seen.rounded_dot = self._kernels.rounded_dot
+        if self._whole:
+            seen.whole = self._whole.name
         if self._parts:
             seen.keys_of_part = self._parts.largest
         return seen
@@ -124,6 +137,10 @@ class Elsewhere:
     """An object of the learner's in another process: what is done with it is done there."""
 
     _gqa_answer = ""  # the part of the library that it uses, as reported from there
+
+    def _gqa_plain(self, kernel: bool) -> Any:
+        """Return the same object where only plain code has run; see `where_seen`."""
+        raise NotImplementedError
 
     def _gqa_watch(self, **what) -> AbstractContextManager:
         """Watch the calls to this object and to what came of it; like `Watch`."""
@@ -145,6 +162,30 @@ def watching(
     if isinstance(yours, Elsewhere):
         return yours._gqa_watch(arguments=arguments, **what)
     return Watch(given=given, **what)
+
+
+class NotSeen(Exception):
+    """Learner's code cannot be watched where a watch is to be believed; the message says why."""
+
+
+def where_seen(yours: Any, *, kernel: bool = False) -> Any:
+    """Return learner's code as it is where nothing but plain code has run.
+
+    Elsewhere it is in the process of what it does and of what reports that, and could make the
+    report say anything: what is seen of a call earns points only if it is seen of this one.
+
+    Args:
+        yours: the learner's function or class.
+        kernel: it has to be a Triton kernel.
+
+    Raises:
+        NotSeen: it is not plain, or not a kernel.
+    """
+    if isinstance(yours, Elsewhere):
+        return yours._gqa_plain(kernel)
+    if problem := refusal_here(yours, kernel):
+        raise NotSeen(problem)
+    return yours
 
 
 def answer_used(yours: Any) -> str:

@@ -391,7 +391,8 @@ def attention(q, k, v, causal=True):
         scores = scores.masked_fill(~mask, float("-inf"))
     return torch.einsum("bhts,bhsd->bhtd", scores.softmax(-1), v)
 
-# %% right attention: SDPA with a mask
+# %% wrong attention: SDPA with a mask
+# says: does all of it in one call
 def attention(q, k, v, causal=True):
     mask = causal_mask(q.shape[-2], k.shape[-2]).to(q.device) if causal else None
     return nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)

@@ -2372,7 +2372,8 @@ def cached_attention(q, k, v, cache):
     mask = causal_mask(q.shape[2], k_all.shape[2]).to(q.device)
     return scores.masked_fill(~mask, float("-inf")).softmax(dim=-1) @ v_all
 
-# %% right cached_attention: SDPA with the mask
+# %% wrong cached_attention: SDPA with the mask
+# says: does all of it in one call
 def cached_attention(q, k, v, cache):
     k_all, v_all = cache.append(k, v)
     mask = causal_mask(q.shape[2], k_all.shape[2]).to(q.device)

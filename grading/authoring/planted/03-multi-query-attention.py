@@ -389,7 +389,8 @@ def multi_query_attention(q, k, v, causal=True):
         scores = scores.masked_fill(~mask, float("-inf"))
     return torch.bmm(scores.softmax(-1), v.squeeze(1)).view(B, T, Hq, D).transpose(1, 2)
 
-# %% right multi_query_attention: SDPA on folded rows
+# %% wrong multi_query_attention: SDPA on folded rows
+# says: does all of it in one call
 def multi_query_attention(q, k, v, causal=True):
     B, Hq, T, D = q.shape
     mask = causal_mask(T, k.shape[2]).repeat(Hq, 1).to(q.device) if causal else None

@@ -461,7 +461,8 @@ def grouped_query_attention(q, k, v, causal=True):
         out.append((scores.softmax(-1) @ v[:, g]).reshape(B, R, T, D))
     return torch.cat(out, 1)
 
-# %% right grouped_query_attention: SDPA on folded rows with a mask
+# %% wrong grouped_query_attention: SDPA on folded rows with a mask
+# says: does all of it in one call
 def grouped_query_attention(q, k, v, causal=True):
     B, Hq, T, D = q.shape
     R = Hq // k.shape[1]
