@@ -207,7 +207,7 @@ def test_what_a_grader_that_was_killed_left_is_removed_by_the_next():
         "import os, subprocess\n"
         "from grading.safe import cgroups\n"
         "from grading.safe.limits import Limits\n"
-        "left = subprocess.Popen(['sleep', '1000'])\n"
+        "left = subprocess.Popen(['sleep', '1000'], stdout=subprocess.DEVNULL)\n"
         "group = cgroups.new_group(Limits(), left.pid)\n"
         "print(left.pid, group._folders['memory'], flush=True)\n"
         "os.kill(os.getpid(), 9)\n"
