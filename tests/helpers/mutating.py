@@ -25,7 +25,7 @@ from grading.nb.cells import as_text
 
 NAME = "lesson.ipynb"
 _DEEP = json.loads("[" * 150 + "]" * 150)
-_ODD = (
+_ODD: tuple = (
     *(None, True, False, 0, -1, 1, 3, 4, 6, 1_500_000_000, 2**63, 10**400, 0.5, 1e308),
     *(float("nan"), float("inf"), "", "x", "code", "heading", "zz", "\ud800", "\0", "x" * 3000),
     *("<b>x</b>", "[a](http://b)", "`", "\x1b[31mred", "\u202eabc", [], {}, [[]], [None], ["a", 1]),

@@ -9,8 +9,8 @@ from pathlib import Path
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
+from hostile_images import DOTS, header, png, text
 from nbgrader.api import Gradebook
-from test_images import DOTS, header, png, text
 
 from gqa_lib.course import places
 from gqa_lib.course.manifest import find_lesson
