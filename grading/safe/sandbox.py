@@ -1,7 +1,7 @@
 """The sandbox's walls: the bubblewrap command around everything a student's code runs in.
 
-Inside there is what `shown` lists, empty scratch folders, and no network; not the course, its tests,
-other submissions, or anything of the instructor's.
+Inside there is what `shown` lists, empty scratch folders, and no network; not the course, its
+tests, other submissions, or anything of the instructor's.
 """
 
 import os

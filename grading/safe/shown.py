@@ -68,7 +68,7 @@ def hidden() -> tuple[list[str], list[str]]:
     for name in ("site-packages", "dist-packages"):
         if (base[0] / name).is_dir():
             folders.append(f"{base[1]}/{name}")
-    return folders + [there for there in _private(binds())], files
+    return folders + _private(binds()), files
 
 
 def links() -> Binds:
