@@ -53,7 +53,8 @@ def binds() -> Binds:
 
 def hidden() -> tuple[list[str], list[str]]:
     """Return the folders and the files that are shown empty: they lie inside what is shown."""
-    folders, files = [], []
+    folders: list[str] = []
+    files: list[str] = []
     for here, there in _packages():
         inside = Path(here)
         named = [one for name in _OURS for one in inside.glob(name)]
