@@ -138,7 +138,7 @@ def _private(shown: Binds) -> list[str]:
     found = []
     for one in {path.resolve() for path in private}:
         for here, there in shown:
-            if one != Path(here) and one.is_relative_to(here) and one.is_dir():
+            if one != Path(here) and one.is_relative_to(here) and os.path.isdir(one):
                 found.append(f"{there}/{one.relative_to(here)}")
     return found
 

@@ -2,8 +2,10 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -41,17 +43,22 @@ def as_nobody(command: list[str]) -> list[str]:
     ]
 
 
+@pytest.fixture
+def own():
+    """Return a folder of nobody's."""
+    folder = Path(tempfile.mkdtemp(prefix="gqa-nobody-"))
+    os.chown(folder, int(sandbox.NOBODY), int(sandbox.NOBODY))
+    yield folder
+    shutil.rmtree(folder)
+
+
 @pytest.mark.parametrize("wanted", [WARM, COLD], ids=["warm", "cold"])
-def test_the_walls_hold_for_an_ordinary_user_as_well(wanted, tmp_path):
-    own = tmp_path / "own"
-    own.mkdir()
-    os.chown(own, int(sandbox.NOBODY), int(sandbox.NOBODY))
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(folder.stat().st_mode | 0o011)
+def test_the_walls_hold_for_an_ordinary_user_as_well(wanted, own):
     told = {"HOME": str(own), "TMPDIR": str(own), "PYTHONDONTWRITEBYTECODE": "1"}
     tests = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/grading/safe/test_attacks.py"]
     command = [sys.executable, *tests, f"--basetemp={own}/pytest", "-k", wanted]
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    roots = ("PYTEST", "GQA_", "IPYTHON", "JUPYTER")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(roots)}
     done = subprocess.run(
         as_nobody(command), cwd=course_root(), env=kept | told, capture_output=True, text=True
     )
