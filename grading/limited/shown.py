@@ -58,7 +58,8 @@ def hidden(shown: Binds) -> tuple[list[str], list[str]]:
     Args:
         shown: what.
     """
-    folders, files = [], []
+    folders: list[str] = []
+    files: list[str] = []
     for here, there in _packages():
         inside = Path(here)
         named = [one for name in _OURS for one in inside.glob(name)]
@@ -142,7 +143,7 @@ def _private(shown: Binds) -> list[str]:
     found = []
     for one in {path.resolve() for path in private}:
         for here, there in shown:
-            if one != Path(here) and one.is_relative_to(here) and one.is_dir():
+            if one != Path(here) and one.is_relative_to(here) and os.path.isdir(one):
                 found.append(f"{there}/{one.relative_to(here)}")
     return found
 

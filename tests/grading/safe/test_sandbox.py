@@ -1,21 +1,19 @@
 """Where there is no sandbox: what is refused, in which words; and what the sandbox is made of."""
 
-import errno
 import os
 import signal
-import struct
 import subprocess
 import sys
 
 import pytest
 
-from grading.limited import sandbox
+from gqa_lib.course.places import course_root
+from grading.limited import sandbox, shown
 from grading.safe import execute
 from grading.safe.kernel import KernelStudent
 from grading.safe.limits import Limits
 from grading.safe.outputs import checked_outputs
 from grading.safe.pool import GradingProcesses
-from grading.student.seccomp import program
 
 
 @pytest.fixture
@@ -123,87 +121,109 @@ def test_a_kernel_that_has_died_is_closed_without_a_message_to_it(monkeypatch):
     student.close()
 
 
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Return a folder of packages in which the course is installed, in all ways at once."""
+    packages = tmp_path / "lib" / "site-packages"
+    for name in ("gqa_lib", "grading", "gqa_course-0.1.0.dist-info", "other"):
+        (packages / name).mkdir(parents=True)
+        (packages / name / "told.txt").write_text("secret")
+    for name in ("_editable_impl_gqa_course.pth", "__editable___gqa_finder.py"):
+        (packages / name).write_text("/home/me/course")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(packages)])
+    return packages
+
+
 @needs_sandbox
-def test_an_installed_copy_of_the_course_is_hidden_and_cannot_be_written_to(monkeypatch):
-    there = f"{sandbox._ENVIRONMENT if sandbox._virtual() else sys.prefix}/lib"
-    monkeypatch.setattr(sandbox, "_hidden", lambda: [there])
-    argv = sandbox.command(["/usr/bin/env", "sh", "-c", f"ls {there}; touch {there}/x; echo $?"])
-    done = subprocess.run(argv, capture_output=True, text=True, cwd="/")
-    assert done.stdout.split() == ["1"]
-    assert "Read-only" in done.stderr
+def test_an_installed_copy_of_the_course_is_hidden_and_cannot_be_written_to(installed):
+    code = (
+        "import os, pathlib, sys\n"
+        "for one in sorted(pathlib.Path(sys.path[-1]).rglob('*')):\n"
+        "    if one.is_file() and one.stat().st_size: print(one.name)\n"
+        "    try: (one / 'x' if one.is_dir() else one).write_text('x')\n"
+        "    except OSError: continue\n"
+        "    print('wrote', one)\n"
+    )
+    assert inside(code).split() == ["told.txt"]  # that of the other package
+
+
+@needs_sandbox
+def test_private_folders_inside_of_what_is_shown_are_empty_there(installed, monkeypatch):
+    exchange, records = installed / "other" / "exchange", installed / "records"
+    for folder in (exchange, records):
+        folder.mkdir()
+        (folder / "gradebook.db").write_text("secret")
+    monkeypatch.setenv("GQA_EXCHANGE", str(exchange))
+    monkeypatch.setenv("GQA_HOME", str(records))
+    code = "import pathlib, sys; print(*pathlib.Path(sys.path[-1]).rglob('gradebook.db'))"
+    assert inside(code) == ""
+
+
+@needs_sandbox
+def test_of_the_system_there_are_only_libraries_and_a_few_programs():
+    code = (
+        "import os; folders = ('/', '/usr', '/usr/bin', '/etc')\n"
+        "print(*[f'{folder}/{one}' for folder in folders for one in os.listdir(folder)])"
+    )
+    told = set(inside(code).split())
+    top = {"bin", "dev", "etc", "home", "lib", "lib64", "opt", "proc", "run", "tmp", "usr"}
+    assert {one for one in told if one.startswith("//")} == {f"//{one}" for one in top}
+    assert {one for one in told if one.startswith("/etc/")} <= {"/etc/ld.so.cache"}
+    programs = {one.removeprefix("/usr/bin/") for one in told if one.startswith("/usr/bin/")}
+    assert programs <= set(shown.PROGRAMS)
+    assert not {"/usr/include", "/usr/src", "/usr/sbin", "/usr/local"} & told
+
+
+@needs_sandbox
+@pytest.mark.parametrize("nested", [True, False])
+def test_all_that_a_lesson_imports_is_there(nested):
+    code = (
+        "import torch, triton, numpy, matplotlib.pyplot, IPython, ipykernel, sqlite3, ssl, lzma,"
+        " bz2, ctypes, decimal, zoneinfo, multiprocessing.shared_memory, gqa_lib.configs\n"
+        "matplotlib.pyplot.plot([1, 2]); matplotlib.pyplot.savefig('/tmp/a.png')\n"
+        "assert zoneinfo.ZoneInfo('Europe/Berlin'); print(torch.__file__)\n"
+    )
+    assert inside(code, nested=nested) == "/opt/gqa/packages/0/torch/__init__.py"
+
+
+@needs_sandbox
+def test_a_mount_of_our_own_files_tells_no_path_of_the_course():
+    told = inside("print(open('/proc/self/mountinfo').read())")
+    own = [row.split()[3:5] for row in told.splitlines() if " /opt/gqa/g" in row]
+    assert [there for _, there in own] == ["/opt/gqa/gqa_lib", "/opt/gqa/grading"]
+    assert [here for here, _ in own if str(course_root()) in here] == []
+
+
+@needs_sandbox
+def test_proc_is_read_only_and_no_core_is_dumped():
+    limit = (
+        "from grading.student.isolate import limit; limit({}); import os, resource\n"
+        "print(resource.getrlimit(resource.RLIMIT_CORE), os.statvfs('/proc').f_flag & 1)"
+    )
+    assert inside(limit) == "(1, 1) 1"
+
+
+@needs_sandbox
+def test_nothing_comes_in_the_way_of_the_grader_and_a_kernels_sockets():
+    """Once they are connected their folder has no path: what is put there leads nowhere."""
+    student = KernelStudent(Limits())
+    try:
+        sockets = student._provisioner().meeting
+        assert list(sockets.iterdir()) == []
+        source = "import os\ntry: os.symlink('/dev/null', '/run/kernel/socket-1')\n"
+        source += "except OSError as error: print(type(error).__name__)"
+        (told,) = student.run_cell(source, 300)
+        assert told["text"] == "FileNotFoundError\n"
+        assert list(sockets.iterdir()) == []
+    finally:
+        student.close()
+    assert not sockets.exists()
 
 
 @needs_sandbox
 def test_nothing_of_the_environment_comes_along(monkeypatch):
     monkeypatch.setenv("GQA_HOME", "/somewhere")
     assert "GQA_HOME" not in inside("import os; print(*os.environ)").split()
-
-
-def outcome(filters: bytes, number: int, *arguments: int, machine: int = 0xC000003E) -> int:
-    """Return what the filter answers to a system call: 0 where it lets it through, or an error."""
-    data = struct.pack("<iIQ6Q", number, machine, 0, *(arguments + (0,) * 6)[:6])
-    steps = [struct.unpack_from("<HBBI", filters, 8 * i) for i in range(len(filters) // 8)]
-    place, value = 0, 0
-    while True:
-        code, yes, no, k = steps[place]
-        place += 1
-        if code == 0x20:
-            (value,) = struct.unpack_from("<I", data, k)
-        elif code == 0x54:
-            value &= k
-        elif code == 0x06:
-            return 0 if k == 0x7FFF0000 else k & 0xFFFF
-        else:
-            true = {0x15: value == k, 0x35: value >= k, 0x45: bool(value & k)}[code]
-            place += yes if true else no
-
-
-X86 = program("x86_64")
-
-
-@pytest.mark.parametrize(
-    ("number", "arguments", "error"),
-    [
-        (0, (), 0),  # read
-        (59, (), 0),  # execve
-        (101, (), errno.EPERM),  # ptrace
-        (319, (), errno.EPERM),  # memfd_create
-        (250, (), errno.EPERM),  # keyctl
-        (435, (), errno.ENOSYS),  # clone3
-        (56, (17,), 0),  # clone, as fork does
-        (56, (17 | 0x10000000,), errno.EPERM),  # with a user namespace
-        (9, (0, 4096, 3, 0x22), 0),  # mmap, private and anonymous
-        (9, (0, 4096, 3, 0x21), errno.EPERM),  # shared and anonymous
-        (9, (0, 4096, 3, 0x01), 0),  # of a file
-        (157, (1, 0), errno.EPERM),  # prctl: the signal when the parent dies
-        (157, (4, 0), errno.EPERM),  # not dumpable
-        (157, (15,), 0),  # a thread's name
-        (41, (1, 1), 0),  # a socket of AF_UNIX
-        (41, (2, 1), errno.EAFNOSUPPORT),
-        (41, (40, 1), errno.EAFNOSUPPORT),
-        (319 | 0x40000000, (), errno.ENOSYS),  # by the x32 numbers
-    ],
-)
-def test_the_filter_on_system_calls(number, arguments, error):
-    assert outcome(X86, number, *arguments) == error
-
-
-def test_the_filter_takes_no_calls_of_another_machine():
-    assert outcome(X86, 0, machine=0x40000003) == errno.ENOSYS
-
-
-def test_the_filter_of_another_machine_has_its_numbers():
-    arm = program("aarch64")
-    assert outcome(arm, 279, machine=0xC00000B7) == errno.EPERM  # memfd_create
-    assert outcome(arm, 222, 0, 4096, 3, 0x21, machine=0xC00000B7) == errno.EPERM  # mmap
-    assert outcome(arm, 63, machine=0xC00000B7) == 0  # read
-    assert program("riscv64") == b""
-
-
-def test_a_kernel_may_talk_to_itself():
-    loopback = program("x86_64", loopback=True)
-    assert [outcome(loopback, 41, family) for family in (1, 2, 10, 16)] == [0, 0, 0, 0]
-    assert outcome(loopback, 41, 40) == errno.EAFNOSUPPORT
 
 
 def test_outputs_that_are_none_are_left_out():

@@ -23,28 +23,6 @@ if platform.machine() == "x86_64":
         if libc.syscall(number, 0, 0, 0, 0, 0, 0) != -1 or ctypes.get_errno() not in (1, 38):
             print("GOT IN:", name, ctypes.get_errno())
 
-# %% every call there is, but for those that end or stop a process
-# exercise: attention
-# never: GOT IN
-import ctypes
-import os
-import platform
-
-KNOWN = set(range(335)) - {22, 34, 57, 58, 60, 61, 74, 130, 231, 247, 15, 23, 7, 270, 271, 202, 219}
-libc = ctypes.CDLL(None, use_errno=True)
-answered = []
-for number in sorted(KNOWN) if platform.machine() == "x86_64" else ():
-    child = os.fork()
-    if child == 0:
-        ctypes.set_errno(0)
-        libc.alarm(1)
-        failed = libc.syscall(number, *[ctypes.c_long(-1)] * 6) == -1
-        os._exit(1 if failed and ctypes.get_errno() in (1, 38) else 0)
-    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 1:
-        answered.append(number)
-if len(answered) > 215:
-    print("GOT IN", len(answered))
-
 # %% memory given to pipes and let go of
 # exercise: attention
 # never: GOT IN
@@ -163,7 +141,7 @@ FILES = {
 FOLDERS = {"conda-meta", "pkgs", "envs", "pkgconfig"}
 for folder, folders, names in os.walk("/"):
     folders[:] = [f for f in folders if os.path.join(folder, f) not in ("/proc", "/sys")]
-    if "/packages/" in folder or folder.startswith(("/usr/lib", "/usr/share")):
+    if "/packages/" in folder or "/venv/scripts/" in folder or folder.startswith(("/usr/lib", "/usr/share")):
         continue
     for name in FILES & {*names} | FOLDERS & {*folders}:
         print("GOT IN", folder, name)
@@ -256,7 +234,7 @@ import traceback
 
 import torch
 
-WANTED = (COURSE, HOME_FOLDER)
+WANTED = (f"{COURSE}/", f"{HOME_FOLDER}/")
 texts = {
     "path": str(sys.path),
     "torch": torch.__file__,
@@ -285,7 +263,7 @@ for name, module in list(sys.modules.items()):
 mounts = open("/proc/self/mountinfo").read()
 texts["mounts of ours"] = "\n".join(row for row in mounts.splitlines() if "/opt/gqa/g" in row)
 for name, text in texts.items():
-    if any(one in text for one in WANTED if len(one) > 1):
+    if any(one in text for one in WANTED):
         print("GOT IN", name)
 
 # %% a core dump of its own
