@@ -42,6 +42,7 @@ class Link:
     """
 
     witness: "Link | None" = None
+    must_report = False  # what it saw of a call, all of it
 
     def __init__(self, channel: Channel):
         self.channel = channel
@@ -111,8 +112,8 @@ class Link:
             "watch": self._pack(watch, blobs),
         }
         reply, blobs = self._ask(request, blobs)
-        if watch.keys() - _NO_REPORTS:
-            self._seen.add(seen_of(reply.get("seen")))
+        if "seen" in reply or (self.must_report and watch.keys() - _NO_REPORTS):
+            self._seen.add(seen_of(reply.get("seen"), whole=self.must_report))
         if watch.get("arguments") and "changed" in reply:
             changed = unpack(reply["changed"], blobs, self._resolve)
             write_back([list(arguments), keywords], changed)

@@ -38,13 +38,19 @@ def _kind(names: list[str]) -> type[Exception]:
     return StudentError
 
 
-def seen_of(reported: Any) -> Observation:
-    """Return what the student's process reports of a call; it may well be forged.
+def seen_of(reported: Any, *, whole: bool = False) -> Observation:
+    """Return what a process reports of a call; the student's may well be forged.
+
+    Args:
+        reported: the report.
+        whole: nothing may be missing in it.
 
     Raises:
         StudentError: it is unreadable.
     """
     try:
+        if not whole:
+            reported = vars(Observation()) | dict(reported)
         return Observation(
             settings=[str(name)[:80] for name in reported["settings"][:5]],
             mixed=str(reported["mixed"])[:80],

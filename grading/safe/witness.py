@@ -18,6 +18,8 @@ class WitnessLink(Link):
         cells: (whether it is the lesson's own, source) of the notebook's cells so far.
     """
 
+    must_report = True
+
     def __init__(self, channel: Channel):
         super().__init__(channel)
         self.cells: list[tuple[bool, str]] = []

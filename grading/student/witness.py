@@ -43,7 +43,8 @@ def stand_by(judge: socket.socket, shut: Callable[[], object] = lambda: None) ->
 
 
 def _be_witness(line: socket.socket, shut: Callable[[], object]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGALRM):
+        signal.signal(one, signal.SIG_IGN)  # the student's process may send them
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nothing, descriptor)

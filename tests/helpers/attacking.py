@@ -39,7 +39,7 @@ FOLDER = Path(__file__).parents[1] / "grading" / "safe" / "attacks"
 KEYS = ("exercise", "must", "never", "points", "cell_s", "notebook_s", "then")
 PATIENCE_S = 300
 SMALL = {"cell_s": PATIENCE_S, "notebook_s": 4 * PATIENCE_S}
-SMALL |= {"memory_mb": 700, "scratch_mb": 16, "file_mb": 8}
+SMALL |= {"memory_mb": 950, "scratch_mb": 16, "file_mb": 8}
 _CELL = re.compile(r"^# %% (.+)\n((?:# (?:" + "|".join(KEYS) + r"): .+\n)*)", re.MULTILINE)
 
 

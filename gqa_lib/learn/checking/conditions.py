@@ -31,8 +31,9 @@ def check_conditions(
     if not floats(arguments):
         return
     before, yours = copy.deepcopy(arguments), watched(exercise, yours)
-    what = {"devices": devices, "whole": exercise.by_hand, "settings": True}
-    with watching(yours, arguments=True, **what) as watch:
+    with watching(
+        yours, arguments=True, settings=True, devices=devices, whole=exercise.by_hand
+    ) as watch:
         got = run(exercise, yours, arguments)
     seen = watch.seen(got)
     _refuse_other_values(exercise, got, before)

@@ -1245,12 +1245,13 @@ class KVCache:
 
 # %% wrong KVCache: memory kept per shape, outside
 # says: two caches share
+_memories = {}
+
 class KVCache:
     def __init__(self, batch_size, num_kv_heads, max_seq_len, head_dim, dtype, device):
         shape = (batch_size, num_kv_heads, max_seq_len, head_dim)
-        known = globals().setdefault("_memories", {})
         zeros = torch.zeros(2, *shape, dtype=dtype, device=device)
-        self.k, self.v = known.setdefault((shape, dtype, str(device)), zeros)
+        self.k, self.v = _memories.setdefault((shape, dtype, str(device)), zeros)
         self.length = 0
 
     @property

@@ -38,6 +38,7 @@ _CLOSED: dict[str, set[str]] = {  # module: public names of it that plain code d
 _OPEN: dict[str, set[str]] = {  # module: the only names that plain code gets
     "contextlib": {"nullcontext", "suppress", "contextmanager"},
     "json": {"loads", "dumps"},
+    "sys": {"stderr", "stdout", "maxsize", "float_info", "version_info"},
     "time": {"time", "perf_counter", "monotonic", "sleep"},
     "types": {"MappingProxyType", "SimpleNamespace"},
     "warnings": {"warn"},

@@ -61,7 +61,7 @@ class NotPlain(Exception):
 def is_builtin(name: str) -> bool:
     """Return whether plain code may use one of Python's builtins."""
     value = getattr(builtins, name, None)
-    is_error = isinstance(value, type) and issubclass(value, Exception)
+    is_error = isinstance(value, type) and issubclass(value, BaseException)
     return name in _ALLOWED_BUILTINS or is_error
 
 

@@ -108,7 +108,7 @@ def attention(q, k, v, causal=True):
 # %% expands K and V in one go, with the watching patched away
 # exercise: grouped_query_attention
 # points: 5
-# must: Its memory grew by
+# must: elements of keys and values
 from gqa_lib.learn import watch
 
 watch.Watch.__enter__ = lambda self: self
@@ -128,7 +128,7 @@ def grouped_query_attention(q, k, v, causal=True):
 # %% the same, out of the measure's sight
 # exercise: grouped_query_attention
 # points: 5
-# must: Its memory grew by
+# must: elements of keys and values
 import ctypes
 
 from gqa_lib.learn import watch
@@ -180,7 +180,7 @@ def grouped_query_attention(q, k, v, causal=True):
 
 # %% huge numbers reported of a right answer
 # exercise: grouped_query_attention
-# points: 5
+# points: all
 # must: copied
 from gqa_lib.learn import watch
 
@@ -223,7 +223,7 @@ def attention(q, k, v, causal=True):
 # %% a growing cache that claims to lie in one place
 # exercise: KVCache
 # points: 4
-# must: MiB more memory
+# must: is not in the memory of the one before
 class KVCache:
     def __init__(
         self, batch_size, num_kv_heads, max_seq_len, head_dim, dtype=torch.float32, device=None

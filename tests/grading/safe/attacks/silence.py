@@ -503,7 +503,7 @@ def attention(q, k, v, causal=True):
 
 # %% reports with nothing in them
 # exercise: attention
-# must: unreadable
+# must: would fail on a GPU
 from grading.student import serve
 _call = serve.Server._call
 
