@@ -71,7 +71,7 @@ class SafeCollect(ExchangeCollect):
         super().ensure_root()
         if class_exchange() is not None and not self.coursedir.groupshared:
             try:
-                check_exchange(Path(self.root), self.coursedir.course_id)
+                check_exchange(Path(self.root), self.coursedir.course_id, contents=False)
             except UnsafeExchange as error:
                 self.fail(str(error))
 

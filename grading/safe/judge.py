@@ -14,7 +14,7 @@ import time
 from gqa_lib.learn.checking.credit import Credit
 
 from ..student.wire import Channel
-from .hidden import PRINTED, Unshown, split
+from .hidden import BEGIN, PRINTED, Unshown, split
 from .proxy import Link, Stopped
 
 MAX_TEXT = 20_000
@@ -71,7 +71,7 @@ class Judge:
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
                 for part in split(source, tree.body):
                     exec(compile(ast.Module(part, []), "<test>", "exec"), self.names)
-                    self.link.unshown = unshown
+                    self.link.unshown = unshown if BEGIN in source else None
                 if last is not None:
                     value = eval(compile(last, "<test>", "eval"), self.names)
         except BaseException as problem:
