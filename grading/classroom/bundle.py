@@ -7,6 +7,7 @@ listed too. Solutions, hidden tests, planted answers and graders are not.
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -133,6 +134,7 @@ def students_bundle(target: Path, exchange: Path | None = None) -> Path:
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".bundle-") as scratch:
         made = Path(scratch, "tree", name)
         _fill(made, exchange)
+        _open(made)
         if ending:
             packed = shutil.make_archive(
                 os.path.join(scratch, name), _ARCHIVES[ending], made.parent, name
@@ -152,6 +154,13 @@ def _fill(folder: Path, exchange: Path | None) -> None:
         shutil.copy(path, folder)
     manifest = (root / "course.toml").read_text(encoding="utf-8")
     (folder / "course.toml").write_text(manifest + _class_table(exchange), encoding="utf-8")
+
+
+def _open(folder: Path) -> None:
+    """Let everybody read it, also where the clone is closed to others."""
+    for path in (folder, *folder.rglob("*")):
+        runs = path.is_dir() or path.stat().st_mode & stat.S_IXUSR
+        path.chmod(0o755 if runs else 0o644)
 
 
 def _shipped(root: Path) -> Iterator[Path]:

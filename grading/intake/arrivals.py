@@ -48,7 +48,7 @@ class _Record:
         """
         if self.changed:
             make_private(places.home())
-            replace_file(self.path, json.dumps(self.kept, indent=1) + "\n", mode=0o600)
+            replace_file(self.path, json.dumps(self.kept) + "\n", mode=0o600)
         self.changed = False
 
 

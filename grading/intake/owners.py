@@ -55,7 +55,7 @@ def replaceable(path: Path, me: int) -> list[str]:
 
     Args:
         path: a path from the root; what links on the way lead to is looked at, too.
-        me: the user whose folders, with root's, may be trusted.
+        me: the user whose folders may be trusted, with root's and those of services.
     """
     problems = []
     above = dict.fromkeys([*path.absolute().parents, *path.resolve().parents])
@@ -64,7 +64,7 @@ def replaceable(path: Path, me: int) -> list[str]:
             status = folder.stat()
         except FileNotFoundError:
             continue
-        if status.st_uid not in (0, me):
+        if status.st_uid != me and status.st_uid >= _FIRST_USER:
             problems.append(
                 f"{folder} belongs to {name_of(status.st_uid)}, who can replace what is in it: "
                 f"sudo chown {name_of(me)} {folder}"

@@ -23,6 +23,7 @@ from gqa_lib.learn.quiz.sitting import sitting_of
 from grading.authoring.catalogue import filled
 from grading.authoring.source import lesson_notebook
 from grading.intake import collect, inbound
+from grading.intake.exchange import prepare_exchange
 from grading.learner.desk import arrange
 from grading.limited import sandbox
 from grading.nb.cells import grade_id, is_solution, read_notebook
@@ -64,6 +65,7 @@ def classroom(tmp_path, monkeypatch):
     folder = unpack("class", tmp_path)
     monkeypatch.setenv("GQA_HOME", str(folder / "records"))
     monkeypatch.setenv("GQA_EXCHANGE", str(folder / "exchange"))
+    prepare_exchange(folder / "exchange", "gqa")  # as grading says, with the lines to type
     came = json.loads((BEFORE / "arrivals.json").read_text(encoding="utf-8"))
 
     def arrival(descriptor, names):
