@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gqa_lib.course.places import course_root
-from grading.safe import sandbox
+from grading.limited import sandbox
 
 pytestmark = [
     pytest.mark.skipif(

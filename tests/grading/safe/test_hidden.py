@@ -9,7 +9,7 @@ import pytest
 from attacking import _notebook, _texts, honest
 
 from gqa_lib.learn.quiz.sitting import Sitting
-from grading.safe import sandbox
+from grading.limited import sandbox
 from grading.safe.execute import run_cells, seed_of
 from grading.safe.grade_notebook import ANSWER, TEST, Cell
 from grading.safe.hidden import PRINTED, UNSHOWN, Unshown, split

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from attacking import SMALL, attacks, full_marks, grade, honest
 
-from grading.safe import cgroups, places, sandbox, tree
+from grading.limited import sandbox
+from grading.safe import cgroups, places, tree
 from grading.safe.clock import Clock
 from grading.safe.limits import Limits, on_the_wall
 from grading.safe.pool import GradingProcesses

@@ -16,7 +16,7 @@ from gqa_lib.course.answers import IN_THE_SANDBOX, holds_answers, is_among
 from gqa_lib.learn.checking.difference import same
 from gqa_lib.learn.checking.running import outcome
 from gqa_lib.learn.exercises import Exercise, all_exercises
-from grading.safe import sandbox
+from grading.limited import sandbox
 
 needs_sandbox = pytest.mark.skipif(
     bool(sandbox.sandbox_problem()), reason=f"no sandbox here: {sandbox.sandbox_problem()}"
