@@ -16,7 +16,7 @@ from gqa_lib.learn.checking.credit import Credit
 
 from ..student.wire import Channel
 from .hidden import BEGIN, PRINTED, Unshown, split
-from .proxy import Link, Stopped
+from .link import Link, Stopped
 from .witness import WitnessLink, witness_of
 
 MAX_TEXT = 20_000

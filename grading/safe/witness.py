@@ -6,7 +6,7 @@ from typing import Any
 from gqa_lib.learn.watch import NotSeen
 
 from ..student.wire import Channel
-from .proxy import Link
+from .link import Link
 
 START_S = 120  # until a student's process has its witness
 

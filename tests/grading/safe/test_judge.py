@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from grading.safe.judge import Judge
-from grading.safe.proxy import Link
+from grading.safe.link import Link
 from grading.student.serve import Server
 from grading.student.wire import Channel
 
@@ -153,7 +153,7 @@ def test_an_error_keeps_its_name_and_message(ask):
 @pytest.mark.parametrize("name", ["NotYet", "Complaint", "Stopped", "Credit", "__class__"])
 def test_an_error_with_a_name_of_ours_is_still_an_error(ask, name):
     student = f"def stops():\n    raise type({name!r}, (Exception,), {{}})('all is well')"
-    result = ask(student, "from grading.safe.proxy import Stopped\nstops()")
+    result = ask(student, "from grading.safe.link import Stopped\nstops()")
     assert not passes(result)
     assert "credit" not in result
 

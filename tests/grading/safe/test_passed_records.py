@@ -6,7 +6,7 @@ import pytest
 
 from gqa_lib.configs import LayerKV, ModelConfig, Weights, all_models
 from gqa_lib.hardware import datasheet
-from grading.safe import proxy
+from grading.safe.records import record_of
 from grading.student import serve
 from grading.student.wire import pack, unpack
 
@@ -17,7 +17,7 @@ def there(value):
     def resolve(reference):
         return serve._record(reference["record"], unpack(reference["fields"], [], resolve))
 
-    return unpack(json.loads(json.dumps(pack(value, [], proxy._record))), [], resolve)
+    return unpack(json.loads(json.dumps(pack(value, [], record_of))), [], resolve)
 
 
 def test_every_model_of_the_table_arrives_as_it_was():
