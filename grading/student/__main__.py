@@ -18,6 +18,7 @@ from gqa_lib.learn.watch import Watch
 from . import run
 from .forks import serve_forks
 from .isolate import isolate, limit
+from .seccomp import program
 from .wire import Channel
 
 NOT_DUMPABLE = (4, 0, 0, 0, 0)  # prctl: no child can read this process
@@ -27,6 +28,7 @@ def warm() -> None:
     """Do once what takes long the first time."""
     matplotlib.use("Agg")
     torch.set_num_threads(1)
+    program()
     with Watch(settings=True, devices=True, copies=(2, 3), made=True):
         torch.zeros(2, 3) @ torch.zeros(3, 2)
 

@@ -10,6 +10,7 @@ import errno
 import platform
 import struct
 from collections.abc import Iterable
+from functools import cache
 from itertools import pairwise
 
 from .calls import MACHINES, calls
@@ -57,6 +58,7 @@ def install(*, loopback: bool = False) -> None:
         raise OSError(ctypes.get_errno(), "the kernel refused the filter on system calls")
 
 
+@cache
 def program(machine: str | None = None, *, loopback: bool = False) -> bytes:
     """Return the filter as the kernel reads it, or nothing for another kind of machine.
 
