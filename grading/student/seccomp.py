@@ -48,7 +48,7 @@ def install(*, loopback: bool = False) -> None:
         OSError: the kernel does not take the filter. On a machine of another kind than x86-64 and
             aarch64 nothing is done.
     """
-    if not (filters := program(loopback=loopback)):
+    if not (filters := _FILTERS[loopback]):
         return
     kept = ctypes.create_string_buffer(filters, len(filters))
     header = struct.pack("HxxxxxxP", len(filters) // 8, ctypes.addressof(kept))
@@ -149,3 +149,6 @@ def _fail(error: int) -> tuple:
 
 def _pass() -> tuple:
     return (_RETURN, 0, 0, _ALLOW)
+
+
+_FILTERS = {loopback: program(loopback=loopback) for loopback in (False, True)}  # once for all forks

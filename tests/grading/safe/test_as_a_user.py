@@ -47,14 +47,16 @@ def as_nobody(command: list[str]) -> list[str]:
 def own():
     """Return a folder of nobody's."""
     folder = Path(tempfile.mkdtemp(prefix="gqa-nobody-"))
-    os.chown(folder, int(sandbox.NOBODY), int(sandbox.NOBODY))
+    (folder / "home").mkdir()
+    for one in (folder, folder / "home"):
+        os.chown(one, int(sandbox.NOBODY), int(sandbox.NOBODY))
     yield folder
     shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize("wanted", [WARM, COLD], ids=["warm", "cold"])
 def test_the_walls_hold_for_an_ordinary_user_as_well(wanted, own):
-    told = {"HOME": str(own), "TMPDIR": str(own), "PYTHONDONTWRITEBYTECODE": "1"}
+    told = {"HOME": f"{own}/home", "TMPDIR": str(own), "PYTHONDONTWRITEBYTECODE": "1"}
     tests = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/grading/safe/test_attacks.py"]
     command = [sys.executable, *tests, f"--basetemp={own}/pytest", "-k", wanted]
     roots = ("PYTEST", "GQA_", "IPYTHON", "JUPYTER")
