@@ -1,19 +1,14 @@
 """The exchange's permissions: what release sets, grading refuses, and two students can do."""
 
 import os
-import shutil
 import stat
-import subprocess
-import sys
 
 import pytest
 
 from grading.intake.exchange import UnsafeExchange, check_exchange, prepare_exchange
 
 ADA, BEN = 4201, 4202
-as_root = pytest.mark.skipif(
-    os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root, to be two users"
-)
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be two users")
 
 
 @pytest.fixture
@@ -108,12 +103,23 @@ def test_what_belongs_to_a_student_is_refused(exchange, name):
 # Two students and an instructor, each a user of the machine
 
 
-def run_as(user, code, **also):
-    command = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
-    done = subprocess.run(
-        [*command, sys.executable, "-I", "-c", code], capture_output=True, text=True, **also
-    )
-    return done.returncode, done.stdout + done.stderr
+def run_as(user, code):
+    """Run code as a user of the machine; return whether it stopped, and with what."""
+    read, write = os.pipe()
+    if (child := os.fork()) == 0:
+        try:
+            os.setgroups([])
+            os.setresgid(user, user, user)
+            os.setresuid(user, user, user)
+            exec(code, {})
+        except BaseException as error:
+            os.write(write, repr(error).encode())
+            os._exit(1)
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as said:
+        text = said.read()
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), text
 
 
 @pytest.fixture
@@ -126,14 +132,12 @@ def shared(tmp_path_factory):
     os.chown(above, 4200, 4200)
     place = above / "exchange"
     code = (
-        "import os, sys; sys.path[:0] = " + repr(sys.path) + "\n"
+        "from pathlib import Path\n"
         "from grading.intake.exchange import *\n"
         f"prepare_exchange(Path({str(place)!r}), 'gqa')\n"
         f"check_exchange(Path({str(place)!r}), 'gqa')"
     )
     status, said = run_as(4200, code)
-    if status and "Permission" in said:
-        pytest.skip("other users cannot read this clone or its Python")
     assert status == 0, said
     return place
 
