@@ -57,7 +57,7 @@ FILES = {  # a file's content, and what its student reads
 }
 ANSWERS = {  # put before a right answer; what its student reads
     "blanks": ("x = 1\n" + " \n" * 49_000, "Shown without formatting: that takes more than"),
-    "bomb": (f"{SHOWS}display(Image(data=base64.b64decode({BOMB!r})))\n", "of a size that fits"),
+    "bomb": (f"{SHOWS}display(Image(data=base64.b64decode({BOMB!r})))\n", f"{LESSON.slug}: 2 of"),
     "frames": ("# </pre><script>fired()</script>\nprint('<script>fired()</script>')\n", "fired()"),
     "regions": ("'''\n### BEGIN HIDDEN TESTS\n" + "line\n" * 9000 + "'''\n", "HIDDEN TESTS"),
     "terminal": ("print('\\x1b]0;title\\x07\\x1b[2J' * 5000)\n", f"{LESSON.slug}: 2 of"),
