@@ -1,13 +1,8 @@
 """The student's objects as a test has them: each question goes to the student's process."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from typing import Any
 
 from gqa_lib.learn.watch import Elsewhere
-
-if TYPE_CHECKING:
-    from .link import Link
 
 
 class Proxy(Elsewhere):
@@ -15,7 +10,7 @@ class Proxy(Elsewhere):
 
     _gqa_name = ""  # what its notebook calls it, if it was asked for by that
 
-    def __init__(self, link: Link, number: int):
+    def __init__(self, link: Any, number: int):
         self.__dict__.update(_link=link, _number=number)
 
     def __repr__(self) -> str:

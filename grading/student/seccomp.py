@@ -151,4 +151,4 @@ def _pass() -> tuple:
     return (_RETURN, 0, 0, _ALLOW)
 
 
-_FILTERS = {loopback: program(loopback=loopback) for loopback in (False, True)}  # once for all forks
+_FILTERS = {loopback: program(loopback=loopback) for loopback in (False, True)}  # for all forks
