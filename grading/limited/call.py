@@ -90,12 +90,11 @@ def _call_once(work: Callable[[bytes], bytes], data: bytes, bounds: Bounds) -> b
     try:
         with _server_lock:
             server = _server(work.__module__)
-            number = server.spawn({"work": work.__qualname__, "limits": limits}, [theirs])
+        number = server.spawn({"work": work.__qualname__, "limits": limits}, [theirs])
         try:
             return _ask(ours, data, bounds)
         finally:
-            with _server_lock:
-                server.kill(number)
+            server.kill(number)
     except Ended as ended:
         raise ChildProcessError(f"no process starts that reads submissions: {ended}") from None
     finally:

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import subprocess
+import threading
 
 START_S = 120  # torch, read for the first time from a slow disk
 
@@ -15,7 +16,7 @@ class Ended(Exception):
 
 
 class ForkServer:
-    """A warm process that forks children, and the line to it."""
+    """A warm process that forks children, and the line to it, which several threads may use."""
 
     def __init__(self, argv: list[str], clean: bool = False):
         self._made_of = argv, clean
@@ -35,6 +36,7 @@ class ForkServer:
         theirs.close()
         self.control = ours
         self._awake = False
+        self._asking = threading.Lock()
 
     def alive(self) -> "ForkServer":
         """Return this process, or one that takes its place if it is gone."""
@@ -45,17 +47,18 @@ class ForkServer:
 
     def spawn(self, request: dict, lines: list[socket.socket]) -> int:
         """Fork a child that gets these sockets; return its process number there."""
-        self._wait_until_awake()
         descriptors = array.array("i", [line.fileno() for line in lines])
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)]
-        self.control.sendmsg([json.dumps({"spawn": request}).encode()], rights)
-        for line in lines:
-            line.close()
-        return self._answer()["pid"]
+        with self._asking:
+            self._wait_until_awake()
+            self.control.sendmsg([json.dumps({"spawn": request}).encode()], rights)
+            for line in lines:
+                line.close()
+            return self._answer()["pid"]
 
     def kill(self, pid: int) -> None:
         """End a child and all that came of it."""
-        with contextlib.suppress(OSError, Ended):
+        with self._asking, contextlib.suppress(OSError, Ended):
             self.control.send(json.dumps({"kill": pid}).encode())
             self._answer()
 

@@ -1,8 +1,7 @@
 """Runs a class's notebooks before nbgrader's own steps come to them, several at a time."""
 
-import contextlib
+import logging
 import os
-import queue
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,22 +33,14 @@ def default_workers() -> int:
     return max(2, len(os.sched_getaffinity(0)) * 3 // 4)
 
 
-@contextlib.contextmanager
-def lent_processes(count: int, seed: int | None) -> Iterator[queue.SimpleQueue]:
-    """Yield so many graders' processes, to be lent one at a time; all get ready at once."""
-    started = [GradingProcesses(seed=seed) for _ in range(count)]
-    free: queue.SimpleQueue[GradingProcesses] = queue.SimpleQueue()
-    for processes in started:
-        free.put(processes)
-    try:
-        yield free
-    finally:
-        for processes in started:
-            processes.close()
-
-
 def run_ahead(
-    folder: Path, assignment: Assignment, free, sitting: Sitting, log, *, alone: bool = False
+    folder: Path,
+    assignment: Assignment,
+    processes: GradingProcesses,
+    sitting: Sitting,
+    log: logging.Logger,
+    *,
+    alone: bool = False,
 ) -> bool:
     """Run a submission's notebooks now; nbgrader's own steps then find what came of them.
 
@@ -58,7 +49,7 @@ def run_ahead(
     Args:
         folder: the submission.
         assignment: what it is of.
-        free: the graders' processes.
+        processes: in which they run.
         sitting: whose quiz it has.
         log: what went wrong.
         alone: nothing else runs: its verdicts stand.
@@ -68,12 +59,8 @@ def run_ahead(
     """
     try:
         for cells in _cells_to_run(folder, assignment):
-            processes = free.get()
-            try:
-                if run_cells(cells, processes, Limits(), sitting, log) and not alone:
-                    return True
-            finally:
-                free.put(processes)
+            if run_cells(cells, processes, Limits(), sitting, log) and not alone:
+                return True
             remember(cells, sitting)
     except Exception as error:
         log.error("%s: %s", folder, verdict_of(error, "Running it ahead"), exc_info=error)

@@ -13,7 +13,6 @@ from nbgrader.converters import Autograde
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import (
     AssignLatePenalties,
-    CheckCellMetadata,
     LimitOutput,
     OverwriteCells,
     SaveAutoGrades,
@@ -28,13 +27,12 @@ from grading.pages.outputs import SanitizeOutputs
 from grading.safe.execute import VERDICT, SafeExecute
 
 SANITIZE = [Rebuild, OverwriteCells]  # what else nbgrader mends there, the release never has
-GRADE = [
+GRADE = [  # the metadata of cells, which nbgrader checks at last, are the release's
     SafeExecute,
     SanitizeOutputs,
     LimitOutput,
     SaveAutoGrades,
     AssignLatePenalties,
-    CheckCellMetadata,
 ]
 
 
@@ -66,6 +64,13 @@ class ReadSafely(NotebookExporter):
             self.log.error("%s: %s", resources["nbgrader"]["student"], verdict, exc_info=error)
             return self._refuse(verdict, resources, **kw)
         return text, about
+
+    def _preprocess(self, nb, resources):
+        """Run the steps: nbconvert copies the notebook for them three times, and checks each."""
+        for step in self._preprocessors:
+            nb, resources = step(nb, resources)
+        self._validate_preprocessor(nb, self._preprocessors[-1])
+        return nb, resources
 
     def _is_submitted(self) -> bool:
         """Return whether this is nbgrader's first round; its second is over its own copy."""

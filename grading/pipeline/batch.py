@@ -6,6 +6,7 @@ is next to its graded notebook, which is written last: whatever is killed, and w
 run grades what has no such note or an older one, and nothing else.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -29,12 +30,15 @@ from grading.limited.sandbox import NoSandbox
 from grading.limited.verdict import verdict_of
 from grading.nb.cells import read_notebook
 from grading.nb.texts import printable, sentence
+from grading.safe.pool import GradingProcesses
 
-from .ahead import Assignment, default_workers, lent_processes, run_ahead
+from .ahead import Assignment, default_workers, run_ahead
 from .autograde import autograde
 from .database import one_database
 
 NOTE = ".graded.json"
+
+_Todo = tuple[str, Path, str, Sitting]  # a student, the submission, its fingerprint, whose quiz
 
 
 class GradeError(ValueError):
@@ -77,39 +81,49 @@ def grade(
     assignment = _assignment(course)
     submitted = _submitted(course, students)
     outcome, todo = Outcome(), []
-    for student, folder in submitted.items():
-        course.student_id = student
-        try:
-            clean_submitted(course)
-            sitting = sitting_of_submission(folder, student, course.assignment_id)
-            now = _fingerprint_or_new(folder, assignment, seed, sitting, log)
-        except Exception as error:  # of this student's only: the class goes on
-            _fail(outcome, log, student, error)
-            continue
-        if not everything and _noted(course, student) == now:
-            outcome.unchanged.append(student)
-        else:
+    with contextlib.ExitStack() as stack:
+        processes: GradingProcesses | None = None
+        for student, folder in submitted.items():
+            course.student_id = student
+            try:
+                clean_submitted(course)
+                sitting = sitting_of_submission(folder, student, course.assignment_id)
+                now = _fingerprint_or_new(folder, assignment, seed, sitting, log)
+            except Exception as error:  # of this student's only: the class goes on
+                _fail(outcome, log, student, error)
+                continue
+            if not everything and _noted(course, student) == now:
+                outcome.unchanged.append(student)
+                continue
+            if processes is None:  # they get ready while the others are looked at
+                processes = stack.enter_context(contextlib.closing(GradingProcesses(seed=seed)))
             todo.append((student, folder, now, sitting))
-    if todo:
-        count = min(workers or default_workers(), len(todo))
-        with lent_processes(count, seed) as free, one_database():
-            _grade_all(course, log, assignment, todo, free, outcome)
+        if processes is not None:
+            count = min(workers or default_workers(), len(todo))
+            with one_database(), ThreadPoolExecutor(count) as pool:
+                _grade_all(course, log, assignment, todo, pool, processes, outcome)
     return outcome
 
 
-def _grade_all(course, log, assignment, todo, free, outcome: Outcome) -> None:
+def _grade_all(
+    course: CourseDirectory,
+    log: logging.Logger,
+    assignment: Assignment,
+    todo: list[_Todo],
+    pool: ThreadPoolExecutor,
+    processes: GradingProcesses,
+    outcome: Outcome,
+) -> None:
     """Run the notebooks; write what comes of each, one after the other.
 
     What took too long runs once more at the end, one at a time: beside others, what is computed
     takes longer. The verdict of that run stands.
     """
-    alone: list[tuple] = []
-    with (
-        ThreadPoolExecutor(free.qsize()) as pool,
-        tqdm(total=len(todo), unit="notebook", desc=course.assignment_id, mininterval=0.5) as bar,
-    ):
+    alone: list[_Todo] = []
+    total, name = len(todo), course.assignment_id
+    with tqdm(total=total, unit="notebook", desc=name, mininterval=0.5) as bar:
         waiting = {
-            pool.submit(run_ahead, folder, assignment, free, sitting, log): one
+            pool.submit(run_ahead, folder, assignment, processes, sitting, log): one
             for one in todo
             for _, folder, _, sitting in [one]
         }
@@ -123,7 +137,9 @@ def _grade_all(course, log, assignment, todo, free, outcome: Outcome) -> None:
                 bar.update()
             for student, folder, now, sitting in alone:
                 log.info("%s: it took too long beside others, and runs once more alone", student)
-                again = pool.submit(run_ahead, folder, assignment, free, sitting, log, alone=True)
+                again = pool.submit(
+                    run_ahead, folder, assignment, processes, sitting, log, alone=True
+                )
                 _settle(course, log, student, now, again.exception(), outcome)
                 bar.update()
         except BaseException:

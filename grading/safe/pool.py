@@ -1,4 +1,4 @@
-"""What a grader keeps warm: a sandbox and a bench of judges, for one notebook at a time.
+"""What a grader keeps warm: a sandbox and a bench of judges, for several notebooks at a time.
 
 Both have imported torch before the first submission comes. For each one the sandbox forks a
 student's process, cut off from everything, and the bench, in a sandbox too, forks a judge; they
@@ -9,6 +9,7 @@ checked for its form.
 import contextlib
 import socket
 import sys
+import threading
 from dataclasses import asdict
 
 from gqa_lib.learn.quiz.sitting import Sitting
@@ -163,7 +164,7 @@ class JudgeProcess:
 
 
 class GradingProcesses:
-    """Warm processes for grading one notebook after another.
+    """Warm processes for grading notebooks, in several threads if need be.
 
     Args:
         kind: "warm", forked in a warm sandbox; "cold", a Jupyter kernel in a sandbox of its own for
@@ -180,6 +181,7 @@ class GradingProcesses:
         self.kind, self.seed = kind, seed
         self._judges = _judges(kind)
         self._students = _warm_students(kind) if kind != "cold" else None
+        self._replacing = threading.Lock()
 
     def student(self, limits: Limits) -> StudentProcess:
         """Return a fresh student's process.
@@ -200,7 +202,8 @@ class GradingProcesses:
             return self._forked(limits)
 
     def _forked(self, limits: Limits) -> ForkedStudent:
-        self._students = (self._students or _warm_students(self.kind)).alive()
+        with self._replacing:
+            self._students = (self._students or _warm_students(self.kind)).alive()
         return ForkedStudent(self._students, limits)
 
     def judge(
@@ -213,7 +216,8 @@ class GradingProcesses:
             sitting: whose quiz it is.
             seed: of the hidden tests; the course's unless given.
         """
-        self._judges = self._judges.alive()
+        with self._replacing:
+            self._judges = self._judges.alive()
         return JudgeProcess(self._judges, student, self.seed if seed is None else seed, sitting)
 
     def close(self) -> None:

@@ -14,7 +14,6 @@ from bs4 import BeautifulSoup
 from classroom import NAME, RIGHT, formgraders_page
 from nbformat.v4 import new_notebook
 from nbgrader.preprocessors import (
-    CheckCellMetadata,
     LimitOutput,
     NbGraderPreprocessor,
     OverwriteCells,
@@ -232,7 +231,6 @@ STEPS = {  # of nbgrader's two rounds: where it stops, and the marks before that
     "outputs": (SanitizeOutputs, "preprocess"),
     "long outputs": (LimitOutput, "preprocess_cell"),
     "marks": (SaveAutoGrades, "preprocess_cell"),
-    "metadata": (CheckCellMetadata, "preprocess"),
 }
 
 
