@@ -142,11 +142,14 @@ for change in (os.setuid, os.setgid):
 import os
 import shutil
 import subprocess
+import sys
 
 shutil.copy(os.path.realpath("/proc/self/exe"), "/tmp/id")
 os.chmod("/tmp/id", 0o6755)
 tells = "import os; print(os.geteuid())"
-if not int(subprocess.run(["/tmp/id", "-Sc", tells], capture_output=True, check=True).stdout):
+home = os.environ | {"PYTHONHOME": sys.base_prefix}
+ran = subprocess.run(["/tmp/id", "-Sc", tells], capture_output=True, check=True, env=home)
+if not int(ran.stdout):
     print("GOT IN")
 
 # %% rights that it still has
