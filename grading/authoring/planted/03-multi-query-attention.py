@@ -30,7 +30,7 @@ def multi_query_attention(q, k, v, causal=True):
     return torch.stack(out)
 
 # %% wrong multi_query_attention: right, but SDPA without its flag, as it was up to torch 2.13
-# says: elements of keys and values in all
+# says: scaled_dot_product_attention does all of it in one call
 def multi_query_attention(q, k, v, causal=True):
     mask = causal_mask(q.shape[2], k.shape[2]).to(q.device) if causal else None
     with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
