@@ -29,7 +29,6 @@ pytestmark = needs_chromium
 FOUR, LAST = find_lesson("04"), find_lesson("16")
 CHOSEN = {
     "expand_kv": "tiles",  # which is wrong
-    "grouped_query_attention": "SDPA on folded rows with a mask",
 }
 WRONG_LINE, RIGHT_LINE = "kv.repeat(1, q_per_kv", "return kv.repeat_interleave(q_per_kv, dim=1)"
 
