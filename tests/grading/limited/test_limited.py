@@ -13,7 +13,7 @@ import pytest
 
 from gqa_lib.course import places
 from grading.limited import call as module
-from grading.limited import sandbox
+from grading.limited import ours, sandbox
 from grading.limited.call import Bounds, Exceeded, Raised, call
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux's limits")
@@ -25,8 +25,8 @@ def servers():
     """Processes that find this folder's modules."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(work.__file__).parent))
-        ours = [*sandbox.for_readers(), (Path(work.__file__), f"{sandbox.ROOT}/limited_work.py")]
-        patch.setattr(module, "for_readers", lambda: ours)
+        shown = [*ours.for_readers(), (Path(work.__file__), f"{ours.ROOT}/limited_work.py")]
+        patch.setattr(module, "for_readers", lambda: shown)
         patch.setattr(module, "_servers", {})
         yield
         module._close_all()
