@@ -13,11 +13,15 @@ from typing import Any
 
 from .rules import NotPlain, at_line
 
-TRITON = frozenset({"tl", "triton"})  # names that nobody else's are
+SEMANTIC = "interpreter_semantic"  # the one global that Triton's interpreter adds to a kernel's
+TRITON = frozenset({"tl", "triton", SEMANTIC})  # names that nobody else may take
 _MODULES = ("triton", "triton.language")
 BUILTINS = {"range", "min", "max", "abs", "float", "int", "bool", "len", "print", "tuple", "zip"}
 BUILTINS |= {"NotImplementedError", "isinstance"}  # the first is a stub's
 _OF_TRITON = {"triton.cdiv", "triton.next_power_of_2"}
+MODULES = ("math", "torch", "np", "numpy")  # of which a kernel may name these numbers
+NUMBERS = ("inf", "pi", "e", "nan")
+_NUMBERS = {f"{module}.{name}" for module in MODULES for name in NUMBERS}
 _CLOSED = {"core", "standard", "semantic", "extra", "tensor", "builtin", "constexpr_function"}
 _CLOSED |= {"inline_asm_elementwise", "map_elementwise", "handle", "str_to_ty", "constexpr_type"}
 _OF_INSTANCES = {  # what tiles, types, constants and descriptors have, and their classes have not
@@ -65,7 +69,7 @@ class _WithoutTriton(ast.NodeTransformer):
 
 
 def bare_kernel(node: ast.FunctionDef) -> ast.FunctionDef:
-    """Return what of a kernel is to run: no options, documentation, or annotations but constexpr."""
+    """Return what of a kernel is to run: no options, no annotations but constexpr."""
     bare = copy.deepcopy(node)
     bare.decorator_list = [ast.parse("triton.jit", mode="eval").body]
     bare.returns = None
@@ -87,7 +91,7 @@ def _bare_annotation(node: ast.expr | None) -> ast.expr | None:
 
 
 def text_of(node: ast.FunctionDef, lines: list[str]) -> str:
-    """Return the text of a kernel, which Triton reads again and runs: nothing else than was checked.
+    """Return a kernel's text, which Triton reads again and runs: what was checked, and no more.
 
     Args:
         node: the kernel.
@@ -121,7 +125,7 @@ def check_kernel(node: ast.FunctionDef, lines: list[str], known: set[str]) -> No
     own = {n.id for n in ast.walk(bare) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
     own |= {one.arg for one in ast.walk(bare) if isinstance(one, ast.arg)}
     if TRITON & {*own, *known, node.name}:
-        raise NotPlain(at_line(node, lines, "`tl` and `triton` are Triton's, and stay theirs."))
+        raise NotPlain(at_line(node, lines, "Triton stays what it is."))
     modules: set[int] = set()
     defaults = [one for one in (*bare.args.defaults, *bare.args.kw_defaults) if one]
     for parts, names in ((defaults, known), (bare.body, own | known)):  # a default sees no others
@@ -162,8 +166,10 @@ def _problem(node: ast.AST, names: set[str], modules: set[int]) -> str:
         return _about_attribute(node, modules)
     if isinstance(node, ast.keyword) and (node.arg or "_").startswith("_"):
         return "what begins with _ is Triton's own."
-    if isinstance(node, ast.Name) and node.id in TRITON:
-        return "" if id(node) in modules else f"`{node.id}` is used as {node.id}.name."
+    if isinstance(node, ast.Name) and node.id in TRITON and id(node) not in modules:
+        return f"`{node.id}` is used as {node.id}.name."
+    if isinstance(node, ast.Name) and id(node) in modules:
+        return ""
     if isinstance(node, ast.Name) and node.id not in names | BUILTINS:
         what = "one of Python's" if hasattr(builtins, node.id) else "neither its own nor a kernel's"
         return f"{node.id} is {what}. A kernel has its parameters, tl, numbers and other kernels."
@@ -179,9 +185,9 @@ def _about_attribute(node: ast.Attribute, modules: set[int]) -> str:
     if path.startswith("tl.math.") and isinstance(inner, ast.Attribute):
         modules |= {id(inner), id(inner.value)}
         return "" if node.attr in _of_math() else f"there is no {path} for a kernel."
-    if isinstance(inner, ast.Name) and inner.id in TRITON:
+    if isinstance(inner, ast.Name) and (inner.id in TRITON or path in _NUMBERS):
         modules.add(id(inner))
-        known = path in _OF_TRITON or (inner.id == "tl" and node.attr in _of_language())
+        known = path in _OF_TRITON | _NUMBERS or (inner.id == "tl" and node.attr in _of_language())
         return "" if known else f"there is no {path} for a kernel."
     return "" if node.attr in _of_values() else f".{node.attr} is nothing that a tile has."
 

@@ -4,13 +4,14 @@ import __future__
 
 import ast
 import linecache
+from collections.abc import Iterable
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from .facades import facade, is_open, open_part
 from .guards import guarded, safe_builtins
-from .kernel_names import KernelNames
-from .kernels import TRITON, check_host, check_kernel, is_kernel, of_numbers
+from .kernel_names import KernelNames, launcher
+from .kernels import TRITON, bare_kernel, check_host, check_kernel, is_kernel, of_numbers
 from .rules import WATCHED, NotPlain, at_line, check_plain
 from .slices import Statement, needed_for, statements, without_magic
 
@@ -38,10 +39,11 @@ class PlainNames:
 
     def trusted(self, source: str) -> None:
         """Run a cell of the lesson's own."""
-        before = dict(self._trusted)
-        exec(compile(source, "<lesson>", "exec"), self._trusted)
-        for name, value in self._trusted.items():
-            if name.startswith("__") or before.get(name) is value:
+        before, code = dict(self._trusted), compile(source, "<lesson>", "exec")
+        exec(code, self._trusted)
+        for name in self._trusted.keys() & {*code.co_names}:  # Triton adds others
+            value = launcher(self._trusted[name])
+            if name.startswith("__") or before.get(name) is self._trusted[name]:
                 continue
             if isinstance(value, ModuleType) and value.__name__ == "triton.language":
                 self._own[name] = of_numbers()
@@ -74,28 +76,35 @@ class PlainNames:
             KeyError: no cell defines it; whatever else a definition raises.
         """
         needed = self.checked(name, kernel)
-        kernels, numbers = _of_kernels(needed)
         for statement in needed:
             node = statement.node
-            if isinstance(node, ast.FunctionDef) and is_kernel(node):
-                for one in numbers & statement.reads & self._own.keys():
-                    self._kernels.number(one, self._own[one])
             if id(statement) in self._done:
                 continue
             self._done.add(id(statement))
             if isinstance(node, ast.FunctionDef) and is_kernel(node):
+                self._tell_kernels(needed)
                 self._own[node.name] = self._kernels.define(node, statement.lines)
                 continue
             tree, flags = ast.Module([node], []), self._flags[statement.file]
             exec(compile(guarded(tree), statement.file, "exec", flags, True), self._own)
+        self._tell_kernels(needed)
         return self._kernels[name] if kernel else self._own[name]
 
-    def checked(self, name: str, kernel: bool = False) -> list[Statement]:
+    def _tell_kernels(self, needed: list[Statement]) -> None:
+        """Tell kernels the numbers that they name."""
+        read = {n for one in needed if is_kernel(one.node) for n in _read_by_kernel(one)}
+        for name in _of_kernels(needed)[1] & read & self._own.keys():
+            self._kernels.number(name, self._own[name])
+
+    def checked(
+        self, name: str, kernel: bool = False, known: Iterable[str] = ()
+    ) -> list[Statement]:
         """Return the statements that a name needs, all of them plain.
 
         Args:
             name: what a learner's cell defines.
             kernel: it has to be a Triton kernel.
+            known: kernels and numbers of elsewhere.
 
         Raises:
             NotPlain: one of them is not.
@@ -112,7 +121,7 @@ class PlainNames:
             if kernels and one.binds & TRITON:
                 raise NotPlain(at_line(one.node, one.lines, "Triton stays what it is."))
             if isinstance(one.node, ast.FunctionDef) and is_kernel(one.node):
-                check_kernel(one.node, one.lines, kernels | numbers)
+                check_kernel(one.node, one.lines, kernels.union(numbers, known))
             else:
                 _check_imports(one)
                 check_plain(one.node, one.lines)
@@ -128,13 +137,18 @@ def _defining(name: str, needed: list[Statement]) -> Statement | None:
 
 
 def _of_kernels(needed: list[Statement]) -> tuple[set[str], set[str]]:
-    """Return the names that are kernels, and those that may be numbers, wherever they get a value."""
+    """Return the names that are kernels, and those that may be numbers, wherever they are bound."""
     no_number = (ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
     others = [one for one in needed if not is_kernel(one.node)]
     kernels = {n for one in needed if is_kernel(one.node) for n in one.binds}
     defined = {n for one in others if isinstance(one.node, no_number) for n in one.binds}
     numbers = {n for one in others for n in one.binds}
     return kernels - numbers, numbers - kernels - defined
+
+
+def _read_by_kernel(statement: Statement) -> frozenset[str]:
+    bare = bare_kernel(cast(ast.FunctionDef, statement.node))
+    return statement.reads & {one.id for one in ast.walk(bare) if isinstance(one, ast.Name)}
 
 
 def _is_of_the_future(node: ast.stmt) -> bool:
