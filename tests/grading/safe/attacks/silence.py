@@ -750,7 +750,7 @@ def scores_kernel(
 # exercise: scores_kernel
 # must: kernels know numbers only
 def change(tile):
-    tile.handle.data.fill(0)
+    return tile
 
 NUMBER = 1.0
 NUMBER = [NUMBER, change][1]
@@ -764,7 +764,7 @@ def scores_kernel(
 
 # %% a kernel's launcher, to write another one over it
 # exercise: scores_kernel
-# must: keep the line @triton.jit
+# must: neither its own nor a kernel's
 @triton.jit
 def helper(
     q, k, scores, length, scale, stride_t,
