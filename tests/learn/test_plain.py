@@ -178,7 +178,7 @@ def test_a_plain_kernel_is_launched(interpreted):
         ("n.handle.data.fill(0)", "nothing that a tile has"),
         ("y = tl.core", "there is no tl.core"),
         ("y = tl", "used as tl.name"),
-        ("tl = n", "stays what it is"),
+        ("tl = n", "Triton stays what it is"),
         ("y = open(n)", "one of Python's"),
         ("y = torch", "neither its own nor a kernel's"),
         ("y = torch.zeros(1)", "nothing that a tile has"),

@@ -42,7 +42,7 @@ _OPEN: dict[str, set[str]] = {  # module: the only names that plain code gets
     "time": {"time", "perf_counter", "monotonic", "sleep"},
     "types": {"MappingProxyType", "SimpleNamespace"},
     "warnings": {"warn"},
-    "triton": {"jit", "cdiv", "next_power_of_2", "__version__"},
+    "triton": {"cdiv", "next_power_of_2", "__version__"},
 }
 _WATCHED = ("gqa_lib.learn.watch.*", "gqa_lib.measure.*", "gqa_lib.course.*")
 _RAW = "Storage"  # the ending of torch's names of raw memory
@@ -67,8 +67,13 @@ def facade(module: str) -> Any:
     for name in names - _CLOSED.get(module, {"test"}):
         value = getattr(whole, name, None)
         if value is not None and not isinstance(value, ModuleType) and not _strange(value, module):
-            found[name] = value
+            found[name] = _called(value) if module == "triton" and callable(value) else value
     return _Facade(_path=module, **found)
+
+
+def _called(function: Any) -> Any:
+    """Return what only calls a function, of which Triton's own tell where they come from."""
+    return lambda *arguments, **named: function(*arguments, **named)
 
 
 class _Facade(SimpleNamespace):

@@ -4,17 +4,18 @@ import __future__
 
 import ast
 import linecache
+from collections.abc import Iterable
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from .facades import facade, is_open, open_part
 from .guards import guarded, safe_builtins
-from .kernels import check_kernel, is_constant, is_kernel
+from .kernel_names import KernelNames, launcher
+from .kernels import TRITON, bare_kernel, check_host, check_kernel, is_kernel, of_numbers
 from .rules import WATCHED, NotPlain, at_line, check_plain
 from .slices import Statement, needed_for, statements, without_magic
 
 _UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
-_TRITON = ("triton", "triton.language")
 MODULE = "__main__"  # of what plain code defines
 NO_KERNEL = "it cannot be launched as a kernel: keep the line @triton.jit above its def."
 
@@ -29,6 +30,7 @@ class PlainNames:
     def __init__(self):
         self._own: dict[str, Any] = {"__builtins__": safe_builtins(MODULE), "__name__": MODULE}
         self._trusted: dict[str, Any] = {"__name__": MODULE}
+        self._kernels = KernelNames(MODULE)
         self._known: list[Statement] = []
         self._done: set[int] = set()
         self._broken: list[str] = []
@@ -37,13 +39,14 @@ class PlainNames:
 
     def trusted(self, source: str) -> None:
         """Run a cell of the lesson's own."""
-        before = dict(self._trusted)
-        exec(compile(source, "<lesson>", "exec"), self._trusted)
-        for name, value in self._trusted.items():
-            if name.startswith("__") or before.get(name) is value:
+        before, code = dict(self._trusted), compile(source, "<lesson>", "exec")
+        exec(code, self._trusted)
+        for name in self._trusted.keys() & {*code.co_names}:  # Triton adds others
+            value = launcher(self._trusted[name])
+            if name.startswith("__") or before.get(name) is self._trusted[name]:
                 continue
             if isinstance(value, ModuleType) and value.__name__ == "triton.language":
-                self._own[name] = value  # Triton looks for it there; only kernels may name it
+                self._own[name] = of_numbers()
             elif (value := open_part(value)) is not None:
                 self._own[name] = value
 
@@ -54,7 +57,7 @@ class PlainNames:
         try:
             found = statements(source, file)
             self._flags[file] = sum({_flags_of(one.node) for one in found})
-            self._known += [one for one in found if not _is_known_import(one)]
+            self._known += [one for one in found if not _is_of_the_future(one.node)]
         except _UNREADABLE as error:
             self._broken.append(f"A cell is no Python: {error}")
             return
@@ -74,19 +77,34 @@ class PlainNames:
         """
         needed = self.checked(name, kernel)
         for statement in needed:
-            if id(statement) not in self._done:
-                self._done.add(id(statement))
-                tree = ast.Module([statement.node], [])
-                flags = self._flags[statement.file]
-                exec(compile(guarded(tree), statement.file, "exec", flags, True), self._own)
-        return self._own[name]
+            node = statement.node
+            if id(statement) in self._done:
+                continue
+            self._done.add(id(statement))
+            if isinstance(node, ast.FunctionDef) and is_kernel(node):
+                self._tell_kernels(needed)
+                self._own[node.name] = self._kernels.define(node, statement.lines)
+                continue
+            tree, flags = ast.Module([node], []), self._flags[statement.file]
+            exec(compile(guarded(tree), statement.file, "exec", flags, True), self._own)
+        self._tell_kernels(needed)
+        return self._kernels[name] if kernel else self._own[name]
 
-    def checked(self, name: str, kernel: bool = False) -> list[Statement]:
+    def _tell_kernels(self, needed: list[Statement]) -> None:
+        """Tell kernels the numbers that they name."""
+        read = {n for one in needed if is_kernel(one.node) for n in _read_by_kernel(one)}
+        for name in _of_kernels(needed)[1] & read & self._own.keys():
+            self._kernels.number(name, self._own[name])
+
+    def checked(
+        self, name: str, kernel: bool = False, known: Iterable[str] = ()
+    ) -> list[Statement]:
         """Return the statements that a name needs, all of them plain.
 
         Args:
             name: what a learner's cell defines.
             kernel: it has to be a Triton kernel.
+            known: kernels and numbers of elsewhere.
 
         Raises:
             NotPlain: one of them is not.
@@ -96,20 +114,19 @@ class PlainNames:
             raise NotPlain(f"{WATCHED} {self._broken[-1]}")
         if kernel and not (needed and _defining(name, needed) is not None):
             raise NotPlain(NO_KERNEL)
-        kernels = {n for one in needed if is_kernel(one.node) for n in one.binds}
-        numbers = {n for one in needed if is_constant(one.node) for n in one.binds}
+        kernels, numbers = _of_kernels(needed)
         for one in needed:
             if id(one) in self._done:
                 continue
-            if kernels and one.binds & {"tl", "triton"}:
+            if kernels and one.binds & TRITON:
                 raise NotPlain(at_line(one.node, one.lines, "Triton stays what it is."))
             if isinstance(one.node, ast.FunctionDef) and is_kernel(one.node):
-                check_kernel(one.node, one.lines, kernels | numbers)
+                check_kernel(one.node, one.lines, kernels.union(numbers, known))
             else:
                 _check_imports(one)
                 check_plain(one.node, one.lines)
-                if "tl" in one.reads and not is_constant(one.node):
-                    raise NotPlain(at_line(one.node, one.lines, "only a kernel has use for tl."))
+                if "tl" in one.reads:
+                    check_host(one.node, one.lines)
         return needed
 
 
@@ -119,20 +136,28 @@ def _defining(name: str, needed: list[Statement]) -> Statement | None:
     return last if is_kernel(last.node) else None
 
 
-def _is_known_import(statement: Statement) -> bool:
-    """Return whether a cell only imports Triton again, which its lesson has done already."""
-    node = statement.node
-    modules = [one.name for one in node.names] if isinstance(node, ast.Import) else []
-    if isinstance(node, ast.ImportFrom):
-        modules = [f"{node.module}.{one.name}" for one in node.names]
-    future = isinstance(node, ast.ImportFrom) and node.module == "__future__"
-    return future or (bool(modules) and all(one in _TRITON for one in modules))
+def _of_kernels(needed: list[Statement]) -> tuple[set[str], set[str]]:
+    """Return the names that are kernels, and those that may be numbers, wherever they are bound."""
+    no_number = (ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
+    others = [one for one in needed if not is_kernel(one.node)]
+    kernels = {n for one in needed if is_kernel(one.node) for n in one.binds}
+    defined = {n for one in others if isinstance(one.node, no_number) for n in one.binds}
+    numbers = {n for one in others for n in one.binds}
+    return kernels - numbers, numbers - kernels - defined
+
+
+def _read_by_kernel(statement: Statement) -> frozenset[str]:
+    bare = bare_kernel(cast(ast.FunctionDef, statement.node))
+    return statement.reads & {one.id for one in ast.walk(bare) if isinstance(one, ast.Name)}
+
+
+def _is_of_the_future(node: ast.stmt) -> bool:
+    return isinstance(node, ast.ImportFrom) and node.module == "__future__"
 
 
 def _flags_of(node: ast.stmt) -> int:
     """Return what an import of annotations from the future asks of the compiler, else 0."""
-    is_future = isinstance(node, ast.ImportFrom) and node.module == "__future__"
-    return __future__.annotations.compiler_flag if is_future else 0
+    return __future__.annotations.compiler_flag if _is_of_the_future(node) else 0
 
 
 def _check_imports(statement: Statement) -> None:

@@ -4,6 +4,7 @@ import linecache
 from types import FunctionType
 from typing import Any
 
+from .kernel_names import known_here
 from .names import PlainNames
 from .rules import NotPlain
 
@@ -26,7 +27,7 @@ def refusal_here(yours: Any, kernel: bool = False) -> str:
     names = PlainNames()
     names.answer(source)
     try:
-        names.checked(name, kernel)
+        names.checked(name, kernel, known_here(made) if kernel else ())
     except NotPlain as problem:
         return str(problem)
     return ""

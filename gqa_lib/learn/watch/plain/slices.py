@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from .facades import facade, is_open
+from .kernels import without_triton
 
 _NOTEBOOK = re.compile(r"^(\s*)(?:[%!].*|\??[\w.]+\?+\s*)$", re.MULTILINE)
 _DEFINES = (ast.FunctionDef, ast.ClassDef)
@@ -44,7 +45,7 @@ def statements(source: str, file: str) -> list[Statement]:
         SyntaxError: it is no Python; ValueError or RecursionError where it cannot be.
     """
     lines = source.splitlines()
-    return [_statement(node, file, lines) for node in ast.parse(source, file).body]
+    return [_statement(node, file, lines) for node in without_triton(ast.parse(source, file)).body]
 
 
 def _statement(node: ast.stmt, file: str, lines: list[str]) -> Statement:

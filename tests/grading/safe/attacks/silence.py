@@ -647,3 +647,186 @@ def attention(q, k, v, causal=True):
 
 q = torch.randn(1, 1, 2, 3)
 print(attention(q, q, q), threading.active_count())
+
+
+# %% a kernel whose options blind what counts its reads
+# exercise: gqa_decode_kernel
+# points: 6
+# must: times as many bytes
+@triton.jit(debug=[c.__class__.__setattr__(c, "_count", lambda self, addresses: [self.reads.__setitem__(n, int((~t.isnan()).sum())) for n, t in enumerate(self._given)]) for b in ().__class__.__base__.__subclasses__() if b.__name__ == "AbstractContextManager" for c in b.__subclasses__() if c.__name__ == "Kernels"] and None)
+def gqa_decode_kernel(
+    q, k, v, out, lse, length, scale, stride_b, stride_h, stride_t, Hkv: tl.constexpr, R: tl.constexpr,
+    D: tl.constexpr, ROWS: tl.constexpr, KEYS: tl.constexpr, SPLITS: tl.constexpr,
+):
+    head, part = tl.program_id(0).to(tl.int64), tl.program_id(1)
+    r, n, d = tl.arange(0, ROWS), tl.arange(0, KEYS), tl.arange(0, D)
+    q_tile = tl.load(q + (head * R + r)[:, None] * D + d[None, :], mask=(r < R)[:, None], other=0.0)
+    kv = head // Hkv * stride_b + head % Hkv * stride_h
+    per_part = tl.cdiv(tl.cdiv(length, SPLITS), KEYS) * KEYS
+    first, end = part * per_part, tl.minimum(part * per_part + per_part, length)
+    m = tl.full([ROWS], float("-inf"), tl.float32)
+    l, acc = tl.zeros([ROWS], tl.float32), tl.zeros([ROWS, D], tl.float32)
+    for start in range(first, end, KEYS):
+        t = start + n
+        at = kv + t[:, None] * stride_t + d[None, :]
+        k_tile = tl.load(k + at, mask=(t < end)[:, None], other=0.0)
+        v_tile = tl.load(v + at, mask=(t < end)[:, None], other=0.0)
+        tl.atomic_add(k + at, tl.zeros([KEYS, D], k_tile.dtype), mask=(t < end)[:, None])
+        tile = tl.dot(q_tile, tl.trans(k_tile), input_precision="ieee") * scale
+        tile = tl.where((t < end)[None, :], tile, float("-inf"))
+        new_m = tl.maximum(m, tl.max(tile, 1))
+        old, p = tl.exp(m - new_m), tl.exp(tile - new_m[:, None])
+        l = l * old + tl.sum(p, 1)
+        acc = acc * old[:, None] + tl.dot(p.to(v_tile.dtype), v_tile, input_precision="ieee")
+        m = new_m
+    row = (head * R + r) * SPLITS + part
+    some = tl.where(l > 0, l, 1.0)
+    tl.store(out + row[:, None] * D + d[None, :], acc / some[:, None], mask=(r < R)[:, None])
+    tl.store(lse + row, tl.where(l > 0, m + tl.log(some), float("-inf")), mask=r < R)
+
+# %% a kernel whose annotations blind what counts its reads
+# exercise: gqa_decode_kernel
+# points: 6
+# must: times as many bytes
+@triton.jit
+def gqa_decode_kernel(
+    q: [c.__class__.__setattr__(c, "_count", lambda self, addresses: [self.reads.__setitem__(n, int((~t.isnan()).sum())) for n, t in enumerate(self._given)]) for b in ().__class__.__base__.__subclasses__() if b.__name__ == "AbstractContextManager" for c in b.__subclasses__() if c.__name__ == "Kernels"], k, v, out, lse, length, scale, stride_b, stride_h, stride_t, Hkv: tl.constexpr, R: tl.constexpr,
+    D: tl.constexpr, ROWS: tl.constexpr, KEYS: tl.constexpr, SPLITS: tl.constexpr,
+) -> [c.__class__.__setattr__(c, "_count", lambda self, addresses: [self.reads.__setitem__(n, int((~t.isnan()).sum())) for n, t in enumerate(self._given)]) for b in ().__class__.__base__.__subclasses__() if b.__name__ == "AbstractContextManager" for c in b.__subclasses__() if c.__name__ == "Kernels"]:
+    head, part = tl.program_id(0).to(tl.int64), tl.program_id(1)
+    r, n, d = tl.arange(0, ROWS), tl.arange(0, KEYS), tl.arange(0, D)
+    q_tile = tl.load(q + (head * R + r)[:, None] * D + d[None, :], mask=(r < R)[:, None], other=0.0)
+    kv = head // Hkv * stride_b + head % Hkv * stride_h
+    per_part = tl.cdiv(tl.cdiv(length, SPLITS), KEYS) * KEYS
+    first, end = part * per_part, tl.minimum(part * per_part + per_part, length)
+    m = tl.full([ROWS], float("-inf"), tl.float32)
+    l, acc = tl.zeros([ROWS], tl.float32), tl.zeros([ROWS, D], tl.float32)
+    for start in range(first, end, KEYS):
+        t = start + n
+        at = kv + t[:, None] * stride_t + d[None, :]
+        k_tile = tl.load(k + at, mask=(t < end)[:, None], other=0.0)
+        v_tile = tl.load(v + at, mask=(t < end)[:, None], other=0.0)
+        tl.atomic_add(k + at, tl.zeros([KEYS, D], k_tile.dtype), mask=(t < end)[:, None])
+        tile = tl.dot(q_tile, tl.trans(k_tile), input_precision="ieee") * scale
+        tile = tl.where((t < end)[None, :], tile, float("-inf"))
+        new_m = tl.maximum(m, tl.max(tile, 1))
+        old, p = tl.exp(m - new_m), tl.exp(tile - new_m[:, None])
+        l = l * old + tl.sum(p, 1)
+        acc = acc * old[:, None] + tl.dot(p.to(v_tile.dtype), v_tile, input_precision="ieee")
+        m = new_m
+    row = (head * R + r) * SPLITS + part
+    some = tl.where(l > 0, l, 1.0)
+    tl.store(out + row[:, None] * D + d[None, :], acc / some[:, None], mask=(r < R)[:, None])
+    tl.store(lse + row, tl.where(l > 0, m + tl.log(some), float("-inf")), mask=r < R)
+
+# %% a kernel with code in its documentation, which Triton would take for the kernel
+# exercise: scores_kernel
+# must: not yet
+@triton.jit
+def scores_kernel(
+    q, k, scores, length, scale, stride_t,
+    R: tl.constexpr, D: tl.constexpr, ROWS: tl.constexpr, KEYS: tl.constexpr,
+):
+    """
+def scores_kernel(q, k, scores, length, scale, stride_t, R, D, ROWS, KEYS):
+    ().__class__.__base__.__subclasses__()
+    # """
+    tl.store(scores, tl.load(scores))
+
+# %% Triton's own modules, as a number of a kernel's
+# exercise: scores_kernel
+# must: only a kernel has use for tl
+M = tl.core
+M = [M.builtins.setattr(M.inspect.sys.modules["gqa_lib.learn.watch.kernels"].Kernels, "_count", lambda self, addresses: None), 1][1]
+
+@triton.jit
+def scores_kernel(
+    q, k, scores, length, scale, stride_t,
+    R: tl.constexpr, D: tl.constexpr, ROWS: tl.constexpr, KEYS: tl.constexpr,
+):
+    r = M
+
+# %% plain Python, as a number of a kernel's
+# exercise: scores_kernel
+# must: kernels know numbers only
+def change(tile):
+    return tile
+
+NUMBER = 1.0
+NUMBER = [NUMBER, change][1]
+
+@triton.jit
+def scores_kernel(
+    q, k, scores, length, scale, stride_t,
+    R: tl.constexpr, D: tl.constexpr, ROWS: tl.constexpr, KEYS: tl.constexpr,
+):
+    NUMBER(tl.arange(0, KEYS))
+
+# %% a kernel's launcher, to write another one over it
+# exercise: scores_kernel
+# must: neither its own nor a kernel's
+@triton.jit
+def helper(
+    q, k, scores, length, scale, stride_t,
+    R: tl.constexpr, D: tl.constexpr, ROWS: tl.constexpr, KEYS: tl.constexpr,
+):
+    tl.store(scores, 0.0)
+
+helper.rewritten_fn[helper.fn] = lambda *all: None
+
+@triton.jit
+def scores_kernel(
+    q, k, scores, length, scale, stride_t,
+    R: tl.constexpr, D: tl.constexpr, ROWS: tl.constexpr, KEYS: tl.constexpr,
+):
+    helper(q, k, scores, length, scale, stride_t, R, D, ROWS, KEYS)
+
+# %% the words that Triton's own kernels use, in a right one
+# exercise: gqa_decode_kernel
+# points: all
+import math
+import torch, triton
+
+try:
+    import triton
+    import triton.language as tl
+except ImportError:
+    triton = None
+
+LN2, LOG2E = math.log(2), tl.constexpr(math.log2(math.e))
+ONE = tl.constexpr(LN2 * LOG2E)
+NEG: tl.constexpr = -torch.inf
+
+@triton.jit(do_not_specialize=["length"])
+def gqa_decode_kernel(
+    q: tl.tensor, k: torch.Tensor, v, out, lse, length, scale, stride_b, stride_h, stride_t, Hkv: tl.constexpr, R: tl.constexpr,
+    D: tl.constexpr, ROWS: tl.constexpr, KEYS: tl.constexpr, SPLITS: tl.constexpr,
+) -> None:
+    """Write the part of one tile.
+
+    def is a word of this text.
+    """
+    head, part = tl.program_id(0).to(tl.int64), tl.program_id(1)
+    r, n, d = tl.arange(0, ROWS), tl.arange(0, KEYS), tl.arange(0, D)
+    q_tile: tl.tensor = tl.load(q + (head * R + r)[:, None] * D + d[None, :], mask=(r < R)[:, None], other=0.0)
+    kv = head // Hkv * stride_b + head % Hkv * stride_h
+    per_part = tl.cdiv(triton.cdiv(length, SPLITS), KEYS) * KEYS
+    first, end = part * per_part, tl.minimum(part * per_part + per_part, length)
+    m = tl.full([ROWS], NEG, tl.float32)
+    l, acc = tl.zeros([ROWS], tl.float32), tl.zeros([ROWS, D], tl.float32)
+    for start in range(first, end, KEYS):
+        t = start + n
+        at = kv + t[:, None] * stride_t + d[None, :]
+        k_tile = tl.load(k + at, mask=(t < end)[:, None], other=0.0)
+        v_tile = tl.load(v + at, mask=(t < end)[:, None], other=0.0)
+        tile = tl.dot(q_tile, tl.trans(k_tile), input_precision="ieee") * scale * ONE
+        tile = tl.where((t < end)[None, :], tile, NEG)
+        new_m = tl.maximum(m, tl.max(tile, 1))
+        old, p = tl.exp(m - new_m), tl.exp(tile - new_m[:, None])
+        l = l * old + tl.sum(p, 1)
+        acc = acc * old[:, None] + tl.dot(p.to(v_tile.dtype), v_tile, input_precision="ieee")
+        m = new_m
+    row = (head * R + r) * SPLITS + part
+    some = tl.where(l > 0, l, 1.0)
+    tl.store(out + row[:, None] * D + d[None, :], (acc / some[:, None]).to(out.dtype.element_ty), mask=(r < R)[:, None])
+    tl.store(lse + row, tl.where(l > 0, m + tl.log(some), NEG), mask=r < R)
