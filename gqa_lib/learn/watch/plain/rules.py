@@ -158,7 +158,8 @@ def _bound_by(node: ast.AST) -> list[str]:
 def _about_name(name: str, own: set[str]) -> str:
     if is_pythons(name):
         return f"{name} is Python's own."
-    if hasattr(builtins, name) and not is_builtin(name) and name not in own:
+    known = is_builtin(name) or name.startswith("__")
+    if hasattr(builtins, name) and not known and name not in own:
         return f"{name} reaches further than the code that you see here."
     return ""
 
