@@ -369,3 +369,48 @@ def test_torchs_own_attention_is_refused_where_its_steps_are_asked_for():
     line = f"return torch.nn.functional.scaled_dot_product_attention(q, k, v, {mask})"
     with pytest.raises(NotYet, match=r"does all\s+of\s+it\s+in\s+one\s+call"):
         check("attention", run_in_a_notebook(ATTENTION.format(line=line), "attention"))
+
+
+CALLED_BACK = (
+    "class Step:\n    def __init__(self, do): self.do = do\n"
+    "    def __index__(self): self.do(); return 0\n    __float__ = __index__\n"
+    "def answer(q):\n    {call}\n    return q"
+)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "q[Step(lambda: 0)]",
+        "q[0, Step(lambda: 0):]",
+        "torch.tensor([Step(lambda: 0)])",
+        "q.view([Step(lambda: 0)])",
+        "q.sum(dim=Step(lambda: 0))",
+        "F.triplet_margin_with_distance_loss(q, q, q, distance_function=lambda a, b: a - b)",
+    ],
+)
+@pytest.mark.parametrize("watch", [{"whole": True}, {"made": True}, {"devices": True}])
+def test_torch_is_given_no_code_to_call_while_it_is_watched(call, watch):
+    lines = f"import torch.nn.functional as F\n{CALLED_BACK}".replace("{call}", call)
+    answer = names_of(lines).get("answer")
+    with pytest.raises(TypeError, match=r"would call while it is watched"), Watch(**watch):
+        answer(torch.ones(2, 3))
+
+
+def test_values_of_ones_own_classes_are_given_to_torch():
+    answer = names_of(
+        "from enum import IntEnum\nfrom typing import NamedTuple\n"
+        "class Axis(IntEnum):\n    KEYS = 1\n"
+        "class Shape(NamedTuple):\n    T: int\n    S: int\n"
+        "def answer(q):\n    shape = Shape(*q.shape)\n"
+        "    y = torch.zeros(shape) + q.view(shape).sum(Axis.KEYS, keepdim=True).to(float)\n"
+        "    return y[[0, 1], ...] + torch.tensor([range(3), [1] * 3]) + q[q > 5].sum()"
+    ).get("answer")
+    with Watch(whole=True, made=True, devices=True):
+        assert answer(torch.ones(2, 3)).tolist() == [[3, 4, 5], [4, 4, 4]]
+
+
+def test_torchs_own_attention_is_seen_where_it_computes():
+    with Watch(whole=True) as watch, torch._C.DisableTorchFunction():
+        torch.nn.functional.scaled_dot_product_attention(*[torch.ones(1, 2, 3, 4)] * 3)
+    assert watch.seen(None).whole == "scaled_dot_product_attention"
