@@ -32,10 +32,18 @@ def value(source: str):
     "source",
     [
         "import threading\ndef answer(): return threading",
-        "def answer():\n    import os\n    return os",
+        "def answer():\n    import shutil\n    return shutil",
+        "from os import fork as answer",
+        "answer = __import__('math')",
+        "answer = dict(__array_interface__=1)",
+        "from math import __dict__ as answer",
+        "import math as __builtins__\nanswer = __builtins__",
+        "class answer:\n    match print:\n        case __reduce_ex__: pass",
+        "def answer():\n    global __builtins__\n    return 1",
+        "class answer:\n    try: pass\n    except E as __getattr__: pass",
         "from gqa_lib.learn import watch\ndef answer(): return watch",
-        "from functools import wraps\ndef answer(): return wraps",
-        "from os import *\nimport os\ndef answer(): return os",
+        "from functools import update_wrapper\ndef answer(): return update_wrapper",
+        "from shutil import *\nimport shutil\ndef answer(): return shutil",
         "from . import x\nanswer = x",
         "import torch.utils\nanswer = torch.utils",
         "def answer(): return open('/etc/passwd')",
@@ -46,7 +54,7 @@ def value(source: str):
         "answer = torch.Tensor.mro()",
         "answer = torch.zeros(2).untyped_storage()",
         "answer = torch.Tensor._make_subclass",
-        "answer = [].__class__",
+        "answer = [].__class__.__base__",
         "class answer(metaclass=print): pass",
         "class answer:\n    def __getattribute__(self, name): return 1",
         "class answer:\n    def __reduce__(self): return print, ()",
@@ -80,6 +88,32 @@ def test_what_is_not_plain_is_refused(source):
         "setattr(torch.Tensor, 'clone', print)\nanswer = setattr(math, 'pi', 3)",
         "answer = __import__('os')",
         "for torch.Tensor.clone in (print,): answer = 1",
+        "import os\nanswer = os.system",
+        "from types import SimpleNamespace\nanswer = SimpleNamespace(**{'__reduce_ex__': print})",
+        "answer = '{0.__class__}'.format(1)",
+        "answer = str.format('{0.__class__}', 1)",
+        "answer = getattr('{0.__class__}', 'format')(1)",
+        "answer = '{:{0.__class__}}'.format(1)",
+        "answer = '{a._b}'.format_map({'a': 1})",
+        "answer = torch.ExcludeDispatchKeyGuard",
+        "answer = torch.PyTorchFileReader",
+        "import typing\nanswer = typing.get_args(typing.List['print()'])",
+        "from typing import List\nanswer = List[int]._name",
+        "import typing\nanswer = typing.TypedDict('T', {'x, print()': int})",
+        "from dataclasses import dataclass\nanswer = dataclass(torch.nn.Linear)",
+        "import enum\nanswer = enum.Enum('E', {'__array_interface__': 1})",
+        "import abc\nanswer = abc.ABCMeta('E', (), {'__array_interface__': 1})",
+        "class answer:\n    storage = 1\nanswer = torch.zeros(1).storage",
+        "class B: _values = 1\nanswer = torch.Tensor._values",
+        "class answer(nn.Module):\n    def _call_impl(self, x): return super()._call_impl(x)\n"
+        "answer = answer()(1)",
+        "def f(): pass\nfrom functools import wraps\nanswer = wraps(f)(torch.nn.functional.gelu)",
+        "from functools import partial\nfrom types import SimpleNamespace\n"
+        "p = partial(SimpleNamespace)\np.keywords['__reduce_ex__'] = 1\nanswer = p().x",
+        "answer = nn.Linear(2, 2).compile(backend=print)",
+        "torch.nn.functional.gelu.x = 1\nanswer = torch.nn.functional.gelu",
+        "answer = [].__class__.__class__([])('X', (), {})",
+        "class K(type): pass\nanswer = K",
         "del torch.Tensor.clone\nanswer = getattr(torch.Tensor, '__dict__')",
     ],
 )
@@ -125,6 +159,98 @@ def test_what_only_shows_when_it_runs_is_refused_then(source):
         ("def answer(): return 0\ndef answer(): return 12", 12),
         ("def answer():\n    open = 13\n    return open", 13),
         ("from __future__ import annotations\ndef answer(x: No = 14): return x", 14),
+        ("NEG = torch.tensor(15.0)\ndef answer(): return NEG.item()", 15),
+        ("def answer(): return float(torch.as_tensor([16]) + torch.Tensor([0.0]))", 16),
+        ("import numpy as np\ndef answer(): return float(np.ones(17).sum().clip(0, 20))", 17),
+        ("import numpy as np\ndef answer(): return f'{np.ones(1)}'", "[1.]"),
+        (
+            "class Box:\n    def __init__(self):\n        self._values = self.storage = 1\n"
+            "        self._version = self.handle = 2\n"
+            "    def register(self, x): return self._apply(x)\n    def _apply(self, x): return x\n"
+            "def answer():\n    b = Box()\n"
+            "    return b.register(b._values + b.storage + b._version + b.handle)",
+            6,
+        ),
+        (
+            "class M(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+            "        self._values = 3\n    def _get_name(self): return 'x'\n"
+            "class N(M):\n    def _get_name(self): return super()._get_name() + 'y'\n"
+            "def answer(): return repr(N())",
+            "xy()",
+        ),
+        ("def answer():\n    return ('%d and %d'\n        % (1, 2))", "1 and 2"),
+        ("%time\ndef answer():\n    return ('%d and %d'\n        % (1, 2))", "1 and 2"),
+        ('def answer():\n    """Two.\n\n    !heads\n    """\n    return 2', 2),
+        ("class Box:\n    def n(self): return self.__class__.__name__\nanswer = Box().n()", "Box"),
+        ("D = 2.0\nHALF = 1 / D\ndel D\ndef answer(): return HALF", 0.5),
+        ("x = 1\nA = x\nx = 2\ndef answer(): return A + x", 3),
+        ("A = [n + x for x in (1,) for n in (1,)][0]\nx = 5\ndef answer(): return A + x", 7),
+        ("C = 0\ndef answer():\n    global C\n    C += 1\n    return C", 1),
+        ("S = []\nS.append(0.5)\ndef answer(): return S[0]", 0.5),
+        ("S = []\nfor n in range(3): S.append(n)\nopen(S.x)\ndef answer(): return S[2]", 2),
+        ("import os\nS = [1]\nopen(S.pop())\nprint(nowhere.x(S.pop()))\nanswer = S[0]", 1),
+        ("def answer(): answer.calls += 1; return answer.calls\nanswer.calls = 0", 1),
+        (
+            "from types import SimpleNamespace\ndef answer():\n    s = SimpleNamespace(a=1)\n"
+            "    s._b = 2\n    return s.a + s._b",
+            3,
+        ),
+        ("def f(kind: type[int] | type, x): return isinstance(3, type)\nanswer = f(int, 1)", False),
+        ("answer = isinstance(int, type) and type(3) is int", True),
+        ("DEVICE = torch.cuda.is_available()\nanswer = 1", 1),
+        ("def answer(): torch.testing.assert_close(torch.ones(1), torch.ones(1)); return 4", 4),
+        (
+            "import functools\ndef w(f):\n    @functools.wraps(f)\n    def inner(*a, **k): "
+            "return f(*a, **k)\n    return inner\n@w\ndef answer(): return 5",
+            5,
+        ),
+        (
+            "import logging\nlog = logging.getLogger(__name__)\nlog.setLevel(logging.INFO)\n"
+            "def answer(): log.info('x %d', 3); return 6",
+            6,
+        ),
+        ("import os\nDEBUG = os.environ.get('DEBUG')\nanswer = bool(DEBUG)", False),
+        (
+            "from torch.func import vmap\n"
+            "def answer(): return vmap(torch.exp)(torch.zeros(2)).sum()",
+            2,
+        ),
+        ("import json\ndef answer(): return json.dumps({'a': 1})", '{"a": 1}'),
+        (
+            "try:\n    import no_such_package as e\nexcept ImportError:\n    e = None\n"
+            "def answer(): return e",
+            None,
+        ),
+        (
+            "try:\n    from no_such.package import e\nexcept ImportError:\n    e = None\n"
+            "def answer(): return e",
+            None,
+        ),
+        (
+            "def answer(): return '{0.shape} {n:{w}}'.format(torch.ones(1), n=1, w=2)",
+            "torch.Size([1])  1",
+        ),
+        ("answer = ', '.join(map('{:.1f}'.format, (1, 2)))", "1.0, 2.0"),
+        ("import re\nanswer = bool(re.compile('a').match('a'))", True),
+        ("def f(**k): return k\nanswer = f(**{'a': 1}, b=2)['a']", 1),
+        (
+            "from enum import Enum, IntEnum, auto\nclass A(Enum):\n    X = auto()\n"
+            "class B(IntEnum):\n    Y = 3\nanswer = B.Y + A.X.value + A(1).value",
+            5,
+        ),
+        ("from typing import TypedDict\nclass T(TypedDict):\n    x: int\nanswer = T(x=2)['x']", 2),
+        (
+            "from typing import NamedTuple\nclass T(NamedTuple):\n    x: int\n"
+            "answer = T(1)._replace(x=2).x",
+            2,
+        ),
+        (
+            "from abc import ABC, abstractmethod\nclass T(ABC):\n    @abstractmethod\n"
+            "    def f(self): ...\nclass U(T):\n    def f(self): return 3\nanswer = U().f()",
+            3,
+        ),
+        ("a, __ = 1, 2\nanswer = a + __", 3),
+        ("from copy import deepcopy\nanswer = deepcopy([1])[0]", 1),
     ],
 )
 def test_what_is_plain_runs(source, wanted):
@@ -243,3 +369,48 @@ def test_torchs_own_attention_is_refused_where_its_steps_are_asked_for():
     line = f"return torch.nn.functional.scaled_dot_product_attention(q, k, v, {mask})"
     with pytest.raises(NotYet, match=r"does all\s+of\s+it\s+in\s+one\s+call"):
         check("attention", run_in_a_notebook(ATTENTION.format(line=line), "attention"))
+
+
+CALLED_BACK = (
+    "class Step:\n    def __init__(self, do): self.do = do\n"
+    "    def __index__(self): self.do(); return 0\n    __float__ = __index__\n"
+    "def answer(q):\n    {call}\n    return q"
+)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "q[Step(lambda: 0)]",
+        "q[0, Step(lambda: 0):]",
+        "torch.tensor([Step(lambda: 0)])",
+        "q.view([Step(lambda: 0)])",
+        "q.sum(dim=Step(lambda: 0))",
+        "F.triplet_margin_with_distance_loss(q, q, q, distance_function=lambda a, b: a - b)",
+    ],
+)
+@pytest.mark.parametrize("watch", [{"whole": True}, {"made": True}, {"devices": True}])
+def test_torch_is_given_no_code_to_call_while_it_is_watched(call, watch):
+    lines = f"import torch.nn.functional as F\n{CALLED_BACK}".replace("{call}", call)
+    answer = names_of(lines).get("answer")
+    with pytest.raises(TypeError, match=r"would call while it is watched"), Watch(**watch):
+        answer(torch.ones(2, 3))
+
+
+def test_values_of_ones_own_classes_are_given_to_torch():
+    answer = names_of(
+        "from enum import IntEnum\nfrom typing import NamedTuple\n"
+        "class Axis(IntEnum):\n    KEYS = 1\n"
+        "class Shape(NamedTuple):\n    T: int\n    S: int\n"
+        "def answer(q):\n    shape = Shape(*q.shape)\n"
+        "    y = torch.zeros(shape) + q.view(shape).sum(Axis.KEYS, keepdim=True).to(float)\n"
+        "    return y[[0, 1], ...] + torch.tensor([range(3), [1] * 3]) + q[q > 5].sum()"
+    ).get("answer")
+    with Watch(whole=True, made=True, devices=True):
+        assert answer(torch.ones(2, 3)).tolist() == [[3, 4, 5], [4, 4, 4]]
+
+
+def test_torchs_own_attention_is_seen_where_it_computes():
+    with Watch(whole=True) as watch, torch._C.DisableTorchFunction():
+        torch.nn.functional.scaled_dot_product_attention(*[torch.ones(1, 2, 3, 4)] * 3)
+    assert watch.seen(None).whole == "scaled_dot_product_attention"

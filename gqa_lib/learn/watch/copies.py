@@ -4,6 +4,8 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from .values import refuse_code
+
 _COPYING = {"cat", "clone", "copy_", "gather", "index", "index_select", "repeat"}
 _COPYING |= {"repeat_interleave", "stack", "_to_copy"}
 _PLACED = {"index_copy_", "index_put_", "_index_put_impl_", "index_add_", "scatter_", "put_"}
@@ -96,4 +98,5 @@ class OutOfTorch(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         if getattr(func, "__name__", "") in _NUMBERS and isinstance(args[0], torch.Tensor):
             self.elements += args[0].numel()
+        refuse_code(func, args, kwargs)
         return func(*args, **(kwargs or {}))

@@ -7,6 +7,8 @@ from unittest import mock
 import torch
 from torch.overrides import TorchFunctionMode
 
+from .values import refuse_code
+
 _MOVES = {"cuda", "type_as"}  # the learner thought of the device
 _ONLY_CPU = {"numpy", "__array__"}
 _UNSEEN = ("from_numpy", "frombuffer", "from_dlpack")  # of torch, which tells no mode of them
@@ -54,6 +56,7 @@ class StaysBehind(TorchFunctionMode):
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
+        refuse_code(func, args, kwargs)
         result = func(*args, **kwargs)
         name = getattr(func, "__name__", "")
         given = list(_tensors((args, kwargs)))

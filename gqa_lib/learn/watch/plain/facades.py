@@ -2,32 +2,33 @@
 
 import importlib
 import importlib.util
+import sys
 from functools import cache
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import torch
+
 from gqa_lib.course.answers import IN_THE_SANDBOX, is_among
 
 from .rules import may_name
+from .standins import STAND_INS
 
 _WHOLE = (  # modules of which plain code gets all that is public and no module
     *("torch.nn.functional", "torch.nn.init", "torch.linalg", "torch.special", "torch.fft"),
     *("math", "itertools", "collections", "collections.abc", "fractions", "decimal", "statistics"),
-    *("numbers", "enum", "abc", "heapq", "bisect", "copy", "random", "re", "einops"),
-    *("numpy.linalg", "scipy", "scipy.linalg", "scipy.special", "scipy.stats"),
+    *("numbers", "abc", "heapq", "bisect", "copy", "random", "re", "einops"),
+    *("numpy.linalg", "scipy.linalg", "scipy.special", "scipy.stats"),
 )
 _CLOSED: dict[str, set[str]] = {  # module: public names of it that plain code does not get
-    "torch": {
-        *("compile", "compiled_with_cxx11_abi", "from_dlpack", "from_file", "frombuffer", "load"),
-        *("save", "to_dlpack", "wait", "fork", "unify_type_list", "parse_ir", "parse_schema"),
-        *("set_autocast_enabled", "set_vital", "set_warn_always", "Event", "Stream", "Future"),
-        *("JITException", "eager_load", "get_file_path", "initialize", "prepare_multiprocessing"),
-        *("DisableTorchFunction", "DisableTorchFunctionSubclass", "set_flush_denormal"),
-    },
     "torch.nn": {"DataParallel", "factory_kwargs"},
-    "functools": {"wraps", "update_wrapper", "singledispatch", "singledispatchmethod", "RLock"},
+    "torch.nn.functional": {
+        *("boolean_dispatch", "handle_torch_function", "has_torch_function", "assert_int_or_pair"),
+        *("has_torch_function_unary", "has_torch_function_variadic"),
+    },
+    "scipy": {"LowLevelCallable", "test", "show_config"},
+    "functools": {"update_wrapper", "singledispatch", "singledispatchmethod", "RLock"},
     "dataclasses": {"make_dataclass"},
-    "typing": {"get_type_hints", "ForwardRef", "evaluate_forward_ref"},
     "operator": {"attrgetter", "methodcaller"},
     "string": {"Formatter", "Template"},
     "numpy": {
@@ -35,40 +36,101 @@ _CLOSED: dict[str, set[str]] = {  # module: public names of it that plain code d
         *("fromfile", "memmap", "fromregex", "frombuffer", "from_dlpack", "test", "info"),
     },
 }
+_OF_TORCH = {  # besides its functions and dtypes
+    *("Tensor", "Size", "Generator", "device", "dtype", "layout", "memory_format", "finfo"),
+    *("iinfo", "no_grad", "enable_grad", "inference_mode", "set_grad_enabled", "autocast"),
+    *("is_grad_enabled", "is_inference_mode_enabled", "is_autocast_enabled", "is_tensor", "vmap"),
+    *("inf", "nan", "pi", "e", "newaxis", "manual_seed", "seed", "initial_seed", "typename"),
+    *("default_generator", "get_rng_state", "set_rng_state", "broadcast_shapes", "unique"),
+    *("FloatTensor", "DoubleTensor", "LongTensor", "IntTensor", "BoolTensor", "get_num_threads"),
+    *("get_default_dtype", "get_default_device", "set_default_dtype", "set_default_device"),
+    *("set_default_tensor_type", "set_num_threads", "use_deterministic_algorithms"),
+    *("are_deterministic_algorithms_enabled", "set_printoptions", "lobpcg", "pca_lowrank"),
+    *("set_float32_matmul_precision", "get_float32_matmul_precision", "svd_lowrank", "lu"),
+    *("unravel_index", "HalfTensor", "BFloat16Tensor", "ByteTensor", "ShortTensor"),
+    *("CharTensor", "sym_float", "sym_int", "sym_max", "sym_min", "sym_not", "is_storage"),
+    *("initial_seed", "has_mkl", "has_openmp", "TYPE_CHECKING", "OutOfMemoryError"),
+}
+_RAW = {"from_file", "frombuffer", "from_dlpack"}  # of torch's functions those that read memory
+_CONSTANTS = (torch.dtype, torch.layout, torch.memory_format)
 _OPEN: dict[str, set[str]] = {  # module: the only names that plain code gets
-    "contextlib": {"nullcontext", "suppress", "contextmanager"},
-    "json": {"loads", "dumps"},
+    "contextlib": {"nullcontext", "suppress", "contextmanager", "ExitStack"},
+    "enum": {"auto", "unique", "member", "nonmember", "property"},
+    "json": {"loads", "dumps", "JSONDecodeError"},
+    "logging": set(),
+    "os": set(),
     "sys": {"stderr", "stdout", "maxsize", "float_info", "version_info"},
-    "time": {"time", "perf_counter", "monotonic", "sleep"},
-    "types": {"MappingProxyType", "SimpleNamespace"},
+    "time": {"time", "perf_counter", "monotonic", "sleep", "process_time", "perf_counter_ns"},
+    "torch.amp": {"autocast"},
+    "torch.backends": set(),
+    "torch.backends.mps": {"is_available", "is_built"},
+    "torch.cuda": {"is_available", "device_count"},
+    "torch.func": {"vmap"},
+    "torch.nn.parameter": {"Parameter", "Buffer"},
+    "torch.testing": {"assert_close"},
+    "torch.types": {"Device", "Number"},
+    "types": {"MappingProxyType", "NoneType", "EllipsisType"},
+    "typing": {
+        *("Any", "AnyStr", "Annotated", "Callable", "ClassVar", "Collection", "Concatenate"),
+        *(
+            "Container",
+            "Counter",
+            "DefaultDict",
+            "Deque",
+            "Dict",
+            "Final",
+            "FrozenSet",
+            "Generator",
+        ),
+        *("Generic", "Hashable", "Iterable", "Iterator", "List", "Literal", "LiteralString"),
+        *("Mapping", "MutableMapping", "MutableSequence", "MutableSet", "NamedTuple", "Never"),
+        *("NewType", "NoReturn", "NotRequired", "Optional", "OrderedDict", "ParamSpec", "Protocol"),
+        *("Required", "Reversible", "Self", "Sequence", "Set", "Sized", "SupportsFloat"),
+        *("SupportsIndex", "SupportsInt", "TYPE_CHECKING", "Text", "Tuple", "Type", "TypeAlias"),
+        *("TypeVar", "TypeVarTuple", "Union", "Unpack", "assert_never", "cast", "final"),
+        *("overload", "runtime_checkable", "SupportsAbs", "SupportsRound", "AbstractSet"),
+        *("ContextManager", "Pattern", "Match", "ItemsView", "KeysView", "ValuesView"),
+    },
     "warnings": {"warn"},
     "triton": {"cdiv", "next_power_of_2", "__version__"},
 }
 _WATCHED = ("gqa_lib.learn.watch.*", "gqa_lib.measure.*", "gqa_lib.course.*")
-_RAW = "Storage"  # the ending of torch's names of raw memory
 
 
 def is_open(module: str) -> bool:
-    """Return whether plain code may import a module."""
-    if module in (*_WHOLE, *_CLOSED, *_OPEN):
-        return importlib.util.find_spec(module.partition(".")[0]) is not None
-    return is_among(module, IN_THE_SANDBOX) and not is_among(module, _WATCHED)
+    """Return whether plain code may import a module, should it be there."""
+    if module in (*_WHOLE, *_CLOSED, *_OPEN, "torch"):
+        return True
+    if module.startswith("gqa_lib."):
+        return is_among(module, IN_THE_SANDBOX) and not is_among(module, _WATCHED)
+    return module == "gqa_lib" or is_missing(module)
+
+
+def is_missing(module: str) -> bool:
+    """Return whether no package is there that a module could be of."""
+    top = module.partition(".")[0]
+    return top not in sys.modules and bool(top) and importlib.util.find_spec(top) is None
 
 
 @cache
 def facade(module: str) -> Any:
-    """Return an object with the open part of a module that `is_open`."""
+    """Return an object with the open part of a module that `is_open`.
+
+    Raises:
+        ImportError: there is no such module.
+    """
+    if is_missing(module):
+        raise ModuleNotFoundError(f"No module named {module!r}")
     whole = importlib.import_module(module)
-    names = _OPEN.get(module) or set(getattr(whole, "__all__", ())) or set(dir(whole))
-    if module == "torch":
-        names = {name for name in dir(whole) if not name.endswith(_RAW)}
-    names = {name for name in names if name in _OPEN.get(module, ()) or _is_public(name)}
+    names = {
+        name for name in _names_of(module, whole) if _is_public(name) or name in _given(module)
+    }
     found = {}
     for name in names - _CLOSED.get(module, {"test"}):
         value = getattr(whole, name, None)
-        if value is not None and not isinstance(value, ModuleType) and not _strange(value, module):
+        if value is not None and not _leads_further(value, module):
             found[name] = _called(value) if module == "triton" and callable(value) else value
-    return _Facade(_path=module, **found)
+    return Facade(_path=module, **found | STAND_INS.get(module, {}))
 
 
 def _called(function: Any) -> Any:
@@ -76,7 +138,20 @@ def _called(function: Any) -> Any:
     return lambda *arguments, **named: function(*arguments, **named)
 
 
-class _Facade(SimpleNamespace):
+def _given(module: str) -> set[str]:
+    return _OPEN.get(module, set())
+
+
+def _names_of(module: str, whole: ModuleType) -> set[str]:
+    if module in _OPEN:
+        return _OPEN[module]
+    if module == "torch":
+        constants = {name for name in dir(whole) if isinstance(getattr(whole, name), _CONSTANTS)}
+        return (_OF_TORCH | constants | set(dir(torch._C._VariableFunctions))) - _RAW
+    return set(getattr(whole, "__all__", ())) or set(dir(whole))
+
+
+class Facade(SimpleNamespace):
     """The parts of a package that are modules are looked for when they are asked for."""
 
     def __getattr__(self, name: str):
@@ -93,10 +168,12 @@ def _is_public(name: str) -> bool:
     return may_name(name) and not name.startswith("_")
 
 
-def _strange(value: object, module: str) -> bool:
-    """Return whether torch has something that it only imported, such as the standard library's."""
+def _leads_further(value: object, module: str) -> bool:
+    """Return whether a value is a module, a kind of classes, or what torch only imported."""
+    if isinstance(value, ModuleType) or (isinstance(value, type) and issubclass(value, type)):
+        return True
     home = getattr(value, "__module__", None)
-    if module != "torch" or not isinstance(home, str):
+    if module.partition(".")[0] != "torch" or module in _OPEN or not isinstance(home, str):
         return False
     return home.partition(".")[0] not in ("torch", "builtins")
 
@@ -104,5 +181,12 @@ def _strange(value: object, module: str) -> bool:
 def open_part(value: Any) -> Any:
     """Return a value as plain code may have it, or None: of modules only their open part."""
     if not isinstance(value, ModuleType):
-        return value
+        return _INSTEAD.get(id(value), value)
     return facade(value.__name__) if is_open(value.__name__) else None
+
+
+_INSTEAD = {
+    id(getattr(importlib.import_module(module), name)): given
+    for module, names in STAND_INS.items()
+    for name, given in names.items()
+}

@@ -3,20 +3,21 @@
 import __future__
 
 import ast
+import contextlib
 import linecache
 from collections.abc import Iterable
 from types import ModuleType
 from typing import Any, cast
 
-from .facades import facade, is_open, open_part
+from .facades import facade, is_missing, is_open, open_part
 from .guards import guarded, safe_builtins
 from .kernel_names import KernelNames, launcher
 from .kernels import TRITON, bare_kernel, check_host, check_kernel, is_kernel, of_numbers
-from .rules import WATCHED, NotPlain, at_line, check_plain
-from .slices import Statement, needed_for, statements, without_magic
+from .rules import WATCHED, NotPlain, at_line, check_plain, defined_in, is_pythons
+from .slices import Statement, acting_on, needed_for, readable, statements
+from .standins import MODULE
 
 _UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
-MODULE = "__main__"  # of what plain code defines
 NO_KERNEL = "it cannot be launched as a kernel: keep the line @triton.jit above its def."
 
 
@@ -53,8 +54,9 @@ class PlainNames:
     def answer(self, source: str) -> None:
         """Take note of what a learner's cell defines; nothing of it runs yet."""
         self._cells += 1
-        file, source = f"<answer {self._cells}>", without_magic(source)
+        file = f"<answer {self._cells}>"
         try:
+            source = readable(source)
             found = statements(source, file)
             self._flags[file] = sum({_flags_of(one.node) for one in found})
             self._known += [one for one in found if not _is_of_the_future(one.node)]
@@ -76,25 +78,39 @@ class PlainNames:
             KeyError: no cell defines it; whatever else a definition raises.
         """
         needed = self.checked(name, kernel)
-        for statement in needed:
-            node = statement.node
-            if id(statement) in self._done:
-                continue
-            self._done.add(id(statement))
-            if isinstance(node, ast.FunctionDef) and is_kernel(node):
-                self._tell_kernels(needed)
-                self._own[node.name] = self._kernels.define(node, statement.lines)
-                continue
-            tree, flags = ast.Module([node], []), self._flags[statement.file]
-            exec(compile(guarded(tree), statement.file, "exec", flags, True), self._own)
+        acting = [one for one in acting_on(needed, self._known) if self._is_plain(one)]
+        extra = {id(one) for group in acting for one in group} - {id(one) for one in needed}
+        for statement in self._known:
+            if statement in needed or id(statement) in extra:
+                with contextlib.suppress(*([Exception] if id(statement) in extra else [])):
+                    self._run(statement, needed)
         self._tell_kernels(needed)
         return self._kernels[name] if kernel else self._own[name]
+
+    def _run(self, statement: Statement, needed: list[Statement]) -> None:
+        node = statement.node
+        if id(statement) in self._done:
+            return
+        self._done.add(id(statement))
+        if isinstance(node, ast.FunctionDef) and is_kernel(node):
+            self._tell_kernels(needed)
+            self._own[node.name] = self._kernels.define(node, statement.lines)
+            return
+        tree, flags = ast.Module([node], []), self._flags[statement.file]
+        exec(compile(guarded(tree), statement.file, "exec", flags, True), self._own)
 
     def _tell_kernels(self, needed: list[Statement]) -> None:
         """Tell kernels the numbers that they name."""
         read = {n for one in needed if is_kernel(one.node) for n in _read_by_kernel(one)}
         for name in _of_kernels(needed)[1] & read & self._own.keys():
             self._kernels.number(name, self._own[name])
+
+    def _is_plain(self, some: list[Statement]) -> bool:
+        try:
+            self._check(some)
+        except NotPlain:
+            return False
+        return True
 
     def checked(
         self, name: str, kernel: bool = False, known: Iterable[str] = ()
@@ -114,20 +130,26 @@ class PlainNames:
             raise NotPlain(f"{WATCHED} {self._broken[-1]}")
         if kernel and not (needed and _defining(name, needed) is not None):
             raise NotPlain(NO_KERNEL)
+        self._check(needed, known)
+        return needed
+
+    def _check(self, needed: list[Statement], known: Iterable[str] = ()) -> None:
         kernels, numbers = _of_kernels(needed)
+        defined = {name for one in needed for name in defined_in(one.node)}
         for one in needed:
             if id(one) in self._done:
                 continue
+            if wrong := [name for name in one.binds if is_pythons(name)]:
+                raise NotPlain(at_line(one.node, one.lines, f"{wrong[0]} is Python's own."))
             if kernels and one.binds & TRITON:
                 raise NotPlain(at_line(one.node, one.lines, "Triton stays what it is."))
             if isinstance(one.node, ast.FunctionDef) and is_kernel(one.node):
                 check_kernel(one.node, one.lines, kernels.union(numbers, known))
             else:
                 _check_imports(one)
-                check_plain(one.node, one.lines)
-                if "tl" in one.reads:
+                check_plain(one.node, one.lines, defined)
+                if "tl" in one.reads | one.later:
                     check_host(one.node, one.lines)
-        return needed
 
 
 def _defining(name: str, needed: list[Statement]) -> Statement | None:
@@ -177,6 +199,8 @@ def _closed_of(node: ast.ImportFrom) -> list[str]:
     module = node.module or ""
     if node.level or not is_open(module):
         return [module or "."]
+    if is_missing(module):
+        return []
     part = facade(module)
     names = [one.name for one in node.names if one.name != "*"]
     return [f"{module}.{name}" for name in names if not hasattr(part, name)]

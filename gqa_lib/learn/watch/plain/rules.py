@@ -16,7 +16,7 @@ DENIED = {
     *("func_globals", "storage", "untyped_storage", "data_ptr", "set_", "share_memory_", "map_"),
     *("map2_", "apply_", "storage_type", "resize_", "resize_as_", "register_hook", "ctypes"),
     *("register_post_accumulate_grad_hook", "register_forward_hook", "register_forward_pre_hook"),
-    *("register_full_backward_hook", "register_module_forward_hook", "dump", "dumps", "tofile"),
+    *("register_full_backward_hook", "register_module_forward_hook", "dump", "tofile"),
     *("setflags", "as_subclass", "module_load", "handle"),
 }
 _DUNDERS = {  # methods that plain classes may define
@@ -74,12 +74,33 @@ def may_name(attribute: str) -> bool:
     return attribute not in DENIED
 
 
-def check_plain(tree: ast.AST, lines: list[str]) -> None:
+def is_pythons(name: str) -> bool:
+    """Return whether a name is one of those by which Python treats objects, and not open."""
+    is_named = name.startswith("__") and name.endswith("__") and bool(name.strip("_"))
+    return is_named and not may_name(name)
+
+
+def defined_in(tree: ast.AST) -> set[str]:
+    """Return the names of attributes and methods that a statement gives to something."""
+    found = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute) and _is_stored(n)}
+    found |= {n.arg for n in ast.walk(tree) if isinstance(n, ast.keyword) and n.arg}
+    for kind in (n for n in ast.walk(tree) if isinstance(n, ast.ClassDef)):
+        found |= {n.name for n in kind.body if isinstance(n, ast.FunctionDef)}
+        found |= {n.id for n in ast.walk(kind) if isinstance(n, ast.Name) and _is_stored(n)}
+    return {name for name in found if not is_pythons(name)}
+
+
+def _is_stored(node: ast.Attribute | ast.Name) -> bool:
+    return isinstance(node.ctx, ast.Store)
+
+
+def check_plain(tree: ast.AST, lines: list[str], defined: set[str]) -> None:
     """Hold a statement against the rules.
 
     Args:
         tree: the statement.
         lines: of its cell.
+        defined: attributes that the code has of its own; whose they are shows when it runs.
 
     Raises:
         NotPlain: it breaks one.
@@ -87,7 +108,7 @@ def check_plain(tree: ast.AST, lines: list[str]) -> None:
     own = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
     own |= {n.arg for n in ast.walk(tree) if isinstance(n, ast.arg)}
     for node in ast.walk(tree):
-        if why := _problem(node, own):
+        if why := _problem(node, own, defined):
             raise NotPlain(at_line(node, lines, why))
 
 
@@ -104,33 +125,44 @@ def at_line(node: ast.AST, lines: list[str], why: str) -> str:
     return f"{WATCHED} Line {number} of its cell, `{text[:90]}`: {why}"
 
 
-def _problem(node: ast.AST, own: set[str]) -> str:
+def _problem(node: ast.AST, own: set[str], defined: set[str]) -> str:
     """Return why a node breaks a rule, or ""."""
     if isinstance(node, _ASYNC):
         return "nothing may run beside it."
     if isinstance(node, ast.Name):
         return _about_name(node.id, own)
-    if isinstance(node, ast.FunctionDef | ast.ClassDef) and not may_name(node.name):
-        return f"{node.name} changes how Python itself treats the object."
+    bound = [name for name in _bound_by(node) if is_pythons(name)]
+    if bound:
+        return f"{bound[0]} changes how Python itself treats the object."
     if isinstance(node, ast.ClassDef) and node.keywords:
         return "a class with a metaclass or other keywords may be anything."
-    names = _attributes_of(node)
-    return next((_about_attribute(name) for name in names if not may_name(name)), "")
+    if isinstance(node, ast.MatchClass):
+        names = [name for name in node.kwd_attrs if not may_name(name)]
+        return _about_attribute(names[0]) if names else ""
+    if isinstance(node, ast.Attribute) and not may_name(node.attr) and node.attr not in defined:
+        is_kind = node.attr == "__class__" and isinstance(node.ctx, ast.Load)
+        return "" if is_kind else _about_attribute(node.attr)
+    return ""
+
+
+def _bound_by(node: ast.AST) -> list[str]:
+    """Return the names that a node gives to something, attributes and plain names left out."""
+    if isinstance(node, ast.alias):
+        return [*node.name.split("."), node.asname or ""]
+    if isinstance(node, ast.Global | ast.Nonlocal):
+        return node.names
+    fields = (getattr(node, field, None) for field in ("name", "arg", "rest"))
+    return [one for one in fields if isinstance(one, str)]
 
 
 def _about_name(name: str, own: set[str]) -> str:
-    if name.startswith("__") and name.endswith("__"):
-        return "" if name.strip("_") in {*_DUNDERS, "import"} else f"{name} is Python's own."
-    if hasattr(builtins, name) and not is_builtin(name) and name not in own:
+    if is_pythons(name):
+        return f"{name} is Python's own."
+    known = is_builtin(name) or name.startswith("__")
+    if hasattr(builtins, name) and not known and name not in own:
         return f"{name} reaches further than the code that you see here."
     return ""
 
 
 def _about_attribute(name: str) -> str:
     return f".{name} reaches into what torch or Python keeps to itself."
-
-
-def _attributes_of(node: ast.AST) -> list[str]:
-    if isinstance(node, ast.Attribute):
-        return [node.attr]
-    return list(node.kwd_attrs) if isinstance(node, ast.MatchClass) else []
