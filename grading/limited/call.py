@@ -116,7 +116,8 @@ def _server(module: str) -> ForkServer:
 def _new_server(reader: list[str]) -> ForkServer:
     if sandbox_problem():
         return ForkServer([sys.executable, *reader, "plain"])
-    return ForkServer(command([python(), *reader, "walled"], ours=for_readers()), clean=True)
+    inside = [python(), "-P", *reader, "walled"]
+    return ForkServer(command(inside, nested=True, ours=for_readers()), clean=True)
 
 
 def _close_all() -> None:

@@ -15,8 +15,7 @@ from gqa_lib.learn.quiz.sitting import Sitting, take
 
 from ..quiz.bank import load_bank
 from ..student.forks import serve_forks
-from ..student.isolate import limit
-from ..student.seccomp import install
+from ..student.isolate import isolate_ours, limit, untraceable
 from ..student.wire import Channel
 from .judge import serve
 
@@ -34,13 +33,14 @@ def main() -> None:
             os.environ["GQA_SEED"] = str(request["seed"])
         take(Sitting(**request["sitting"]) if request["sitting"] else Sitting("nobody"))
         if walled:
-            limit(request["limits"])
-            install()
+            isolate_ours(request["limits"])
         else:  # where a limit on processes would be one on all that their user has
             limit({name: n for name, n in request["limits"].items() if name != "processes"})
         grader, student = (Channel(socket.socket(fileno=one)) for one in descriptors)
         serve(grader, student)
 
+    if walled:
+        untraceable()
     serve_forks(socket.socket(fileno=int(sys.argv[1])), child)
 
 

@@ -123,7 +123,7 @@ class JudgeProcess:
         self._server, self._channel, self._student = server, Channel(ours), student
         limits = student.limits
         may = {"address_mb": limits.address_mb, "cpu_s": limits.cpu_s, "file_mb": 1}
-        may |= {"processes": limits.processes, "open_files": limits.open_files}
+        may |= {"processes": limits.processes, "open_files": limits.open_files, "scratch_mb": 1}
         request = {"limits": may, "seed": seed}
         request["sitting"] = asdict(sitting) if sitting else None
         self._number = server.spawn(request, [theirs, student.judge_line.dup()])
@@ -231,7 +231,8 @@ def _judges(kind: str) -> ForkServer:
     bench = ["-m", "grading.safe", "CONTROL"]
     if kind == "open":
         return ForkServer([sys.executable, *bench, "plain"])
-    return ForkServer(command([python(), *bench, "walled"], ours=for_judges()), clean=True)
+    inside = [python(), "-P", *bench, "walled"]
+    return ForkServer(command(inside, nested=True, ours=for_judges()), clean=True)
 
 
 def _warm_students(kind: str) -> ForkServer:

@@ -3,7 +3,6 @@
 python -m grading.student CONTROL_DESCRIPTOR isolate|plain
 """
 
-import ctypes
 import os
 import socket
 import sys
@@ -18,12 +17,10 @@ from gqa_lib.learn.watch.plain import PlainNames
 
 from . import run
 from .forks import serve_forks
-from .isolate import isolate, limit
+from .isolate import isolate, limit, untraceable
 from .seccomp import install
 from .wire import Channel
 from .witness import stand_by
-
-NOT_DUMPABLE = (4, 0, 0, 0, 0)  # prctl: no child can read this process
 
 
 def warm() -> None:
@@ -55,7 +52,7 @@ def main() -> None:
 
     warm()
     if isolated:
-        ctypes.CDLL(None).prctl(*NOT_DUMPABLE)
+        untraceable()
     serve_forks(socket.socket(fileno=int(sys.argv[1])), child)
 
 

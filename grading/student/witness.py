@@ -6,7 +6,6 @@ closed: no memory, line or descriptor is shared, and it cannot be traced.
 """
 
 import contextlib
-import ctypes
 import io
 import os
 import signal
@@ -17,11 +16,9 @@ from collections.abc import Callable
 from gqa_lib.learn.watch.plain import NotPlain, PlainNames
 
 from .imports import watch_imports
-from .isolate import SCRATCH
+from .isolate import forget_scratch
 from .serve import Server
 from .wire import Channel
-
-_NOT_DUMPABLE = (4, 0, 0, 0, 0)  # prctl: nobody traces it, or opens its memory
 
 
 def stand_by(judge: socket.socket, shut: Callable[[], object] = lambda: None) -> None:
@@ -50,12 +47,9 @@ def _be_witness(line: socket.socket, shut: Callable[[], object]) -> None:
         os.dup2(nothing, descriptor)
     os.closerange(3, line.fileno())
     os.closerange(line.fileno() + 1, 4096)
-    ctypes.CDLL(None).prctl(*_NOT_DUMPABLE)
+    forget_scratch()
     shut()
     sys.stdout, sys.stderr = io.StringIO(), io.StringIO()
-    outside = ("", *SCRATCH)  # where the student's process may put modules
-    sys.path[:] = [path for path in sys.path if not path.startswith(outside[1:]) and path]
-    os.chdir("/")
     watch_imports()
     with contextlib.suppress(EOFError, OSError):
         Witness(Channel(line), {}).serve()

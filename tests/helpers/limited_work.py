@@ -1,5 +1,7 @@
 """What `tests/grading/limited/test_limited.py` has done in a limited process."""
 
+import contextlib
+import ctypes
 import json
 import os
 import socket
@@ -20,6 +22,21 @@ def length(data: bytes) -> bytes:
 
 def process(data: bytes) -> bytes:
     return f"{os.getpid()} {os.getppid()} {warmed}".encode()
+
+
+def walls(data: bytes) -> bytes:
+    """Return what a reader is and sees, and whether it can leave anything behind."""
+    with contextlib.suppress(OSError):
+        os.mkdir("/tmp/left")
+    what = {
+        "space": os.readlink("/proc/self/ns/pid"),
+        "processes": [int(one) for one in os.listdir("/proc") if one.isdigit()],
+        "left": os.listdir("/tmp"),
+        "at": os.getcwd(),
+        "writable": [path for path in sys.path if os.access(path or ".", os.W_OK)],
+        "dumpable": ctypes.CDLL(None).prctl(3, 0, 0, 0, 0),
+    }
+    return json.dumps(what).encode()
 
 
 def much_memory(data: bytes) -> bytes:

@@ -1,5 +1,6 @@
 """A judge meets strangers' values: what it can reach itself, and what its grader believes of it."""
 
+import contextlib
 import json
 import os
 import socket
@@ -12,7 +13,6 @@ from grading.limited import sandbox
 from grading.limited.fork_server import Ended
 from grading.safe import pool
 from grading.safe.limits import Limits
-from grading.safe.memory import BEGIN, END, Growth
 from grading.safe.verdicts import checked_verdict
 from grading.student.wire import Channel, Garbled
 
@@ -40,15 +40,30 @@ print(json.dumps([came_of(one) for one in (
 
 
 @pytest.fixture(scope="module")
-def judge():
+def processes():
+    """Warm processes."""
+    with contextlib.closing(pool.GradingProcesses()) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def a_judge(processes):
     """The line to a judge whose student never answers."""
-    processes = pool.GradingProcesses()
     student = processes.student(Limits())
-    made = processes.judge(student)
-    yield made
-    made.close()
-    student.close()
-    processes.close()
+    with contextlib.closing(student), contextlib.closing(processes.judge(student)) as made:
+        yield made
+
+
+@pytest.fixture
+def judge(processes):
+    with a_judge(processes) as made:
+        yield made
+
+
+@pytest.fixture
+def another(processes):
+    with a_judge(processes) as made:
+        yield made
 
 
 @needs_sandbox
@@ -73,35 +88,44 @@ def test_a_judge_reaches_nothing_but_its_lines_and_the_bank(judge, tmp_path):
     assert (unshared, bank) == ("-1", "True")
 
 
+LOOKS_AROUND = """
+import ctypes, json, os, sys
+print(json.dumps({
+    "space": os.readlink("/proc/self/ns/pid"),
+    "processes": [int(one) for one in os.listdir("/proc") if one.isdigit()],
+    "left": [one for folder in ("/home/student", "/tmp", "/dev/shm") for one in os.listdir(folder)],
+    "at": os.getcwd(),
+    "writable": [path for path in sys.path if os.access(path or ".", os.W_OK)],
+    "dumpable": ctypes.CDLL(None).prctl(3, 0, 0, 0, 0),
+}))
+open("/home/student/pandas.py", "w").close()
+"""
+ENDS_ALL = """
+import os
+for one in os.listdir("/proc"):
+    if one.isdigit() and int(one) != os.getpid():
+        os.kill(int(one), 9)
+try:
+    os.kill(-1, 9)
+except ProcessLookupError:
+    pass
+print("done")
+"""
+
+
 @needs_sandbox
-def test_a_judge_asks_for_what_it_cannot_see_itself(judge):
-    steps = []
-
-    def measure(step):
-        steps.append(step)
-        return 0 if step == BEGIN else 4096
-
-    ask = (
-        "import inspect\n"
-        "from grading.safe.memory import asking, growth_during\n"
-        "frames = [frame for frame in inspect.stack() if frame.function == 'serve']\n"
-        "with growth_during(asking(frames[0].frame.f_locals['grader'])) as grown:\n"
-        "    print(grown())\n"
-    )
-    judge.measure = measure
-    assert judge.ask({"trusted": ask}, 300)["out"] == "4096\n"
-    assert steps == [BEGIN, END]
-
-
-def test_growth_is_what_came_between_a_beginning_and_its_end():
-    growth = Growth(os.getpid())
-    assert growth(END) == 0
-    growth(BEGIN)
-    block = bytearray(b"x") * (64 << 20)
-    grown = growth(END)
-    assert grown == 0 or grown >= len(block) // 2  # where /proc tells nothing it is 0
-    assert growth(END) == 0
-    assert [Growth(0)(step) for step in (BEGIN, END, {"odd": 1})] == [0, 0, 0]
+def test_a_judge_finds_no_other_judge_and_leaves_nothing_to_the_next(judge, another):
+    told = []
+    for one in (judge, another):
+        said = one.ask({"trusted": LOOKS_AROUND}, 300)
+        assert said["error"] is None
+        told.append(json.loads(said["out"]))
+    assert told[0]["space"] != told[1]["space"]
+    for one in told:
+        assert (one["processes"], one["left"], one["at"]) == ([1], [], "/")
+        assert (one["writable"], one["dumpable"]) == ([], 0)
+    assert judge.ask({"trusted": ENDS_ALL}, 300)["out"] == "done\n"
+    assert another.ask({"trusted": "import torch\nprint(1)"}, 300)["out"] == "1\n"
 
 
 SOUND = {"out": "", "error": None, "printed": "x", "stopped": "", "credit": 1, "about": {"a": 1}}
@@ -148,7 +172,7 @@ def test_a_judge_that_says_something_else_has_ended():
 
     ours, theirs = socket.socketpair()
     server = Server()
-    student = SimpleNamespace(limits=Limits(), pid=0, judge_line=theirs)
+    student = SimpleNamespace(limits=Limits(), judge_line=theirs, judged_by=lambda judge: None)
     judge = pool.JudgeProcess(server, student, None)
     server.line.send({"measure": ["odd"]})
     server.line.send({"out": "", "error": None, "printed": 5})

@@ -147,7 +147,11 @@ def check_host(node: ast.AST, lines: list[str]) -> None:
     Raises:
         NotPlain: it uses more than types and tl.constexpr, or is a function.
     """
-    good = {id(one.value) for one in ast.walk(node) if _is_of_numbers(one)}
+    good = {
+        id(one.value)
+        for one in ast.walk(node)
+        if isinstance(one, ast.Attribute) and _is_of_numbers(one)
+    }
     defines = isinstance(node, ast.FunctionDef | ast.ClassDef)
     for one in ast.walk(node):
         if isinstance(one, ast.Name) and one.id == "tl" and (defines or id(one) not in good):
