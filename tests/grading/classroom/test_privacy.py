@@ -87,6 +87,16 @@ def test_records_and_exchange_inside_each_other_are_told(tmp_path, monkeypatch, 
     assert any(" inside the " in line for line in privacy.warnings())
 
 
+def test_a_folder_that_keeps_students_from_the_exchange_is_told(tmp_path, monkeypatch):
+    root = tmp_path / "above" / "exchange"
+    root.mkdir(parents=True)
+    monkeypatch.setenv("GQA_EXCHANGE", str(root))
+    opened_for_all(root.parent)
+    assert not any("cannot reach" in line for line in privacy.warnings())
+    root.parent.chmod(0o700)
+    assert f"chmod a+x {root.parent}" in "\n".join(privacy.warnings())
+
+
 def test_release_says_so_before_anything_else(monkeypatch, capsys):
     monkeypatch.setattr(privacy, "warnings", lambda: ["others can read it: chmod"])
     assert main(["release", "--seed", "3"]) == 1  # no exchange is named
