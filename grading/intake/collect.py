@@ -9,6 +9,7 @@ import contextlib
 import glob
 import os
 import re
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from pathlib import Path
 
@@ -72,6 +73,7 @@ class SafeCollect(ExchangeCollect):
     its name and its timestamp.txt are what the student claims.
     """
 
+    looked_at: AbstractSet[str] = frozenset()
     only_look = False  # whether to note what is there, and collect it another time
 
     def ensure_root(self) -> None:
@@ -106,25 +108,24 @@ class SafeCollect(ExchangeCollect):
         make_private(lock.parent)
         self.not_collected: dict[str, str] = {}  # hand-ins, and why
         self.older: dict[str, int] = {}  # owners, and how many of theirs were not looked at
-        self.looked_at: set[str] = set()
         with FileLock(lock):
             super().start()
 
     def _newest_of_each(self, inbound: Path) -> set[str]:
         """Return the names of each owner's newest hand-ins; what is older costs no time."""
-        found: dict[object, list[tuple[int, str]]] = {}
+        found: dict[int | str, list[tuple[int, str]]] = {}
         for entry in os.scandir(inbound):
             student, about, _ = entry.name.partition(f"+{self.coursedir.assignment_id}+")
             if not about or student.startswith("."):
                 continue
             with contextlib.suppress(FileNotFoundError):
                 told = entry.stat(follow_symlinks=False)
-                owner = told.st_uid if self.check_owner else student
+                owner: int | str = told.st_uid if self.check_owner else student
                 found.setdefault(owner, []).append((told.st_ctime_ns, entry.name))
         most = _MOST_BEFORE_DUE if self.before_duedate else _MOST
-        for owner, theirs in found.items():
+        for one, theirs in found.items():
             if len(theirs) > most:
-                name = name_of(owner) if isinstance(owner, int) else printable(str(owner))
+                name = name_of(one) if isinstance(one, int) else printable(one)
                 self.older[name] = len(theirs) - most
                 said = "%s: %d hand-ins are not looked at, only the newest %d"
                 self.log.warning(said, name, self.older[name], most)
