@@ -115,8 +115,8 @@ class SafeCollect(ExchangeCollect):
         """Return the names of each owner's newest hand-ins; what is older costs no time."""
         found: dict[int | str, list[tuple[int, str]]] = {}
         for entry in os.scandir(inbound):
-            student, about, _ = entry.name.partition(f"+{self.coursedir.assignment_id}+")
-            if not about or student.startswith("."):
+            student, mark, _ = entry.name.partition(f"+{self.coursedir.assignment_id}+")
+            if not mark or student.startswith("."):
                 continue
             with contextlib.suppress(FileNotFoundError):
                 told = entry.stat(follow_symlinks=False)
