@@ -120,6 +120,7 @@ def _release_arguments(parser: ArgumentParser) -> None:
 
 def _release(arguments: Namespace) -> None:
     from .classroom.bundle import students_bundle
+    from .classroom.cron import crontab
     from .classroom.privacy import warnings
     from .classroom.release import release
     from .intake.class_file import set_course_seed
@@ -142,6 +143,8 @@ def _release(arguments: Namespace) -> None:
         chosen = [find_lesson("16")]
     for path in release(chosen or lessons(), new_attempt=arguments.new_attempt):
         print(f"Released: {path}")
+    print("To collect and grade each when it is due, put these lines into `crontab -e`:")
+    print(crontab(chosen or lessons()))
 
 
 def _grade_arguments(parser: ArgumentParser) -> None:

@@ -33,7 +33,15 @@ def warnings() -> list[str]:
             f"The records {home} are inside the exchange {exchange}, where students write: name "
             "another folder with GQA_HOME."
         )
+    if exchange and (closed := _closed_above(exchange)):
+        found.append(f"Students cannot reach the exchange {exchange}: chmod a+x {closed}")
     return found
+
+
+def _closed_above(path: Path) -> Path | None:
+    """Return the first folder on the way to a path that nobody but its owner may pass."""
+    above = [folder for folder in reversed(path.resolve().parents) if folder.exists()]
+    return next((folder for folder in above if not folder.stat().st_mode & 0o011), None)
 
 
 def _inside(path: Path, folder: Path) -> bool:

@@ -1,10 +1,14 @@
 """`gqa grade`: collects, grades, tells what changed, makes feedback, for one lesson of a class."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from filelock import FileLock, Timeout
 from nbgrader.converters import GenerateFeedback
+from nbgrader.coursedir import CourseDirectory
+from nbgrader.exchange import ExchangeError
 
 from gqa_lib.course import places
 from gqa_lib.course.files import make_private
@@ -17,6 +21,8 @@ from grading.pipeline.batch import GradeError, Outcome, grade
 from grading.settings import COURSE_ID, gradebook_url, nbgrader_config
 
 from .regrade import diff_of_marks, marks_by_exercise, table_of_changes
+
+_TOLD = 5  # lines about hand-ins that were not collected
 
 
 def grade_class(
@@ -39,15 +45,15 @@ def grade_class(
         feedback: make the feedback pages of those graded and release them afterwards.
 
     Raises:
-        GradeError: it cannot begin, students could change others' work in the exchange, or another
-            grading is running.
+        GradeError: it cannot begin, nothing can be collected, students could change others' work
+            in the exchange, or another grading is running; one that collects waits for that.
         NoSandbox: there is no sandbox here.
     """
-    with _one_at_a_time(), quietly():
+    with _one_at_a_time(lesson if collect else None), quietly():
         course, log = course_of(lesson, nbgrader_config()), file_log("grade")
         _check_exchange()
         if collect:
-            exchange(course, "Collect", log, update=True)
+            _collect(course, log)
         before = marks_by_exercise(gradebook_url(), lesson)
         outcome = grade(
             course,
@@ -76,6 +82,40 @@ def _check_exchange() -> None:
         check_exchange(root, COURSE_ID)
     except UnsafeExchange as error:
         raise GradeError(str(error)) from error
+
+
+def _collect(course: CourseDirectory, log: logging.Logger, *, only_look: bool = False) -> None:
+    """Take each student's latest hand-in, and say of which nothing was taken."""
+    try:
+        done = exchange(course, "Collect", log, update=True, only_look=only_look)
+    except ExchangeError as error:
+        raise GradeError(
+            f"nothing was collected or graded: {sentence(str(error))} The exchange is "
+            f"{class_exchange() or 'not named: set GQA_EXCHANGE, in a crontab too'}. Details: "
+            f"{_path_of(log)}."
+        ) from error
+    if not only_look and (said := _left(done.not_collected, done.older)):
+        print(f"{said}\n  Details: {_path_of(log)}")
+
+
+def _path_of(log: logging.Logger) -> Path:
+    return places.home() / f"{log.name.removeprefix('gqa.')}.log"
+
+
+def _left(refused: dict[str, str], older: dict[str, int]) -> str:
+    """Return what was not collected, and why, in a few lines; "" if nothing was refused.
+
+    Args:
+        refused: hand-ins, and why each is.
+        older: owners, and how many of their hand-ins were not looked at.
+    """
+    lines = [f"  {name}: {why}" for name, why in refused.items()]
+    lines += [f"  {name}: {count}, not among the newest of theirs" for name, count in older.items()]
+    if not lines:
+        return ""
+    count = len(refused) + sum(older.values())
+    more = [f"  and {len(lines) - _TOLD} lines more"] if len(lines) > _TOLD else []
+    return "\n".join([f"Not collected: {count}", *lines[:_TOLD], *more])
 
 
 def _give_feedback(course, log, outcome: Outcome) -> None:
@@ -112,14 +152,23 @@ def _summary(lesson: Lesson, outcome: Outcome) -> str:
 
 
 @contextmanager
-def _one_at_a_time() -> Iterator[None]:
+def _one_at_a_time(collecting: Lesson | None) -> Iterator[None]:
+    """Hold the records; where another holds them, refuse, or look what was handed in and wait."""
     make_private(places.home())
+    lock = FileLock(places.home() / "grade.lock")
     try:
-        held = FileLock(places.home() / "grade.lock", timeout=0).acquire()
+        held = lock.acquire(timeout=0)
     except Timeout:
-        raise GradeError(
-            "another `gqa grade` is running with these records. It writes the gradebook alone: "
-            "wait for it, or stop it; what it has graded stays."
-        ) from None
+        if collecting is None:
+            raise GradeError(
+                "another `gqa grade` is running with these records. It writes the gradebook "
+                "alone: wait for it, or stop it; what it has graded stays."
+            ) from None
+        with quietly():  # what comes while this waits is not taken for earlier
+            _check_exchange()
+            course = course_of(collecting, nbgrader_config())
+            _collect(course, file_log("collect"), only_look=True)
+        print("Another `gqa grade` is running with these records: waiting for it.", flush=True)
+        held = lock.acquire()
     with held:
         yield

@@ -55,17 +55,29 @@ class _Record:
 class HandIns(_Record):
     """The hand-ins to an assignment that were seen in the exchange."""
 
-    file, empty = "{}.json", {"looked": "", "hand_ins": {}}
+    file, empty = "{}.json", {"looked": "", "inbound": [], "hand_ins": {}}
 
-    def look(self, names: Iterable[str]) -> None:
+    def look(self, names: Iterable[str], inbound: os.stat_result) -> None:
         """Note which hand-ins are there, before any is opened: what is not there comes later.
 
-        That is not said where one that was known is gone: the exchange may not be the whole one.
+        That is said of every look, whatever is gone, unless all is: the folder is another then,
+        as when a disk is not mounted.
+
+        Args:
+            names: the folders' names.
+            inbound: what the system tells of the folder that they are in.
         """
         hand_ins, there = self.kept["hand_ins"], set(names)
+        now = [inbound.st_dev, inbound.st_ino]
+        elsewhere = self.kept["inbound"] not in ([], now) and not hand_ins.keys() & there
+        self.kept["inbound"] = now
+        if not elsewhere:  # what was never taken is not kept for good
+            gone = [name for name in hand_ins.keys() - there if "came" not in hand_ins[name]]
+            for name in gone:
+                del hand_ins[name]
         for name in sorted(there - hand_ins.keys()):
             hand_ins[name] = {"after": self.kept["looked"]}
-        if hand_ins.keys() <= there:
+        if not elsewhere:
             self.kept["looked"] = self.now.isoformat()
         self.changed = True
 
@@ -89,19 +101,25 @@ class HandIns(_Record):
         """
         known = self.kept["hand_ins"].setdefault(name, {"after": self.kept["looked"]})
         state = _state(folder, names)
-        if taken is None and known.get("hash") and known["state"] == state:
+        if taken is None and "came" in known and known["state"] == state:
             return datetime.fromisoformat(known["came"])
-        after = datetime.fromisoformat(known["after"]) if known["after"] else changed
-        if not _is_there(folder, TIMESTAMP):  # nbgrader's last file: it may be on its way
-            return max(changed, after)
         now = digest(folder, names, taken)
-        if not known.get("hash"):
-            known["came"] = max(changed, after).isoformat()
-        elif known["hash"] != now:  # changed after it was handed in
-            known["came"] = datetime.now(UTC).replace(tzinfo=None).isoformat()
+        if "came" not in known and known.get("hash", now) != now:  # it was not complete
+            known["after"] = known["seen"]
+        after = datetime.fromisoformat(known["after"]) if known["after"] else changed
+        came = max(changed, after)
+        if "came" in known and known["hash"] != now:  # changed after it was handed in
+            came = datetime.now(UTC).replace(tzinfo=None)
+        elif "came" in known:
+            came = datetime.fromisoformat(known["came"])
         self.changed |= (known.get("hash"), known.get("state")) != (now, state)
         known |= {"hash": now, "state": state}
-        return datetime.fromisoformat(known["came"])
+        if "came" in known or _is_there(folder, TIMESTAMP):
+            known["came"] = came.isoformat()
+        else:  # nbgrader's last file is missing: the others may be on their way
+            known["seen"] = self.now.isoformat()
+            self.changed = True
+        return came
 
 
 class Submissions(_Record):
@@ -162,8 +180,9 @@ def digest(folder: int, names: list[str], content: Mapping[str, bytes] | None = 
 
 
 def _state(folder: int, names: list[str]) -> list:
-    """Return what the kernel tells of the files: alike as long as nobody writes to them openly."""
-    state = []
+    """Return what the kernel tells: alike as long as nobody renames or writes to it openly."""
+    told = os.fstat(folder)
+    state = [[told.st_ino, told.st_ctime_ns]]
     for name in [*names, saved.FILE]:
         try:
             told = os.stat(name, dir_fd=folder, follow_symlinks=False)

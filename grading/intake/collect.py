@@ -5,18 +5,23 @@ choices made in a quiz, the time of submission and the secret that names its fee
 or made here.
 """
 
+import contextlib
 import glob
 import os
 import re
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from pathlib import Path
 
+from filelock import FileLock
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.exchange.default.collect import ExchangeCollect
 from traitlets.config import Config
 
+from gqa_lib.course import places
+from gqa_lib.course.files import make_private
 from gqa_lib.course.manifest import class_exchange
-from grading.nb.texts import printable
+from grading.nb.texts import printable, sentence
 
 from .admit import Refused, admit, opened
 from .arrivals import TIMESTAMP, HandIns, submissions_of
@@ -36,6 +41,8 @@ from .sittings import answers_file
 from .submitted import clean_folder, expected_notebooks, set_aside_at
 
 _TIME_FORMAT = "%Y-%m-%d %H:%M:%S.%f UTC"
+_MOST = 20  # hand-ins of one owner that are looked at
+_MOST_BEFORE_DUE = 200  # where one before others may be the one that counts
 
 
 def configure(config: Config) -> None:
@@ -66,6 +73,9 @@ class SafeCollect(ExchangeCollect):
     its name and its timestamp.txt are what the student claims.
     """
 
+    looked_at: AbstractSet[str] = frozenset()
+    only_look = False  # whether to note what is there, and collect it another time
+
     def ensure_root(self) -> None:
         """See that nobody could have changed what others handed in."""
         super().ensure_root()
@@ -85,11 +95,43 @@ class SafeCollect(ExchangeCollect):
         self.hand_ins = HandIns(course.assignment_id)
         inbound = Path(self.root, course.course_id, "inbound")
         if inbound.is_dir() and os.access(inbound, os.R_OK):
-            mine = [name for name in os.listdir(inbound) if f"+{course.assignment_id}+" in name]
-            self.hand_ins.look(mine)
+            self.looked_at = self._newest_of_each(inbound)
+            self.hand_ins.look(self.looked_at, inbound.stat())
         super().init_src()
         self.src_records: list[dict] = [record for record in self.src_records if record["username"]]
         self.hand_ins.save()
+
+    def start(self) -> None:
+        """Collect; two at once would each miss what the other notes of hand-ins."""
+        lock = places.home() / "arrivals" / f"{self.coursedir.assignment_id}.lock"
+        make_private(places.home())
+        make_private(lock.parent)
+        self.not_collected: dict[str, str] = {}  # hand-ins, and why
+        self.older: dict[str, int] = {}  # owners, and how many of theirs were not looked at
+        with FileLock(lock):
+            super().start()
+
+    def _newest_of_each(self, inbound: Path) -> set[str]:
+        """Return the names of each owner's newest hand-ins; what is older costs no time."""
+        found: dict[int | str, list[tuple[int, str]]] = {}
+        for entry in os.scandir(inbound):
+            student, mark, _ = entry.name.partition(f"+{self.coursedir.assignment_id}+")
+            if not mark or student.startswith("."):
+                continue
+            with contextlib.suppress(FileNotFoundError):
+                told = entry.stat(follow_symlinks=False)
+                owner: int | str = told.st_uid if self.check_owner else student
+                found.setdefault(owner, []).append((told.st_ctime_ns, entry.name))
+        most = _MOST_BEFORE_DUE if self.before_duedate else _MOST
+        for one, theirs in found.items():
+            if len(theirs) > most:
+                name = name_of(one) if isinstance(one, int) else printable(one)
+                self.older[name] = len(theirs) - most
+                said = "%s: %d hand-ins are not looked at, only the newest %d"
+                self.log.warning(said, name, self.older[name], most)
+        return {
+            name for theirs in found.values() for _, name in sorted(theirs, reverse=True)[:most]
+        }
 
     def _path_to_record(self, path):
         """Return who a folder of the exchange is from and when it came; nobody if refused."""
@@ -97,6 +139,8 @@ class SafeCollect(ExchangeCollect):
         filename = os.path.basename(path)
         named = re.fullmatch(rf"([\w.@+-]+)\+{assignment}\+[^+]*(\+[^+]*)?", filename)
         record = {"username": "", "filename": filename, "timestamp": datetime.min}
+        if filename not in self.looked_at:
+            return record
         try:
             if not named:
                 raise Refused("its name is not STUDENT+ASSIGNMENT+TIME")
@@ -105,8 +149,12 @@ class SafeCollect(ExchangeCollect):
                 came = self._arrival(folder, filename)
                 return record | {"username": named[1], "timestamp": came}
         except Exception as error:  # whatever it is, it stops no other
-            self.log.error("Not collected: %s: %s", printable(filename), error)
+            self._refuse(filename, error)
             return record
+
+    def _refuse(self, filename: str, why: Exception) -> None:
+        self.log.error("Not collected: %s: %s", printable(filename), why)
+        self.not_collected[printable(filename)] = sentence(str(why)) or type(why).__name__
 
     def _arrival(self, folder: int, name: str, taken: dict | None = None) -> datetime:
         changed = arrival(folder, self.names)
@@ -144,13 +192,15 @@ class SafeCollect(ExchangeCollect):
 
     def copy_files(self):
         """Collect one submission after the other; one that fails stops no other."""
+        if self.only_look:
+            return
         if not self.src_records:
             super().copy_files()
         for record in self.src_records:
             try:
                 self._collect(record)
             except Exception as error:
-                self.log.error("Not collected: %s: %s", printable(record["filename"]), error)
+                self._refuse(record["filename"], error)
 
     def _collect(self, record: dict) -> None:
         """Collect a submission if it is newer than what is there, or that is damaged."""

@@ -5,8 +5,11 @@ Both are sticky: only its owner can rename or delete what is in them. Nobody but
 list `inbound` and `feedback`, where names are secrets.
 """
 
+import contextlib
 import glob
 import os
+import secrets
+import shlex
 import stat
 from collections.abc import Iterable
 from pathlib import Path
@@ -46,9 +49,8 @@ def prepare_exchange(root: Path, course: str) -> None:
         OSError: it cannot be made.
     """
     me = os.geteuid()
-    if not root.exists():
-        root.mkdir(parents=True)
-    if root.stat().st_uid == me:
+    _make_folders(root)
+    if others_may(root.stat(), stat.S_IWOTH) and root.stat().st_uid == me:
         _set_mode(root, ROOT)
     for name, mode in FOLDERS.items():
         if _is_own_folder(root / course / name, me):
@@ -56,9 +58,20 @@ def prepare_exchange(root: Path, course: str) -> None:
     check_exchange(root, course)
     for name, mode in FOLDERS.items():
         folder = root / course / name
-        if not folder.exists():
+        with contextlib.suppress(FileExistsError):  # ours, or found below
             folder.mkdir(mode=0o700)
             _set_mode(folder, mode)
+    if root.stat().st_uid == me:  # only now can students write here
+        _set_mode(root, ROOT)
+    check_exchange(root, course, contents=False)
+
+
+def _make_folders(root: Path) -> None:
+    """Make a folder, and those above it, so that all users can come there whatever the umask is."""
+    for folder in reversed([root, *root.parents]):
+        if not folder.exists():
+            folder.mkdir()
+            folder.chmod(0o755)
 
 
 def check_exchange(root: Path, course: str, *, contents: bool = True) -> None:
@@ -75,10 +88,12 @@ def check_exchange(root: Path, course: str, *, contents: bool = True) -> None:
     me = os.geteuid()
     problems = [*replaceable(root, me), *_problems_of_root(root, me)]
     for name, mode in FOLDERS.items():
-        problems += _problems_of_folder(root / course / name, mode, me)
+        problems += _problems_of_folder(root, root / course / name, mode, me)
+        if name == "" and problems and not _is_own_folder(root / course, me):
+            break  # what is in there goes with it
     if contents:
-        problems += _foreign(root / course / "outbound", me, deep=True)
-        problems += _foreign(root / course / "feedback", me, deep=False)
+        problems += _foreign(root, root / course / "outbound", me, deep=True)
+        problems += _foreign(root, root / course / "feedback", me, deep=False)
     if problems:
         more = [f"and {len(problems) - _TOLD} more"] if len(problems) > _TOLD else []
         lines = "".join(f"\n  {line}" for line in [*problems[:_TOLD], *more])
@@ -92,24 +107,29 @@ def check_exchange(root: Path, course: str, *, contents: bool = True) -> None:
 def _problems_of_root(root: Path, me: int) -> list[str]:
     status = root.stat()
     if status.st_uid not in (0, me):
-        owner = name_of(status.st_uid)
-        return [f"{root} belongs to {owner}: sudo chown {name_of(me)} {root}"]
+        remedy = _away(root, root, status.st_uid)
+        if not others_may(root.resolve().parent.stat(), stat.S_IWOTH):  # no student made it
+            remedy = f"sudo chown {name_of(me)} {_quoted(root)}"
+        return [f"{root} belongs to {name_of(status.st_uid)}: {remedy}"]
     if others_may(status, stat.S_IWOTH) and not status.st_mode & stat.S_ISVTX:
-        return [f"students can rename what is in {root}: {_sudo(status, me)}chmod 1777 {root}"]
+        mend = f"{_sudo(status, me)}chmod 1777 {_quoted(root)}"
+        return [f"students can rename what is in {root}: {mend}"]
     return []
 
 
-def _problems_of_folder(folder: Path, mode: int, me: int) -> list[str]:
+def _problems_of_folder(root: Path, folder: Path, mode: int, me: int) -> list[str]:
     try:
         status = folder.lstat()
     except FileNotFoundError:
         return []
     if stat.S_ISLNK(status.st_mode) or not stat.S_ISDIR(status.st_mode):
-        return [f"{folder} is a link or a file, not a folder: rm {folder}"]
-    if status.st_uid != me:
-        owner = name_of(status.st_uid)
-        return [f"{folder} belongs to {owner}: sudo chown -R {name_of(me)} {folder}"]
-    remedy = f"chmod {mode:o} {folder}"
+        return [f"{folder} is a link or a file, not a folder: rm {_quoted(folder)}"]
+    if status.st_uid != me:  # never with -R: what is in it would become ours
+        remedy = _away(root, folder, status.st_uid)
+        if status.st_uid == 0 or folder.name == "inbound":  # of which nothing is believed
+            remedy = f"sudo chown {name_of(me)} {_quoted(folder)}"
+        return [f"{folder} belongs to {name_of(status.st_uid)}: {remedy}"]
+    remedy = f"chmod {mode:o} {_quoted(folder)}"
     sticky = status.st_mode & stat.S_ISVTX
     if others_may(status, stat.S_IWOTH) and not (mode & stat.S_IWOTH and sticky):
         return [f"students can change or remove what is in {folder}: {remedy}"]
@@ -118,18 +138,43 @@ def _problems_of_folder(folder: Path, mode: int, me: int) -> list[str]:
     return []
 
 
-def _foreign(folder: Path, me: int, *, deep: bool) -> list[str]:
+def _foreign(root: Path, folder: Path, me: int, *, deep: bool) -> list[str]:
     """Return what in one of our folders others made, or can change."""
     if not _is_own_folder(folder, me):
         return []
-    problems = []
+    problems: list[str] = []
+    moved: set[Path] = set()
     for path in sorted(folder.rglob("*")) if deep else _entries(folder):
         status = path.lstat()
-        if status.st_uid != me or stat.S_ISLNK(status.st_mode):
-            problems.append(f"{path} is a link, or {name_of(status.st_uid)}'s: rm -r {path}")
+        if moved.intersection(path.parents):
+            continue
+        if stat.S_ISLNK(status.st_mode):
+            problems.append(f"{_shown(path)} is a link: rm {_quoted(path)}")
+        elif status.st_uid != me:
+            moved.add(path)
+            owner = name_of(status.st_uid)
+            remedy = _away(root, path, status.st_uid)
+            problems.append(f"{_shown(path)} belongs to {owner}: {remedy}")
         elif others_may(status, stat.S_IWOTH):
-            problems.append(f"students can change {path}: chmod -R go-w {path}")
+            remedy = f"chmod -R go-w {_quoted(path)}"
+            problems.append(f"students can change {_shown(path)}: {remedy}")
     return problems
+
+
+def _away(root: Path, path: Path, owner: int) -> str:
+    """Return the line that moves what somebody else made next to the exchange, as it is."""
+    place = Path(f"{os.path.abspath(root)}-{path.name}-of-{name_of(owner).replace(' ', '-')}")
+    if os.path.lexists(place):
+        place = Path(f"{place}-{secrets.token_hex(4)}")
+    return f"sudo mv -T {_quoted(path)} {_quoted(place)}"
+
+
+def _shown(path: Path) -> str:
+    return "".join(c if c.isprintable() else "?" for c in str(path))
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(_shown(path))
 
 
 def _entries(folder: Path) -> Iterable[Path]:

@@ -21,18 +21,18 @@ _EARLIEST = datetime(2020, 1, 1)
 
 
 def arrival(folder: int, names: Iterable[str]) -> datetime:
-    """Return when the kernel last saw a change in an opened folder's expected files, in UTC.
+    """Return when the kernel last saw a change in an opened folder or its expected files, in UTC.
 
-    A student cannot set that back, but can change a mapped file without it: see `arrivals`.
+    Its renaming is one, too. A student cannot set that back, but can change a mapped file without
+    it: see `arrivals`.
     """
-    changed = []
+    changed = [os.fstat(folder).st_ctime]
     for name in [*names, saved.FILE]:
         try:
             changed.append(os.stat(name, dir_fd=folder, follow_symlinks=False).st_ctime)
         except FileNotFoundError:
             continue
-    latest = max(changed, default=os.fstat(folder).st_ctime)
-    return datetime.fromtimestamp(latest, UTC).replace(tzinfo=None)
+    return datetime.fromtimestamp(max(changed), UTC).replace(tzinfo=None)
 
 
 def checked_time(folder: int) -> bytes | None:

@@ -3,6 +3,7 @@
 import grp
 import os
 import pwd
+import shlex
 import stat
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def _is_own_group(status: os.stat_result) -> bool:
         return False
     if not set(group.gr_mem) <= {owner, "root"}:
         return False
-    return group.gr_name == owner or status.st_gid < _FIRST_USER
+    return group.gr_name == owner or status.st_gid == 0  # others may be everybody's, as `users`
 
 
 def is_open(path: Path) -> bool:
@@ -67,10 +68,11 @@ def replaceable(path: Path, me: int) -> list[str]:
         if status.st_uid != me and status.st_uid >= _FIRST_USER:
             problems.append(
                 f"{folder} belongs to {name_of(status.st_uid)}, who can replace what is in it: "
-                f"sudo chown {name_of(me)} {folder}"
+                f"sudo chown {name_of(me)} {shlex.quote(str(folder))}"
             )
         elif others_may(status, stat.S_IWOTH) and not status.st_mode & stat.S_ISVTX:
             problems.append(
-                f"others can write to {folder}, and so replace what is in it: chmod go-w {folder}"
+                f"others can write to {folder}, and so replace what is in it: "
+                f"chmod go-w {shlex.quote(str(folder))}"
             )
     return problems

@@ -9,6 +9,7 @@ from nbgrader.auth import Authenticator
 from nbgrader.converters import GenerateAssignment
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.exchange import ExchangeFactory
+from nbgrader.exchange.abc import Exchange
 from traitlets.config import Config
 
 from gqa_lib.course import places
@@ -66,8 +67,8 @@ def generate(course: CourseDirectory, log: logging.Logger) -> None:
     converter.start()
 
 
-def exchange(course: CourseDirectory, step: str, log: logging.Logger, **traits) -> None:
-    """Run one step of nbgrader's exchange, with these of its options.
+def exchange(course: CourseDirectory, step: str, log: logging.Logger, **traits) -> Exchange:
+    """Run one step of nbgrader's exchange, with these of its options; return what ran.
 
     Raises:
         nbgrader.exchange.ExchangeError: it could not be done; the message says why.
@@ -79,3 +80,4 @@ def exchange(course: CourseDirectory, step: str, log: logging.Logger, **traits) 
     for name, value in traits.items():
         setattr(app, name, value)
     app.start()
+    return app

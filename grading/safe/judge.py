@@ -46,7 +46,7 @@ class Judge:
         if isinstance(self.link.witness, WitnessLink):
             self.link.witness.cells = list(cells)
         self.link.deadline, self.link.printed = time.monotonic() + time_s, ""
-        unshown = Unshown()
+        unshown = Unshown(cells)
         bound = _bound(source)
         try:
             for name in sorted(_read(source) - self.own - bound):

@@ -129,11 +129,12 @@ class Classroom:
             return False
         return True
 
-    def collect(self):
+    def collect(self) -> SafeCollect:
         authenticator = Authenticator(config=self.config)
         app = SafeCollect(coursedir=self.course, config=self.config, authenticator=authenticator)
         app.log, app.update = self.log, True
         app.start()
+        return app
 
     def autograde(self) -> bool:
         return self.run(Autograde)

@@ -2,6 +2,8 @@
 
 import os
 import stat
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -66,11 +68,11 @@ WRONG = {
     ),
     "a link": (
         lambda root: (root / "gqa/feedback/cd-tmp.html").symlink_to("/etc/passwd"),
-        "rm -r {root}/gqa/feedback/cd-tmp.html",
+        "rm {root}/gqa/feedback/cd-tmp.html",
     ),
     "a linked lesson": (
         lambda root: (root / "gqa/outbound/05").symlink_to("/tmp"),
-        "rm -r {root}/gqa/outbound/05",
+        "rm {root}/gqa/outbound/05",
     ),
 }
 
@@ -166,12 +168,117 @@ def test_students_hand_in_and_can_do_nothing_to_others(shared):
     assert (inbound / "ada+04+now+x" / "04.ipynb").read_text() == "{}"
 
 
+def remedy_in(error):
+    (line,) = (line for line in str(error.value).splitlines() if "sudo" in line)
+    return line[line.index("sudo ") + 5 :]
+
+
 @as_root
-def test_a_student_who_makes_the_courses_folder_first_is_found(tmp_path):
+def test_what_a_student_made_first_is_moved_away_and_nothing_of_it_adopted(tmp_path):
     root = tmp_path / "exchange"
-    root.mkdir()
-    (root / "gqa").mkdir()
-    os.chown(root / "gqa", ADA, ADA)
-    with pytest.raises(UnsafeExchange, match=rf"sudo chown -R \w+ {root}/gqa"):
+    (root / "gqa" / "outbound" / "05-planted").mkdir(parents=True)
+    for folder in (root / "gqa", *(root / "gqa").rglob("*")):
+        os.chown(folder, ADA, ADA)
+    root.chmod(0o1777)
+    with pytest.raises(UnsafeExchange) as refused:
         prepare_exchange(root, "gqa")
     assert not (root / "gqa" / "inbound").exists()
+    subprocess.run(["sh", "-c", remedy_in(refused)], check=True)
+    prepare_exchange(root, "gqa")
+    assert os.listdir(root / "gqa" / "outbound") == []
+    (aside,) = set(tmp_path.iterdir()) - {root}
+    assert (aside / "outbound" / "05-planted").stat().st_uid == ADA
+
+
+@as_root
+def test_the_remedy_for_another_users_inbound_leaves_each_hand_in_its_owner(exchange):
+    inbound = exchange / "gqa" / "inbound"
+    hand_in = inbound / "ben+04+now+x"
+    hand_in.mkdir()
+    (hand_in / "04.ipynb").write_text("{}")
+    os.chown(hand_in, BEN, BEN)
+    os.chown(inbound, ADA, ADA)
+    before = hand_in.stat()
+    with pytest.raises(UnsafeExchange) as refused:
+        check_exchange(exchange, "gqa")
+    subprocess.run(["sh", "-c", remedy_in(refused)], check=True)
+    check_exchange(exchange, "gqa")
+    after = hand_in.stat()
+    assert (after.st_uid, after.st_ctime_ns) == (before.st_uid, before.st_ctime_ns)
+
+
+@as_root
+@pytest.mark.parametrize("place", ["outbound/04", "outbound/04/04.ipynb", "feedback/ab12.html"])
+def test_another_users_lesson_or_page_is_moved_away(exchange, place):
+    os.chown(exchange / "gqa" / place, ADA, ADA)
+    with pytest.raises(UnsafeExchange) as refused:
+        check_exchange(exchange, "gqa")
+    assert "-R" not in str(refused.value)
+    subprocess.run(["sh", "-c", remedy_in(refused)], check=True)
+    check_exchange(exchange, "gqa")
+    assert not (exchange / "gqa" / place).exists()
+
+
+def test_names_are_quoted_in_the_lines_to_type(exchange, tmp_path):
+    name = exchange / "gqa" / "outbound" / "a;touch b\x1b"
+    name.symlink_to(tmp_path)
+    with pytest.raises(UnsafeExchange, match=r"rm '[^']*a;touch b\?'"):
+        check_exchange(exchange, "gqa")
+
+
+# Who counts as a stranger, and what is made in which order
+
+
+@as_root
+@pytest.mark.parametrize("place", ["", "gqa", "gqa/inbound", "gqa/outbound/04", "gqa/feedback"])
+@pytest.mark.parametrize("group", [100, 50, 4300])
+def test_a_group_that_is_not_the_owners_own_counts_as_students(exchange, place, group):
+    folder = exchange / place
+    os.chown(folder, -1, group)
+    folder.chmod(0o2775)
+    with pytest.raises(UnsafeExchange, match="students can"):
+        check_exchange(exchange, "gqa")
+    os.chown(folder, -1, 0)
+    folder.chmod(0o1777 if not place else 0o1733 if place.endswith("inbound") else 0o771)
+    check_exchange(exchange, "gqa")
+
+
+def test_all_users_can_come_to_an_exchange_whatever_the_umask(tmp_path):
+    root = tmp_path / "a" / "b" / "exchange"
+    before = os.umask(0o077)
+    try:
+        prepare_exchange(root, "gqa")
+    finally:
+        os.umask(before)
+    assert [mode(folder) for folder in (tmp_path / "a", root.parent)] == [0o755, 0o755]
+
+
+def test_students_can_write_only_when_the_courses_folders_are_there(tmp_path, monkeypatch):
+    root, seen = tmp_path / "exchange", []
+    real = Path.mkdir
+
+    def mkdir(folder, *args, **named):
+        if folder.is_relative_to(root / "gqa"):
+            seen.append(mode(root))
+        real(folder, *args, **named)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    prepare_exchange(root, "gqa")
+    assert set(seen) == {0o755}
+    assert mode(root) == 0o1777
+
+
+@as_root
+def test_a_folder_that_a_student_makes_in_between_is_not_taken(tmp_path, monkeypatch):
+    root = tmp_path / "exchange"
+    real = Path.mkdir
+
+    def mkdir(folder, *args, **named):
+        if folder == root / "gqa":
+            real(folder)
+            os.chown(folder, ADA, ADA)
+        real(folder, *args, **named)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    with pytest.raises(UnsafeExchange, match=f"user {ADA}"):
+        prepare_exchange(root, "gqa")

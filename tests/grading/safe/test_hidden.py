@@ -30,8 +30,11 @@ def test_a_test_is_split_where_its_hidden_part_begins():
     assert [len(part) for part in split("a = 1", ast.parse("a = 1").body)] == [1, 0]
 
 
-def unshown(*reported):
-    words = Unshown()
+CELL = "import math\n\ndef double(x):\n    return 1 / x\n"
+
+
+def unshown(*reported, cells=((False, CELL),)):
+    words = Unshown(cells)
     for one in reported:
         words.add(one)
     return words
@@ -49,11 +52,11 @@ LONG = "the arguments-of-the-call were (4096, 8, 128) and 'more' of them " * 3
     ],
 )
 def test_an_exceptions_words_are_taken_out_however_they_are_wrapped(said):
-    where = f"in double, line 12: raise RuntimeError({LONG!r})"
+    where = f"in double, line 4: raise RuntimeError({LONG!r})"
     shown = unshown([["RuntimeError", "Exception"], LONG, where]).out_of(f"{said}\n{where}")
     assert not re.search(r"4096|arguments|'more'", shown)
     assert UNSHOWN in shown
-    assert "in double, line 12" in shown
+    assert "in double, line 4" in shown
 
 
 @pytest.mark.parametrize(
@@ -62,6 +65,8 @@ def test_an_exceptions_words_are_taken_out_however_they_are_wrapped(said):
         ([["KeyError"], "8", ""], "1 of 8: KeyError: 8", f"1 of 8: KeyError {UNSHOWN}"),
         ([["A4096"], "x" * 9, ""], "A4096: " + "x" * 9, f"an error of its own {UNSHOWN}"),
         ([["KeyError"], "", "4096 8 128"], "KeyError, 4096 8 128", "KeyError, "),
+        ([["KeyError"], "0.12345", ""], "it stopped: 0.12345. Its", f"it stopped: {UNSHOWN}. Its"),
+        ([["KeyError"], "12", ""], "says '12'; n: 123; of 12", f"says {UNSHOWN}; n: 123; of 12"),
         ("nonsense", "said", "said"),
         ([[], "", ""], "said", "said"),
         ([None, None, None], "said", "said"),
@@ -69,6 +74,26 @@ def test_an_exceptions_words_are_taken_out_however_they_are_wrapped(said):
 )
 def test_reports_of_any_form_are_taken(reported, said, shown):
     assert unshown(reported).out_of(said) == shown
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "in k_3_16_64_seed123, line 4",
+        "in double, line 98765",
+        "in double, line 5",
+        "in double, line 1",
+        "in double, line 4_096",
+        "in math, line 4",
+    ],
+)
+def test_a_place_that_is_in_no_cell_is_not_shown(where):
+    said = f"it stopped with ZeroDivisionError: no\n{where}: 4096"
+    reported = [["ZeroDivisionError"], "no", f"{where}: 4096"]
+    shown = unshown(reported).out_of(said)
+    assert "line" not in shown
+    assert "line" not in unshown(reported, cells=()).out_of(said)
+    assert "line" not in unshown(reported, cells=[(False, "no Python")]).out_of(said)
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +137,20 @@ def test_an_exception_in_a_hidden_call_has_its_class_and_line_only(processes):
     assert "RuntimeError" in seen
     assert "in kv_projection_params, line 3" in seen
     assert "ASKED" not in seen
+
+
+@needs_sandbox
+def test_a_place_that_a_students_code_makes_up_is_not_shown(processes):
+    source = (
+        "def kv_projection_params(*a):\n"
+        f"    if a in {KNOWN}: return {KNOWN}[a]\n"
+        "    name = 'ASKED_' + '_'.join(map(str, a))\n"
+        "    exec(chr(10) * a[0] + f'def {name}(): 1 / 0' + chr(10) + f'{name}()')\n"
+    )
+    seen = read(source, processes)
+    assert "ZeroDivisionError" in seen
+    assert "ASKED" not in seen
+    assert ", line " not in seen
 
 
 @needs_sandbox
