@@ -170,7 +170,8 @@ def _of_kernels(needed: list[Statement]) -> tuple[set[str], set[str]]:
 
 def _read_by_kernel(statement: Statement) -> frozenset[str]:
     bare = bare_kernel(cast(ast.FunctionDef, statement.node))
-    return statement.reads & {one.id for one in ast.walk(bare) if isinstance(one, ast.Name)}
+    read = statement.reads | statement.later
+    return read & {one.id for one in ast.walk(bare) if isinstance(one, ast.Name)}
 
 
 def _is_of_the_future(node: ast.stmt) -> bool:
