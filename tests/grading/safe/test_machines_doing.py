@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(
 ENDLESS = "while True: pass"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def processes():
     with contextlib.closing(GradingProcesses(seed=1)) as made:
         yield made
@@ -78,7 +78,7 @@ def test_a_students_process_that_ends_itself_is_the_students_doing(processes):
     assert [cell.outputs[0]["ename"] for cell in cells] == ["Stopped", "NameError"]
 
 
-def test_who_closes_the_processes_waits_for_no_notebook(processes):
+def test_who_closes_the_processes_waits_for_no_notebook(processes):  # the last: they stay closed
     told = []
 
     def run():
