@@ -6,6 +6,7 @@ records and no work of others there. What goes in and comes out is bytes.
 """
 
 import atexit
+import contextlib
 import socket
 import sys
 import threading
@@ -13,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .fork_server import Ended, ForkServer
+from .fork_server import ForkServer, Gone
 from .ours import for_readers
 from .sandbox import command, python, sandbox_problem
 
@@ -47,7 +48,8 @@ def call(work: Callable[[bytes], bytes], data: bytes, bounds: Bounds | None = No
     """Return `work(data)`, computed in a process of its own.
 
     A call that ends without an answer is made once more: the system may have ended it, being short
-    of memory. Where there is no Linux, the call is made in this process, without bounds.
+    of memory. If the warm process is gone, that is not the call's doing, and another takes its
+    place. Where there is no Linux, the call is made in this process, without bounds.
 
     Args:
         work: a function at the top level of a module that is quick to import. The module's `warm`,
@@ -63,7 +65,7 @@ def call(work: Callable[[bytes], bytes], data: bytes, bounds: Bounds | None = No
     bounds = bounds or Bounds()
     if not sys.platform.startswith("linux"):
         return _here(work, data)
-    answer = _call_once(work, data, bounds) or _call_once(work, data, bounds)
+    answer = _call_surely(work, data, bounds) or _call_surely(work, data, bounds)
     if not answer:
         raise Exceeded(f"more than {bounds}")
     if answer[:1] == RAISED:
@@ -83,6 +85,16 @@ def described(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".splitlines()[0][:300]
 
 
+def _call_surely(work: Callable[[bytes], bytes], data: bytes, bounds: Bounds) -> bytes:
+    """Return what `_call_once` does, from a new warm process if the first is gone."""
+    with contextlib.suppress(Gone):
+        return _call_once(work, data, bounds)
+    try:
+        return _call_once(work, data, bounds)
+    except Gone as gone:
+        raise ChildProcessError(f"no process starts that reads submissions: {gone}") from None
+
+
 def _call_once(work: Callable[[bytes], bytes], data: bytes, bounds: Bounds) -> bytes:
     """Return the answer with its first byte, or nothing if the process ended without one."""
     ours, theirs = socket.socketpair()
@@ -92,11 +104,12 @@ def _call_once(work: Callable[[bytes], bytes], data: bytes, bounds: Bounds) -> b
             server = _server(work.__module__)
         number = server.spawn({"work": work.__qualname__, "limits": limits}, [theirs])
         try:
-            return _ask(ours, data, bounds)
+            answer = _ask(ours, data, bounds)
         finally:
             server.kill(number)
-    except Ended as ended:
-        raise ChildProcessError(f"no process starts that reads submissions: {ended}") from None
+        if not answer:
+            server.check()
+        return answer
     finally:
         ours.close()
         theirs.close()

@@ -5,14 +5,14 @@ file system the mounted folder is. A reader finds the library and `grading`, a j
 questions besides, with the answers: it may read them and tell its grader alone.
 """
 
-import atexit
 import shutil
-import tempfile
 from functools import cache
 from pathlib import Path
 
 from gqa_lib.course import places
 from gqa_lib.course.answers import IN_THE_SANDBOX
+
+from .scratch import new_folder
 
 ROOT = "/opt/gqa"  # where they are there
 _NOT_OF_A_GRADER = ("__pycache__", "authoring")  # the latter has answers to every exercise
@@ -55,8 +55,7 @@ def _packages(folder: str) -> tuple[Path, str]:
 @cache
 def _copy_for_students() -> Path:
     """Return a folder with the files of ours that grading needs there; it lasts as this process."""
-    copy = Path(tempfile.mkdtemp(prefix="sandbox-"))
-    atexit.register(shutil.rmtree, copy, ignore_errors=True)
+    copy = new_folder()
     library, student = places.package_root(), _grading() / "student"
     for path in _present(library):
         _copied(library / path, copy / "gqa_lib" / path)

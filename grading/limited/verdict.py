@@ -1,5 +1,7 @@
 """Whose doing an exception is: that of the notebook at hand, or the machine's."""
 
+from subprocess import SubprocessError
+
 from sqlalchemy.exc import SQLAlchemyError
 
 from grading.nb.texts import one_line
@@ -11,7 +13,7 @@ class NotTheirs(RuntimeError):
     """Grading cannot go on, and no submission has done anything to that."""
 
 
-_MACHINE = (OSError, MemoryError, SQLAlchemyError, Ended, NotTheirs)
+_MACHINE = (OSError, MemoryError, SQLAlchemyError, SubprocessError, Ended, NotTheirs)
 
 
 def verdict_of(error: Exception, step: str) -> str:

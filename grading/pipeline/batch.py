@@ -142,8 +142,9 @@ def _grade_all(
                 )
                 _settle(course, log, student, now, again.exception(), outcome)
                 bar.update()
-        except BaseException:
+        except BaseException:  # also Ctrl-C
             pool.shutdown(wait=False, cancel_futures=True)
+            processes.close()  # else what runs now would be waited for
             raise
 
 

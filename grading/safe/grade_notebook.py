@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from gqa_lib.learn.quiz.sitting import Sitting
 
+from ..limited.fork_server import Gone
 from ..limited.verdict import NotTheirs
 from .limits import Limits, on_the_wall
 from .outputs import credit_output, error_output, text_output
@@ -49,14 +50,26 @@ def grade_notebook(
     A student's process that is stopped - by the time or memory it may take, or by itself - fails
     the cell it was stopped in. The cells after that get a new one, in which the answers before
     have run again, except the one that stopped it.
+
+    What the machine ends of the grader's own processes is nobody's verdict: the notebook runs once
+    more, in new ones.
+
+    Raises:
+        NotTheirs: these ended, too.
     """
-    grading = _Grading(processes, limits, sitting)
-    grading.seed = seed
-    try:
-        for cell in cells:
-            cell.outputs = grading.run(cell)
-    finally:
-        grading.close()
+    todo = list(cells)
+    for last in (False, True):
+        grading = _Grading(processes, limits, sitting)
+        grading.seed = seed
+        try:
+            for cell in todo:
+                cell.outputs = grading.run(cell)
+            break
+        except Gone as gone:
+            if last:
+                raise NotTheirs(f"a process of the grader's ended, twice: {gone}") from None
+        finally:
+            grading.close()
     return grading.overtime and grading.others() > ALONE
 
 
@@ -69,23 +82,37 @@ class _Grading:
         self.overtime = False
         self.seed: int | None = None
         self.trusted: list[str] = []
-        self.sources: list[str] = []  # of the cells that student and judge have run
+        self.sources: list[str] = []  # of the cells that the student's process has run
+        self.to_repeat: list[str] = []  # of these, in a new process
         self.cells: list[tuple[bool, str]] = []  # so far: whether it is the lesson's own, source
         self.running: tuple[StudentProcess, JudgeProcess] | None = None
         self.trouble = ""  # what stopped the last answer's cell
 
     def run(self, cell: Cell) -> list[dict]:
-        """Return a cell's outputs."""
+        """Return a cell's outputs.
+
+        Raises:
+            Gone: what stopped it is the machine's doing.
+        """
         if self._time() <= 0:
             return [self._stopped("")]
+        student, judge = self._started()
         try:
-            student, judge = self._started()
+            self._repeat(student)
         except Ended as ended:
+            outputs = [self._stopped(str(ended))]
+            self._check_machine(student, judge)
             self.close()
-            return [self._stopped(str(ended))]
-        if cell.kind == TEST:
-            return self._test(cell, student, judge)
-        return self._run_cell(cell, student, judge)
+            return outputs
+        act = self._test if cell.kind == TEST else self._run_cell
+        outputs = act(cell, student, judge)
+        if student.stopped:
+            self._check_machine(student, judge)
+        return outputs
+
+    def _check_machine(self, student: StudentProcess, judge: JudgeProcess) -> None:
+        student.check_origin()
+        judge.check_origin()
 
     def close(self) -> None:
         """End the processes of this notebook."""
@@ -154,7 +181,11 @@ class _Grading:
         return outputs
 
     def _started(self) -> tuple[StudentProcess, JudgeProcess]:
-        """Return a student's process and a judge that have run what was run before."""
+        """Return a student's process, and a judge that knows the lesson's own cells so far.
+
+        Raises:
+            Gone: nothing of the student's has run in them, and they have ended.
+        """
         if self.running is not None and not self.running[0].stopped:
             return self.running
         self.close()
@@ -164,14 +195,20 @@ class _Grading:
         except BaseException:
             student.close()
             raise
-        self.running = student, judge
-        for source in self.trusted:
-            self._tell_judge(judge, source)
-        for source in self.sources:
+        self.running, self.to_repeat = (student, judge), list(self.sources)
+        try:
+            for source in self.trusted:
+                self._tell_judge(judge, source)
+        except Ended as ended:
+            raise Gone(str(ended)) from None
+        return self.running
+
+    def _repeat(self, student: StudentProcess) -> None:
+        """Run what was run before, in a new process."""
+        while self.to_repeat:
             time_s = max(0.1, self._time())
             with student.timed(time_s, tell=True):
-                student.run_cell(source, on_the_wall(time_s))
-        return self.running
+                student.run_cell(self.to_repeat.pop(0), on_the_wall(time_s))
 
     def _tell_judge(self, judge: JudgeProcess, source: str) -> None:
         reply = judge.ask({"trusted": source}, on_the_wall(self.limits.cell_s))

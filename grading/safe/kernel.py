@@ -13,7 +13,6 @@ import queue
 import shutil
 import socket
 import subprocess
-import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -26,6 +25,7 @@ from jupyter_client.manager import KernelManager
 from jupyter_client.provisioning import LocalProvisioner
 
 from ..limited.sandbox import NOBODY, NoSandbox, check_sandbox, command, python
+from ..limited.scratch import new_folder, remove
 from .limits import Limits
 from .process import Ended, StudentProcess
 
@@ -73,7 +73,7 @@ class SandboxProvisioner(LocalProvisioner):
         may["processes"] += THREADS
         may["open_files"] += FILES
         start = ("-m", "grading.student.launch", json.dumps(may), "-f", _CONNECTION)
-        self.meeting = Path(tempfile.mkdtemp(prefix="kernel-"))
+        self.meeting = new_folder()
         (self.meeting / "sockets").mkdir()
         if os.geteuid() == 0:
             os.chown(self.meeting / "sockets", int(NOBODY), int(NOBODY))
@@ -116,7 +116,7 @@ class SandboxProvisioner(LocalProvisioner):
         """Remove what the kernel needed here."""
         await super().cleanup(*args, **kwargs)
         if self.meeting is not None:
-            shutil.rmtree(self.meeting, ignore_errors=True)
+            remove(self.meeting)
             self.meeting = None
 
     async def send_signal(self, signum: int) -> None:

@@ -11,12 +11,14 @@ import socket
 import sys
 import threading
 from dataclasses import asdict
+from weakref import WeakSet
 
 from gqa_lib.learn.quiz.sitting import Sitting
 
-from ..limited.fork_server import START_S, Ended, ForkServer
+from ..limited.fork_server import START_S, Ended, ForkServer, Gone
 from ..limited.ours import for_judges
 from ..limited.sandbox import check_sandbox, command, python
+from ..limited.verdict import NotTheirs
 from ..student.wire import Channel, Garbled
 from .kernel import KernelStudent
 from .limits import Limits
@@ -24,7 +26,7 @@ from .process import StudentProcess
 from .verdicts import checked_verdict
 
 
-class IsolationRefused(Ended):
+class IsolationRefused(Gone):
     """The kernel lets nobody make namespaces inside the sandbox."""
 
 
@@ -33,7 +35,7 @@ class ForkedStudent(StudentProcess):
 
     Raises:
         IsolationRefused: it cannot be shut off here.
-        Ended: the warm process, or this one, is gone.
+        Gone: the warm process, or this one, is gone before any code of the student's.
     """
 
     can_be_told = True
@@ -50,8 +52,10 @@ class ForkedStudent(StudentProcess):
             if refused := self._receive(START_S).get("refused"):
                 raise IsolationRefused(str(refused))
             self.hold(pid)
-        except BaseException:
+        except BaseException as error:
             self.close()
+            if isinstance(error, Ended) and not isinstance(error, Gone):
+                raise Gone(str(error)) from None
             raise
 
     def run_cell(self, source: str, time_s: float) -> list[dict]:
@@ -76,6 +80,10 @@ class ForkedStudent(StudentProcess):
         super().stop(reason)
         with contextlib.suppress(OSError):
             self._channel.sock.shutdown(socket.SHUT_RDWR)
+
+    def check_origin(self) -> None:
+        """Make sure that the process it was forked from is there, else raise `Gone`."""
+        self._server.check()
 
     def close(self) -> None:
         """End the process and forget it."""
@@ -157,6 +165,10 @@ class JudgeProcess:
         self._channel.receive()  # that it is ready
         self._student.judged_by(self)
 
+    def check_origin(self) -> None:
+        """Make sure that the process it was forked from is there, else raise `Gone`."""
+        self._server.check()
+
     def close(self) -> None:
         """End the judge."""
         self._server.kill(self._number)
@@ -182,27 +194,38 @@ class GradingProcesses:
         self._judges = _judges(kind)
         self._students = _warm_students(kind) if kind != "cold" else None
         self._replacing = threading.Lock()
+        self._closed = False
+        self._kernels: WeakSet[KernelStudent] = WeakSet()
 
     def student(self, limits: Limits) -> StudentProcess:
         """Return a fresh student's process.
 
         Raises:
             NoSandbox: the sandbox does not start.
+            NotTheirs: grading was stopped.
+            Gone: the warm process is, and so is the one that took its place.
         """
         if self.kind == "cold":
-            return KernelStudent(limits)
+            return self._cold(limits)
         try:
             return self._forked(limits)
         except IsolationRefused:
             if self.kind == "open":
                 raise
             self.kind = "cold"
-            return KernelStudent(limits)
-        except Ended:  # the warm process was gone: not this student's doing
+            return self._cold(limits)
+        except Gone:
             return self._forked(limits)
+
+    def _cold(self, limits: Limits) -> KernelStudent:
+        self._check_open()
+        student = KernelStudent(limits)
+        self._kernels.add(student)
+        return student
 
     def _forked(self, limits: Limits) -> ForkedStudent:
         with self._replacing:
+            self._check_open()
             self._students = (self._students or _warm_students(self.kind)).alive()
         return ForkedStudent(self._students, limits)
 
@@ -215,16 +238,29 @@ class GradingProcesses:
             student: the process.
             sitting: whose quiz it is.
             seed: of the hidden tests; the course's unless given.
+
+        Raises:
+            NotTheirs: grading was stopped.
+            Gone: the bench is.
         """
         with self._replacing:
+            self._check_open()
             self._judges = self._judges.alive()
         return JudgeProcess(self._judges, student, self.seed if seed is None else seed, sitting)
 
     def close(self) -> None:
-        """End all processes."""
-        self._judges.close()
-        if self._students is not None:
-            self._students.close()
+        """End all processes, whatever they are at, and make no more."""
+        self._closed = True
+        for student in list(self._kernels):
+            student.stop("grading was stopped")
+        with self._replacing:
+            self._judges.close()
+            if self._students is not None:
+                self._students.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise NotTheirs("grading was stopped")
 
 
 def _judges(kind: str) -> ForkServer:

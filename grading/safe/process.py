@@ -72,6 +72,9 @@ class StudentProcess:
         """Let the process answer the judge until the judge says it may rest."""
         raise NotImplementedError
 
+    def check_origin(self) -> None:
+        """Make sure that nothing of the grader's has ended with which it had to end."""
+
     def judged_by(self, judge: Judging) -> None:
         """Count the judge's time with the process's own."""
         self._judge = judge

@@ -16,7 +16,7 @@ def serve_forks(control: socket.socket, child: Callable[[dict, list[int]], None]
 
     Args:
         control: a SOCK_SEQPACKET socket. `{"spawn": ...}` comes with descriptors and is answered
-            `{"pid": n}`; `{"kill": n}` is answered `{"killed": n}`.
+            `{"pid": n}`; `{"kill": n}` is answered `{"killed": n}`, `{"check": true}` as it is.
         child: what a child does with the request and its descriptors before it ends.
     """
     control.send(b'{"ready": true}')
@@ -25,6 +25,9 @@ def serve_forks(control: socket.socket, child: Callable[[dict, list[int]], None]
         if not data:
             return
         request = json.loads(data)
+        if "check" in request:
+            control.send(data)
+            continue
         if "kill" in request:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(request["kill"], signal.SIGKILL)
