@@ -29,7 +29,9 @@ def warm() -> None:
     torch.set_num_threads(1)
     with Watch(settings=True, devices=True, copies=(2, 3), made=True):
         torch.zeros(2, 3) @ torch.zeros(3, 2)
-    PlainNames().trusted("import torch; from torch import nn; import math; import numpy")
+    PlainNames().trusted(
+        "import torch, math, numpy, typing\nfrom torch import nn\nF = nn.functional"
+    )
 
 
 def main() -> None:

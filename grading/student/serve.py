@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from gqa_lib.learn import watch
 from gqa_lib.learn.watch import Watch
 from gqa_lib.learn.watch.answers import library_answer
 
@@ -113,11 +114,11 @@ class Server:
         what = unpack(request["watch"], blobs, self._resolve, exact=True)
         back, spoil = what.pop("arguments", False), what.pop("spoil", False)
         before = _copies([arguments, keywords]) if back else None
-        with Watch(given=arguments, **what) as watch:
+        with Watch(given=arguments, **what) as watched:
             result = target(*arguments, **keywords)
         reply = {"value": self._pack(result, sent)}
         if what:
-            reply["seen"] = vars(watch.seen(result))
+            reply["seen"] = vars(watched.seen(result))
         if back and not _same([arguments, keywords], before):
             reply["changed"] = pack([arguments, keywords], sent, self._refer)
         if spoil:
@@ -204,11 +205,11 @@ def _same(now, then) -> bool:
 
 def _where(error: BaseException) -> str:
     """Return the student's own line that an error comes from, in words."""
-    here = os.path.dirname(__file__)
+    ours = (os.path.dirname(__file__), os.path.dirname(watch.__file__))
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__, limit=-50)
-        if not frame.filename.startswith(here)
+        if not frame.filename.startswith(ours)
         and not {"torch", "triton"} & {*frame.filename.split(os.sep)}
     ]
     if not frames:

@@ -165,8 +165,8 @@ def _is_own_function(value: Any, module: str) -> bool:
 def _is_of_its_own(value: Any, name: str, module: str) -> bool:
     """Return whether the code itself has given an object or a class an attribute of this name."""
     if isinstance(value, super):
-        kinds: tuple = value.__self_class__.__mro__  # type: ignore[union-attr]
-        kinds = kinds[kinds.index(value.__thisclass__) + 1 :]
+        start, kind = (getattr(value, name) for name in ("__thisclass__", "__self_class__"))
+        kinds = kind.__mro__[kind.__mro__.index(start) + 1 :]
     elif isinstance(value, Facade):
         return may_name(name) and not name.startswith("_")
     else:

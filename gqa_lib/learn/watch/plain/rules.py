@@ -16,6 +16,7 @@ DENIED = {
     *("func_globals", "storage", "untyped_storage", "data_ptr", "set_", "share_memory_", "map_"),
     *("map2_", "apply_", "storage_type", "resize_", "resize_as_", "register_hook", "ctypes"),
     *("register_post_accumulate_grad_hook", "register_forward_hook", "register_forward_pre_hook"),
+    *("register_prehook", "register_full_backward_pre_hook"),
     *("register_full_backward_hook", "register_module_forward_hook", "dump", "tofile"),
     *("setflags", "as_subclass", "module_load", "handle"),
 }
