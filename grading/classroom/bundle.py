@@ -45,6 +45,7 @@ GRADING = (
     "limited/fork_server.py",
     "limited/ours.py",
     "limited/sandbox.py",
+    "limited/scratch.py",
     "limited/shown.py",
     "limited/verdict.py",
     "nb/__init__.py",

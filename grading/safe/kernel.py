@@ -69,22 +69,7 @@ class SandboxProvisioner(LocalProvisioner):
         if self.judge_end is not None:
             passed.append(self.judge_end.fileno())
         options = [a for a in cmd if a.startswith("--")]
-        may = self.limits.as_dict()
-        may["processes"] += THREADS
-        may["open_files"] += FILES
-        start = ("-m", "grading.student.launch", json.dumps(may), "-f", _CONNECTION)
-        self.meeting = new_folder()
-        (self.meeting / "sockets").mkdir()
-        if os.geteuid() == 0:
-            os.chown(self.meeting / "sockets", int(NOBODY), int(NOBODY))
-        argv = command(
-            [python(), *start, *options],
-            bwrap=[
-                *("--file", str(connection), _CONNECTION, "--info-fd", str(told_pid[1])),
-                "--as-pid-1",
-            ],
-            writable=[(str(self.meeting / "sockets"), _SOCKETS)],
-        )
+        argv = self._argv(options, connection, told_pid[1])
         self.process = subprocess.Popen(
             argv,
             pass_fds=passed,
@@ -102,6 +87,31 @@ class SandboxProvisioner(LocalProvisioner):
         info["ip"] = str(self.meeting / "sockets" / _SOCKET)
         await self._sockets_are_there(info["ip"], self.process)
         return info
+
+    def _argv(self, options: list[str], connection: int, told_pid: int) -> list[str]:
+        """Make the sockets' folder; return the command that starts the kernel.
+
+        Args:
+            options: of the kernel.
+            connection: a descriptor to read its connection file from.
+            told_pid: a descriptor on which its number is told.
+        """
+        may = self.limits.as_dict()
+        may["processes"] += THREADS
+        may["open_files"] += FILES
+        start = ("-m", "grading.student.launch", json.dumps(may), "-f", _CONNECTION)
+        self.meeting = new_folder()
+        (self.meeting / "sockets").mkdir()
+        if os.geteuid() == 0:
+            os.chown(self.meeting / "sockets", int(NOBODY), int(NOBODY))
+        return command(
+            [python(), *start, *options],
+            bwrap=[
+                *("--file", str(connection), _CONNECTION, "--info-fd", str(told_pid)),
+                "--as-pid-1",
+            ],
+            writable=[(str(self.meeting / "sockets"), _SOCKETS)],
+        )
 
     def forget_sockets(self) -> None:
         """Take the sockets' folder away once they are connected, before any code of the student's.
