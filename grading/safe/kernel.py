@@ -2,8 +2,7 @@
 
 `SandboxProvisioner` is a jupyter_client kernel provisioner: any kernel whose spec names it runs
 inside bubblewrap, its five sockets in a folder that only the sandbox has. `KernelStudent` runs a
-submission in such a kernel, cold. It takes the place of a warm process where a kernel may not make
-namespaces inside the sandbox.
+submission in such a kernel, cold, where no namespaces can be made inside the sandbox.
 """
 
 import asyncio
@@ -73,10 +72,7 @@ class SandboxProvisioner(LocalProvisioner):
         may["processes"] += THREADS
         may["open_files"] += FILES
         start = ("-m", "grading.student.launch", json.dumps(may), "-f", _CONNECTION)
-        self.meeting = new_folder()
-        (self.meeting / "sockets").mkdir()
-        if os.geteuid() == 0:
-            os.chown(self.meeting / "sockets", int(NOBODY), int(NOBODY))
+        self.meeting = _meeting_place()
         argv = command(
             [python(), *start, *options],
             bwrap=[
@@ -122,8 +118,7 @@ class SandboxProvisioner(LocalProvisioner):
     async def send_signal(self, signum: int) -> None:
         """Kill the sandbox; a signal to its process does not reach the kernel inside.
 
-        So does an interrupt, with which every shutdown begins: the spec asks for a signal, because
-        a message to a kernel that has died may wait for ever.
+        So does an interrupt, with which every shutdown begins: a message might wait for ever.
         """
         if signum and self.process is not None and self.process.poll() is None:
             with suppress(ProcessLookupError):
@@ -274,6 +269,14 @@ class KernelStudent(StudentProcess):
 def _asked_by(message: dict) -> object:
     parent = message.get("parent_header")
     return parent.get("msg_id") if isinstance(parent, dict) else None
+
+
+def _meeting_place() -> Path:
+    folder = new_folder()
+    (folder / "sockets").mkdir()
+    if os.geteuid() == 0:
+        os.chown(folder / "sockets", int(NOBODY), int(NOBODY))
+    return folder
 
 
 def _pipe_with(data: bytes) -> int:
