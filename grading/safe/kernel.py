@@ -2,8 +2,7 @@
 
 `SandboxProvisioner` is a jupyter_client kernel provisioner: any kernel whose spec names it runs
 inside bubblewrap, its five sockets in a folder that only the sandbox has. `KernelStudent` runs a
-submission in such a kernel, cold. It takes the place of a warm process where a kernel may not make
-namespaces inside the sandbox.
+submission in such a kernel, cold, where no namespaces can be made inside the sandbox.
 """
 
 import asyncio
@@ -69,7 +68,19 @@ class SandboxProvisioner(LocalProvisioner):
         if self.judge_end is not None:
             passed.append(self.judge_end.fileno())
         options = [a for a in cmd if a.startswith("--")]
-        argv = self._argv(options, connection, told_pid[1])
+        may = self.limits.as_dict()
+        may["processes"] += THREADS
+        may["open_files"] += FILES
+        start = ("-m", "grading.student.launch", json.dumps(may), "-f", _CONNECTION)
+        self.meeting = _meeting_place()
+        argv = command(
+            [python(), *start, *options],
+            bwrap=[
+                *("--file", str(connection), _CONNECTION, "--info-fd", str(told_pid[1])),
+                "--as-pid-1",
+            ],
+            writable=[(str(self.meeting / "sockets"), _SOCKETS)],
+        )
         self.process = subprocess.Popen(
             argv,
             pass_fds=passed,
@@ -87,31 +98,6 @@ class SandboxProvisioner(LocalProvisioner):
         info["ip"] = str(self.meeting / "sockets" / _SOCKET)
         await self._sockets_are_there(info["ip"], self.process)
         return info
-
-    def _argv(self, options: list[str], connection: int, told_pid: int) -> list[str]:
-        """Make the sockets' folder; return the command that starts the kernel.
-
-        Args:
-            options: of the kernel.
-            connection: a descriptor to read its connection file from.
-            told_pid: a descriptor on which its number is told.
-        """
-        may = self.limits.as_dict()
-        may["processes"] += THREADS
-        may["open_files"] += FILES
-        start = ("-m", "grading.student.launch", json.dumps(may), "-f", _CONNECTION)
-        self.meeting = new_folder()
-        (self.meeting / "sockets").mkdir()
-        if os.geteuid() == 0:
-            os.chown(self.meeting / "sockets", int(NOBODY), int(NOBODY))
-        return command(
-            [python(), *start, *options],
-            bwrap=[
-                *("--file", str(connection), _CONNECTION, "--info-fd", str(told_pid)),
-                "--as-pid-1",
-            ],
-            writable=[(str(self.meeting / "sockets"), _SOCKETS)],
-        )
 
     def forget_sockets(self) -> None:
         """Take the sockets' folder away once they are connected, before any code of the student's.
@@ -132,8 +118,7 @@ class SandboxProvisioner(LocalProvisioner):
     async def send_signal(self, signum: int) -> None:
         """Kill the sandbox; a signal to its process does not reach the kernel inside.
 
-        So does an interrupt, with which every shutdown begins: the spec asks for a signal, because
-        a message to a kernel that has died may wait for ever.
+        So does an interrupt, with which every shutdown begins: a message might wait for ever.
         """
         if signum and self.process is not None and self.process.poll() is None:
             with suppress(ProcessLookupError):
@@ -284,6 +269,14 @@ class KernelStudent(StudentProcess):
 def _asked_by(message: dict) -> object:
     parent = message.get("parent_header")
     return parent.get("msg_id") if isinstance(parent, dict) else None
+
+
+def _meeting_place() -> Path:
+    folder = new_folder()
+    (folder / "sockets").mkdir()
+    if os.geteuid() == 0:
+        os.chown(folder / "sockets", int(NOBODY), int(NOBODY))
+    return folder
 
 
 def _pipe_with(data: bytes) -> int:
