@@ -147,19 +147,12 @@ def check_host(node: ast.AST, lines: list[str]) -> None:
     Raises:
         NotPlain: it uses more than types and tl.constexpr, or is a function.
     """
-    good = {
-        id(one.value)
-        for one in ast.walk(node)
-        if isinstance(one, ast.Attribute) and _is_of_numbers(one)
-    }
+    of_tl = [one for one in ast.walk(node) if isinstance(one, ast.Attribute)]
+    good = {id(one.value) for one in of_tl if one.attr in vars(of_numbers())}
     defines = isinstance(node, ast.FunctionDef | ast.ClassDef)
     for one in ast.walk(node):
         if isinstance(one, ast.Name) and one.id == "tl" and (defines or id(one) not in good):
             raise NotPlain(at_line(one, lines, "only a kernel has use for tl."))
-
-
-def _is_of_numbers(node: ast.AST) -> bool:
-    return isinstance(node, ast.Attribute) and node.attr in vars(of_numbers())
 
 
 def _problem(node: ast.AST, names: set[str], modules: set[int]) -> str:
