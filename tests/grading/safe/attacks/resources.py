@@ -167,7 +167,7 @@ def attention(q, k, v, causal=True):
 # %% niced spinners in sessions of their own
 # exercise: attention
 # cell_s: 2
-# must: took too long: more than 2 s of computing
+# must: more than 2 s of computing
 # then: honest
 import os
 import time
@@ -186,7 +186,7 @@ time.sleep(1000)
 # %% computes in children that are waited for
 # exercise: attention
 # cell_s: 2
-# must: took too long: more than 2 s of computing
+# must: more than 2 s of computing
 # then: honest
 import os
 import time
@@ -203,7 +203,7 @@ while True:
 # %% computes in children that nobody waits for
 # exercise: attention
 # cell_s: 2
-# must: took too long: more than 2 s of computing
+# must: more than 2 s of computing
 # then: honest
 import os
 import signal
@@ -306,7 +306,7 @@ def attention(q, k, v, causal=True):
 # %% waits for a program that sleeps
 # exercise: attention
 # cell_s: 1
-# must: took too long: more than 1 s of computing or waiting
+# must: more than 1 s of computing or waiting
 # then: honest
 import subprocess
 

@@ -72,7 +72,7 @@ def gqa_decode_kernel(
 
 # %% expands K and V in a forked child, nothing patched
 # exercise: grouped_query_attention
-# must: import os
+# must: AttributeError: plain
 import os
 
 def grouped_query_attention(q, k, v, causal=True):
