@@ -38,14 +38,15 @@ class _Type(metaclass=_Kind):
     __class_getitem__ = classmethod(lambda cls, item: type[item])  # type: ignore[valid-type,var-annotated]
 
 
+def _build_class(body, name, *bases, **keywords):
+    closed = torch.Tensor | type | _Type
+    if keywords or any(isinstance(b, type) and issubclass(b, closed) for b in bases):
+        raise TypeError(f"class {name}: plain code makes no kinds of tensors, or of classes")
+    return builtins.__build_class__(body, name, *bases)
+
+
 def safe_builtins(module: str) -> dict[str, Any]:
     """Return the builtins of plain code whose classes say they are of this module."""
-
-    def build_class(body, name, *bases, **keywords):
-        closed = torch.Tensor | type | _Type
-        if keywords or any(isinstance(b, type) and issubclass(b, closed) for b in bases):
-            raise TypeError(f"class {name}: plain code makes no kinds of tensors, or of classes")
-        return builtins.__build_class__(body, name, *bases)
 
     def own_object(value, name):
         """Return what an attribute is written to, once it is seen to be the code's own."""
@@ -72,7 +73,7 @@ def safe_builtins(module: str) -> dict[str, Any]:
 
     found = {name: getattr(builtins, name) for name in dir(builtins) if is_builtin(name)}
     return found | {
-        "__build_class__": build_class,
+        "__build_class__": _build_class,
         "__import__": _import,
         "__name__": module,
         "getattr": read,

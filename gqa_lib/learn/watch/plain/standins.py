@@ -22,7 +22,7 @@ class SimpleNamespace(types.SimpleNamespace):
         return types.SimpleNamespace(**vars(self)).__repr__()
 
 
-def wraps(wrapped):
+def wraps(wrapped: Any) -> Any:
     """Give a function of the code's own the name and words of another."""
 
     def named(function):
@@ -35,7 +35,7 @@ def wraps(wrapped):
     return named
 
 
-def dataclass(kind=None, /, **keywords):
+def dataclass(kind: Any = None, /, **keywords: Any) -> Any:
     """As Python's, for classes of the code's own."""
     if kind is None:
         return lambda kind: dataclass(kind, **keywords)
