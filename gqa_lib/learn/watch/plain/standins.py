@@ -7,6 +7,8 @@ import types
 import typing
 from typing import Any
 
+import torch
+
 MODULE = "__main__"  # of what plain code defines
 
 
@@ -107,6 +109,12 @@ def _getenv(name, default=None):
 
 _LEVELS = {name: getattr(logging, name) for name in ("DEBUG", "INFO", "WARNING", "ERROR")}
 _SAY = ("debug", "info", "warning", "error", "critical", "exception", "log", "basicConfig")
+
+
+def _from_numpy(array):
+    return torch.from_numpy(array)  # which `devices` replaces while it watches
+
+
 STAND_INS: dict[str, dict[str, Any]] = {  # module: name: what plain code gets for it
     "dataclasses": {"dataclass": dataclass},
     "enum": {one.__name__: one for one in (Enum, IntEnum, StrEnum, Flag, IntFlag)},
@@ -115,6 +123,7 @@ STAND_INS: dict[str, dict[str, Any]] = {  # module: name: what plain code gets f
     | {name: _Log().say for name in _SAY}
     | {"getLogger": _get_logger, "Logger": _Log},
     "os": {"environ": types.MappingProxyType({}), "getenv": _getenv},
+    "torch": {"from_numpy": _from_numpy},
     "types": {"SimpleNamespace": SimpleNamespace},
     "typing": {"TypedDict": _TypedDict()},
 }
