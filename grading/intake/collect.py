@@ -20,12 +20,11 @@ from traitlets.config import Config
 
 from gqa_lib.course import places
 from gqa_lib.course.files import make_private
-from gqa_lib.course.manifest import class_exchange
 from grading.nb.texts import printable, sentence
 
 from .admit import Refused, admit, opened
 from .arrivals import TIMESTAMP, HandIns, submissions_of
-from .exchange import UnsafeExchange, check_exchange
+from .exchange import CheckedRoot
 from .folders import put_folder, recover
 from .inbound import (
     SECRET,
@@ -66,7 +65,7 @@ def configure(config: Config) -> None:
     config.Autograde.pre_convert_hook = before_autograde
 
 
-class SafeCollect(ExchangeCollect):
+class SafeCollect(CheckedRoot, ExchangeCollect):
     """nbgrader's collect, taking only what a learner may hand in.
 
     A folder counts for a student when the student owns it, and came when our own record says so:
@@ -75,15 +74,6 @@ class SafeCollect(ExchangeCollect):
 
     looked_at: AbstractSet[str] = frozenset()
     only_look = False  # whether to note what is there, and collect it another time
-
-    def ensure_root(self) -> None:
-        """See that nobody could have changed what others handed in."""
-        super().ensure_root()
-        if class_exchange() is not None and not self.coursedir.groupshared:
-            try:
-                check_exchange(Path(self.root), self.coursedir.course_id, contents=False)
-            except UnsafeExchange as error:
-                self.fail(str(error))
 
     def init_src(self):
         """Find each student's latest submission; leave out what belongs to no student."""

@@ -14,6 +14,7 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
+from nbgrader.exchange.default.exchange import Exchange
 from nbgrader.exchange.default.release_assignment import ExchangeReleaseAssignment
 from nbgrader.exchange.default.release_feedback import ExchangeReleaseFeedback
 from traitlets.config import Config
@@ -213,17 +214,21 @@ class SafeRelease(ExchangeReleaseAssignment):
             self.fail(str(error))
 
 
-class SafeReleaseFeedback(ExchangeReleaseFeedback):
-    """nbgrader's release of feedback, which students can read whatever the umask is."""
+class CheckedRoot(Exchange):
+    """A step of nbgrader's that takes place only in an exchange that no student can change."""
 
     def ensure_root(self) -> None:
-        """See that nobody can put a link in the place of a page."""
+        """See that nobody can put a link, or another folder, in the place of one of ours."""
         super().ensure_root()
         if class_exchange() is not None and not self.coursedir.groupshared:
             try:
                 check_exchange(Path(self.root), self.coursedir.course_id, contents=False)
             except UnsafeExchange as error:
                 self.fail(str(error))
+
+
+class SafeReleaseFeedback(CheckedRoot, ExchangeReleaseFeedback):
+    """nbgrader's release of feedback, which students can read whatever the umask is."""
 
     def copy_files(self) -> None:
         """Release the pages; who knows the secret in a page's name may read it."""

@@ -59,8 +59,7 @@ def grade_notebook(
     """
     todo = list(cells)
     for last in (False, True):
-        grading = _Grading(processes, limits, sitting)
-        grading.seed = seed
+        grading = _Grading(processes, limits, sitting, seed)
         try:
             for cell in todo:
                 cell.outputs = grading.run(cell)
@@ -74,13 +73,18 @@ def grade_notebook(
 
 
 class _Grading:
-    def __init__(self, processes: GradingProcesses, limits: Limits, sitting: Sitting | None):
-        self.processes, self.limits, self.sitting = processes, limits, sitting
+    def __init__(
+        self,
+        processes: GradingProcesses,
+        limits: Limits,
+        sitting: Sitting | None,
+        seed: int | None,
+    ):
+        self.processes, self.limits, self.sitting, self.seed = processes, limits, sitting, seed
         self.began, self.computed_before = time.monotonic(), computed_here()
         self.deadline = self.began + on_the_wall(limits.notebook_s)
         self.spent = self.computed = 0.0  # in processes that are closed
         self.overtime = False
-        self.seed: int | None = None
         self.trusted: list[str] = []
         self.sources: list[str] = []  # of the cells that the student's process has run
         self.to_repeat: list[str] = []  # of these, in a new process
