@@ -24,6 +24,20 @@ def pytest_collection_modifyitems(items):
         items.sort(key=lambda item: order.get(item.path.stem, len(LONG)))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport():
+    """What a test said may hold a hostile name: what is no text ends the worker that sends it."""
+    report = yield
+    report.sections = [(name, _text(words)) for name, words in report.sections]
+    if report.failed and str(report.longrepr) != (said := _text(str(report.longrepr))):
+        report.longrepr = said
+    return report
+
+
+def _text(words: str) -> str:
+    return words.encode("utf-8", "backslashreplace").decode()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_environment(tmp_path_factory):
     """No records and settings of whoever runs the tests, and none that two workers share."""

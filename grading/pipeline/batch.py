@@ -172,7 +172,7 @@ def _write_down(course, log, student: str, fingerprint: str, outcome: Outcome) -
 
 def _fail(outcome: Outcome, log: logging.Logger, student: str, error: BaseException) -> None:
     """Note that a submission was not graded; what mark there was stays, and the next run tries."""
-    log.error("%s: not graded", student, exc_info=error)
+    log.error("%s: not graded", printable(student), exc_info=error)
     outcome.failed[student] = sentence(str(error)) or type(error).__name__
 
 
