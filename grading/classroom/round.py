@@ -128,7 +128,7 @@ def _give_feedback(course, log, outcome: Outcome) -> None:
             pages.start()
             exchange(course, "ReleaseFeedback", log)
         except Exception as error:  # of this student's only: the class goes on
-            log.error("%s: no feedback", student, exc_info=error)
+            log.error("%s: no feedback", printable(student), exc_info=error)
             why = sentence(str(error)) or type(error).__name__
             outcome.without_feedback[student] = why
     print(f"Feedback of {len(outcome.graded) - len(outcome.without_feedback)} released.")

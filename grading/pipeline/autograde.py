@@ -15,7 +15,6 @@ from nbgrader.preprocessors import (
     AssignLatePenalties,
     LimitOutput,
     OverwriteCells,
-    SaveAutoGrades,
 )
 
 from grading.intake.reading import MAX_BYTES, Refused, parse
@@ -23,15 +22,18 @@ from grading.intake.rebuild import Rebuild, released_notebook, with_notice
 from grading.intake.refusals import stub
 from grading.intake.submitted import clean_submitted
 from grading.limited.verdict import verdict_of
+from grading.nb.texts import printable
 from grading.pages.outputs import SanitizeOutputs
 from grading.safe.execute import VERDICT, SafeExecute
+
+from .marks import SaveMarks
 
 SANITIZE = [Rebuild, OverwriteCells]  # what else nbgrader mends there, the release never has
 GRADE = [  # the metadata of cells, which nbgrader checks at last, are the release's
     SafeExecute,
     SanitizeOutputs,
     LimitOutput,
-    SaveAutoGrades,
+    SaveMarks,
     AssignLatePenalties,
 ]
 
@@ -61,7 +63,8 @@ class ReadSafely(NotebookExporter):
             text.encode()  # as it will be written
         except Exception as error:
             verdict = verdict_of(error, "Grading your notebook")
-            self.log.error("%s: %s", resources["nbgrader"]["student"], verdict, exc_info=error)
+            student = printable(resources["nbgrader"]["student"])
+            self.log.error("%s: %s", student, verdict, exc_info=error)
             return self._refuse(verdict, resources, **kw)
         return text, about
 
