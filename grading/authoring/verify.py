@@ -62,7 +62,10 @@ class Verdict:
         return ""
 
 
-def solved(lesson: Lesson) -> tuple[dict, dict[str, str], list[str]]:
+Solved = tuple[dict, dict[str, str], list[str]]
+
+
+def solved(lesson: Lesson) -> Solved:
     """Return a solved lesson: its namespace, its graded cells' sources, its exercises.
 
     The quiz is not among these: `quiz.cases` has its own.
@@ -79,15 +82,19 @@ def solved(lesson: Lesson) -> tuple[dict, dict[str, str], list[str]]:
     return namespace, checks, exercises
 
 
-def verdicts_of(lesson: Lesson) -> Iterator[Verdict]:
+def verdicts_of(lesson: Lesson, solution: Solved) -> Iterator[Verdict]:
     """Yield the verdict on each answer of a lesson's catalogue, in its order.
 
+    Args:
+        lesson: the lesson.
+        solution: what `solved` returns of it.
+
     Raises:
-        ValueError: a cell of the solution stops, or an answer is to no exercise of the lesson.
+        ValueError: an answer is to no exercise of the lesson.
     """
+    namespace, checks, exercises = solution
     with as_grader(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an answer may well earn some
-        namespace, checks, exercises = solved(lesson)
         for answer in catalogue(lesson):
             if answer.exercise not in exercises:
                 raise ValueError(f"{lesson.slug} has no exercise {answer.exercise!r}")
@@ -117,11 +124,12 @@ def verify(lessons: Sequence[Lesson], *, show_all: bool = False) -> list[str]:
     totals = [0] * 5
     start = time.perf_counter()
     for lesson in lessons:
-        _, checks, exercises = solved(lesson)
+        with as_grader():
+            _, checks, exercises = solution = solved(lesson)
         by_exercise: dict[str, list[Verdict]] = {name: [] for name in exercises}
         seconds = dict.fromkeys(by_exercise, 0.0)
         before = time.perf_counter()
-        for verdict in verdicts_of(lesson):
+        for verdict in verdicts_of(lesson, solution):
             by_exercise[verdict.answer.exercise].append(verdict)
             seconds[verdict.answer.exercise] += time.perf_counter() - before
             before = time.perf_counter()
