@@ -87,6 +87,9 @@ def nbgrader_config(home: Path | None = None, gradebook: Path | None = None) -> 
         gradebook: the gradebook's file; if not given it is under `home` where that is given,
             and else what `gradebook_url` says.
     """
+    from .nb.new_gradebook import without_a_program
+
+    without_a_program()
     if home and not gradebook:
         gradebook = home / "gradebook.db"
     home = home or places.home()

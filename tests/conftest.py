@@ -9,6 +9,7 @@ from filelock import FileLock
 from hypothesis import settings
 
 from gqa_lib.course.variables import VARIABLES
+from grading.nb.new_gradebook import without_a_program
 
 # What takes longest begins first where several workers share the files, so that none waits for it.
 LONG = ("notebooks", "attacks", "verify", "browser_learner", "grade", "submit", "site", "check")
@@ -41,6 +42,7 @@ def _text(words: str) -> str:
 @pytest.fixture(scope="session", autouse=True)
 def _own_environment(tmp_path_factory):
     """No records and settings of whoever runs the tests, and none that two workers share."""
+    without_a_program()
     folder = tmp_path_factory.mktemp("own")
     with pytest.MonkeyPatch.context() as patch:
         for name in ("TRITON_INTERPRET", *VARIABLES):

@@ -50,6 +50,7 @@ GRADING = (
     "limited/verdict.py",
     "nb/__init__.py",
     "nb/cells.py",
+    "nb/new_gradebook.py",
     "nb/programs.py",
     "nb/steps.py",
     "nb/texts.py",

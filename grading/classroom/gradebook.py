@@ -8,6 +8,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
 from gqa_lib.course import places
+from grading.nb.new_gradebook import without_a_program
 from grading.nb.steps import quietly
 
 from ..settings import COURSE_ID, gradebook_url, keep_private
@@ -24,6 +25,7 @@ def open_gradebook(url: str | None = None) -> Iterator[Gradebook]:
         OSError: the database does not answer.
     """
     url = url or gradebook_url()
+    without_a_program()
     keep_private(places.home())
     with quietly():
         try:
