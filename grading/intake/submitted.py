@@ -36,6 +36,7 @@ def clean_submitted(course: CourseDirectory) -> None:
 
     Raises:
         ValueError: the assignment has no release.
+        OSError: a folder cannot be cleaned, so nothing of it may be graded.
     """
     names = expected_notebooks(course, course.assignment_id)
     pattern = course.format_path(
@@ -43,10 +44,7 @@ def clean_submitted(course: CourseDirectory) -> None:
     )
     recover(pattern)
     for folder in sorted(glob.glob(pattern)):
-        try:
-            clean_folder(Path(folder), names, course)
-        except Exception as error:  # nbgrader will come to it, and grade nothing of it
-            course.log.error("%s cannot be prepared for grading: %s", folder, error)
+        clean_folder(Path(folder), names, course)
 
 
 def clean_folder(folder: Path, names: list[str], course: CourseDirectory) -> list[Admitted]:

@@ -104,7 +104,7 @@ def autograde(course: CourseDirectory, log: logging.Logger, *, cleaned: bool = F
     Args:
         course: nbgrader's course, with its configuration.
         log: what nbgrader says.
-        cleaned: `clean_submitted` has been called.
+        cleaned: `clean_submitted` has been called, when this grading began at the latest.
 
     Raises:
         nbgrader.converters.base.NbGraderException: a submission could not be graded.
@@ -115,4 +115,5 @@ def autograde(course: CourseDirectory, log: logging.Logger, *, cleaned: bool = F
     converter = Autograde(coursedir=course, config=course.config)
     converter.log = log
     converter.force = True
+    converter.pre_convert_hook = lambda **_: None  # it would clean once more
     converter.start()
