@@ -26,7 +26,7 @@ from grading.nb.cells import (
 )
 from grading.nb.texts import as_markdown
 
-from .refusals import refusal
+from .refusals import refusal, remark
 from .sorting import Sorted, answer_of, claimed_id, sort_cells
 
 MAX_ANSWER = 100_000  # characters
@@ -139,6 +139,7 @@ def rebuild_or_refuse(
     except Exception as error:
         step = "Your notebook was not accepted. Taking the answers from it"
         rebuilt, notes = copy.deepcopy(released), [verdict_of(error, step)]
+    notes = [said, *notes] if (said := remark(submitted)) else notes
     return rebuilt, [verdict] if (verdict := refusal(submitted)) else notes
 
 

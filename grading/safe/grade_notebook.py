@@ -181,7 +181,7 @@ class _Grading:
         if left <= 0:
             outputs = [error_output("NotRun", NOT_RUN.format(self.limits.own_s))]
         else:
-            outputs = self._run_cell(cell, student, judge, left)
+            outputs = self._run_cell(cell, student, judge, min(left, self.limits.own_s / 3))
         self.own_spent += student.spent() - before[0]
         self.own_overtime |= student.overtime and not before[1]
         student.overtime = before[1]

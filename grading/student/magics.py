@@ -60,7 +60,8 @@ class NotebookShell(InteractiveShell):
         if _waits_for_a_network(cmd):
             return
         try:
-            print(super().getoutput(cmd, split=False, depth=1))
+            if text := super().getoutput(cmd, split=False, depth=1):
+                print(text)
         except Exception as error:
             _pass_over("!", error)
 
