@@ -27,7 +27,7 @@ from grading.nb.cells import (
 from grading.nb.texts import as_markdown
 
 from .refusals import refusal, remark
-from .sorting import Sorted, answer_of, claimed_id, sort_cells
+from .sorting import Sorted, answer_of, checks_of, claimed_id, sort_cells
 
 MAX_ANSWER = 100_000  # characters
 MAX_OWN = 200_000  # characters of all cells of the learner's own together
@@ -46,7 +46,7 @@ def rebuild(submitted: NotebookNode, released: NotebookNode) -> tuple[NotebookNo
     """
     rebuilt, found = copy.deepcopy(released), sort_cells(submitted, released)
     notes = _notes_on(found)
-    checks = _checks_of(released)
+    checks = checks_of(released)
     for cell in rebuilt.cells:
         name = grade_id(cell)
         if is_solution(cell) or is_task(cell):
@@ -86,18 +86,6 @@ def _notes_on(found: Sorted) -> list[str]:
             f"Your own cells have {size} characters in all; only the first {MAX_OWN} are taken."
         )
     return notes
-
-
-def _checks_of(released: NotebookNode) -> dict[str, str]:
-    """Return exercise -> the next check below it."""
-    checks, waiting = {}, []
-    for cell in released.cells:
-        if is_solution(cell):
-            waiting.append(known_id(cell))
-        elif is_graded(cell):
-            checks |= dict.fromkeys(waiting, known_id(cell))
-            waiting = []
-    return checks
 
 
 def _cut(name: str, answer: str) -> tuple[str, list[str]]:

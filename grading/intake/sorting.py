@@ -36,7 +36,7 @@ class Sorted:
 
     `copies` are those of each exercise or task by its name, in the notebook's order; `checks` are
     the places of each graded cell's; `own` are the learner's own, each with the place of the
-    released cell that it comes after. `by_name` are the exercises that had lost their id, and
+    released cell that it comes after; so is a copy of an answer below its check. `by_name` are the exercises that had lost their id, and
     `edited` the lesson's own locked cells that were changed.
     """
 
@@ -83,6 +83,7 @@ class _Sorting:
         for name, place in self.by_id.items():
             kept = self.found.checks if self._is_check(place) else self.found.copies
             kept[name] = []
+        self.checks = checks_of(released)
         self.after = -1  # the place of the last cell that the release has, too
 
     def take(self, place: int, cell: NotebookNode) -> None:
@@ -96,9 +97,14 @@ class _Sorting:
         if known is None:
             self._own(cell)
             return
-        self.after = known
         there = self.released[known]
         name = grade_id(there)
+        if name in self.checks and self._is_done(name):
+            self.found.copies[name].append(Copy(text, cell.cell_type, place))
+            if cell.cell_type == "code" and same_text(text) != same_text(there.source):
+                self.found.own.append((self.after, text))
+            return
+        self.after = known
         if name is None:
             return
         if self._is_check(known):
@@ -108,6 +114,10 @@ class _Sorting:
         elif same_text(text) != same_text(there.source) and cell.cell_type == "code":
             self.found.edited.append(name)
             self.found.own.append((known, text))
+
+    def _is_done(self, name: str) -> bool:
+        """Return whether an exercise was answered and checked above: this is a later copy."""
+        return bool(self.found.copies[name] and self.found.checks[self.checks[name]])
 
     def _is_check(self, place: int) -> bool:
         cell = self.released[place]
@@ -126,6 +136,19 @@ class _Sorting:
         is_work = self.after >= 0 and is_task(self.released[self.after])
         if cell.cell_type == "code" and not is_work and not only_asks(cell.source):
             self.found.own.append((self.after, cell.source))
+
+
+def checks_of(released: NotebookNode) -> dict[str, str]:
+    """Return exercise -> the next check below it."""
+    checks: dict[str, str] = {}
+    waiting: list[str] = []
+    for cell in released.cells:
+        if is_solution(cell):
+            waiting.append(known_id(cell))
+        elif is_graded(cell):
+            checks |= dict.fromkeys(waiting, known_id(cell))
+            waiting = []
+    return checks
 
 
 def claimed_id(cell: NotebookNode) -> str | None:

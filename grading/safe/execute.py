@@ -137,11 +137,10 @@ def _about(outputs: list[dict]) -> dict | None:
 def cells_of(notebook: NotebookNode) -> tuple[list[int], list[Cell]]:
     """Return the places and the cells of a rebuilt notebook that grading runs.
 
-    Several of one place are the copies of an exercise's cell. Those that were below its check count
-    there in the second try; see `grade_notebook`.
+    Several of one place are the copies of an exercise's cell. One that was below its check is also
+    among the student's own, and runs there when the whole notebook does; see `grade_notebook`.
     """
     found: list[tuple[int, Cell]] = []
-    waiting: list[tuple[int, Cell]] = []
     for place, cell in enumerate(notebook.cells):
         if cell.cell_type != "code":
             continue
@@ -149,10 +148,8 @@ def cells_of(notebook: NotebookNode) -> tuple[list[int], list[Cell]]:
         if is_solution(cell):
             for text, is_below in copies_in(cell.source):
                 found.append((place, Cell(ANSWER, text, tries=ALONE if is_below else BOTH)))
-                waiting += [(place, Cell(ANSWER, text, tries=WHOLE))] * is_below
         elif is_grade(cell):
-            found += [(place, Cell(TEST, cell.source, points)), *waiting]
-            waiting = []
+            found.append((place, Cell(TEST, cell.source, points)))
         elif is_locked(cell):
             found.append((place, Cell(TRUSTED, cell.source)))
         elif cell.metadata.get("gqa") == OWN_CELL:
