@@ -36,8 +36,9 @@ class Sorted:
 
     `copies` are those of each exercise or task by its name, in the notebook's order; `checks` are
     the places of each graded cell's; `own` are the learner's own, each with the place of the
-    released cell that it comes after; so is a copy of an answer below its check. `by_name` are the exercises that had lost their id, and
-    `edited` the lesson's own locked cells that were changed.
+    released cell that it comes after, and among them copies of an answer below its check. `by_name`
+    are the exercises that had lost their id, and `edited` the lesson's own locked cells that were
+    changed.
     """
 
     copies: dict[str, list[Copy]] = field(default_factory=dict)
