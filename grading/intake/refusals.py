@@ -59,8 +59,9 @@ def sealed_metadata(notebook: dict) -> dict[str, str]:
     if said := stub_metadata(notebook):
         return said
     metadata = notebook.get("metadata")
-    found = {k: metadata.get(k) for k in (REMARK, SEAL)} if isinstance(metadata, dict) else {}
-    return found if found and all(type(text) is str for text in found.values()) else {}
+    if not isinstance(metadata, dict) or type(metadata.get(REMARK)) is not str:
+        return {}
+    return {REMARK: metadata[REMARK], SEAL: str(metadata.get(SEAL))}
 
 
 def remark(notebook: NotebookNode) -> str:

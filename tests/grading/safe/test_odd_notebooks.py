@@ -44,6 +44,13 @@ def processes():
     made.close()
 
 
+@pytest.fixture(scope="module")
+def cold():
+    made = GradingProcesses("cold")
+    yield made
+    made.close()
+
+
 def solved(lesson, **other):
     return filled(read_notebook(lesson.pristine), first_right(lesson) | other)
 
@@ -280,7 +287,9 @@ COMMANDS = [
 ]
 
 
-def test_a_notebooks_own_commands_stop_no_answer(processes):
+@pytest.mark.parametrize("kind", ["warm", "cold"])
+def test_a_notebooks_own_commands_stop_no_answer(kind, processes, cold):
+    processes = {"warm": processes, "cold": cold}[kind]
     cells = [Cell(TRUSTED, "import math, torch")]
     for number, before in enumerate(COMMANDS):
         cells.append(Cell(ANSWER, f"{before}def f{number}(x):\n    return 2 * x"))
