@@ -183,8 +183,8 @@ check("queries_per_kv_head", queries_per_kv_head, seed=None, cases=[
 # 3. You see your score, exercise by exercise, and a link to the feedback page. The last cell of the
 #    lesson and the map link to that page, too.
 #
-# Submit as often as you like: every submission is kept. Grading runs the exercise cells only, so
-# feel free to add cells and try things. The lessons you see are your own copies; updates never
+# Submit as often as you like: every submission is kept. Feel free to add cells and try things:
+# grading runs them only where an exercise needs them. The lessons you see are your own copies; updates never
 # touch them. `gqa reset 00 queries_per_kv_head` restores an exercise and keeps a backup of your
 # notebook; `gqa map` shows the map in the terminal.
 

@@ -8,6 +8,7 @@ in its feedback, and the rest of the class is graded as ever.
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -18,10 +19,11 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from grading.limited.verdict import verdict_of
+from grading.nb.cells import as_text
 from grading.nb.texts import printable, sentence
 
-from .reading import AGAIN, MAX_BYTES, CutOff, Refused, parse, too_large
-from .refusals import stub
+from .reading import AGAIN, MAX_BYTES, MAX_FILE, CutOff, Refused, parse, too_large
+from .refusals import stub, with_remark
 
 # Of the machine's making, and nothing that anyone should lose points for.
 _TROUBLE = {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE}
@@ -33,9 +35,10 @@ _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 class Admitted:
     """One expected notebook of a submission.
 
-    `content` is the file to grade: the learner's own, or one that tells the `verdict`. The
-    verdict is "" and `notebook` is there (without its outputs) when it was accepted. `partial`
-    says that it may be one of a submission whose copying was interrupted.
+    `content` is the file to grade: the learner's own, without its outputs where these make it
+    large, or one that tells the `verdict`. The verdict is "" and `notebook` is there (without its
+    outputs) when it was accepted; `raw` is then what was read. `partial` says that it may be one
+    of a submission whose copying was interrupted.
     """
 
     name: str
@@ -43,11 +46,54 @@ class Admitted:
     notebook: NotebookNode | None = None
     verdict: str = ""
     partial: bool = False
+    raw: bytes = b""
 
 
 def admit(folder: int, names: Iterable[str]) -> list[Admitted]:
     """Return each expected notebook of an `opened` folder, accepted or with its verdict."""
-    return [_admit_one(folder, name) for name in names]
+    there = file_names(folder, names := list(names))
+    return [_admit_one(folder, name, there[name]) for name in names]
+
+
+def file_names(folder: int, names: Iterable[str]) -> dict[str, str]:
+    """Return expected notebook -> the name of its file in an opened folder.
+
+    A browser or a platform may have renamed it: then it is the only other notebook, or the only
+    one that has its name but for case, a number, or a word such as "Copy of".
+    """
+    found, expected = {}, set(names)
+    others: list[str] | None = None
+    for name in sorted(expected):
+        found[name] = name
+        if not is_there(folder, name):
+            if others is None:
+                others = [n for n in _notebooks(folder) if n not in expected]
+            alike = [other for other in others if _is_renamed(other, name)]
+            if len(expected) == 1 and not alike:
+                alike = others
+            found[name] = alike[0] if len(alike) == 1 else name
+    return found
+
+
+def _is_renamed(other: str, name: str) -> bool:
+    stem = re.escape(name.removesuffix(".ipynb"))
+    added = r"[\s_.-]*(?:\(\d+\)|copy\s*\d*|\d+)"
+    return bool(re.fullmatch(rf"(?:copy of )?{stem}(?:{added})*\.ipynb", other, re.IGNORECASE))
+
+
+def is_there(folder: int, name: str) -> bool:
+    """Return whether an opened folder has something of a name, of whatever kind."""
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in _TROUBLE:
+            raise
+        return False
+    return True
+
+
+def _notebooks(folder: int) -> list[str]:
+    return sorted(name for name in some_names(folder) if name.lower().endswith(".ipynb"))
 
 
 @contextmanager
@@ -70,7 +116,7 @@ def opened(path: Path) -> Iterator[int]:
         os.close(folder)
 
 
-def read_file(folder: int, name: str, limit: int = MAX_BYTES) -> bytes:
+def read_file(folder: int, name: str, limit: int = MAX_FILE) -> bytes:
     """Return the content of a regular file with no other name, owned by the folder's owner.
 
     Raises:
@@ -98,13 +144,18 @@ def read_file(folder: int, name: str, limit: int = MAX_BYTES) -> bytes:
     return content
 
 
-def _admit_one(folder: int, name: str) -> Admitted:
+def _admit_one(folder: int, name: str, file: str) -> Admitted:
     partial = False
     try:
-        content = read_file(folder, name)
-        return Admitted(name, content, notebook=parse(content))
+        raw = read_file(folder, file)
+        notebook = parse(raw)
+        content = raw if len(raw) <= MAX_BYTES else as_text(notebook).encode()
+        if file != name:
+            told = f"Your notebook was handed in as {printable(file)}: it was taken as {name}."
+            content = with_remark(notebook, told)
+        return Admitted(name, content, notebook=notebook, raw=raw)
     except FileNotFoundError:
-        others = sorted(f for f in some_names(folder) if f.lower().endswith(".ipynb"))
+        others = _notebooks(folder)
         verdict, partial = _missing(name, others), not others
     except Refused as refused:
         verdict = f"The submitted file {name} was not accepted: {refused}"
@@ -126,8 +177,8 @@ def _missing(name: str, others: list[str]) -> str:
         return f"The notebook {name} is not in the submission. Submit the folder that holds it."
     found = ", ".join(map(printable, others[:3])) + (" and others" if len(others) > 3 else "")
     return (
-        f"The notebook {name} is not in the submission; {found} was found instead. Rename your "
-        f"notebook to {name} and submit again."
+        f"The notebook {name} is not in the submission; {found} was found instead, and which of "
+        f"these is meant cannot be told. Rename your notebook to {name} and submit again."
     )
 
 

@@ -19,7 +19,7 @@ from gqa_lib.course import places
 from gqa_lib.course.files import make_private, replace_file
 from gqa_lib.learn.quiz import saved
 
-from .admit import Refused, read_file
+from .admit import Refused, file_names, is_there, read_file
 
 TIMESTAMP = "timestamp.txt"
 _KEPT = 5  # times of collected submissions of one student that are known as ours
@@ -114,7 +114,7 @@ class HandIns(_Record):
             came = datetime.fromisoformat(known["came"])
         self.changed |= (known.get("hash"), known.get("state")) != (now, state)
         known |= {"hash": now, "state": state}
-        if "came" in known or _is_there(folder, TIMESTAMP):
+        if "came" in known or is_there(folder, TIMESTAMP):
             known["came"] = came.isoformat()
         else:  # nbgrader's last file is missing: the others may be on their way
             known["seen"] = self.now.isoformat()
@@ -170,9 +170,9 @@ def digest(folder: int, names: list[str], content: Mapping[str, bytes] | None = 
         content: of those of them that were read already.
     """
     total = hashlib.sha256()
-    for name in [*names, saved.FILE]:
+    for name, file in {**file_names(folder, names), saved.FILE: saved.FILE}.items():
         try:
-            read = (content or {}).get(name) or read_file(folder, name)
+            read = (content or {}).get(name) or read_file(folder, file)
         except (Refused, FileNotFoundError) as error:
             read = type(error).__name__.encode()
         total.update(hashlib.sha256(read).digest())
@@ -183,18 +183,10 @@ def _state(folder: int, names: list[str]) -> list:
     """Return what the kernel tells: alike as long as nobody renames or writes to it openly."""
     told = os.fstat(folder)
     state = [[told.st_ino, told.st_ctime_ns]]
-    for name in [*names, saved.FILE]:
+    for name in [*file_names(folder, names).values(), saved.FILE]:
         try:
             told = os.stat(name, dir_fd=folder, follow_symlinks=False)
             state.append([told.st_ino, told.st_size, told.st_mtime_ns, told.st_ctime_ns])
         except OSError:
             state.append([])
     return state
-
-
-def _is_there(folder: int, name: str) -> bool:
-    try:
-        os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except OSError:
-        return False
-    return True

@@ -226,7 +226,7 @@ class SafeCollect(CheckedRoot, ExchangeCollect):
         with opened(src) as folder:
             self._check_owner(folder, dest.parent.name)
             admitted = admit(folder, self.names)
-            taken = {one.name: one.content for one in admitted if not one.verdict}
+            taken = {one.name: one.raw for one in admitted if not one.verdict}
             time = self._arrival(folder, Path(src).name, taken).strftime(_TIME_FORMAT).encode()
             secret = checked_secret(folder) or new_secret()
             answers, _ = answers_file(folder)

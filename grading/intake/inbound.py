@@ -11,7 +11,7 @@ from nbgrader.utils import parse_utc
 
 from gqa_lib.learn.quiz import saved
 
-from .admit import Refused, admit, opened, read_file
+from .admit import Refused, admit, file_names, opened, read_file
 from .arrivals import TIMESTAMP
 from .refusals import refusal
 from .sittings import answers_file
@@ -27,7 +27,7 @@ def arrival(folder: int, names: Iterable[str]) -> datetime:
     it: see `arrivals`.
     """
     changed = [os.fstat(folder).st_ctime]
-    for name in [*names, saved.FILE]:
+    for name in [*file_names(folder, names).values(), saved.FILE]:
         try:
             changed.append(os.stat(name, dir_fd=folder, follow_symlinks=False).st_ctime)
         except FileNotFoundError:

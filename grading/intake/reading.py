@@ -14,9 +14,10 @@ from nbformat import NotebookNode
 
 from grading.limited.call import Bounds, Exceeded, Raised, call
 
-from .refusals import stub_metadata
+from .refusals import sealed_metadata
 
-MAX_BYTES = 5 * 2**20
+MAX_FILE = 50 * 2**20  # bytes, with its outputs
+MAX_BYTES = 5 * 2**20  # without them
 MAX_CELLS = 1000
 MAX_SOURCE = 200_000  # characters of one cell
 MAX_DEPTH = 100  # JSON values inside one another
@@ -40,8 +41,8 @@ def parse(content: bytes) -> NotebookNode:
         Refused: it is not a notebook of nbformat 3 or 4 that is valid and of bounded size.
         OSError: the machine could not read it.
     """
-    if len(content) > MAX_BYTES:
-        raise Refused(too_large(MAX_BYTES))
+    if len(content) > MAX_FILE:
+        raise Refused(too_large(MAX_FILE))
     answer = json.loads(_known_answers.get(content))
     if "refused" in answer:
         raise (CutOff if answer["cut off"] else Refused)(answer["refused"])
@@ -117,16 +118,22 @@ def answer_of(content: bytes) -> bytes:
 
 def _read(content: bytes) -> NotebookNode:
     data = _json(content)
+    _drop_outputs(data)
     _check_extent(data)
     if not isinstance(data, dict) or data.get("nbformat") not in (3, 4):
         found = data.get("nbformat") if isinstance(data, dict) else None
         said = f"it says nbformat {found!r:.20}" if found is not None else "it names no nbformat"
         raise Refused(f"{said}, and notebooks here are nbformat 4 (or 3). {AGAIN}")
     _lighten(data)
+    if (size := len(text := json.dumps(data, ensure_ascii=False))) > MAX_BYTES:
+        raise Refused(
+            f"even without its outputs it is larger than {MAX_BYTES / 2**20:g} MB ({size} "
+            "characters), and grading reads no more. Shorten its texts, save it and submit again."
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about ids that older notebooks lack
-            notebook = nbformat.reads(json.dumps(data), 4, capture_validation_error={})
+            notebook = nbformat.reads(text, 4, capture_validation_error={})
             notebook = nbformat.validator.normalize(notebook, strip_invalid_metadata=True)[1]
             nbformat.validate(notebook, relax_add_props=True)
     except MemoryError:
@@ -146,6 +153,19 @@ def _json(content: bytes):
     except (ValueError, RecursionError):
         what = "it is empty" if not content.strip() else "it is not readable JSON"
         raise CutOff(f"{what}, so it is not a notebook. {AGAIN}") from None
+
+
+def _drop_outputs(data) -> None:
+    """Drop outputs and attachments, which grading never looks at, however large or deep they are.
+
+    Of a notebook's JSON in format 4; of format 3, and where it is unsound, `_lighten` comes later.
+    """
+    cells = data.get("cells") if isinstance(data, dict) else None
+    for cell in cells if isinstance(cells, list) else []:
+        if isinstance(cell, dict):
+            cell.pop("attachments", None)
+            if "outputs" in cell:
+                cell["outputs"] = []
 
 
 def _check_extent(data) -> None:
@@ -183,7 +203,7 @@ def _cells(data: dict) -> list:
 
 def _lighten(data: dict) -> None:
     """Drop what grading never looks at, so that damage in there costs no points."""
-    data["metadata"] = {"name": ""} if data["nbformat"] == 3 else stub_metadata(data)
+    data["metadata"] = {"name": ""} if data["nbformat"] == 3 else sealed_metadata(data)
     for place, cell in enumerate(_cells(data), 1):
         if not isinstance(cell, dict) or not isinstance(cell.get("metadata", {}), dict):
             raise Refused(f"its cell number {place} is damaged. {AGAIN}")

@@ -5,7 +5,6 @@ tags changed - what is graded is the released notebook with the learner's answer
 """
 
 import copy
-import re
 from pathlib import Path
 
 from nbformat import NotebookNode
@@ -16,6 +15,7 @@ from nbgrader.utils import is_task
 
 from grading.limited.verdict import verdict_of
 from grading.nb.cells import (
+    OWN,
     QUIZ,
     grade_id,
     is_graded,
@@ -26,46 +26,92 @@ from grading.nb.cells import (
 )
 from grading.nb.texts import as_markdown
 
-from .refusals import refusal
+from .refusals import refusal, remark
+from .sorting import Sorted, answer_of, checks_of, claimed_id, sort_cells
 
 MAX_ANSWER = 100_000  # characters
+MAX_OWN = 200_000  # characters of all cells of the learner's own together
 MAX_WORK = 20  # cells below a task
 NOTICE = "notice"  # metadata of the cell that tells what became of a submission
-_ASKS_THE_COURSE = re.compile(  # a line without space at its ends
-    r"#.*|%load_ext.*|(?:from|import) gqa_lib[^;]*"
-    r"|(?:hint|submit|check|check_quiz|show_quiz|show_map|wrap_up)\([^;]*\)|"
-)
 
 
 def rebuild(submitted: NotebookNode, released: NotebookNode) -> tuple[NotebookNode, list[str]]:
     """Return the released notebook with the answers of the submitted one, and notes on it.
 
-    Answers are the texts of solution and task cells, and what the learner added right below a
-    task, which is how nbgrader has tasks done. One deleted or emptied by the learner comes back
-    as released; of several copies the last one that is not the untouched stub counts, as it does
-    when the notebook runs from top to bottom. Cells that belong to no exercise are shown and not
+    Answers are the texts of solution and task cells (`sorting` says which copies count), and what
+    the learner added right below a task, which is how nbgrader has tasks done. One deleted or
+    emptied by the learner comes back as released. The learner's own cells of code come along, each
+    below the released cell that it followed. Cells that belong to no exercise are shown and not
     run.
     """
-    rebuilt, notes = copy.deepcopy(released), []
-    known = {known_id(cell) for cell in released.cells if grade_id(cell)}
-    answers: dict[str, list[str]] = {name: [] for name in known}
-    for cell in submitted.cells:
-        if (claimed := _claimed_id(cell)) in answers:
-            answers[claimed].append(cell.source)
+    rebuilt, found = copy.deepcopy(released), sort_cells(submitted, released)
+    notes = _notes_on(found)
+    checks = checks_of(released)
     for cell in rebuilt.cells:
         name = grade_id(cell)
         if is_solution(cell) or is_task(cell):
             name = known_id(cell)
-            cell.source, remarks = _answer(name, cell.source, answers[name])
-            notes += remarks
-        elif is_graded(cell) and len(answers[known_id(cell)]) != 1:
+            if not found.copies[name] and found.defines(cell.source):
+                cell.source = "# This cell is gone; other cells define what it is for."
+                continue
+            places = found.checks.get(checks.get(name, ""), [])
+            answer, remarks = answer_of(cell, found.copies[name], min(places, default=None))
+            cell.source, more = _cut(name, answer)
+            notes += remarks + more
+        elif is_graded(cell) and len(found.checks[known_id(cell)]) != 1:
             notes.append(f"The check cell {name} was deleted or copied; the released one is used.")
         elif name is None and cell.cell_type == "code":
             cell.metadata["tags"] = ["skip-execution"]
+    _insert_own(rebuilt, found.own)
     for task, work in _work_on_tasks(submitted, released).items():
         below = next(i for i, cell in enumerate(rebuilt.cells, 1) if grade_id(cell) == task)
         rebuilt.cells[below:below] = [_fresh(cell, rebuilt) for cell in work[:MAX_WORK]]
     return rebuilt, notes
+
+
+def _notes_on(found: Sorted) -> list[str]:
+    notes = []
+    if found.by_name:
+        notes.append(
+            "Your notebook had lost the marks by which grading knows its cells, as some platforms "
+            f"strip them. Found by what they define: {', '.join(found.by_name)}."
+        )
+    notes += [
+        f"The lesson's cell {name} was changed: the released one runs, and yours as a cell of your "
+        "own."
+        for name in found.edited
+    ]
+    if (size := sum(len(text) for _, text in found.own)) > MAX_OWN:
+        notes.append(
+            f"Your own cells have {size} characters in all; only the first {MAX_OWN} are taken."
+        )
+    return notes
+
+
+def _cut(name: str, answer: str) -> tuple[str, list[str]]:
+    """Return an answer of bounded length, and a note if it was longer."""
+    if len(answer) <= MAX_ANSWER:
+        return answer, []
+    return answer[:MAX_ANSWER], [
+        f"The exercise cell {name} is longer than {MAX_ANSWER} characters; the rest of it was cut "
+        "off."
+    ]
+
+
+def _insert_own(rebuilt: NotebookNode, own: list[tuple[int, str]]) -> None:
+    """Put the learner's own cells below those that they followed, marked as theirs."""
+    below: dict[int, list[NotebookNode]] = {}
+    left = MAX_OWN
+    for after, text in own:
+        left -= len(text)
+        if left >= 0:
+            about = {"tags": ["skip-execution"], "gqa": OWN}
+            cell = _fitting(new_code_cell(text, metadata=about), rebuilt)
+            below.setdefault(after, []).append(cell)
+    cells = below.get(-1, [])
+    for place, cell in enumerate(rebuilt.cells):
+        cells += [cell, *below.get(place, [])]
+    rebuilt.cells = cells
 
 
 def rebuild_or_refuse(
@@ -81,6 +127,7 @@ def rebuild_or_refuse(
     except Exception as error:
         step = "Your notebook was not accepted. Taking the answers from it"
         rebuilt, notes = copy.deepcopy(released), [verdict_of(error, step)]
+    notes = [said, *notes] if (said := remark(submitted)) else notes
     return rebuilt, [verdict] if (verdict := refusal(submitted)) else notes
 
 
@@ -91,7 +138,7 @@ def _work_on_tasks(submitted: NotebookNode, released: NotebookNode) -> dict[str,
     work: dict[str, list] = {}
     task = None
     for cell in submitted.cells:
-        if (name := _claimed_id(cell)) in known:
+        if (name := claimed_id(cell)) in known:
             task = name if known[name] else None
         elif cell.get("source") in theirs:
             task = None
@@ -111,30 +158,6 @@ def _fitting(cell: NotebookNode, notebook: NotebookNode) -> NotebookNode:
     if notebook.nbformat_minor < 5:  # before cells had ids
         del cell["id"]
     return cell
-
-
-def _answer(name: str, untouched: str, found: list[str]) -> tuple[str, list[str]]:
-    """Return the text that counts among those found for a cell, and notes on it."""
-    notes = []
-    if not found:
-        notes.append(f"The exercise cell {name} is gone; it counts as not answered.")
-    elif len(found) > 1:
-        notes.append(f"The exercise cell {name} is there {len(found)} times; the last counts.")
-    own = (text for text in reversed(found) if text.strip() and text != untouched)
-    answer = next(own, untouched)
-    if len(answer) > MAX_ANSWER:
-        notes.append(
-            f"The exercise cell {name} is longer than {MAX_ANSWER} characters; the rest of it was "
-            "cut off."
-        )
-    return answer[:MAX_ANSWER], notes
-
-
-def _claimed_id(cell: NotebookNode) -> str | None:
-    """Return the nbgrader id that a submitted cell gives itself, if it is one with a text."""
-    ours = cell.metadata.get("nbgrader") if isinstance(cell.get("metadata"), dict) else None
-    name = ours.get("grade_id") if isinstance(ours, dict) else None
-    return name if isinstance(name, str) and isinstance(cell.get("source"), str) else None
 
 
 def unanswered(rebuilt: NotebookNode, released: NotebookNode) -> list[str]:
@@ -170,21 +193,7 @@ def own_cells(submitted: NotebookNode, released: NotebookNode) -> int:
         submitted: the learner's notebook.
         released: the notebook as it was given out.
     """
-    theirs = {cell.source for cell in released.cells}
-    return sum(
-        cell.cell_type == "code"
-        and grade_id(cell) is None
-        and cell.source not in theirs
-        and not _only_asks(cell.source)
-        for cell in submitted.cells
-    )
-
-
-def _only_asks(source: str) -> bool:
-    """Return whether a cell only asks the course for something."""
-    if source.startswith("%%ask"):
-        return True
-    return all(_ASKS_THE_COURSE.fullmatch(line.strip()) for line in source.split("\n"))
+    return len(sort_cells(submitted, released).own)
 
 
 def released_folder(course: CourseDirectory, assignment: str) -> Path:

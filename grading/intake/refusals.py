@@ -5,6 +5,7 @@ So each carries a seal, made with a key among the grader's records: the words of
 are never shown as grading's own.
 """
 
+import copy
 import hmac
 import json
 import secrets
@@ -19,6 +20,7 @@ from grading.nb.cells import as_text
 from grading.nb.texts import as_markdown, clean, one_line
 
 REFUSED, SEAL = "gqa_refused", "gqa_seal"  # metadata of the notebook that stands for a refused one
+REMARK = "gqa_remark"  # metadata of one that was taken: what its student should know
 UNSEALED = (
     "The submitted notebook was not accepted: it is one that tells of a refusal, and grading did "
     "not write it here. Submit the notebook of the lesson."
@@ -42,6 +44,31 @@ def stub_metadata(notebook: dict) -> dict[str, str]:
     if not isinstance(cells[0], dict) or cells[0].get("id") != _CELL:
         return {}
     return {name: metadata[name] for name in (REFUSED, SEAL) if type(metadata.get(name)) is str}
+
+
+def with_remark(notebook: NotebookNode, remark: str) -> bytes:
+    """Return the file of a notebook that tells what became of it on its way in."""
+    remark = clean(remark)[:1000]
+    told = copy.deepcopy(notebook)
+    told.metadata |= {REMARK: remark, SEAL: _seal(remark, _key())}
+    return as_text(told).encode()
+
+
+def sealed_metadata(notebook: dict) -> dict[str, str]:
+    """Return what grading itself wrote into a notebook's metadata, or {}."""
+    if said := stub_metadata(notebook):
+        return said
+    metadata = notebook.get("metadata")
+    if not isinstance(metadata, dict) or type(metadata.get(REMARK)) is not str:
+        return {}
+    return {REMARK: metadata[REMARK], SEAL: str(metadata.get(SEAL))}
+
+
+def remark(notebook: NotebookNode) -> str:
+    """Return the remark that `with_remark` wrote into a notebook, or ""."""
+    said = sealed_metadata(notebook)
+    sound = REMARK in said and _is_sealed(said[REMARK], said[SEAL])
+    return said[REMARK] if sound else ""
 
 
 def refusal(notebook: NotebookNode) -> str:

@@ -25,7 +25,8 @@ from gqa_lib.learn.guide.feedback import latest_feedback
 from gqa_lib.learn.guide.map import write_map
 from gqa_lib.learn.quiz.check import before_submitting
 from gqa_lib.learn.quiz.sitting import attempt_at, learner
-from grading.intake.reading import MAX_BYTES, parse
+from grading.intake.hand_in import files_that_stay, files_to_hand_in
+from grading.intake.reading import MAX_FILE, parse
 from grading.intake.rebuild import own_cells, rebuild_or_refuse, unanswered, wrote_answers
 from grading.nb.cells import read_notebook
 from grading.nb.steps import course_of, exchange, file_log, generate, quietly
@@ -84,7 +85,7 @@ def examine(lesson: Lesson) -> list[str]:
         )
     try:
         with path.open("rb") as file:
-            submitted = parse(file.read(MAX_BYTES + 1))  # as grading will
+            submitted = parse(file.read(MAX_FILE + 1))  # as grading will
     except (ValueError, OSError) as error:
         raise SubmitError(
             f"{path} was not submitted: {str(error).rstrip('.')}. An older copy may be in "
@@ -101,9 +102,12 @@ def examine(lesson: Lesson) -> list[str]:
             raise SubmitError(f"{path} was not submitted: {error}") from None
     if count := own_cells(submitted, released):
         notes.append(
-            f"You added {count} code cell{'s' if count > 1 else ''}. Grading runs the exercise "
-            "cells only, so an exercise must not need them."
+            f"You added {count} code cell{'s' if count > 1 else ''}. Grading runs cells of your "
+            "own where an exercise does not pass without them, for 30 s at most."
         )
+    handed_in = set(files_to_hand_in(path.parent, [path.name]).values())
+    if left := files_that_stay(path.parent, handed_in):
+        notes.append(f"Not handed in, as grading has no use for it: {left}.")
     return notes
 
 

@@ -6,6 +6,7 @@ import nbformat
 from nbformat import NotebookNode
 
 QUIZ, CHECK = "quiz", "quiz-check"  # the cells of a quiz: for written answers, and its check
+OWN = "own"  # metadata "gqa" of a cell that the learner added
 
 
 def grade_id(cell: NotebookNode) -> str | None:

@@ -12,8 +12,8 @@ from grading.intake.reading import parse
 from grading.intake.rebuild import rebuild_or_refuse
 from grading.limited.verdict import verdict_of
 from grading.nb.cells import grade_id
+from grading.safe.cell import Cell
 from grading.safe.execute import cells_of, remember, run_cells
-from grading.safe.grade_notebook import Cell
 from grading.safe.limits import Limits
 from grading.safe.pool import GradingProcesses
 

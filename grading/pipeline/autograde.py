@@ -17,7 +17,7 @@ from nbgrader.preprocessors import (
     OverwriteCells,
 )
 
-from grading.intake.reading import MAX_BYTES, Refused, parse
+from grading.intake.reading import MAX_FILE, Refused, parse
 from grading.intake.rebuild import Rebuild, released_notebook, with_notice
 from grading.intake.refusals import stub
 from grading.intake.submitted import clean_submitted
@@ -81,7 +81,7 @@ class ReadSafely(NotebookExporter):
 
     def _read(self, file_stream) -> NotebookNode:
         if self._is_submitted():
-            return parse(file_stream.buffer.read(MAX_BYTES + 1))
+            return parse(file_stream.buffer.read(MAX_FILE + 1))
         return nbformat.read(file_stream, as_version=4)
 
     def _refuse(self, verdict: str, resources, **kw):

@@ -230,7 +230,7 @@ def _fingerprint(folder: Path, assignment: Assignment, seed: int | None, sitting
     digest = hashlib.sha256(f"{assignment.fingerprint} {seed} {as_key(sitting)}".encode())
     with opened(folder) as descriptor:
         for one in admit(descriptor, [f"{name}.ipynb" for name in assignment.names]):
-            digest.update(hashlib.sha256(one.content).digest())
+            digest.update(hashlib.sha256(one.raw or one.content).digest())
     stamp = folder / "timestamp.txt"
     if stamp.is_file() and not stamp.is_symlink():
         digest.update(stamp.read_bytes()[:100])

@@ -16,9 +16,12 @@ from traitlets import Bool, Dict, Int
 from gqa_lib.learn.quiz.sitting import Sitting
 from grading.intake.sittings import as_key, sitting_of_submission
 from grading.limited.verdict import verdict_of
+from grading.nb.cells import OWN as OWN_CELL
+from grading.nb.copies import copies_in
 
 from ..limited.sandbox import NoSandbox
-from .grade_notebook import ANSWER, TEST, TRUSTED, Cell, grade_notebook
+from .cell import ALONE, ANSWER, BOTH, OWN, TEST, TRUSTED, WHOLE, Cell
+from .grade_notebook import grade_notebook
 from .limits import Limits
 from .outputs import error_output
 from .pool import GradingProcesses
@@ -61,11 +64,12 @@ class SafeExecute(NbGraderPreprocessor):
         return self._with_outputs(nb, places, done), resources
 
     def _with_outputs(self, nb: NotebookNode, places: list[int], done: list) -> NotebookNode:
+        for place in places:
+            nb.cells[place].outputs, nb.cells[place].execution_count = [], None
         for place, outputs in zip(places, done, strict=True):
             if about := _about(outputs):
                 nb.cells[place].metadata["gqa"] = about
-            nb.cells[place].outputs = [from_dict(output) for output in outputs]
-            nb.cells[place].execution_count = None
+            nb.cells[place].outputs += [from_dict(output) for output in outputs]
         return nb
 
     def _sitting(self, resources: dict) -> Sitting:
@@ -103,8 +107,9 @@ def run_cells(
 def seed_of(course: int | None, cells: list[Cell], sitting: Sitting) -> int | None:
     """Return the seed of a submission's hidden tests; None, for fresh draws, without a course's.
 
-    It is made of the course's seed, the student and the answers: grading again draws the same
-    numbers, and what one submission gets to know of them says nothing about the next one's.
+    It is made of the course's seed, the student, the answers and the student's own cells: grading
+    again draws the same numbers, and what one submission gets to know of them says nothing about
+    the next one's.
 
     Args:
         course: the course's seed.
@@ -113,7 +118,7 @@ def seed_of(course: int | None, cells: list[Cell], sitting: Sitting) -> int | No
     """
     if course is None:
         return None
-    about = [sitting.learner, [cell.source for cell in cells if cell.kind == ANSWER]]
+    about = [sitting.learner, [cell.source for cell in cells if cell.kind in (ANSWER, OWN)]]
     made = hmac.digest(str(course).encode(), json.dumps(about).encode(), "sha256")
     return int.from_bytes(made[:8])
 
@@ -130,27 +135,31 @@ def _about(outputs: list[dict]) -> dict | None:
 
 
 def cells_of(notebook: NotebookNode) -> tuple[list[int], list[Cell]]:
-    """Return the places and the cells of a rebuilt notebook that grading runs."""
-    places, cells = [], []
+    """Return the places and the cells of a rebuilt notebook that grading runs.
+
+    Several of one place are the copies of an exercise's cell. One that was below its check is also
+    among the student's own, and runs there when the whole notebook does; see `grade_notebook`.
+    """
+    found: list[tuple[int, Cell]] = []
     for place, cell in enumerate(notebook.cells):
         if cell.cell_type != "code":
             continue
         points = float(cell.metadata.get("nbgrader", {}).get("points") or 0)
         if is_solution(cell):
-            cells.append(Cell(ANSWER, cell.source))
+            for text, is_below in copies_in(cell.source):
+                found.append((place, Cell(ANSWER, text, tries=ALONE if is_below else BOTH)))
         elif is_grade(cell):
-            cells.append(Cell(TEST, cell.source, points))
+            found.append((place, Cell(TEST, cell.source, points)))
         elif is_locked(cell):
-            cells.append(Cell(TRUSTED, cell.source))
-        else:
-            continue
-        places.append(place)
-    return places, cells
+            found.append((place, Cell(TRUSTED, cell.source)))
+        elif cell.metadata.get("gqa") == OWN_CELL:
+            found.append((place, Cell(OWN, cell.source, tries=WHOLE)))
+    return [place for place, _ in found], [cell for _, cell in found]
 
 
 def key_of(cells: list[Cell], sitting: Sitting) -> str:
     """Return what identifies cells that would run the same."""
-    key = json.dumps([[cell.kind, cell.source, cell.points] for cell in cells])
+    key = json.dumps([[cell.kind, cell.source, cell.points, cell.tries] for cell in cells])
     key += as_key(sitting)
     return hashlib.sha256(key.encode()).hexdigest()
 

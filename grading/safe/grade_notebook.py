@@ -1,35 +1,24 @@
 """Grades one notebook: its cells in order, student code in the sandbox, tests before the judge."""
 
+import math
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 from gqa_lib.learn.quiz.sitting import Sitting
+from grading.nb.texts import sentence
 
 from ..limited.fork_server import Gone
 from ..limited.verdict import NotTheirs
+from .cell import ALONE, ANSWER, OWN, TEST, TRUSTED, WHOLE, Cell
 from .limits import Limits, on_the_wall
 from .outputs import credit_output, error_output, text_output
 from .pool import GradingProcesses, JudgeProcess
 from .process import Ended, StudentProcess
 from .tree import computed_here
 
-TRUSTED, ANSWER, TEST = "trusted", "answer", "test"
-ALONE = 0.25  # others may compute so many cores' worth beside a submission that runs alone
-
-
-@dataclass
-class Cell:
-    """A code cell: what it is to grading, its source, its points, and what came of it.
-
-    A `TRUSTED` cell is the lesson's own and runs on both sides, an `ANSWER` is the student's, and
-    a `TEST` runs before the judge.
-    """
-
-    kind: str
-    source: str
-    points: float = 0
-    outputs: list[dict] = field(default_factory=list)
+OTHERS = 0.25  # they may compute so many cores' worth beside a submission that runs alone
+NOT_RUN = "It was not run: cells of your own may take {:g} s in all."
 
 
 def grade_notebook(
@@ -47,6 +36,10 @@ def grade_notebook(
         Whether a time limit was reached while the machine did other things, too: such a verdict
         stands only if it is the same when nothing else runs.
 
+    First the exercises run alone. Only if that gives less than all points, and the student has
+    cells of their own or below a check, all of them run once more as the notebook does from top to
+    bottom, in the time that is left; of each test the better outcome counts.
+
     A student's process that is stopped - by the time or memory it may take, or by itself - fails
     the cell it was stopped in. The cells after that get a new one, in which the answers before
     have run again, except the one that stopped it.
@@ -58,18 +51,56 @@ def grade_notebook(
         NotTheirs: these ended, too.
     """
     todo = list(cells)
+    alone = [cell for cell in todo if cell.tries != WHOLE]
+    first = _run(alone, _Grading(processes, limits, sitting, seed))
+    late = first.overtime and first.others() > OTHERS
+    tests = [cell for cell in alone if cell.kind == TEST]
+    if len(alone) == len(todo) or all(test.is_right() for test in tests):
+        return late
+    whole = [(cell, replace(cell, outputs=[])) for cell in todo if cell.tries != ALONE]
+    grading = _Grading(processes, limits, sitting, seed, first.spent)
+    second = _run([cell for _, cell in whole], grading)
+    _keep_better(todo, whole)
+    lost = [error["ename"] + error["evalue"] for test in tests for error in test.errors()]
+    own = second.own_overtime and any("NameError" in words for words in lost)
+    return late or (bool(lost) and (second.overtime or own) and second.others() > OTHERS)
+
+
+def _run(cells: list[Cell], grading: "_Grading") -> "_Grading":
+    """Run cells; once more, in new processes, if the machine ended those of the grader's."""
     for last in (False, True):
-        grading = _Grading(processes, limits, sitting, seed)
         try:
-            for cell in todo:
+            for cell in cells:
                 cell.outputs = grading.run(cell)
-            break
+            return grading
         except Gone as gone:
             if last:
                 raise NotTheirs(f"a process of the grader's ended, twice: {gone}") from None
         finally:
             grading.close()
-    return grading.overtime and grading.others() > ALONE
+        grading = grading.afresh()
+    return grading
+
+
+def _keep_better(todo: list[Cell], whole: list[tuple[Cell, Cell]]) -> None:
+    """Give each test its better outcome; of equal ones that of the whole notebook, unless stopped.
+
+    Args:
+        todo: all cells, with what came of those that ran alone.
+        whole: each cell of the whole notebook, and what came of it there.
+    """
+    better = []
+    for first, second in (pair for pair in whole if pair[0].kind == TEST):
+        stopped = any(error["ename"] == "Stopped" for error in second.errors())
+        gain = second.reached() - first.reached()
+        if gain > 0 or (gain == 0 and not first.is_right() and not stopped):
+            better.append((first, second))
+    if better:
+        others = [pair for pair in whole if pair[0].kind != TEST]
+        for cell in todo:
+            cell.outputs = cell.outputs if cell.kind == TEST else []
+        for first, second in [*better, *others]:
+            first.outputs = second.outputs
 
 
 class _Grading:
@@ -79,18 +110,26 @@ class _Grading:
         limits: Limits,
         sitting: Sitting | None,
         seed: int | None,
+        spent: float = 0.0,
     ):
         self.processes, self.limits, self.sitting, self.seed = processes, limits, sitting, seed
+        self.spent_before = spent
         self.began, self.computed_before = time.monotonic(), computed_here()
         self.deadline = self.began + on_the_wall(limits.notebook_s)
-        self.spent = self.computed = 0.0  # in processes that are closed
-        self.overtime = False
+        self.spent, self.computed = spent, 0.0  # in processes that are closed
+        self.overtime = self.own_overtime = False
+        self.own_spent = 0.0
+        self.own_trouble = ""  # which of the student's own cells stopped first, and why
         self.trusted: list[str] = []
         self.sources: list[str] = []  # of the cells that the student's process has run
         self.to_repeat: list[str] = []  # of these, in a new process
         self.cells: list[tuple[bool, str]] = []  # so far: whether it is the lesson's own, source
         self.running: tuple[StudentProcess, JudgeProcess] | None = None
         self.trouble = ""  # what stopped the last answer's cell
+
+    def afresh(self) -> "_Grading":
+        """Return one in which nothing has run."""
+        return _Grading(self.processes, self.limits, self.sitting, self.seed, self.spent_before)
 
     def run(self, cell: Cell) -> list[dict]:
         """Return a cell's outputs.
@@ -108,7 +147,7 @@ class _Grading:
             self._check_machine(student, judge)
             self.close()
             return outputs
-        act = self._test if cell.kind == TEST else self._run_cell
+        act = {TEST: self._test, OWN: self._run_own}.get(cell.kind, self._run_cell)
         outputs = act(cell, student, judge)
         if student.stopped:
             self._check_machine(student, judge)
@@ -136,8 +175,30 @@ class _Grading:
         all_together = computed_here() - self.computed_before
         return (all_together - self.computed) / max(0.01, time.monotonic() - self.began)
 
-    def _run_cell(self, cell: Cell, student: StudentProcess, judge: JudgeProcess) -> list[dict]:
-        time_s = self._time()
+    def _run_own(self, cell: Cell, student: StudentProcess, judge: JudgeProcess) -> list[dict]:
+        """Run one of the student's own cells; its errors and its time cost no answer anything."""
+        left, before = self.limits.own_s - self.own_spent, (student.spent(), student.overtime)
+        if left <= 0:
+            outputs = [error_output("NotRun", NOT_RUN.format(self.limits.own_s))]
+        else:
+            outputs = self._run_cell(cell, student, judge, min(left, self.limits.own_s / 3))
+        self.own_spent += student.spent() - before[0]
+        self.own_overtime |= student.overtime and not before[1]
+        student.overtime = before[1]
+        errors = [o for o in outputs if o["output_type"] == "error"]
+        if errors and not self.own_trouble:
+            begins = next((line for line in cell.source.split("\n") if line.strip()), "")
+            words = f"{errors[0]['ename']}: {errors[0]['evalue']}"
+            self.own_trouble = (
+                "Of your own cells, which run before it, one stopped. It begins "
+                f"`{sentence(begins, 60)}`: {sentence(words, 200)}"
+            )
+        return outputs
+
+    def _run_cell(
+        self, cell: Cell, student: StudentProcess, judge: JudgeProcess, most: float = math.inf
+    ) -> list[dict]:
+        time_s = min(most, self._time())
         try:
             self.cells.append((cell.kind == TRUSTED, cell.source))
             with student.timed(time_s, tell=True):
@@ -148,7 +209,7 @@ class _Grading:
             self.sources.append(cell.source)
         if cell.kind == ANSWER:
             errors = [o["evalue"] for o in outputs if o["output_type"] == "error"]
-            self.trouble = errors[0] if errors else ""
+            self.trouble = self.trouble or next(iter(errors), "")
         if cell.kind == TRUSTED:
             self.trusted.append(cell.source)
             try:
@@ -160,6 +221,7 @@ class _Grading:
     def _test(self, cell: Cell, student: StudentProcess, judge: JudgeProcess) -> list[dict]:
         time_s = self._time()
         wall = on_the_wall(time_s)
+        trouble, self.trouble = self.trouble, ""
         try:
             with student.timed(time_s):
                 student.serve()
@@ -174,8 +236,10 @@ class _Grading:
         outputs = [text_output(text) for text in (verdict["printed"], verdict["out"]) if text]
         if verdict["error"]:
             name, text = verdict["error"]
-            if name == "NameError" and self.trouble:
-                text = f"{text}, because the cell of the answer stopped. {self.trouble}"
+            if name == "NameError" and trouble:
+                text = f"{text}, because the cell of the answer stopped. {trouble}"
+            if self.own_trouble and "NameError" in name + text:
+                text = f"{text}\n{self.own_trouble}"
             return [*outputs, error_output(name, text)]
         if (credit := verdict.get("credit")) is not None:
             if not 0 <= credit <= cell.points:

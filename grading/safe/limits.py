@@ -40,6 +40,7 @@ class Limits:
 
     cell_s: float = _seconds(30)  # one cell, or one graded cell with all it calls
     notebook_s: float = _seconds(150)  # all cells together
+    own_s: float = _seconds(30)  # of these, all cells that the student added; a third for one
     memory_mb: int = 2048  # all of the student's processes together
     address_mb: int = 4096  # the address space of one process; torch alone takes 900
     cpu_s: int = field(default_factory=lambda: round(180 * time_factor()))  # one process

@@ -5,6 +5,7 @@ import socket
 from IPython import get_ipython
 
 from .imports import watch_imports
+from .magics import NotebookShell
 from .serve import Server
 from .wire import Channel
 from .witness import stand_by
@@ -16,10 +17,12 @@ def begin(descriptor: int) -> None:
     """Take the line to the judge that the kernel has inherited."""
     global _server
     watch_imports()
+    shell = get_ipython()
+    shell.__class__ = type("KernelShell", (NotebookShell, type(shell)), {})
     judge = socket.socket(fileno=descriptor)
     stand_by(judge)
     line = Channel(judge)
-    _server = Server(line, get_ipython().user_ns)
+    _server = Server(line, shell.user_ns)
 
 
 def serve() -> None:

@@ -10,6 +10,7 @@ from IPython.utils import capture
 
 from .imports import watch_imports
 from .isolate import HOME
+from .magics import NotebookShell
 from .serve import Server, message_of
 from .wire import Channel
 
@@ -38,7 +39,7 @@ def run_student(grader: socket.socket, judge: socket.socket, output_bytes: int) 
             server.serve()
 
 
-class _Shell(InteractiveShell):
+class _Shell(NotebookShell):
     def _showtraceback(self, etype, evalue, stb) -> None:  # as ipykernel's does
         _TRACEBACK.extend(stb)
 

@@ -31,7 +31,8 @@ from gqa_lib.learn.exercises import find_exercise
 from grading.authoring.catalogue import first_right
 from grading.authoring.source import read_source, source_of
 from grading.nb.cells import grade_id, is_graded, is_solution
-from grading.safe.grade_notebook import ANSWER, TEST, TRUSTED, Cell, grade_notebook
+from grading.safe.cell import ANSWER, TEST, TRUSTED, Cell
+from grading.safe.grade_notebook import grade_notebook
 from grading.safe.limits import Limits
 from grading.safe.pool import GradingProcesses
 

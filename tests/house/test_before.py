@@ -28,8 +28,8 @@ from grading.learner.desk import arrange
 from grading.limited import sandbox
 from grading.nb.cells import grade_id, is_solution, read_notebook
 from grading.pipeline.batch import NOTE
+from grading.safe.cell import TRUSTED
 from grading.safe.execute import cells_of
-from grading.safe.grade_notebook import TRUSTED
 
 BEFORE = Path(__file__).parents[1] / "data" / "before"
 IMPORTS = (BEFORE / "imports.txt").read_text(encoding="utf-8").splitlines()

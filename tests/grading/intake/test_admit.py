@@ -12,7 +12,15 @@ from nbgrader.utils import parse_utc
 
 import grading.intake.collect
 from grading.intake.admit import opened, read_file
-from grading.intake.reading import BOUNDS, MAX_BYTES, MAX_CELLS, MAX_SOURCE, Refused, parse
+from grading.intake.reading import (
+    BOUNDS,
+    MAX_BYTES,
+    MAX_CELLS,
+    MAX_FILE,
+    MAX_SOURCE,
+    Refused,
+    parse,
+)
 from grading.intake.rebuild import MAX_ANSWER, rebuild
 from grading.nb.cells import grade_id, read_notebook
 from grading.pipeline.autograde import autograde
@@ -51,7 +59,11 @@ CONTENTS = {  # refused for what is in the file: content, what the learner reads
     "odd-metadata": (raw(cells=[cell(), cell(metadata=[1])]), "its cell number 2 is damaged"),
     "odd-kind": (raw(cells=[cell(cell_type="spell")]), "it is not a valid notebook"),
     "no-text": (raw(cells=[cell(source="\ud800")]), "characters that are not text"),
-    "too-large": (b" " * (MAX_BYTES + 1), "it is larger than 5 MB"),
+    "too-large": (b" " * (MAX_FILE + 1), "it is larger than 50 MB"),
+    "long-texts": (
+        raw(cells=[cell(source="x" * MAX_SOURCE)] * (MAX_BYTES // MAX_SOURCE + 1)),
+        "even without its outputs it is larger than 5 MB",
+    ),
     "one": (b"1", "it names no nbformat"),
     "null": (b"null", "it names no nbformat"),
     "true": (b"true", "it names no nbformat"),
@@ -92,12 +104,14 @@ def a_device(folder, room):
         os.mkfifo(folder / FILE)
 
 
-def a_copy(folder, room):
-    nbformat.write(room.answered(), folder / f"{NAME} (1).ipynb")
+def two_copies(folder, room):
+    for number in (1, 2):
+        nbformat.write(room.answered(), folder / f"{NAME} ({number}).ipynb")
 
 
-def another_case(folder, room):
-    nbformat.write(room.answered(), folder / f"{NAME.upper()}.ipynb")
+def two_others(folder, room):
+    for name in ("mine", "<b>yours"):
+        nbformat.write(room.answered(), folder / f"{name}.ipynb")
 
 
 def nothing(folder, room):
@@ -111,8 +125,8 @@ SHAPES = {  # refused for what the file is
     "pipe": (a_pipe, "it is a pipe, not a file"),
     "folder": (a_folder, "it is a folder, not a file"),
     "device": (a_device, "not a file"),
-    "copy": (a_copy, f"{NAME} (1).ipynb was found instead. Rename your notebook to {FILE}"),
-    "case": (another_case, f"{NAME.upper()}.ipynb was found instead"),
+    "copies": (two_copies, f"{NAME} (1).ipynb, {NAME} (2).ipynb was found instead"),
+    "others": (two_others, "?b?yours.ipynb, mine.ipynb was found instead"),
 }
 
 
@@ -150,6 +164,14 @@ def no_outputs(notebook):
     notebook.cells[2]["outputs"] = None
 
 
+def large_outputs(notebook):
+    picture = "A" * (7 * 2**20)
+    notebook.cells[2]["outputs"] = [
+        {"output_type": "display_data", "metadata": {}, "data": {"image/png": picture}}
+    ]
+    notebook.cells[0]["attachments"] = {"x.png": {"image/png": picture, "deep": nested(200)}}
+
+
 def other_kernel(notebook):
     notebook.metadata["kernelspec"] = {"name": "mine", "display_name": "x", "language": "y"}
 
@@ -167,8 +189,19 @@ GRADED = {  # odd, and graded like any other
     "odd-nbgrader": odd_nbgrader,
     "odd-outputs": odd_outputs,
     "no-outputs": no_outputs,
+    "large-outputs": large_outputs,
     "other-kernel": other_kernel,
 }
+
+
+RENAMED = {  # student: what the file is called, and what else is there
+    "download": (f"{NAME} (1).ipynb", []),
+    "copy": (f"{NAME}-Copy1.ipynb", ["notes.ipynb", "Untitled.ipynb"]),
+    "drive": (f"Copy of {NAME}.ipynb", []),
+    "case": (f"{NAME.upper()}.ipynb", []),
+    "other-name": ("homework <1>.ipynb", []),
+}
+SHOWN = {"other-name": "homework ?1?.ipynb"}
 
 
 def hand_in(room, folder_of):
@@ -181,6 +214,10 @@ def hand_in(room, folder_of):
         notebook = room.answered()
         change(notebook)
         (folder_of(student) / FILE).write_text(json.dumps(notebook))
+    for student, (name, others) in RENAMED.items():
+        nbformat.write(room.answered(), folder_of(student) / name)
+        for other in others:
+            (folder_of(student) / other).write_text("{}")
     old = nbformat.convert(room.answered(), 3)
     (folder_of("nbformat-3") / FILE).write_text(nbformat.v3.writes_json(old))
     beside = folder_of("module")
@@ -247,6 +284,13 @@ def test_what_is_only_odd_is_graded_like_any_other(graded, student):
     assert graded.marks[student] == 2
 
 
+@pytest.mark.parametrize("student", RENAMED)
+def test_a_notebook_that_was_renamed_is_taken_and_that_is_said(graded, student):
+    name = SHOWN.get(student, RENAMED[student][0])
+    assert graded.marks[student] == 2
+    assert f"Your notebook was handed in as {name}: it was taken as" in graded.page(student)
+
+
 def test_a_module_beside_the_notebook_is_not_there_when_it_is_graded(graded):
     assert graded.marks["module"] == 0
     assert "has no attribute" in graded.page("module")
@@ -255,7 +299,7 @@ def test_a_module_beside_the_notebook_is_not_there_when_it_is_graded(graded):
 def test_nothing_else_reaches_the_folders_that_are_graded(graded):
     allowed = {FILE, "timestamp.txt", "submission_secret.txt"}
     for step in ("submitted", "autograded"):
-        for student in [*CONTENTS, *SHAPES, *GRADED, "module"]:
+        for student in [*CONTENTS, *SHAPES, *GRADED, *RENAMED, "module"]:
             files = list(graded.folder(step, student).iterdir())
             assert {file.name for file in files} == allowed
             assert all(file.is_file() and not file.is_symlink() for file in files)
@@ -394,6 +438,8 @@ def test_nothing_but_the_answers_survives(room):
     released = read_notebook(room.released)
     rebuilt, notes = rebuild(notebook, released)
     assert notes == []
+    own = rebuilt.cells.pop(0)
+    assert (own.source, own.metadata) == ("extra", {"tags": ["skip-execution"], "gqa": "own"})
     assert [c.source for c in rebuilt.cells if grade_id(c) in ("double", "why")] == [
         RIGHT,
         "Because of ![x](attachment:x.png).",

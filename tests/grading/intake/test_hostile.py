@@ -36,8 +36,8 @@ from grading.pages.outputs import SanitizeOutputs
 from grading.pipeline.autograde import autograde
 from grading.pipeline.batch import Outcome
 from grading.safe import execute
+from grading.safe.cell import ANSWER, TEST, Cell
 from grading.safe.execute import VERDICT, SafeExecute
-from grading.safe.grade_notebook import ANSWER, TEST, Cell
 from grading.safe.limits import Limits
 
 FILE = f"{NAME}.ipynb"

@@ -16,7 +16,7 @@ from gqa_lib.course.manifest import find_lesson, lessons
 from gqa_lib.learn import progress
 from gqa_lib.learn.guide.work import put_lessons
 from grading.authoring.catalogue import filled, first_right, picked
-from grading.intake.reading import MAX_BYTES
+from grading.intake.reading import MAX_FILE
 from grading.intake.rebuild import rebuild, unanswered
 from grading.learner.demo import HALF_WAY
 from grading.learner.report import report
@@ -258,7 +258,7 @@ def test_an_unreadable_notebook_is_refused_with_a_sentence(content, said):
 
 def test_a_notebook_that_grading_would_not_read_is_not_submitted():
     with work_notebook(LESSON).open("a") as file:
-        file.write(" " * MAX_BYTES)
+        file.write(" " * MAX_FILE)
     with pytest.raises(SubmitError, match=r"larger than 5 MB.*Clear its outputs"):
         submit(LESSON)
 

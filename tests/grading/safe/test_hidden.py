@@ -10,8 +10,8 @@ from attacking import _notebook, _texts, honest
 
 from gqa_lib.learn.quiz.sitting import Sitting
 from grading.limited import sandbox
+from grading.safe.cell import ANSWER, TEST, Cell
 from grading.safe.execute import run_cells, seed_of
-from grading.safe.grade_notebook import ANSWER, TEST, Cell
 from grading.safe.hidden import PRINTED, UNSHOWN, Unshown, split
 from grading.safe.limits import Limits
 from grading.safe.pool import GradingProcesses

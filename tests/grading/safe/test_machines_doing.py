@@ -9,7 +9,8 @@ import pytest
 
 from grading.limited import sandbox
 from grading.limited.verdict import NotTheirs
-from grading.safe.grade_notebook import ANSWER, TEST, TRUSTED, Cell, grade_notebook
+from grading.safe.cell import ANSWER, TEST, TRUSTED, Cell
+from grading.safe.grade_notebook import grade_notebook
 from grading.safe.limits import Limits
 from grading.safe.pool import ForkedStudent, GradingProcesses
 

@@ -8,7 +8,8 @@ from grading.authoring.run import known_cells
 from grading.authoring.source import read_source, source_of
 from grading.limited import sandbox
 from grading.nb.cells import QUIZ, grade_id, is_graded, is_solution
-from grading.safe.grade_notebook import ANSWER, TEST, TRUSTED, Cell, grade_notebook
+from grading.safe.cell import ANSWER, TEST, TRUSTED, Cell
+from grading.safe.grade_notebook import grade_notebook
 from grading.safe.limits import Limits
 from grading.safe.pool import GradingProcesses
 

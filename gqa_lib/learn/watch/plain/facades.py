@@ -54,6 +54,7 @@ _OF_TORCH = {  # besides its functions and dtypes
 _RAW = {"from_file", "frombuffer", "from_dlpack"}  # of torch's functions those that read memory
 _CONSTANTS = (torch.dtype, torch.layout, torch.memory_format)
 _OPEN: dict[str, set[str]] = {  # module: the only names that plain code gets
+    "IPython.display": set(),
     "contextlib": {"nullcontext", "suppress", "contextmanager", "ExitStack"},
     "enum": {"auto", "unique", "member", "nonmember", "property"},
     "json": {"loads", "dumps", "JSONDecodeError"},

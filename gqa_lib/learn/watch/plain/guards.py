@@ -12,7 +12,7 @@ import torch
 
 from .facades import Facade, facade, is_open
 from .rules import is_builtin, is_pythons, may_name
-from .standins import SimpleNamespace
+from .standins import SimpleNamespace, show
 
 # Guards' names, which no source can have: of what is written to, of what is read, of the keywords
 # in a dictionary, and of an object's class.
@@ -76,6 +76,7 @@ def safe_builtins(module: str) -> dict[str, Any]:
         "__build_class__": _build_class,
         "__import__": _import,
         "__name__": module,
+        "display": show,
         "getattr": read,
         "setattr": set_attribute,
         "type": _Type,

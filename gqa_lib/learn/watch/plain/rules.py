@@ -28,7 +28,8 @@ _DUNDERS = {  # methods that plain classes may define
 }
 _ALLOWED_BUILTINS = {
     *("abs", "all", "any", "ascii", "bin", "bool", "bytearray", "bytes", "callable", "chr"),
-    *("classmethod", "complex", "dict", "divmod", "enumerate", "filter", "float", "format"),
+    *("classmethod", "complex", "dict", "display", "divmod", "enumerate", "filter", "float"),
+    *("format",),
     *("frozenset", "getattr", "hasattr", "hash", "hex", "id", "int", "isinstance", "issubclass"),
     *("iter", "len", "list", "map", "max", "min", "next", "object", "oct", "ord", "pow", "print"),
     *(

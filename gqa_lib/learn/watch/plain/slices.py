@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from .facades import facade, is_open
 from .kernels import without_triton
 
-_NOTEBOOK = re.compile(r"^(\s*)(?:[%!].*|\??[\w.]+\?+\s*)$", re.MULTILINE)
+_NOTEBOOK = re.compile(  # `%magic`, `!command`, either of them assigned, `?name` and `name?`
+    r"^(\s*)(?:(?:[\w, ]+=\s*)?[%!].*|\?{1,2}[\w.]+\s*|\??[\w.]+\?+\s*)$", re.MULTILINE
+)
 _MOST_MAGIC = 100  # lines of a cell
 _DEFINES = (ast.FunctionDef, ast.ClassDef)
 _ACTS = (ast.Expr, ast.For, ast.While, ast.If, ast.With)  # what may call a method for its effect

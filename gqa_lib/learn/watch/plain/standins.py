@@ -115,7 +115,12 @@ def _from_numpy(array):
     return torch.from_numpy(array)  # which `devices` replaces while it watches
 
 
+def show(*values, **named) -> None:
+    """Display nothing: nobody looks."""
+
+
 STAND_INS: dict[str, dict[str, Any]] = {  # module: name: what plain code gets for it
+    "IPython.display": {"display": show},
     "dataclasses": {"dataclass": dataclass},
     "enum": {one.__name__: one for one in (Enum, IntEnum, StrEnum, Flag, IntFlag)},
     "functools": {"wraps": wraps},
