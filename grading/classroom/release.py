@@ -18,7 +18,7 @@ from grading.intake.class_file import attempts_opened, open_attempt
 from grading.intake.exchange import UnsafeExchange, prepare_exchange
 from grading.nb.steps import course_of, exchange, file_log, generate, quietly
 
-from ..settings import COURSE_ID, nbgrader_config, source_directory
+from ..settings import COURSE_ID, class_config, source_directory
 
 
 class ReleaseError(ValueError):
@@ -76,7 +76,7 @@ def check_built(lessons: Sequence[Lesson]) -> None:
 def _release_one(lesson: Lesson) -> Path:
     write_instructor_notebook(lesson, source_directory())
     with quietly():
-        course, log = course_of(lesson, nbgrader_config()), file_log("release")
+        course, log = course_of(lesson, class_config()), file_log("release")
         try:
             generate(course, log)
             _tell_attempt(lesson, course)

@@ -11,12 +11,7 @@ from nbconvert.exporters import NotebookExporter
 from nbformat import NotebookNode
 from nbgrader.converters import Autograde
 from nbgrader.coursedir import CourseDirectory
-from nbgrader.preprocessors import (
-    AssignLatePenalties,
-    LimitOutput,
-    OverwriteCells,
-    SaveAutoGrades,
-)
+from nbgrader.preprocessors import LimitOutput, OverwriteCells
 
 from grading.intake.reading import MAX_BYTES, Refused, parse
 from grading.intake.rebuild import Rebuild, released_notebook, with_notice
@@ -26,13 +21,16 @@ from grading.limited.verdict import verdict_of
 from grading.pages.outputs import SanitizeOutputs
 from grading.safe.execute import VERDICT, SafeExecute
 
+from .late import TakeLatePenalty
+from .marks import SaveMarks
+
 SANITIZE = [Rebuild, OverwriteCells]  # what else nbgrader mends there, the release never has
 GRADE = [  # the metadata of cells, which nbgrader checks at last, are the release's
     SafeExecute,
     SanitizeOutputs,
     LimitOutput,
-    SaveAutoGrades,
-    AssignLatePenalties,
+    SaveMarks,
+    TakeLatePenalty,
 ]
 
 
