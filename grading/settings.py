@@ -95,6 +95,8 @@ def nbgrader_config(home: Path | None = None, gradebook: Path | None = None) -> 
         gradebook: the gradebook's file; if not given it is under `home` where that is given,
             and else what `gradebook_url` says.
     """
+    from .intake.hand_in import RECEIPT
+
     if home and not gradebook:
         gradebook = home / "gradebook.db"
     home = home or places.home()
@@ -103,7 +105,7 @@ def nbgrader_config(home: Path | None = None, gradebook: Path | None = None) -> 
     course.course_id = COURSE_ID
     course.root = str(home / "course")
     course.source_directory = str(source_directory())
-    course.ignore.append("*.before-*.ipynb")  # what `gqa reset` keeps is not handed in
+    course.ignore.extend(["*.before-*.ipynb", RECEIPT])  # `gqa reset`'s; neither is handed in
     course.db_url = _sqlite(gradebook) if gradebook else gradebook_url()
     keep_private(home, gradebook)
 

@@ -19,6 +19,7 @@ from grading.intake.exchange import UnsafeExchange, prepare_exchange
 from grading.nb.steps import course_of, exchange, file_log, generate, quietly
 
 from ..settings import COURSE_ID, class_config, source_directory
+from .due import due_dates, publish_due
 
 
 class ReleaseError(ValueError):
@@ -80,6 +81,7 @@ def _release_one(lesson: Lesson) -> Path:
         try:
             generate(course, log)
             _tell_attempt(lesson, course)
+            _tell_due(lesson, course)
             exchange(course, "ReleaseAssignment", log, force=True)
         except (NbGraderException, ExchangeError) as error:
             raise ReleaseError(f"{lesson.slug} was not released: {_reason(error)}") from error
@@ -91,6 +93,14 @@ def _tell_attempt(lesson: Lesson, course: CourseDirectory) -> None:
     if lesson.number == DRAWN:
         folder = Path(course.format_path(course.release_directory, ".", lesson.slug))
         (folder / ATTEMPT_FILE).write_text(f"{1 + len(attempts_opened())}\n", encoding="ascii")
+
+
+def _tell_due(lesson: Lesson, course: CourseDirectory) -> None:
+    """Put the due date next to the release, where students see it."""
+    folder = Path(course.format_path(course.release_directory, ".", lesson.slug))
+    for due in due_dates():
+        if due.lesson == lesson:
+            publish_due(due, folder)
 
 
 def _reason(error: Exception) -> str:

@@ -19,7 +19,7 @@ from grading.nb.steps import course_of, exchange, file_log, quietly
 from grading.nb.texts import printable, sentence
 from grading.pipeline.batch import GradeError, Outcome, grade
 from grading.pipeline.late import renew_penalties
-from grading.settings import COURSE_ID, gradebook_url, class_config
+from grading.settings import COURSE_ID, class_config, gradebook_url
 
 from .regrade import diff_of_marks, marks_by_exercise, table_of_changes
 

@@ -4,8 +4,6 @@ People edit the file, and commands change it: then it is written anew from what 
 comment for each setting.
 """
 
-import json
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -18,38 +16,14 @@ from gqa_lib.course.files import make_private, replace_file
 from gqa_lib.course.manifest import find_lesson
 from gqa_lib.learn.quiz.questions import DRAWN
 
+from .class_form import text_of
+
 LATEST, IN_TIME, BEST = COUNTS = ("latest", "in-time", "best")
 _KEYS = {
     "": ("seed", "quiz_attempts", "timezone", "late", "counts", "extensions"),
     "late": ("percent_per_day", "max_percent"),
     "counts": ("lessons", "quiz"),
 }
-_FORM = """\
-# Settings of the class. A line that begins with # has no effect: to use it, remove the #.
-# When a `gqa` command changes one of them, it writes this file anew, without comments of yours.
-
-# Seed of the hidden tests. Students must not see it.
-{seed}
-
-# When each attempt at the quiz after the first was opened.
-{quiz_attempts}
-
-# Time zone of due dates that name none; without it, this machine's.
-{timezone}
-
-[late]
-# What each day late, even one just begun, takes off, in percent of the points earned.
-{percent_per_day}
-# And what is taken off at most.
-{max_percent}
-
-[counts]
-# Which of a student's hand-ins counts: "latest"; "in-time", the latest in time, or a late one where
-# there is no other; or "best", of those that were graded, after the late penalty. Without it,
-# lessons count the best where being late costs points and else the latest.
-{lessons}
-{quiz}
-"""
 
 
 @dataclass(frozen=True)
@@ -85,6 +59,12 @@ class ClassFile:
         if assignment == find_lesson(DRAWN).slug:
             return self.quiz or BEST
         return self.lessons or (BEST if late_costs else LATEST)
+
+    def penalty(self) -> str:
+        """Return what being late costs by these settings, in words."""
+        if not self.percent_per_day:
+            return "none in class.toml"
+        return f"{self.percent_per_day:g} % a day, {self.max_percent:g} % at most"
 
     def until(self, assignment: str, student: str) -> datetime | None:
         """Return until when a student may hand in where that was extended, in UTC without a zone.
@@ -134,7 +114,7 @@ def write_class(settings: ClassFile) -> Path:
     """Write the class's settings, for the instructor alone, and return the file."""
     path = class_path()
     make_private(path.parent)
-    replace_file(path, _text(settings), mode=0o600)
+    replace_file(path, text_of(vars(settings)), mode=0o600)
     return path
 
 
@@ -249,40 +229,3 @@ def _slug(name: str) -> str:
         return find_lesson(name).slug
     except ValueError:  # an assignment of the instructor's own
         return name
-
-
-# Writing
-
-
-def _text(now: ClassFile) -> str:
-    attempts = ", ".join(at.isoformat() for at in now.quiz_attempts)
-    lines = {
-        "seed": _line("seed", now.seed, 20270115),
-        "quiz_attempts": _line("quiz_attempts", f"[{attempts}]" if attempts else None, "[]"),
-        "timezone": _line("timezone", _quoted(now.timezone), '"Europe/Berlin"'),
-        "percent_per_day": _line("percent_per_day", now.percent_per_day, 10),
-        "max_percent": _line("max_percent", None if now.max_percent == 100 else now.max_percent, 100),
-        "lessons": _line("lessons", _quoted(now.lessons), f'"{LATEST}"'),
-        "quiz": _line("quiz", _quoted(now.quiz), f'"{BEST}"'),
-    }
-    tables = [
-        f"\n[extensions.{_key(lesson)}]  # made by `gqa extend`\n"
-        + "".join(f"{_key(student)} = {until.isoformat()}\n" for student, until in given.items())
-        for lesson, given in now.extensions.items()
-        if given
-    ]
-    return _FORM.format(**lines) + "".join(tables)
-
-
-def _line(key: str, value, example) -> str:
-    if value is None:
-        return f"# {key} = {example}"
-    return f"{key} = {value:g}" if isinstance(value, float) else f"{key} = {value}"
-
-
-def _quoted(text: str | None) -> str | None:
-    return json.dumps(text, ensure_ascii=False) if text else None
-
-
-def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)

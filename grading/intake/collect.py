@@ -186,10 +186,10 @@ class SafeCollect(CheckedRoot, ExchangeCollect):
         if whole and self.before_duedate:
             return [whole]
         counts = next(filter(self._is_whole, latest_first), latest_first[0])
-        if whole and whole is not counts and self.keep_best:
-            if not is_graded(self.coursedir.assignment_id, student, whole["timestamp"]):
-                self.to_follow.append(student)
-                return [whole]
+        first = whole if whole is not counts and self.keep_best else None
+        if first and not is_graded(self.coursedir.assignment_id, student, first["timestamp"]):
+            self.to_follow.append(student)
+            return [first]
         return [counts]
 
     def _is_whole(self, record: dict) -> bool:

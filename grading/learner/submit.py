@@ -23,8 +23,9 @@ from gqa_lib.course.manifest import Lesson, class_exchange, is_students_copy, le
 from gqa_lib.learn import progress
 from gqa_lib.learn.guide.feedback import latest_feedback
 from gqa_lib.learn.guide.map import write_map
+from gqa_lib.learn.progress.receipts import Receipt
 from gqa_lib.learn.quiz.check import before_submitting
-from gqa_lib.learn.quiz.sitting import attempt_at, learner
+from gqa_lib.learn.quiz.sitting import attempt_at, check_learner, learner
 from grading.intake.reading import MAX_BYTES, parse
 from grading.intake.rebuild import own_cells, rebuild_or_refuse, unanswered, wrote_answers
 from grading.nb.cells import read_notebook
@@ -45,12 +46,14 @@ class Marks:
         waiting: the graded cells that a person has yet to mark.
         feedback: the page.
         notes: what to know.
+        receipt: in a class, what was handed in and when.
     """
 
     scores: list[tuple[str, float, float]] = field(default_factory=list)
     waiting: tuple[str, ...] = ()
     feedback: Path | None = None
     notes: list[str] = field(default_factory=list)
+    receipt: Receipt | None = None
 
     @property
     def score(self) -> float:
@@ -123,11 +126,17 @@ def submit(lesson: Lesson) -> Marks:
             "where to. Ask your instructor for the folder of the class's exchange, then put it "
             'into course.toml, under [class], as exchange = "/the/folder", or set GQA_EXCHANGE.'
         )
+    if in_class:
+        try:
+            check_learner(lesson.number)
+        except ValueError as error:
+            raise SubmitError(f"nothing was handed in: {error}") from None
     with _one_at_a_time(), quietly():
         try:
             if in_class:
-                _Submission(lesson, None).submit()
-                return Marks(notes=notes)
+                receipt = _Submission(lesson, None).submit()
+                write_map()
+                return Marks(notes=notes, receipt=receipt)
             with _staged_gradebook() as gradebook:
                 marks = _Submission(lesson, gradebook).grade()
         except SubmitError:
@@ -229,9 +238,9 @@ class _Submission:
         with Gradebook(self.course.db_url) as gradebook:
             return any(a.name == self.lesson.slug for a in gradebook.assignments)
 
-    def submit(self) -> None:
-        """Hand the learner's folder to the exchange."""
-        self.exchange("Submit")
+    def submit(self) -> Receipt | None:
+        """Hand the learner's folder to the exchange; return the receipt of a class."""
+        return exchange(self.course, "Submit", self.log).receipt
 
     def exchange(self, step: str, **traits) -> None:
         """Run one step of nbgrader's exchange."""

@@ -13,6 +13,7 @@ from grading.limited.verdict import NotTheirs
 
 from .database import one_database
 
+
 class TakeLatePenalty(AssignLatePenalties):
     """nbgrader's step, in which a plugin that fails costs nobody the other points."""
 

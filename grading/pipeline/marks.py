@@ -63,7 +63,6 @@ class SaveMarks(SaveAutoGrades):
             grade.needs_manual_grade = waited
             self.gradebook.db.commit()
 
-
     def _add_comment(self, cell, resources):
         super()._add_comment(cell, resources)
         if not is_task(cell) or not self._changed:
