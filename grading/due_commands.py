@@ -2,6 +2,7 @@
 
 import argparse
 from argparse import ArgumentParser, Namespace
+from datetime import UTC, timedelta
 from pathlib import Path
 
 from gqa_lib.cli.command import Command
@@ -60,8 +61,7 @@ def _extend_arguments(parser: ArgumentParser) -> None:
 
 
 def _extend(arguments: Namespace) -> None:
-    from datetime import timedelta
-
+    from .classroom.cron import line_of
     from .classroom.extend import extend
 
     try:
@@ -76,7 +76,11 @@ def _extend(arguments: Namespace) -> None:
     if bool(longer) + bool(arguments.until) + arguments.none != 1:
         raise ValueError("give either --days and --hours, or --until, or --none.")
     lesson = find_lesson(arguments.lesson)
-    print(extend(arguments.student, lesson, longer=longer or None, until=arguments.until))
+    given = extend(arguments.student, lesson, longer=longer or None, until=arguments.until)
+    print(given)
+    if given.until:
+        at = given.until.astimezone(UTC).replace(tzinfo=None)
+        print(f"To collect and grade it then, in `crontab -e`:\n{line_of(lesson, at)}")
 
 
 DUE = (

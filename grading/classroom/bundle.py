@@ -51,6 +51,7 @@ GRADING = (
     "limited/verdict.py",
     "nb/__init__.py",
     "nb/cells.py",
+    "nb/databases.py",
     "nb/programs.py",
     "nb/steps.py",
     "nb/texts.py",

@@ -2,10 +2,10 @@
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, tzinfo
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
+from gqa_lib.course import places
 from gqa_lib.course.files import replace_file
 from gqa_lib.course.manifest import Lesson, class_exchange, find_lesson, lessons
 from gqa_lib.learn.progress.due import DUE_FILE
@@ -98,22 +98,23 @@ def due_dates() -> list[Due]:
     ]
 
 
-def publish_due(due: Due, folder: Path | None = None) -> None:
+def publish_due(due: Due, *folders: Path) -> None:
     """Tell students when a lesson is due, in a file next to the release.
 
     Args:
         due: the lesson and when.
-        folder: the release's; the one in the exchange unless given, if the lesson is there.
+        folders: the release's; unless given those of the records and the exchange, if it is there.
     """
-    if folder is None:
-        folder = released_copy(due.lesson).parent
-        if class_exchange() is None or not folder.is_dir():
-            return
-    if due.at is None:
-        (folder / DUE_FILE).unlink(missing_ok=True)
-        return
-    iso = due.at.isoformat(timespec="seconds")
-    replace_file(folder / DUE_FILE, f"Due {shown(due.at)}\n{iso}\n", mode=0o644, exact=True)
+    exchange = [released_copy(due.lesson).parent] if class_exchange() else []
+    kept = places.home() / "course" / "release" / due.lesson.slug
+    for folder in folders or [kept, *exchange]:
+        if not folder.is_dir():
+            continue
+        if due.at is None:
+            (folder / DUE_FILE).unlink(missing_ok=True)
+            continue
+        iso = due.at.isoformat(timespec="seconds")
+        replace_file(folder / DUE_FILE, f"Due {shown(due.at)}\n{iso}\n", mode=0o644, exact=True)
 
 
 def moment_of(text: str, zone: tzinfo | None) -> datetime | None:

@@ -15,12 +15,15 @@ from gqa_lib.course.files import make_private
 from gqa_lib.course.manifest import Lesson, class_exchange
 from grading.intake.class_file import course_seed
 from grading.intake.exchange import UnsafeExchange, check_exchange
+from grading.nb.databases import telling
 from grading.nb.steps import course_of, exchange, file_log, quietly
 from grading.nb.texts import printable, sentence
 from grading.pipeline.batch import GradeError, Outcome, grade
 from grading.pipeline.late import renew_penalties
 from grading.settings import COURSE_ID, class_config, gradebook_url
 
+from .gradebook import open_gradebook
+from .hand_marks import marks_to_check, text_of
 from .regrade import diff_of_marks, marks_by_exercise, table_of_changes
 
 _TOLD = 5  # lines about hand-ins that were not collected
@@ -49,8 +52,13 @@ def grade_class(
         GradeError: it cannot begin, nothing can be collected, students could change others' work
             in the exchange, or another grading is running; one that collects waits for that.
         NoSandbox: there is no sandbox here.
+        OSError: the gradebook does not answer.
     """
-    with _one_at_a_time(lesson if collect else None), quietly():
+    with (
+        _one_at_a_time(lesson if collect else None),
+        quietly(),
+        telling(gradebook_url()),
+    ):
         course, log = course_of(lesson, class_config()), file_log("grade")
         _check_exchange()
         to_follow = collect and _collect(course, log)
@@ -67,6 +75,9 @@ def grade_class(
         if again:
             old, new = ({s: m[s] for s in again if s in m} for m in (before, after))
             print(table_of_changes(diff_of_marks(old, new)))
+        with open_gradebook() as gradebook:
+            if said := text_of(marks_to_check(gradebook.db, lesson)):
+                print(said)
         if feedback and outcome.graded:
             _give_feedback(course, log, outcome)
     return outcome

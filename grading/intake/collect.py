@@ -180,7 +180,7 @@ class SafeCollect(CheckedRoot, ExchangeCollect):
         student = records[0]["username"]
         if len(records) == 1 or not student:
             return latest_first
-        due = self.deadlines.of(student)
+        due = self.deadlines.of(student) if self.before_duedate or self.keep_best else None
         in_time = [one for one in latest_first if due and one["timestamp"] <= due]
         whole = next(filter(self._is_whole, in_time), None)
         if whole and self.before_duedate:

@@ -18,6 +18,7 @@ from grading.intake.rebuild import Rebuild, released_notebook, with_notice
 from grading.intake.refusals import stub
 from grading.intake.submitted import clean_submitted
 from grading.limited.verdict import verdict_of
+from grading.nb.databases import telling
 from grading.pages.outputs import SanitizeOutputs
 from grading.safe.execute import VERDICT, SafeExecute
 
@@ -103,6 +104,7 @@ def autograde(course: CourseDirectory, log: logging.Logger, *, cleaned: bool = F
 
     Raises:
         nbgrader.converters.base.NbGraderException: a submission could not be graded.
+        OSError: the gradebook does not answer.
         ValueError: the assignment was not released here.
     """
     if not cleaned:
@@ -110,4 +112,5 @@ def autograde(course: CourseDirectory, log: logging.Logger, *, cleaned: bool = F
     converter = Autograde(coursedir=course, config=course.config)
     converter.log = log
     converter.force = True
-    converter.start()
+    with telling(course.db_url):
+        converter.start()
