@@ -38,6 +38,7 @@ GRADING = (
     "learner/lab.py",
     "learner/report.py",
     "learner/reset.py",
+    "learner/staged.py",
     "learner/submit.py",
     "learner/unfinished.py",
     "limited/__init__.py",

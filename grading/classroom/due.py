@@ -2,8 +2,9 @@
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, date, datetime, time, tzinfo
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from gqa_lib.course import places
 from gqa_lib.course.files import replace_file

@@ -161,9 +161,11 @@ def _wrong(what: str, remedy: str) -> ValueError:
     return ValueError(f"{class_path()} has {what}: {remedy}")
 
 
-def _check_table(said, name: str, known: tuple[str, ...]) -> None:
+def _check_table(said, name: str, known: tuple[str, ...] | None = None) -> None:
     if type(said) is not dict:
         raise _wrong(f"{name} = {said!r:.60}", f"write it as a table, [{name}].")
+    if known is None:  # it may have any names
+        return
     if unknown := sorted(said.keys() - set(known)):
         where = f"[{name}]" if name else "the file"
         raise _wrong(
@@ -212,9 +214,9 @@ def _which(key: str, value) -> str | None:
 
 
 def _extensions(said) -> dict[str, dict[str, datetime]]:
-    _check_table(said, "extensions", tuple(said) if type(said) is dict else ())
+    _check_table(said, "extensions")
     for lesson, of_students in said.items():
-        _check_table(of_students, f"extensions.{lesson}", tuple(of_students))
+        _check_table(of_students, f"extensions.{lesson}")
         for student, until in of_students.items():
             if not isinstance(until, datetime) or not until.tzinfo:
                 raise _wrong(

@@ -4,9 +4,6 @@ It goes through nbgrader's exchange and gradebook, as a class does. The gradeboo
 on as a copy that replaces it at the end, so a round that is killed leaves it as it was.
 """
 
-import os
-import shutil
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,10 +24,18 @@ from gqa_lib.learn.progress.receipts import Receipt
 from gqa_lib.learn.quiz.check import before_submitting
 from gqa_lib.learn.quiz.sitting import attempt_at, check_learner, learner
 from grading.intake.reading import MAX_BYTES, parse
-from grading.intake.rebuild import own_cells, rebuild_or_refuse, unanswered, wrote_answers
+from grading.intake.rebuild import (
+    changed_of,
+    own_cells,
+    rebuild_or_refuse,
+    unanswered,
+    wrote_answers,
+)
 from grading.nb.cells import read_notebook
 from grading.nb.steps import course_of, exchange, file_log, generate, quietly
 from grading.settings import nbgrader_config, source_directory
+
+from .staged import staged_gradebook
 
 
 class SubmitError(Exception):
@@ -95,8 +100,15 @@ def examine(lesson: Lesson) -> list[str]:
         ) from None
     released = read_notebook(lesson.pristine)
     rebuilt, notes = rebuild_or_refuse(submitted, released)
-    if empty := unanswered(rebuilt, released):
-        notes.append(f"Not answered yet: {', '.join(empty)}.")
+    empty = unanswered(rebuilt, released)
+    begun = changed_of(empty, rebuilt, released)
+    if untouched := [name for name in empty if name not in begun]:
+        notes.append(f"Not answered yet: {', '.join(untouched)}.")
+    if begun:
+        notes.append(
+            f"Still with a line `raise NotImplementedError()`: {', '.join(begun)}. Where you have "
+            "answered, take it out."
+        )
     if not wrote_answers(rebuilt, released):
         try:
             notes += before_submitting(lesson.number, path.parent)
@@ -137,7 +149,7 @@ def submit(lesson: Lesson) -> Marks:
                 receipt = _Submission(lesson, None).submit()
                 write_map()
                 return Marks(notes=notes, receipt=receipt)
-            with _staged_gradebook() as gradebook:
+            with staged_gradebook() as gradebook:
                 marks = _Submission(lesson, gradebook).grade()
         except SubmitError:
             raise
@@ -159,7 +171,7 @@ def _reason(error: Exception) -> str:
 
 def release_all() -> None:
     """Release every lesson to the local exchange, so that JupyterLab's Assignment List has them."""
-    with _one_at_a_time(), quietly(), _staged_gradebook() as gradebook:
+    with _one_at_a_time(), quietly(), staged_gradebook() as gradebook:
         for lesson in lessons():
             _Submission(lesson, gradebook).release()
 
@@ -273,25 +285,3 @@ def _one_at_a_time(patience_s: float = 60):
         raise SubmitError("another submission is being graded; try again in a minute.") from None
     with held:
         yield
-
-
-@contextmanager
-def _staged_gradebook():
-    """Yield a copy of the gradebook; what was done to it becomes the gradebook at the end.
-
-    A database that `GQA_GRADEBOOK` names has no file to copy: it is worked on itself.
-    """
-    if os.environ.get("GQA_GRADEBOOK"):
-        yield None
-        return
-    real = places.home() / "gradebook.db"
-    staged = real.with_name(f"gradebook.{os.getpid()}-{time.time_ns()}.db")
-    for left in real.parent.glob("gradebook.*-*.db"):  # of a round that was killed
-        left.unlink()
-    if real.exists():
-        shutil.copy2(real, staged)
-    try:
-        yield staged
-        os.replace(staged, real)
-    finally:
-        staged.unlink(missing_ok=True)

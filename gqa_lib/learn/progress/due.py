@@ -19,7 +19,7 @@ def due_of(assignment: str) -> datetime | None:
 def read_due(file: Path) -> datetime | None:
     """Return the time in a file of a release; None if there is none."""
     try:
-        with file.open(encoding="ascii") as lines:
+        with file.open(encoding="utf-8") as lines:
             at = datetime.fromisoformat(lines.read(1000).splitlines()[1])
     except (OSError, ValueError, IndexError):  # out of reach, or not one of ours
         return None
