@@ -153,9 +153,10 @@ def class_config() -> Config:
     theirs, config = _nbgraders_files(Path(ours.CourseDirectory.root)), Config()
     for step in {*preprocessors.__all__, "GenerateAssignment"} - _THEIR_STEPS:
         theirs.pop(step, None)
+    plugin = theirs.get("AssignLatePenalties", {}).get("plugin_class")
     config.merge(theirs)
-    config.merge(ours)
-    if plugin := theirs.get("AssignLatePenalties", {}).get("plugin_class"):
+    config.merge(ours)  # into the parts of theirs
+    if plugin:
         config.AssignLatePenalties.plugin_class = plugin
     return config
 
