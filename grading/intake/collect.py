@@ -251,6 +251,7 @@ class SafeCollect(CheckedRoot, ExchangeCollect):
             admitted = admit(folder, self.names)
             taken = {one.name: one.content for one in admitted if not one.verdict}
             time = self._arrival(folder, Path(src).name, taken).strftime(_TIME_FORMAT).encode()
+            self.hand_ins.keep_hashes(Path(src).name, folder, taken)
             secret = checked_secret(folder) or new_secret()
             answers, _ = answers_file(folder)
         files = {one.name: one.content for one in admitted} | answers
