@@ -130,19 +130,19 @@ def submit(lesson: Lesson) -> Marks:
     Raises:
         SubmitError: it was not submitted or not graded; nothing was changed or lost.
     """
-    notes = examine(lesson)
     in_class = class_exchange() is not None
+    if in_class:
+        try:
+            check_learner(lesson.number)
+        except ValueError as error:
+            raise SubmitError(f"nothing was handed in: {error}") from None
+    notes = examine(lesson)
     if is_students_copy() and not in_class:
         raise SubmitError(
             "nothing was handed in: this copy of the course belongs to a class and does not know "
             "where to. Ask your instructor for the folder of the class's exchange, then put it "
             'into course.toml, under [class], as exchange = "/the/folder", or set GQA_EXCHANGE.'
         )
-    if in_class:
-        try:
-            check_learner(lesson.number)
-        except ValueError as error:
-            raise SubmitError(f"nothing was handed in: {error}") from None
     with _one_at_a_time(), quietly():
         try:
             if in_class:
