@@ -10,6 +10,7 @@ from gqa_lib.cli.command import Command, separated, whole
 from gqa_lib.course.manifest import class_exchange, find_lesson, lessons
 
 from .author_commands import AUTHORS
+from .due_commands import DUE
 
 # For learners
 
@@ -123,7 +124,7 @@ def _release(arguments: Namespace) -> None:
     from .classroom.cron import crontab
     from .classroom.privacy import warnings
     from .classroom.release import release
-    from .intake.class_file import set_course_seed
+    from .intake.class_file import make_class_file, set_course_seed
 
     chosen = [find_lesson(name) for name in arguments.lesson]
     if arguments.students and chosen:
@@ -143,6 +144,7 @@ def _release(arguments: Namespace) -> None:
         chosen = [find_lesson("16")]
     for path in release(chosen or lessons(), new_attempt=arguments.new_attempt):
         print(f"Released: {path}")
+    print(f"Settings of the class: {make_class_file()}")
     print("To collect and grade each when it is due, put these lines into `crontab -e`:")
     print(crontab(chosen or lessons()))
 
@@ -186,18 +188,6 @@ def _roster(arguments: Namespace) -> None:
     from .classroom.roster import load_roster
 
     print(load_roster(arguments.file, arguments.id_column))
-
-
-def _due_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, help="CSV with lesson, due")
-    parser.add_argument("--timezone", help="e.g. Europe/Berlin (default: this machine's)")
-
-
-def _due(arguments: Namespace) -> None:
-    from .classroom.due import load_due_dates
-
-    for due in load_due_dates(arguments.file, arguments.timezone):
-        print(due)
 
 
 def _export_arguments(parser: ArgumentParser) -> None:
@@ -253,7 +243,7 @@ COMMANDS = (
         _roster,
         _roster_arguments,
     ),
-    Command("due", "instructor", "enter due dates into the gradebook", _due, _due_arguments),
+    *DUE,
     Command("export", "instructor", "write the marks as CSV", _export, _export_arguments),
     *AUTHORS,
 )

@@ -6,15 +6,23 @@ copied into the students' release, because nbgrader ships every file it finds th
 """
 
 import os
+import sys
 from pathlib import Path
 
-from traitlets.config import Config
+from jupyter_core.paths import jupyter_config_path
+from traitlets.config import Application, Config
 
 from gqa_lib.course import places
 from gqa_lib.course.files import make_private
 from gqa_lib.course.manifest import Lesson, class_exchange, is_students_copy
 
 COURSE_ID = "gqa"
+_OURS = Path(__file__).parent / "jupyter" / "nbgrader_config.py"
+_LOADERS = {
+    ".py": Application.python_config_loader_class,
+    ".json": Application.json_config_loader_class,
+}
+_THEIR_STEPS = {"AssignLatePenalties", "LimitOutput"}  # that an instructor may set as they like
 CELL_TIMEOUT_S = 300  # a cell may import torch and measure on two busy cores
 
 
@@ -87,6 +95,7 @@ def nbgrader_config(home: Path | None = None, gradebook: Path | None = None) -> 
         gradebook: the gradebook's file; if not given it is under `home` where that is given,
             and else what `gradebook_url` says.
     """
+    from .intake.hand_in import RECEIPT
     from .nb.new_gradebook import without_a_program
 
     without_a_program()
@@ -98,7 +107,7 @@ def nbgrader_config(home: Path | None = None, gradebook: Path | None = None) -> 
     course.course_id = COURSE_ID
     course.root = str(home / "course")
     course.source_directory = str(source_directory())
-    course.ignore.append("*.before-*.ipynb")  # what `gqa reset` keeps is not handed in
+    course.ignore.extend(["*.before-*.ipynb", RECEIPT])  # `gqa reset`'s; neither is handed in
     course.db_url = _sqlite(gradebook) if gradebook else gradebook_url()
     keep_private(home, gradebook)
 
@@ -112,6 +121,7 @@ def nbgrader_config(home: Path | None = None, gradebook: Path | None = None) -> 
     if not is_students_copy():  # which does not grade
         from .intake import collect, exchange
         from .intake.class_file import course_seed
+        from .intake.lateness import ClassPenalty
         from .nb import clear
         from .pages import feedback
         from .pipeline.autograde import GRADE, SANITIZE, ReadSafely
@@ -120,8 +130,55 @@ def nbgrader_config(home: Path | None = None, gradebook: Path | None = None) -> 
         config.Autograde.exporter_class = ReadSafely
         config.Autograde.sanitize_preprocessors = SANITIZE
         config.Autograde.autograde_preprocessors = GRADE
+        config.AssignLatePenalties.plugin_class = ClassPenalty
         clear.configure(config)
         collect.configure(config)
         exchange.configure(config)
         feedback.configure(config)
+    return config
+
+
+def class_config() -> Config:
+    """Return what a class is released, collected and graded with: nbgrader's own files, then ours.
+
+    nbgrader's files are those that its commands read: the user's, the environment's, the system's
+    and the course folder's. What ours sets stands: where things are, what comes in, and how it is
+    run. So does what keeps solutions and hidden tests out of what students get. But a plugin for
+    late penalties that they name is used.
+
+    Raises:
+        ValueError: one of the files cannot be used.
+    """
+    from nbgrader import preprocessors
+
+    ours = nbgrader_config()
+    theirs, config = _nbgraders_files(Path(ours.CourseDirectory.root)), Config()
+    for step in {*preprocessors.__all__, "GenerateAssignment"} - _THEIR_STEPS:
+        theirs.pop(step, None)
+    plugin = theirs.get("AssignLatePenalties", {}).get("plugin_class")
+    config.merge(theirs)
+    config.merge(ours)  # into the parts of theirs
+    if plugin:
+        config.AssignLatePenalties.plugin_class = plugin
+    return config
+
+
+def _nbgraders_files(root: Path) -> Config:
+    """Return what nbgrader's configuration files say, but for the course's own in etc/jupyter."""
+    config = Config()
+    if (root / "nbgrader_config.py").exists() and str(root) not in sys.path:
+        sys.path.append(str(root))  # where a plugin that it names is
+    for name in ("jupyter_config", "nbgrader_config"):
+        for folder in (*reversed(jupyter_config_path()), str(root)):
+            for kind, load in _LOADERS.items():
+                file = Path(folder, f"{name}{kind}")
+                if not file.exists() or file.read_bytes() == _OURS.read_bytes():
+                    continue
+                try:
+                    config.merge(load(file.name, folder).load_config())
+                except Exception as error:  # whatever the file raises
+                    raise ValueError(
+                        f"{file} cannot be used ({type(error).__name__}: {error}), so late "
+                        "penalties and other settings in it would be missing. Mend it."
+                    ) from error
     return config

@@ -12,6 +12,7 @@ from sqlalchemy.engine import make_url
 
 from gqa_lib.course import places
 from gqa_lib.course.manifest import Lesson, class_exchange
+from grading.intake.class_file import read_class
 
 from .gradebook import open_gradebook
 
@@ -25,15 +26,29 @@ def crontab(lessons: Sequence[Lesson]) -> str:
         lines.append(_setting("GQA_EXCHANGE", str(exchange.absolute())))
     if url := os.environ.get("GQA_GRADEBOOK"):  # a password is for a file, not for the terminal
         lines.append(_setting("GQA_GRADEBOOK", make_url(url).render_as_string(hide_password=True)))
+    settings = read_class()
     with open_gradebook() as gradebook:
         for lesson in lessons:
             try:
                 due = gradebook.find_assignment(lesson.slug).duedate
             except MissingEntry:
                 due = None
-            command = f"{_gqa()} grade {lesson.number} --collect".replace("%", r"\%")
-            lines.append(f"{_when(due)} {command}")
+            given = settings.extensions.get(lesson.slug, {})
+            ends = {settings.until(lesson.slug, student) for student in given}
+            later = sorted(end for end in ends if end and due and end > due)
+            lines += [line_of(lesson, at) for at in (due, *later)]
     return "\n".join(lines)
+
+
+def line_of(lesson: Lesson, at: datetime | None) -> str:
+    """Return the line that collects and grades a lesson.
+
+    Args:
+        lesson: the lesson.
+        at: when it is due, in UTC without a zone; None is every midnight.
+    """
+    command = f"{_gqa()} grade {lesson.number} --collect".replace("%", r"\%")
+    return f"{_when(at)} {command}"
 
 
 def _setting(name: str, value: str) -> str:

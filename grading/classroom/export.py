@@ -13,6 +13,10 @@ from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from gqa_lib.course.manifest import lessons
+from grading.intake.class_file import BEST, read_class
+from grading.intake.earlier import earlier_marks
+from grading.intake.lateness import late_costs
+from grading.settings import class_config
 
 from .gradebook import open_gradebook
 from .table import write_table
@@ -71,7 +75,10 @@ def export(path: Path | None = None, *, long: bool = False, url: str | None = No
 
 
 def read_marks(session: Session) -> dict[tuple[str, str], Mark]:
-    """Return (student, lesson) -> mark of every submission in the gradebook."""
+    """Return (student, lesson) -> mark of every submission in the gradebook.
+
+    Where the best counts by the class's settings, that of an earlier submission if it is better.
+    """
     graded = (
         select(
             Grade.notebook_id,
@@ -97,10 +104,21 @@ def read_marks(session: Session) -> dict[tuple[str, str], Mark]:
         .outerjoin(graded, graded.c.notebook_id == SubmittedNotebook.id)
         .group_by(SubmittedAssignment.id, Assignment.id)
     )
-    return {
-        (student, lesson): Mark(max(0.0, score - penalty), _late(at, due, more), at, bool(manual))
-        for student, lesson, score, penalty, manual, at, more, due in session.execute(query)
+    config, settings = class_config(), read_class()
+    best = {
+        lesson.slug: earlier_marks(lesson.slug)
+        for lesson in lessons()
+        if settings.counts(lesson.slug, late_costs=late_costs(config)) == BEST
     }
+    marks = {}
+    for student, lesson, score, penalty, manual, at, more, due in session.execute(query):
+        tried = [(max(0.0, score - penalty), at)]
+        for one in best.get(lesson, {}).get(student, []):
+            came = datetime.fromisoformat(one.at) if one.at else None
+            tried.append((max(0.0, one.score - one.penalty), came))
+        points, when = max(tried, key=lambda mark: mark[0])  # of equal ones the last
+        marks[student, lesson] = Mark(points, _late(when, due, more), when, bool(manual))
+    return marks
 
 
 def _late(at: datetime | None, due: datetime | None, extension: timedelta | None) -> float:

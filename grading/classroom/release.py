@@ -18,7 +18,8 @@ from grading.intake.class_file import attempts_opened, open_attempt
 from grading.intake.exchange import UnsafeExchange, prepare_exchange
 from grading.nb.steps import course_of, exchange, file_log, generate, quietly
 
-from ..settings import COURSE_ID, nbgrader_config, source_directory
+from ..settings import COURSE_ID, class_config, source_directory
+from .due import due_dates, publish_due
 
 
 class ReleaseError(ValueError):
@@ -76,10 +77,11 @@ def check_built(lessons: Sequence[Lesson]) -> None:
 def _release_one(lesson: Lesson) -> Path:
     write_instructor_notebook(lesson, source_directory())
     with quietly():
-        course, log = course_of(lesson, nbgrader_config()), file_log("release")
+        course, log = course_of(lesson, class_config()), file_log("release")
         try:
             generate(course, log)
             _tell_attempt(lesson, course)
+            _tell_due(lesson, course)
             exchange(course, "ReleaseAssignment", log, force=True)
         except (NbGraderException, ExchangeError) as error:
             raise ReleaseError(f"{lesson.slug} was not released: {_reason(error)}") from error
@@ -91,6 +93,14 @@ def _tell_attempt(lesson: Lesson, course: CourseDirectory) -> None:
     if lesson.number == DRAWN:
         folder = Path(course.format_path(course.release_directory, ".", lesson.slug))
         (folder / ATTEMPT_FILE).write_text(f"{1 + len(attempts_opened())}\n", encoding="ascii")
+
+
+def _tell_due(lesson: Lesson, course: CourseDirectory) -> None:
+    """Put the due date next to the release, where students see it."""
+    folder = Path(course.format_path(course.release_directory, ".", lesson.slug))
+    for due in due_dates():
+        if due.lesson == lesson:
+            publish_due(due, folder)
 
 
 def _reason(error: Exception) -> str:

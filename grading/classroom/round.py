@@ -15,11 +15,15 @@ from gqa_lib.course.files import make_private
 from gqa_lib.course.manifest import Lesson, class_exchange
 from grading.intake.class_file import course_seed
 from grading.intake.exchange import UnsafeExchange, check_exchange
+from grading.nb.databases import telling
 from grading.nb.steps import course_of, exchange, file_log, quietly
 from grading.nb.texts import printable, sentence
 from grading.pipeline.batch import GradeError, Outcome, grade
-from grading.settings import COURSE_ID, gradebook_url, nbgrader_config
+from grading.pipeline.late import renew_penalties
+from grading.settings import COURSE_ID, class_config, gradebook_url
 
+from .gradebook import open_gradebook
+from .hand_marks import marks_to_check, text_of
 from .regrade import diff_of_marks, marks_by_exercise, table_of_changes
 
 _TOLD = 5  # lines about hand-ins that were not collected
@@ -48,27 +52,32 @@ def grade_class(
         GradeError: it cannot begin, nothing can be collected, students could change others' work
             in the exchange, or another grading is running; one that collects waits for that.
         NoSandbox: there is no sandbox here.
+        OSError: the gradebook does not answer.
     """
-    with _one_at_a_time(lesson if collect else None), quietly():
-        course, log = course_of(lesson, nbgrader_config()), file_log("grade")
+    with (
+        _one_at_a_time(lesson if collect else None),
+        quietly(),
+        telling(gradebook_url()),
+    ):
+        course, log = course_of(lesson, class_config()), file_log("grade")
         _check_exchange()
-        if collect:
-            _collect(course, log)
+        to_follow = collect and _collect(course, log)
         before = marks_by_exercise(gradebook_url(), lesson)
-        outcome = grade(
-            course,
-            log,
-            students=students,
-            workers=workers,
-            everything=everything,
-            seed=course_seed(),
-        )
+        named = {"students": students, "workers": workers, "seed": course_seed()}
+        outcome = grade(course, log, everything=everything, **named)
+        if to_follow:  # late ones, now that those in time have their marks
+            _collect(course, log)
+            outcome = outcome.followed_by(grade(course, log, **named))
+        renew_penalties(course, log)
         after = marks_by_exercise(gradebook_url(), lesson)
         print(_summary(lesson, outcome))
         again = [student for student in outcome.graded if student in before]
         if again:
             old, new = ({s: m[s] for s in again if s in m} for m in (before, after))
             print(table_of_changes(diff_of_marks(old, new)))
+        with open_gradebook() as gradebook:
+            if said := text_of(marks_to_check(gradebook.db, lesson)):
+                print(said)
         if feedback and outcome.graded:
             _give_feedback(course, log, outcome)
     return outcome
@@ -84,8 +93,12 @@ def _check_exchange() -> None:
         raise GradeError(str(error)) from error
 
 
-def _collect(course: CourseDirectory, log: logging.Logger, *, only_look: bool = False) -> None:
-    """Take each student's latest hand-in, and say of which nothing was taken."""
+def _collect(course: CourseDirectory, log: logging.Logger, *, only_look: bool = False) -> bool:
+    """Take each student's hand-in that counts, and say of which nothing was taken.
+
+    Returns:
+        Whether late ones are to follow when these are graded.
+    """
     try:
         done = exchange(course, "Collect", log, update=True, only_look=only_look)
     except ExchangeError as error:
@@ -96,6 +109,7 @@ def _collect(course: CourseDirectory, log: logging.Logger, *, only_look: bool = 
         ) from error
     if not only_look and (said := _left(done.not_collected, done.older)):
         print(f"{said}\n  Details: {_path_of(log)}")
+    return bool(done.to_follow)
 
 
 def _path_of(log: logging.Logger) -> Path:
@@ -166,7 +180,7 @@ def _one_at_a_time(collecting: Lesson | None) -> Iterator[None]:
             ) from None
         with quietly():  # what comes while this waits is not taken for earlier
             _check_exchange()
-            course = course_of(collecting, nbgrader_config())
+            course = course_of(collecting, class_config())
             _collect(course, file_log("collect"), only_look=True)
         print("Another `gqa grade` is running with these records: waiting for it.", flush=True)
         held = lock.acquire()

@@ -6,6 +6,7 @@ hand-in, and what was not there when the class was last collected came after tha
 the records (`GQA_HOME`), where no student writes.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -19,7 +20,7 @@ from gqa_lib.course import places
 from gqa_lib.course.files import make_private, replace_file
 from gqa_lib.learn.quiz import saved
 
-from .admit import Refused, file_names, is_there, read_file
+from .admit import Refused, file_names, is_there, read_file, some_names
 
 TIMESTAMP = "timestamp.txt"
 _KEPT = 5  # times of collected submissions of one student that are known as ours
@@ -120,6 +121,23 @@ class HandIns(_Record):
             known["seen"] = self.now.isoformat()
             self.changed = True
         return came
+
+    def keep_hashes(self, name: str, folder: int, taken: Mapping[str, bytes]) -> None:
+        """Keep what a student's receipt has, too: the hash of each file that counts.
+
+        Args:
+            name: the hand-in's folder.
+            folder: the folder, opened.
+            taken: what was read of the notebooks to be graded.
+        """
+        files = dict(taken)
+        for other in {*some_names(folder)} - files.keys():
+            if other == saved.FILE or other.endswith(".ipynb"):
+                with contextlib.suppress(Refused, OSError):
+                    files[other] = read_file(folder, other)
+        hashes = {one: hashlib.sha256(content).hexdigest() for one, content in files.items()}
+        self.kept["hand_ins"][name]["sha256"] = hashes
+        self.changed = True
 
 
 class Submissions(_Record):

@@ -24,6 +24,9 @@ from grading.nb.texts import printable, sentence
 
 from .admit import Refused, admit, opened
 from .arrivals import TIMESTAMP, HandIns, submissions_of
+from .class_file import BEST, IN_TIME, read_class
+from .deadlines import deadlines
+from .earlier import is_graded
 from .exchange import CheckedRoot
 from .folders import put_folder, recover
 from .inbound import (
@@ -35,6 +38,7 @@ from .inbound import (
     is_whole,
     new_secret,
 )
+from .lateness import late_costs
 from .owners import name_of
 from .sittings import answers_file
 from .submitted import clean_folder, expected_notebooks, set_aside_at
@@ -73,6 +77,7 @@ class SafeCollect(CheckedRoot, ExchangeCollect):
     """
 
     looked_at: AbstractSet[str] = frozenset()
+    keep_best = False  # whether the best hand-in counts, so that one in time is graded first
     only_look = False  # whether to note what is there, and collect it another time
 
     def init_src(self):
@@ -98,6 +103,12 @@ class SafeCollect(CheckedRoot, ExchangeCollect):
         make_private(lock.parent)
         self.not_collected: dict[str, str] = {}  # hand-ins, and why
         self.older: dict[str, int] = {}  # owners, and how many of theirs were not looked at
+        self.to_follow: list[str] = []  # students whose late hand-in is collected the next time
+        course = self.coursedir
+        which = read_class().counts(course.assignment_id, late_costs=late_costs(self.config))
+        self.before_duedate = self.before_duedate or which == IN_TIME
+        self.keep_best = which == BEST and not self.before_duedate
+        self.deadlines = deadlines(course)
         with FileLock(lock):
             super().start()
 
@@ -112,7 +123,7 @@ class SafeCollect(CheckedRoot, ExchangeCollect):
                 told = entry.stat(follow_symlinks=False)
                 owner: int | str = told.st_uid if self.check_owner else student
                 found.setdefault(owner, []).append((told.st_ctime_ns, entry.name))
-        most = _MOST_BEFORE_DUE if self.before_duedate else _MOST
+        most = _MOST_BEFORE_DUE if self.before_duedate or self.keep_best else _MOST
         for one, theirs in found.items():
             if len(theirs) > most:
                 name = name_of(one) if isinstance(one, int) else printable(one)
@@ -160,14 +171,26 @@ class SafeCollect(CheckedRoot, ExchangeCollect):
             )
 
     def _sort_by_timestamp(self, records):
-        """Return one student's hand-ins, the one that counts first: the latest complete one."""
+        """Return the one of a student's hand-ins that counts: the latest complete one.
+
+        By the class's settings that is the latest in time; and where the best counts, that one
+        comes before a late one, until it is graded.
+        """
         latest_first = super()._sort_by_timestamp(records)
-        if len(records) == 1 or not records[0]["username"]:
+        student = records[0]["username"]
+        if len(records) == 1 or not student:
             return latest_first
-        due = self.duedate if self.before_duedate else None
-        in_time = [one for one in latest_first if due and one["timestamp"] <= due] or latest_first
-        counts = next(filter(self._is_whole, in_time), in_time[0])
-        return [counts, *(one for one in latest_first if one is not counts)]
+        due = self.deadlines.of(student) if self.before_duedate or self.keep_best else None
+        in_time = [one for one in latest_first if due and one["timestamp"] <= due]
+        whole = next(filter(self._is_whole, in_time), None)
+        if whole and self.before_duedate:
+            return [whole]
+        counts = next(filter(self._is_whole, latest_first), latest_first[0])
+        first = whole if whole is not counts and self.keep_best else None
+        if first and not is_graded(self.coursedir.assignment_id, student, first["timestamp"]):
+            self.to_follow.append(student)
+            return [first]
+        return [counts]
 
     def _is_whole(self, record: dict) -> bool:
         name = printable(record["filename"])
@@ -218,7 +241,7 @@ class SafeCollect(CheckedRoot, ExchangeCollect):
             there = claimed_time(folder)
         if self.update and (there is None or came > there):
             return True
-        return self.before_duedate and there != came
+        return (self.before_duedate or (self.update and self.keep_best)) and there != came
 
     def do_copy(self, src, dest, log=None):
         """Put the admitted notebooks of the folder `src`, and when they came, at `dest`."""
@@ -228,6 +251,7 @@ class SafeCollect(CheckedRoot, ExchangeCollect):
             admitted = admit(folder, self.names)
             taken = {one.name: one.raw for one in admitted if not one.verdict}
             time = self._arrival(folder, Path(src).name, taken).strftime(_TIME_FORMAT).encode()
+            self.hand_ins.keep_hashes(Path(src).name, folder, taken)
             secret = checked_secret(folder) or new_secret()
             answers, _ = answers_file(folder)
         files = {one.name: one.content for one in admitted} | answers

@@ -1,16 +1,22 @@
 """Handing in: a submission is in the exchange complete or not at all, and only what is graded."""
 
+import hashlib
 import os
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 from nbgrader.exchange.default.submit import ExchangeSubmit
 
+from gqa_lib.course.files import replace_file
+from gqa_lib.course.manifest import class_exchange
+from gqa_lib.learn.progress.receipts import Receipt, keep, new_receipt
 from gqa_lib.learn.quiz import saved
 from grading.nb.texts import printable
 
 from .admit import file_names, opened
 
+RECEIPT = "receipt.txt"  # next to the lesson and in the cache; it is not handed in
 _NAMED = 5  # of the files that stay
 
 
@@ -26,6 +32,7 @@ class WholeSubmit(ExchangeSubmit):
     inbound_path: str
     cache_path: str
     release_path: str
+    receipt: Receipt | None = None  # of the class
 
     def copy_files(self):
         """Copy the folder to the exchange and to the cache."""
@@ -41,6 +48,8 @@ class WholeSubmit(ExchangeSubmit):
                 (made,) = folder.iterdir()
                 os.chmod(made, 0o755)  # nbgrader lets everybody write who learns its name
                 os.rename(made, place / made.name)
+                handed_in = place / made.name
+            self._give_receipt(handed_in)
         finally:
             self.inbound_path, self.cache_path = str(inbound), str(cache)
             for folder in hidden:
@@ -77,6 +86,27 @@ class WholeSubmit(ExchangeSubmit):
         if self.coursedir.groupshared:
             os.chmod(dest, 0o2775)
 
+    def _give_receipt(self, cached: Path) -> None:
+        """Tell the student what was handed in to a class, and when, in files and in the record.
+
+        Args:
+            cached: the folder of the student's own cache; it has the same files.
+        """
+        if class_exchange() is None:
+            return
+        try:
+            files = {
+                path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+                for path in sorted(cached.iterdir())
+                if path.suffix == ".ipynb" or path.name == saved.FILE
+            }
+            self.receipt = new_receipt(self.coursedir.assignment_id, datetime.now(UTC), files)
+            for folder in (cached, Path(self.src_path)):
+                replace_file(folder / RECEIPT, f"{self.receipt.text()}\n")
+            keep(self.receipt)
+        except Exception as error:  # it is handed in all the same
+            self.log.warning("It is handed in, but no receipt could be kept: %s", error)
+
 
 def files_to_hand_in(folder: Path, names: list[str]) -> dict[str, str]:
     """Return the files of a learner's folder that are handed in, by the name they then have.
@@ -97,6 +127,7 @@ def files_that_stay(folder: Path, handed_in: set[str]) -> str:
         folder: the learner's.
         handed_in: the names of what is handed in.
     """
-    left = sorted(p.name for p in folder.iterdir() if p.name[0] != "." and p.name not in handed_in)
+    ours = {*handed_in, RECEIPT}
+    left = sorted(p.name for p in folder.iterdir() if p.name[0] != "." and p.name not in ours)
     more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
     return ", ".join(map(printable, left[:_NAMED])) + more

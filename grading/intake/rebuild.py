@@ -178,6 +178,19 @@ def unanswered(rebuilt: NotebookNode, released: NotebookNode) -> list[str]:
     ]
 
 
+def changed_of(names: list[str], rebuilt: NotebookNode, released: NotebookNode) -> list[str]:
+    """Return those of some cells in which the learner has written something.
+
+    Args:
+        names: the cells.
+        rebuilt: a learner's notebook.
+        released: the notebook as it was given out.
+    """
+    stubs = {grade_id(cell): cell.source for cell in released.cells}
+    texts = {grade_id(cell): cell.source for cell in rebuilt.cells}
+    return [name for name in names if texts.get(name, "").split() != stubs.get(name, "").split()]
+
+
 def wrote_answers(rebuilt: NotebookNode, released: NotebookNode) -> bool:
     """Return whether the cell for written answers to the quiz was written in."""
     text = [c.source for nb in (rebuilt, released) for c in nb.cells if grade_id(c) == QUIZ]

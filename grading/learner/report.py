@@ -13,6 +13,8 @@ def report(lesson: Lesson, marks: Marks) -> str:
     """Return the outcome of a submission as text for the terminal."""
     lines = [f"  note: {note}" for note in marks.notes]
     if not marks.scores:
+        if marks.receipt:
+            lines += [marks.receipt.text(), "(This receipt is kept: receipt.txt, `gqa progress`.)"]
         return "\n".join([*lines, "Submitted. Feedback comes from your instructor."])
     lines.append("")
     for cell, score, points in marks.scores:

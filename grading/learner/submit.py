@@ -4,9 +4,6 @@ It goes through nbgrader's exchange and gradebook, as a class does. The gradeboo
 on as a copy that replaces it at the end, so a round that is killed leaves it as it was.
 """
 
-import os
-import shutil
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,14 +20,23 @@ from gqa_lib.course.manifest import Lesson, class_exchange, is_students_copy, le
 from gqa_lib.learn import progress
 from gqa_lib.learn.guide.feedback import latest_feedback
 from gqa_lib.learn.guide.map import write_map
+from gqa_lib.learn.progress.receipts import Receipt
 from gqa_lib.learn.quiz.check import before_submitting
-from gqa_lib.learn.quiz.sitting import attempt_at, learner
+from gqa_lib.learn.quiz.sitting import attempt_at, check_learner, learner
 from grading.intake.hand_in import files_that_stay, files_to_hand_in
 from grading.intake.reading import MAX_FILE, parse
-from grading.intake.rebuild import own_cells, rebuild_or_refuse, unanswered, wrote_answers
+from grading.intake.rebuild import (
+    changed_of,
+    own_cells,
+    rebuild_or_refuse,
+    unanswered,
+    wrote_answers,
+)
 from grading.nb.cells import read_notebook
 from grading.nb.steps import course_of, exchange, file_log, generate, quietly
 from grading.settings import nbgrader_config, source_directory
+
+from .staged import staged_gradebook
 
 
 class SubmitError(Exception):
@@ -46,12 +52,14 @@ class Marks:
         waiting: the graded cells that a person has yet to mark.
         feedback: the page.
         notes: what to know.
+        receipt: in a class, what was handed in and when.
     """
 
     scores: list[tuple[str, float, float]] = field(default_factory=list)
     waiting: tuple[str, ...] = ()
     feedback: Path | None = None
     notes: list[str] = field(default_factory=list)
+    receipt: Receipt | None = None
 
     @property
     def score(self) -> float:
@@ -93,8 +101,15 @@ def examine(lesson: Lesson) -> list[str]:
         ) from None
     released = read_notebook(lesson.pristine)
     rebuilt, notes = rebuild_or_refuse(submitted, released)
-    if empty := unanswered(rebuilt, released):
-        notes.append(f"Not answered yet: {', '.join(empty)}.")
+    empty = unanswered(rebuilt, released)
+    begun = changed_of(empty, rebuilt, released)
+    if untouched := [name for name in empty if name not in begun]:
+        notes.append(f"Not answered yet: {', '.join(untouched)}.")
+    if begun:
+        notes.append(
+            f"Still with a line `raise NotImplementedError()`: {', '.join(begun)}. Where you have "
+            "answered, take it out."
+        )
     if not wrote_answers(rebuilt, released):
         try:
             notes += before_submitting(lesson.number, path.parent)
@@ -119,8 +134,13 @@ def submit(lesson: Lesson) -> Marks:
     Raises:
         SubmitError: it was not submitted or not graded; nothing was changed or lost.
     """
-    notes = examine(lesson)
     in_class = class_exchange() is not None
+    if in_class:
+        try:
+            check_learner(lesson.number)
+        except ValueError as error:
+            raise SubmitError(f"nothing was handed in: {error}") from None
+    notes = examine(lesson)
     if is_students_copy() and not in_class:
         raise SubmitError(
             "nothing was handed in: this copy of the course belongs to a class and does not know "
@@ -130,9 +150,10 @@ def submit(lesson: Lesson) -> Marks:
     with _one_at_a_time(), quietly():
         try:
             if in_class:
-                _Submission(lesson, None).submit()
-                return Marks(notes=notes)
-            with _staged_gradebook() as gradebook:
+                receipt = _Submission(lesson, None).submit()
+                write_map()
+                return Marks(notes=notes, receipt=receipt)
+            with staged_gradebook() as gradebook:
                 marks = _Submission(lesson, gradebook).grade()
         except SubmitError:
             raise
@@ -154,7 +175,7 @@ def _reason(error: Exception) -> str:
 
 def release_all() -> None:
     """Release every lesson to the local exchange, so that JupyterLab's Assignment List has them."""
-    with _one_at_a_time(), quietly(), _staged_gradebook() as gradebook:
+    with _one_at_a_time(), quietly(), staged_gradebook() as gradebook:
         for lesson in lessons():
             _Submission(lesson, gradebook).release()
 
@@ -233,9 +254,9 @@ class _Submission:
         with Gradebook(self.course.db_url) as gradebook:
             return any(a.name == self.lesson.slug for a in gradebook.assignments)
 
-    def submit(self) -> None:
-        """Hand the learner's folder to the exchange."""
-        self.exchange("Submit")
+    def submit(self) -> Receipt | None:
+        """Hand the learner's folder to the exchange; return the receipt of a class."""
+        return exchange(self.course, "Submit", self.log).receipt
 
     def exchange(self, step: str, **traits) -> None:
         """Run one step of nbgrader's exchange."""
@@ -268,25 +289,3 @@ def _one_at_a_time(patience_s: float = 60):
         raise SubmitError("another submission is being graded; try again in a minute.") from None
     with held:
         yield
-
-
-@contextmanager
-def _staged_gradebook():
-    """Yield a copy of the gradebook; what was done to it becomes the gradebook at the end.
-
-    A database that `GQA_GRADEBOOK` names has no file to copy: it is worked on itself.
-    """
-    if os.environ.get("GQA_GRADEBOOK"):
-        yield None
-        return
-    real = places.home() / "gradebook.db"
-    staged = real.with_name(f"gradebook.{os.getpid()}-{time.time_ns()}.db")
-    for left in real.parent.glob("gradebook.*-*.db"):  # of a round that was killed
-        left.unlink()
-    if real.exists():
-        shutil.copy2(real, staged)
-    try:
-        yield staged
-        os.replace(staged, real)
-    finally:
-        staged.unlink(missing_ok=True)

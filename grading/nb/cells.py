@@ -1,5 +1,6 @@
 """A cell's part in grading, as nbgrader's metadata has it, and notebooks read from files."""
 
+import warnings
 from pathlib import Path
 
 import nbformat
@@ -51,7 +52,9 @@ def read_notebook(path: Path) -> NotebookNode:
         ValueError: the file is not a notebook; the message says why.
     """
     try:
-        notebook = nbformat.read(path, as_version=4)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about ids that older notebooks lack
+            notebook = nbformat.read(path, as_version=4)
         cells = notebook.cells
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"it cannot be read ({error})") from error

@@ -16,6 +16,8 @@ from gqa_lib.course import places
 from gqa_lib.course.files import make_private
 from gqa_lib.course.manifest import Lesson
 
+from .databases import telling
+
 
 @contextlib.contextmanager
 def quietly() -> Iterator[None]:
@@ -61,10 +63,12 @@ def generate(course: CourseDirectory, log: logging.Logger) -> None:
 
     Raises:
         nbgrader.converters.base.NbGraderException: it could not be made; the log says why.
+        OSError: the gradebook does not answer.
     """
     converter = GenerateAssignment(coursedir=course, config=course.config)
     converter.log, converter.force = log, True
-    converter.start()
+    with telling(course.db_url):
+        converter.start()
 
 
 def exchange(course: CourseDirectory, step: str, log: logging.Logger, **traits) -> Exchange:
@@ -72,6 +76,7 @@ def exchange(course: CourseDirectory, step: str, log: logging.Logger, **traits) 
 
     Raises:
         nbgrader.exchange.ExchangeError: it could not be done; the message says why.
+        OSError: the gradebook does not answer.
     """
     config = course.config
     make = getattr(ExchangeFactory(config=config), step)
@@ -79,5 +84,6 @@ def exchange(course: CourseDirectory, step: str, log: logging.Logger, **traits) 
     app.log = log
     for name, value in traits.items():
         setattr(app, name, value)
-    app.start()
+    with telling(course.db_url):
+        app.start()
     return app

@@ -11,21 +11,19 @@ from nbconvert.exporters import NotebookExporter
 from nbformat import NotebookNode
 from nbgrader.converters import Autograde
 from nbgrader.coursedir import CourseDirectory
-from nbgrader.preprocessors import (
-    AssignLatePenalties,
-    LimitOutput,
-    OverwriteCells,
-)
+from nbgrader.preprocessors import LimitOutput, OverwriteCells
 
 from grading.intake.reading import MAX_FILE, Refused, parse
 from grading.intake.rebuild import Rebuild, released_notebook, with_notice
 from grading.intake.refusals import stub
 from grading.intake.submitted import clean_submitted
 from grading.limited.verdict import verdict_of
+from grading.nb.databases import telling
 from grading.nb.texts import printable
 from grading.pages.outputs import SanitizeOutputs
 from grading.safe.execute import VERDICT, SafeExecute
 
+from .late import TakeLatePenalty
 from .marks import SaveMarks
 
 SANITIZE = [Rebuild, OverwriteCells]  # what else nbgrader mends there, the release never has
@@ -34,7 +32,7 @@ GRADE = [  # the metadata of cells, which nbgrader checks at last, are the relea
     SanitizeOutputs,
     LimitOutput,
     SaveMarks,
-    AssignLatePenalties,
+    TakeLatePenalty,
 ]
 
 
@@ -108,6 +106,7 @@ def autograde(course: CourseDirectory, log: logging.Logger, *, cleaned: bool = F
 
     Raises:
         nbgrader.converters.base.NbGraderException: a submission could not be graded.
+        OSError: the gradebook does not answer.
         ValueError: the assignment was not released here.
     """
     if not cleaned:
@@ -116,4 +115,5 @@ def autograde(course: CourseDirectory, log: logging.Logger, *, cleaned: bool = F
     converter.log = log
     converter.force = True
     converter.pre_convert_hook = lambda **_: None  # it would clean once more
-    converter.start()
+    with telling(course.db_url):
+        converter.start()

@@ -54,6 +54,12 @@ class Outcome:
     failed: dict[str, str] = field(default_factory=dict)
     without_feedback: dict[str, str] = field(default_factory=dict)
 
+    def followed_by(self, later: "Outcome") -> "Outcome":
+        """Return what came of this grading and of a later one of the same class."""
+        graded = [*self.graded, *(one for one in later.graded if one not in self.graded)]
+        unchanged = [one for one in later.unchanged if one not in graded]
+        return Outcome(graded, unchanged, later.failed, later.without_feedback)
+
 
 def grade(
     course: CourseDirectory,

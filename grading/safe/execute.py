@@ -27,6 +27,7 @@ from .outputs import error_output
 from .pool import GradingProcesses
 
 VERDICT = "gqa_verdict"  # resource: why nothing runs, and every test fails
+SITTING = "gqa_sitting"  # resource: what tells whose quiz was graded, and with which choices
 
 
 class SafeExecute(NbGraderPreprocessor):
@@ -52,6 +53,7 @@ class SafeExecute(NbGraderPreprocessor):
             _fail_all(cells, verdict)
             return self._with_outputs(nb, places, [cell.outputs for cell in cells]), resources
         sitting = self._sitting(resources)
+        resources[SITTING] = as_key(sitting)
         if known := _outputs_known.get(key_of(cells, sitting)):
             done = known.pop()
         else:

@@ -4,10 +4,14 @@ import json
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 
 from gqa_lib.course.manifest import Lesson, class_exchange, is_students_copy, lessons
 from gqa_lib.learn import progress
+
+from .due import due_of, shown
+from .receipts import KIND, Receipt, receipt_of
 
 DRAWN = "16"  # the lesson that is a quiz on all others
 
@@ -34,6 +38,8 @@ class Standing:
     latest: dict[str, float]  # graded cell -> last mark
     marks: list[tuple[float, float]]  # (score, max_score) of each submission
     touched: str = ""  # when something last happened
+    handed_in: Receipt | None = None  # the last of a class's receipts
+    due: datetime | None = None  # in a class
 
     @property
     def solved(self) -> list[str]:
@@ -63,9 +69,12 @@ class Standing:
             latest, best = self.marks[-1], max(self.marks)
             text = f"submitted: {latest[0]:g} of {latest[1]:g} points"
             return text + (f" (best {best[0]:g})" if best > latest else "")
+        if self.handed_in:
+            return self.handed_in.standing()
+        due = f", due {shown(self.due)}" if self.due else ""
         if self.begun:
-            return f"begun: {len(self.solved)} of {len(self.exercises)} exercises checked"
-        return "not begun"
+            return f"begun: {len(self.solved)} of {len(self.exercises)} exercises checked{due}"
+        return f"not begun{due}"
 
 
 def in_a_class() -> bool:
@@ -115,6 +124,7 @@ def _standing(lesson: Lesson, events: Iterable[sqlite3.Row]) -> Standing:
     names, points = graded_cells(lesson)
     exercises = {name: ExerciseStanding(name) for name in names}
     found = Standing(lesson, exercises, points, best={}, latest={}, marks=[])
+    found.due = due_of(lesson.slug)
     for event in events:
         _take(found, event)
     return found
@@ -128,6 +138,8 @@ def _take(found: Standing, event: sqlite3.Row) -> None:
     elif kind == "mark" and name in found.points:
         found.latest[name] = score
         found.best[name] = max(score, found.best.get(name, score))
+    elif kind == KIND:
+        found.handed_in = receipt_of(event) or found.handed_in
     elif kind == "reset" and name == "":
         for exercise in found.exercises.values():
             exercise.solved, exercise.resets = False, exercise.resets + 1

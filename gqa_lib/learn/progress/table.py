@@ -13,6 +13,8 @@ def progress_table() -> str:
 
 def _lesson(one: Standing) -> list[str]:
     lines = [f"{one.lesson.number}  {one.lesson.title}   {one.told()}"]
+    if one.handed_in:
+        lines += [f"    sha256 of {name}: {digest}" for name, digest in one.handed_in.files.items()]
     for exercise in one.exercises.values():
         lines.append(f"    {'✓' if exercise.solved else '○'} {exercise.name:<26} {_did(exercise)}")
     for cell in one.latest:

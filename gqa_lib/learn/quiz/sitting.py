@@ -71,6 +71,22 @@ def learner() -> str:
     return get_username()
 
 
+def check_learner(quiz: str) -> None:
+    """See that a quiz's questions are those that a class's exchange will have it graded with.
+
+    Raises:
+        ValueError: they were drawn for another name than that under which it takes the hand-in.
+    """
+    from nbgrader.utils import get_username
+
+    if find_lesson(quiz).number == DRAWN and learner() != get_username():
+        raise ValueError(
+            f"the questions were drawn for {learner()!r} (GQA_STUDENT), and the exchange takes the "
+            f"hand-in under the user name {get_username()!r}, for which others are drawn. Unset "
+            "GQA_STUDENT, start again, and answer the questions that then appear."
+        )
+
+
 def attempt_at(quiz: str) -> int:
     """Return which attempt at a quiz this is.
 

@@ -23,7 +23,8 @@ from grading.authoring.catalogue import filled, first_right, picked
 from grading.classroom.gradebook import open_gradebook
 from grading.classroom.regrade import marks_by_exercise
 from grading.learner.demo import HALF_WAY
-from grading.learner.submit import _staged_gradebook, submit, work_notebook
+from grading.learner.staged import staged_gradebook
+from grading.learner.submit import submit, work_notebook
 from grading.nb.cells import read_notebook
 from grading.settings import nbgrader_config
 
@@ -161,7 +162,7 @@ def test_a_gradebook_on_a_server_is_not_staged(tmp_path, monkeypatch):
     monkeypatch.setenv("GQA_HOME", str(tmp_path))
     monkeypatch.setenv("GQA_GRADEBOOK", "postgresql+psycopg://gqa@/gqa")
     (tmp_path / "gradebook.db").write_text("an old one")
-    with _staged_gradebook() as gradebook:
+    with staged_gradebook() as gradebook:
         assert gradebook is None
         config = nbgrader_config(gradebook=gradebook)
         assert config.CourseDirectory.db_url == "postgresql+psycopg://gqa@/gqa"

@@ -1,0 +1,40 @@
+"""What being late costs, by `class.toml` or nbgrader's own configuration."""
+
+import math
+
+from nbgrader.plugins import LateSubmissionPlugin
+from traitlets.config import Config
+
+from .class_file import read_class
+
+_DAY_S = 24 * 3600
+
+
+class ClassPenalty(LateSubmissionPlugin):
+    """What `class.toml` says that each day late costs, and else nbgrader's own methods."""
+
+    def late_submission_penalty(self, student_id, score, total_seconds_late):
+        """Return the points to take off; None for none.
+
+        Args:
+            student_id: whose submission it is.
+            score: the points earned.
+            total_seconds_late: how late it came.
+        """
+        if self.penalty_method != "none":
+            return super().late_submission_penalty(student_id, score, total_seconds_late)
+        rule = read_class()
+        if not rule.percent_per_day:
+            return None
+        days = math.ceil(total_seconds_late / _DAY_S)
+        return score * min(days * rule.percent_per_day, rule.max_percent) / 100
+
+
+def late_costs(config: Config) -> bool:
+    """Return whether being late costs points, by `class.toml` or nbgrader's configuration."""
+    if config.AssignLatePenalties.get("plugin_class", ClassPenalty) is not ClassPenalty:
+        return True
+    if config.LateSubmissionPlugin.get("penalty_method", "none") != "none":
+        return True
+    rule = read_class()
+    return bool(rule.percent_per_day and rule.max_percent)
