@@ -15,6 +15,7 @@ from gqa_lib.course.files import make_private
 from gqa_lib.course.manifest import Lesson, class_exchange
 from grading.intake.class_file import course_seed
 from grading.intake.exchange import UnsafeExchange, check_exchange
+from grading.intake.troubles import keep_grading
 from grading.nb.steps import course_of, exchange, file_log, quietly
 from grading.nb.texts import printable, sentence
 from grading.pipeline.batch import GradeError, Outcome, grade
@@ -71,6 +72,8 @@ def grade_class(
             print(table_of_changes(diff_of_marks(old, new)))
         if feedback and outcome.graded:
             _give_feedback(course, log, outcome)
+        done = [*outcome.graded, *outcome.unchanged]
+        keep_grading(lesson.slug, done, outcome.failed, outcome.without_feedback)
     return outcome
 
 
