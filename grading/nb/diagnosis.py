@@ -65,12 +65,12 @@ def _of_check(text: str) -> Diagnosis:
 
 def _general(line: str) -> str:
     """Return the first sentence, with an ellipsis for each number and quoted text."""
-    return _first(_ITS_OWN.sub("…", line))
+    return _first(_ITS_OWN.sub("…", line), ".")
 
 
-def _first(text: str) -> str:
-    """Return the first sentence of a text, or what is before its first colon or semicolon."""
-    return _cut(re.split(r"(?<=[.;:]) ", text, maxsplit=1)[0].rstrip(".;:"))
+def _first(text: str, ends: str = ".;:") -> str:
+    """Return what is before the first of some signs that a space follows, a sentence for one."""
+    return _cut(re.split(f"(?<=[{ends}]) ", text, maxsplit=1)[0].rstrip(ends))
 
 
 def _cut(line: str) -> str:

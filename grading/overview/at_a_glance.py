@@ -8,9 +8,9 @@ from gqa_lib.course.files import replace_file
 from gqa_lib.course.manifest import Lesson
 from grading.classroom.gradebook import open_gradebook
 from grading.nb.steps import quietly
-from grading.settings import nbgrader_config
+from grading.settings import course_config
 
-from .needs import SHOWN, as_lines, keep_queue
+from .needs import SHOWN, Need, as_lines, keep_queue
 from .page import page_of_class
 from .standing import ClassStanding, standing_of_class
 from .terminal import table_of_class, table_of_lesson
@@ -49,7 +49,12 @@ def class_at_a_glance(
         made = page_of_class(found, needs, datetime.now(UTC), names=names)
         replace_file(page, made, mode=0o600 if names else 0o666)
     text = (table_of_lesson if lesson else table_of_class)(found, names=names)
-    queue = [line for one in found.lessons for line in _of_lesson(one.lesson, needs, names)]
+    most = SHOWN if lesson else 0
+    queue = [
+        line
+        for one in found.lessons
+        for line in _of_lesson(one.lesson, needs[one.lesson.slug], most, names)
+    ]
     text += "\n\nNothing needs you." if not queue else "\n\nNeeds you:\n" + "\n".join(queue)
     if queue and names:
         text += f"\n  All of it: {path}"
@@ -70,10 +75,10 @@ def needs_after_grading(lesson: Lesson) -> str:
 
 def _standing() -> ClassStanding:
     with quietly(), open_gradebook() as gradebook:
-        return standing_of_class(gradebook.db, nbgrader_config())
+        return standing_of_class(gradebook.db, course_config())
 
 
-def _of_lesson(lesson: Lesson, needs, names: bool) -> Iterator[str]:
-    if found := needs[lesson.slug]:
+def _of_lesson(lesson: Lesson, needs: list[Need], most: int, names: bool) -> Iterator[str]:
+    if needs:
         yield lesson.name
-        yield from as_lines(found, SHOWN, names=names)
+        yield from as_lines(needs, most, names=names)

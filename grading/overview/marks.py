@@ -110,6 +110,7 @@ def _submissions(session: Session) -> Iterator[tuple[str, str, Submission]]:
         .join(Assignment, Assignment.id == SubmittedAssignment.assignment_id)
         .outerjoin(SubmittedNotebook, SubmittedNotebook.assignment_id == SubmittedAssignment.id)
         .group_by(SubmittedAssignment.id, Assignment.id)
+        .order_by(SubmittedAssignment.student_id)
     )
     for lesson, student, at, more, due, penalty in session.execute(query):
         yield lesson, student, Submission(at, late(at, due, more), penalty)

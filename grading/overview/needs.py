@@ -42,8 +42,8 @@ class Need:
         """Return it in a line; without names, no id is in it and no count below 3."""
         some = " --students " + ",".join(shlex.quote(printable(one)) for one in self.who)
         do = self.do.replace(_THESE, some if names and len(self.who) <= _AT_ONCE else "")
-        many = "s" if len(self.who) != 1 else ""
-        return f"{counted(len(self.who), names=names)} {self.kind}{many} {self.what}: {do}"
+        number = counted(len(self.who), names=names)
+        return f"{number} {self.kind}{'' if number == '1' else 's'} {self.what}: {do}"
 
 
 def needs_of(one: Standing, students: Mapping[str, str]) -> list[Need]:
@@ -85,9 +85,9 @@ def needs_of(one: Standing, students: Mapping[str, str]) -> list[Need]:
         ),
         Need(
             "student",
-            "late, and nothing is taken off for it",
-            "nothing, if that is meant; `gqa export --long` says how late",
-            {} if one.penalised else {s: f"{duration(t)} late" for s, t in one.late.items()},
+            "late without a penalty",
+            "if that is meant, leave it; `gqa export --long` says how late",
+            {} if one.penalised else lateness(one),
         ),
         Need(
             "student",
@@ -117,6 +117,12 @@ def _off_roster(one: Standing, students: Mapping[str, str]) -> dict[str, str]:
     return {student: f"the roster has {other}" if other else "" for student, other in like.items()}
 
 
+def lateness(one: Standing) -> dict[str, str]:
+    """Return who handed in a lesson late, and by how much: the latest first."""
+    late = sorted(one.late.items(), key=lambda found: -found[1])
+    return {student: f"{duration(seconds)} late" for student, seconds in late}
+
+
 def duration(seconds: float) -> str:
     """Return a time as people say it: minutes, hours or days."""
     for unit, length in (("day", 86_400), ("hour", 3600)):
@@ -131,7 +137,7 @@ def as_lines(needs: Iterable[Need], most: int | None = None, *, names: bool = Tr
 
     Args:
         needs: of one lesson.
-        most: how many are named of those with the same need; all unless given.
+        most: how many are named of those with the same need: all unless given, 0 for nobody.
         names: whether to say who it is, and why.
     """
     lines = []
@@ -142,7 +148,7 @@ def as_lines(needs: Iterable[Need], most: int | None = None, *, names: bool = Tr
             lines += [
                 f"    {printable(one)}{why and f': {sentence(why)}'}" for one, why in who[:most]
             ]
-            if len(who) > len(who[:most]):
+            if most and len(who) > most:
                 lines.append(f"    and {len(who) - len(who[:most])} more")
     return lines
 

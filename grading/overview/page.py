@@ -14,7 +14,7 @@ from grading.pages.markup import inline_code
 from grading.quiz.bank import BankQuestion, load_bank
 
 from .counting import FEWEST, Bar, counted, histogram_of_marks, percent, times_of_hand_ins
-from .needs import Need, duration
+from .needs import Need, lateness
 from .standing import ClassStanding, Standing
 from .terminal import counts_of, shown_mistakes
 
@@ -35,10 +35,9 @@ def page_of_class(
     people = {one: _person(one, name) for one, name in found.students.items()}
     page = _template().render(
         lessons=[
-            _lesson(one, people, names) | {"needed": bool(needs[one.lesson.slug])}
+            _lesson(one, people, names) | {"needs": _needs(needs[one.lesson.slug], names)}
             for one in found.lessons
         ],
-        needs={slug: _needs(some, names) for slug, some in needs.items()},
         at=_local(at),
         students=max((one.expected for one in found.lessons), default=0),
         names=names,
@@ -133,14 +132,13 @@ def _lists(one: Standing, people: Mapping[str, str]) -> list[tuple[str, list[tup
             for student, why in found.items()
         ]
 
-    late = {student: f"{duration(seconds)} late" for student, seconds in one.late.items()}
     human = {student: f"to mark: {', '.join(cells)}" for student, cells in one.waiting.items()}
     human |= {s: f"0 points: {why}" for s, why in one.technical.items()}
     human |= {s: f"not graded: {why}" for s, why in one.troubles.failed.items()}
     found = [
         ("Has not handed in", dict.fromkeys(one.missing, "")),
         ("Refused", one.troubles.not_collected),
-        ("Late", late),
+        ("Late", lateness(one)),
         ("Not on the roster", dict.fromkeys(one.off_roster, "")),
         ("Needs a person", human),
         ("Not graded yet", dict.fromkeys(one.not_graded, "")),

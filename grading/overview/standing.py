@@ -1,7 +1,7 @@
 """Where a class stands in a lesson: from the gradebook, the folders and the records together."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -119,8 +119,8 @@ def _standing(lesson: Lesson, marks: ClassMarks, course: CourseDirectory) -> Sta
     came = {s: one.at for s, one in submissions.items()}
     not_graded = folders.not_graded()
     came |= {student: folders.came(student) for student in not_graded}
-    off = off_roster(marks.students, came)
-    expected = [s for s in marks.students if s not in off]
+    expected = on_roster(marks.students)
+    off = sorted(came.keys() - expected) if expected else []
     troubles = read_troubles(lesson.slug)
     return Standing(
         lesson=lesson,
@@ -143,19 +143,13 @@ def _standing(lesson: Lesson, marks: ClassMarks, course: CourseDirectory) -> Sta
     )
 
 
-def off_roster(students: Mapping[str, str], handed_in: Iterable[str]) -> list[str]:
-    """Return who handed in and is not on the roster.
+def on_roster(students: Mapping[str, str]) -> list[str]:
+    """Return who is on the roster, given the ids in the gradebook with their names.
 
-    Grading enters whoever hands in into the gradebook, without a name. In a gradebook without any
-    name nobody can be told apart.
-
-    Args:
-        students: ids in the gradebook, with their names.
-        handed_in: the ids of those who handed in.
+    Grading enters whoever hands in into the gradebook, without a name. Where nobody has a name,
+    all are on it.
     """
-    if not any(students.values()):
-        return []
-    return [one for one in handed_in if not students.get(one)]
+    return [student for student, name in students.items() if name] or list(students)
 
 
 def _technical(

@@ -42,7 +42,7 @@ def table_of_lesson(found: ClassStanding, *, names: bool = True) -> str:
     rows += [_row(exercise, names) for exercise in one.exercises]
     lines = [
         one.lesson.name,
-        ", ".join(f"{what} {counted(n, names=names)}" for what, n in counts_of(one).items()),
+        ", ".join(f"{what}: {counted(n, names=names)}" for what, n in counts_of(one).items()),
         "",
     ]
     for line, exercise in zip(_aligned(rows), (None, *one.exercises), strict=True):
