@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 FEWEST = 3
 _HOUR, _DAY = 3600, 86_400
 _BEFORE_DUE = (  # seconds before the due date, the most first, and what is written there
-    (7 * _DAY, "more than a week before"),
+    (7 * _DAY, "over a week before"),
     (3 * _DAY, "3 to 7 days before"),
     (_DAY, "1 to 3 days before"),
     (6 * _HOUR, "6 to 24 hours before"),
@@ -17,7 +17,7 @@ _BEFORE_DUE = (  # seconds before the due date, the most first, and what is writ
     (-_HOUR, "up to 1 hour late"),
     (-_DAY, "1 to 24 hours late"),
 )
-_VERY_LATE = "more than a day late"
+_VERY_LATE = "over a day late"
 _MOST_DAYS = 14
 MARKS = 10  # bars of the histogram of marks
 

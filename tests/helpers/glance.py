@@ -14,7 +14,7 @@ from gqa_lib.learn.quiz.questions import questions_of
 from grading.intake.arrivals import TIMESTAMP
 from grading.quiz.bank import load_bank
 
-DUE = datetime(2027, 1, 15, 22, 59, 59)
+DUE = datetime(2025, 1, 15, 22, 59, 59)
 NAMED = (
     "{name}: not yet.\n  The shape is right, but 140 of 420 values differ; the first, at [0, 1, 0, "
     "0], is -1.218,\n  expected -2.310.\n  That is what you get when {says}\n  Called with kv (2, "
