@@ -159,6 +159,8 @@ def _grade_arguments(parser: ArgumentParser) -> None:
 def _grade(arguments: Namespace) -> int:
     from .classroom.round import grade_class
     from .limited.sandbox import NoSandbox
+    from .overview.at_a_glance import needs_after_grading
+    from .pipeline.batch import GradeError
 
     lesson = find_lesson(arguments.lesson)
     try:
@@ -173,8 +175,9 @@ def _grade(arguments: Namespace) -> int:
     except NoSandbox as error:
         print(f"gqa grade: {error}", file=sys.stderr)
         return 1
-    from .overview.at_a_glance import needs_after_grading
-
+    except GradeError:  # what was refused, for one, may be all there is
+        print(needs_after_grading(lesson))
+        raise
     print(needs_after_grading(lesson))
     return bool(outcome.failed or outcome.without_feedback)
 

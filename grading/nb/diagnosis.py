@@ -9,6 +9,7 @@ STUB, NAMED, WRONG, STOPPED, ERROR = "stub", "named", "wrong", "stopped", "error
 _MOST = 250  # characters of a line: no check names a mistake in more
 _NAMES = "That is what you get when "
 _AFTER = re.compile(r" (?:Called with |Stuck\? hint\()")  # what a check says after its diagnosis
+_STUBS = ("it is still a stub", "quiz: not yet. None of the ")
 _RAISED = re.compile(r"it stopped with (\w+)")
 _ITS_OWN = re.compile(  # texts and numbers of one submission
     r"'[^']*'|\"[^\"]*\"|\([^()]*\d[^()]*\)|\[[^][]*\]|-?\b\d[\w.,+-]*\b"
@@ -53,7 +54,7 @@ def diagnose(name: str, text: str) -> Diagnosis:
 def _of_check(text: str) -> Diagnosis:
     lines = text.split("\n")
     body = sentence(_AFTER.split(" ".join(lines[1:] or lines), maxsplit=1)[0])
-    if "it is still a stub" in body:
+    if body.startswith(_STUBS):
         return Diagnosis(STUB, "Not answered yet.", "not answered")
     _, names, mistake = body.partition(_NAMES)
     if names:

@@ -11,11 +11,18 @@ from pathlib import Path
 
 from gqa_lib.course import places
 from gqa_lib.course.files import make_private, replace_file
+from grading.nb.cells import CHECK
 from grading.nb.diagnosis import ERROR, STOPPED, STUB, diagnose
 from grading.nb.texts import sentence
 
 _VERSION = 1  # of what is kept
-_ESCAPED = re.compile(r"\\([^\w\s])")  # as `as_markdown` writes a character that may mean something
+_ESCAPED = re.compile(
+    r"\\([^A-Za-z0-9\s])"
+)  # as `as_markdown` writes a character that may mean something
+_DOES_NOT_COUNT = re.compile(
+    r"Not asked here, so it does not count|The saved choices .* do not count"
+    r"|quiz: not yet\. The answers are to "
+)
 
 
 @dataclass
@@ -27,17 +34,19 @@ class GradedNotebook:
         chosen: quiz question -> letter, "" where none was chosen.
         notice: what grading says of the submission as a whole, "" if nothing.
         checks: how many graded cells of code there are.
+        not_counted: what the quiz says of choices that did not count, "" if all did.
     """
 
     errors: dict[str, tuple[str, str, str]] = field(default_factory=dict)
     chosen: dict[str, str] = field(default_factory=dict)
     notice: str = ""
     checks: int = 0
+    not_counted: str = ""
 
     def technical(self) -> str:
-        """Return why none of its answers was judged, "" if one was, or nothing was answered.
+        """Return why none of its answers was judged, of a submission with 0 points.
 
-        It is asked of a submission with 0 points.
+        It is "" if one was, or nothing was answered.
         """
         found = list(self.errors.values())
         tried = [(kind, says) for kind, _, says in found if kind != STUB]
@@ -61,6 +70,8 @@ def in_short(notebook: dict) -> GradedNotebook:
         if cell["cell_type"] != "code" or not ours.get("grade"):
             continue
         found.checks += 1
+        if ours["grade_id"] == CHECK:
+            found.not_counted = _not_counted(cell["outputs"])
         if isinstance(about, dict):
             found.chosen |= {one["id"]: one["chosen"] for one in about.get("quiz", [])}
         for output in cell["outputs"]:
@@ -69,6 +80,12 @@ def in_short(notebook: dict) -> GradedNotebook:
                 found.errors[ours["grade_id"]] = said.kind, said.label, said.says
                 break
     return found
+
+
+def _not_counted(outputs: list[dict]) -> str:
+    said = [_text(one.get("text", one.get("evalue", ""))) for one in outputs]
+    lines = [line for text in said for line in text.split("\n")]
+    return sentence(next(filter(_DOES_NOT_COUNT.match, lines), ""))
 
 
 def _text(source: str | list[str]) -> str:

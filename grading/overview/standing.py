@@ -58,7 +58,7 @@ class Standing:
         penalised: whether anybody's lateness cost points.
         missing: on the roster, and nothing was collected.
         off_roster: handed in, and not on the roster.
-        technical: 0 points although nothing of it was judged, and why.
+        technical: 0 points, for the quiz at least, although nothing of it was judged; and why.
         not_graded: collected, and not graded yet, or only an earlier hand-in is.
         waiting: the cells that a person has to mark.
         feedback: why students whose class has feedback have none, or an old page.
@@ -155,12 +155,14 @@ def on_roster(students: Mapping[str, str]) -> list[str]:
 def _technical(
     submissions: Mapping[str, Submission], graded: Mapping[str, GradedNotebook]
 ) -> dict[str, str]:
-    found = {
-        student: graded[student].technical()
-        for student, one in submissions.items()
-        if student in graded and not any(one.scores.values())
-    }
-    return {student: why for student, why in found.items() if why}
+    found = {}
+    for student, one in submissions.items():
+        notebook = graded.get(student, _NOTHING)
+        if why := "" if any(one.scores.values()) else notebook.technical():
+            found[student] = why
+        elif notebook.not_counted:
+            found[student] = f"in the quiz: {notebook.not_counted.removeprefix('quiz: not yet. ')}"
+    return found
 
 
 def _feedback(

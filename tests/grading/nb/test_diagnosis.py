@@ -63,6 +63,7 @@ def test_what_a_check_does_not_name_is_counted_by_its_kind(lines, kind, label):
         ("AssertionError", "double(2) is 4", WRONG, "double… is …"),
         ("A" * 5000, "x" * 5000, ERROR, f"it stopped with {'A' * 40}"),
         ("NotYet", "", WRONG, ""),
+        ("NotYet", "quiz: not yet. None of the 3 questions is answered.", STUB, "not answered"),
     ],
 )
 def test_other_errors_have_a_kind(name, text, kind, label):

@@ -164,6 +164,36 @@ def test_a_zero_is_technical_where_code_was_stopped_or_nothing_of_it_ran(room, h
     assert "    x2: " not in text
 
 
+@pytest.mark.parametrize(
+    "output",
+    [
+        {
+            "output_type": "stream",
+            "text": ["1 of 3.\n", "Not asked here, so it does not count: Q9."],
+        },
+        {
+            "output_type": "error",
+            "ename": "NotYet",
+            "evalue": "quiz: not yet. The answers are to Q9",
+        },
+        {
+            "output_type": "error",
+            "ename": "NotYet",
+            "evalue": "quiz: not yet. None of the 3 is answered.\nThe saved choices (x) do not count: .",
+        },
+    ],
+)
+def test_choices_that_do_not_count_are_told_although_there_are_points(room, home, output):
+    book = notebook_of(LESSON)
+    book["cells"][-1]["outputs"] = [output]
+    with open_gradebook() as gradebook:
+        hand_in(gradebook, home, "s4", LESSON, book)
+        gradebook.db.commit()
+    text = needs_after_grading(LESSON)
+    assert "2 students with 0 points for a technical reason" in text
+    assert "    s4: in the quiz: " in text
+
+
 def test_what_was_mended_is_gone_from_the_queue_and_its_file(room, home):
     needs_after_grading(LESSON)
     path = home / "needs-you.txt"
