@@ -161,10 +161,13 @@ def _grade_arguments(parser: ArgumentParser) -> None:
 def _grade(arguments: Namespace) -> int:
     from .classroom.round import grade_class
     from .limited.sandbox import NoSandbox
+    from .overview.at_a_glance import needs_after_grading
+    from .pipeline.batch import GradeError
 
+    lesson = find_lesson(arguments.lesson)
     try:
         outcome = grade_class(
-            find_lesson(arguments.lesson),
+            lesson,
             students=arguments.students,
             workers=arguments.workers,
             everything=arguments.all,
@@ -174,7 +177,29 @@ def _grade(arguments: Namespace) -> int:
     except NoSandbox as error:
         print(f"gqa grade: {error}", file=sys.stderr)
         return 1
+    except GradeError:  # what was refused, for one, may be all there is
+        print(needs_after_grading(lesson))
+        raise
+    print(needs_after_grading(lesson))
     return bool(outcome.failed or outcome.without_feedback)
+
+
+def _class_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("lesson", nargs="?", help="number or name (default: all that are released)")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write the page of the class too")
+    parser.add_argument(
+        "--names",
+        choices=("all", "none"),
+        default="all",
+        help="none: no ids or names, and no count below 3",
+    )
+
+
+def _class(arguments: Namespace) -> None:
+    from .overview.at_a_glance import class_at_a_glance
+
+    lesson = None if arguments.lesson is None else find_lesson(arguments.lesson)
+    print(class_at_a_glance(lesson, arguments.html, names=arguments.names == "all"))
 
 
 def _roster_arguments(parser: ArgumentParser) -> None:
@@ -244,6 +269,13 @@ COMMANDS = (
         _roster_arguments,
     ),
     *DUE,
+    Command(
+        "class",
+        "instructor",
+        "see where the class stands and what needs you; --html writes a page",
+        _class,
+        _class_arguments,
+    ),
     Command("export", "instructor", "write the marks as CSV", _export, _export_arguments),
     *AUTHORS,
 )

@@ -87,6 +87,18 @@ def keep_private(home: Path, gradebook: Path | None = None) -> None:
         path.chmod(status.st_mode & 0o770)
 
 
+def course_config(home: Path | None = None) -> Config:
+    """Return what nbgrader must know to find the course's folders: not how to grade, only where.
+
+    Args:
+        home: folder of the records; the user's data folder unless given.
+    """
+    config = Config()
+    config.CourseDirectory.course_id = COURSE_ID
+    config.CourseDirectory.root = str((home or places.home()) / "course")
+    return config
+
+
 def nbgrader_config(home: Path | None = None, gradebook: Path | None = None) -> Config:
     """Return nbgrader's configuration, with its records under `home`.
 
@@ -102,10 +114,8 @@ def nbgrader_config(home: Path | None = None, gradebook: Path | None = None) -> 
     if home and not gradebook:
         gradebook = home / "gradebook.db"
     home = home or places.home()
-    config = Config()
+    config = course_config(home)
     course = config.CourseDirectory
-    course.course_id = COURSE_ID
-    course.root = str(home / "course")
     course.source_directory = str(source_directory())
     course.ignore.extend(["*.before-*.ipynb", RECEIPT])  # `gqa reset`'s; neither is handed in
     course.db_url = _sqlite(gradebook) if gradebook else gradebook_url()

@@ -15,6 +15,7 @@ from gqa_lib.course.files import make_private
 from gqa_lib.course.manifest import Lesson, class_exchange
 from grading.intake.class_file import course_seed
 from grading.intake.exchange import UnsafeExchange, check_exchange
+from grading.intake.troubles import keep_grading
 from grading.nb.databases import telling
 from grading.nb.steps import course_of, exchange, file_log, quietly
 from grading.nb.texts import printable, sentence
@@ -80,6 +81,8 @@ def grade_class(
                 print(said)
         if feedback and outcome.graded:
             _give_feedback(course, log, outcome)
+        done = [*outcome.graded, *outcome.unchanged]
+        keep_grading(lesson.slug, done, outcome.failed, outcome.without_feedback)
     return outcome
 
 

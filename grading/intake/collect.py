@@ -42,6 +42,7 @@ from .lateness import late_costs
 from .owners import name_of
 from .sittings import answers_file
 from .submitted import clean_folder, expected_notebooks, set_aside_at
+from .troubles import keep_collecting
 
 _TIME_FORMAT = "%Y-%m-%d %H:%M:%S.%f UTC"
 _MOST = 20  # hand-ins of one owner that are looked at
@@ -111,6 +112,9 @@ class SafeCollect(CheckedRoot, ExchangeCollect):
         self.deadlines = deadlines(course)
         with FileLock(lock):
             super().start()
+            course = self.coursedir
+            if course.student_id == "*" and not self.only_look:
+                keep_collecting(course.assignment_id, self.not_collected, self.older)
 
     def _newest_of_each(self, inbound: Path) -> set[str]:
         """Return the names of each owner's newest hand-ins; what is older costs no time."""

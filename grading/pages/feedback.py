@@ -23,6 +23,7 @@ from traitlets.config import Config
 
 from grading.limited.verdict import verdict_of
 from grading.nb.cells import is_graded, is_solution
+from grading.nb.diagnosis import diagnose
 from grading.nb.texts import clean
 
 from .formatting import CODE, MARKDOWN, highlight_code, markdown2html, prepare
@@ -41,6 +42,7 @@ def configure(config: Config) -> None:
         "markdown2html": markdown2html,
         "highlight_code": highlight_code,
         "inline_code": inline_code,
+        "diagnosis": diagnosis,
     }
     pages.preprocessors = [SafePage]
     feedback = config.GenerateFeedback.HTMLExporter
@@ -48,6 +50,11 @@ def configure(config: Config) -> None:
     feedback.extra_template_basedirs = [str(Path(__file__).parent / "templates")]
     config.GenerateFeedback.exporter_class = FeedbackPage
     config.GenerateFeedback.preprocessors = [ShowMarks, HideHidden]
+
+
+def diagnosis(output: NotebookNode) -> str:
+    """Return a line on an error of a check: the filter of the page's column "why"."""
+    return diagnose(output.ename, output.evalue).says
 
 
 class FeedbackPage(HTMLExporter):

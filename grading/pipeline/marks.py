@@ -22,9 +22,9 @@ _CHOICES = "choices in the quiz"  # next to the names of cells
 class SaveMarks(SaveAutoGrades):
     """Writes the marks of a submission: all of a notebook's, or none.
 
-    Three things are others than in nbgrader. The mark of the submission before is kept, a student's extension holds for the first
-    submission, too, and a mark that a person gave waits for a person only where the answer, or the
-    points that its test gives, are others than when it was given.
+    Three things are others than in nbgrader. The mark of the submission before is kept, a student's
+    extension holds for the first submission, too, and a mark that a person gave waits for a person
+    only where the answer, or the points that its test gives, are others than when it was given.
     """
 
     def preprocess(self, nb, resources):

@@ -1,6 +1,7 @@
 """Collecting from the terminal and from cron: what is told, what waits, what is filled in."""
 
 import os
+import shutil
 import subprocess
 import threading
 import time
@@ -10,6 +11,7 @@ import pytest
 from filelock import FileLock
 from nbgrader.utils import get_username
 
+from gqa_lib.cli import main
 from gqa_lib.course import places
 from gqa_lib.course.manifest import find_lesson
 from grading.classroom import cron, round
@@ -17,6 +19,7 @@ from grading.classroom.cron import crontab
 from grading.classroom.gradebook import open_gradebook
 from grading.intake.arrivals import HandIns
 from grading.intake.exchange import prepare_exchange
+from grading.intake.troubles import read_troubles
 from grading.pipeline.batch import GradeError, Outcome
 
 LESSON = find_lesson("00")
@@ -132,3 +135,35 @@ def test_a_crontab_has_no_password_and_cron_reads_its_percent_signs(graded, monk
     assert "hush" not in said
     assert r"/srv/50\%/gqa grade 00" in said
     assert os.environ["GQA_EXCHANGE"] in said
+
+
+def test_what_was_not_collected_is_told_until_it_is_gone(graded, tmp_path, capsys):
+    folder = hand_in(tmp_path, "nobodys", at="1")
+    assert main(["grade", LESSON.number, "--collect"]) == 0
+    why = f"it says it is from nobodys and belongs to {get_username()}"
+    assert why in read_troubles(LESSON.slug).not_collected[folder.name]
+    said = capsys.readouterr().out
+    assert "Needs you:\n  1 hand-in not collected: " in said
+    for _ in range(2):  # the log of a run starts empty, this does not
+        assert main(["grade", LESSON.number]) == 0
+        assert f"    {folder.name}: {why}" in capsys.readouterr().out
+    shutil.rmtree(folder)
+    assert main(["grade", LESSON.number, "--collect"]) == 0
+    assert capsys.readouterr().out.endswith("Nothing needs you.\n")
+
+
+def test_what_was_not_graded_is_told_until_it_is(graded, monkeypatch, capsys):
+    outcomes = [
+        Outcome(failed={"ada": "No space left on device", "bob": "the disk is full"}),
+        Outcome(graded=["bob"]),
+        Outcome(unchanged=["ada", "bob"]),
+    ]
+    monkeypatch.setattr(round, "grade", lambda *args, **named: outcomes.pop(0))
+    assert main(["grade", LESSON.number]) == 1
+    assert "2 hand-ins not graded: the machine failed: `gqa grade 00`" in capsys.readouterr().out
+    assert main(["grade", LESSON.number, "--students", "bob"]) == 0
+    said = capsys.readouterr().out
+    assert "    ada: No space left on device" in said
+    assert "bob" not in said
+    assert main(["grade", LESSON.number]) == 0
+    assert capsys.readouterr().out.endswith("Nothing needs you.\n")

@@ -15,10 +15,13 @@ from nbgrader.api import Gradebook
 from gqa_lib.course import places
 from gqa_lib.course.manifest import find_lesson
 from grading.authoring.catalogue import filled, first_right
+from grading.classroom.gradebook import open_gradebook
 from grading.classroom.round import grade_class
 from grading.limited import sandbox
 from grading.nb.cells import read_notebook
 from grading.nb.steps import course_of
+from grading.overview.needs import needs_of
+from grading.overview.standing import standing_of_class
 from grading.settings import gradebook_url, nbgrader_config
 
 pytestmark = pytest.mark.skipif(
@@ -91,6 +94,12 @@ def page_of(course, student: str) -> BeautifulSoup:
     return BeautifulSoup(page, "html.parser")
 
 
+def needs():
+    with open_gradebook() as gradebook:
+        found = standing_of_class(gradebook.db, nbgrader_config())
+    return needs_of(found.lessons[0], found.students)
+
+
 def test_a_class_of_hostile_notebooks_is_graded_to_its_end(course, capsys):
     for student, (content, _) in FILES.items():
         hand_in(course, student, content)
@@ -116,5 +125,8 @@ def test_a_class_of_hostile_notebooks_is_graded_to_its_end(course, capsys):
     assert not any(BOMB in source for source in shown)
     told = capsys.readouterr().out
     assert all(line.isprintable() for line in told.splitlines())
+    zeros = next(need for need in needs() if need.what == "with 0 points for a technical reason")
+    assert zeros.who.keys() == FILES.keys()
+    assert all(FILES[student][1][:20] in why for student, why in zeros.who.items())
     log = (places.home() / "grade.log").read_text(encoding="utf-8")
     assert all(c.isprintable() or c in "\n\t" for c in log)
