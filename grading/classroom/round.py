@@ -20,6 +20,8 @@ from grading.nb.texts import printable, sentence
 from grading.pipeline.batch import GradeError, Outcome, grade
 from grading.settings import COURSE_ID, gradebook_url, nbgrader_config
 
+from .gradebook import open_gradebook
+from .known import kept_roster, off_roster
 from .regrade import diff_of_marks, marks_by_exercise, table_of_changes
 
 _TOLD = 5  # lines about hand-ins that were not collected
@@ -71,7 +73,23 @@ def grade_class(
             print(table_of_changes(diff_of_marks(old, new)))
         if feedback and outcome.graded:
             _give_feedback(course, log, outcome)
+        print(_strangers({*outcome.graded, *outcome.unchanged, *outcome.failed}), end="")
     return outcome
+
+
+def _strangers(students: set[str]) -> str:
+    """Return a line on who of these students is in no roster, or nothing."""
+    if not kept_roster():
+        return ""
+    with open_gradebook() as gradebook:
+        found = [str(one) for one in off_roster(gradebook) if one.student in students]
+    if not found:
+        return ""
+    more = f" and {len(found) - _TOLD} more" if len(found) > _TOLD else ""
+    return (
+        f"Graded, and in no roster: {', '.join(found[:_TOLD])}{more}. Load a roster that has them, "
+        "or correct the id in yours; their marks stay.\n"
+    )
 
 
 def _check_exchange() -> None:
