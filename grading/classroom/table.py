@@ -95,15 +95,19 @@ def refuse(path: Path, wrong: list[str]) -> None:
 def write_table(path: Path | None, rows: Iterable[Iterable]) -> None:
     """Write rows as CSV to a file, which is never there in part, or to the standard output.
 
-    Text that a spreadsheet would run as a formula gets a quote mark in front. A file begins with a
-    byte order mark: without it, Excel garbles accents, and takes what begins with ID for SYLK.
+    Text that a spreadsheet would run as a formula gets a quote mark in front. Excel garbles accents
+    in a file without a byte order mark, and takes one that begins with ID for another format.
     """
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([_cell(cell) for cell in row] for row in rows)
+    cells = ([_cell(cell) for cell in row] for row in rows)
+    quoted = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    quoted.writerow(next(cells, []))
+    csv.writer(text, lineterminator="\n").writerows(cells)
     if path is None:
         sys.stdout.write(text.getvalue())
         return
-    replace_file(path, codecs.BOM_UTF8 + text.getvalue().encode())
+    content = text.getvalue()
+    replace_file(path, content.encode("utf-8" if content.isascii() else "utf-8-sig"))
 
 
 def _cell(value) -> str:
