@@ -10,6 +10,7 @@ from gqa_lib.cli.command import Command, separated, whole
 from gqa_lib.course.manifest import class_exchange, find_lesson, lessons
 
 from .author_commands import AUTHORS
+from .platform_commands import PLATFORM
 
 # For learners
 
@@ -200,45 +201,6 @@ def _due(arguments: Namespace) -> None:
         print(due)
 
 
-def _export_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "file", nargs="?", type=Path, help="the file to write (default: the terminal)"
-    )
-    parser.add_argument("--long", action="store_true", help="one row per student and lesson")
-    parser.add_argument(
-        "--into",
-        type=Path,
-        metavar="CSV",
-        help="enter the marks into this gradebook file of Canvas, Blackboard, Moodle or ILIAS",
-    )
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        help="with --into: the file to write (default: next to it, with -gqa in its name)",
-    )
-    parser.add_argument(
-        "--lesson", type=separated, help="with --into: only these lessons, separated by commas"
-    )
-
-
-def _export(arguments: Namespace) -> None:
-    from .classroom.export import export
-    from .platforms.fill import fill
-
-    if arguments.into:
-        if arguments.file or arguments.long:
-            raise ValueError("--into writes the platform's own file: name the result with -o.")
-        chosen = arguments.lesson and [find_lesson(name) for name in arguments.lesson]
-        print(fill(arguments.into, arguments.output, chosen))
-        return
-    if arguments.output or arguments.lesson:
-        raise ValueError("-o and --lesson are for --into: `gqa export marks.csv` needs neither.")
-    students = export(arguments.file, long=arguments.long)
-    if arguments.file:
-        print(f"{arguments.file}: the marks of {students} students")
-
-
 COMMANDS = (
     Command("lab", "learner", "open the course in JupyterLab", _lab, _lab_arguments),
     Command(
@@ -278,6 +240,6 @@ COMMANDS = (
         _roster_arguments,
     ),
     Command("due", "instructor", "enter due dates into the gradebook", _due, _due_arguments),
-    Command("export", "instructor", "write the marks as CSV", _export, _export_arguments),
+    *PLATFORM,
     *AUTHORS,
 )

@@ -22,6 +22,7 @@ GRADING = (
     "__init__.py",
     "author_commands.py",
     "commands.py",
+    "platform_commands.py",
     "settings.py",
     "guard/__init__.py",
     "guard/identity.py",

@@ -49,7 +49,7 @@ def load_due_dates(path: Path, timezone: str | None = None) -> list[Due]:
     """
     table = read_table(path)
     name, when = table.need("the lesson", *LESSON), table.need("the due date", *DUE)
-    zone = _zone(timezone) if timezone else None
+    zone = zone_of(timezone) if timezone else None
     dates: dict[Lesson, Due] = {}
     lines: dict[Lesson, int] = {}
     wrong = []
@@ -74,7 +74,7 @@ def _moment(text: str, zone: tzinfo | None) -> datetime | None:
         return None
     named = re.fullmatch(r"(.*\d)\s+([A-Za-z][\w/+-]+)", text)
     if named:
-        text, zone = named[1], _zone(named[2])
+        text, zone = named[1], zone_of(named[2])
     try:
         if _DAY.fullmatch(text):
             moment = datetime.combine(date.fromisoformat(text), time(23, 59, 59))
@@ -90,7 +90,12 @@ def _moment(text: str, zone: tzinfo | None) -> datetime | None:
     return moment.replace(tzinfo=zone) if zone else moment.astimezone()
 
 
-def _zone(name: str) -> tzinfo:
+def zone_of(name: str) -> tzinfo:
+    """Return a time zone by its name.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
     try:
         return ZoneInfo(name)
     except (OSError, ValueError, KeyError):
