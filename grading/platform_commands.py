@@ -1,4 +1,4 @@
-"""The commands for what goes to a learning platform and comes from it, and for comparing answers."""
+"""The commands for learning platforms, marks that leave, hand-ins that come, and alike answers."""
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path

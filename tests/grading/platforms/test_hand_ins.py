@@ -151,10 +151,7 @@ def test_a_student_cannot_hand_in_for_another(home, tmp_path):
         f"Smith_Bob_s003_6003/{NAME}": "mine",
     }
     collect_zip(zipped(tmp_path, {n: notebook(text) for n, text in files.items()}), LESSON)
-    assert taken(home) == {"s001": "inner", "s003": "mine", "s004": "d", "zoe_m": "a"} | {
-        "zoe_m": taken(home)["zoe_m"]
-    }
-    assert taken(home).get("zoe_m") != "inner"
+    assert taken(home) == {"s001": "inner", "s003": "mine", "s004": "d", "zoe_m": "z"}
 
 
 def test_names_that_two_platforms_may_have_given_are_not_guessed(tmp_path, home):
@@ -208,9 +205,10 @@ def test_too_many_files_a_damaged_zip_and_a_busy_class_are_refused(home, tmp_pat
     path = zipped(tmp_path, MOODLE)
     with FileLock(home / "grade.lock"), pytest.raises(ValueError, match="is being graded"):
         collect_zip(path, LESSON)
-    monkeypatch.setattr(archive, "MAX_ENTRIES", 2)
-    with pytest.raises(ValueError, match="has 5 files, and 2 at most"):
-        collect_zip(path, LESSON)
+    with monkeypatch.context() as patch:
+        patch.setattr(archive, "MAX_ENTRIES", 2)
+        with pytest.raises(ValueError, match="has 5 files, and 2 at most"):
+            collect_zip(path, LESSON)
     path.write_bytes(b"PK no zip")
     with pytest.raises(ValueError, match="not a zip"):
         collect_zip(path, LESSON)
