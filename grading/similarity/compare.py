@@ -1,5 +1,6 @@
 """Compares the answers to one exercise, each with each."""
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -56,6 +57,10 @@ class Compared:
         one, other = (self.own[student] for student in pair.students)
         shared = one.keys() & other.keys()
         return {n for s in shared for n in one[s]}, {n for s in shared for n in other[s]}
+
+    def as_alike(self, pair: Pair) -> int:
+        """Return how many pairs are at least as much alike as one of them."""
+        return bisect_right(self.pairs, -pair.alike, key=lambda one: -one.alike)
 
     def histogram(self, bins: int = 20) -> list[int]:
         """Return how many of all pairs are how much alike, in equal steps from 0 to 1."""

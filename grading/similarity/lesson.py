@@ -1,9 +1,13 @@
 """`gqa similar`: the answers of a class to one lesson, compared by exercise."""
 
+import heapq
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from nbformat import NotebookNode
 from nbgrader.coursedir import CourseDirectory
 
 from gqa_lib.course.manifest import Lesson
@@ -30,7 +34,7 @@ class Alike:
         students: how many hand-ins were read.
         unread: students whose hand-in could not be read.
         exercises: what came of each exercise.
-        pairs: the most alike pairs of all exercises, the most alike first.
+        pairs: the pairs that stand out most among those of their exercise; they come first.
         sources: (exercise, student) -> the answers in `pairs`.
     """
 
@@ -95,34 +99,44 @@ def compare_lesson(lesson: Lesson, *, most: int = 40) -> Alike:
         )
         for name, stub in stubs.items()
     ]
-    pairs = sorted(
-        (pair for one in exercises for pair in one.pairs),
-        key=lambda pair: (-pair.alike, -pair.shared, pair.exercise, pair.students),
-    )[:most]
+    ranked = [
+        (one.as_alike(pair), -pair.alike, -pair.shared, pair.students, pair)
+        for one in exercises
+        for pair in one.pairs
+    ]
+    pairs = [pair for *_, pair in heapq.nsmallest(most, ranked, key=lambda one: one[:-1])]
     sources = {(p.exercise, who): answers[who][p.exercise] for p in pairs for who in p.students}
     return Alike(lesson, len(answers), unread, exercises, pairs, sources)
 
 
 def _submitted(
-    course: CourseDirectory, lesson: Lesson, released, unread: list[str]
+    course: CourseDirectory, lesson: Lesson, released: NotebookNode, unread: list[str]
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield each student and exercise -> answer; add whose hand-in is not readable to `unread`."""
-    name = f"{lesson.slug}.ipynb"
     pattern = Path(course.format_path(course.submitted_directory, "*", lesson.slug))
-    for path in sorted(pattern.parents[1].glob(f"*/{lesson.slug}")):
-        student = path.parent.name
-        if student.startswith("."):
-            continue
+    folders = [
+        path
+        for path in sorted(pattern.parents[1].glob(f"*/{lesson.slug}"))
+        if not path.parent.name.startswith(".")
+    ]
+
+    def read(folder: Path) -> dict[str, str] | None:
         try:
-            with opened(path) as folder:
-                (admitted,) = admit(folder, [name])
+            with opened(folder) as here:
+                (admitted,) = admit(here, [f"{lesson.slug}.ipynb"])
             if admitted.notebook is None:
-                raise ValueError(admitted.verdict)
+                return None
             rebuilt, _ = rebuild(admitted.notebook, released)
         except Exception:  # whatever a stranger's file makes it raise
-            unread.append(student)
-            continue
-        yield student, {known_id(c): c.source for c in rebuilt.cells if is_solution(c)}
+            return None
+        return {known_id(cell): cell.source for cell in rebuilt.cells if is_solution(cell)}
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # each waits for a process that reads
+        for folder, own in zip(folders, pool.map(read, folders), strict=True):
+            if own is None:
+                unread.append(folder.parent.name)
+            else:
+                yield folder.parent.name, own
 
 
 def _usual(lesson: Lesson, stubs: dict[str, str]) -> dict[str, list[str]]:

@@ -59,4 +59,6 @@ def _shown(pair: Pair, one: Compared, found: Alike) -> dict[str, Any]:
     for student, marked in zip(pair.students, one.lines(pair), strict=True):
         lines = found.sources[pair.exercise, student].splitlines()
         sides.append((student, [(text, n in marked) for n, text in enumerate(lines, 1)]))
-    return {"pair": pair, "sides": sides, "chance": one.at_most(0.99)}
+    also = [p.exercise for p in found.pairs if p.students == pair.students and p is not pair]
+    total = one.none + len(one.pairs)
+    return {"pair": pair, "sides": sides, "rank": one.as_alike(pair), "of": total, "also": also}
