@@ -11,6 +11,7 @@ from gqa_lib.course.manifest import class_exchange, find_lesson, lessons
 
 from .author_commands import AUTHORS
 from .due_commands import DUE
+from .platform_commands import PLATFORM
 
 # For learners
 
@@ -215,21 +216,6 @@ def _roster(arguments: Namespace) -> None:
     print(load_roster(arguments.file, arguments.id_column))
 
 
-def _export_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "file", nargs="?", type=Path, help="the file to write (default: the terminal)"
-    )
-    parser.add_argument("--long", action="store_true", help="one row per student and lesson")
-
-
-def _export(arguments: Namespace) -> None:
-    from .classroom.export import export
-
-    students = export(arguments.file, long=arguments.long)
-    if arguments.file:
-        print(f"{arguments.file}: the marks of {students} students")
-
-
 COMMANDS = (
     Command("lab", "learner", "open the course in JupyterLab", _lab, _lab_arguments),
     Command(
@@ -276,6 +262,6 @@ COMMANDS = (
         _class,
         _class_arguments,
     ),
-    Command("export", "instructor", "write the marks as CSV", _export, _export_arguments),
+    *PLATFORM,
     *AUTHORS,
 )

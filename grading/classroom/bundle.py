@@ -23,6 +23,7 @@ GRADING = (
     "author_commands.py",
     "commands.py",
     "due_commands.py",
+    "platform_commands.py",
     "settings.py",
     "guard/__init__.py",
     "guard/identity.py",

@@ -45,7 +45,7 @@ def shown(at: datetime) -> str:
 
 def class_zone() -> tzinfo | None:
     """Return the time zone that `class.toml` names; None is this machine's."""
-    return _zone(name) if (name := read_class().timezone) else None
+    return zone_of(name) if (name := read_class().timezone) else None
 
 
 def load_due_dates(path: Path, timezone: str | None = None) -> list[Due]:
@@ -65,7 +65,7 @@ def load_due_dates(path: Path, timezone: str | None = None) -> list[Due]:
     """
     table = read_table(path)
     name, when = table.need("the lesson", *LESSON), table.need("the due date", *DUE)
-    zone = _zone(timezone) if timezone else class_zone()
+    zone = zone_of(timezone) if timezone else class_zone()
     dates: dict[Lesson, Due] = {}
     lines: dict[Lesson, int] = {}
     wrong = []
@@ -132,7 +132,7 @@ def moment_of(text: str, zone: tzinfo | None) -> datetime | None:
         return None
     named = re.fullmatch(r"(.*\d)\s+([A-Za-z][\w/+-]+)", text)
     if named:
-        text, zone = named[1], _zone(named[2])
+        text, zone = named[1], zone_of(named[2])
     try:
         if _DAY.fullmatch(text):
             moment = datetime.combine(date.fromisoformat(text), time(23, 59, 59))
@@ -148,7 +148,12 @@ def moment_of(text: str, zone: tzinfo | None) -> datetime | None:
     return moment.replace(tzinfo=zone) if zone else moment.astimezone()
 
 
-def _zone(name: str) -> tzinfo:
+def zone_of(name: str) -> tzinfo:
+    """Return a time zone by its name.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
     try:
         return ZoneInfo(name)
     except (OSError, ValueError, KeyError):

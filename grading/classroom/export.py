@@ -19,6 +19,7 @@ from grading.intake.lateness import late_costs
 from grading.settings import class_config
 
 from .gradebook import open_gradebook
+from .known import off_roster
 from .table import write_table
 
 _WHO = ["ID", "Last name", "First name", "Email"]
@@ -46,7 +47,8 @@ def export(path: Path | None = None, *, long: bool = False, url: str | None = No
     """Write the marks as CSV and return how many students it has.
 
     Wide: one row per student, one column per lesson with its points, the total; a lesson not
-    submitted is empty and counts 0 in the total. Long: one row per student and lesson.
+    submitted is empty and counts 0 in the total. Long: one row per student and lesson. If somebody
+    is in no roster, a last column says who.
 
     Args:
         path: the file; the standard output unless given.
@@ -59,18 +61,15 @@ def export(path: Path | None = None, *, long: bool = False, url: str | None = No
     if path and path.is_dir():
         raise ValueError(f"{path} is a folder: name a file in it.")
     with open_gradebook(url) as gradebook:
-        points = _points(gradebook.db)
+        points = points_of(gradebook.db)
+        off = {one.student for one in off_roster(gradebook)}
         students = sorted(
             ((s.id, s.last_name, s.first_name, s.email) for s in gradebook.students),
             key=lambda who: (who[1] or "", who[2] or "", who[0]),
         )
         marks = read_marks(gradebook.db)
-    if not points:
-        raise ValueError(
-            "the gradebook has no lesson yet, so there are no marks to export. `gqa release` "
-            "enters the lessons; if you grade elsewhere, see GQA_HOME and GQA_GRADEBOOK."
-        )
-    write_table(path, (_long if long else _wide)(students, points, marks))
+    rows = (_long if long else _wide)(students, points, marks)
+    write_table(path, _with_strangers(rows, off) if off else rows)
     return len(students)
 
 
@@ -127,10 +126,19 @@ def _late(at: datetime | None, due: datetime | None, extension: timedelta | None
     return max(0.0, (at - due - (extension or timedelta())).total_seconds())
 
 
-def _points(session: Session) -> dict[str, float]:
-    """Return lesson -> its points, in the order of the course; others come after."""
+def points_of(session: Session) -> dict[str, float]:
+    """Return lesson -> its points, in the order of the course; others come after.
+
+    Raises:
+        ValueError: the gradebook has no lesson yet.
+    """
     rows = session.execute(select(Assignment.name, Assignment.max_score))
     found: dict[str, float] = {row.name: row.max_score for row in rows}
+    if not found:
+        raise ValueError(
+            "the gradebook has no lesson yet, so there are no marks to export. `gqa release` "
+            "enters the lessons; if you grade elsewhere, see GQA_HOME and GQA_GRADEBOOK."
+        )
     ours = [lesson.slug for lesson in lessons() if lesson.slug in found]
     return {name: found[name] for name in [*ours, *sorted(found.keys() - set(ours))]}
 
@@ -155,3 +163,10 @@ def _long(students, points: dict[str, float], marks: dict[tuple[str, str], Mark]
             at = f"{mark.submitted_at:%Y-%m-%dT%H:%M:%SZ}" if mark.submitted_at else None
             manual = "yes" if mark.needs_manual_grade else "no"
             yield [who[0], name, mark.score, most, mark.seconds_late, at, manual]
+
+
+def _with_strangers(rows: Iterator[list], off: set[str]) -> Iterator[list]:
+    """Yield rows with a last column that says who is in no roster."""
+    yield [*next(rows), "In no roster"]
+    for row in rows:
+        yield [*row, "yes" if row[0] in off else ""]

@@ -1,21 +1,21 @@
 """`gqa roster`: the class list, from a CSV file as learning platforms export it."""
 
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from nbgrader.api import Student
 
-from .gradebook import open_gradebook
-from .table import Table, read_table, refuse
+from gqa_lib.course import places
+from gqa_lib.course.manifest import class_exchange
+from grading.nb.texts import printable
+from grading.settings import COURSE_ID
 
-# A student's id is the user name they submit under, so a column of logins is preferred.
-LOGIN = ("username", "login", "login id", "SIS Login ID", "netid")
-ID = (*LOGIN, "id", "student id", "ID number", "OrgDefinedId", "SIS User ID")
-FIRST = ("first name", "given name", "forename")
-LAST = ("last name", "surname", "family name")
-FULL = ("student", "name", "full name")
-EMAIL = ("email", "e-mail", "email address", "mail")
-NO_STUDENT = {"points possible", "student, test"}  # rows that platforms add
+from .columns import EMAIL, FIRST, FULL, ID, LAST, is_nobody, kind_of
+from .gradebook import open_gradebook
+from .known import Roster, ids_alike, keep_roster
+from .table import Table, read_table, refuse
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class RosterChange:
         id_column: the column that the ids were read from.
         added, changed, same: students in the roster.
         missing: students in the gradebook that the roster lacks; they are kept.
+        alike: ids of the roster, and others in use that differ from them only by case.
+        left_out: rows that a platform adds and that are no students.
     """
 
     id_column: str
@@ -33,6 +35,8 @@ class RosterChange:
     changed: list[str] = field(default_factory=list)
     same: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    alike: list[tuple[str, str]] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         """Return it as text for the terminal."""
@@ -40,11 +44,20 @@ class RosterChange:
             f"{len(self.added)} new, {len(self.changed)} changed, {len(self.same)} as before "
             f"(ids from the column {self.id_column!r}).",
         ]
+        if self.left_out:
+            lines.append(f"No students, left out: {'; '.join(map(printable, self.left_out))}.")
         if self.missing:
             lines.append(
                 "In the gradebook and not in this file, kept with their marks: "
-                f"{', '.join(self.missing)}. `nbgrader db student remove ID` removes one."
+                f"{', '.join(map(printable, self.missing))}. `nbgrader db student remove ID` "
+                "removes one."
             )
+        lines += [
+            f"{printable(one)} in this file and {printable(other)}, who hands in or is in the "
+            f"gradebook, differ only by case, and count as two students. If they are one, write "
+            f"{printable(other)} in the roster, load it again and remove {printable(one)}."
+            for one, other in self.alike
+        ]
         return "\n".join(lines)
 
 
@@ -63,8 +76,8 @@ def load_roster(path: Path, id_column: str | None = None) -> RosterChange:
     """
     table = read_table(path)
     chosen = table.need("the student's id", *([id_column] if id_column else ID))
-    students = _students(table, chosen)
     done = RosterChange(chosen)
+    students = _students(table, chosen, done.left_out)
     with open_gradebook() as gradebook:
         known = {student.id: student for student in gradebook.students}
         for key, facts in students.items():
@@ -80,17 +93,42 @@ def load_roster(path: Path, id_column: str | None = None) -> RosterChange:
                 done.same.append(key)
         gradebook.db.commit()
         done.missing.extend(sorted(known.keys() - students.keys()))
+    keep_roster(_said(table, chosen, students.keys()))
+    done.alike.extend(ids_alike(students, known.keys() | students.keys() | _who_hands_in()))
     return done
 
 
-def _students(table: Table, id_column: str) -> dict[str, dict[str, str]]:
-    """Return id -> first_name, last_name and email."""
+def _said(table: Table, id_column: str, students: Iterable[str]) -> Roster:
+    """Return id -> kind of column -> what the file says of each student there."""
+    wanted, said = set(students), {}
+    for _, row in table.rows:
+        if row[id_column] in wanted:
+            kinds = [(kind_of(c), value) for c, value in row.items() if kind_of(c) and value]
+            said[row[id_column]] = dict(reversed(kinds))  # of two of a kind, the first
+    return said
+
+
+def _who_hands_in() -> set[str]:
+    """Return the user names in `submitted/` and in the exchange, as far as they can be read."""
+    folders = [places.home() / "course" / "submitted"]
+    if exchange := class_exchange():
+        folders.append(exchange / COURSE_ID / "inbound")
+    names: set[str] = set()
+    for folder in folders:
+        if folder.is_dir() and os.access(folder, os.R_OK):
+            names |= {name.partition("+")[0] for name in os.listdir(folder)}
+    return {name for name in names if name and not name.startswith(".")}
+
+
+def _students(table: Table, id_column: str, left_out: list[str]) -> dict[str, dict[str, str]]:
+    """Return id -> first_name, last_name and email; add who is no student to `left_out`."""
     first, last, full, email = (table.column(*names) for names in (FIRST, LAST, FULL, EMAIL))
     students: dict[str, dict[str, str]] = {}
     lines: dict[str, int] = {}
     wrong = []
     for line, row in table.rows:
-        if full and row[full].casefold() in NO_STUDENT:
+        if is_nobody(table, row):
+            left_out.append(", ".join(cell for cell in row.values() if cell)[:60])
             continue
         key = row[id_column]
         if problem := _wrong_id(key, lines.get(key)):

@@ -34,8 +34,8 @@ class Table:
 
         Case, blanks, hyphens and underscores do not matter.
         """
-        by_name = {_plain(column): column for column in reversed(self.columns)}
-        return next((by_name[n] for n in map(_plain, names) if n in by_name), None)
+        by_name = {plain(column): column for column in reversed(self.columns)}
+        return next((by_name[n] for n in map(plain, names) if n in by_name), None)
 
     def need(self, what: str, *names: str) -> str:
         """Return `column(*names)`.
@@ -58,10 +58,8 @@ def read_table(path: Path) -> Table:
         OSError: the file cannot be read.
         ValueError: it is not text, has no columns, or a row has more cells than there are columns.
     """
-    text = _text(path)
-    first = text.partition("\n")[0]
-    separator = max(",;\t", key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    text = decoded(path).text
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator_of(text))
     columns = [name.strip() for name in next(reader, [])]
     if not any(columns):
         raise ValueError(f"{path} is empty: its first line must name the columns.")
@@ -97,14 +95,19 @@ def refuse(path: Path, wrong: list[str]) -> None:
 def write_table(path: Path | None, rows: Iterable[Iterable]) -> None:
     """Write rows as CSV to a file, which is never there in part, or to the standard output.
 
-    Text that a spreadsheet would run as a formula gets a quote mark in front.
+    Text that a spreadsheet would run as a formula gets a quote mark in front. Excel garbles accents
+    in a file without a byte order mark, and takes one that begins with ID for another format.
     """
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([_cell(cell) for cell in row] for row in rows)
+    cells = ([_cell(cell) for cell in row] for row in rows)
+    quoted = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    quoted.writerow(next(cells, []))
+    csv.writer(text, lineterminator="\n").writerows(cells)
     if path is None:
         sys.stdout.write(text.getvalue())
         return
-    replace_file(path, text.getvalue())
+    content = text.getvalue()
+    replace_file(path, content.encode("utf-8" if content.isascii() else "utf-8-sig"))
 
 
 def _cell(value) -> str:
@@ -116,18 +119,62 @@ def _cell(value) -> str:
     return f"'{value}" if value.startswith(_FORMULA) else value
 
 
-def _text(path: Path) -> str:
+@dataclass(frozen=True)
+class Decoded:
+    """The text of a file, and how its bytes are made from it again.
+
+    Attributes:
+        text: without the byte order mark.
+        encoding: of the bytes after the mark.
+        mark: the byte order mark, or nothing.
+    """
+
+    text: str
+    encoding: str
+    mark: bytes
+
+    def encoded(self, text: str) -> bytes:
+        """Return another text as the bytes of such a file."""
+        return self.mark + text.encode(self.encoding)
+
+
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
+
+
+def decoded(path: Path) -> Decoded:
+    """Return what a text file in UTF-8 or UTF-16 says.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is a workbook, or in another encoding.
+    """
     content = path.read_bytes()
-    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    if content.startswith((b"PK\3\4", b"\xd0\xcf\x11\xe0")):
+        raise ValueError(f"{path} is a workbook of Excel. Save it there as “CSV UTF-8”.")
+    mark = next((mark for mark in _MARKS if content.startswith(mark)), b"")
+    encoding = _MARKS.get(mark, "utf-8")
+    if not mark and b"\0" in content[:2]:
+        encoding = "utf-16-be" if content[0] == 0 else "utf-16-le"
     try:
-        return content.decode("utf-16" if wide else "utf-8-sig")
+        return Decoded(content[len(mark) :].decode(encoding), encoding, mark)
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise ValueError(
-            f"{path}: line {line} is not UTF-8. Save the file as “CSV UTF-8”, so that no name is "
-            "garbled."
+            f"{path}: line {line} is not {encoding.upper()}. Save the file as “CSV UTF-8”, so that "
+            "no name is garbled."
         ) from error
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"[\s_-]+", "", name).casefold()
+def separator_of(text: str) -> str:
+    """Return what separates the cells of a text: what its first line has most of, out of quotes."""
+    first = re.sub(r'"[^"]*"', "", text.partition("\n")[0])
+    return max(",;\t", key=first.count)
+
+
+def plain(name: str) -> str:
+    """Return the name of a column without what does not matter in it."""
+    return re.sub(r"[\s_-]+", "", name.replace("’", "'")).casefold()

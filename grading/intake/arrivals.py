@@ -143,7 +143,7 @@ class HandIns(_Record):
 class Submissions(_Record):
     """The submissions to an assignment in `submitted/`: collected, or brought there by someone."""
 
-    file, empty = "{}.submitted.json", {"collected": {}, "brought": {}}
+    file, empty = "{}.submitted.json", {"collected": {}, "brought": {}, "handed_over": {}}
 
     def collected(self, student: str, time: bytes) -> None:
         """Note the time that a collected submission of a student has from here on."""
@@ -163,6 +163,15 @@ class Submissions(_Record):
         seen, now = self.kept["brought"].setdefault(student, {}), digest(folder, names)
         self.changed |= now not in seen
         return datetime.fromisoformat(seen.setdefault(now, self.now.isoformat()))
+
+    def handed_over(self, student: str) -> str:
+        """Return the hash of what a platform last handed over for a student, or ""."""
+        return str(self.kept["handed_over"].get(student, ""))
+
+    def hand_over(self, student: str, now: str) -> None:
+        """Note the hash of what a platform hands over for a student."""
+        self.changed |= self.handed_over(student) != now
+        self.kept["handed_over"][student] = now
 
 
 def submissions_of(course: CourseDirectory) -> Submissions:

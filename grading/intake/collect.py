@@ -44,7 +44,7 @@ from .sittings import answers_file
 from .submitted import clean_folder, expected_notebooks, set_aside_at
 from .troubles import keep_collecting
 
-_TIME_FORMAT = "%Y-%m-%d %H:%M:%S.%f UTC"
+TIME_FORMAT = "%Y-%m-%d %H:%M:%S.%f UTC"
 _MOST = 20  # hand-ins of one owner that are looked at
 _MOST_BEFORE_DUE = 200  # where one before others may be the one that counts
 
@@ -254,7 +254,7 @@ class SafeCollect(CheckedRoot, ExchangeCollect):
             self._check_owner(folder, dest.parent.name)
             admitted = admit(folder, self.names)
             taken = {one.name: one.raw for one in admitted if not one.verdict}
-            time = self._arrival(folder, Path(src).name, taken).strftime(_TIME_FORMAT).encode()
+            time = self._arrival(folder, Path(src).name, taken).strftime(TIME_FORMAT).encode()
             self.hand_ins.keep_hashes(Path(src).name, folder, taken)
             secret = checked_secret(folder) or new_secret()
             answers, _ = answers_file(folder)

@@ -18,6 +18,7 @@ from gqa_lib.course.manifest import find_lesson
 from grading.classroom.due import load_due_dates
 from grading.classroom.export import export
 from grading.classroom.gradebook import open_gradebook
+from grading.classroom.known import off_roster
 from grading.classroom.regrade import (
     Change,
     diff_of_marks,
@@ -71,8 +72,23 @@ def students():
         '"Lovelace, Ada",1815,ada,1,ada@example.org\n"Student, Test",9,,1,\n',
         "OrgDefinedId,Username,Last Name,First Name,Email\n77,ada,Lovelace,Ada,ada@example.org\n",
         "Name,login,email\nAda Lovelace,ada,ada@example.org\n",
+        "Matrikelnummer;Nachname;Vorname;E-Mail;Benutzername\r\n"
+        "1815;Lovelace;Ada;ada@example.org;ada\r\n",
+        'Vorname,Nachname,Anmeldename,"E-Mail-Adresse"\nAda,Lovelace,ada,ada@example.org\n',
+        'Prénom,"Nom de famille","Nom d’utilisateur","Adresse de courriel"\n'
+        "Ada,Lovelace,ada,ada@example.org\n",
+        "Student,ID,SIS Login ID,Section,Email,01 (98)\n,,,,,Manual Posting\n"
+        '"    Points Possible",,,,,16\n"Lovelace, Ada",1815,ada,1,ada@example.org,\n'
+        '"Test Student",9,3f9a7b5c,1,,\n"Student, Test",9,,1,,\n',
+        "LastName,FirstName,ID,SIS Login ID,Section,Email\n"
+        "Lovelace,Ada,1815,ada,1,ada@example.org\nStudent,Test,9,3f9a,1,\n",
+        '"Last Name","First Name","Username","Student ID","Email"\n'
+        '"Lovelace","Ada","ada","1815","ada@example.org"\n"x","t","t_previewuser","",""\n',
     ],
-    ids=["plain", "excel", "moodle", "canvas", "brightspace", "full name"],
+    ids=[
+        *("plain", "excel", "moodle", "canvas", "brightspace", "full name"),
+        *("ilias", "moodle de", "moodle fr", "canvas test", "canvas names", "blackboard"),
+    ],
 )
 def test_a_roster_is_read_as_platforms_write_it(tmp_path, text):
     load_roster(write(tmp_path, text))
@@ -82,6 +98,33 @@ def test_a_roster_is_read_as_platforms_write_it(tmp_path, text):
 def test_a_roster_in_utf16_keeps_its_accents(tmp_path):
     load_roster(write(tmp_path, "id\tname\nren\tRené Désirée Müller\n", "utf-16"))
     assert students() == {"ren": ("René Désirée", "Müller", None)}
+
+
+def test_who_is_left_out_is_told_and_a_student_may_be_called_test(tmp_path):
+    path = write(tmp_path, "Student,ID,SIS Login ID,Section\nTest Student,9,3f9a,1\n")
+    assert "No students, left out: Test Student, 9, 3f9a, 1." in str(load_roster(path))
+    path = write(tmp_path, "Name,login\nTest Student,test\n")
+    assert load_roster(path).added == ["test"]
+
+
+def test_ids_that_differ_only_by_case_are_told(tmp_path, monkeypatch, capsys):
+    inbound = tmp_path / "exchange" / "gqa" / "inbound"
+    (inbound / "s011+01-multi-head-attention+2027-01-15 12:00:00 UTC+x").mkdir(parents=True)
+    monkeypatch.setenv("GQA_EXCHANGE", str(tmp_path / "exchange"))
+    assert main(["roster", str(write(tmp_path, "id,name\nS011,Ada Lovelace\n"))]) == 0
+    said = capsys.readouterr().out
+    assert "S011 in this file and s011, who hands in or is in the gradebook, differ only by" in said
+    change = load_roster(write(tmp_path, "id,name\ns011,Ada\nBob,B\nbob,B\n"))
+    assert change.alike == [("Bob", "bob"), ("bob", "Bob"), ("s011", "S011")]
+
+
+def test_a_roster_names_who_is_in_none(tmp_path):
+    with open_gradebook() as gradebook:
+        gradebook.add_student("eva")
+        assert off_roster(gradebook) == []  # no roster was loaded
+        load_roster(write(tmp_path, "id\nada\nEVA\n"))
+        load_roster(write(tmp_path, "id\nbob\n"))  # another group of the class
+        assert [(one.student, one.like) for one in off_roster(gradebook)] == [("eva", "EVA")]
 
 
 def test_a_new_roster_changes_adds_and_deletes_nobody(tmp_path, capsys):
@@ -306,6 +349,16 @@ def test_no_cell_is_a_formula(marked, tmp_path):
         cells = {cell for row in csv.reader(file) for cell in row}
     assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t"))]
     assert {"'+1", "'=cmd|' /C calc'!A0", "a=b"} <= cells
+
+
+def test_excel_reads_accents_and_no_file_begins_as_another_format(marked, tmp_path):
+    export(tmp_path / "plain.csv")
+    assert (tmp_path / "plain.csv").read_bytes().startswith(b'"ID",')  # ID alone is SYLK
+    with open_gradebook() as gradebook:
+        gradebook.find_student("ada").first_name = "Zoë"
+        gradebook.db.commit()
+    export(tmp_path / "accents.csv")
+    assert (tmp_path / "accents.csv").read_bytes().startswith(b'\xef\xbb\xbf"ID",')
 
 
 def test_an_empty_gradebook_says_so(capsys):
