@@ -53,30 +53,44 @@ def needs_of(one: Standing, students: Mapping[str, str]) -> list[Need]:
         one: where the class stands in it.
         students: ids in the gradebook, with their names.
     """
+    found = (*_of_hand_ins(one), *_of_marks(one), *_of_class(one, students))
+    return [need for need in found if need.who]
+
+
+def _of_hand_ins(one: Standing) -> tuple[Need, ...]:
     number = one.lesson.number
+    refused = one.troubles.not_collected | _not_looked_at(one)
+    again = f"ask for another (`gqa submit {number}`), then `gqa grade {number} --collect`"
     grade = f"`gqa grade {number}`"
-    found = (
-        Need(
-            "hand-in",
-            "not collected",
-            f"ask for another (`gqa submit {number}`), then `gqa grade {number} --collect`",
-            one.troubles.not_collected | _not_looked_at(one),
-        ),
+    return (
+        Need("hand-in", "not collected", again, refused),
+        Need("hand-in", "not graded: the machine failed", grade, one.troubles.failed),
+        Need("hand-in", "collected and not graded yet", grade, _not_graded(one)),
+    )
+
+
+def _of_marks(one: Standing) -> tuple[Need, ...]:
+    regrade = f"gqa grade {one.lesson.number}{_THESE} --all"
+    return (
         Need(
             "student",
             "with 0 points for a technical reason",
             "look in Formgrader (`gqa lab --role instructor`); if it was not their doing, mend "
-            f"it, then `gqa grade {number}{_THESE} --all`",
+            f"it, then `{regrade}`",
             one.technical,
         ),
-        Need("hand-in", "not graded: the machine failed", grade, one.troubles.failed),
-        Need("hand-in", "collected and not graded yet", grade, _not_graded(one)),
         Need(
             "student",
             "with answers that a person marks",
             "Formgrader, Manual Grading (`gqa lab --role instructor`)",
             {student: ", ".join(cells) for student, cells in one.waiting.items()},
         ),
+        Need("student", "without up-to-date feedback", f"`{regrade} --feedback`", one.feedback),
+    )
+
+
+def _of_class(one: Standing, students: Mapping[str, str]) -> tuple[Need, ...]:
+    return (
         Need(
             "student",
             "not on the roster",
@@ -89,14 +103,7 @@ def needs_of(one: Standing, students: Mapping[str, str]) -> list[Need]:
             "if that is meant, leave it; `gqa export --long` says how late",
             {} if one.penalised else lateness(one),
         ),
-        Need(
-            "student",
-            "without up-to-date feedback",
-            f"`gqa grade {number}{_THESE} --all --feedback`",
-            one.feedback,
-        ),
     )
-    return [need for need in found if need.who]
 
 
 def _not_looked_at(one: Standing) -> dict[str, str]:

@@ -130,7 +130,7 @@ def made_up_class(gradebook: Gradebook, home: Path, lessons, students: int, seed
 
 
 def _made_up(gradebook, home, student, lesson, draw) -> None:
-    at = DUE - timedelta(hours=draw.expovariate(1 / 30) - 6)
+    at, scores = DUE - timedelta(hours=draw.expovariate(1 / 30) - 6), {}
     notebook = notebook_of(lesson, notice="It was not accepted: it is not readable JSON\\.")
     if draw.random() < 0.97:
         cells = [name for name in graded_cells(lesson)[1] if name != "quiz-check"]
@@ -141,11 +141,13 @@ def _made_up(gradebook, home, student, lesson, draw) -> None:
                 text = draw.choice([STUB, SHAPE, NAMED, NAMED, NAMED])
                 errors[cell] = "NotYet", text.format(name=cell.removesuffix("-check"), says=says)
         chosen = {
-            q.id: draw.choice("ABCD ").strip() for q in questions_of(lesson.number, student, 1)
+            q.id: draw.choice("AABCD ").strip() for q in questions_of(lesson.number, student, 1)
         }
         notebook = notebook_of(lesson, errors, chosen)
+        right = {one.id: one.answer for one in load_bank()}
+        scores = {"quiz-check": sum(letter == right[q] for q, letter in chosen.items())}
     else:
         for cell in notebook["cells"][1:]:
             text = STUB.format(name="it")
             cell["outputs"] = [{"output_type": "error", "ename": "NotYet", "evalue": text}]
-    hand_in(gradebook, home, student, lesson, notebook, at=at)
+    hand_in(gradebook, home, student, lesson, notebook, at=at, scores=scores)

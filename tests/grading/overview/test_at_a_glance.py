@@ -126,9 +126,9 @@ def test_every_need_says_how_many_who_why_and_what_to_type(room):
     needs = [line for line in text.splitlines() if line.startswith("  ") and line[2] != " "]
     assert [line.split(": ")[0].strip() for line in needs] == [
         "1 hand-in not collected",
-        "1 student with 0 points for a technical reason",
         "1 hand-in not graded",
         "1 hand-in collected and not graded yet",
+        "1 student with 0 points for a technical reason",
         "1 student with answers that a person marks",
         "1 student not on the roster",
         "1 student late without a penalty",
@@ -179,7 +179,7 @@ def test_a_zero_is_technical_where_code_was_stopped_or_nothing_of_it_ran(room, h
         {
             "output_type": "error",
             "ename": "NotYet",
-            "evalue": "quiz: not yet. None of the 3 is answered.\nThe saved choices (x) do not count: .",
+            "evalue": "quiz: not yet. None of the 3.\nThe saved choices (x) do not count: .",
         },
     ],
 )
