@@ -12,7 +12,7 @@ from gqa_lib.course.manifest import class_exchange
 from grading.nb.texts import printable
 from grading.settings import COURSE_ID
 
-from .columns import EMAIL, FIRST, FULL, ID, LAST, is_nobody, kind_of
+from .columns import EMAIL, FIRST, FULL, ID, LAST, is_nobody, is_points, kind_of
 from .gradebook import open_gradebook
 from .known import Roster, ids_alike, keep_roster
 from .table import Table, read_table, refuse
@@ -128,7 +128,8 @@ def _students(table: Table, id_column: str, left_out: list[str]) -> dict[str, di
     wrong = []
     for line, row in table.rows:
         if is_nobody(table, row):
-            left_out.append(", ".join(cell for cell in row.values() if cell)[:60])
+            if not is_points(row) and any(row[column] for column in table.columns[:2]):
+                left_out.append(", ".join(cell for cell in row.values() if cell)[:60])
             continue
         key = row[id_column]
         if problem := _wrong_id(key, lines.get(key)):

@@ -38,8 +38,8 @@ class Place:
 
 def put_hand_in(
     place: Place, student: str, files: dict[str, bytes], at: datetime | None = None
-) -> str:
-    """Put a hand-in into `submitted/`; return what became of it, in a few words.
+) -> tuple[str, str]:
+    """Put a hand-in into `submitted/`; return what became of it, and why it will get 0 if it will.
 
     What is there from the exchange stays unless the hand-in came later than that. What replaces
     another is kept in `set-aside/`.
@@ -62,7 +62,7 @@ def put_hand_in(
     there = os.path.lexists(folder)
     if there and not place.replace:
         if submissions.handed_over(student) == digest:
-            return "as before"
+            return "as before", ""
         _refuse_older(folder, at)
     ready, admitted = _admitted(place, files)
     time = at.strftime(TIME_FORMAT).encode() if at else b""
@@ -77,12 +77,10 @@ def put_hand_in(
         aside=aside,
         shared=course.groupshared,
     )
-    verdicts = [one.verdict for one in admitted if one.verdict]
-    for verdict in verdicts:
+    verdict = " ".join(one.verdict for one in admitted if one.verdict)
+    if verdict:
         course.log.warning("%s: %s", student, verdict)
-    if verdicts:
-        return f"taken, and will get 0: {verdicts[0]}"
-    return "taken in place of another" if there else "taken"
+    return "taken in place of another" if there else "taken", verdict
 
 
 def _refuse_older(folder: Path, at: datetime | None) -> None:

@@ -114,11 +114,12 @@ def _take(
         files = {name: content(archive, chosen)}
         if choices := _choices(theirs, chosen):
             files[saved.FILE] = content(archive, choices)
-        what = put_hand_in(place, student, files, at)
+        what, verdict = put_hand_in(place, student, files, at)
         done.taken += 1
         when = f", handed in {at:%Y-%m-%d %H:%M} UTC" if at else ""
-        late = ", which the platform calls late" if chosen.named.late else ""
-        done.lines[student] = f"{what}{said}{when}{late}"
+        late = ", late as the platform says" if chosen.named.late else ""
+        zero = f"; it will get 0: {verdict}" if verdict else ""
+        done.lines[student] = f"{what}{said}{when}{late}{zero}"
     except Exception as error:  # of this student's only: the class goes on
         done.left += 1
         done.lines[student] = f"not taken: {sentence(str(error)) or type(error).__name__}"
@@ -139,7 +140,7 @@ def _notebook(theirs: list[Entry], name: str) -> tuple[Entry, str]:
         return chosen, f", the latest of {len(right)}" if len(right) > 1 else ""
     if not notebooks:
         held = ", ".join(printable(one.named.file) for one in theirs[:3] if one.named.file)
-        raise Refused(f"there is no notebook in it, only {held or 'no file at all'}")
+        raise Refused(f"there is no notebook in it{', only ' * bool(held)}{held}")
     others = {lesson.slug for lesson in lessons()}
     for one in notebooks:
         if (other := _own_name(one.named.file)) in others:
@@ -152,25 +153,27 @@ def _notebook(theirs: list[Entry], name: str) -> tuple[Entry, str]:
 
 def _own_name(file: str) -> str:
     """Return the stem of a file's name without what browsers and platforms add to it."""
-    stem = re.sub(r"(?i)\.ipynb$", "", file).strip()
+    stem = re.sub(r"\.\w+$", "", file).strip()
     stem = stem.rpartition(" - ")[2]  # ILIAS: "Late Submission - NAME"
     return re.sub(r"(\s*\(\d+\)|-\d{1,2})$", "", stem).strip()
 
 
 def _order(entry: Entry) -> tuple:
     """Return what grows from a student's earlier to the later of two files."""
-    count = re.search(r"(\d+)\)?\.ipynb$", entry.named.file)
+    count = re.search(r"(\d+)\)?\.\w+$", entry.named.file)
     return entry.named.at or datetime.min, int(count[1]) if count else 0
 
 
 def _choices(theirs: list[Entry], notebook: Entry) -> Entry | None:
-    """Return the file of quiz answers that came with a notebook."""
+    """Return the file of quiz answers that came with a notebook, else the latest."""
+    own = saved.FILE.removesuffix(".json")
     found = [
         one
         for one in theirs
-        if one.named.file.endswith(saved.FILE) and one.named.at == notebook.named.at
+        if one.named.file.lower().endswith(".json") and _own_name(one.named.file) == own
     ]
-    return found[-1] if found else None
+    with_it = [one for one in found if one.named.at == notebook.named.at]
+    return max(with_it or found, key=_order, default=None)
 
 
 def _utc(at: datetime | None, zone: tzinfo | None) -> datetime | None:

@@ -21,7 +21,7 @@ class Filled:
         platform: which it was recognised as.
         columns: lesson -> the name of its column.
         new: lessons whose columns were added.
-        about_new: what the platform makes of an added column.
+        about_new: a sentence on what the platform makes of an added column.
         students: how many of ours have a row.
         without_row: students with marks who have none.
         strangers: rows of nobody that the gradebook knows, left as they are.
@@ -83,7 +83,7 @@ class Filled:
         if not self.columns:
             lines.append("No lesson has marks yet: nothing was entered.")
         if self.new and self.about_new:
-            lines.append(f"A new column {self.about_new}.")
+            lines.append(self.about_new)
         for lesson, (ours, theirs) in self.other_points.items():
             lines.append(
                 f"Warning: {lesson} has {ours:.10g} points here and {theirs:.10g} there. The marks "

@@ -30,7 +30,7 @@ class Platform:
     Attributes:
         name: of the platform and the kind of file.
         fits: whether a file has its columns.
-        new: what becomes of a column that the platform does not know yet.
+        new: a sentence on what becomes of a column that the platform does not know yet.
         no_mark: what a new column says for who has none.
         mark: columns that hold the mark, where a file is of one lesson.
         says_update: whether a column `update` must be 1 in the rows that count.
@@ -83,21 +83,21 @@ PLATFORMS = (
         mark=("mark",),
         says_update=True,
     ),
-    Platform("Canvas", _is_canvas, "becomes a new assignment"),
+    Platform("Canvas", _is_canvas, "A new column becomes an assignment there."),
     Platform(
         "Blackboard",
         _is_blackboard,
-        "becomes a column of texts without points: make a column of that name in Blackboard first, "
-        "and download the file again",
+        "A new column becomes one of texts without points: make a column of that name in "
+        "Blackboard first, and download the file again.",
     ),
     Platform("Moodle (grading worksheet)", _is_worksheet, mark=_GRADE_NAMES),
     Platform(
         "ILIAS",
         _is_ilias,
         "ILIAS itself reads no marks: enter them by this list, or use the status file of its "
-        "plugin ExerciseStatusFile",
+        "plugin ExerciseStatusFile.",
     ),
-    Platform("Moodle", _is_moodle, "choose “new grade item” for it", no_mark="-"),
+    Platform("Moodle", _is_moodle, "Choose “new grade item” for a new column.", no_mark="-"),
 )
 
 

@@ -5,6 +5,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from nbgrader.api import Gradebook
 
 from gqa_lib.cli import main
@@ -14,7 +16,7 @@ from grading.classroom.roster import load_roster
 from grading.nb.steps import quietly
 from grading.platforms.fill import fill
 from grading.platforms.formats import names_lesson, recognise
-from grading.platforms.sheet import read_sheet
+from grading.platforms.sheet import read_cell, read_sheet
 from grading.settings import COURSE_ID, gradebook_url
 
 FILES = Path(__file__).parent / "files"
@@ -269,6 +271,32 @@ def test_a_sheet_that_nothing_is_put_into_has_the_same_bytes(path):
     sheet = read_sheet(path)
     assert sheet.content() == path.read_bytes()
     assert recognise(sheet.columns).name.split()[0].lower() == re.split(r"[_.]", path.name)[0]
+
+
+_CELLS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=6)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    rows=st.lists(st.lists(_CELLS, min_size=2, max_size=4), min_size=2, max_size=4),
+    quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
+    end=st.sampled_from(["\n", "\r\n"]),
+)
+def test_cells_are_read_as_pythons_csv_reads_them(tmp_path, rows, quoting, end):
+    text = io.StringIO()
+    header = ["a", "b", "c", "d"]
+    csv.writer(text, quoting=quoting, lineterminator=end).writerows([header, *rows])
+    path = tmp_path / "some.csv"
+    path.write_bytes(text.getvalue().encode())
+    sheet = read_sheet(path)
+    assert sheet.content() == path.read_bytes()
+    cells = [[read_cell(cell) for cell in row] for row in sheet.rows]
+    assert cells == list(csv.reader(io.StringIO(text.getvalue(), newline="")))
+    sheet.put(1, 3, 'a "b", c')
+    path.write_bytes(sheet.content())
+    assert list(csv.reader(path.open(encoding="utf-8", newline="")))[1][3] == 'a "b", c'
 
 
 def test_who_is_in_no_roster_is_told(tmp_path, capsys):

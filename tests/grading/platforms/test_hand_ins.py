@@ -93,6 +93,7 @@ OF_PLATFORMS = {
     },
     "canvas": {
         f"lovelaceada_77123_5551_{NAME}": notebook("ada"),
+        "lovelaceada_77123_5553_quiz_answers-1.json": b"[1]",
         f"müllerzoë_LATE_77124_5552_{LESSON.slug}-2.ipynb": notebook("zoe"),
     },
     "blackboard": {
@@ -114,6 +115,8 @@ def test_each_platforms_names_are_read(files, home, tmp_path):
     done = collect_zip(zipped(tmp_path, files), LESSON)
     assert taken(home) == {"s001": "ada", "zoe_m": "zoe"}
     assert done.taken == 2
+    choices = [path.read_bytes() for path in (home / "course" / "submitted").rglob(saved.FILE)]
+    assert choices == [text for name, text in files.items() if name.endswith(".json")]
 
 
 def test_the_command_says_a_line_for_each_and_the_worksheet_tells_names_apart(
