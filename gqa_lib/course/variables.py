@@ -5,7 +5,7 @@ VARIABLES = {
     "GQA_WORK": "folder of your copies of the lessons (default: `work/` in the clone)",
     "GQA_DEVICE": "device to work on, such as `cpu` or `cuda:1` (default: the best there is)",
     "GQA_BACKEND": "attention backend that `auto` takes (default: the fastest known for each call)",
-    "GQA_STUDENT": "id you hand in under (default: your user name)",
+    "GQA_STUDENT": "id of what you hand in through a platform (default: your user name)",
     "GQA_EXCHANGE": "folder of the class's nbgrader exchange (default: none, you learn alone)",
     "GQA_GRADEBOOK": "database of the gradebook, such as `postgresql+psycopg://gqa@localhost/gqa` "
     "(default: an SQLite file among the records)",

@@ -103,21 +103,31 @@ def read_marks(session: Session) -> dict[tuple[str, str], Mark]:
         .outerjoin(graded, graded.c.notebook_id == SubmittedNotebook.id)
         .group_by(SubmittedAssignment.id, Assignment.id)
     )
-    config, settings = class_config(), read_class()
-    best = {
-        lesson.slug: earlier_marks(lesson.slug)
-        for lesson in lessons()
-        if settings.counts(lesson.slug, late_costs=late_costs(config)) == BEST
-    }
-    marks = {}
+    best, marks = _earlier_that_count(), {}
     for student, lesson, score, penalty, manual, at, more, due in session.execute(query):
-        tried = [(max(0.0, score - penalty), at)]
-        for one in best.get(lesson, {}).get(student, []):
-            came = datetime.fromisoformat(one.at) if one.at else None
-            tried.append((max(0.0, one.score - one.penalty), came))
+        tried = [(max(0.0, score - penalty), at), *best.get(lesson, {}).get(student, [])]
         points, when = max(tried, key=lambda mark: mark[0])  # of equal ones the last
         marks[student, lesson] = Mark(points, _late(when, due, more), when, bool(manual))
     return marks
+
+
+def _earlier_that_count() -> dict[str, dict[str, list[tuple[float, datetime | None]]]]:
+    """Return lesson -> student -> points and time of earlier submissions, where the best counts."""
+    config, settings = class_config(), read_class()
+    return {
+        lesson.slug: {
+            student: [
+                (
+                    max(0.0, mark.score - mark.penalty),
+                    datetime.fromisoformat(mark.at) if mark.at else None,
+                )
+                for mark in kept
+            ]
+            for student, kept in earlier_marks(lesson.slug).items()
+        }
+        for lesson in lessons()
+        if settings.counts(lesson.slug, late_costs=late_costs(config)) == BEST
+    }
 
 
 def _late(at: datetime | None, due: datetime | None, extension: timedelta | None) -> float:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -65,11 +66,13 @@ def grade_class(
         _check_exchange()
         to_follow = collect and _collect(course, log)
         before = marks_by_exercise(gradebook_url(), lesson)
-        named = {"students": students, "workers": workers, "seed": course_seed()}
-        outcome = grade(course, log, everything=everything, **named)
+        of_these = partial(
+            grade, course, log, students=students, workers=workers, seed=course_seed()
+        )
+        outcome = of_these(everything=everything)
         if to_follow:  # late ones, now that those in time have their marks
             _collect(course, log)
-            outcome = outcome.followed_by(grade(course, log, **named))
+            outcome = outcome.followed_by(of_these())
         renew_penalties(course, log)
         after = marks_by_exercise(gradebook_url(), lesson)
         print(_summary(lesson, outcome))

@@ -107,7 +107,8 @@ class SafeCollect(CheckedRoot, ExchangeCollect):
         self.to_follow: list[str] = []  # students whose late hand-in is collected the next time
         course = self.coursedir
         which = read_class().counts(course.assignment_id, late_costs=late_costs(self.config))
-        self.before_duedate = self.before_duedate or which == IN_TIME
+        if which == IN_TIME:
+            self.set_trait("before_duedate", True)
         self.keep_best = which == BEST and not self.before_duedate
         self.deadlines = deadlines(course)
         with FileLock(lock):

@@ -13,7 +13,9 @@ _DAY_S = 24 * 3600
 class ClassPenalty(LateSubmissionPlugin):
     """What `class.toml` says that each day late costs, and else nbgrader's own methods."""
 
-    def late_submission_penalty(self, student_id, score, total_seconds_late):
+    def late_submission_penalty(
+        self, student_id: str, score: float, total_seconds_late: float
+    ) -> float | None:
         """Return the points to take off; None for none.
 
         Args:

@@ -17,8 +17,11 @@ from gqa_lib.course.manifest import find_lesson
 from grading.classroom import cron, round
 from grading.classroom.cron import crontab
 from grading.classroom.gradebook import open_gradebook
+from grading.intake import collect
 from grading.intake.arrivals import HandIns
+from grading.intake.class_file import ClassFile, write_class
 from grading.intake.exchange import prepare_exchange
+from grading.intake.inbound import claimed_time
 from grading.intake.troubles import read_troubles
 from grading.pipeline.batch import GradeError, Outcome
 
@@ -167,3 +170,34 @@ def test_what_was_not_graded_is_told_until_it_is(graded, monkeypatch, capsys):
     assert "bob" not in said
     assert main(["grade", LESSON.number]) == 0
     assert capsys.readouterr().out.endswith("Nothing needs you.\n")
+
+
+def test_what_came_in_time_is_graded_before_what_came_late(graded, tmp_path, monkeypatch):
+    write_class(ClassFile(percent_per_day=10.0))
+    monkeypatch.setattr(collect, "arrival", lambda folder, names: claimed_time(folder))
+    with open_gradebook() as gradebook:
+        due = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
+        gradebook.update_or_create_assignment(LESSON.slug, duedate=due)
+    hand_in(tmp_path, get_username(), at="1")
+    late = hand_in(tmp_path, get_username(), at="2")
+    (late / "timestamp.txt").write_text("2026-03-01 13:00:00 UTC")
+    round.grade_class(LESSON)
+    assert graded == [LESSON.slug]
+    round.grade_class(LESSON, collect=True)
+    assert graded == [LESSON.slug] * 3
+
+
+def test_marks_by_hand_that_wait_again_and_penalties_are_seen_to(graded, capsys):
+    write_class(ClassFile(percent_per_day=10.0))
+    with open_gradebook() as gradebook:
+        due = datetime(2026, 3, 1, 12, tzinfo=UTC)
+        gradebook.update_or_create_assignment(LESSON.slug, duedate=due)
+        gradebook.add_student("ada")
+        late = gradebook.add_submission(LESSON.slug, "ada", timestamp=datetime(2026, 3, 1, 13))
+        late.notebooks[0].grades[0].manual_score = 1.0
+        gradebook.db.commit()
+    round.grade_class(LESSON)
+    assert "Marked by hand, and changed since: 1." in capsys.readouterr().out
+    with open_gradebook() as gradebook:
+        submission = gradebook.find_submission(LESSON.slug, "ada")
+        assert submission.notebooks[0].late_submission_penalty == pytest.approx(0.1)
