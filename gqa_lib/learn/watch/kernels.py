@@ -26,14 +26,13 @@ class Kernels(AbstractContextManager):
         guard: stop what is outside their memory; `given` must then be all there are.
 
     Attributes:
-        reads: elements read of each of them, in order; one read twice counts twice.
         small_dot: the first product with a side below `SMALLEST_DOT`, such as "(4, 64) x (64, 32)".
         rounded_dot: whether a product of float32 tiles is one that a GPU computes in TF32.
     """
 
     def __init__(self, given: list[torch.Tensor], *, guard: bool = True):
         self._given, self._guard = list(given), guard
-        self.reads = [0] * len(self._given)
+        self._bytes = [0] * len(self._given)
         self.small_dot, self.rounded_dot = "", False
         self._patches: list = []
 
@@ -61,8 +60,7 @@ class Kernels(AbstractContextManager):
     def _load(self, original):
         def load(builder, pointers, mask, other=None, *rest, **named):
             mask = _of_every_pointer(mask, pointers)
-            addresses = self._checked(pointers, mask, "load reads")
-            self._count(addresses)
+            self._count(self._checked(pointers, mask, "load reads"), _width(pointers))
             loaded = original(builder, pointers, mask, other, *rest, **named)
             if other is None and loaded.data.dtype.kind == "f":
                 loaded.data[~mask.data] = numpy.nan  # a GPU finds anything there
@@ -84,14 +82,21 @@ class Kernels(AbstractContextManager):
             everywhere = _of_every_pointer(numpy.ones(1), pointers)
             masks = (one for one in arguments[3:] if hasattr(one, "data"))
             mask = _of_every_pointer(next(masks, everywhere), pointers)
-            self._count(self._checked(pointers, mask, "read and write of"))
+            self._count(self._checked(pointers, mask, "read and write of"), _width(pointers))
             return original(builder, *arguments)
 
         return atomic
 
-    def _count(self, addresses) -> None:
+    def _count(self, addresses, width: int) -> None:
         for place, tensor in enumerate(self._given):
-            self.reads[place] += int(_within(addresses, _extent(tensor)).sum())
+            first, end = _extent(tensor)
+            self._bytes[place] += width * int(_within(addresses, (first - width + 1, end)).sum())
+
+    @property
+    def reads(self) -> list[int]:
+        """Elements read of each tensor, in order: one read twice counts twice."""
+        sizes = [tensor.element_size() for tensor in self._given]
+        return [-(-read // size) for read, size in zip(self._bytes, sizes, strict=True)]
 
     def _dot(self, original):
         def dot(builder, a, b, d, precision, *rest):
@@ -111,7 +116,9 @@ class Kernels(AbstractContextManager):
             OutsideError: there is a guard, and some are in no tensor's memory.
         """
         addresses = pointers.data[mask.data].astype("uint64")
-        inside = sum(_within(addresses, span) for span in {_memory(t) for t in self._given})
+        spans = {_memory(tensor) for tensor in self._given}
+        beyond = _width(pointers) - 1
+        inside = sum(_within(addresses, (first, end - beyond)) for first, end in spans)
         outside = addresses.size - int((inside > 0).sum()) if self._given else 0
         if self._guard and outside:
             raise OutsideError(
@@ -119,6 +126,11 @@ class Kernels(AbstractContextManager):
                 "where a GPU finds someone else's data or stops. Mask them."
             )
         return addresses
+
+
+def _width(pointers) -> int:
+    """Return the bytes of what a pointer of these leads to."""
+    return max(1, pointers.get_element_ty().primitive_bitwidth // 8)
 
 
 def _of_every_pointer(mask, pointers):

@@ -12,11 +12,11 @@ import torch
 from gqa_lib.course.answers import IN_THE_SANDBOX, is_among
 
 from .rules import may_name
-from .standins import STAND_INS
+from .standins import NOT_IMPORTED, STAND_INS
 
 _WHOLE = (  # modules of which plain code gets all that is public and no module
     *("torch.nn.functional", "torch.nn.init", "torch.linalg", "torch.special", "torch.fft"),
-    *("math", "itertools", "collections", "collections.abc", "fractions", "decimal", "statistics"),
+    *("math", "itertools", "collections.abc", "fractions", "decimal", "statistics"),
     *("numbers", "abc", "heapq", "bisect", "copy", "random", "re", "einops"),
     *("numpy.linalg", "scipy.linalg", "scipy.special", "scipy.stats"),
 )
@@ -29,12 +29,14 @@ _CLOSED: dict[str, set[str]] = {  # module: public names of it that plain code d
     "scipy": {"LowLevelCallable", "test", "show_config"},
     "functools": {"update_wrapper", "singledispatch", "singledispatchmethod", "RLock"},
     "dataclasses": {"make_dataclass"},
-    "operator": {"attrgetter", "methodcaller"},
+    "operator": set(),
     "string": {"Formatter", "Template"},
     "numpy": {
         *("load", "save", "savez", "savez_compressed", "loadtxt", "savetxt", "genfromtxt"),
         *("fromfile", "memmap", "fromregex", "frombuffer", "from_dlpack", "test", "info"),
+        *("recarray", "chararray"),  # take any bytes for the addresses of objects
     },
+    "collections": {"UserString"},  # formats unseen
 }
 _OF_TORCH = {  # besides its functions and dtypes
     *("Tensor", "Size", "Generator", "device", "dtype", "layout", "memory_format", "finfo"),
@@ -55,18 +57,51 @@ _RAW = {"from_file", "frombuffer", "from_dlpack"}  # of torch's functions those 
 _CONSTANTS = (torch.dtype, torch.layout, torch.memory_format)
 _OPEN: dict[str, set[str]] = {  # module: the only names that plain code gets
     "IPython.display": set(),
-    "contextlib": {"nullcontext", "suppress", "contextmanager", "ExitStack"},
+    "contextlib": {"nullcontext", "suppress", "contextmanager", "ExitStack", "closing"},
+    "datetime": {"MINYEAR", "MAXYEAR", "UTC", "date", "datetime", "time", "timedelta", "timezone"},
     "enum": {"auto", "unique", "member", "nonmember", "property"},
+    "gc": {"collect"},
+    "hashlib": {"md5", "sha1", "sha224", "sha256", "sha384", "sha512", "blake2b", "blake2s"},
+    "io": {"StringIO"},
     "json": {"loads", "dumps", "JSONDecodeError"},
     "logging": set(),
-    "os": set(),
-    "sys": {"stderr", "stdout", "maxsize", "float_info", "version_info"},
-    "time": {"time", "perf_counter", "monotonic", "sleep", "process_time", "perf_counter_ns"},
+    "numpy.random": {
+        *("Generator", "choice", "default_rng", "normal", "permutation", "rand", "randint"),
+        *("randn", "random", "seed", "shuffle", "standard_normal", "uniform"),
+    },
+    "numpy.testing": {
+        *("assert_allclose", "assert_almost_equal", "assert_array_almost_equal", "assert_equal"),
+        *("assert_array_equal", "assert_array_less"),
+    },
+    "os": {"cpu_count", "linesep", "name", "sep"},
+    "os.path": {"basename", "dirname", "join", "sep", "split", "splitext"},
+    "platform": {"machine", "platform", "python_version", "release", "system"},
+    "pprint": {"pformat", "pp", "pprint"},
+    "sys": {
+        *("stderr", "stdout", "maxsize", "float_info", "version_info", "byteorder", "platform"),
+        *("getsizeof", "version"),
+    },
+    "time": {
+        *("time", "perf_counter", "monotonic", "sleep", "process_time", "perf_counter_ns"),
+        *("asctime", "ctime", "gmtime", "localtime", "monotonic_ns", "strftime", "time_ns"),
+    },
     "torch.amp": {"autocast"},
+    "torch.autograd": {"detect_anomaly", "set_detect_anomaly"},
+    "torch.autograd.profiler": {"record_function"},
     "torch.backends": set(),
+    "torch.backends.cuda": {"is_built"},
     "torch.backends.mps": {"is_available", "is_built"},
-    "torch.cuda": {"is_available", "device_count"},
+    "torch.cuda": {
+        *("is_available", "device_count", "current_device", "empty_cache", "get_device_name"),
+        *("get_device_capability", "is_bf16_supported", "manual_seed", "manual_seed_all"),
+        *("max_memory_allocated", "memory_allocated", "reset_peak_memory_stats", "synchronize"),
+    },
+    "torch.cuda.amp": {"autocast"},
     "torch.func": {"vmap"},
+    "torch.jit": {"is_scripting", "is_tracing"},
+    "torch.masked": {"amax", "amin", "log_softmax", "logsumexp", "mean", "softmax", "sum"},
+    "torch.profiler": {"record_function"},
+    "traceback": {"format_exc", "print_exc"},
     "torch.nn.parameter": {"Parameter", "Buffer"},
     "torch.testing": {"assert_close"},
     "torch.types": {"Device", "Number"},
@@ -95,12 +130,16 @@ _OPEN: dict[str, set[str]] = {  # module: the only names that plain code gets
     "warnings": {"warn"},
     "triton": {"cdiv", "next_power_of_2", "__version__"},
 }
-_WATCHED = ("gqa_lib.learn.watch.*", "gqa_lib.measure.*", "gqa_lib.course.*")
+_WATCHED = (  # or leads to files and modules
+    *("gqa_lib.learn.watch.*", "gqa_lib.measure.*", "gqa_lib.course.*"),
+    *("gqa_lib.arguments", "gqa_lib.moved"),
+)
+_OWN_NAMES = ("torch", "gqa_lib")  # packages whose modules give what is theirs, not what they use
 
 
 def is_open(module: str) -> bool:
     """Return whether plain code may import a module, should it be there."""
-    if module in (*_WHOLE, *_CLOSED, *_OPEN, "torch"):
+    if module in (*_WHOLE, *_CLOSED, *_OPEN, *NOT_IMPORTED, "torch"):
         return True
     if module.startswith("gqa_lib."):
         return is_among(module, IN_THE_SANDBOX) and not is_among(module, _WATCHED)
@@ -122,6 +161,8 @@ def facade(module: str) -> Any:
     """
     if is_missing(module):
         raise ModuleNotFoundError(f"No module named {module!r}")
+    if module in NOT_IMPORTED:
+        return Facade(_path=module, **NOT_IMPORTED[module])
     whole = importlib.import_module(module)
     names = {
         name for name in _names_of(module, whole) if _is_public(name) or name in _given(module)
@@ -173,10 +214,10 @@ def _leads_further(value: object, module: str) -> bool:
     """Return whether a value is a module, a kind of classes, or what torch only imported."""
     if isinstance(value, ModuleType) or (isinstance(value, type) and issubclass(value, type)):
         return True
-    home = getattr(value, "__module__", None)
-    if module.partition(".")[0] != "torch" or module in _OPEN or not isinstance(home, str):
+    home, package = getattr(value, "__module__", None), module.partition(".")[0]
+    if package not in _OWN_NAMES or module in _OPEN or not isinstance(home, str):
         return False
-    return home.partition(".")[0] not in ("torch", "builtins")
+    return home.partition(".")[0] not in (package, "builtins")
 
 
 def open_part(value: Any) -> Any:

@@ -3,22 +3,32 @@
 import ast
 import builtins
 import importlib
+import types
 from functools import partial, partialmethod
 from string import Formatter
 from types import FunctionType
 from typing import Any
 
+import numpy
 import torch
 
+from .classes import ndarray
 from .facades import Facade, facade, is_open
-from .rules import is_builtin, is_pythons, may_name
-from .standins import SimpleNamespace, show
+from .rules import WATCHED_NAMES, is_builtin, is_pythons, may_name, sets_attributes
+from .harmless import show
+from .standins import SimpleNamespace
 
 # Guards' names, which no source can have: of what is written to, of what is read, of the keywords
-# in a dictionary, and of an object's class.
-OWN, READ, KEYS, KIND = " own", " read", " keys", " kind"
+# in a dictionary, of an object's class, and of what writes to a frozen object.
+OWN, READ, KEYS, KIND, SET = " own", " read", " keys", " kind", " set"
 _OF_A_TENSOR = {"requires_grad", "data", "grad"}
-_WATCHED = {"format", "format_map", "compile", "keywords"}  # plain of some objects
+_CLOSED: dict[str, tuple[type, ...]] = {  # watched name: what has something else by it
+    "format": (super,),
+    "format_map": (super,),
+    "keywords": (super,),
+    "compile": (super, torch.nn.Module),
+    "resize": (super, numpy.ndarray),
+}
 
 
 class _Kind(type):
@@ -26,7 +36,7 @@ class _Kind(type):
         kind = type(value)
         if issubclass(kind, type):
             raise TypeError("plain code makes no classes but with `class`")
-        return kind
+        return ndarray if kind is numpy.ndarray else kind
 
     def __instancecheck__(cls, value):
         return isinstance(value, type)
@@ -35,14 +45,28 @@ class _Kind(type):
 class _Type(metaclass=_Kind):
     """Plain code's `type`."""
 
-    __class_getitem__ = classmethod(lambda cls, item: type[item])  # type: ignore[valid-type,var-annotated]
+    __class_getitem__ = classmethod(types.GenericAlias)
 
 
 def _build_class(body, name, *bases, **keywords):
+    may_be_any = keywords or any(isinstance(one, torch.nn.Module) for one in bases)
+    kinds = () if may_be_any else types.resolve_bases(bases)
     closed = torch.Tensor | type | _Type
-    if keywords or any(isinstance(b, type) and issubclass(b, closed) for b in bases):
+    if may_be_any or any(isinstance(one, type) and issubclass(one, closed) for one in kinds):
         raise TypeError(f"class {name}: plain code makes no kinds of tensors, or of classes")
-    return builtins.__build_class__(body, name, *bases)
+    made = builtins.__build_class__(body, name, *bases)
+    if torch.nn.Module in made.__mro__:
+        if dict in made.__mro__:
+            raise TypeError(f"class {name}: plain code makes no dictionaries that are modules")
+        made.__getattr__ = _found
+    return made
+
+
+def _found(module, name):
+    """Return a module's part; what Python itself looks for it finds in no table of parts."""
+    if is_pythons(name):
+        raise AttributeError(f"{type(module).__name__!r} object has no attribute {name!r}")
+    return torch.nn.Module.__getattr__(module, name)
 
 
 def safe_builtins(module: str) -> dict[str, Any]:
@@ -60,10 +84,15 @@ def safe_builtins(module: str) -> dict[str, Any]:
             raise AttributeError(f"plain code has no attribute {name!r}")
         setattr(own_object(value, name), name, new)
 
+    def set_frozen(value, name, new):
+        if type(name) is not str or is_pythons(name):
+            raise AttributeError(f"plain code has no attribute {name!r}")
+        object.__setattr__(own_object(value, name), name, new)
+
     def read(value, name, *default):
         if type(name) is not str or is_pythons(name):
             raise AttributeError(f"plain code has no attribute {name!r}")
-        if name in _WATCHED:
+        if name in WATCHED_NAMES:
             return _watched(value, name, *default)
         if is_guarded(name) and not _is_of_its_own(value, name, module):
             raise AttributeError(
@@ -84,6 +113,7 @@ def safe_builtins(module: str) -> dict[str, Any]:
         READ: read,
         KEYS: _keys,
         KIND: _Type,
+        SET: set_frozen,
     }
 
 
@@ -95,7 +125,7 @@ def guarded(tree: ast.Module) -> ast.Module:
 def is_guarded(name: str) -> bool:
     """Return whether an attribute is looked at when it is read."""
     is_own = name.startswith("_") and not (name.startswith("__") and name.endswith("__"))
-    return is_own or name in _WATCHED or not may_name(name)
+    return is_own or name in WATCHED_NAMES or not may_name(name)
 
 
 class _Guard(ast.NodeTransformer):
@@ -113,6 +143,8 @@ class _Guard(ast.NodeTransformer):
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         self.generic_visit(node)
         name, is_read = node.attr, isinstance(node.ctx, ast.Load)
+        if sets_attributes(node):
+            return ast.copy_location(ast.Name(SET, ast.Load()), node)
         if self._class and name.startswith("__") and not name.endswith("__"):
             name = f"_{self._class}{name}"  # as Python has it
         given = [node.value, ast.Constant(name)]
@@ -186,8 +218,10 @@ def _watched(value: Any, name: str, *default) -> Any:
     """Return an attribute that is plain of most objects."""
     if name == "keywords" and isinstance(value, partial | partialmethod):
         return dict(value.keywords)
+    if name == "fields" and isinstance(value, numpy.dtype):
+        return value.fields and dict(value.fields)
     kind = value if isinstance(value, type) else type(value)
-    if issubclass(kind, super | torch.nn.Module):
+    if issubclass(kind, _CLOSED.get(name, ())):
         raise AttributeError(f"plain code has no attribute {name!r} of a {kind.__name__}")
     if name.startswith("format") and issubclass(kind, str):
         return partial(_formatted, name, *([] if kind is value else [value]))

@@ -18,8 +18,11 @@ DENIED = {
     *("register_post_accumulate_grad_hook", "register_forward_hook", "register_forward_pre_hook"),
     *("register_prehook", "register_full_backward_pre_hook"),
     *("register_full_backward_hook", "register_module_forward_hook", "dump", "tofile"),
-    *("setflags", "as_subclass", "module_load", "handle"),
+    *("setflags", "as_subclass", "module_load", "handle", "cffi", "capsule"),
 }
+WATCHED_NAMES = frozenset(  # plain of some objects
+    {"format", "format_map", "compile", "keywords", "fields", "resize"}
+)
 _DUNDERS = {  # methods that plain classes may define
     *("init", "call", "len", "getitem", "setitem", "delitem", "contains", "iter", "next", "repr"),
     *("str", "bool", "eq", "ne", "lt", "le", "gt", "ge", "hash", "add", "radd", "sub", "rsub"),
@@ -139,12 +142,17 @@ def _problem(node: ast.AST, own: set[str], defined: set[str]) -> str:
     if isinstance(node, ast.ClassDef) and node.keywords:
         return "a class with a metaclass or other keywords may be anything."
     if isinstance(node, ast.MatchClass):
-        names = [name for name in node.kwd_attrs if not may_name(name)]
+        names = [name for name in node.kwd_attrs if not may_name(name) or name in WATCHED_NAMES]
         return _about_attribute(names[0]) if names else ""
     if isinstance(node, ast.Attribute) and not may_name(node.attr) and node.attr not in defined:
         is_kind = node.attr == "__class__" and isinstance(node.ctx, ast.Load)
-        return "" if is_kind else _about_attribute(node.attr)
+        return "" if is_kind or sets_attributes(node) else _about_attribute(node.attr)
     return ""
+
+
+def sets_attributes(node: ast.Attribute) -> bool:
+    """Return whether a node is `object.__setattr__`, which a frozen dataclass has to use."""
+    return isinstance(node.ctx, ast.Load) and ast.unparse(node) == "object.__setattr__"
 
 
 def _bound_by(node: ast.AST) -> list[str]:

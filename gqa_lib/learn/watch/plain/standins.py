@@ -1,5 +1,6 @@
 """What plain code finds in place of parts of the standard library that could lead it further."""
 
+import contextlib
 import dataclasses
 import enum
 import logging
@@ -7,7 +8,11 @@ import types
 import typing
 from typing import Any
 
+import numpy
 import torch
+
+from .classes import ParameterDict, ParameterList, ndarray
+from .harmless import BARS, DISPLAY, WARNINGS, attrgetter, get_args, methodcaller
 
 MODULE = "__main__"  # of what plain code defines
 
@@ -43,6 +48,8 @@ def dataclass(kind: Any = None, /, **keywords: Any) -> Any:
         return lambda kind: dataclass(kind, **keywords)
     if not isinstance(kind, type) or kind.__module__ != MODULE:
         raise TypeError("plain code makes dataclasses of classes of its own")
+    if getattr(kind, "_is_protocol", False):  # a pattern of it would take any object's fields
+        raise TypeError("plain code makes no dataclasses of protocols")
     fields = [name for one in kind.__mro__ for name in vars(one).get("__annotations__", ())]
     if not all(type(name) is str and name.isidentifier() for name in fields):
         raise TypeError("a dataclass has fields with names")
@@ -115,20 +122,34 @@ def _from_numpy(array):
     return torch.from_numpy(array)  # which `devices` replaces while it watches
 
 
-def show(*values, **named) -> None:
-    """Display nothing: nobody looks."""
+def _settings(**named) -> SimpleNamespace:
+    return SimpleNamespace(**named)  # which code may set, and which change nothing
 
+
+_MATMUL = _settings(allow_tf32=False, allow_fp16_reduced_precision_reduction=True)
+_CUDNN = _settings(allow_tf32=True, benchmark=False, deterministic=False, enabled=True)
 
 STAND_INS: dict[str, dict[str, Any]] = {  # module: name: what plain code gets for it
-    "IPython.display": {"display": show},
+    "IPython.display": DISPLAY,
+    "contextlib": dict.fromkeys(("redirect_stdout", "redirect_stderr"), contextlib.nullcontext),
     "dataclasses": {"dataclass": dataclass},
     "enum": {one.__name__: one for one in (Enum, IntEnum, StrEnum, Flag, IntFlag)},
     "functools": {"wraps": wraps},
     "logging": _LEVELS
     | {name: _Log().say for name in _SAY}
     | {"getLogger": _get_logger, "Logger": _Log},
-    "os": {"environ": types.MappingProxyType({}), "getenv": _getenv},
-    "torch": {"from_numpy": _from_numpy},
+    "operator": {"attrgetter": attrgetter, "methodcaller": methodcaller},
+    "os": {"environ": {}, "getenv": _getenv},
+    "numpy": {"ndarray": ndarray, "__version__": numpy.__version__},
+    "torch": {"from_numpy": _from_numpy, "__version__": torch.__version__},
+    "torch.backends": {"cudnn": _CUDNN},
+    "torch.backends.cuda": {"matmul": _MATMUL},
+    "torch.nn": {"ParameterDict": ParameterDict, "ParameterList": ParameterList},
     "types": {"SimpleNamespace": SimpleNamespace},
-    "typing": {"TypedDict": _TypedDict()},
+    "typing": {"TypedDict": _TypedDict(), "get_args": get_args},
+    "warnings": WARNINGS,
 }
+# Packages of which plain code gets no more than this: they are not even imported.
+NOT_IMPORTED: dict[str, dict[str, Any]] = dict.fromkeys(
+    ("tqdm", "tqdm.auto", "tqdm.notebook"), BARS
+)
