@@ -46,14 +46,9 @@ class Need:
         return f"{number} {self.kind}{'' if number == '1' else 's'} {self.what}: {do}"
 
 
-def needs_of(one: Standing, students: Mapping[str, str]) -> list[Need]:
-    """Return what needs a person in a lesson.
-
-    Args:
-        one: where the class stands in it.
-        students: ids in the gradebook, with their names.
-    """
-    found = (*_of_hand_ins(one), *_of_marks(one), *_of_class(one, students))
+def needs_of(one: Standing) -> list[Need]:
+    """Return what needs a person in a lesson."""
+    found = (*_of_hand_ins(one), *_of_marks(one), *_of_class(one))
     return [need for need in found if need.who]
 
 
@@ -89,13 +84,13 @@ def _of_marks(one: Standing) -> tuple[Need, ...]:
     )
 
 
-def _of_class(one: Standing, students: Mapping[str, str]) -> tuple[Need, ...]:
+def _of_class(one: Standing) -> tuple[Need, ...]:
     return (
         Need(
             "student",
             "not on the roster",
             "`gqa roster FILE` with them in it, or `nbgrader db student remove ID`",
-            _off_roster(one, students),
+            not_on_roster(one),
         ),
         Need(
             "student",
@@ -117,11 +112,12 @@ def _not_graded(one: Standing) -> dict[str, str]:
     return dict.fromkeys((s for s in one.not_graded if s not in one.troubles.failed), "")
 
 
-def _off_roster(one: Standing, students: Mapping[str, str]) -> dict[str, str]:
-    """Return who is off the roster, with the id on it that only differs by case."""
-    known = {student.casefold(): student for student, name in students.items() if name}
-    like = {student: known.get(student.casefold()) for student in one.off_roster}
-    return {student: f"the roster has {other}" if other else "" for student, other in like.items()}
+def not_on_roster(one: Standing) -> dict[str, str]:
+    """Return who is not on the roster, with the id there that differs only by case."""
+    return {
+        student: f"the roster has {printable(like)}" if like else ""
+        for student, like in one.off_roster.items()
+    }
 
 
 def lateness(one: Standing) -> dict[str, str]:
@@ -162,7 +158,7 @@ def as_lines(needs: Iterable[Need], most: int | None = None, *, names: bool = Tr
 
 def keep_queue(found: ClassStanding) -> tuple[Path, dict[str, list[Need]]]:
     """Write what needs a person in any lesson to its file; return that, and slug -> needs."""
-    needs = {one.lesson.slug: needs_of(one, found.students) for one in found.lessons}
+    needs = {one.lesson.slug: needs_of(one) for one in found.lessons}
     lines: list[str] = []
     for one in found.lessons:
         if needs[one.lesson.slug]:

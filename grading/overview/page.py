@@ -14,7 +14,7 @@ from grading.pages.markup import inline_code
 from grading.quiz.bank import BankQuestion, load_bank
 
 from .counting import FEWEST, Bar, counted, histogram_of_marks, percent, times_of_hand_ins
-from .needs import Need, lateness
+from .needs import Need, lateness, not_on_roster
 from .standing import ClassStanding, Standing
 from .terminal import counts_of, shown_mistakes
 
@@ -139,7 +139,7 @@ def _lists(one: Standing, people: Mapping[str, str]) -> list[tuple[str, list[tup
         ("Has not handed in", dict.fromkeys(one.missing, "")),
         ("Refused", one.troubles.not_collected),
         ("Late", lateness(one)),
-        ("Not on the roster", dict.fromkeys(one.off_roster, "")),
+        ("Not on the roster", not_on_roster(one)),
         ("Needs a person", human),
         ("Not graded yet", dict.fromkeys(one.not_graded, "")),
         ("Feedback missing or old", one.feedback),

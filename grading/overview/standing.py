@@ -57,7 +57,7 @@ class Standing:
         late: seconds after the student's own due date, of those who handed in late.
         penalised: whether anybody's lateness cost points.
         missing: on the roster, and nothing was collected.
-        off_roster: handed in, and not on the roster.
+        off_roster: handed in, and not on the roster; the id there that differs only by case, or "".
         technical: 0 points, for the quiz at least, although nothing of it was judged; and why.
         not_graded: collected, and not graded yet, or only an earlier hand-in is.
         waiting: the cells that a person has to mark.
@@ -76,7 +76,7 @@ class Standing:
     late: dict[str, float]
     penalised: bool
     missing: list[str]
-    off_roster: list[str]
+    off_roster: dict[str, str]
     technical: dict[str, str]
     not_graded: list[str]
     waiting: dict[str, list[str]]
@@ -120,7 +120,7 @@ def _standing(lesson: Lesson, marks: ClassMarks, course: CourseDirectory) -> Sta
     not_graded = folders.not_graded()
     came |= {student: folders.came(student) for student in not_graded}
     expected = on_roster(marks.students)
-    off = sorted(came.keys() - expected) if expected else []
+    alike = {student.casefold(): student for student in expected}
     troubles = read_troubles(lesson.slug)
     return Standing(
         lesson=lesson,
@@ -132,7 +132,7 @@ def _standing(lesson: Lesson, marks: ClassMarks, course: CourseDirectory) -> Sta
         late={s: one.seconds_late for s, one in submissions.items() if one.seconds_late},
         penalised=any(one.penalty for one in submissions.values()),
         missing=[s for s in expected if s not in came],
-        off_roster=off,
+        off_roster={s: alike.get(s.casefold(), "") for s in sorted(came.keys() - expected)},
         technical=_technical(submissions, graded),
         not_graded=not_graded,
         waiting={s: sorted(one.waiting) for s, one in submissions.items() if one.waiting},

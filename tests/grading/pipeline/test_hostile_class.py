@@ -97,7 +97,7 @@ def page_of(course, student: str) -> BeautifulSoup:
 def needs():
     with open_gradebook() as gradebook:
         found = standing_of_class(gradebook.db, nbgrader_config())
-    return needs_of(found.lessons[0], found.students)
+    return needs_of(found.lessons[0])
 
 
 def test_a_class_of_hostile_notebooks_is_graded_to_its_end(course, capsys):
