@@ -22,14 +22,12 @@ class Pair:
         students: the two ids.
         alike: from 0 to 1: twice what they share, by what both have.
         shared: fingerprints in both.
-        rarest: how many students of the class have one of those, the least of them.
     """
 
     exercise: str
     students: tuple[str, str]
     alike: float
     shared: int
-    rarest: int
 
 
 @dataclass
@@ -43,6 +41,7 @@ class Compared:
         pairs: all pairs that share something, the most alike first.
         none: how many pairs share nothing.
         own: student -> fingerprint of their own -> lines that it stands on.
+        holders: fingerprint -> how many students have it.
     """
 
     exercise: str
@@ -51,12 +50,18 @@ class Compared:
     pairs: list[Pair] = field(default_factory=list)
     none: int = 0
     own: dict[str, dict[int, set[int]]] = field(default_factory=dict)
+    holders: Counter[int] = field(default_factory=Counter)
 
     def lines(self, pair: Pair) -> tuple[set[int], set[int]]:
         """Return the lines of each of two answers that what they share stands on."""
         one, other = (self.own[student] for student in pair.students)
         shared = one.keys() & other.keys()
         return {n for s in shared for n in one[s]}, {n for s in shared for n in other[s]}
+
+    def rarest(self, pair: Pair) -> int:
+        """Return how many students have what two answers share, of that the least."""
+        one, other = (self.own[student] for student in pair.students)
+        return min(self.holders[number] for number in one.keys() & other.keys())
 
     def as_alike(self, pair: Pair) -> int:
         """Return how many pairs are at least as much alike as one of them."""
@@ -85,9 +90,9 @@ def compare(exercise: str, answers: Mapping[str, str], usual: Iterable[str]) -> 
         answers: student -> source.
         usual: what no two students have from each other: the stub, the solution and the catalogue.
     """
-    done = Compared(exercise, len(answers))
     prints = {student: fingerprints(tokens_of(source)) for student, source in answers.items()}
     holders = Counter(number for one in prints.values() for number in one)
+    done = Compared(exercise, len(answers), holders=holders)
     most = max(USUAL_LEAST, USUAL_SHARE * len(answers))
     dropped = {number for number, count in holders.items() if count > most}
     for source in usual:
@@ -97,11 +102,12 @@ def compare(exercise: str, answers: Mapping[str, str], usual: Iterable[str]) -> 
         if len(own) >= LEAST:
             done.own[student] = own
     done.short = len(answers) - len(done.own)
-    for (one, mine), (other, theirs) in combinations(done.own.items(), 2):
-        if shared := mine.keys() & theirs.keys():
-            alike = 2 * len(shared) / (len(mine) + len(theirs))
-            rarest = min(holders[number] for number in shared)
-            done.pairs.append(Pair(exercise, (one, other), alike, len(shared), rarest))
+    place = {number: 1 << at for at, number in enumerate(holders)}
+    masks = [(who, sum(place[n] for n in own), len(own)) for who, own in done.own.items()]
+    for (one, mine, length), (other, theirs, length_) in combinations(masks, 2):
+        if shared := (mine & theirs).bit_count():
+            alike = 2 * shared / (length + length_)
+            done.pairs.append(Pair(exercise, (one, other), alike, shared))
         else:
             done.none += 1
     done.pairs.sort(key=lambda pair: (-pair.alike, -pair.shared, pair.students))

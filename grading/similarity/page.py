@@ -61,4 +61,11 @@ def _shown(pair: Pair, one: Compared, found: Alike) -> dict[str, Any]:
         sides.append((student, [(text, n in marked) for n, text in enumerate(lines, 1)]))
     also = [p.exercise for p in found.pairs if p.students == pair.students and p is not pair]
     total = one.none + len(one.pairs)
-    return {"pair": pair, "sides": sides, "rank": one.as_alike(pair), "of": total, "also": also}
+    return {
+        "pair": pair,
+        "sides": sides,
+        "rank": one.as_alike(pair),
+        "of": total,
+        "rarest": one.rarest(pair),
+        "also": also,
+    }
