@@ -26,7 +26,6 @@ from grading.settings import COURSE_ID, class_config, gradebook_url
 
 from .gradebook import open_gradebook
 from .hand_marks import marks_to_check, text_of
-from .known import kept_roster, off_roster
 from .regrade import diff_of_marks, marks_by_exercise, table_of_changes
 
 _TOLD = 5  # lines about hand-ins that were not collected
@@ -87,23 +86,7 @@ def grade_class(
             _give_feedback(course, log, outcome)
         done = [*outcome.graded, *outcome.unchanged]
         keep_grading(lesson.slug, done, outcome.failed, outcome.without_feedback)
-        print(_strangers({*done, *outcome.failed}), end="")
     return outcome
-
-
-def _strangers(students: set[str]) -> str:
-    """Return a line on who of these students is in no roster, or nothing."""
-    if not kept_roster():
-        return ""
-    with open_gradebook() as gradebook:
-        found = [str(one) for one in off_roster(gradebook) if one.student in students]
-    if not found:
-        return ""
-    more = f" and {len(found) - _TOLD} more" if len(found) > _TOLD else ""
-    return (
-        f"Graded, and in no roster: {', '.join(found[:_TOLD])}{more}. Load a roster that has them, "
-        "or correct the id in yours; their marks stay.\n"
-    )
 
 
 def _check_exchange() -> None:

@@ -95,7 +95,7 @@ def _of_class(one: Standing) -> tuple[Need, ...]:
         Need(
             "student",
             "late without a penalty",
-            "if that is meant, leave it; `gqa export --long` says how late",
+            "if that is meant, leave it; else set `percent_per_day` in class.toml, or `gqa extend`",
             {} if one.penalised else lateness(one),
         ),
     )

@@ -11,6 +11,8 @@ from traitlets.config import Config
 
 from gqa_lib.course.manifest import Lesson, lessons
 from gqa_lib.learn.progress.standing import graded_cells
+from grading.classroom.known import kept_roster
+from grading.intake.lateness import late_costs
 from grading.intake.troubles import Troubles, read_troubles
 from grading.nb.cells import CHECK
 from grading.nb.diagnosis import NAMED, STUB
@@ -55,7 +57,7 @@ class Standing:
         marks: of each student who has one.
         came: of each who handed in: when; None if nobody knows.
         late: seconds after the student's own due date, of those who handed in late.
-        penalised: whether anybody's lateness cost points.
+        penalised: whether lateness costs points.
         missing: on the roster, and nothing was collected.
         off_roster: handed in, and not on the roster; the id there that differs only by case, or "".
         technical: 0 points, for the quiz at least, although nothing of it was judged; and why.
@@ -130,7 +132,7 @@ def _standing(lesson: Lesson, marks: ClassMarks, course: CourseDirectory) -> Sta
         marks={s: one.score for s, one in submissions.items()},
         came=came,
         late={s: one.seconds_late for s, one in submissions.items() if one.seconds_late},
-        penalised=any(one.penalty for one in submissions.values()),
+        penalised=late_costs(course.config) or any(one.penalty for one in submissions.values()),
         missing=[s for s in expected if s not in came],
         off_roster={s: alike.get(s.casefold(), "") for s in sorted(came.keys() - expected)},
         technical=_technical(submissions, graded),
@@ -146,10 +148,10 @@ def _standing(lesson: Lesson, marks: ClassMarks, course: CourseDirectory) -> Sta
 def on_roster(students: Mapping[str, str]) -> list[str]:
     """Return who is on the roster, given the ids in the gradebook with their names.
 
-    Grading enters whoever hands in into the gradebook, without a name. Where nobody has a name,
-    all are on it.
+    Grading enters whoever hands in into the gradebook. Where no roster was loaded, all are on it.
     """
-    return [student for student, name in students.items() if name] or list(students)
+    roster = kept_roster()
+    return [one for one in students if one in roster] if roster else list(students)
 
 
 def _technical(
