@@ -47,12 +47,19 @@ def _shown(character: str) -> str:
     return character if character.isprintable() or character == "\t" else repr(character)[1:-1]
 
 
+class _File(logging.FileHandler):
+    """A log's file; where nothing can be written to it, what is being done goes on in silence."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Pass over a record: the trouble, such as a full disk, is told where it matters."""
+
+
 def file_log(name: str) -> logging.Logger:
     """Return a log that starts empty in the file `name`.log among the records."""
     log = logging.getLogger(f"gqa.{name}")
     log.propagate = False
     path = make_private(places.home()) / f"{name}.log"
-    handler = logging.FileHandler(path, mode="w", encoding="utf-8", errors="backslashreplace")
+    handler = _File(path, mode="w", encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(_Readable())
     log.handlers = [handler]
     return log
