@@ -5,7 +5,7 @@ nbgrader's own exporter asks the database again for each student and lesson.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from nbgrader.api import Assignment, Grade, SubmittedAssignment, SubmittedNotebook
@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 
 from gqa_lib.course.manifest import lessons
 from grading.intake.class_file import BEST, read_class
-from grading.intake.earlier import earlier_marks
-from grading.intake.lateness import late_costs
+from grading.intake.earlier import EarlierMark, earlier_marks
+from grading.intake.lateness import late_costs, seconds_late
 from grading.settings import class_config
 
 from .gradebook import open_gradebook
@@ -107,33 +107,26 @@ def read_marks(session: Session) -> dict[tuple[str, str], Mark]:
     for student, lesson, score, penalty, manual, at, more, due in session.execute(query):
         tried = [(max(0.0, score - penalty), at), *best.get(lesson, {}).get(student, [])]
         points, when = max(tried, key=lambda mark: mark[0])  # of equal ones the last
-        marks[student, lesson] = Mark(points, _late(when, due, more), when, bool(manual))
+        marks[student, lesson] = Mark(points, seconds_late(when, due, more), when, bool(manual))
     return marks
 
 
 def _earlier_that_count() -> dict[str, dict[str, list[tuple[float, datetime | None]]]]:
     """Return lesson -> student -> points and time of earlier submissions, where the best counts."""
-    config, settings = class_config(), read_class()
+    kept = {lesson.slug: earlier_marks(lesson.slug) for lesson in lessons()}
+    if not any(kept.values()):
+        return {}
+    settings, costs = read_class(), late_costs(class_config())
     return {
-        lesson.slug: {
-            student: [
-                (
-                    max(0.0, mark.score - mark.penalty),
-                    datetime.fromisoformat(mark.at) if mark.at else None,
-                )
-                for mark in kept
-            ]
-            for student, kept in earlier_marks(lesson.slug).items()
-        }
-        for lesson in lessons()
-        if settings.counts(lesson.slug, late_costs=late_costs(config)) == BEST
+        lesson: {student: [_of_earlier(one) for one in marks] for student, marks in found.items()}
+        for lesson, found in kept.items()
+        if settings.counts(lesson, late_costs=costs) == BEST
     }
 
 
-def _late(at: datetime | None, due: datetime | None, extension: timedelta | None) -> float:
-    if at is None or due is None:
-        return 0.0
-    return max(0.0, (at - due - (extension or timedelta())).total_seconds())
+def _of_earlier(mark: EarlierMark) -> tuple[float, datetime | None]:
+    at = datetime.fromisoformat(mark.at) if mark.at else None
+    return max(0.0, mark.score - mark.penalty), at
 
 
 def points_of(session: Session) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """What being late costs, by `class.toml` or nbgrader's own configuration."""
 
 import math
+from datetime import datetime, timedelta
 
 from nbgrader.plugins import LateSubmissionPlugin
 from traitlets.config import Config
@@ -40,3 +41,16 @@ def late_costs(config: Config) -> bool:
         return True
     rule = read_class()
     return bool(rule.percent_per_day and rule.max_percent)
+
+
+def seconds_late(at: datetime | None, due: datetime | None, more: timedelta | None) -> float:
+    """Return how many seconds after the due date something came, 0 if it was in time.
+
+    Args:
+        at: when it came.
+        due: the due date of all.
+        more: what the student has beyond that.
+    """
+    if at is None or due is None:
+        return 0.0
+    return max(0.0, (at - due - (more or timedelta())).total_seconds())

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from nbgrader.api import (
     Assignment,
@@ -17,6 +17,8 @@ from nbgrader.api import (
 )
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
+
+from grading.intake.lateness import seconds_late
 
 
 @dataclass
@@ -38,11 +40,6 @@ class Submission:
     scores: dict[str, float] = field(default_factory=dict)
     waiting: list[str] = field(default_factory=list)
     by_hand: list[str] = field(default_factory=list)
-
-    @property
-    def score(self) -> float:
-        """The mark: what the cells give, less the penalty, and never below 0."""
-        return max(0.0, sum(self.scores.values()) - (self.penalty or 0.0))
 
 
 @dataclass
@@ -113,20 +110,7 @@ def _submissions(session: Session) -> Iterator[tuple[str, str, Submission]]:
         .order_by(SubmittedAssignment.student_id)
     )
     for lesson, student, at, more, due, penalty in session.execute(query):
-        yield lesson, student, Submission(at, late(at, due, more), penalty)
-
-
-def late(at: datetime | None, due: datetime | None, extension: timedelta | None) -> float:
-    """Return how many seconds after the due date something came, 0 if it was in time.
-
-    Args:
-        at: when it came.
-        due: the due date of all.
-        extension: what the student has beyond that.
-    """
-    if at is None or due is None:
-        return 0.0
-    return max(0.0, (at - due - (extension or timedelta())).total_seconds())
+        yield lesson, student, Submission(at, seconds_late(at, due, more), penalty)
 
 
 def _add_scores(session: Session, lessons: dict[str, LessonMarks]) -> None:

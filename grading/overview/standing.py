@@ -11,6 +11,7 @@ from traitlets.config import Config
 
 from gqa_lib.course.manifest import Lesson, lessons
 from gqa_lib.learn.progress.standing import graded_cells
+from grading.classroom.export import read_marks as counting_marks
 from grading.classroom.known import kept_roster
 from grading.intake.lateness import late_costs
 from grading.intake.troubles import Troubles, read_troubles
@@ -103,10 +104,11 @@ def standing_of_class(session: Session, config: Config) -> ClassStanding:
         session: of the gradebook.
         config: nbgrader's.
     """
-    marks = read_marks(session)
+    marks, counted = read_marks(session), counting_marks(session)
+    scores = {key: mark.score for key, mark in counted.items()}
     released = [one for one in lessons() if _is_released(marks, one)]
     return ClassStanding(
-        marks.students, [_standing(one, marks, course_of(one, config)) for one in released]
+        marks.students, [_standing(one, marks, scores, course_of(one, config)) for one in released]
     )
 
 
@@ -114,7 +116,12 @@ def _is_released(marks: ClassMarks, lesson: Lesson) -> bool:
     return lesson.slug in marks.lessons and bool(marks.lessons[lesson.slug].points)
 
 
-def _standing(lesson: Lesson, marks: ClassMarks, course: CourseDirectory) -> Standing:
+def _standing(
+    lesson: Lesson,
+    marks: ClassMarks,
+    scores: Mapping[tuple[str, str], float],
+    course: CourseDirectory,
+) -> Standing:
     known, folders = marks.lessons[lesson.slug], LessonFolders(course)
     graded = read_graded(lesson.slug, folders.notebooks().items())
     submissions = known.submissions
@@ -129,7 +136,7 @@ def _standing(lesson: Lesson, marks: ClassMarks, course: CourseDirectory) -> Sta
         due=known.due,
         points=sum(known.points.values()),
         expected=len(expected),
-        marks={s: one.score for s, one in submissions.items()},
+        marks={s: scores[s, lesson.slug] for s in submissions},
         came=came,
         late={s: one.seconds_late for s, one in submissions.items() if one.seconds_late},
         penalised=late_costs(course.config) or any(one.penalty for one in submissions.values()),
