@@ -55,7 +55,7 @@ class WholeSubmit(ExchangeSubmit):
             for folder in hidden:
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def check_filename_diff(self):
+    def check_filename_diff(self) -> None:
         """Find the notebooks to hand in; say which are missing, and what stays."""
         source = Path(self.src_path)
         names = sorted(path.name for path in Path(self.release_path).glob("*.ipynb"))

@@ -23,7 +23,7 @@ _HOW_OFTEN = re.compile(r"(?:^|\s)-[nr]\s*\d")
 class NotebookShell(InteractiveShell):
     """An IPython shell without a desk."""
 
-    def enable_matplotlib(self, gui=None):
+    def enable_matplotlib(self, gui: str | None = None) -> tuple[str, str]:
         """Leave figures as they are: they are drawn, and nobody looks."""
         return gui or "inline", "agg"
 

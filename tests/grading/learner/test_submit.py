@@ -259,7 +259,7 @@ def test_an_unreadable_notebook_is_refused_with_a_sentence(content, said):
 def test_a_notebook_that_grading_would_not_read_is_not_submitted():
     with work_notebook(LESSON).open("a") as file:
         file.write(" " * MAX_FILE)
-    with pytest.raises(SubmitError, match=r"larger than 5 MB.*Clear its outputs"):
+    with pytest.raises(SubmitError, match=r"larger than 50 MB.*Clear its outputs"):
         submit(LESSON)
 
 
