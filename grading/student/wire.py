@@ -251,9 +251,9 @@ def _unpack_object(
         (tensor,) = inner(packed["array"])
         return np.asarray(tensor.numpy())
     if "number" in packed:
-        made = _NUMBERS[packed["kind"]]
-        if type(packed["number"]) in ((bool,) if made is np.bool_ else (int, float)):
-            return made(packed["number"])
+        number_of = _NUMBERS[packed["kind"]]
+        if type(packed["number"]) in ((bool,) if number_of is np.bool_ else (int, float)):
+            return number_of(packed["number"])
     return resolve(packed)
 
 

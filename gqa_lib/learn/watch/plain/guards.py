@@ -45,7 +45,7 @@ class _Kind(type):
 class _Type(metaclass=_Kind):
     """Plain code's `type`."""
 
-    __class_getitem__ = classmethod(types.GenericAlias)
+    __class_getitem__ = classmethod(types.GenericAlias)  # type: ignore[var-annotated]
 
 
 def _build_class(body, name, *bases, **keywords):
