@@ -32,7 +32,13 @@ _WRONG = (
     *(ValueError, KeyError, TypeError, IndexError),
     *(RuntimeError, OverflowError, AttributeError),
 )
-_NUMBERS = {name: getattr(np, name) for name in ("float64", "float32", "float16", "int64", "int32")}
+_NUMBERS = {
+    kind.__name__: kind
+    for kind in (
+        *(np.float64, np.float32, np.float16, np.int64, np.int32, np.int16, np.int8),
+        *(np.uint64, np.uint32, np.uint16, np.uint8, np.bool_),
+    )
+}
 
 
 class Garbled(ValueError):
@@ -244,8 +250,10 @@ def _unpack_object(
     if "array" in packed:
         (tensor,) = inner(packed["array"])
         return np.asarray(tensor.numpy())
-    if "number" in packed and type(packed["number"]) in (int, float):
-        return _NUMBERS[packed["kind"]](packed["number"])
+    if "number" in packed:
+        number_of = _NUMBERS[packed["kind"]]
+        if type(packed["number"]) in ((bool,) if number_of is np.bool_ else (int, float)):
+            return number_of(packed["number"])
     return resolve(packed)
 
 

@@ -63,6 +63,13 @@ def value(source: str):
         "class answer:\n    __module__ = 'torch'",
         "async def answer(): pass",
         "match 1:\n    case int(__dict__=d): answer = d",
+        "match '{0.__class__}':\n    case str(format=f): answer = f(1)",
+        "from gqa_lib.moved import import_module as answer",
+        "from gqa_lib.arguments import Path as answer",
+        "from gqa_lib.configs.shape import dataclass as answer",
+        "from collections import UserString as answer",
+        "from io import BytesIO as answer",
+        "from numpy import recarray as answer",
         "answer = torch.zeros(2).register_hook(print)",
         "def answer(:",
     ],
@@ -75,7 +82,7 @@ def test_what_is_not_plain_is_refused(source):
 @pytest.mark.parametrize(
     "source",
     [
-        "answer = torch.jit",
+        "answer = torch.jit.script",
         "answer = torch.nn.Module.forward.torch",
         "answer = math.sys",
         "answer = getattr(torch, '__di' + 'ct__')",
@@ -117,6 +124,36 @@ def test_what_is_not_plain_is_refused(source):
         "answer = [].__class__.__class__([])('X', (), {})",
         "class K(type): pass\nanswer = K",
         "del torch.Tensor.clone\nanswer = getattr(torch.Tensor, '__dict__')",
+        "class K(type[int]): pass\nanswer = K",
+        "answer = type[int]('X', (), {'__array_interface__': 1})",
+        "import typing\nclass K(typing.Type): pass\nanswer = K",
+        "import typing\nanswer = typing.get_args(typing.Type[typing.Type])",
+        "import typing\nclass K(typing.Annotated[torch.Tensor, 0]): pass\nanswer = K",
+        "class F(nn.Module):\n    def forward(self, bases): return (torch.Tensor,)\n"
+        "def answer():\n    m = nn.Module()\n    m.add_module('__mro_entries__', F())\n"
+        "    class K(m): pass\n    return K",
+        "from typing import Protocol\nfrom dataclasses import dataclass\n@dataclass\n"
+        "class P(Protocol):\n    gi_frame: int\nanswer = P",
+        "p = nn.ParameterDict()\np['__array_interface__'] = {}\nanswer = p",
+        "def answer(): return nn.ParameterDict({'__class__': 1})",
+        "class L(nn.ParameterList):\n    def _get_abs_string_index(self, n): return '__x__'\n"
+        "def answer(): L().append({})",
+        "class D(dict, nn.Module): pass\nanswer = D",
+        "import numpy as np\nA = np.array([8], dtype='u8')\n"
+        "def answer(): return np.ndarray((1,), dtype=object, buffer=A)",
+        "import numpy as np\nA = np.array([8], dtype='u8')\n"
+        "def answer(): return type(A)((1,), dtype=object, buffer=A)",
+        "import numpy as np\nclass B(np.ndarray): pass\nA = np.array([8], dtype='u8')\n"
+        "def answer(): return B((1,), [('a', object)], A)",
+        "import numpy as np\ndef answer(): return np.ndarray((1,), 'u8', np.array([None]))",
+        "import numpy as np\nanswer = np.zeros(9).resize",
+        "import numpy as np\nanswer = np.random.default_rng(0).bit_generator.cffi",
+        "def answer(): object.__setattr__(torch.Tensor, 'clone', print)",
+        "put = object.__setattr__\ndef answer(): put(math, 'pi', 3)",
+        "class A: pass\ndef answer(): object.__setattr__(A(), '__class__', 3)",
+        "import operator\ndef answer(): return operator.attrgetter('real.__class__')(1)",
+        "import operator\ndef answer(): return operator.methodcaller('format', 1)('{0.real}')",
+        "import IPython.display\nanswer = IPython.extract_module_locals",
     ],
 )
 def test_what_only_shows_when_it_runs_is_refused_then(source):
@@ -124,6 +161,36 @@ def test_what_only_shows_when_it_runs_is_refused_then(source):
     with pytest.raises((AttributeError, TypeError, ImportError, NotPlain)):
         value(source)
     assert (torch.Tensor.clone, torch.zeros) == (clone, zeros)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def answer(): return nn.ParameterDict()['__dict__']",
+        "def answer(): return nn.ParameterDict().copy()['_parameters']",
+        "def answer(): return (nn.ParameterDict() | nn.ParameterDict())['_parameters']",
+        "class N(str): pass\ndef answer(): return nn.ParameterDict()[N('__dict__')]",
+        "class L(nn.ParameterList):\n    def _get_abs_string_index(self, n): return '__dict__'\n"
+        "def answer(): return L()[0]",
+    ],
+)
+def test_a_container_gives_only_what_was_put_into_it(source):
+    answer = names_of(source).get("answer")
+    with pytest.raises(LookupError):
+        answer()
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "class M(nn.Module): pass\nm = M()\nm._parameters['__array_interface__'] = {}\n",
+        "class M(nn.ParameterList): pass\nm = M()\nm._modules['__array_interface__'] = {}\n",
+    ],
+)
+def test_python_finds_no_ways_of_treating_a_module_in_its_tables(table):
+    made = names_of(table).get("m")
+    assert made._parameters or made._modules
+    assert not hasattr(made, "__array_interface__")
 
 
 @pytest.mark.parametrize(
@@ -257,10 +324,96 @@ def test_what_only_shows_when_it_runs_is_refused_then(source):
         ),
         ("a, __ = 1, 2\nanswer = a + __", 3),
         ("from copy import deepcopy\nanswer = deepcopy([1])[0]", 1),
+        (
+            "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass P:\n    d: int\n"
+            "    def __post_init__(self): object.__setattr__(self, 'scale', self.d ** -0.5)\n"
+            "answer = P(4).scale",
+            0.5,
+        ),
+        (
+            "def answer():\n    p = nn.ParameterDict({'a': nn.Parameter(torch.ones(1))})\n"
+            "    p['b'] = torch.zeros(1)\n    del p['a']\n    q = p.copy() | p\n"
+            "    return [*q], len(p), 'b' in q, q['b'].item(), [v.item() for v in q.values()]",
+            (["b"], 1, True, 0, [0]),
+        ),
+        (
+            "def answer():\n    p = nn.ParameterList([torch.ones(1), torch.zeros(1)])\n"
+            "    return p[-1].item(), p[1:][0].item(), [one.item() for one in p]",
+            (0, 0, [1, 0]),
+        ),
+        (
+            "class M(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+            "        self.format = self.fields = self.resize = 1\n"
+            "        self._buffers['n'] = torch.ones(2)\n        self.a = nn.Linear(3, 1)\n"
+            "def answer():\n    m = M()\n"
+            "    return m.n.numel() + m.a.in_features + m.fields + m.resize, hasattr(m, 'b')",
+            (7, False),
+        ),
+        (
+            "import numpy as np\ndef answer(x: np.ndarray | None = np.ones(2)):\n"
+            "    made = np.ndarray((2, 3))\n    class B(np.ndarray): pass\n"
+            "    return (isinstance(x, np.ndarray), type(x) is type(made) is np.ndarray,"
+            " made.shape, isinstance(x, B), np.resize(x, 3).size, np.ndarray.sum(x))",
+            (True, True, (2, 3), False, 3, 2),
+        ),
+        ("from typing import Literal, get_args\nanswer = get_args(Literal['a', 1])", ("a", 1)),
+        (
+            "import numpy as np\ndef answer(): return np.random.default_rng(0).normal(size=2).size",
+            2,
+        ),
+        ("import numpy as np\ndef answer(): np.testing.assert_allclose(1, 1); return 2", 2),
+        ("import os\nanswer = os.path.join('a', 'b')", "a/b"),
+        ("import os\nos.environ['A'] = '1'\ndef answer(): return os.environ.get('A')", "1"),
+        ("import sys, time\ndef answer(): return sys.platform[:0] + time.strftime('')", ""),
+        ("def answer(): return torch.masked.softmax(torch.ones(2), -1).tolist()", [0.5, 0.5]),
+        ("answer = torch.__version__ >= '1' and not torch.jit.is_scripting()", True),
+        ("torch.backends.cuda.matmul.allow_tf32 = False\ndef answer(): return torch.e > 2", True),
+        (
+            "import torch.backends.cudnn as cudnn\ncudnn.benchmark = True\n"
+            "def answer(): return cudnn.benchmark",
+            True,
+        ),
+        (
+            "def answer():\n    with torch.profiler.record_function('a'), "
+            "torch.autograd.set_detect_anomaly(False), torch.cuda.amp.autocast(enabled=False):\n"
+            "        return 3",
+            3,
+        ),
+        (
+            "import io, contextlib\ndef answer():\n"
+            "    with contextlib.redirect_stdout(io.StringIO()) as f: f.write('a')\n"
+            "    return f.getvalue()",
+            "a",
+        ),
+        (
+            "import warnings\ndef answer():\n    with warnings.catch_warnings():\n"
+            "        warnings.simplefilter('ignore')\n    return 4",
+            4,
+        ),
+        ("import operator\nanswer = operator.attrgetter('real.imag')(1)", 0),
+        ("import operator\nanswer = operator.methodcaller('split', 'b')('abc')", ["a", "c"]),
+        ("from datetime import datetime\nanswer = datetime(2020, 1, 2).day", 2),
+        ("from pprint import pformat\nanswer = pformat({'a': 1})", "{'a': 1}"),
+        ("import hashlib\nanswer = hashlib.md5(b'x').digest_size", 16),
+        ("import platform, gc\ndef answer(): gc.collect(); return platform.system()[:0]", ""),
+        (
+            "import traceback\ndef answer():\n    try: 1 / 0\n"
+            "    except ZeroDivisionError: return 'Zero' in traceback.format_exc()",
+            True,
+        ),
+        ("from tqdm.auto import tqdm, trange\nanswer = [*tqdm([1, 2]), *trange(2)]", [1, 2, 0, 1]),
+        ("from IPython.display import display, Markdown\nanswer = display(Markdown('a'))", None),
+        ("import IPython\nanswer = IPython.display.display(1)", None),
     ],
 )
 def test_what_is_plain_runs(source, wanted):
     assert value(source) == wanted
+
+
+def test_what_numpy_says_of_a_record_is_a_copy():
+    source = "import numpy as np\nR = np.dtype([('a', 'i8')])\nfields = R.fields\n"
+    names = names_of(source + "fields['a'] = (np.dtype('O'), 0)\nanswer = [fields, R][1]")
+    assert names.get("answer").fields["a"][0] == "i8"
 
 
 def test_only_what_a_name_needs_is_run():

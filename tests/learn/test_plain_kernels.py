@@ -84,6 +84,34 @@ def test_what_triton_has_a_kernel_may_use(line):
     assert launched(names) == [0, 1, 2, 0]
 
 
+WIDE = """
+@triton.jit
+def copy(x, out, KEYS: tl.constexpr):
+    n = tl.arange(0, KEYS)
+    tl.store(out + n, tl.load(x.to(tl.pointer_type(tl.{kind})) + n))
+"""
+
+
+@pytest.mark.parametrize(("kind", "keys"), [("int64", 2), ("float32", 4), ("int8", 16)])
+def test_reads_are_counted_by_their_bytes(kind, keys):
+    x, out = torch.arange(4.0), torch.zeros(keys, dtype=getattr(torch, kind))
+    kernel = names_of(WIDE.format(kind=kind)).get("copy", kernel=True)
+    with Watch(kernels=True, given=[x, out]) as watch:
+        kernel[(1,)](x, out, keys)
+    assert out.view(torch.float32).tolist() == [0, 1, 2, 3]
+    assert watch.seen(None).reads == [4, 0]
+
+
+def test_a_read_that_ends_outside_is_stopped():
+    x, out = torch.arange(3.0), torch.zeros(2, dtype=torch.int64)
+    kernel = names_of(WIDE.format(kind="int64")).get("copy", kernel=True)
+    with (
+        pytest.raises(Exception, match="1 of 2 elements outside"),
+        Watch(kernels=True, given=[x, out]),
+    ):
+        kernel[(1,)](x, out, 2)
+
+
 def test_of_a_kernels_header_only_names_and_defaults_run():
     source = KERNEL.format(line="pass").replace("@triton.jit", "@triton.jit(debug=print('no'))")
     source = source.replace("x, out,", "x: print('no'), out: tl.tensor, *,", 1)

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import numpy as np
 import torch
 
 from gqa_lib.kernels.tolerances import LEARNERS
@@ -107,7 +108,10 @@ def _apart(one: float, other: float) -> tuple[str, str]:
 
 
 def _plain_difference(got, expected) -> str | None:
+    got = _as_python_has_it(got)
     if isinstance(expected, int) and not isinstance(expected, bool):
+        if isinstance(got, float) and got.is_integer():
+            got = int(got)
         if isinstance(got, bool) or not isinstance(got, int):
             return f"It returned {_article(got)}; a whole number (int) is expected."
     elif isinstance(expected, float) and isinstance(got, int | float):
@@ -115,6 +119,14 @@ def _plain_difference(got, expected) -> str | None:
     if type(got) is type(expected) and got == expected:
         return None
     return _unequal(got, expected)
+
+
+def _as_python_has_it(value):
+    """Return a number or truth value of NumPy's, or of a tensor without dimensions, as Python's."""
+    one_number = isinstance(value, np.generic) or (
+        isinstance(value, torch.Tensor) and not value.ndim and value.device.type != "meta"
+    )
+    return value.item() if one_number else value
 
 
 def _unequal(got, expected) -> str:

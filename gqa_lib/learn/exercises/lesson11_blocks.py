@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -132,7 +133,7 @@ def _references(allocator: Any, block: int) -> Any:
 
 
 def _check_block(block: Any, num_blocks: int, references: Counter[int], label: str) -> None:
-    if isinstance(block, bool) or not isinstance(block, int):
+    if isinstance(block, bool) or not isinstance(block, Integral):
         raise Complaint(
             f"{label}: allocate() returned a {type(block).__name__}; a block is a whole number, "
             f"from 0 to {num_blocks - 1}."

@@ -6,6 +6,7 @@ first sequence is a; new tokens come from k and v in order.
 
 import re
 from collections.abc import Iterator, Sequence
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -163,18 +164,22 @@ def _check_memory(sequence: Any, first: Any, what: str) -> None:
         )
 
 
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
 def _state(label: str, name: str, sequence: Any) -> dict[str, Any]:
     """Return a sequence's length, blocks, and the tokens that its table finds in the memory."""
     length = number_of(sequence, "length")
     blocks = list(sequence.blocks)
     k, v = sequence.k, sequence.v
     num_blocks, block_size = k.shape[0], k.shape[2]
-    if not all(type(one) is int and 0 <= one < num_blocks for one in blocks):
+    if not all(_is_whole(one) and 0 <= one < num_blocks for one in blocks):
         raise Complaint(
             f"{label} blocks of {name} is {blocks}. It holds the numbers of its blocks, as "
             f"allocate() gives them: from 0 to {num_blocks - 1}."
         )
-    if type(length) is not int:
+    if not _is_whole(length):
         raise Complaint(f"{label} length of {name} is a {type(length).__name__}, not an int.")
     seen: dict[str, Any] = {f"{label} length of {name}": length}
     seen[f"{label} blocks of {name}"] = len(blocks)

@@ -56,6 +56,7 @@ _OF_TORCH = {  # besides its functions and dtypes
 _RAW = {"from_file", "frombuffer", "from_dlpack"}  # of torch's functions those that read memory
 _CONSTANTS = (torch.dtype, torch.layout, torch.memory_format)
 _OPEN: dict[str, set[str]] = {  # module: the only names that plain code gets
+    "IPython": set(),
     "IPython.display": set(),
     "contextlib": {"nullcontext", "suppress", "contextmanager", "ExitStack", "closing"},
     "datetime": {"MINYEAR", "MAXYEAR", "UTC", "date", "datetime", "time", "timedelta", "timezone"},
@@ -90,6 +91,7 @@ _OPEN: dict[str, set[str]] = {  # module: the only names that plain code gets
     "torch.autograd.profiler": {"record_function"},
     "torch.backends": set(),
     "torch.backends.cuda": {"is_built"},
+    "torch.backends.cudnn": set(),
     "torch.backends.mps": {"is_available", "is_built"},
     "torch.cuda": {
         *("is_available", "device_count", "current_device", "empty_cache", "get_device_name"),

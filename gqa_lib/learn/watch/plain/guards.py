@@ -14,8 +14,8 @@ import torch
 
 from .classes import ndarray
 from .facades import Facade, facade, is_open
-from .rules import WATCHED_NAMES, is_builtin, is_pythons, may_name, sets_attributes
 from .harmless import show
+from .rules import WATCHED_NAMES, is_builtin, is_pythons, may_name, sets_attributes
 from .standins import SimpleNamespace
 
 # Guards' names, which no source can have: of what is written to, of what is read, of the keywords
@@ -45,7 +45,7 @@ class _Kind(type):
 class _Type(metaclass=_Kind):
     """Plain code's `type`."""
 
-    __class_getitem__ = classmethod(types.GenericAlias)
+    __class_getitem__ = classmethod(types.GenericAlias)  # type: ignore[var-annotated]
 
 
 def _build_class(body, name, *bases, **keywords):
@@ -167,9 +167,10 @@ def _import(name, globals=None, locals=None, fromlist=(), level=0):
     if isinstance(fromlist, list):  # not the code's own: its C code says so, and takes no result
         importlib.import_module(name)
         return None
-    if level or not is_open(name):
+    top = name.partition(".")[0]
+    if level or not (is_open(name) and is_open(top)):
         raise ImportError(f"plain code does not import {name}")
-    return facade(name if fromlist else name.partition(".")[0])
+    return facade(name if fromlist else top)
 
 
 def _keys(named):

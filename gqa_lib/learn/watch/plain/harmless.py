@@ -78,12 +78,13 @@ def get_args(of: Any) -> tuple:
     """As `typing`'s, of types and of literals.
 
     Raises:
-        TypeError: there is a name among them, which Python would evaluate.
+        TypeError: there is a name among them, which Python would evaluate, or a kind of classes.
     """
     found = typing.get_args(of)
-    if all(isinstance(one, type | int | str | bytes | None) for one in found):
-        return tuple(one for one in found if one is not type)
-    raise TypeError("plain code gets no types that are only named")
+    known = all(isinstance(one, type | int | str | bytes | None) for one in found)
+    if not known or any(isinstance(one, type) and issubclass(one, type) for one in found):
+        raise TypeError("plain code gets no types that are only named, and no kinds of classes")
+    return found
 
 
 BARS = {"tqdm": Bar, "trange": some}
