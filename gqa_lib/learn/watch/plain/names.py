@@ -6,10 +6,10 @@ import ast
 import contextlib
 import linecache
 from collections.abc import Iterable
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, cast
 
-from .facades import facade, is_missing, is_open, open_part
+from .facades import Facade, facade, is_missing, is_open, open_part
 from .guards import guarded, safe_builtins
 from .kernel_names import KernelNames, launcher
 from .kernels import TRITON, bare_kernel, check_host, check_kernel, is_kernel, of_numbers
@@ -18,6 +18,8 @@ from .slices import Statement, acting_on, needed_for, readable, statements
 from .standins import MODULE
 
 _UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
+_TOOLS = ("gqa_lib.learn.checking", "gqa_lib.learn.guide", "gqa_lib.learn.quiz", "gqa_lib.learn.show")
+_SETTINGS = ("backends.", "environ")  # of torch and of os, which plain code cannot set
 NO_KERNEL = "it cannot be launched as a kernel: keep the line @triton.jit above its def."
 
 
@@ -43,13 +45,29 @@ class PlainNames:
         before, code = dict(self._trusted), compile(source, "<lesson>", "exec")
         exec(code, self._trusted)
         for name in self._trusted.keys() & {*code.co_names}:  # Triton adds others
-            value = launcher(self._trusted[name])
-            if name.startswith("__") or before.get(name) is self._trusted[name]:
-                continue
-            if isinstance(value, ModuleType) and value.__name__ == "triton.language":
-                self._own[name] = of_numbers()
-            elif (value := open_part(value)) is not None:
-                self._own[name] = value
+            if before.get(name) is not self._trusted[name]:
+                self._take(name, self._trusted[name])
+
+    def trusted_here(self, source: str, names: dict[str, Any]) -> None:
+        """Take note of what a cell of the lesson's own, which has run, gave names.
+
+        Args:
+            source: of the cell.
+            names: of the notebook in which it ran.
+        """
+        with contextlib.suppress(*_UNREADABLE):
+            for one in statements(readable(source), "<lesson>"):
+                for name in one.binds & names.keys():
+                    self._take(name, names[name])
+
+    def _take(self, name: str, value: Any) -> None:
+        value = launcher(value)
+        if name.startswith("__"):
+            return
+        if isinstance(value, ModuleType) and value.__name__ == "triton.language":
+            self._own[name] = of_numbers()
+        elif (value := open_part(value)) is not None:
+            self._own[name] = value
 
     def answer(self, source: str) -> None:
         """Take note of what a learner's cell defines; nothing of it runs yet."""
@@ -74,18 +92,39 @@ class PlainNames:
             kernel: it has to be a Triton kernel.
 
         Raises:
-            NotPlain: what it needs is not plain.
-            KeyError: no cell defines it; whatever else a definition raises.
+            NotPlain: what it needs is not plain, or raises something.
+            KeyError: no cell defines it.
         """
         needed = self.checked(name, kernel)
         acting = [one for one in acting_on(needed, self._known) if self._is_plain(one)]
         extra = {id(one) for group in acting for one in group} - {id(one) for one in needed}
         for statement in self._known:
             if statement in needed or id(statement) in extra:
-                with contextlib.suppress(*([Exception] if id(statement) in extra else [])):
+                try:
                     self._run(statement, needed)
+                except Exception as error:
+                    if id(statement) not in extra and not self._is_setting(statement):
+                        raise self._stopped(statement, error) from error
         self._tell_kernels(needed)
         return self._kernels[name] if kernel else self._own[name]
+
+    def _is_setting(self, statement: Statement) -> bool:
+        """Return whether a statement only sets what decides how a library computes."""
+        node = statement.node
+        if not isinstance(node, ast.Assign) or not node.targets:
+            return False
+        names = [ast.unparse(one).partition(".") for one in node.targets]
+        return all(
+            isinstance(self._own.get(name), Facade) and rest.startswith(_SETTINGS)
+            for name, _, rest in names
+        )
+
+    @staticmethod
+    def _stopped(statement: Statement, error: Exception) -> NotPlain:
+        if isinstance(error, NotPlain):
+            return error
+        why = f"{type(error).__name__}: {error}"
+        return NotPlain(at_line(statement.node, statement.lines, why[:300]))
 
     def _run(self, statement: Statement, needed: list[Statement]) -> None:
         node = statement.node
@@ -106,6 +145,9 @@ class PlainNames:
             self._kernels.number(name, self._own[name])
 
     def _is_plain(self, some: list[Statement]) -> bool:
+        read = {name for one in some for name in one.reads}
+        if any(_is_a_check(self._own.get(name)) for name in read):
+            return False
         try:
             self._check(some)
         except NotPlain:
@@ -150,6 +192,11 @@ class PlainNames:
                 check_plain(one.node, one.lines, defined)
                 if "tl" in one.reads | one.later:
                     check_host(one.node, one.lines)
+
+
+def _is_a_check(value: Any) -> bool:
+    """Return whether a value is one of the course's own tools, which change nobody's values."""
+    return isinstance(value, FunctionType) and value.__module__.startswith(_TOOLS)
 
 
 def _defining(name: str, needed: list[Statement]) -> Statement | None:
