@@ -4,6 +4,7 @@ import __future__
 
 import ast
 import contextlib
+import copy
 import linecache
 from collections.abc import Iterable
 from types import FunctionType, ModuleType
@@ -18,8 +19,14 @@ from .slices import Statement, acting_on, needed_for, readable, statements
 from .standins import MODULE
 
 _UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
-_TOOLS = ("gqa_lib.learn.checking", "gqa_lib.learn.guide", "gqa_lib.learn.quiz", "gqa_lib.learn.show")
+_TOOLS = tuple(f"gqa_lib.learn.{one}" for one in ("checking", "guide", "quiz", "show"))
 _SETTINGS = ("backends.", "environ")  # of torch and of os, which plain code cannot set
+_NOT_THERE = (AttributeError, TypeError, ImportError, NameError)  # at the walls of plain code
+    AttributeError,
+    TypeError,
+    ImportError,
+    NameError,
+)  # what plain code meets at its walls
 NO_KERNEL = "it cannot be launched as a kernel: keep the line @triton.jit above its def."
 
 
@@ -92,8 +99,8 @@ class PlainNames:
             kernel: it has to be a Triton kernel.
 
         Raises:
-            NotPlain: what it needs is not plain, or raises something.
-            KeyError: no cell defines it.
+            NotPlain: what it needs is not plain.
+            KeyError: no cell defines it; whatever else a definition raises.
         """
         needed = self.checked(name, kernel)
         acting = [one for one in acting_on(needed, self._known) if self._is_plain(one)]
@@ -103,8 +110,11 @@ class PlainNames:
                 try:
                     self._run(statement, needed)
                 except Exception as error:
-                    if id(statement) not in extra and not self._is_setting(statement):
-                        raise self._stopped(statement, error) from error
+                    if id(statement) in extra or self._is_setting(statement):
+                        continue
+                    if isinstance(error, _NOT_THERE):
+                        raise _stopped(statement, error) from error
+                    raise
         self._tell_kernels(needed)
         return self._kernels[name] if kernel else self._own[name]
 
@@ -119,13 +129,6 @@ class PlainNames:
             for name, _, rest in names
         )
 
-    @staticmethod
-    def _stopped(statement: Statement, error: Exception) -> NotPlain:
-        if isinstance(error, NotPlain):
-            return error
-        why = f"{type(error).__name__}: {error}"
-        return NotPlain(at_line(statement.node, statement.lines, why[:300]))
-
     def _run(self, statement: Statement, needed: list[Statement]) -> None:
         node = statement.node
         if id(statement) in self._done:
@@ -135,7 +138,7 @@ class PlainNames:
             self._tell_kernels(needed)
             self._own[node.name] = self._kernels.define(node, statement.lines)
             return
-        tree, flags = ast.Module([node], []), self._flags[statement.file]
+        tree, flags = ast.Module([copy.deepcopy(node)], []), self._flags[statement.file]
         exec(compile(guarded(tree), statement.file, "exec", flags, True), self._own)
 
     def _tell_kernels(self, needed: list[Statement]) -> None:
@@ -192,6 +195,11 @@ class PlainNames:
                 check_plain(one.node, one.lines, defined)
                 if "tl" in one.reads | one.later:
                     check_host(one.node, one.lines)
+
+
+def _stopped(statement: Statement, error: Exception) -> NotPlain:
+    why = f"{type(error).__name__}: {error}"
+    return NotPlain(at_line(statement.node, statement.lines, why[:300]))
 
 
 def _is_a_check(value: Any) -> bool:

@@ -61,7 +61,9 @@ def _as_a_notebook_reads(source: str) -> str:
         return _NOTEBOOK.sub(r"\1pass", source)
     body = re.sub(r"^(\s*)%%.*$", r"\1pass", source, flags=re.MULTILINE)
     python = TransformerManager().transform_cell(body)
-    return _COMMAND.sub(lambda found: found[1] + (found[2] and f"{found[2]}None" or "pass"), python)
+    return _COMMAND.sub(
+        lambda found: found[1] + (f"{found[2]}None" if found[2] else "pass"), python
+    )
 
 
 def statements(source: str, file: str) -> list[Statement]:
@@ -99,7 +101,8 @@ def _statement(node: ast.stmt, file: str, lines: list[str]) -> Statement:
     changes: set[str] = set() if isinstance(node, may.DEFINES) else (binds & reads) | written
     touches, kinds = may.touched(node)
     own = binds | changes
-    sets = (own, changes, reads, later, touches - own, kinds - own, may.effects(node) & (later | binds))
+    effects = may.effects(node) & (later | binds)
+    sets = (own, changes, reads, later, touches - own, kinds - own, effects)
     return Statement(node, file, lines, *map(frozenset, sets))
 
 
@@ -156,7 +159,7 @@ def acting_on(needed: Sequence[Statement], known: Sequence[Statement]) -> list[l
             return found
         for place, one in new:
             taken.add(id(one))
-            places = _closure([(name, place) for name in one.reads | one.later], known)
+            places = _closure([(n, place) for n in one.reads | one.later | one.changes], known)
             found.append([known[number] for number in sorted(places | {place})])
             every += found[-1]
         values, kinds = reach.values(every)
