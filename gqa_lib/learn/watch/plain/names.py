@@ -22,11 +22,6 @@ _UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 _TOOLS = tuple(f"gqa_lib.learn.{one}" for one in ("checking", "guide", "quiz", "show"))
 _SETTINGS = ("backends.", "environ")  # of torch and of os, which plain code cannot set
 _NOT_THERE = (AttributeError, TypeError, ImportError, NameError)  # at the walls of plain code
-    AttributeError,
-    TypeError,
-    ImportError,
-    NameError,
-)  # what plain code meets at its walls
 NO_KERNEL = "it cannot be launched as a kernel: keep the line @triton.jit above its def."
 
 
@@ -43,6 +38,7 @@ class PlainNames:
         self._kernels = KernelNames(MODULE)
         self._known: list[Statement] = []
         self._done: set[int] = set()
+        self._errors: dict[int, Exception] = {}
         self._broken: list[str] = []
         self._flags: dict[str, int] = {}
         self._cells = 0
@@ -110,6 +106,7 @@ class PlainNames:
                 try:
                     self._run(statement, needed)
                 except Exception as error:
+                    self._errors[id(statement)] = error
                     if id(statement) in extra or self._is_setting(statement):
                         continue
                     if isinstance(error, _NOT_THERE):
@@ -132,6 +129,8 @@ class PlainNames:
     def _run(self, statement: Statement, needed: list[Statement]) -> None:
         node = statement.node
         if id(statement) in self._done:
+            if error := self._errors.get(id(statement)):
+                raise error
             return
         self._done.add(id(statement))
         if isinstance(node, ast.FunctionDef) and is_kernel(node):
