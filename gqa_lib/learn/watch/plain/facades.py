@@ -11,6 +11,7 @@ import torch
 
 from gqa_lib.course.answers import IN_THE_SANDBOX, is_among
 
+from .harmless import HARMLESS
 from .rules import may_name
 from .standins import STAND_INS
 
@@ -59,15 +60,45 @@ _OPEN: dict[str, set[str]] = {  # module: the only names that plain code gets
     "enum": {"auto", "unique", "member", "nonmember", "property"},
     "json": {"loads", "dumps", "JSONDecodeError"},
     "logging": set(),
-    "os": set(),
-    "sys": {"stderr", "stdout", "maxsize", "float_info", "version_info"},
-    "time": {"time", "perf_counter", "monotonic", "sleep", "process_time", "perf_counter_ns"},
+    "numpy.random": {
+        *("beta", "binomial", "choice", "exponential", "gamma", "normal", "permutation", "poisson"),
+        *("rand", "randint", "randn", "random", "random_sample", "seed", "shuffle"),
+        *("standard_normal", "uniform"),
+    },
+    "numpy.testing": {
+        *("assert_allclose", "assert_almost_equal", "assert_array_almost_equal"),
+        *("assert_array_equal", "assert_equal"),
+    },
+    "os": {"cpu_count", "linesep", "name", "sep"},
+    "os.path": {"basename", "commonprefix", "dirname", "join", "normpath", "split", "splitext"},
+    "sys": {
+        *("stderr", "stdout", "maxsize", "float_info", "version_info", "platform", "version"),
+        *("byteorder", "getsizeof", "getrecursionlimit"),
+    },
+    "time": {
+        *("time", "perf_counter", "monotonic", "sleep", "process_time", "perf_counter_ns"),
+        *("time_ns", "monotonic_ns", "process_time_ns", "strftime", "localtime", "gmtime"),
+        *("ctime", "asctime", "mktime"),
+    },
     "torch.amp": {"autocast"},
+    "torch.autograd": {"detect_anomaly", "enable_grad", "no_grad", "set_detect_anomaly"},
     "torch.backends": set(),
+    "torch.backends.cudnn": {"allow_tf32", "benchmark", "deterministic", "is_available"},
     "torch.backends.mps": {"is_available", "is_built"},
-    "torch.cuda": {"is_available", "device_count"},
+    "torch.compiler": {"is_compiling"},
+    "torch.cuda": {
+        *("is_available", "device_count", "current_device", "empty_cache", "get_device_name"),
+        *("is_bf16_supported", "max_memory_allocated", "memory_allocated", "synchronize"),
+        *("reset_peak_memory_stats", "get_device_capability"),
+    },
+    "torch.cuda.amp": {"autocast"},
     "torch.func": {"vmap"},
+    "torch.jit": {"is_scripting", "is_tracing"},
+    "torch.masked": {
+        *("amax", "amin", "log_softmax", "logsumexp", "mean", "softmax", "softmin", "sum"),
+    },
     "torch.nn.parameter": {"Parameter", "Buffer"},
+    "torch.profiler": {"record_function"},
     "torch.testing": {"assert_close"},
     "torch.types": {"Device", "Number"},
     "types": {"MappingProxyType", "NoneType", "EllipsisType"},
@@ -92,7 +123,7 @@ _OPEN: dict[str, set[str]] = {  # module: the only names that plain code gets
         *("overload", "runtime_checkable", "SupportsAbs", "SupportsRound", "AbstractSet"),
         *("ContextManager", "Pattern", "Match", "ItemsView", "KeysView", "ValuesView"),
     },
-    "warnings": {"warn"},
+    "warnings": {"filterwarnings", "simplefilter", "warn"},
     "triton": {"cdiv", "next_power_of_2", "__version__"},
 }
 _WATCHED = ("gqa_lib.learn.watch.*", "gqa_lib.measure.*", "gqa_lib.course.*")
@@ -131,7 +162,7 @@ def facade(module: str) -> Any:
         value = getattr(whole, name, None)
         if value is not None and not _leads_further(value, module):
             found[name] = _called(value) if module == "triton" and callable(value) else value
-    return Facade(_path=module, **found | STAND_INS.get(module, {}))
+    return Facade(_path=module, **found | HARMLESS.get(module, {}) | STAND_INS.get(module, {}))
 
 
 def _called(function: Any) -> Any:
