@@ -206,6 +206,11 @@ def _is_a_check(value: Any) -> bool:
     return isinstance(value, FunctionType) and value.__module__.startswith(_TOOLS)
 
 
+def needs_kernel(needed: list[Statement]) -> bool:
+    """Return whether one of these statements is a kernel."""
+    return any(is_kernel(one.node) for one in needed)
+
+
 def _defining(name: str, needed: list[Statement]) -> Statement | None:
     """Return the statement that makes a name the kernel that it is."""
     last = [one for one in needed if name in one.binds][-1]

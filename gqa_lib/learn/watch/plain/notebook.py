@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import linecache
+import os
 import random
 import sys
 from collections.abc import Iterator
@@ -13,8 +14,8 @@ from typing import Any
 
 import torch
 
-from .kernel_names import known_here
-from .names import PlainNames
+from .kernel_names import known_here, launcher
+from .names import PlainNames, needs_kernel
 from .rules import WATCHED, NotPlain
 from .slices import readable, statements
 
@@ -53,28 +54,35 @@ def plain_here(yours: Any, kernel: bool = False) -> Any:
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     cells = list(getattr(getattr(shell, "history_manager", None), "input_hist_raw", ()))
     names = getattr(shell, "user_ns", {})
-    if any(yours is twin for _, twin in _last.values()):
-        return yours
+    yours, twin = next((one for one in _last.values() if yours is one[1]), (yours, None))
+    if twin is not None and not kernel:
+        return twin
     name = _name_of(yours, names)
     if name and (key := (name, id(yours), kernel, len(cells))) in _last:
         return _last[key][1]
     told = PlainNames()
     if not (name and _tell(told, cells, names, name)):
         return _alone(yours, kernel)
-    if kernel:
-        told.checked(name, kernel, known_here(getattr(yours, "fn", yours)))
+    is_kernel = kernel or launcher(yours) is not yours
+    known = known_here(getattr(yours, "fn", yours)) if is_kernel else ()
+    needed = told.checked(name, kernel, known)
+    if is_kernel or (needs_kernel(needed) and os.environ.get("TRITON_INTERPRET") != "1"):
         return yours
+    twin = _made(told, name)
+    _last.clear()
+    _last[key] = yours, twin
+    return twin
+
+
+def _made(told: PlainNames, name: str) -> Any:
     try:
         with _aside():
-            twin = told.get(name)
+            return told.get(name)
     except NotPlain:
         raise
     except Exception as error:
         why = f"What {name} needs stopped with {type(error).__name__}: {error}"
         raise NotPlain(f"{WATCHED} {why[:300]}") from error
-    _last.clear()
-    _last[key] = yours, twin
-    return twin
 
 
 def _alone(yours: Any, kernel: bool) -> Any:
