@@ -13,8 +13,10 @@ import torch
 from .rules import may_name
 
 _NOT_BY_NAME = {"format", "format_map", "compile", "keywords"}  # of which guards look at the object
-_DRAWS = ("choice", "exponential", "integers", "normal", "permutation", "permuted", "poisson")
-_DRAWS += ("random", "shuffle", "standard_normal", "uniform")
+_DRAWS = (
+    *("choice", "exponential", "integers", "normal", "permutation", "permuted", "poisson"),
+    *("random", "shuffle", "standard_normal", "uniform"),
+)
 
 
 def _named(name: Any) -> str:

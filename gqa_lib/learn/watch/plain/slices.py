@@ -146,7 +146,8 @@ def acting_on(needed: Sequence[Statement], known: Sequence[Statement]) -> list[l
         needed: statements.
         known: all statements of the notebook so far, in order.
     """
-    reach, found = _Reach(known), []
+    reach = _Reach(known)
+    found: list[list[Statement]] = []
     taken, every = set(map(id, needed)), list(needed)
     values, kinds = reach.values(every)
     while True:
