@@ -82,7 +82,7 @@ def test_what_is_not_plain_is_refused(source):
 @pytest.mark.parametrize(
     "source",
     [
-        "answer = torch.jit.script",
+        "answer = torch.hub",
         "answer = torch.nn.Module.forward.torch",
         "answer = math.sys",
         "answer = getattr(torch, '__di' + 'ct__')",

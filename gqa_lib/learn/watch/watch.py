@@ -13,7 +13,7 @@ from .devices import StaysBehind
 from .gradients import Gradients
 from .kernels import Kernels
 from .parts import Parts
-from .plain import refusal_here
+from .plain import NotPlain, plain_here
 from .settings import restore, settings
 from .whole import Whole
 
@@ -183,9 +183,10 @@ def where_seen(yours: Any, *, kernel: bool = False) -> Any:
     """
     if isinstance(yours, Elsewhere):
         return yours._gqa_plain(kernel)
-    if problem := refusal_here(yours, kernel):
-        raise NotSeen(problem)
-    return yours
+    try:
+        return plain_here(yours, kernel)
+    except NotPlain as problem:
+        raise NotSeen(str(problem)) from None
 
 
 def answer_used(yours: Any) -> str:

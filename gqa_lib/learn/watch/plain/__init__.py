@@ -6,7 +6,7 @@ names what it uses, out of torch, math and the like, and can therefore touch not
 """
 
 from .names import PlainNames
-from .notebook import refusal_here
+from .notebook import plain_here, refusal_here
 from .rules import NotPlain
 
-__all__ = ["NotPlain", "PlainNames", "refusal_here"]
+__all__ = ["NotPlain", "PlainNames", "plain_here", "refusal_here"]

@@ -4,9 +4,15 @@ import contextlib
 import operator
 import typing
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 from .rules import WATCHED_NAMES, may_name
+
+_DRAWS = (
+    *("choice", "exponential", "integers", "normal", "permutation", "permuted", "poisson"),
+    *("random", "shuffle", "standard_normal", "uniform"),
+)
 
 
 def show(*values, **named) -> None:
@@ -85,6 +91,21 @@ def get_args(of: Any) -> tuple:
     if not known or any(isinstance(one, type) and issubclass(one, type) for one in found):
         raise TypeError("plain code gets no types that are only named, and no kinds of classes")
     return found
+
+
+def as_it_is(function=None, /, **options):
+    """Return a function as it is written: what is watched is not compiled."""
+    return (lambda given: given) if function is None else function
+
+
+def default_rng(seed=None):
+    """Return what draws numbers; NumPy's own leads to its memory."""
+    import numpy
+
+    if seed is not None and type(seed) not in (int, list, tuple):
+        raise TypeError(f"plain code has whole numbers as seeds, not a {type(seed).__name__}")
+    numbers = numpy.random.default_rng(seed)
+    return SimpleNamespace(**{name: getattr(numbers, name) for name in _DRAWS})
 
 
 BARS = {"tqdm": Bar, "trange": some}

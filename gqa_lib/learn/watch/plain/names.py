@@ -4,12 +4,13 @@ import __future__
 
 import ast
 import contextlib
+import copy
 import linecache
 from collections.abc import Iterable
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, cast
 
-from .facades import facade, is_missing, is_open, open_part
+from .facades import Facade, facade, is_missing, is_open, open_part
 from .guards import guarded, safe_builtins
 from .kernel_names import KernelNames, launcher
 from .kernels import TRITON, bare_kernel, check_host, check_kernel, is_kernel, of_numbers
@@ -18,6 +19,9 @@ from .slices import Statement, acting_on, needed_for, readable, statements
 from .standins import MODULE
 
 _UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
+_TOOLS = tuple(f"gqa_lib.learn.{one}" for one in ("checking", "guide", "quiz", "show"))
+_SETTINGS = ("backends.", "environ")  # of torch and of os, which plain code cannot set
+_NOT_THERE = (AttributeError, TypeError, ImportError, NameError)  # at the walls of plain code
 NO_KERNEL = "it cannot be launched as a kernel: keep the line @triton.jit above its def."
 
 
@@ -34,6 +38,7 @@ class PlainNames:
         self._kernels = KernelNames(MODULE)
         self._known: list[Statement] = []
         self._done: set[int] = set()
+        self._errors: dict[int, Exception] = {}
         self._broken: list[str] = []
         self._flags: dict[str, int] = {}
         self._cells = 0
@@ -43,13 +48,29 @@ class PlainNames:
         before, code = dict(self._trusted), compile(source, "<lesson>", "exec")
         exec(code, self._trusted)
         for name in self._trusted.keys() & {*code.co_names}:  # Triton adds others
-            value = launcher(self._trusted[name])
-            if name.startswith("__") or before.get(name) is self._trusted[name]:
-                continue
-            if isinstance(value, ModuleType) and value.__name__ == "triton.language":
-                self._own[name] = of_numbers()
-            elif (value := open_part(value)) is not None:
-                self._own[name] = value
+            if before.get(name) is not self._trusted[name]:
+                self._take(name, self._trusted[name])
+
+    def trusted_here(self, source: str, names: dict[str, Any]) -> None:
+        """Take note of what a cell of the lesson's own, which has run, gave names.
+
+        Args:
+            source: of the cell.
+            names: of the notebook in which it ran.
+        """
+        with contextlib.suppress(*_UNREADABLE):
+            for one in statements(readable(source), "<lesson>"):
+                for name in one.binds & names.keys():
+                    self._take(name, names[name])
+
+    def _take(self, name: str, value: Any) -> None:
+        value = launcher(value)
+        if name.startswith("__"):
+            return
+        if isinstance(value, ModuleType) and value.__name__ == "triton.language":
+            self._own[name] = of_numbers()
+        elif (value := open_part(value)) is not None:
+            self._own[name] = value
 
     def answer(self, source: str) -> None:
         """Take note of what a learner's cell defines; nothing of it runs yet."""
@@ -82,21 +103,41 @@ class PlainNames:
         extra = {id(one) for group in acting for one in group} - {id(one) for one in needed}
         for statement in self._known:
             if statement in needed or id(statement) in extra:
-                with contextlib.suppress(*([Exception] if id(statement) in extra else [])):
+                try:
                     self._run(statement, needed)
+                except Exception as error:
+                    self._errors[id(statement)] = error
+                    if id(statement) in extra or self._is_setting(statement):
+                        continue
+                    if isinstance(error, _NOT_THERE):
+                        raise _stopped(statement, error) from error
+                    raise
         self._tell_kernels(needed)
         return self._kernels[name] if kernel else self._own[name]
+
+    def _is_setting(self, statement: Statement) -> bool:
+        """Return whether a statement only sets what decides how a library computes."""
+        node = statement.node
+        if not isinstance(node, ast.Assign) or not node.targets:
+            return False
+        names = [ast.unparse(one).partition(".") for one in node.targets]
+        return all(
+            isinstance(self._own.get(name), Facade) and rest.startswith(_SETTINGS)
+            for name, _, rest in names
+        )
 
     def _run(self, statement: Statement, needed: list[Statement]) -> None:
         node = statement.node
         if id(statement) in self._done:
+            if error := self._errors.get(id(statement)):
+                raise error
             return
         self._done.add(id(statement))
         if isinstance(node, ast.FunctionDef) and is_kernel(node):
             self._tell_kernels(needed)
             self._own[node.name] = self._kernels.define(node, statement.lines)
             return
-        tree, flags = ast.Module([node], []), self._flags[statement.file]
+        tree, flags = ast.Module([copy.deepcopy(node)], []), self._flags[statement.file]
         exec(compile(guarded(tree), statement.file, "exec", flags, True), self._own)
 
     def _tell_kernels(self, needed: list[Statement]) -> None:
@@ -106,6 +147,9 @@ class PlainNames:
             self._kernels.number(name, self._own[name])
 
     def _is_plain(self, some: list[Statement]) -> bool:
+        read = {name for one in some for name in one.reads}
+        if any(_is_a_check(self._own.get(name)) for name in read):
+            return False
         try:
             self._check(some)
         except NotPlain:
@@ -150,6 +194,21 @@ class PlainNames:
                 check_plain(one.node, one.lines, defined)
                 if "tl" in one.reads | one.later:
                     check_host(one.node, one.lines)
+
+
+def _stopped(statement: Statement, error: Exception) -> NotPlain:
+    why = f"{type(error).__name__}: {error}"
+    return NotPlain(at_line(statement.node, statement.lines, why[:300]))
+
+
+def _is_a_check(value: Any) -> bool:
+    """Return whether a value is one of the course's own tools, which change nobody's values."""
+    return isinstance(value, FunctionType) and value.__module__.startswith(_TOOLS)
+
+
+def needs_kernel(needed: list[Statement]) -> bool:
+    """Return whether one of these statements is a kernel."""
+    return any(is_kernel(one.node) for one in needed)
 
 
 def _defining(name: str, needed: list[Statement]) -> Statement | None:

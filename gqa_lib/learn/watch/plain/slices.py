@@ -6,15 +6,14 @@ import symtable
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from . import touches as may
 from .facades import facade, is_open
 from .kernels import without_triton
 
 _NOTEBOOK = re.compile(  # `%magic`, `!command`, either of them assigned, `?name` and `name?`
     r"^(\s*)(?:(?:[\w, ]+=\s*)?[%!].*|\?{1,2}[\w.]+\s*|\??[\w.]+\?+\s*)$", re.MULTILINE
 )
-_MOST_MAGIC = 100  # lines of a cell
-_DEFINES = (ast.FunctionDef, ast.ClassDef)
-_ACTS = (ast.Expr, ast.For, ast.While, ast.If, ast.With)  # what may call a method for its effect
+_COMMAND = re.compile(r"^(\s*)((?:[\w, ]+=(?!=)\s*)?)get_ipython\(\).*$", re.MULTILINE)
 _AT_ONCE = {"listcomp", "setcomp", "dictcomp", "genexpr"}
 _IMPORTS = (ast.Import, ast.ImportFrom)
 
@@ -24,8 +23,9 @@ class Statement:
     """One statement at the top of a cell.
 
     `binds` are the names that it gives a value, `changes` those whose value it changes or builds
-    on, `reads` what it needs when it runs, `later` what its functions need when they are called,
-    and `touches` what it calls methods of, which may change it.
+    on, `reads` what it needs when it runs, and `later` what its functions need when they are
+    called. `touches` may be changed by what it calls, `kinds` too if they are classes or functions,
+    and `effects` by its functions when they are called.
     """
 
     node: ast.stmt
@@ -36,6 +36,8 @@ class Statement:
     reads: frozenset[str]
     later: frozenset[str]
     touches: frozenset[str]
+    kinds: frozenset[str]
+    effects: frozenset[str]
 
 
 def readable(source: str) -> str:
@@ -44,17 +46,24 @@ def readable(source: str) -> str:
     Raises:
         SyntaxError: it is no Python without them; ValueError or RecursionError where it cannot be.
     """
-    for _ in range(_MOST_MAGIC):
-        try:
-            ast.parse(source)
-            return source
-        except SyntaxError as error:
-            lines, place = source.split("\n"), (error.lineno or 1) - 1
-            if not (place < len(lines) and _NOTEBOOK.match(lines[place])):
-                break
-            lines[place] = _NOTEBOOK.sub(r"\1pass", lines[place])
-            source = "\n".join(lines)
-    return _NOTEBOOK.sub(r"\1pass", source)
+    try:
+        ast.parse(source)
+        return source
+    except SyntaxError:
+        return _as_a_notebook_reads(source)
+
+
+def _as_a_notebook_reads(source: str) -> str:
+    """Return a cell's source as IPython turns it into Python, without its commands."""
+    try:
+        from IPython.core.inputtransformer2 import TransformerManager
+    except ImportError:
+        return _NOTEBOOK.sub(r"\1pass", source)
+    body = re.sub(r"^(\s*)%%.*$", r"\1pass", source, flags=re.MULTILINE)
+    python = TransformerManager().transform_cell(body)
+    return _COMMAND.sub(
+        lambda found: found[1] + (f"{found[2]}None" if found[2] else "pass"), python
+    )
 
 
 def statements(source: str, file: str) -> list[Statement]:
@@ -78,7 +87,7 @@ def _statement(node: ast.stmt, file: str, lines: list[str]) -> Statement:
         s.get_name() for s in symbols if s.is_assigned() or s.is_imported() or s.is_namespace()
     }
     reads, later = set(_read(table, True)), set(_read(table, False))
-    written = {_base(one) for one in ast.walk(node) if _is_written(one)} - {""}
+    written = may.written(node)
     if isinstance(node, ast.AugAssign):
         written |= binds
     if isinstance(node, ast.Delete):
@@ -89,13 +98,12 @@ def _statement(node: ast.stmt, file: str, lines: list[str]) -> Statement:
         and is_open(node.module or "")
     ):
         binds |= {name for name in vars(facade(node.module or "")) if name[0] != "_"}
-    changes: set[str] = set() if isinstance(node, _DEFINES) else (binds & reads) | written
-    touches: set[str] = set()
-    if isinstance(node, _ACTS):
-        called = (one.func for one in ast.walk(node) if isinstance(one, ast.Call))
-        touches = {_base(one) for one in called if isinstance(one, ast.Attribute)} - {""}
-    kinds = (binds | changes, changes, reads, later, touches - binds - changes)
-    return Statement(node, file, lines, *map(frozenset, kinds))
+    changes: set[str] = set() if isinstance(node, may.DEFINES) else (binds & reads) | written
+    touches, kinds = may.touched(node)
+    own = binds | changes
+    effects = may.effects(node) & (later | binds)
+    sets = (own, changes, reads, later, touches - own, kinds - own, effects)
+    return Statement(node, file, lines, *map(frozenset, sets))
 
 
 def _read(table: symtable.SymbolTable, at_once: bool, top: bool = True) -> Iterator[str]:
@@ -121,16 +129,6 @@ def _all_read(table: symtable.SymbolTable) -> Iterator[str]:
         yield from _all_read(child)
 
 
-def _is_written(node: ast.AST) -> bool:
-    return isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load)
-
-
-def _base(node: ast.AST) -> str:
-    while isinstance(node, ast.Attribute | ast.Subscript):
-        node = node.value
-    return node.id if isinstance(node, ast.Name) else ""
-
-
 def needed_for(name: str, known: Sequence[Statement]) -> list[Statement]:
     """Return the statements that a name's value comes of, in their order.
 
@@ -141,23 +139,81 @@ def needed_for(name: str, known: Sequence[Statement]) -> list[Statement]:
     return [known[place] for place in sorted(_closure([(name, len(known))], known))]
 
 
-def acting_on(needed: list[Statement], known: Sequence[Statement]) -> Iterator[list[Statement]]:
-    """Yield each statement that may change a value of those needed, after what it needs itself.
+def acting_on(needed: Sequence[Statement], known: Sequence[Statement]) -> list[list[Statement]]:
+    """Return each statement that may change a value of those needed, after what it needs itself.
 
     Args:
         needed: statements.
         known: all statements of the notebook so far, in order.
     """
-    values = {
-        name
-        for one in needed
-        if not isinstance(one.node, _DEFINES + _IMPORTS)
-        for name in one.binds
-    }
-    for place, one in enumerate(known):
-        if one.touches & values and one not in needed:
-            places = _closure([(name, place) for name in one.reads | one.later], known)
-            yield [known[number] for number in sorted(places | {place})]
+    reach = _Reach(known)
+    found: list[list[Statement]] = []
+    taken, every = set(map(id, needed)), list(needed)
+    values, kinds = reach.values(every)
+    while True:
+        new = [
+            (place, one)
+            for place, one in enumerate(known)
+            if id(one) not in taken and reach.acts(one, values, kinds)
+        ]
+        if not new:
+            return found
+        for place, one in new:
+            taken.add(id(one))
+            places = _closure([(n, place) for n in one.reads | one.later | one.changes], known)
+            found.append([known[number] for number in sorted(places | {place})])
+            every += found[-1]
+        values, kinds = reach.values(every)
+
+
+class _Reach:
+    """What a notebook's names lead to: values that are also others', and functions' effects."""
+
+    def __init__(self, known: Sequence[Statement]):
+        self._alias: dict[str, set[str]] = {}
+        self._leads: dict[str, set[str]] = {}
+        self._effects: dict[str, set[str]] = {}
+        self._set = {name for one in known for name in may.declared_global(one.node)}
+        for one in known:
+            if isinstance(one.node, _IMPORTS):
+                continue
+            for name in one.binds:
+                self._alias.setdefault(name, set()).update(may.aliases(one.node))
+                self._leads.setdefault(name, set()).update(one.reads | one.later)
+                self._effects.setdefault(name, set()).update(one.effects)
+
+    def values(self, every: Sequence[Statement]) -> tuple[set[str], set[str]]:
+        """Return the names that statements give values that may change, and their classes'."""
+        made = [one for one in every if not isinstance(one.node, _IMPORTS)]
+        kinds = {n for one in made if isinstance(one.node, may.DEFINES) for n in one.binds}
+        data = [one for one in made if not isinstance(one.node, may.DEFINES)]
+        lasting = {id(one) for one in data if may.is_number(one.node)}
+        names = {n for one in data for n in one.binds if id(one) not in lasting or n in self._set}
+        return names, kinds
+
+    def acts(self, one: Statement, values: set[str], kinds: set[str]) -> bool:
+        """Return whether a statement may change one of these.
+
+        Args:
+            one: the statement.
+            values: names of what is no class or function.
+            kinds: names of classes and functions.
+        """
+        if isinstance(one.node, _IMPORTS):
+            return False
+        changed = _all_of({*one.touches, *one.changes}, self._alias)
+        called = _all_of(set(one.reads), self._leads)
+        by_functions = {n for name in called for n in self._effects.get(name, ())}
+        return bool((changed | by_functions) & values or (one.kinds | by_functions) & kinds)
+
+
+def _all_of(names: set[str], leads: dict[str, set[str]]) -> set[str]:
+    found, left = set(names), list(names)
+    while left:
+        new = leads.get(left.pop(), set()) - found
+        found |= new
+        left += new
+    return found
 
 
 def _closure(wanted: list[tuple[str, int]], known: Sequence[Statement]) -> set[int]:

@@ -12,7 +12,16 @@ import numpy
 import torch
 
 from .classes import ParameterDict, ParameterList, ndarray
-from .harmless import BARS, DISPLAY, WARNINGS, attrgetter, get_args, methodcaller
+from .harmless import (
+    BARS,
+    DISPLAY,
+    WARNINGS,
+    as_it_is,
+    attrgetter,
+    default_rng,
+    get_args,
+    methodcaller,
+)
 
 MODULE = "__main__"  # of what plain code defines
 
@@ -141,7 +150,13 @@ STAND_INS: dict[str, dict[str, Any]] = {  # module: name: what plain code gets f
     "operator": {"attrgetter": attrgetter, "methodcaller": methodcaller},
     "os": {"environ": {}, "getenv": _getenv},
     "numpy": {"ndarray": ndarray, "__version__": numpy.__version__},
-    "torch": {"from_numpy": _from_numpy, "__version__": torch.__version__},
+    "numpy.random": {"default_rng": default_rng},
+    "torch": {
+        "from_numpy": _from_numpy,
+        "__version__": torch.__version__,
+        "compile": as_it_is,
+    },
+    "torch.jit": {"script": as_it_is},
     "torch.backends": {"cudnn": _CUDNN},
     "torch.backends.cuda": {"matmul": _MATMUL},
     "torch.nn": {"ParameterDict": ParameterDict, "ParameterList": ParameterList},
