@@ -9,7 +9,6 @@ import os
 import sys
 from pathlib import Path
 
-from jupyter_core.paths import jupyter_config_path
 from traitlets.config import Application, Config
 
 from gqa_lib.course import places
@@ -175,6 +174,8 @@ def class_config() -> Config:
 
 def _nbgraders_files(root: Path) -> Config:
     """Return what nbgrader's configuration files say, but for the course's own in etc/jupyter."""
+    from jupyter_core.paths import jupyter_config_path
+
     config = Config()
     if (root / "nbgrader_config.py").exists() and str(root) not in sys.path:
         sys.path.append(str(root))  # where a plugin that it names is

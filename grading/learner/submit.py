@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from nbformat import NotebookNode
 from nbgrader.api import Gradebook
 from nbgrader.converters import GenerateFeedback
 from nbgrader.converters.base import NbGraderException
@@ -101,15 +102,7 @@ def examine(lesson: Lesson) -> list[str]:
         ) from None
     released = read_notebook(lesson.pristine)
     rebuilt, notes = rebuild_or_refuse(submitted, released)
-    empty = unanswered(rebuilt, released)
-    begun = changed_of(empty, rebuilt, released)
-    if untouched := [name for name in empty if name not in begun]:
-        notes.append(f"Not answered yet: {', '.join(untouched)}.")
-    if begun:
-        notes.append(
-            f"Still with a line `raise NotImplementedError()`: {', '.join(begun)}. Where you have "
-            "answered, take it out."
-        )
+    notes += _still_open(rebuilt, released)
     if not wrote_answers(rebuilt, released):
         try:
             notes += before_submitting(lesson.number, path.parent)
@@ -123,6 +116,19 @@ def examine(lesson: Lesson) -> list[str]:
     handed_in = set(files_to_hand_in(path.parent, [path.name]).values())
     if left := files_that_stay(path.parent, handed_in):
         notes.append(f"Not handed in, as grading has no use for it: {left}.")
+    return notes
+
+
+def _still_open(rebuilt: NotebookNode, released: NotebookNode) -> list[str]:
+    notes, empty = [], unanswered(rebuilt, released)
+    begun = changed_of(empty, rebuilt, released)
+    if untouched := [name for name in empty if name not in begun]:
+        notes.append(f"Not answered yet: {', '.join(untouched)}.")
+    if begun:
+        notes.append(
+            f"Still with a line `raise NotImplementedError()`: {', '.join(begun)}. Where you have "
+            "answered, take it out."
+        )
     return notes
 
 

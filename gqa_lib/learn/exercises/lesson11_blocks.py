@@ -138,6 +138,7 @@ def _check_block(block: Any, num_blocks: int, references: Counter[int], label: s
             f"{label}: allocate() returned a {type(block).__name__}; a block is a whole number, "
             f"from 0 to {num_blocks - 1}."
         )
+    block = int(block)
     if not 0 <= block < num_blocks:
         raise Complaint(
             f"{label}: allocate() returned block {block}; there are {num_blocks}, from 0 to "

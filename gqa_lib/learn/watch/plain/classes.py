@@ -1,6 +1,7 @@
 """Torch's and NumPy's classes whose own ways would lead plain code further, as it gets them."""
 
 import operator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy
@@ -25,7 +26,7 @@ class ParameterDict(nn.ParameterDict):
         """Return one with the same parameters."""
         return ParameterDict(dict(self.items()))
 
-    def fromkeys(self, keys, default=None) -> "ParameterDict":
+    def fromkeys(self, keys: Iterable[str], default: Any = None) -> "ParameterDict":
         """Return one with these keys, all of them for the same value."""
         return ParameterDict(dict.fromkeys(keys, default))
 

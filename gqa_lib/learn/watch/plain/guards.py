@@ -80,19 +80,13 @@ def safe_builtins(module: str) -> dict[str, Any]:
         return value
 
     def set_attribute(value, name, new):
-        if type(name) is not str or is_pythons(name):
-            raise AttributeError(f"plain code has no attribute {name!r}")
-        setattr(own_object(value, name), name, new)
+        setattr(own_object(value, _plain(name)), name, new)
 
     def set_frozen(value, name, new):
-        if type(name) is not str or is_pythons(name):
-            raise AttributeError(f"plain code has no attribute {name!r}")
-        object.__setattr__(own_object(value, name), name, new)
+        object.__setattr__(own_object(value, _plain(name)), name, new)
 
     def read(value, name, *default):
-        if type(name) is not str or is_pythons(name):
-            raise AttributeError(f"plain code has no attribute {name!r}")
-        if name in WATCHED_NAMES:
+        if _plain(name) in WATCHED_NAMES:
             return _watched(value, name, *default)
         if is_guarded(name) and not _is_of_its_own(value, name, module):
             raise AttributeError(
@@ -115,6 +109,12 @@ def safe_builtins(module: str) -> dict[str, Any]:
         KIND: _Type,
         SET: set_frozen,
     }
+
+
+def _plain(name: Any) -> str:
+    if type(name) is not str or is_pythons(name):
+        raise AttributeError(f"plain code has no attribute {name!r}")
+    return name
 
 
 def guarded(tree: ast.Module) -> ast.Module:

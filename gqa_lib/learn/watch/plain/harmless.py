@@ -93,12 +93,12 @@ def get_args(of: Any) -> tuple:
     return found
 
 
-def as_it_is(function=None, /, **options):
+def as_it_is(function: Any = None, /, **options) -> Any:
     """Return a function as it is written: what is watched is not compiled."""
     return (lambda given: given) if function is None else function
 
 
-def default_rng(seed=None):
+def default_rng(seed: Any = None) -> SimpleNamespace:
     """Return what draws numbers; NumPy's own leads to its memory."""
     import numpy
 
