@@ -80,7 +80,7 @@ WORK = ("models --context 8192 Llama-3-8B", "info Llama-3-8B", "info", "bench --
 NEED = {
     "bench kv-footprint": "papermill",
     "lab": "traitlets",
-    "submit 01": "nbgrader",
+    "submit 01": "nbformat",
     "build --check": "nbformat",
 }
 IMPORT = ("explore", "bench", "compare", "model", "serving", "learn", "records.report")

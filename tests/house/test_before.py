@@ -289,7 +289,7 @@ def test_an_old_submission_is_graded_and_old_grades_are_not_made_again(classroom
     after = graded_at(classroom)
     assert after.keys() - before.keys() == {"dan"}
     assert {student: after[student] for student in before} == before
-    assert marks(tmp_path) == (BEFORE / "marks-of-all.csv").read_text(encoding="utf-8")
+    assert marks(tmp_path) == cells(BEFORE / "marks-of-all.csv")
     page = classroom / "course" / "feedback" / "dan" / SLUG / f"{SLUG}.html"
     assert "grouped_query_attention" in page.read_text(encoding="utf-8")
     released = classroom.parent / "exchange" / "gqa" / "feedback"
@@ -304,4 +304,4 @@ def test_regrading_with_the_present_lesson_gives_equal_marks(classroom, tmp_path
     assert main(["grade", "04", "--collect", "--all"]) == 0
     after = graded_at(classroom)
     assert all(after[student] > before[student] for student in before)
-    assert marks(tmp_path) == (BEFORE / "marks-of-all.csv").read_text(encoding="utf-8")
+    assert marks(tmp_path) == cells(BEFORE / "marks-of-all.csv")
