@@ -47,3 +47,20 @@ def test_a_notebook_of_which_one_mark_cannot_be_written_has_none(address):
     with pytest.raises(MissingEntry, match="no cell three"):
         save(address, "one", "three")
     assert marks_in(address) == before
+
+
+def test_a_mark_that_a_person_gives_meanwhile_stays(address, monkeypatch):
+    first = SaveMarks.preprocess_cell
+
+    def while_somebody_marks(self, cell, resources, place):
+        if place == 0:
+            with Gradebook(address) as gradebook:
+                gradebook.find_grade("two", "n", "a", "ada").manual_score = 1.5
+                gradebook.db.commit()
+        return first(self, cell, resources, place)
+
+    monkeypatch.setattr(SaveMarks, "preprocess_cell", while_somebody_marks)
+    save(address, "one", "two")
+    with Gradebook(address) as gradebook:
+        two = gradebook.find_grade("two", "n", "a", "ada")
+        assert (two.manual_score, two.auto_score, two.score) == (1.5, 2, 1.5)
