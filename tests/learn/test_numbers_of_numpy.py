@@ -1,4 +1,4 @@
-"""Whole numbers and truth values: NumPy's, whole floats and tensors of one number are taken."""
+"""Whole numbers and truth values: NumPy's and tensors of one number are taken, floats are not."""
 
 import numpy as np
 import pytest
@@ -13,8 +13,6 @@ from grading.student.wire import pack, unpack
     [
         (np.int64(3), 3),
         (np.uint8(3), 3),
-        (3.0, 3),
-        (np.float32(3), 3),
         (torch.tensor(3), 3),
         (np.True_, True),
         (torch.tensor(False), False),
@@ -27,7 +25,15 @@ def test_what_is_the_same_number_is_right(got, expected):
 
 @pytest.mark.parametrize(
     ("got", "expected"),
-    [(3.5, 3), (np.int64(4), 3), (np.True_, 1), (1, True), (np.False_, True), (float("inf"), 3)],
+    [
+        (3.0, 3),
+        (np.float32(3), 3),
+        (np.int64(4), 3),
+        (np.True_, 1),
+        (1, True),
+        (np.False_, True),
+        (float("inf"), 3),
+    ],
 )
 def test_what_is_another_one_is_not(got, expected):
     assert difference(got, expected)

@@ -99,7 +99,7 @@ def cleaned_in_place(rate, ttft, tpot, outputs):
         ("kv_demand", lambda p, o, each: demand(p, o, each) | {"sd": None}, "NoneType None is not"),
         ("cost_per_million_tokens", lambda tokens, price: price / (tokens * 3600) * 1e6, "raise"),
         ("concurrency", lambda rate, *rest: math.nan, "NaN times 0"),
-        ("required_requests", lambda *a: required(*a) + 0.5, "whole number"),
+        ("required_requests", lambda *a: float(required(*a)), "whole number"),
     ],
 )  # fmt: skip
 def test_what_is_no_answer_is_named(name, yours, says):

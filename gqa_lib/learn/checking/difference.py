@@ -110,8 +110,6 @@ def _apart(one: float, other: float) -> tuple[str, str]:
 def _plain_difference(got, expected) -> str | None:
     got = _as_python_has_it(got)
     if isinstance(expected, int) and not isinstance(expected, bool):
-        if isinstance(got, float) and got.is_integer():
-            got = int(got)
         if isinstance(got, bool) or not isinstance(got, int):
             return f"It returned {_article(got)}; a whole number (int) is expected."
     elif isinstance(expected, float) and isinstance(got, int | float):
