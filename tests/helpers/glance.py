@@ -1,7 +1,6 @@
 """A class that is made up: rows in a gradebook and graded notebooks, without grading anything."""
 
 import json
-import random
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -10,7 +9,6 @@ from nbgrader.api import Gradebook, SubmittedAssignment, SubmittedNotebook
 
 from gqa_lib.course.manifest import Lesson
 from gqa_lib.learn.progress.standing import graded_cells
-from gqa_lib.learn.quiz.questions import questions_of
 from grading.intake.arrivals import TIMESTAMP
 from grading.quiz.bank import load_bank
 
@@ -111,43 +109,3 @@ def _rows(gradebook, student, lesson, notebook, at, about):
         grade = GradeRow(notebook=written, cell=cell, auto_score=score, needs_manual_grade=waits)
         rows.append(grade)
     return rows
-
-
-def made_up_class(gradebook: Gradebook, home: Path, lessons, students: int, seed=0) -> None:
-    """Fill a gradebook and its folders with a class in which things go wrong as they do."""
-    draw = random.Random(seed)
-    for number in range(students):
-        gradebook.add_student(f"s{number:03}", first_name=f"Given{number}", last_name="Family")
-    gradebook.add_student("S001")
-    gradebook.add_student("guest7")
-    ids = [f"s{number:03}" for number in range(students)]
-    for lesson in lessons:
-        release(gradebook, lesson)
-        for student in [*ids, "S001", "guest7"]:
-            if draw.random() < 0.85:
-                _made_up(gradebook, home, student, lesson, draw)
-        gradebook.db.commit()
-
-
-def _made_up(gradebook, home, student, lesson, draw) -> None:
-    at, scores = DUE - timedelta(hours=draw.expovariate(1 / 30) - 6), {}
-    notebook = notebook_of(lesson, notice="It was not accepted: it is not readable JSON\\.")
-    if draw.random() < 0.97:
-        cells = [name for name in graded_cells(lesson)[1] if name != "quiz-check"]
-        errors = {}
-        for cell in cells:
-            if draw.random() < 0.3:
-                says = draw.choice([TILED, UNSCALED, UNSCALED])
-                text = draw.choice([STUB, SHAPE, NAMED, NAMED, NAMED])
-                errors[cell] = "NotYet", text.format(name=cell.removesuffix("-check"), says=says)
-        chosen = {
-            q.id: draw.choice("AABCD ").strip() for q in questions_of(lesson.number, student, 1)
-        }
-        notebook = notebook_of(lesson, errors, chosen)
-        right = {one.id: one.answer for one in load_bank()}
-        scores = {"quiz-check": sum(letter == right[q] for q, letter in chosen.items())}
-    else:
-        for cell in notebook["cells"][1:]:
-            text = STUB.format(name="it")
-            cell["outputs"] = [{"output_type": "error", "ename": "NotYet", "evalue": text}]
-    hand_in(gradebook, home, student, lesson, notebook, at=at, scores=scores)

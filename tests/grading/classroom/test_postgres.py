@@ -138,7 +138,7 @@ def test_the_whole_loop(classroom, capsys):
         assert (folder / f"{LESSON.slug}.html").exists()
 
     assert main(["export", str(classroom / "marks.csv")]) == 0
-    with (classroom / "marks.csv").open(encoding="utf-8", newline="") as file:
+    with (classroom / "marks.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = {row["ID"]: row for row in csv.DictReader(file)}
     assert rows[get_username()]["Total (16)"] == "16"
     assert rows["amelia"]["Total (16)"] == "5"

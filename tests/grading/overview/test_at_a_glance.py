@@ -18,6 +18,7 @@ from gqa_lib.course import places
 from gqa_lib.course.manifest import find_lesson
 from gqa_lib.learn.progress.standing import graded_cells
 from grading.classroom.gradebook import open_gradebook
+from grading.classroom.known import keep_roster
 from grading.intake.troubles import keep_collecting, keep_grading
 from grading.overview import graded
 from grading.overview.at_a_glance import class_at_a_glance, needs_after_grading
@@ -80,6 +81,7 @@ def room(home):
         hand_in(gradebook, home, "ADA", LESSON, notebook_of(LESSON, None, right))
         gradebook.db.commit()
     put(home, "submitted", "eva", LESSON, None, "2025-01-15 12:00:00.000000 UTC")
+    keep_roster({student: {} for student in ids})
     keep_collecting(LESSON.slug, dict(REFUSED), {})
     keep_grading(LESSON.slug, [], {"s2": "No space left on device"}, {})
     return ids
@@ -202,8 +204,8 @@ def test_what_was_mended_is_gone_from_the_queue_and_its_file(room, home):
     keep_collecting(LESSON.slug, {}, {})
     keep_grading(LESSON.slug, ["s2"], {}, {})
     shutil.rmtree(home / "course" / "submitted" / "eva")
+    keep_roster({"ADA": {}})
     with open_gradebook() as gradebook:
-        gradebook.update_or_create_student("ADA", first_name="Other", last_name="Ada")
         for one in gradebook.assignment_submissions(LESSON.slug):
             if one.student_id == "ada":
                 gradebook.db.delete(one)

@@ -4,6 +4,7 @@ import importlib
 import inspect
 import json
 import subprocess
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from pkgutil import walk_packages
@@ -92,7 +93,9 @@ def candidates(exercise: Exercise, functions: dict[str, Callable]) -> Iterator[t
     for name, function in functions.items():
         if exercise.name[0].isupper():  # a class is asked for
             if isinstance(function, type):
-                yield name, type(exercise.name, (function,), {"__module__": "__main__"})
+                made = types.new_class(exercise.name, (function,))  # an enum's, too
+                made.__module__ = "__main__"
+                yield name, made
         else:
             yield from ((name, way) for way in taking(function, count))
 
