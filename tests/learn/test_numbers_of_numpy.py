@@ -1,4 +1,4 @@
-"""Whole numbers and truth values: NumPy's and tensors of one number are taken, floats are not."""
+"""Whole numbers and truth values: NumPy's are taken, floats and tensors are not."""
 
 import numpy as np
 import pytest
@@ -13,9 +13,7 @@ from grading.student.wire import pack, unpack
     [
         (np.int64(3), 3),
         (np.uint8(3), 3),
-        (torch.tensor(3), 3),
         (np.True_, True),
-        (torch.tensor(False), False),
         ((np.int32(1), np.False_), (1, False)),
     ],
 )
@@ -27,6 +25,7 @@ def test_what_is_the_same_number_is_right(got, expected):
     ("got", "expected"),
     [
         (3.0, 3),
+        (torch.tensor(3), 3),
         (np.float32(3), 3),
         (np.int64(4), 3),
         (np.True_, 1),

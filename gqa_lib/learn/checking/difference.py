@@ -120,11 +120,8 @@ def _plain_difference(got, expected) -> str | None:
 
 
 def _as_python_has_it(value):
-    """Return a number or truth value of NumPy's, or of a tensor without dimensions, as Python's."""
-    one_number = isinstance(value, np.generic) or (
-        isinstance(value, torch.Tensor) and not value.ndim and value.device.type != "meta"
-    )
-    return value.item() if one_number else value
+    """Return a number or truth value of NumPy's as Python's."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _unequal(got, expected) -> str:
