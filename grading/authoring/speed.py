@@ -24,6 +24,14 @@ from grading.nb.cells import read_notebook
 from grading.nb.steps import course_of, file_log, generate, quietly
 from grading.settings import nbgrader_config, source_directory
 
+# nbgrader without the course's own settings, which are installed with it. Its configuration is the
+# file in the folder that it is started in.
+NBGRADER = """
+from jupyter_core import paths
+paths.ENV_CONFIG_PATH.clear(), paths.SYSTEM_CONFIG_PATH.clear()
+from nbgrader.apps.nbgraderapp import main
+main()
+"""
 STOCK = """
 c = get_config()
 c.CourseDirectory.root = {root!r}
@@ -65,10 +73,11 @@ def _time(lesson: Lesson, home: Path, students: int, rounds: int) -> tuple[list,
         folder.mkdir(parents=True)
         notebook = filled(read_notebook(lesson.pristine), answers)
         nbformat.write(notebook, folder / f"{lesson.slug}.ipynb")
-    config = home / "nbgrader_config.py"
-    config.write_text(STOCK.format(root=str(home / "course"), source=str(source_directory())))
-    nbgrader = [sys.executable, "-m", "nbgrader"]
-    common = [lesson.slug, f"--config={config}", "--log-level=ERROR"]
+    (home / "nbgrader_config.py").write_text(
+        STOCK.format(root=str(home / "course"), source=str(source_directory()))
+    )
+    nbgrader = [sys.executable, "-c", NBGRADER]
+    common = [lesson.slug, "--log-level=ERROR"]
     _run([*nbgrader, "generate_assignment", *common, "--force", "--create"], home)
     autograde = [*nbgrader, "autograde", *common, "--force", "--create"]
     grade = [sys.executable, "-m", "gqa_lib.cli", "grade", lesson.number, "--all"]
@@ -83,7 +92,8 @@ def _time(lesson: Lesson, home: Path, students: int, rounds: int) -> tuple[list,
 
 
 def _run(command: list[str], home: Path) -> None:
-    done = subprocess.run(command, cwd=home, capture_output=True, text=True)
+    alone = os.environ | {"JUPYTER_CONFIG_DIR": str(home)}
+    done = subprocess.run(command, cwd=home, capture_output=True, text=True, env=alone)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with:\n{done.stdout}{done.stderr}")
 
