@@ -1,8 +1,8 @@
 #!/bin/sh
-# start.sh FOLDER CLONE PYTHON PACKAGES PROXY PORT: a hub with local users of its own.
+# start.sh FOLDER CLONE PYTHON PACKAGES PROXY PORT HUBS PROXYS: a hub with local users of its own.
 # Runs in a mount namespace of its own (unshare -m), where the machine's users are copies.
 set -eu
-folder=$1 clone=$2 python=$3 packages=$4 proxy=$5 port=$6
+folder=$1 clone=$2 python=$3 packages=$4 proxy=$5 port=$6 hubs=$7 proxys=$8
 mount --make-rprivate /
 mkdir -p "$folder/etc" "$folder/home" "$folder/srv/gqa/exchange"
 chmod 755 "$folder/home" "$folder/srv" "$folder/srv/gqa"
@@ -37,7 +37,6 @@ as_teacher() {
         "$python" -P -m gqa_lib.cli "$@"
 }
 cd /srv/gqa/clone
-as_teacher build
 as_teacher release 04
 as_teacher release --students /srv/gqa/course
 for copy in course clone; do # what pip would make
@@ -56,8 +55,8 @@ cd "$folder/hub"
 cat >config.py <<END
 exec(open("/srv/gqa/clone/deploy/jupyterhub_config.py").read())
 c.JupyterHub.bind_url = "http://127.0.0.1:$port"
-c.JupyterHub.hub_port = $((port + 1))
-c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:$((port + 2))"
+c.JupyterHub.hub_port = $hubs
+c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:$proxys"
 c.ConfigurableHTTPProxy.command = ["$proxy"]
 c.JupyterHub.db_url = "sqlite:///$folder/hub/hub.sqlite"
 c.JupyterHub.cookie_secret_file = "$folder/hub/cookie"
