@@ -23,6 +23,17 @@ for file in passwd group shadow; do mount --bind "$folder/etc/$file" "/etc/$file
 mount --bind "$folder/home" /home
 mount --bind "$folder/srv" /srv
 
+base=$("$python" -c 'import sys; print(sys.base_prefix)')
+case $base in
+/root/*) # which is closed to others
+    mkdir "$folder/python"
+    mount --bind "$base" "$folder/python"
+    mount -t tmpfs -o mode=755 tmpfs /root
+    mkdir -p "$base"
+    mount --bind "$folder/python" "$base"
+    ;;
+esac
+
 mkdir /srv/gqa/clone
 chown 63000:63101 /srv/gqa /srv/gqa/exchange /srv/gqa/clone
 install -d -o 63000 -m 700 /srv/gqa/records
@@ -31,10 +42,8 @@ install -d -o 63000 -m 700 /srv/gqa/records
 chown -R 63000:63101 /srv/gqa/clone
 chmod 700 /srv/gqa/clone
 as_teacher() {
-    env PYTHONPATH=/srv/gqa/clone HOME=/home/teacher USER=teacher GQA_HOME=/srv/gqa/records \
-        GQA_EXCHANGE=/srv/gqa/exchange PATH=/usr/bin:/bin \
-        setpriv --reuid=teacher --regid=teachers --clear-groups \
-        "$python" -P -m gqa_lib.cli "$@"
+    runuser -u teacher -- env PYTHONPATH=/srv/gqa/clone HOME=/home/teacher \
+        GQA_HOME=/srv/gqa/records GQA_EXCHANGE=/srv/gqa/exchange "$python" -P -m gqa_lib.cli "$@"
 }
 cd /srv/gqa/clone
 as_teacher release 04
