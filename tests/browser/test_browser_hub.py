@@ -1,12 +1,15 @@
 """A class on a real JupyterHub: three users of the system, from the desk to feedback."""
 
+import nbformat
 import pytest
-from browsing import PATIENCE_MS, chromium, needs_chromium, shot
+from browsing import chromium, needs_chromium, shot
 from on_a_hub import Hub, log_in, missing
 from playwright.sync_api import expect
 
 from gqa_lib.course.manifest import find_lesson
+from grading.authoring.catalogue import filled, first_right, picked
 from grading.limited import sandbox
+from grading.nb.cells import read_notebook
 
 pytestmark = [
     needs_chromium,
@@ -17,14 +20,6 @@ pytestmark = [
     ),
 ]
 FOUR = find_lesson("04")
-ANSWER = (
-    "from gqa_lib.course.manifest import find_lesson; import nbformat, sys;"
-    "from grading.authoring.catalogue import filled, first_right, picked;"
-    "four = find_lesson('04'); book = nbformat.read(sys.stdin, 4);"
-    "nbformat.write(filled(book, first_right(four) | picked(four, {'expand_kv': 'tiles'})),"
-    " sys.stdout)"
-)
-NOTEBOOK = f"gqa-work/{FOUR.slug}/{FOUR.slug}.ipynb"
 
 
 @pytest.fixture(scope="module")
@@ -42,17 +37,37 @@ def gqa(hub: Hub, user: str, arguments: str) -> str:
     return hub.run(user, f"GQA_WORK=$HOME/gqa-work /srv/gqa/{copy}/.venv/bin/gqa {arguments}")
 
 
-def test_students_have_the_desk_and_hand_in(hub):
-    with chromium() as (page, _):
-        log_in(page, hub, "ada")
-        expect(page.get_by_role("tab", name="map.md")).to_be_visible()
-        expect(page.get_by_role("tab", name="tutor.chat")).to_be_visible()
-        shot(page, "30-hub-desk")
-        page.get_by_role("menuitem", name="Nbgrader", exact=True).click()
-        expect(page.get_by_role("menuitem", name="Assignment List")).to_be_visible()
-        for hidden in ("Create Assignment", "Formgrader", "Courses"):
-            expect(page.get_by_role("menuitem", name=hidden)).to_have_count(0)
-        page.get_by_role("menuitem", name="Assignment List").click()
-        expect(page.get_by_text(FOUR.slug).first).to_be_visible()
-        shot(page, "31-hub-assignments")
-    assert "Handed in" in gqa(hub, "ada", "submit 04 --incomplete")
+def answer(hub: Hub, user: str) -> None:
+    """Give somebody right answers to lesson 04, but for one."""
+    path = hub.folder / "home" / user / "gqa-work" / FOUR.slug / f"{FOUR.slug}.ipynb"
+    answers = first_right(FOUR) | picked(FOUR, {"expand_kv": "tiles"})
+    nbformat.write(filled(read_notebook(path), answers), path)
+
+
+def test_from_the_desk_to_feedback(hub):
+    for name in ("ada", "ben"):
+        with chromium() as (page, _):
+            log_in(page, hub, name)
+            for tab in ("map.md", "tutor.chat"):
+                expect(page.get_by_role("tab", name=tab)).to_be_visible()
+            shot(page, f"30-hub-{name}")
+            page.get_by_role("menuitem", name="Nbgrader", exact=True).click()
+            expect(page.get_by_role("menuitem", name="Assignment List")).to_be_visible()
+            for hidden in ("Create Assignment", "Formgrader"):
+                expect(page.get_by_role("menuitem", name=hidden)).to_have_count(0)
+        answer(hub, name)
+        assert "handed in" in gqa(hub, name, "submit 04 --incomplete")
+
+    with chromium() as (page, seen):
+        log_in(page, hub, "teacher")
+        shown = page.frame_locator("iframe")
+        expect(shown.get_by_role("link", name=FOUR.slug)).to_be_visible()
+        gqa(hub, "teacher", "grade 04 --collect --feedback")
+        shown.get_by_role("link", name="Gradebook").click()
+        shown.get_by_role("link", name=FOUR.slug).click()
+        expect(shown.get_by_role("link", name=FOUR.slug)).to_be_visible()
+        shot(page, "32-hub-formgrader")
+        assert seen.outside == []
+    assert gqa(hub, "teacher", "class 04")
+    feedback = hub.folder / "srv" / "gqa" / "exchange" / "gqa" / "feedback" / FOUR.slug
+    assert len(list(feedback.glob("*.html"))) == 2

@@ -124,7 +124,8 @@ def test_students_get_limits_and_the_instructor_gets_formgrader():
         given[name] = SimpleNamespace(user=user, environment={"GQA_EXCHANGE": "/x"})
         hook(given[name])
     assert given["ada"].cmd == ["/srv/gqa/course/.venv/bin/gqa-singleuser"]
-    assert given["ada"].mem_limit and given["ada"].cpu_limit
+    assert given["ada"].mem_limit
+    assert given["ada"].cpu_limit
     assert "GQA_HOME" not in given["ada"].environment
     assert given["teacher"].cmd == [
         "/srv/gqa/clone/.venv/bin/gqa-singleuser",
