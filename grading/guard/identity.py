@@ -65,6 +65,22 @@ def foreign(headers: Mapping[str, str], host: str) -> str:
     return ""
 
 
+def foreign_behind_a_hub(method: str | None, headers: Mapping[str, str]) -> str:
+    """Return why a request comes from a page that is not this server's, or "" if it does not.
+
+    A hub's login leads here from other addresses. So opening a page is allowed from anywhere: that
+    changes nothing, and whoever caused it cannot read what comes.
+
+    Args:
+        method: the request's, such as "GET".
+        headers: the request's.
+    """
+    opens = (headers.get("Sec-Fetch-Mode"), headers.get("Sec-Fetch-Dest"))
+    if method == "GET" and opens == ("navigate", "document"):
+        return ""
+    return foreign(headers, headers.get("Host", ""))
+
+
 def is_loopback(host: str) -> bool:
     """Return whether a Host header names this machine to itself."""
     try:

@@ -14,6 +14,7 @@ from grading.settings import make_local_exchange, nbgrader_config, released_copy
 
 from .desk import INSTRUCTORS, NAME, arrange, arrange_instructors, workspaces
 
+JUPYTER = Path(__file__).parents[1] / "jupyter"  # a folder of settings for each role
 RELEASE_AFTER_S = 10  # when JupyterLab has started, which needs the cores itself
 
 
@@ -35,20 +36,20 @@ def open_lab(
             any free one.
     """
     if role == "student":
-        page, root = _student(lesson)
+        page, root = students_desk(lesson)
         port, base, guard = port or _free_port(), "/", []
     else:
-        page, root = _instructor(lesson)
+        page, root = instructors_desk(lesson)
         port, base = port or _any_port(), f"/{secrets.token_hex(16)}/"  # no other page knows it
         guard = [f"--OwnPages.port={port}"]
     token = secrets.token_hex(16)
     print(f"The course is at http://127.0.0.1:{port}{base[:-1]}{page}?token={token}")
     print("Ctrl-C stops it; your notebooks are in", root, flush=True)
     os.environ |= {
-        "JUPYTER_CONFIG_PATH": str(Path(__file__).parents[1] / "jupyter" / role),
+        "JUPYTER_CONFIG_PATH": str(JUPYTER / role),
         "JUPYTER_TOKEN": token,
         "JUPYTERLAB_WORKSPACES_DIR": str(workspaces()),
-        "PATH": _with_commands(os.environ.get("PATH", "")),
+        "PATH": with_commands(os.environ.get("PATH", "")),
     }
     os.chdir(root)  # nbgrader's Assignment List works in the server's folder
     from jupyterlab.labapp import main
@@ -69,13 +70,13 @@ def open_lab(
     )
 
 
-def _with_commands(path: str) -> str:
+def with_commands(path: str) -> str:
     """Return a search path that finds `gqa` in JupyterLab's terminals, whoever set it up."""
     here = str(Path(sys.executable).parent)
     return path if here in path.split(os.pathsep) else f"{here}{os.pathsep}{path}"
 
 
-def _student(lesson: Lesson | None) -> tuple[str, Path]:
+def students_desk(lesson: Lesson | None = None) -> tuple[str, Path]:
     """Get the learner's desk ready; return the page to open and the server's folder."""
     for line in put_lessons():
         print(line)
@@ -86,7 +87,7 @@ def _student(lesson: Lesson | None) -> tuple[str, Path]:
     return f"/lab/workspaces/{NAME}", places.work()
 
 
-def _instructor(lesson: Lesson | None) -> tuple[str, Path]:
+def instructors_desk(lesson: Lesson | None = None) -> tuple[str, Path]:
     """Get the course's own tree ready; return the page to open and the server's folder.
 
     Formgrader works in a course inside the server's folder, and its links reach the sources
