@@ -166,3 +166,9 @@ def class_exchange() -> Path | None:
     """Return the class's exchange folder: `GQA_EXCHANGE`, else the one a students' copy names."""
     named = os.environ.get("GQA_EXCHANGE") or manifest().get("class", {}).get("exchange")
     return Path(named).expanduser() if named else None
+
+
+def class_release(assignment: str) -> Path | None:
+    """Return the folder in the class's exchange that students take an assignment from."""
+    exchange = class_exchange()
+    return exchange / "gqa" / "outbound" / assignment if exchange else None

@@ -7,6 +7,7 @@ from pathlib import Path
 from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.exchange import ExchangeError
+from traitlets.config import Config
 
 from gqa_lib.course import places
 from gqa_lib.course.manifest import Lesson, class_exchange
@@ -19,7 +20,7 @@ from grading.intake.exchange import UnsafeExchange, prepare_exchange
 from grading.nb.steps import course_of, exchange, file_log, generate, quietly
 
 from ..settings import COURSE_ID, class_config, source_directory
-from .due import due_dates, publish_due
+from .due import Due, due_dates, publish_due
 
 
 class ReleaseError(ValueError):
@@ -50,7 +51,9 @@ def release(lessons: Sequence[Lesson], *, new_attempt: bool = False) -> list[Pat
         raise ReleaseError(str(error)) from error
     if new_attempt:
         open_attempt()
-    return [_release_one(lesson) for lesson in lessons]
+    with quietly():
+        config, dates = class_config(), {due.lesson: due for due in due_dates()}
+    return [_release_one(lesson, config, dates.get(lesson)) for lesson in lessons]
 
 
 def check_built(lessons: Sequence[Lesson]) -> None:
@@ -74,14 +77,15 @@ def check_built(lessons: Sequence[Lesson]) -> None:
         )
 
 
-def _release_one(lesson: Lesson) -> Path:
+def _release_one(lesson: Lesson, config: Config, due: Due | None) -> Path:
     write_instructor_notebook(lesson, source_directory())
     with quietly():
-        course, log = course_of(lesson, class_config()), file_log("release")
+        course, log = course_of(lesson, config), file_log("release")
         try:
             generate(course, log)
             _tell_attempt(lesson, course)
-            _tell_due(lesson, course)
+            folder = Path(course.format_path(course.release_directory, ".", lesson.slug))
+            publish_due(due or Due(lesson, None), folder)
             exchange(course, "ReleaseAssignment", log, force=True)
         except (NbGraderException, ExchangeError) as error:
             raise ReleaseError(f"{lesson.slug} was not released: {_reason(error)}") from error
@@ -93,14 +97,6 @@ def _tell_attempt(lesson: Lesson, course: CourseDirectory) -> None:
     if lesson.number == DRAWN:
         folder = Path(course.format_path(course.release_directory, ".", lesson.slug))
         (folder / ATTEMPT_FILE).write_text(f"{1 + len(attempts_opened())}\n", encoding="ascii")
-
-
-def _tell_due(lesson: Lesson, course: CourseDirectory) -> None:
-    """Put the due date next to the release, where students see it."""
-    folder = Path(course.format_path(course.release_directory, ".", lesson.slug))
-    for due in due_dates():
-        if due.lesson == lesson:
-            publish_due(due, folder)
 
 
 def _reason(error: Exception) -> str:

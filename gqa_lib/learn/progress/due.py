@@ -3,17 +3,15 @@
 from datetime import datetime
 from pathlib import Path
 
-from gqa_lib.course.manifest import class_exchange
+from gqa_lib.course.manifest import class_release
 
 DUE_FILE = "due.txt"  # of a class's release: a line for people, and the same in ISO's form
 
 
 def due_of(assignment: str) -> datetime | None:
     """Return when an assignment is due, with its time zone; None where no release says it."""
-    exchange = class_exchange()
-    if exchange is None:
-        return None
-    return read_due(exchange / "gqa" / "outbound" / assignment / DUE_FILE)
+    release = class_release(assignment)
+    return read_due(release / DUE_FILE) if release else None
 
 
 def read_due(file: Path) -> datetime | None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gqa_lib.course.manifest import class_exchange, find_lesson, is_students_copy
+from gqa_lib.course.manifest import class_release, find_lesson, is_students_copy
 
 from .. import progress
 from . import saved
@@ -96,11 +96,10 @@ def attempt_at(quiz: str) -> int:
     if find_lesson(quiz).number != DRAWN:
         return 1
     slug = find_lesson(quiz).slug
-    exchange = class_exchange()
-    if exchange is None:
+    release = class_release(slug)
+    if release is None:
         return 1 if is_students_copy() else 1 + len(progress.scores_of(slug))
-    path = exchange / "gqa" / "outbound" / slug / ATTEMPT_FILE
     try:
-        return max(1, int(path.read_text(encoding="ascii")))
+        return max(1, int((release / ATTEMPT_FILE).read_text(encoding="ascii")))
     except (OSError, ValueError):  # the exchange is out of reach, or no other attempt was opened
         return 1
