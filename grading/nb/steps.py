@@ -4,6 +4,7 @@ import contextlib
 import logging
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 from nbgrader.auth import Authenticator
 from nbgrader.converters import GenerateAssignment
@@ -52,6 +53,19 @@ class _File(logging.FileHandler):
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Pass over a record: the trouble, such as a full disk, is told where it matters."""
+
+
+def student_folders(course: CourseDirectory, step: str) -> dict[str, Path]:
+    """Return student -> what is in one of nbgrader's folders of the course's assignment.
+
+    Args:
+        course: nbgrader's course, set to the assignment.
+        step: the folder, such as `course.submitted_directory`.
+    """
+    pattern = Path(course.format_path(step, "*", course.assignment_id))
+    place = pattern.parts.index("*")
+    top, below = Path(*pattern.parts[:place]), Path(*pattern.parts[place:])
+    return {path.parts[place]: path for path in sorted(top.glob(str(below)))}
 
 
 def file_log(name: str) -> logging.Logger:

@@ -10,6 +10,7 @@ from nbgrader.coursedir import CourseDirectory
 from grading.intake.admit import Refused, opened, read_file
 from grading.intake.arrivals import TIMESTAMP
 from grading.intake.inbound import claimed_time
+from grading.nb.steps import student_folders
 
 _TITLE = re.compile(r"<title>.*: (\S+) of \S+</title>")
 _HEAD = 2000  # characters of a page, in which its title is
@@ -28,15 +29,8 @@ class LessonFolders:
 
     def __init__(self, course: CourseDirectory):
         self.course, self.slug = course, course.assignment_id
-        self.submitted = self._of(course.submitted_directory)
-        self.autograded = self._of(course.autograded_directory)
-
-    def _of(self, step: str) -> dict[str, Path]:
-        """Return student -> folder of one of nbgrader's steps."""
-        pattern = Path(self.course.format_path(step, "*", self.slug))
-        place = pattern.parts.index("*")
-        top, below = Path(*pattern.parts[:place]), Path(*pattern.parts[place:])
-        return {path.parts[place]: path for path in sorted(top.glob(str(below)))}
+        self.submitted = student_folders(course, course.submitted_directory)
+        self.autograded = student_folders(course, course.autograded_directory)
 
     def notebooks(self) -> dict[str, Path]:
         """Return student -> graded notebook."""
@@ -63,7 +57,7 @@ class LessonFolders:
     def feedback(self) -> dict[str, Feedback]:
         """Return student -> feedback page."""
         pages = {}
-        for student, folder in self._of(self.course.feedback_directory).items():
+        for student, folder in student_folders(self.course, self.course.feedback_directory).items():
             path = folder / f"{self.slug}.html"
             try:
                 with path.open(encoding="utf-8", errors="replace") as page:

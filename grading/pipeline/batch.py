@@ -29,6 +29,7 @@ from grading.intake.submitted import clean_submitted
 from grading.limited.sandbox import NoSandbox
 from grading.limited.verdict import verdict_of
 from grading.nb.cells import read_notebook
+from grading.nb.steps import student_folders
 from grading.nb.texts import printable, sentence
 from grading.safe.pool import GradingProcesses
 
@@ -211,13 +212,9 @@ def _submitted(course: CourseDirectory, students: list[str] | None) -> dict[str,
     """Return student -> folder of the submissions collected."""
     pattern = course.format_path(course.submitted_directory, "*", course.assignment_id)
     recover(pattern)
-    place = Path(pattern).parts.index("*")
-    top = Path(*Path(pattern).parts[:place])
-    found = {
-        path.parts[place]: path
-        for path in sorted(top.glob(str(Path(*Path(pattern).parts[place:]))))
-        if path.is_dir()
-    }
+    top = pattern.partition("/*")[0]
+    there = student_folders(course, course.submitted_directory)
+    found = {student: path for student, path in there.items() if path.is_dir()}
     if missing := [one for one in students or [] if one not in found]:
         raise GradeError(
             f"{', '.join(missing)}: no submission of {course.assignment_id} was collected. "

@@ -17,7 +17,7 @@ from grading.authoring.source import lesson_notebook
 from grading.intake.admit import admit, opened
 from grading.intake.rebuild import rebuild, released_folder
 from grading.nb.cells import QUIZ, is_solution, known_id, read_notebook
-from grading.nb.steps import course_of, quietly
+from grading.nb.steps import course_of, quietly, student_folders
 from grading.nb.texts import printable
 from grading.settings import nbgrader_config
 
@@ -113,12 +113,8 @@ def _submitted(
     course: CourseDirectory, lesson: Lesson, released: NotebookNode, unread: list[str]
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield each student and exercise -> answer; add whose hand-in is not readable to `unread`."""
-    pattern = Path(course.format_path(course.submitted_directory, "*", lesson.slug))
-    folders = [
-        path
-        for path in sorted(pattern.parents[1].glob(f"*/{lesson.slug}"))
-        if not path.parent.name.startswith(".")
-    ]
+    there = student_folders(course, course.submitted_directory)
+    folders = [path for student, path in there.items() if not student.startswith(".")]
 
     def read(folder: Path) -> dict[str, str] | None:
         try:
