@@ -1,7 +1,7 @@
 """What learning platforms call the columns of their class lists, in English, German and French."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from .table import Table, plain
 
@@ -41,11 +41,11 @@ def kind_of(column: str) -> str:
     return _KINDS.get(plain(column), "")
 
 
-def is_canvas(table: Table) -> bool:
-    """Return whether a class list has Canvas's columns."""
-    columns = {plain(column) for column in table.columns}
-    names = {"student"} <= columns or {"lastname", "firstname"} <= columns
-    return names and {"id", "section"} <= columns
+def is_canvas(columns: Iterable[str]) -> bool:
+    """Return whether these are the columns of a file of Canvas's."""
+    names = set(map(plain, columns))
+    named = "student" in names or {"lastname", "firstname"} <= names
+    return named and {"id", "section"} <= names
 
 
 def is_points(row: Mapping[str, str]) -> bool:
@@ -65,7 +65,7 @@ def is_nobody(table: Table, row: Mapping[str, str]) -> bool:
         return True
     if full and row[full].casefold() in ("points possible", "student, test"):
         return True
-    if not is_canvas(table):
+    if not is_canvas(table.columns):
         return False
     name = row[full] if full else " ".join(row[one] for one in (first, last) if one)
     notes = (re.fullmatch(r"(?i)(muted|manual posting.*)?", cell) for cell in row.values())

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gqa_lib.course.manifest import Lesson
-from grading.classroom.columns import EMAIL, FIRST, kind_of
+from grading.classroom.columns import EMAIL, FIRST, is_canvas, kind_of
 from grading.classroom.table import plain
 
 
@@ -42,11 +42,6 @@ class Platform:
     no_mark: str = ""
     mark: tuple[str, ...] = ()
     says_update: bool = False
-
-
-def _is_canvas(columns: set[str]) -> bool:
-    named = "student" in columns or {"lastname", "firstname"} <= columns
-    return named and {"id", "section"} <= columns
 
 
 def _is_blackboard(columns: set[str]) -> bool:
@@ -83,7 +78,7 @@ PLATFORMS = (
         mark=("mark",),
         says_update=True,
     ),
-    Platform("Canvas", _is_canvas, "A new column becomes an assignment there."),
+    Platform("Canvas", is_canvas, "A new column becomes an assignment there."),
     Platform(
         "Blackboard",
         _is_blackboard,
