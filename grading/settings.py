@@ -160,8 +160,7 @@ def class_config() -> Config:
     """
     from nbgrader import preprocessors
 
-    ours = nbgrader_config()
-    theirs, config = _nbgraders_files(Path(ours.CourseDirectory.root)), Config()
+    ours, theirs, config = nbgrader_config(), instructors_config(), Config()
     for step in {*preprocessors.__all__, "GenerateAssignment"} - _THEIR_STEPS:
         theirs.pop(step, None)
     plugin = theirs.get("AssignLatePenalties", {}).get("plugin_class")
@@ -172,11 +171,15 @@ def class_config() -> Config:
     return config
 
 
-def _nbgraders_files(root: Path) -> Config:
-    """Return what nbgrader's configuration files say, but for the course's own in etc/jupyter."""
+def instructors_config() -> Config:
+    """Return what nbgrader's configuration files say, but for the course's own in etc/jupyter.
+
+    Raises:
+        ValueError: one of the files cannot be used.
+    """
     from jupyter_core.paths import jupyter_config_path
 
-    config = Config()
+    config, root = Config(), Path(course_config().CourseDirectory.root)
     if (root / "nbgrader_config.py").exists() and str(root) not in sys.path:
         sys.path.append(str(root))  # where a plugin that it names is
     for name in ("jupyter_config", "nbgrader_config"):

@@ -16,7 +16,7 @@ from gqa_lib.course.manifest import lessons
 from grading.intake.class_file import BEST, read_class
 from grading.intake.earlier import EarlierMark, earlier_marks
 from grading.intake.lateness import late_costs, seconds_late
-from grading.settings import class_config
+from grading.settings import instructors_config
 
 from .gradebook import open_gradebook
 from .known import off_roster
@@ -103,7 +103,7 @@ def read_marks(session: Session) -> dict[tuple[str, str], Mark]:
         .outerjoin(graded, graded.c.notebook_id == SubmittedNotebook.id)
         .group_by(SubmittedAssignment.id, Assignment.id)
     )
-    best, marks = _earlier_that_count(), {}
+    best, marks = earlier_that_count(), {}
     for student, lesson, score, penalty, manual, at, more, due in session.execute(query):
         tried = [(max(0.0, score - penalty), at), *best.get(lesson, {}).get(student, [])]
         points, when = max(tried, key=lambda mark: mark[0])  # of equal ones the last
@@ -111,16 +111,16 @@ def read_marks(session: Session) -> dict[tuple[str, str], Mark]:
     return marks
 
 
-def _earlier_that_count() -> dict[str, dict[str, list[tuple[float, datetime | None]]]]:
+def earlier_that_count() -> dict[str, dict[str, list[tuple[float, datetime | None]]]]:
     """Return lesson -> student -> points and time of earlier submissions, where the best counts."""
-    kept = {lesson.slug: earlier_marks(lesson.slug) for lesson in lessons()}
-    if not any(kept.values()):
-        return {}
-    settings, costs = read_class(), late_costs(class_config())
+    settings, costs = read_class(), late_costs(instructors_config())
     return {
-        lesson: {student: [_of_earlier(one) for one in marks] for student, marks in found.items()}
-        for lesson, found in kept.items()
-        if settings.counts(lesson, late_costs=costs) == BEST
+        lesson.slug: {
+            student: [_of_earlier(one) for one in marks]
+            for student, marks in earlier_marks(lesson.slug).items()
+        }
+        for lesson in lessons()
+        if settings.counts(lesson.slug, late_costs=costs) == BEST
     }
 
 

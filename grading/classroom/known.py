@@ -66,13 +66,11 @@ class OffRoster:
 
 def off_roster(gradebook: Gradebook) -> list[OffRoster]:
     """Return who is in a gradebook and in no roster; nobody as long as no roster was loaded."""
-    roster = kept_roster()
-    folded = {one.casefold(): one for one in roster}
-    return [
-        OffRoster(student.id, folded.get(student.id.casefold(), ""))
-        for student in sorted(gradebook.students, key=lambda one: one.id)
-        if roster and student.id not in roster
-    ]
+    if not (roster := kept_roster()):
+        return []
+    strangers = sorted({student.id for student in gradebook.students} - roster.keys())
+    like = dict(ids_alike(strangers, roster))
+    return [OffRoster(student, like.get(student, "")) for student in strangers]
 
 
 class Conflict(ValueError):

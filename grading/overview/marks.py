@@ -41,6 +41,11 @@ class Submission:
     waiting: list[str] = field(default_factory=list)
     by_hand: list[str] = field(default_factory=list)
 
+    @property
+    def score(self) -> float:
+        """What the cells give, less the penalty, and never below 0."""
+        return max(0.0, sum(self.scores.values()) - (self.penalty or 0.0))
+
 
 @dataclass
 class LessonMarks:

@@ -11,13 +11,14 @@ from traitlets.config import Config
 
 from gqa_lib.course.manifest import Lesson, lessons
 from gqa_lib.learn.progress.standing import graded_cells
-from grading.classroom.export import read_marks as counting_marks
-from grading.classroom.known import kept_roster
+from grading.classroom.export import earlier_that_count
+from grading.classroom.known import ids_alike, kept_roster
 from grading.intake.lateness import late_costs
 from grading.intake.troubles import Troubles, read_troubles
 from grading.nb.cells import CHECK
 from grading.nb.diagnosis import NAMED, STUB
 from grading.nb.steps import course_of
+from grading.settings import instructors_config
 
 from .folders import LessonFolders
 from .graded import GradedNotebook, read_graded
@@ -104,12 +105,19 @@ def standing_of_class(session: Session, config: Config) -> ClassStanding:
         session: of the gradebook.
         config: nbgrader's.
     """
-    marks, counted = read_marks(session), counting_marks(session)
-    scores = {key: mark.score for key, mark in counted.items()}
-    released = [one for one in lessons() if _is_released(marks, one)]
-    return ClassStanding(
-        marks.students, [_standing(one, marks, scores, course_of(one, config)) for one in released]
-    )
+    marks, earlier = read_marks(session), earlier_that_count()
+    expected, costs = on_roster(marks.students), late_costs(instructors_config())
+    found = []
+    for lesson in lessons():
+        if _is_released(marks, lesson):
+            known, course = marks.lessons[lesson.slug], course_of(lesson, config)
+            one = _standing(lesson, known, expected, course)
+            one.penalised |= costs
+            for student, tried in earlier.get(lesson.slug, {}).items():
+                if student in one.marks:
+                    one.marks[student] = max(one.marks[student], *(points for points, _ in tried))
+            found.append(one)
+    return ClassStanding(marks.students, found)
 
 
 def _is_released(marks: ClassMarks, lesson: Lesson) -> bool:
@@ -117,31 +125,27 @@ def _is_released(marks: ClassMarks, lesson: Lesson) -> bool:
 
 
 def _standing(
-    lesson: Lesson,
-    marks: ClassMarks,
-    scores: Mapping[tuple[str, str], float],
-    course: CourseDirectory,
+    lesson: Lesson, known: LessonMarks, expected: list[str], course: CourseDirectory
 ) -> Standing:
-    known, folders = marks.lessons[lesson.slug], LessonFolders(course)
+    folders = LessonFolders(course)
     graded = read_graded(lesson.slug, folders.notebooks().items())
     submissions = known.submissions
     came = {s: one.at for s, one in submissions.items()}
     not_graded = folders.not_graded()
     came |= {student: folders.came(student) for student in not_graded}
-    expected = on_roster(marks.students)
-    alike = {student.casefold(): student for student in expected}
+    strangers = sorted(came.keys() - set(expected))
     troubles = read_troubles(lesson.slug)
     return Standing(
         lesson=lesson,
         due=known.due,
         points=sum(known.points.values()),
         expected=len(expected),
-        marks={s: scores[s, lesson.slug] for s in submissions},
+        marks={s: one.score for s, one in submissions.items()},
         came=came,
         late={s: one.seconds_late for s, one in submissions.items() if one.seconds_late},
-        penalised=late_costs(course.config) or any(one.penalty for one in submissions.values()),
+        penalised=any(one.penalty for one in submissions.values()),
         missing=[s for s in expected if s not in came],
-        off_roster={s: alike.get(s.casefold(), "") for s in sorted(came.keys() - expected)},
+        off_roster=dict.fromkeys(strangers, "") | dict(ids_alike(strangers, expected)),
         technical=_technical(submissions, graded),
         not_graded=not_graded,
         waiting={s: sorted(one.waiting) for s, one in submissions.items() if one.waiting},
