@@ -6,11 +6,10 @@ from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from gqa_lib.learn.quiz.questions import LETTERS
 from grading.nb.texts import clean, printable, sentence
 from grading.pages.markup import inline_code
+from grading.pages.template import environment
 from grading.quiz.bank import BankQuestion, load_bank
 
 from .counting import FEWEST, Bar, counted, histogram_of_marks, percent, times_of_hand_ins
@@ -50,14 +49,7 @@ def page_of_class(
 
 @cache
 def _template():
-    folder = FileSystemLoader(Path(__file__).parent / "templates")
-    made = Environment(
-        loader=folder,
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    made = environment(Path(__file__).parent / "templates")
     made.filters["inline_code"] = inline_code
     return made.get_template("class.html.j2")
 

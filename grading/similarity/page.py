@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from gqa_lib.course.files import replace_file
+from grading.pages.template import environment
 
 from .compare import Compared, Pair
 from .lesson import HOW, Alike
@@ -23,16 +22,16 @@ def write_page(found: Alike, path: Path) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    templates = FileSystemLoader(Path(__file__).parent)
-    environment = Environment(
-        loader=templates, autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
     by_name = {one.exercise: one for one in found.exercises}
-    page = environment.get_template("page.html.j2").render(
-        found=found,
-        how=HOW,
-        exercises=[(one, _bars(one)) for one in found.exercises],
-        pairs=[_shown(pair, by_name[pair.exercise], found) for pair in found.pairs],
+    page = (
+        environment(Path(__file__).parent)
+        .get_template("page.html.j2")
+        .render(
+            found=found,
+            how=HOW,
+            exercises=[(one, _bars(one)) for one in found.exercises],
+            pairs=[_shown(pair, by_name[pair.exercise], found) for pair in found.pairs],
+        )
     )
     replace_file(path, page.encode("utf-8", "replace"), mode=0o600, exact=True)
 
