@@ -16,9 +16,7 @@ from grading.nb.diagnosis import ERROR, STOPPED, STUB, diagnose
 from grading.nb.texts import sentence
 
 _VERSION = 1  # of what is kept
-_ESCAPED = re.compile(
-    r"\\([^A-Za-z0-9\s])"
-)  # as `as_markdown` writes a character that may mean something
+_ESCAPED = re.compile(r"\\([^A-Za-z0-9\s])")  # as `as_markdown` writes what may mean something
 _DOES_NOT_COUNT = re.compile(
     r"Not asked here, so it does not count|The saved choices .* do not count"
     r"|quiz: not yet\. The answers are to "

@@ -12,20 +12,8 @@ _LOOK = {  # builtins that change none of their arguments
 }
 _READ = {  # methods that change nothing, among those that functions call of a notebook's values
     *("clone", "copy", "count", "cpu", "dim", "double", "expand", "flatten", "float", "format"),
-    *(
-        "get",
-        "index",
-        "item",
-        "items",
-        "join",
-        "keys",
-        "long",
-        "mean",
-        "numel",
-        "repeat",
-        "reshape",
-    ),
-    *("size", "sum", "to", "tolist", "type_as", "unsqueeze", "values", "view"),
+    *("get", "index", "item", "items", "join", "keys", "long", "mean", "numel", "repeat"),
+    *("reshape", "size", "sum", "to", "tolist", "type_as", "unsqueeze", "values", "view"),
 }
 _CHANGE = {  # functions of libraries that change an argument
     *("copyto", "fill_diagonal", "heapify", "heappop", "heappush", "heappushpop", "insort"),
