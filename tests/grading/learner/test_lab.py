@@ -208,8 +208,8 @@ def test_a_students_copy_has_no_instructors_desk(monkeypatch, capsys):
 
 def test_commands_are_found_whatever_the_search_path(tmp_path):
     here = str(Path(sys.executable).parent)
-    assert lab._with_commands("/usr/bin").split(os.pathsep) == [here, "/usr/bin"]
-    assert lab._with_commands(f"/bin{os.pathsep}{here}") == f"/bin{os.pathsep}{here}"
+    assert lab.with_commands("/usr/bin").split(os.pathsep) == [here, "/usr/bin"]
+    assert lab.with_commands(f"/bin{os.pathsep}{here}") == f"/bin{os.pathsep}{here}"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no login shells")
