@@ -23,7 +23,9 @@ def _due_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "file", nargs="?", type=Path, help="CSV with lesson, due (default: list what is entered)"
     )
-    parser.add_argument("--timezone", help="e.g. Europe/Berlin (default: that of class.toml)")
+    parser.add_argument(
+        "--timezone", help="e.g. Europe/Berlin, from now on (default: that of class.toml)"
+    )
     parser.add_argument(
         "--late-penalty",
         type=_percent,
@@ -35,14 +37,16 @@ def _due_arguments(parser: ArgumentParser) -> None:
 def _due(arguments: Namespace) -> None:
     from dataclasses import replace
 
-    from .classroom.due import class_zone, due_dates, load_due_dates
+    from .classroom.due import class_zone, due_dates, load_due_dates, zone_of
     from .classroom.extend import extensions_of
     from .intake.class_file import read_class, write_class
 
     if arguments.late_penalty is not None:
         write_class(replace(read_class(), percent_per_day=arguments.late_penalty))
-    file, zone = arguments.file, arguments.timezone
-    dates = load_due_dates(file, zone) if file else due_dates()
+    if arguments.timezone:  # `gqa extend` and the next file of due dates mean the same one
+        zone_of(arguments.timezone)
+        write_class(replace(read_class(), timezone=arguments.timezone))
+    dates = load_due_dates(arguments.file) if arguments.file else due_dates()
     settings = read_class()
     for due in dates:
         print(due)

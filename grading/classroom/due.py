@@ -32,10 +32,10 @@ class Due:
         """Return it as a line for the terminal."""
         if self.at is None:
             return f"{self.lesson.slug}: no due date"
-        return (
-            f"{self.lesson.slug}: due {shown(self.at)}, which is "
-            f"{self.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-        )
+        line = f"{self.lesson.slug}: due {shown(self.at)}"
+        if not self.at.utcoffset():
+            return line
+        return f"{line}, which is {self.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def shown(at: datetime) -> str:
@@ -48,7 +48,7 @@ def class_zone() -> tzinfo | None:
     return zone_of(name) if (name := read_class().timezone) else None
 
 
-def load_due_dates(path: Path, timezone: str | None = None) -> list[Due]:
+def load_due_dates(path: Path) -> list[Due]:
     """Enter due dates into the gradebook, all of them or none; return them.
 
     A date without a time is due at the end of that day; an empty one takes the due date away.
@@ -57,15 +57,14 @@ def load_due_dates(path: Path, timezone: str | None = None) -> list[Due]:
     Args:
         path: the CSV file, with a column for the lesson and one for the due date, such as
             2026-12-01, 2026-12-01 18:00, 2026-12-01T18:00+01:00 or 2026-12-01 18:00 Europe/Berlin.
-        timezone: of the dates that name none, such as Europe/Berlin; unless given, the one in
-            `class.toml`, or else this machine's.
+            One that names no time zone is in the class's.
 
     Raises:
         ValueError: something in the file is wrong; the message has the lines.
     """
     table = read_table(path)
     name, when = table.need("the lesson", *LESSON), table.need("the due date", *DUE)
-    zone = zone_of(timezone) if timezone else class_zone()
+    zone = class_zone()
     dates: dict[Lesson, Due] = {}
     lines: dict[Lesson, int] = {}
     wrong = []

@@ -17,6 +17,8 @@ from .gradebook import open_gradebook
 from .known import Roster, ids_alike, keep_roster
 from .table import Table, read_table, refuse
 
+_SHOWN = 10  # names in a line
+
 
 @dataclass(frozen=True)
 class RosterChange:
@@ -45,12 +47,11 @@ class RosterChange:
             f"(ids from the column {self.id_column!r}).",
         ]
         if self.left_out:
-            lines.append(f"No students, left out: {'; '.join(map(printable, self.left_out))}.")
+            lines.append(f"No students, left out: {_some(self.left_out, '; ')}.")
         if self.missing:
             lines.append(
-                "In the gradebook and not in this file, kept with their marks: "
-                f"{', '.join(map(printable, self.missing))}. `nbgrader db student remove ID` "
-                "removes one."
+                f"{len(self.missing)} in the gradebook and not in this file, kept with their "
+                f"marks: {_some(self.missing)}. `nbgrader db student remove ID` removes one."
             )
         lines += [
             f"{printable(one)} in this file and {printable(other)}, who hands in or is in the "
@@ -59,6 +60,13 @@ class RosterChange:
             for one, other in self.alike
         ]
         return "\n".join(lines)
+
+
+def _some(names: list[str], between: str = ", ") -> str:
+    """Return the first of many names, and how many more there are."""
+    shown = between.join(map(printable, names[:_SHOWN]))
+    more = len(names) - _SHOWN
+    return f"{shown}{between}and {more} more" if more > 0 else shown
 
 
 def load_roster(path: Path, id_column: str | None = None) -> RosterChange:

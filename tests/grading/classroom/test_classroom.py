@@ -26,6 +26,7 @@ from grading.classroom.regrade import (
     table_of_changes,
 )
 from grading.classroom.roster import load_roster
+from grading.intake.class_file import ClassFile, write_class
 from grading.settings import COURSE_ID, gradebook_url
 
 LESSON, OTHER = find_lesson("01"), find_lesson("02")
@@ -139,6 +140,13 @@ def test_a_new_roster_changes_adds_and_deletes_nobody(tmp_path, capsys):
     assert set(students()) == {"ada", "mary", "jo", "x"}
 
 
+def test_of_many_who_are_in_no_file_some_are_named_and_all_counted(tmp_path):
+    load_roster(write(tmp_path, "id\n" + "".join(f"s{i:03d}\n" for i in range(120))))
+    said = str(load_roster(write(tmp_path, "id\nada\n")))
+    assert "120 in the gradebook and not in this file" in said
+    assert "s009, and 110 more." in said and "s010" not in said
+
+
 def test_the_column_of_ids_can_be_named(tmp_path):
     path = write(tmp_path, "username,matriculation\nada,1815\n")
     assert load_roster(path, "Matriculation").added == ["1815"]
@@ -204,7 +212,8 @@ def due_in_utc():
     ],
 )
 def test_due_dates_have_a_time_zone(tmp_path, cell, utc):
-    load_due_dates(write(tmp_path, f"lesson,due\n1,{cell}\n"), "Europe/Berlin")
+    write_class(ClassFile(timezone="Europe/Berlin"))
+    load_due_dates(write(tmp_path, f"lesson,due\n1,{cell}\n"))
     assert due_in_utc() == {LESSON.slug: utc}
 
 
@@ -218,7 +227,13 @@ def test_due_dates_are_said_changed_and_taken_away(tmp_path, capsys):
     path = write(tmp_path, "Assignment;Due date\n01;2027-01-15 18:00\n02;2027-02-01\n")
     assert main(["due", str(path), "--timezone", "Europe/Berlin"]) == 0
     said = capsys.readouterr().out
-    assert f"{LESSON.slug}: due 2027-01-15 18:00 CET, which is 2027-01-15 17:00 UTC" in said
+    berlin = f"{LESSON.slug}: due 2027-01-15 18:00 CET, which is 2027-01-15 17:00 UTC"
+    assert berlin in said
+    main(["due"])  # the class keeps that time zone, so what names none means it from now on
+    assert berlin in capsys.readouterr().out
+    assert main(["due", "--timezone", "Mars/North"]) == 1
+    assert main(["due", "--timezone", "UTC"]) == 0
+    assert f"{LESSON.slug}: due 2027-01-15 17:00 UTC\n" in capsys.readouterr().out
     load_due_dates(write(tmp_path, f"lesson,due\n{LESSON.slug},\n"))
     assert due_in_utc()[LESSON.slug] is None
     assert due_in_utc()[OTHER.slug] is not None
