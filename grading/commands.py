@@ -162,7 +162,7 @@ def _grade_arguments(parser: ArgumentParser) -> None:
 def _grade(arguments: Namespace) -> int:
     from .classroom.round import grade_class
     from .limited.sandbox import NoSandbox
-    from .overview.at_a_glance import needs_after_grading
+    from .overview.at_a_glance import NOTHING, needs_after_grading
     from .pipeline.batch import GradeError
 
     lesson = find_lesson(arguments.lesson)
@@ -179,7 +179,8 @@ def _grade(arguments: Namespace) -> int:
         print(f"gqa grade: {error}", file=sys.stderr)
         return 1
     except GradeError:  # what was refused, for one, may be all there is
-        print(needs_after_grading(lesson))
+        if (needs := needs_after_grading(lesson)) != NOTHING:
+            print(needs)
         raise
     print(needs_after_grading(lesson))
     return bool(outcome.failed or outcome.without_feedback)

@@ -1,6 +1,7 @@
 """Files that are written whole or not at all."""
 
 import os
+import stat
 from pathlib import Path
 from uuid import uuid4
 
@@ -40,6 +41,17 @@ def make_private(folder: Path) -> Path:
     """Make a folder that only its owner can read, unless there is one; return it."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
+
+
+def private_mode(path: Path) -> int:
+    """Return the permissions of a file about people: for its owner, or those who share the folder.
+
+    A folder is shared by a group if it gives that group to what is made in it, and is closed to
+    all others.
+    """
+    found = path.parent.stat().st_mode if path.parent.is_dir() else 0
+    shared = found & stat.S_ISGID and not found & 0o007
+    return 0o640 if shared else 0o600
 
 
 def write_file(path: Path, content: bytes, *, mode: int = 0o666) -> None:

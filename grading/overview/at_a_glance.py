@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gqa_lib.course.files import replace_file
+from gqa_lib.course.files import private_mode, replace_file
 from gqa_lib.course.manifest import Lesson
 from grading.classroom.gradebook import open_gradebook
 from grading.nb.steps import quietly
@@ -14,6 +14,8 @@ from .needs import SHOWN, Need, as_lines, keep_queue
 from .page import page_of_class
 from .standing import ClassStanding, standing_of_class
 from .terminal import table_of_class, table_of_lesson
+
+NOTHING = "Nothing needs you."
 
 
 def class_at_a_glance(
@@ -47,7 +49,7 @@ def class_at_a_glance(
             )
     if page:
         made = page_of_class(found, needs, datetime.now(UTC), names=names)
-        replace_file(page, made, mode=0o600 if names else 0o666)
+        replace_file(page, made, mode=private_mode(page) if names else 0o666)
     text = (table_of_lesson if lesson else table_of_class)(found, names=names)
     most = SHOWN if lesson else 0
     queue = [
@@ -55,7 +57,7 @@ def class_at_a_glance(
         for one in found.lessons
         for line in _of_lesson(one.lesson, needs[one.lesson.slug], most, names)
     ]
-    text += "\n\nNothing needs you." if not queue else "\n\nNeeds you:\n" + "\n".join(queue)
+    text += f"\n\n{NOTHING}" if not queue else "\n\nNeeds you:\n" + "\n".join(queue)
     if queue and names:
         text += f"\n  All of it: {path}"
     return f"{text}\n{page}: written" if page else text
@@ -67,9 +69,10 @@ def needs_after_grading(lesson: Lesson) -> str:
     others = sum(map(len, needs.values())) - len(needs.get(lesson.slug, []))
     lines = as_lines(needs.get(lesson.slug, []), SHOWN)
     if others:
-        lines.append(f"  In other lessons: {others} things, see `gqa class`")
+        things = "1 thing" if others == 1 else f"{others} things"
+        lines.append(f"  In other lessons: {things}, see `gqa class`")
     if not lines:
-        return "Nothing needs you."
+        return NOTHING
     return "\n".join(["Needs you:", *lines, f"  All of it: {path}"])
 
 

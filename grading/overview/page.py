@@ -7,6 +7,7 @@ from functools import cache, partial
 from pathlib import Path
 
 from gqa_lib.learn.quiz.questions import LETTERS
+from grading.classroom.due import class_zone
 from grading.nb.texts import clean, printable, sentence
 from grading.pages.markup import inline_code
 from grading.pages.template import environment
@@ -59,8 +60,8 @@ def _person(student: str, name: str) -> str:
 
 
 def _local(at: datetime) -> str:
-    """Return a time of the gradebook, which is in UTC, as this machine's clock shows it."""
-    shown = (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone()
+    """Return a time of the gradebook, which is in UTC, in the class's time zone."""
+    shown = (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(class_zone())
     return f"{shown.day} {shown:%b %Y, %H:%M %Z}"
 
 

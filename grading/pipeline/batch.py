@@ -128,7 +128,8 @@ def _grade_all(
     """
     alone: list[_Todo] = []
     total, name = len(todo), course.assignment_id
-    with tqdm(total=total, unit="notebook", desc=name, mininterval=0.5) as bar:
+    # no bar where no terminal shows it, as in cron's mail
+    with tqdm(total=total, unit="notebook", desc=name, mininterval=0.5, disable=None) as bar:
         waiting = {
             pool.submit(run_ahead, folder, assignment, processes, sitting, log): one
             for one in todo

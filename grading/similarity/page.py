@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from gqa_lib.course.files import replace_file
+from gqa_lib.course.files import private_mode, replace_file
 from grading.pages.template import environment
 
 from .compare import Compared, Pair
@@ -33,7 +33,7 @@ def write_page(found: Alike, path: Path) -> None:
             pairs=[_shown(pair, by_name[pair.exercise], found) for pair in found.pairs],
         )
     )
-    replace_file(path, page.encode("utf-8", "replace"), mode=0o600, exact=True)
+    replace_file(path, page.encode("utf-8", "replace"), mode=private_mode(path), exact=True)
 
 
 def _bars(one: Compared) -> list[dict[str, Any]]:

@@ -79,13 +79,15 @@ def test_that_all_were_collected_is_not_told(graded, tmp_path, capsys):
     [("elsewhere", "home", "elsewhere"), ("", "new", "set GQA_EXCHANGE, in a crontab too")],
 )
 def test_an_exchange_that_is_not_there_is_one_line(
-    graded, tmp_path, monkeypatch, exchange, home, said
+    graded, tmp_path, monkeypatch, capsys, exchange, home, said
 ):
     monkeypatch.setenv("GQA_EXCHANGE", exchange and str(tmp_path / exchange))
     monkeypatch.setenv("GQA_HOME", str(tmp_path / home))
     with pytest.raises(GradeError, match="nothing was collected or graded") as refused:
         round.grade_class(LESSON, collect=True)
     assert said in str(refused.value)
+    assert main(["grade", LESSON.number, "--collect"]) == 1
+    assert "Nothing needs you" not in capsys.readouterr().out
     assert graded == []
 
 

@@ -19,6 +19,7 @@ from gqa_lib.course.manifest import find_lesson
 from gqa_lib.learn.progress.standing import graded_cells
 from grading.classroom.gradebook import open_gradebook
 from grading.classroom.known import keep_roster
+from grading.intake.class_file import ClassFile, write_class
 from grading.intake.troubles import keep_collecting, keep_grading
 from grading.overview import graded
 from grading.overview.at_a_glance import class_at_a_glance, needs_after_grading
@@ -218,6 +219,14 @@ def test_what_was_mended_is_gone_from_the_queue_and_its_file(room, home):
     assert path.read_text(encoding="utf-8") == "Nothing needs you.\n"
 
 
+def test_those_who_share_a_folder_can_read_the_page_in_it(room, tmp_path):
+    (tmp_path / "desk").mkdir()
+    for mode, page in (0o2770, 0o640), (0o2775, 0o600), (0o770, 0o600):
+        (tmp_path / "desk").chmod(mode)
+        class_at_a_glance(LESSON, tmp_path / "desk" / "c.html")
+        assert (tmp_path / "desk" / "c.html").stat().st_mode & 0o777 == page
+
+
 def test_other_lessons_needs_are_counted_after_grading_one(room):
     with open_gradebook() as gradebook:
         glance.release(gradebook, OTHER)
@@ -249,10 +258,12 @@ def test_feedback_is_missed_once_somebody_has_some(room, home):
 
 
 def test_the_page_tells_all_of_it_and_what_students_wrote_is_text(room, tmp_path, capsys):
+    write_class(ClassFile(timezone="Europe/Berlin"))
     assert main(["class", "04", "--html", str(tmp_path / "c.html")]) == 0
     assert all(line.isprintable() for line in capsys.readouterr().out.splitlines())
     text = (tmp_path / "c.html").read_text(encoding="utf-8")
     assert (tmp_path / "c.html").stat().st_mode & 0o077 == 0
+    assert "15 Jan 2025, 23:59 CET" in text
     page = BeautifulSoup(text, "html.parser")
     assert page.find_all(["script", "img", "link", "iframe", "form"]) == []
     assert not any("://" in str(tag.attrs) for tag in page.find_all(True))
