@@ -189,6 +189,17 @@ def test_what_came_in_time_is_graded_before_what_came_late(graded, tmp_path, mon
     assert graded == [LESSON.slug] * 3
 
 
+def test_where_the_best_counts_a_mark_that_fell_is_told_with_that(graded, monkeypatch, capsys):
+    with open_gradebook() as gradebook:
+        gradebook.add_student("ada")
+        gradebook.add_submission(LESSON.slug, "ada")
+    monkeypatch.setattr(round, "grade", lambda *args, **named: Outcome(graded=["ada"]))
+    for counts, told in (None, False), ("best", True):
+        write_class(ClassFile(lessons=counts))
+        round.grade_class(LESSON)
+        assert ("the best counts: `gqa export`" in capsys.readouterr().out) is told
+
+
 def test_marks_by_hand_that_wait_again_and_penalties_are_seen_to(graded, capsys):
     write_class(ClassFile(percent_per_day=10.0))
     with open_gradebook() as gradebook:
