@@ -113,13 +113,17 @@ def _collect(course: CourseDirectory, log: logging.Logger, *, only_look: bool = 
     Returns:
         Whether late ones are to follow when these are graded.
     """
+    if class_exchange() is None:  # a learner's own, among the records, is not the class's
+        raise GradeError(
+            "nothing was collected or graded: no exchange is named, so set GQA_EXCHANGE, in a "
+            "crontab too. Without --collect, what was collected before is graded."
+        )
     try:
         done = exchange(course, "Collect", log, update=True, only_look=only_look)
     except ExchangeError as error:
         raise GradeError(
             f"nothing was collected or graded: {sentence(str(error))} The exchange is "
-            f"{class_exchange() or 'not named: set GQA_EXCHANGE, in a crontab too'}. Details: "
-            f"{_path_of(log)}."
+            f"{class_exchange()}. Details: {_path_of(log)}."
         ) from error
     if not only_look and (said := _left(done.not_collected, done.older)):
         print(f"{said}\n  Details: {_path_of(log)}")

@@ -219,8 +219,9 @@ def released_folder(course: CourseDirectory, assignment: str) -> Path:
     if not any(folder.glob("*.ipynb")):
         raise ValueError(
             f"{assignment} has no release in {folder}. A submission is graded as the released "
-            "notebook with the student's answers in it, so grading needs that. Make it with "
-            f"`nbgrader generate_assignment {assignment}` and grade again."
+            "notebook with the student's answers in it, so grading needs that. If it was released, "
+            "GQA_HOME is not the class's; else make it with `gqa release`, or, of an assignment of "
+            f"your own, with `nbgrader generate_assignment {assignment}`, and grade again."
         )
     return folder
 

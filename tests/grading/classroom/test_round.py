@@ -76,7 +76,11 @@ def test_that_all_were_collected_is_not_told(graded, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("exchange", "home", "said"),
-    [("elsewhere", "home", "elsewhere"), ("", "new", "set GQA_EXCHANGE, in a crontab too")],
+    [
+        ("elsewhere", "home", "elsewhere"),
+        ("", "home", "set GQA_EXCHANGE, in a crontab too"),
+        ("", "new", "set GQA_EXCHANGE, in a crontab too"),
+    ],
 )
 def test_an_exchange_that_is_not_there_is_one_line(
     graded, tmp_path, monkeypatch, capsys, exchange, home, said
