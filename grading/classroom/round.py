@@ -79,9 +79,7 @@ def grade_class(
         again = [student for student in outcome.graded if student in before]
         if again:
             old, new = ({s: m[s] for s in again if s in m} for m in (before, after))
-            print(table_of_changes(diff_of_marks(old, new)))
-            if _best_counts(lesson):
-                print("Of a student's hand-ins the best counts: `gqa export` has its mark.")
+            print(table_of_changes(diff_of_marks(old, new)) + _best_counts(lesson))
         with open_gradebook() as gradebook:
             if said := text_of(marks_to_check(gradebook.db, lesson)):
                 print(said)
@@ -92,9 +90,11 @@ def grade_class(
     return outcome
 
 
-def _best_counts(lesson: Lesson) -> bool:
+def _best_counts(lesson: Lesson) -> str:
     costs = late_costs(instructors_config())
-    return read_class().counts(lesson.slug, late_costs=costs) == BEST
+    if read_class().counts(lesson.slug, late_costs=costs) != BEST:
+        return ""
+    return "\nOf a student's hand-ins the best counts: `gqa export` has its mark."
 
 
 def _check_exchange() -> None:
