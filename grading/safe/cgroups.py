@@ -37,7 +37,6 @@ class Group:
         self._place = place
         name = f"{_owner()}-{next(_numbers)}"
         self._folders = {kind: folder / name for kind, folder in place.folders.items()}
-        self._peak: int | None = None  # version 2 counts anew for each open file
         try:
             for folder in set(self._folders.values()):
                 folder.mkdir()
@@ -63,26 +62,6 @@ class Group:
         """Return the bytes of memory that it has now, files in memory included."""
         return int(self._memory("memory.current", "memory.usage_in_bytes").read_text())
 
-    def peak(self) -> int | None:
-        """Return the most bytes it had since `reset_peak`; None where the kernel does not say."""
-        if self._place.version == 1:
-            return int((self._folders["memory"] / "memory.max_usage_in_bytes").read_text())
-        return int(os.pread(self._peak, 32, 0)) if self._peak is not None else None
-
-    def reset_peak(self) -> bool:
-        """Let `peak` count from now on; return whether it can (version 2: since Linux 6.12)."""
-        try:
-            if self._place.version == 1:
-                (self._folders["memory"] / "memory.max_usage_in_bytes").write_text("0")
-            else:
-                if self._peak is None:
-                    self._peak = os.open(self._folders["memory"] / "memory.peak", os.O_RDWR)
-                os.write(self._peak, b"reset\n")
-        except OSError:
-            self._close_peak()
-            return False
-        return True
-
     def out_of_memory(self) -> bool:
         """Return whether the kernel has ended a process in it that wanted more memory."""
         with contextlib.suppress(OSError):
@@ -106,7 +85,6 @@ class Group:
 
     def remove(self) -> None:
         """End what is in it and remove it; if that takes a moment, when the next one is made."""
-        self._close_peak()
         if not self._removed():
             with _lock:
                 _leftover.append(self)
@@ -118,11 +96,6 @@ class Group:
 
     def _memory(self, version_2: str, version_1: str) -> Path:
         return self._folders["memory"] / (version_2 if self._place.version == 2 else version_1)
-
-    def _close_peak(self) -> None:
-        if self._peak is not None:
-            os.close(self._peak)
-        self._peak = None
 
     def _limit(self, limits: Limits, tasks: str) -> None:
         memory, quota = str(limits.memory_mb << 20), str(round(_CORES * _PERIOD_US))
