@@ -136,6 +136,8 @@ def _release(arguments: Namespace) -> None:
         print(f"Warning: {warning}", file=sys.stderr)
     if arguments.seed is not None:
         set_course_seed(None if arguments.seed == "none" else arguments.seed)
+    what = "the students' copy" if arguments.students else "the release"
+    print(f"Making {what}. All lessons take about a minute.", flush=True)
     if arguments.students:
         made = students_bundle(Path(arguments.students), class_exchange())
         exchange = class_exchange() or "an exchange that they must ask you for"
