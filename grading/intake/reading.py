@@ -6,6 +6,7 @@ Whatever comes of it, the caller gets a notebook of bounded size and known form,
 
 import hashlib
 import json
+import re
 import threading
 import warnings
 
@@ -204,17 +205,26 @@ def _cells(data: dict) -> list:
 def _lighten(data: dict) -> None:
     """Drop what grading never looks at, so that damage in there costs no points."""
     data["metadata"] = {"name": ""} if data["nbformat"] == 3 else sealed_metadata(data)
+    if not isinstance(data.get("nbformat_minor"), int):
+        data["nbformat_minor"] = 0 if data["nbformat"] == 3 else 5
     for place, cell in enumerate(_cells(data), 1):
-        if not isinstance(cell, dict) or not isinstance(cell.get("metadata", {}), dict):
+        if not isinstance(cell, dict):
             raise Refused(f"its cell number {place} is damaged. {AGAIN}")
-        ours = cell.get("metadata", {}).get("nbgrader")
+        metadata = cell.get("metadata")
+        ours = metadata.get("nbgrader") if isinstance(metadata, dict) else None
         sound = isinstance(ours, dict) and isinstance(ours.get("grade_id"), str)
         cell["metadata"] = {"nbgrader": ours} if sound else {}
         cell.pop("attachments", None)
-        if "outputs" in cell:
-            cell["outputs"] = []
-        if "execution_count" in cell:
-            cell["execution_count"] = None
+        if "id" in cell and not _is_id(cell["id"]):
+            cell["id"] = f"cell-{place}"
+        if data["nbformat"] == 4 and cell.get("source") is None:
+            cell["source"] = ""
+        if cell.get("cell_type") == "code":
+            cell |= {"outputs": [], "execution_count": None}
+
+
+def _is_id(name) -> bool:
+    return isinstance(name, str) and bool(re.fullmatch("[a-zA-Z0-9_-]{1,64}", name))
 
 
 def _check_cells(notebook: NotebookNode) -> None:

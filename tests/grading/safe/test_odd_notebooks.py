@@ -4,7 +4,7 @@ import json
 
 import pytest
 from nbformat import from_dict
-from nbformat.v4 import new_code_cell
+from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from gqa_lib.course.manifest import find_lesson
 from gqa_lib.learn.quiz.sitting import Sitting
@@ -156,6 +156,26 @@ def null_outputs(notebook):
             cell["outputs"], cell["execution_count"] = None, "3"
 
 
+def odd_ids(notebook):
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = (number, "x y/é" * 20, "", None)[number % 4]
+
+
+def only_what_was_written(notebook):
+    """A hand-made tool leaves out what a cell has besides its text, and texts that are empty."""
+    notebook.cells.insert(1, new_code_cell())
+    notebook.cells.insert(1, new_markdown_cell())
+    for place in (1, 2):
+        del notebook.cells[place]["source"]
+    notebook.cells[1].metadata = None
+    del notebook["nbformat_minor"]
+    for cell in notebook.cells:
+        for name in ("id", "outputs", "execution_count"):
+            cell.pop(name, None)
+        if cell.metadata == {}:
+            del cell["metadata"]
+
+
 def stripped_metadata(notebook):
     for cell in notebook.cells:
         cell.metadata = {}
@@ -185,6 +205,8 @@ ODD = {
     own_helper: "",
     commands: "",
     null_outputs: "",
+    odd_ids: "",
+    only_what_was_written: "",
     stripped_metadata: "Found by what they define: causal_mask, attention",
     merged: "",
     own_experiments: "",
@@ -210,6 +232,23 @@ def test_what_does_not_work_says_which_own_cell_stopped(processes):
     assert said in errors
     assert "ModuleNotFoundError: No module named 'maths'" in errors
     assert "\x1b" not in errors
+
+
+def test_what_only_a_students_own_machine_has_is_said(processes):
+    before = {
+        "causal_mask": "import nosuch\n",
+        "split_heads": "open('notes.txt')\n",
+        "merge_heads": "name = input('Your name? ')\n",
+    }
+    notebook = solved(ONE)
+    for name, text in before.items():
+        cell = notebook.cells[at(notebook, name)]
+        cell.source = text + cell.source
+    marks, errors, _ = graded(notebook, ONE, processes)
+    assert sum(marks.values()) == 0
+    assert "No module named 'nosuch'. Grading has your notebook and the course's" in errors
+    assert "'notes.txt'. Grading has your notebook and no other file of yours" in errors
+    assert "In grading nobody answers input()" in errors
 
 
 # What is watched, and what is refused, in own cells as in answers
