@@ -125,6 +125,7 @@ def _read(content: bytes) -> NotebookNode:
         found = data.get("nbformat") if isinstance(data, dict) else None
         said = f"it says nbformat {found!r:.20}" if found is not None else "it names no nbformat"
         raise Refused(f"{said}, and notebooks here are nbformat 4 (or 3). {AGAIN}")
+    data["nbformat"] = int(data["nbformat"])
     _lighten(data)
     if (size := len(text := json.dumps(data, ensure_ascii=False))) > MAX_BYTES:
         raise Refused(

@@ -1,5 +1,6 @@
 """Outputs of cells as a notebook keeps them, checked for their form where a student made them."""
 
+import platform
 from typing import Any
 
 from grading.nb.texts import clean
@@ -12,6 +13,7 @@ _ONLY_HERE = {
     "ModuleNotFoundError": ". Grading has your notebook and the course's packages, and no other "
     "file of yours: put into the notebook what your answer needs.",
     "FileNotFoundError": ". Grading has your notebook and no other file of yours.",
+    "SyntaxError": f". Grading runs Python {platform.python_version()}.",
     "EOFError": ". In grading nobody answers input(): take it out of the answer.",
 }
 

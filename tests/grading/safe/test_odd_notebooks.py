@@ -187,6 +187,26 @@ def merged(notebook):
     notebook.cells[at(notebook, "split_heads")].source += f"\n\n{notebook.cells.pop(place).source}"
 
 
+def answers_at_the_end(notebook):
+    """All answers in one cell below everything, and the exercises as they were given out."""
+    given = {grade_id(cell): cell.source for cell in read_notebook(ONE.pristine).cells}
+    names = ("causal_mask", "attention", "split_heads", "merge_heads", "MultiHeadAttention")
+    cells = [notebook.cells[at(notebook, name)] for name in names]
+    notebook.cells.append(new_code_cell("\n\n".join(cell.source for cell in cells)))
+    for cell in cells:
+        cell.source = given[grade_id(cell)]
+
+
+def asks_the_course(notebook):
+    """A cell of the course's own merged into an answer."""
+    cell = notebook.cells[at(notebook, "attention")]
+    cell.source = f"from gqa_lib.learn import submit, wrap_up\n{cell.source}\n\nwrap_up('01')"
+
+
+def odd_format(notebook):
+    notebook["nbformat"], notebook["nbformat_minor"] = 4.0, "5"
+
+
 def own_experiments(notebook):
     place = at(notebook, "attention")
     notebook.cells.insert(place + 1, new_code_cell("def attention(*args): ...\nwhile True: pass"))
@@ -209,6 +229,9 @@ ODD = {
     only_what_was_written: "",
     stripped_metadata: "Found by what they define: causal_mask, attention",
     merged: "",
+    answers_at_the_end: "causal_mask is there 2 times",
+    asks_the_course: "",
+    odd_format: "",
     own_experiments: "",
 }
 
@@ -316,6 +339,7 @@ COMMANDS = [
     "math?\n",
     "%load_ext nosuchpackage\n",
     "%nosuch\n",
+    "%python\n",
     "%%nosuch\n",
     "%debug\n",
     "%tb\n%xmode Verbose\n%cd ..\n%pwd\n",
