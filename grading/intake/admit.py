@@ -28,7 +28,6 @@ from .refusals import stub, with_remark
 # Of the machine's making, and nothing that anyone should lose points for.
 _TROUBLE = {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE}
 MAX_NAMES = 10_000  # of files in a folder
-_NOTEBOOK = re.compile(r"\.ipynb(\.(txt|json))?$", re.IGNORECASE)
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -77,7 +76,7 @@ def file_names(folder: int, names: Iterable[str]) -> dict[str, str]:
 
 
 def _is_renamed(other: str, name: str) -> bool:
-    other, stem = _NOTEBOOK.sub(".ipynb", other), re.escape(name.removesuffix(".ipynb"))
+    stem = re.escape(name.removesuffix(".ipynb"))
     added = r"[\s_.-]*(?:\(\d+\)|copy\s*\d*|\d+)"
     return bool(re.fullmatch(rf"(?:copy of )?{stem}(?:{added})*\.ipynb", other, re.IGNORECASE))
 
@@ -94,12 +93,7 @@ def is_there(folder: int, name: str) -> bool:
 
 
 def _notebooks(folder: int) -> list[str]:
-    return sorted(filter(is_notebooks_name, some_names(folder)))
-
-
-def is_notebooks_name(name: str) -> bool:
-    """Return whether a file is called like a notebook; browsers may have added another ending."""
-    return bool(_NOTEBOOK.search(name))
+    return sorted(name for name in some_names(folder) if name.lower().endswith(".ipynb"))
 
 
 @contextmanager

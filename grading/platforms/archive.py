@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gqa_lib.learn.quiz import saved
-from grading.intake.admit import Refused, is_notebooks_name
+from grading.intake.admit import Refused
 from grading.intake.reading import too_large
 
 from .names import Named, Names
@@ -27,7 +27,7 @@ class Entry:
     @property
     def is_notebook(self) -> bool:
         """Whether it is called like a notebook."""
-        return is_notebooks_name(self.named.file)
+        return self.named.file.lower().endswith(".ipynb")
 
 
 @contextmanager

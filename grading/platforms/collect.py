@@ -153,14 +153,14 @@ def _notebook(theirs: list[Entry], name: str) -> tuple[Entry, str]:
 
 def _own_name(file: str) -> str:
     """Return the stem of a file's name without what browsers and platforms add to it."""
-    stem = re.sub(r"(\.ipynb)?\.\w+$", "", file, flags=re.IGNORECASE).strip()
+    stem = re.sub(r"\.\w+$", "", file).strip()
     stem = stem.rpartition(" - ")[2]  # ILIAS: "Late Submission - NAME"
     return re.sub(r"(\s*\(\d+\)|-\d{1,2})$", "", stem).strip()
 
 
 def _order(entry: Entry) -> tuple:
     """Return what grows from a student's earlier to the later of two files."""
-    count = re.search(r"(\d+)\)?(?:\.ipynb)?\.\w+$", entry.named.file)
+    count = re.search(r"(\d+)\)?\.\w+$", entry.named.file)
     return entry.named.at or datetime.min, int(count[1]) if count else 0
 
 

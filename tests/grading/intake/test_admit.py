@@ -196,7 +196,6 @@ GRADED = {  # odd, and graded like any other
 
 RENAMED = {  # student: what the file is called, and what else is there
     "download": (f"{NAME} (1).ipynb", []),
-    "endings": (f"{NAME}.ipynb.txt", []),
     "copy": (f"{NAME}-Copy1.ipynb", ["notes.ipynb", "Untitled.ipynb"]),
     "drive": (f"Copy of {NAME}.ipynb", []),
     "case": (f"{NAME.upper()}.ipynb", []),

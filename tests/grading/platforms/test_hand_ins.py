@@ -81,7 +81,7 @@ def taken(home) -> dict[str, str]:
 MOODLE = {
     f"Ada Lovelace_501_assignsubmission_file/{NAME}": notebook("ada"),
     f"Ada Lovelace_501_assignsubmission_file/{saved.FILE}": b"{}",
-    f"Zoe Muller_502_assignsubmission_file/{LESSON.slug} (1).ipynb.json": notebook("zoe"),
+    f"Zoe Muller_502_assignsubmission_file/{LESSON.slug} (1).ipynb": notebook("zoe"),
     f"Bob Smith_503_assignsubmission_file/{NAME}": notebook("bob"),
     "Ada Lovelace_501_assignsubmission_onlinetext/onlinetext.html": b"hello",
 }
