@@ -85,7 +85,8 @@ class _Sorting:
         self.found = Sorted(stubs={same_text(cell.source) for cell in exercises})
         claimed = {claimed_id(cell) for cell in submitted.cells}
         written = {claimed_id(cell) for cell in submitted.cells if self._says_more(cell)}
-        self.lost, self.untouched = {}, {}  # a name that only its answer defines: the exercise
+        self.lost: dict[str, str] = {}  # a name that only its answer defines: the exercise
+        self.untouched: dict[str, str] = {}
         for cell in exercises:
             if (exercise := known_id(cell)) not in claimed:
                 self.lost |= dict.fromkeys(_names_of(cell.source), exercise)
