@@ -6,6 +6,7 @@ Whatever comes of it, the caller gets a notebook of bounded size and known form,
 
 import hashlib
 import json
+import re
 import threading
 import warnings
 
@@ -124,6 +125,9 @@ def _read(content: bytes) -> NotebookNode:
         found = data.get("nbformat") if isinstance(data, dict) else None
         said = f"it says nbformat {found!r:.20}" if found is not None else "it names no nbformat"
         raise Refused(f"{said}, and notebooks here are nbformat 4 (or 3). {AGAIN}")
+    for number in ("nbformat", "nbformat_minor"):
+        if isinstance(data.get(number), float) and data[number].is_integer():
+            data[number] = int(data[number])
     _lighten(data)
     if (size := len(text := json.dumps(data, ensure_ascii=False))) > MAX_BYTES:
         raise Refused(
@@ -205,16 +209,21 @@ def _lighten(data: dict) -> None:
     """Drop what grading never looks at, so that damage in there costs no points."""
     data["metadata"] = {"name": ""} if data["nbformat"] == 3 else sealed_metadata(data)
     for place, cell in enumerate(_cells(data), 1):
-        if not isinstance(cell, dict) or not isinstance(cell.get("metadata", {}), dict):
+        metadata = (cell.get("metadata") or {}) if isinstance(cell, dict) else None
+        if not isinstance(metadata, dict):
             raise Refused(f"its cell number {place} is damaged. {AGAIN}")
-        ours = cell.get("metadata", {}).get("nbgrader")
+        ours = metadata.get("nbgrader")
         sound = isinstance(ours, dict) and isinstance(ours.get("grade_id"), str)
         cell["metadata"] = {"nbgrader": ours} if sound else {}
         cell.pop("attachments", None)
-        if "outputs" in cell:
-            cell["outputs"] = []
-        if "execution_count" in cell:
-            cell["execution_count"] = None
+        if "id" in cell and not _is_id(cell["id"]):
+            cell["id"] = f"cell-{place}"
+        if cell.get("cell_type") == "code":
+            cell |= {"outputs": [], "execution_count": None}
+
+
+def _is_id(name) -> bool:
+    return isinstance(name, str) and bool(re.fullmatch("[a-zA-Z0-9_-]{1,64}", name))
 
 
 def _check_cells(notebook: NotebookNode) -> None:

@@ -5,7 +5,7 @@ by the functions that it defines, and a cell of the lesson by its text.
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from nbformat import NotebookNode
 from nbgrader.utils import is_task
@@ -38,7 +38,7 @@ class Sorted:
     the places of each graded cell's; `own` are the learner's own, each with the place of the
     released cell that it comes after, and among them copies of an answer below its check. `by_name`
     are the exercises that had lost their id, and `edited` the lesson's own locked cells that were
-    changed.
+    changed. `stubs` are the texts of the exercises' cells as they were given out.
     """
 
     copies: dict[str, list[Copy]] = field(default_factory=dict)
@@ -46,11 +46,19 @@ class Sorted:
     own: list[tuple[int, str]] = field(default_factory=list)
     by_name: list[str] = field(default_factory=list)
     edited: list[str] = field(default_factory=list)
+    stubs: set[str] = field(default_factory=set)
+
+    def is_written(self, name: str) -> bool:
+        """Return whether the learner wrote into some cell of an exercise."""
+        texts = [same_text(c.text) for c in self.copies[name]]
+        return any(text.strip() and text not in self.stubs for text in texts)
 
     def defines(self, stub: str) -> bool:
         """Return whether some cell of code defines all that a released cell of code does."""
         texts = [c.text for copies in self.copies.values() for c in copies if c.kind == "code"]
-        defined = {name for text in (*texts, *(t for _, t in self.own)) for name in _names_of(text)}
+        texts += [text for _, text in self.own]
+        written = [text for text in texts if same_text(text) not in self.stubs]
+        defined = {name for text in written for name in _names_of(text)}
         return bool(names := set(_names_of(stub))) and names <= defined
 
 
@@ -73,14 +81,17 @@ class _Sorting:
         self.released = released.cells
         self.by_id = {known_id(c): n for n, c in enumerate(released.cells) if grade_id(c)}
         self.by_text = {(c.cell_type, same_text(c.source)): n for n, c in enumerate(released.cells)}
+        exercises = [c for c in released.cells if c.cell_type == "code" and is_solution(c)]
+        self.found = Sorted(stubs={same_text(cell.source) for cell in exercises})
         claimed = {claimed_id(cell) for cell in submitted.cells}
-        self.lost = {  # a name that only its answer defines: the exercise
-            name: known_id(cell)
-            for cell in released.cells
-            if cell.cell_type == "code" and is_solution(cell) and known_id(cell) not in claimed
-            for name in _names_of(cell.source)
-        }
-        self.found = Sorted()
+        written = {claimed_id(cell) for cell in submitted.cells if self._says_more(cell)}
+        self.lost: dict[str, str] = {}  # a name that only its answer defines: the exercise
+        self.untouched: dict[str, str] = {}
+        for cell in exercises:
+            if (exercise := known_id(cell)) not in claimed:
+                self.lost |= dict.fromkeys(_names_of(cell.source), exercise)
+            elif exercise not in written:
+                self.untouched |= dict.fromkeys(_DEFINES.findall(cell.source), exercise)
         for name, place in self.by_id.items():
             kept = self.found.checks if self._is_check(place) else self.found.copies
             kept[name] = []
@@ -110,11 +121,18 @@ class _Sorting:
             return
         if self._is_check(known):
             self.found.checks[name].append(place)
+            if set(_DEFINES.findall(text)) - set(_DEFINES.findall(there.source)):
+                self.found.edited.append(name)
+                self.found.own.append((known - 1, text))
         elif is_solution(there) or is_task(there):
             self.found.copies[name].append(Copy(text, cell.cell_type, place))
         elif same_text(text) != same_text(there.source) and cell.cell_type == "code":
             self.found.edited.append(name)
             self.found.own.append((known, text))
+
+    def _says_more(self, cell: NotebookNode) -> bool:
+        text = same_text(cell.get("source") or "")
+        return text not in self.found.stubs and not _is_comment(text)
 
     def _is_done(self, name: str) -> bool:
         """Return whether an exercise was answered and checked above: this is a later copy."""
@@ -125,10 +143,14 @@ class _Sorting:
         return is_graded(cell) and not is_solution(cell) and not is_task(cell)
 
     def _by_name(self, text: str) -> int | None:
-        """Return the place of the exercise that a cell without its id answers."""
+        """Return the place of the exercise that a cell without its id answers.
+
+        Its own cell is gone, or is there as it was given out.
+        """
         exercises = [self.lost[name] for name in _names_of(text) if name in self.lost]
         if not exercises:
-            return None
+            untouched = [self.untouched[n] for n in _DEFINES.findall(text) if n in self.untouched]
+            return self.by_id[untouched[0]] if untouched else None
         if exercises[0] not in self.found.by_name:
             self.found.by_name.append(exercises[0])
         return self.by_id[exercises[0]]
@@ -198,6 +220,8 @@ def answer_of(
         chosen = (alike or written)[-1:]
     else:
         chosen = [c for c in alike if not _is_comment(c.text)] or alike[-1:] or written[-1:]
+    if released.cell_type == "code":
+        chosen = [c if c.kind == "code" else replace(c, text=_unfenced(c.text)) for c in chosen]
     texts = _whole([(c.text, check is not None and c.place > check) for c in chosen])
     return joined(texts) if texts else stub, _notes(name, released.cell_type, copies, chosen)
 
@@ -210,6 +234,12 @@ def _notes(name: str, kind: str, copies: list[Copy], chosen: list[Copy]) -> list
     if any(c.kind != kind for c in chosen):
         notes.append(f"The exercise cell {name} is no {kind} cell any more; its text counts.")
     return notes
+
+
+def _unfenced(text: str) -> str:
+    """Return code in a cell of text without the fence that Markdown has around it."""
+    fenced = re.fullmatch(r"\s*```[^\n]*\n(.*?)\n?```\s*", text, re.DOTALL)
+    return fenced[1] if fenced else text
 
 
 def _is_comment(text: str) -> bool:

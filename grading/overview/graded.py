@@ -15,7 +15,7 @@ from grading.nb.cells import CHECK
 from grading.nb.diagnosis import ERROR, STOPPED, STUB, diagnose
 from grading.nb.texts import sentence
 
-_VERSION = 1  # of what is kept
+_VERSION = 2  # of what is kept
 _ESCAPED = re.compile(r"\\([^A-Za-z0-9\s])")  # as `as_markdown` writes what may mean something
 _DOES_NOT_COUNT = re.compile(
     r"Not asked here, so it does not count|The saved choices .* do not count"
@@ -31,28 +31,30 @@ class GradedNotebook:
         errors: of each graded cell that stopped: a kind of `diagnosis`, its label, what it says.
         chosen: quiz question -> letter, "" where none was chosen.
         notice: what grading says of the submission as a whole, "" if nothing.
-        checks: how many graded cells of code there are.
+        checks: the graded cells of code.
         not_counted: what the quiz says of choices that did not count, "" if all did.
     """
 
     errors: dict[str, tuple[str, str, str]] = field(default_factory=dict)
     chosen: dict[str, str] = field(default_factory=dict)
     notice: str = ""
-    checks: int = 0
+    checks: list[str] = field(default_factory=list)
     not_counted: str = ""
 
     def technical(self) -> str:
-        """Return why none of its answers was judged, of a submission with 0 points.
+        """Return why none of its answers was judged, of a submission without points for them.
 
-        It is "" if one was, or nothing was answered.
+        It is "" if one was, or nothing was answered. Choices in a quiz are no answers here, unless
+        there is nothing else.
         """
-        found = list(self.errors.values())
+        checks = [name for name in self.checks if name != CHECK] or self.checks
+        found = [self.errors[name] for name in checks if name in self.errors]
         tried = [(kind, says) for kind, _, says in found if kind != STUB]
         if any(kind == STOPPED for kind, _ in tried):
             return next(says for kind, says in tried if kind == STOPPED)
         if self.notice and not tried:
             return self.notice
-        if tried and len(found) == self.checks and all(kind == ERROR for kind, _ in tried):
+        if tried and len(found) == len(checks) and all(kind == ERROR for kind, _ in tried):
             return tried[0][1]
         return ""
 
@@ -67,7 +69,7 @@ def in_short(notebook: dict) -> GradedNotebook:
         ours = cell["metadata"].get("nbgrader", {})
         if cell["cell_type"] != "code" or not ours.get("grade"):
             continue
-        found.checks += 1
+        found.checks.append(ours["grade_id"])
         if ours["grade_id"] == CHECK:
             found.not_counted = _not_counted(cell["outputs"])
         if isinstance(about, dict):

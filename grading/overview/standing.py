@@ -62,7 +62,8 @@ class Standing:
         penalised: whether lateness costs points.
         missing: on the roster, and nothing was collected.
         off_roster: handed in, and not on the roster; the id there that differs only by case, or "".
-        technical: 0 points, for the quiz at least, although nothing of it was judged; and why.
+        technical: 0 points for the quiz, or for all else, although nothing of that was judged; and
+            why.
         not_graded: collected, and not graded yet, or only an earlier hand-in is.
         waiting: the cells that a person has to mark.
         feedback: why students whose class has feedback have none, or an old page.
@@ -171,7 +172,8 @@ def _technical(
     found = {}
     for student, one in submissions.items():
         notebook = graded.get(student, _NOTHING)
-        if why := "" if any(one.scores.values()) else notebook.technical():
+        answers = [points for cell, points in one.scores.items() if cell != CHECK]
+        if why := "" if any(answers or one.scores.values()) else notebook.technical():
             found[student] = why
         elif notebook.not_counted:
             found[student] = f"in the quiz: {notebook.not_counted.removeprefix('quiz: not yet. ')}"

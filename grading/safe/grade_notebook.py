@@ -12,7 +12,7 @@ from ..limited.fork_server import Gone
 from ..limited.verdict import NotTheirs
 from .cell import ALONE, ANSWER, OWN, TEST, TRUSTED, WHOLE, Cell
 from .limits import Limits, on_the_wall
-from .outputs import credit_output, error_output, text_output
+from .outputs import credit_output, error_output, text_output, words_of
 from .pool import GradingProcesses, JudgeProcess
 from .process import Ended, StudentProcess
 from .tree import computed_here
@@ -208,7 +208,7 @@ class _Grading:
         else:
             self.sources.append(cell.source)
         if cell.kind == ANSWER:
-            errors = [o["evalue"] for o in outputs if o["output_type"] == "error"]
+            errors = [words_of(o) for o in outputs if o["output_type"] == "error"]
             self.trouble = self.trouble or next(iter(errors), "")
         if cell.kind == TRUSTED:
             self.trusted.append(cell.source)

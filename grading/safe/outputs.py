@@ -1,5 +1,6 @@
 """Outputs of cells as a notebook keeps them, checked for their form where a student made them."""
 
+import platform
 from typing import Any
 
 from grading.nb.texts import clean
@@ -8,6 +9,13 @@ from grading.pages.images import pixels_of
 MAX_OUTPUTS = 1000
 IMAGES = ("image/png", "image/jpeg")
 CUT = "(the rest of the output was not kept)"
+_ONLY_HERE = {
+    "ModuleNotFoundError": ". Grading has your notebook and the course's packages, and no other "
+    "file of yours: put into the notebook what your answer needs.",
+    "FileNotFoundError": ". Grading has your notebook and no other file of yours.",
+    "SyntaxError": f". Grading runs Python {platform.python_version()}.",
+    "EOFError": ". In grading nobody answers input(): take it out of the answer.",
+}
 
 
 def checked_outputs(raw: Any, room: int) -> tuple[list[dict], int]:
@@ -59,6 +67,14 @@ def error_output(name: str, text: str, traceback: str = "") -> dict:
     lines = clean(traceback) or (text if name == "NotYet" else f"{name}: {text}")
     output = {"output_type": "error", "ename": name, "evalue": text}
     return output | {"traceback": lines.splitlines()}
+
+
+def words_of(error: dict) -> str:
+    """Return what an error of an answer's cell says, and why it is none in the student's notebook.
+
+    Grading has no files of theirs, no packages but the course's, and nobody at a keyboard.
+    """
+    return f"{error['evalue']}{_ONLY_HERE.get(error['ename'], '')}"
 
 
 def credit_output(points: float, about: dict | None = None) -> dict:

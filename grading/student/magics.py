@@ -36,7 +36,7 @@ class NotebookShell(InteractiveShell):
                 magic_name, _once(magic_name, line), _stack_depth=_stack_depth + 1
             )
         except Exception as error:
-            if magic_name in _RUN_CODE:
+            if magic_name in _RUN_CODE and self.find_line_magic(magic_name):
                 raise
             return _pass_over(f"%{magic_name}", error)
 

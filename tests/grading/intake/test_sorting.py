@@ -136,10 +136,58 @@ def test_an_exercise_that_was_merged_into_another_cell_is_not_a_stub_again(room)
         cells[1].source += f"\n\n{cells.pop(ANSWER).source}"
 
     _, answer, _ = rebuilt_with(room, change)
-    assert answer.startswith("# This cell is gone")
+    assert answer == "# Other cells define what this one is for."
     _, answer, notes = rebuilt_with(room, lambda cells: cells.pop(ANSWER))
     assert "NotImplementedError" in answer
     assert "double is gone" in notes
+
+
+@pytest.mark.parametrize(
+    ("place", "wanted"),
+    [(1, [(RIGHT, False)]), (CHECK, [(RIGHT, False)]), (6, [(RIGHT, False)])],
+)
+def test_an_answer_in_another_cell_counts_where_its_own_is_as_it_was(room, place, wanted):
+    def change(cells):
+        cells[ANSWER].source = read_notebook(room.released).cells[ANSWER].source
+        cells.insert(place, new_code_cell(RIGHT))
+
+    _, answer, notes = rebuilt_with(room, change)
+    assert copies_in(answer) == wanted
+    assert "lost the marks" not in notes
+    tried = rebuilt_with(room, insert(CHECK, new_code_cell(WRONG)))
+    assert tried[1] == RIGHT  # where there is an answer, another cell is only one's own
+    assert [c.source for c in cells_of(tried[0])[1] if c.kind == OWN] == [WRONG]
+
+
+def test_an_exercise_as_it_was_given_out_spoils_none_that_another_cell_defines(room):
+    def change(cells):
+        cells[ANSWER].source = read_notebook(room.released).cells[ANSWER].source
+        cells[1].source += f"\n\n{RIGHT}"
+
+    rebuilt, answer, _ = rebuilt_with(room, change)
+    assert answer == "# Other cells define what this one is for."
+    assert [c.source for c in cells_of(rebuilt)[1] if c.kind == OWN] == [f"import math\n\n{RIGHT}"]
+
+
+def test_what_is_written_into_a_check_runs_as_a_cell_of_ones_own(room):
+    def change(cells):
+        cells[ANSWER].source = read_notebook(room.released).cells[ANSWER].source
+        cells[CHECK].source = f"{RIGHT}\n{cells[CHECK].source}"
+
+    rebuilt, _, notes = rebuilt_with(room, change)
+    kinds = [c.kind for c in cells_of(rebuilt)[1]]
+    assert kinds.index(OWN) < kinds.index("test")
+    assert "The lesson's cell double-check was changed" in notes
+    rebuilt, _, notes = rebuilt_with(room, lambda cells: cells[CHECK].update(source="pass"))
+    assert OWN not in [c.kind for c in cells_of(rebuilt)[1]]
+    assert "was changed" not in notes
+
+
+def test_code_in_a_cell_of_text_counts_without_the_fence_around_it(room):
+    def change(cells):
+        cells[ANSWER] = new_markdown_cell(f"```python\n{RIGHT}\n```\n", metadata=ID)
+
+    assert rebuilt_with(room, change)[1] == RIGHT
 
 
 def test_of_very_much_only_so_much_is_taken(room):

@@ -167,6 +167,22 @@ def test_a_zero_is_technical_where_code_was_stopped_or_nothing_of_it_ran(room, h
     assert "    x2: " not in text
 
 
+@pytest.mark.parametrize("chosen", ["right", "wrong"])
+def test_points_for_the_quiz_hide_no_notebook_that_was_refused(room, home, chosen):
+    errors = failed(STUB, *CELLS)
+    if chosen == "wrong":
+        errors["quiz-check"] = ("NotYet", "quiz: not yet. 1 of 3 is right.")
+    refused = r"The submitted file was not accepted: it is empty\."
+    with open_gradebook() as gradebook:
+        scores = {"quiz-check": 1.0}
+        book = notebook_of(LESSON, errors, notice=refused)
+        hand_in(gradebook, home, "s4", LESSON, book, scores=scores)
+        gradebook.db.commit()
+    text = needs_after_grading(LESSON)
+    assert "2 students with 0 points for a technical reason" in text
+    assert "    s4: The submitted file was not accepted: it is empty." in text
+
+
 @pytest.mark.parametrize(
     "output",
     [

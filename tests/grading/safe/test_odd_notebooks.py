@@ -156,6 +156,22 @@ def null_outputs(notebook):
             cell["outputs"], cell["execution_count"] = None, "3"
 
 
+def odd_ids(notebook):
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = (number, "x y/é" * 20, "", None)[number % 4]
+
+
+def only_what_was_written(notebook):
+    """A hand-made tool leaves out what a cell has besides its text."""
+    notebook.cells.insert(1, new_code_cell(metadata={}))
+    notebook.cells[1]["metadata"] = None
+    for cell in notebook.cells:
+        for name in ("id", "outputs", "execution_count"):
+            cell.pop(name, None)
+        if cell.metadata == {}:
+            del cell["metadata"]
+
+
 def stripped_metadata(notebook):
     for cell in notebook.cells:
         cell.metadata = {}
@@ -165,6 +181,26 @@ def merged(notebook):
     """Two exercises in one cell, as JupyterLab merges them."""
     place = at(notebook, "merge_heads")
     notebook.cells[at(notebook, "split_heads")].source += f"\n\n{notebook.cells.pop(place).source}"
+
+
+def answers_at_the_end(notebook):
+    """All answers in one cell below everything, and the exercises as they were given out."""
+    given = {grade_id(cell): cell.source for cell in read_notebook(ONE.pristine).cells}
+    names = ("causal_mask", "attention", "split_heads", "merge_heads", "MultiHeadAttention")
+    cells = [notebook.cells[at(notebook, name)] for name in names]
+    notebook.cells.append(new_code_cell("\n\n".join(cell.source for cell in cells)))
+    for cell in cells:
+        cell.source = given[grade_id(cell)]
+
+
+def asks_the_course(notebook):
+    """A cell of the course's own merged into an answer."""
+    cell = notebook.cells[at(notebook, "attention")]
+    cell.source = f"from gqa_lib.learn import submit, wrap_up\n{cell.source}\n\nwrap_up('01')"
+
+
+def odd_format(notebook):
+    notebook["nbformat"], notebook["nbformat_minor"] = 4.0, 5.0
 
 
 def own_experiments(notebook):
@@ -185,8 +221,13 @@ ODD = {
     own_helper: "",
     commands: "",
     null_outputs: "",
+    odd_ids: "",
+    only_what_was_written: "",
     stripped_metadata: "Found by what they define: causal_mask, attention",
     merged: "",
+    answers_at_the_end: "causal_mask is there 2 times",
+    asks_the_course: "",
+    odd_format: "",
     own_experiments: "",
 }
 
@@ -210,6 +251,23 @@ def test_what_does_not_work_says_which_own_cell_stopped(processes):
     assert said in errors
     assert "ModuleNotFoundError: No module named 'maths'" in errors
     assert "\x1b" not in errors
+
+
+def test_what_only_a_students_own_machine_has_is_said(processes):
+    before = {
+        "causal_mask": "import nosuch\n",
+        "split_heads": "open('notes.txt')\n",
+        "merge_heads": "name = input('Your name? ')\n",
+    }
+    notebook = solved(ONE)
+    for name, text in before.items():
+        cell = notebook.cells[at(notebook, name)]
+        cell.source = text + cell.source
+    marks, errors, _ = graded(notebook, ONE, processes)
+    assert sum(marks.values()) == 0
+    assert "No module named 'nosuch'. Grading has your notebook and the course's" in errors
+    assert "'notes.txt'. Grading has your notebook and no other file of yours" in errors
+    assert "In grading nobody answers input()" in errors
 
 
 # What is watched, and what is refused, in own cells as in answers
@@ -277,6 +335,7 @@ COMMANDS = [
     "math?\n",
     "%load_ext nosuchpackage\n",
     "%nosuch\n",
+    "%python\n",
     "%%nosuch\n",
     "%debug\n",
     "%tb\n%xmode Verbose\n%cd ..\n%pwd\n",
