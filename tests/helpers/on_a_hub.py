@@ -41,7 +41,11 @@ class Hub:
         command = ["unshare", "-m", "sh", START, *given, *self.ports]
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [str(word) for word in command], stdout=log, stderr=log, start_new_session=True
+                [str(word) for word in command],
+                env={"PATH": os.environ["PATH"], "HOME": "/root", "LANG": "C.UTF-8"},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
 
     def wait(self, patience_s: float = 600) -> None:
@@ -68,7 +72,7 @@ class Hub:
         env = {
             "HOME": f"/home/{user}",
             "USER": user,
-            "PATH": "/usr/bin:/bin",
+            "PATH": "/usr/sbin:/usr/bin:/bin",
             "GQA_EXCHANGE": "/srv/gqa/exchange",
             "GQA_TIME_FACTOR": "20",
         }
