@@ -89,3 +89,53 @@ def test_a_student_checks_asks_and_hands_in_at_the_desk(hub):
         expect(listed.locator("#submitted_assignments_list")).to_contain_text(FOUR.slug)
         shot(page, "32-hub-handed-in")
         assert (seen.errors, seen.outside) == ([], [])
+
+
+def test_another_student_hands_in_from_a_terminal(hub):
+    with chromium() as (page, _):
+        log_in(page, hub, "ben")
+        has_the_desk(page)
+        answer(hub, "ben")
+    assert "handed in" in gqa(hub, "ben", "submit 04")
+
+
+def test_the_instructor_grades_and_sees_it_in_formgrader(hub):
+    with chromium() as (page, seen):
+        log_in(page, hub, "teacher")
+        shown = page.frame_locator("iframe")
+        expect(shown.get_by_role("link", name=FOUR.slug)).to_be_visible()
+        shot(page, "34-hub-formgrader")
+        graded = gqa(hub, "teacher", "grade 04 --collect --feedback")
+        assert f"{FOUR.slug}: 2 graded\nFeedback of 2 released." in graded
+        shown.get_by_role("link", name="Manual Grading").click()
+        for _ in ("lesson", "notebook"):
+            shown.locator("tbody").get_by_role("link", name=FOUR.slug).click()
+        shown.get_by_role("link", name="Submission #1").click()
+        expect(shown.get_by_text(TILED).first).to_be_visible()
+        shot(page, "35-hub-submission")
+        assert (seen.errors, seen.outside) == ([], [])
+
+
+def test_a_student_reaches_neither_the_instructor_nor_other_students(hub):
+    with chromium() as (page, _):
+        log_in(page, hub, "ada")
+        for path in ("ada/formgrader", "ben/lab", "teacher/formgrader", "teacher/lab"):
+            answered = page.goto(f"{hub.address}/user/{path}")
+            assert answered, path
+            assert answered.status == (404 if path.startswith("ada") else 403), path
+        shot(page, "33-hub-refused")
+    for closed in ("/srv/gqa/clone", "/srv/gqa/records", "/srv/gqa/exchange/gqa/inbound"):
+        with pytest.raises(AssertionError, match="Permission denied"):
+            hub.run("ada", f"ls {closed}")
+
+
+def test_a_student_reads_the_feedback(hub):
+    with chromium() as (page, seen):
+        log_in(page, hub, "ada")
+        choose(page, "Nbgrader", "Assignment List")
+        listed = page.get_by_role("tabpanel", name="Assignments")
+        listed.get_by_role("button", name="Fetch Feedback").click()
+        listed.get_by_text("view feedback").click()
+        page.wait_for_timeout(5000)
+        shot(page, "36-hub-feedback")
+        assert (seen.errors, seen.outside) == ([], [])
