@@ -111,7 +111,8 @@ def test_the_instructor_grades_and_sees_it_in_formgrader(hub):
         for _ in ("lesson", "notebook"):
             shown.locator("tbody").get_by_role("link", name=FOUR.slug).click()
         shown.get_by_role("link", name="Submission #1").click()
-        expect(shown.get_by_text(TILED).first).to_be_visible()
+        failed = shown.get_by_text(TILED).first
+        failed.scroll_into_view_if_needed()
         shot(page, "35-hub-submission")
         assert (seen.errors, seen.outside) == ([], [])
 
@@ -136,6 +137,8 @@ def test_a_student_reads_the_feedback(hub):
         listed = page.get_by_role("tabpanel", name="Assignments")
         listed.get_by_role("button", name="Fetch Feedback").click()
         listed.get_by_text("view feedback").click()
-        page.wait_for_timeout(5000)
+        page.locator(".jp-DirListing-item", has_text=FOUR.slug).dblclick()
+        shown = page.frame_locator(".jp-HTMLViewer iframe")
+        expect(shown.get_by_text("19 of 21 points")).to_be_visible()
         shot(page, "36-hub-feedback")
         assert (seen.errors, seen.outside) == ([], [])

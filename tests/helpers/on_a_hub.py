@@ -15,18 +15,21 @@ from ports import free_port
 
 ROOT = Path(__file__).parents[2]
 START = ROOT / "tests" / "hub" / "start.sh"
-PACKAGES = os.environ.get("HUB_PACKAGES", "")  # where jupyterhub is, if not in the environment
-PROXY = os.environ.get("HUB_PROXY") or shutil.which("configurable-http-proxy")
+HERE = ROOT / "build" / "hub"  # docs/hub.md, "What was tried", says what may be in it
+PACKAGES = "" if find_spec("jupyterhub") else str(HERE / "packages")
+PROXY = shutil.which("configurable-http-proxy") or shutil.which(
+    "configurable-http-proxy", path=HERE / "node_modules" / ".bin"
+)
 
 
 def missing() -> str:
     """Return what a hub needs that is not here, or ""."""
     if os.geteuid() != 0 or not shutil.which("unshare"):
         return "users of its own need root and unshare"
-    if not PACKAGES and not find_spec("jupyterhub"):
-        return "jupyterhub is not installed (pip install -e .[hub], or HUB_PACKAGES names a folder)"
+    if PACKAGES and not Path(PACKAGES, "jupyterhub").is_dir():
+        return "jupyterhub is not installed: docs/hub.md says how"
     if not PROXY:
-        return "configurable-http-proxy is not installed (npm), and HUB_PROXY names none"
+        return "configurable-http-proxy is not installed: docs/hub.md says how"
     return "" if shutil.which("openssl") else "openssl is not installed"
 
 
