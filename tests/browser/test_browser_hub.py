@@ -3,8 +3,6 @@
 Each step begins where the last ended.
 """
 
-import re
-
 import nbformat
 import pytest
 from browsing import ask, choose, chromium, needs_chromium, notebook, run, shot
@@ -12,11 +10,9 @@ from on_a_hub import Hub, log_in, missing
 from playwright.sync_api import Page, expect
 
 from gqa_lib.course.manifest import find_lesson
-from gqa_lib.learn.quiz import saved
 from grading.authoring.catalogue import filled, first_right, picked
 from grading.limited import sandbox
-from grading.nb.cells import QUIZ, read_notebook
-from grading.quiz import right_answers
+from grading.nb.cells import read_notebook
 
 pytestmark = [
     needs_chromium,
