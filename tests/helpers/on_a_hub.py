@@ -55,15 +55,18 @@ class Hub:
         """Wait until the hub answers.
 
         Raises:
-            AssertionError: it ended, or does not answer in time.
+            AssertionError: it ended, fails, or does not answer in time.
         """
         give_up = time.monotonic() + patience_s
         while time.monotonic() < give_up and self.process.poll() is None:
             try:
                 connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
                 connection.request("GET", "/hub/login")
-                if connection.getresponse().status == 200:
+                status = connection.getresponse().status
+                if status == 200:
                     return
+                if status == 500:
+                    break
             except OSError:
                 pass
             time.sleep(0.5)
