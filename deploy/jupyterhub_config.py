@@ -29,6 +29,7 @@ c.LocalAuthenticator.create_system_users = False
 if find_spec("systemdspawner"):
     c.JupyterHub.spawner_class = "systemdspawner.SystemdSpawner"
     c.SystemdSpawner.isolate_tmp = True
+    c.JupyterHub.cleanup_servers = False  # students work on while the hub is restarted
 else:
     c.JupyterHub.spawner_class = "jupyterhub.spawner.LocalProcessSpawner"
     logging.getLogger("jupyterhub").warning(
@@ -44,11 +45,13 @@ def with_their_tools(spawner):
     if spawner.user.name == INSTRUCTOR:
         spawner.cmd = [f"{CLONE}/.venv/bin/gqa-singleuser", "--role=instructor"]
         spawner.environment = spawner.environment | {"GQA_HOME": RECORDS}
-        if hasattr(spawner, "unit_extra_properties"):  # control groups for what is graded
-            spawner.unit_extra_properties = {"Delegate": "yes"}
+        of_the_unit = {"Delegate": "yes"}  # control groups for what is graded
     else:
         spawner.cmd = [f"{COURSE}/.venv/bin/gqa-singleuser"]
         spawner.mem_limit, spawner.cpu_limit = MEMORY, CORES
+        of_the_unit = {"OOMPolicy": "continue"}  # at the limit a kernel ends, not the server
+    if hasattr(spawner, "unit_extra_properties"):
+        spawner.unit_extra_properties = spawner.unit_extra_properties | of_the_unit
 
 
 c.Spawner.pre_spawn_hook = with_their_tools

@@ -8,11 +8,14 @@ import pwd
 
 EXCHANGE = "/srv/gqa/exchange"  # as the students' copy in the image names it
 IMAGE = "gqa-course"
+BRIDGE = "172.17.0.1"  # the machine as containers see it: `ip -4 address show docker0`
+PASSWD = "/etc/passwd"  # who is who; with LDAP, a file that `getent passwd` wrote
 MEMORY, CORES = "3G", 2.0
 
 c = get_config()
 c.JupyterHub.bind_url = "http://127.0.0.1:8000"  # a web server with TLS goes in front of it
-c.JupyterHub.hub_ip = "0.0.0.0"  # containers reach the hub: close this port to others
+c.JupyterHub.hub_ip = BRIDGE  # containers reach the hub, and nobody outside the machine
+c.JupyterHub.cleanup_servers = False  # students work on while the hub is restarted
 c.JupyterHub.authenticator_class = "pam"
 c.PAMAuthenticator.open_sessions = False
 c.LocalAuthenticator.allowed_groups = {"students"}
@@ -35,9 +38,7 @@ def as_themselves(spawner):
     spawner.volumes = {
         person.pw_dir: person.pw_dir,
         EXCHANGE: EXCHANGE,
-        # names of users, for whatever asks for one's own
-        "/etc/passwd": {"bind": "/etc/passwd", "mode": "ro"},
-        "/etc/group": {"bind": "/etc/group", "mode": "ro"},
+        PASSWD: {"bind": "/etc/passwd", "mode": "ro"},  # a hand-in names its student
     }
     spawner.environment = spawner.environment | {
         "HOME": person.pw_dir,

@@ -11,6 +11,8 @@ from argparse import ArgumentParser
 from importlib.util import find_spec
 from pathlib import Path
 
+from gqa_lib.course import places
+from gqa_lib.course.files import make_private
 from gqa_lib.course.manifest import class_exchange, is_students_copy
 
 from .desk import workspaces
@@ -28,8 +30,14 @@ def main() -> None:
     try:
         check(chosen.role)
         arguments = [*prepare(chosen.role), *hubs]
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         sys.exit(f"gqa-singleuser: {error}")
+    except OSError as error:
+        sys.exit(
+            f"gqa-singleuser: {error.filename}: {error.strerror}. Whoever this server is for must "
+            f"be able to write to {places.home()} (records, GQA_HOME) and to {places.work()} "
+            "(notebooks, GQA_WORK), with space left on the disk."
+        )
     sys.argv = ["gqa-singleuser", *arguments]
     from jupyterhub.singleuser import main as serve
 
@@ -59,10 +67,17 @@ def check(role: str) -> None:
             "could read them. Make a students' copy with `gqa release --students` and let the "
             "hub start the gqa-singleuser of that."
         )
-    if role == "student" and class_exchange() is None:
+    exchange = class_exchange()
+    if role == "student" and exchange is None:
         raise ValueError(
             "no exchange is named, so nothing could be handed in: make the students' copy with "
             "GQA_EXCHANGE set, or give GQA_EXCHANGE in c.Spawner.environment."
+        )
+    if exchange and not exchange.is_dir():
+        print(
+            f"gqa-singleuser: the exchange {exchange} is not there, so nothing can be handed in "
+            "yet: `gqa release` makes it, and a container needs it mounted.",
+            file=sys.stderr,
         )
 
 
@@ -77,6 +92,8 @@ def prepare(role: str) -> list[str]:
     """
     if not os.environ.get("GQA_WORK"):
         os.environ["GQA_WORK"] = str(Path.home() / WORK)
+    if role == "student":
+        make_private(places.work())
     page, root = students_desk() if role == "student" else instructors_desk()
     os.environ |= {
         "JUPYTER_CONFIG_PATH": str(JUPYTER / role),

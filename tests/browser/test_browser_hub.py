@@ -1,10 +1,13 @@
-"""A class on a real JupyterHub: three users of the system, from the desk to feedback."""
+"""A class on a real JupyterHub: three users of the system, from the desk to feedback.
+
+Each step begins where the last ended.
+"""
 
 import nbformat
 import pytest
-from browsing import chromium, needs_chromium, shot
+from browsing import ask, choose, chromium, needs_chromium, notebook, run, shot
 from on_a_hub import Hub, log_in, missing
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from gqa_lib.course.manifest import find_lesson
 from grading.authoring.catalogue import filled, first_right, picked
@@ -20,6 +23,7 @@ pytestmark = [
     ),
 ]
 FOUR = find_lesson("04")
+TILED = "the heads are tiled (K0 K1 K0 K1"
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +36,6 @@ def hub(tmp_path_factory):
         hub.stop()
 
 
-def gqa(hub: Hub, user: str, arguments: str) -> str:
-    copy = "clone" if user == "teacher" else "course"
-    return hub.run(user, f"GQA_WORK=$HOME/gqa-work /srv/gqa/{copy}/.venv/bin/gqa {arguments}")
-
-
 def answer(hub: Hub, user: str) -> None:
     """Give somebody right answers to lesson 04, but for one."""
     path = hub.folder / "home" / user / "gqa-work" / FOUR.slug / f"{FOUR.slug}.ipynb"
@@ -44,31 +43,98 @@ def answer(hub: Hub, user: str) -> None:
     nbformat.write(filled(read_notebook(path), answers), path)
 
 
-def test_from_the_desk_to_feedback(hub):
-    for name in ("ada", "ben"):
-        with chromium() as (page, _):
-            log_in(page, hub, name)
-            for tab in ("map.md", "tutor.chat"):
-                expect(page.get_by_role("tab", name=tab)).to_be_visible()
-            shot(page, f"30-hub-{name}")
-            page.get_by_role("menuitem", name="Nbgrader", exact=True).click()
-            expect(page.get_by_role("menuitem", name="Assignment List")).to_be_visible()
-            for hidden in ("Create Assignment", "Formgrader"):
-                expect(page.get_by_role("menuitem", name=hidden)).to_have_count(0)
-        answer(hub, name)
-        assert "handed in" in gqa(hub, name, "submit 04 --incomplete")
+def gqa(hub: Hub, user: str, arguments: str) -> str:
+    """Run `gqa` as in a terminal of somebody's JupyterLab."""
+    copy = "clone" if user == "teacher" else "course"
+    return hub.run(user, f"GQA_WORK=$HOME/gqa-work /srv/gqa/{copy}/.venv/bin/gqa {arguments}")
 
+
+def has_the_desk(page: Page) -> None:
+    for tab in ("map.md", "tutor.chat"):
+        expect(page.get_by_role("tab", name=tab)).to_be_visible()
+    expect(page.get_by_text("Ask me about the lessons.")).to_be_visible()
+
+
+def test_a_student_checks_asks_and_hands_in_at_the_desk(hub):
+    with chromium() as (page, seen):
+        log_in(page, hub, "ada")
+        has_the_desk(page)
+        expect(page.get_by_role("heading", name="Start here")).to_be_visible()
+        shot(page, "30-hub-desk")
+        answer(hub, "ada")
+        shown = notebook(page, FOUR)
+        run(shown, "Run All Cells")
+        failed = shown.get_by_text("expand_kv: not yet.")
+        expect(failed).to_contain_text(TILED)
+        failed.scroll_into_view_if_needed()
+        ask(page, "Why is expanding slower than folding?")
+        chat = page.get_by_role("tabpanel", name="tutor.chat")
+        expect(chat.get_by_text("9 units instead of 4")).to_be_visible()
+        shot(page, "31-hub-check-and-tutor")
+        shown.get_by_role("button", name="Save and create checkpoint").click()
+        expect(page.locator(".lm-TabBar-tab.jp-mod-dirty", has_text=FOUR.slug)).to_have_count(0)
+        page.get_by_role("menuitem", name="Nbgrader", exact=True).click()
+        expect(page.get_by_role("menuitem", name="Assignment List")).to_be_visible()
+        for hidden in ("Create Assignment", "Formgrader"):
+            expect(page.get_by_role("menuitem", name=hidden)).to_have_count(0)
+        page.keyboard.press("Escape")
+        choose(page, "Nbgrader", "Assignment List")
+        listed = page.get_by_role("tabpanel", name="Assignments")
+        lesson = listed.locator(".list_item").filter(has_text=FOUR.slug).first
+        lesson.get_by_role("button", name="Submit").click()
+        expect(listed.locator("#submitted_assignments_list")).to_contain_text(FOUR.slug)
+        shot(page, "32-hub-handed-in")
+        assert (seen.errors, seen.outside) == ([], [])
+
+
+def test_another_student_hands_in_from_a_terminal(hub):
+    with chromium() as (page, _):
+        log_in(page, hub, "ben")
+        has_the_desk(page)
+        answer(hub, "ben")
+    assert "handed in" in gqa(hub, "ben", "submit 04")
+
+
+def test_the_instructor_grades_and_sees_it_in_formgrader(hub):
     with chromium() as (page, seen):
         log_in(page, hub, "teacher")
         shown = page.frame_locator("iframe")
         expect(shown.get_by_role("link", name=FOUR.slug)).to_be_visible()
-        gqa(hub, "teacher", "grade 04 --collect --feedback")
+        shot(page, "34-hub-formgrader")
+        graded = gqa(hub, "teacher", "grade 04 --collect --feedback")
+        assert f"{FOUR.slug}: 2 graded\nFeedback of 2 released." in graded
         shown.get_by_role("link", name="Manual Grading").click()
         for _ in ("lesson", "notebook"):
             shown.locator("tbody").get_by_role("link", name=FOUR.slug).click()
         shown.get_by_role("link", name="Submission #1").click()
-        expect(shown.get_by_text("the heads are tiled (K0 K1 K0 K1").first).to_be_visible()
-        shot(page, "32-hub-formgrader")
-        assert seen.outside == []
-    feedback = hub.folder / "srv" / "gqa" / "exchange" / "gqa" / "feedback" / FOUR.slug
-    assert len(list(feedback.glob("*.html"))) == 2
+        failed = shown.get_by_text(TILED).first
+        failed.scroll_into_view_if_needed()
+        shot(page, "35-hub-submission")
+        assert (seen.errors, seen.outside) == ([], [])
+
+
+def test_a_student_reaches_neither_the_instructor_nor_other_students(hub):
+    with chromium() as (page, _):
+        log_in(page, hub, "ada")
+        for path in ("ada/formgrader", "ben/lab", "teacher/formgrader", "teacher/lab"):
+            answered = page.goto(f"{hub.address}/user/{path}")
+            assert answered, path
+            assert answered.status == (404 if path.startswith("ada") else 403), path
+        shot(page, "33-hub-refused")
+    for closed in ("/srv/gqa/clone", "/srv/gqa/records", "/srv/gqa/exchange/gqa/inbound"):
+        with pytest.raises(AssertionError, match="Permission denied"):
+            hub.run("ada", f"ls {closed}")
+
+
+def test_a_student_reads_the_feedback(hub):
+    with chromium() as (page, seen):
+        log_in(page, hub, "ada")
+        choose(page, "Nbgrader", "Assignment List")
+        listed = page.get_by_role("tabpanel", name="Assignments")
+        listed.get_by_role("button", name="Fetch Feedback").click()
+        listed.get_by_text("view feedback").click()
+        page.locator(".jp-DirListing-item", has_text=FOUR.slug).dblclick()
+        shown = page.frame_locator(".jp-HTMLViewer iframe")
+        expect(shown.get_by_text("19 of 21 points")).to_be_visible()
+        shot(page, "36-hub-feedback")
+        assert (seen.errors, seen.outside) == ([], [])

@@ -8,17 +8,20 @@ from browsing import (
     Desk,
     Seen,
     answer,
+    ask,
     choose,
     chromium,
     environment,
     gqa,
     needs_chromium,
+    notebook,
+    run,
     serious,
     shot,
 )
 from playwright.sync_api import Locator, Page, expect
 
-from gqa_lib.course.manifest import Lesson, find_lesson, lessons
+from gqa_lib.course.manifest import find_lesson, lessons
 from gqa_lib.learn.quiz import saved
 from gqa_lib.learn.quiz.questions import LETTERS
 from grading.authoring.catalogue import first_right, picked
@@ -57,30 +60,10 @@ def page(browser) -> Page:
     return browser[0]
 
 
-def notebook(page: Page, lesson: Lesson) -> Locator:
-    """Bring a lesson to the front, from the map if it is not open; return it once it is ready."""
-    tab = page.get_by_role("tab", name=f"{lesson.slug}.ipynb")
-    shown = page.get_by_role("tabpanel", name=f"{lesson.slug}.ipynb")
-    if not tab.count():
-        page.get_by_role("tab", name="map.md").click()
-        page.locator(".jp-MarkdownViewer").get_by_role("link", name=lesson.name).first.click()
-    elif tab.get_attribute("aria-selected") != "true":
-        tab.click()
-        expect(shown.locator(":focus")).to_have_count(1)  # which would undo a click before it
-    expect(shown.get_by_role("button", name="Python 3 (ipykernel)")).to_be_visible()
-    expect(page.get_by_role("button", name="Python 3 (ipykernel) | Idle")).to_be_visible()
-    return shown
-
-
 def cell_with(shown: Locator, code: str) -> Locator:
     return shown.locator(".jp-CodeCell").filter(
         has=shown.page.locator(".cm-content", has_text=code)
     )
-
-
-def run(shown: Locator, what: str) -> None:
-    choose(shown.page, "Run", what)
-    expect(shown.locator(".jp-Cell").last).to_be_focused()
 
 
 def select(cell: Locator) -> None:
@@ -206,11 +189,6 @@ def test_the_tutor_answers_from_the_open_lesson_and_refuses_the_rest(page):
     link.click()
     heading = page.get_by_role("heading", name="Predict, then measure: does the obvious way pay?")
     expect(heading).to_be_in_viewport()
-
-
-def ask(page: Page, question: str) -> None:
-    page.get_by_role("combobox", name="Type a chat message").fill(question)
-    page.keyboard.press("Enter")
 
 
 def test_a_lesson_is_handed_in_graded_and_its_score_shown(page, desk):

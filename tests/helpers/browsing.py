@@ -161,3 +161,30 @@ def choose(page: Page, *menu: str) -> None:
     """Choose from JupyterLab's menus, such as "Run", "Run All Cells"."""
     for name in menu:
         page.get_by_role("menuitem", name=name, exact=True).click()
+
+
+def notebook(page: Page, lesson: Lesson) -> Locator:
+    """Bring a lesson to the front, from the map if it is not open; return it once it is ready."""
+    tab = page.get_by_role("tab", name=f"{lesson.slug}.ipynb")
+    shown = page.get_by_role("tabpanel", name=f"{lesson.slug}.ipynb")
+    if not tab.count():
+        page.get_by_role("tab", name="map.md").click()
+        page.locator(".jp-MarkdownViewer").get_by_role("link", name=lesson.name).first.click()
+    elif tab.get_attribute("aria-selected") != "true":
+        tab.click()
+        expect(shown.locator(":focus")).to_have_count(1)  # which would undo a click before it
+    expect(shown.get_by_role("button", name="Python 3 (ipykernel)")).to_be_visible()
+    expect(page.get_by_role("button", name="Python 3 (ipykernel) | Idle")).to_be_visible()
+    return shown
+
+
+def run(shown: Locator, what: str) -> None:
+    """Choose from the menu Run, and wait until that has the last cell in focus."""
+    choose(shown.page, "Run", what)
+    expect(shown.locator(".jp-Cell").last).to_be_focused()
+
+
+def ask(page: Page, question: str) -> None:
+    """Ask the tutor."""
+    page.get_by_role("combobox", name="Type a chat message").fill(question)
+    page.keyboard.press("Enter")

@@ -15,18 +15,21 @@ from ports import free_port
 
 ROOT = Path(__file__).parents[2]
 START = ROOT / "tests" / "hub" / "start.sh"
-PACKAGES = os.environ.get("HUB_PACKAGES", "")  # where jupyterhub is, if not in the environment
-PROXY = os.environ.get("HUB_PROXY") or shutil.which("configurable-http-proxy")
+HERE = ROOT / "build" / "hub"  # docs/hub.md, "What was tried", says what may be in it
+PACKAGES = "" if find_spec("jupyterhub") else str(HERE / "packages")
+PROXY = shutil.which("configurable-http-proxy") or shutil.which(
+    "configurable-http-proxy", path=HERE / "node_modules" / ".bin"
+)
 
 
 def missing() -> str:
     """Return what a hub needs that is not here, or ""."""
     if os.geteuid() != 0 or not shutil.which("unshare"):
         return "users of its own need root and unshare"
-    if not PACKAGES and not find_spec("jupyterhub"):
-        return "jupyterhub is not installed (pip install -e .[hub], or HUB_PACKAGES names a folder)"
+    if PACKAGES and not Path(PACKAGES, "jupyterhub").is_dir():
+        return "jupyterhub is not installed: docs/hub.md says how"
     if not PROXY:
-        return "configurable-http-proxy is not installed (npm), and HUB_PROXY names none"
+        return "configurable-http-proxy is not installed: docs/hub.md says how"
     return "" if shutil.which("openssl") else "openssl is not installed"
 
 
@@ -41,22 +44,29 @@ class Hub:
         command = ["unshare", "-m", "sh", START, *given, *self.ports]
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [str(word) for word in command], stdout=log, stderr=log, start_new_session=True
+                [str(word) for word in command],
+                env={"PATH": os.environ["PATH"], "HOME": "/root", "LANG": "C.UTF-8"},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
 
     def wait(self, patience_s: float = 600) -> None:
         """Wait until the hub answers.
 
         Raises:
-            AssertionError: it ended, or does not answer in time.
+            AssertionError: it ended, fails, or does not answer in time.
         """
         give_up = time.monotonic() + patience_s
         while time.monotonic() < give_up and self.process.poll() is None:
             try:
                 connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
                 connection.request("GET", "/hub/login")
-                if connection.getresponse().status == 200:
+                status = connection.getresponse().status
+                if status == 200:
                     return
+                if status == 500:
+                    break
             except OSError:
                 pass
             time.sleep(0.5)
@@ -68,7 +78,7 @@ class Hub:
         env = {
             "HOME": f"/home/{user}",
             "USER": user,
-            "PATH": "/usr/bin:/bin",
+            "PATH": "/usr/sbin:/usr/bin:/bin",
             "GQA_EXCHANGE": "/srv/gqa/exchange",
             "GQA_TIME_FACTOR": "20",
         }

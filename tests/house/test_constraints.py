@@ -23,6 +23,7 @@ PARTLY_INSTALLED = {
     "aiohttp==3.14.5": ">=3.10",
     "aiosignal==1.4.0": ">=3.9",
     "frozenlist==1.8.0": ">=3.9",
+    "jupyterhub==6.1.1": ">=3.10",  # of the extra hub, which neither the course nor tests need
     "multidict==7.2.1": ">=3.11",
     "overrides==7.7.0": ">=3.6",
     "propcache==0.5.4": ">=3.10",

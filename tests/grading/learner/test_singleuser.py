@@ -66,6 +66,28 @@ def test_where_students_cannot_work_it_says_why(started, monkeypatch, change, sa
         singleuser.main()
 
 
+def test_a_students_notebooks_are_closed_to_others(started):
+    singleuser.prepare("student")
+    assert places.work().stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("name", ["GQA_HOME", "GQA_WORK"])
+def test_where_a_folder_cannot_be_written_it_says_which(started, monkeypatch, tmp_path, name):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(name, str(tmp_path / "file" / "below"))
+    monkeypatch.setattr(sys, "argv", ["gqa-singleuser", "--port=1"])
+    with pytest.raises(SystemExit, match=rf"{tmp_path}/file/below.* must be able to write to"):
+        singleuser.main()
+
+
+def test_a_missing_exchange_is_said_and_work_goes_on(started, capsys, tmp_path):
+    singleuser.check("student")
+    assert f"the exchange {tmp_path / 'exchange'} is not there" in capsys.readouterr().err
+    (tmp_path / "exchange").mkdir()
+    singleuser.check("student")
+    assert capsys.readouterr().err == ""
+
+
 def test_an_instructor_has_no_desk_in_a_students_copy(started, monkeypatch):
     monkeypatch.setattr("grading.learner.lab.is_students_copy", lambda: True)
     monkeypatch.setattr(sys, "argv", ["gqa-singleuser", "--role=instructor"])
@@ -121,11 +143,15 @@ def test_students_get_limits_and_the_instructor_gets_formgrader():
     given = {}
     for name in ("ada", "teacher"):
         user = SimpleNamespace(name=name)
-        given[name] = SimpleNamespace(user=user, environment={"GQA_EXCHANGE": "/x"})
+        given[name] = SimpleNamespace(
+            user=user, environment={"GQA_EXCHANGE": "/x"}, unit_extra_properties={"Nice": "5"}
+        )
         hook(given[name])
     assert given["ada"].cmd == ["/srv/gqa/course/.venv/bin/gqa-singleuser"]
     assert given["ada"].mem_limit
     assert given["ada"].cpu_limit
+    assert given["ada"].unit_extra_properties == {"Nice": "5", "OOMPolicy": "continue"}
+    assert given["teacher"].unit_extra_properties == {"Nice": "5", "Delegate": "yes"}
     assert "GQA_HOME" not in given["ada"].environment
     assert given["teacher"].cmd == [
         "/srv/gqa/clone/.venv/bin/gqa-singleuser",
