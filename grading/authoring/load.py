@@ -112,7 +112,8 @@ def _command(*arguments: str) -> list[str]:
 
 def _content(lesson: Lesson, kind: str) -> bytes:
     """Return the notebook that a student of this kind hands in."""
-    right, wrong = first_right(lesson), {}
+    right = first_right(lesson)
+    wrong: dict[str, str] = {}
     for answer in catalogue(lesson):
         if not answer.right:
             wrong.setdefault(answer.exercise, answer.source)
