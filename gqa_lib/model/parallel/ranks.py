@@ -22,7 +22,7 @@ from gqa_lib.processes import end_with, in_ipython
 from .one_rank import Report, work
 from .shipped import packed
 
-_GRACE_S = 1.0  # after a rank has failed, until what the others say of it is not waited for
+_GRACE_S = 0.5  # after a rank has failed, until what the others say of it is not waited for
 _VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -65,7 +65,7 @@ def run_ranks(
     if backend == "nccl" and gpus < num_ranks:
         raise ValueError(
             f"backend='nccl' with num_ranks={num_ranks} and {gpus} GPUs: NCCL wants one for each "
-            f"rank. Give num_ranks={gpus} or fewer, or backend='gloo'."
+            "rank. Give backend='gloo', or as many ranks as there are GPUs."
         )
     is_script = hasattr(sys.modules["__main__"], "__file__") and not in_ipython()
     call = packed(fn, args, by_value=not is_script)
@@ -185,7 +185,8 @@ def _failure(ranks: list[_Rank], failed: dict[int, Report | None]) -> RuntimeErr
             'called below `if __name__ == "__main__":`.'
         )
     error = RuntimeError(f"{begin} failed: {report.error}.{others}")
-    error.add_note(f"In rank {rank}:\n{report.trace}")
+    if report.trace:
+        error.add_note(f"In rank {rank}:\n{report.trace}")
     return error
 
 
