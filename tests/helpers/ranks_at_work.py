@@ -13,7 +13,13 @@ import torch.distributed as dist
 from gqa_lib.attention import Rope
 from gqa_lib.configs import ModelConfig
 from gqa_lib.model import LanguageModel, Variant, generate
-from gqa_lib.model.parallel import count_messages, shard_model, split_cache, split_decode
+from gqa_lib.model.parallel import (
+    count_messages,
+    join_torchrun,
+    shard_model,
+    split_cache,
+    split_decode,
+)
 from gqa_lib.serving import Engine
 
 SIZES = {"num_layers": 2, "num_heads": 8, "head_dim": 4, "d_model": 28, "d_ff": 24}
@@ -192,8 +198,20 @@ def unsendable(rank: int) -> Any:
     return lambda: rank
 
 
+def joins(rank: int) -> tuple[int, float]:
+    """The group of a process that torchrun started alone, as far as it can tell."""
+    dist.destroy_process_group()
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
+    os.environ |= {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", **address}
+    with join_torchrun() as joined:
+        one = torch.ones(1)
+        dist.all_reduce(one)
+    assert not dist.is_initialized()
+    return joined, float(one)
+
+
 def show_and_wait(rank: int) -> None:
     """Print this process's number, and compute until it is ended."""
-    print(os.getpid(), flush=True)
+    os.write(1, f"{os.getpid()}\n".encode())  # in one piece
     while True:
         dist.all_reduce(torch.ones(1))
