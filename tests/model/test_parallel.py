@@ -39,37 +39,39 @@ def found():
 @pytest.mark.parametrize("size", [1, 2, 4])
 @pytest.mark.parametrize("case", CASES)
 def test_logits_and_tokens_are_those_of_one_process(found, case, size):
-    for rank in found:
-        one = rank[f"{case}, {size}"]
+    parts = [rank[f"{case}, {size}"] for rank in found if f"{case}, {size}" in rank]
+    assert len(parts) == size
+    for one in parts:
         assert len(one["errors"]) == 7
         assert max(one["errors"]) < CLOSE
-        whole, *parts = one["greedy"]
-        assert parts == [whole, whole]
-        assert len({tuple(map(tuple, drawn)) for drawn in one["drawn"]}) == 1
-        assert one["greedy"] == found[0][f"{case}, {size}"]["greedy"]
-        assert one["drawn"] == found[0][f"{case}, {size}"]["drawn"]
+        whole, by_heads, by_tokens = one["greedy"]
+        assert whole == by_heads == by_tokens
+        alone, together = one["drawn"]
+        assert alone == together != whole
+        assert (one["greedy"], one["drawn"]) == (parts[0]["greedy"], parts[0]["drawn"])
 
 
 @pytest.mark.parametrize("size", [1, 2, 4])
 @pytest.mark.parametrize("case", CASES)
 def test_a_cache_split_by_heads_shrinks_up_to_num_kv_heads_and_by_tokens_further(found, case, size):
-    for rank in found:
-        whole, by_heads, by_tokens = rank[f"{case}, {size}"]["nbytes"]
-        assert by_heads == whole // min(size, CASES[case][0])
-        assert by_tokens == whole // size
+    whole, by_heads, by_tokens = found[size - 1][f"{case}, {size}"]["nbytes"]
+    assert by_heads == whole // min(size, CASES[case][0])
+    assert by_tokens == whole // size
 
 
 @pytest.mark.parametrize(("size", "share"), [(1, 1), (2, 1 / 2), (4, 1 / 4)])
 def test_weights_are_split_but_for_norms(found, size, share):
-    assert found[0][f"MHA, {size}"]["weights"] == pytest.approx(share, abs=0.02)
-    copied = found[0][f"MQA, {size}"]["weights"]  # two projections of one KV head in each rank
-    assert copied >= found[0][f"MHA, {size}"]["weights"]
+    assert found[size - 1][f"MHA, {size}"]["weights"] == pytest.approx(share, abs=0.02)
+    copied = found[size - 1][f"MQA, {size}"][
+        "weights"
+    ]  # two projections of one KV head in each rank
+    assert copied >= found[size - 1][f"MHA, {size}"]["weights"]
 
 
 @pytest.mark.parametrize("size", [1, 2, 4])
 def test_what_is_sent_is_what_the_formulas_count(found, size):
     config = ModelConfig("tiny", num_kv_heads=2, vocab_size=VOCAB, **SIZES)
-    (count, sent), (merges, merged) = found[0][f"messages, {size}"]
+    (count, sent), (merges, merged) = found[size - 1][f"messages, {size}"]
     assert (count, merges) == (2 * 2 + 1, 2)
     a_layer = (sent - 4 * VOCAB) / 2  # what is left without the logits
     assert tensor_parallel_bytes(config, size, 4) == 2 * (size - 1) / size * a_layer
@@ -172,7 +174,7 @@ from ranks_at_work import PROMPTS, model_of
 from gqa_lib.model import generate
 from gqa_lib.model.parallel import join_torchrun, shard_model
 with join_torchrun() as rank:
-    out = generate(shard_model(model_of("GQA")), PROMPTS, 6)
+    out = generate(shard_model(model_of("GQA")), PROMPTS, 5)
     open(f"{sys.argv[1]}/{rank}", "w").write(repr(out))
 """
 
@@ -192,7 +194,7 @@ def test_torchrun_starts_ranks_too(tmp_path):
     done = subprocess.run([sys.executable, *command], capture_output=True, text=True, env=paths())
     assert done.returncode == 0, done.stderr
     said = {(tmp_path / str(rank)).read_text() for rank in range(2)}
-    assert said == {repr(generate(model_of("GQA"), PROMPTS, 6))}
+    assert said == {repr(generate(model_of("GQA"), PROMPTS, 5))}
 
 
 def test_a_process_that_torchrun_started_joins_its_group():
