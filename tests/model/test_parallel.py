@@ -111,7 +111,7 @@ def test_partial_attention_of_masked_and_missing_keys():
     outs, lses = zip(attend_part(q, k, v, sees), attend_part(q, k, v, ~sees), strict=True)
     whole = merge_parts(torch.stack(outs), torch.stack(lses))
     assert (whole - attention_reference(q, k, v)).abs().max() < 1e-6
-    assert outs[0][1].equal(torch.zeros(8, 1, 4))
+    assert outs[0][1].equal(torch.zeros(8, 1, 8))
     assert lses[0][1].eq(-torch.inf).all()
 
 
