@@ -83,9 +83,8 @@ def test_an_engine_has_the_blocks_of_the_rank_with_the_fewest(found):
     assert sorted(own)[0] < sorted(own)[1]
     for rank in found:
         assert rank["engine"]["num_blocks"] == min(own)
-        assert (
-            rank["engine"]["block_bytes"] == 2 * 2 * 4 * 4 * 4
-        )  # layers, K and V, tokens, D, fp32
+        # of each of 2 layers K and V: 4 tokens of a head of 8 in float32
+        assert rank["engine"]["block_bytes"] == 2 * 2 * 4 * 8 * 4
         assert rank["engine"]["outputs"] == rank["engine"]["alone"]
 
 
