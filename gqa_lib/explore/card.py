@@ -56,7 +56,11 @@ def _words(layer: LayerKV) -> str:
 
 
 def card(
-    config: ModelConfig, bytes_per_element: Bytes = 2, contexts: Iterable[int] = CONTEXTS
+    config: ModelConfig,
+    bytes_per_element: Bytes = 2,
+    contexts: Iterable[int] = CONTEXTS,
+    *,
+    ranks: int = 1,
 ) -> list[tuple[str, str]]:
     """Return what there is to say of a model, as names and texts.
 
@@ -64,13 +68,17 @@ def card(
         config: the model's shape.
         bytes_per_element: bytes of one cached number, or a pair, of K's and of V's.
         contexts: lengths of a sequence, in tokens.
+        ranks: that the heads are divided over; of more than one, what each holds is said too.
+
+    Raises:
+        ValueError: heads cannot be divided so.
     """
-    longest = config.max_context
+    longest, part = config.max_context, cost.rank_config(config, ranks)
     rows = [
         ("model", config.name),
         ("kind", f"{kind_of(config)}, {config.num_heads} query heads, d_model {config.d_model:,}"),
         (f"{config.num_layers} layers", layers_in_words(config)),
-        ("weights", _weights(config)),
+        ("weights", _weights(config) + _each(part.weight_bytes, ranks)),
         ("longest context", f"{longest:,} tokens" if longest else "no limit, or not published"),
     ]
     if state := cost.state_bytes(config):
@@ -81,9 +89,24 @@ def card(
         held = cost.kv_cache_bytes(config, [length], bytes_per_element)
         beyond = "  (beyond its longest)" if longest and length > longest else ""
         text = f"{size(held)}, {size(held / length)} per token{beyond}"
+        text += _each(cost.kv_cache_bytes(part, [length], bytes_per_element), ranks)
         rows.append((f"{length:,} tokens", text))
+    if ranks > 1:
+        rows.append((f"{ranks} ranks", _on_ranks(config, ranks)))
     rows.append(("source", config.source + (f" ({config.checked})" if config.checked else "")))
     return rows + ([("notes", config.notes)] if config.notes else [])
+
+
+def _each(rank_bytes: float | None, ranks: int) -> str:
+    return f"; {size(rank_bytes)} in each of {ranks} ranks" if rank_bytes and ranks > 1 else ""
+
+
+def _on_ranks(config: ModelConfig, ranks: int) -> str:
+    sent = cost.tensor_parallel_bytes(config, ranks)
+    return (
+        f"{cost.sharing(config, ranks)} Each rank sends {size(sent)} per token and layer "
+        "(bfloat16, two all-reduces in a ring)."
+    )
 
 
 def _weights(config: ModelConfig) -> str:

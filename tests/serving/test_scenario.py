@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from gqa_lib.configs import ModelConfig, Weights, load_model
-from gqa_lib.cost import decode_step_time, reserved_bytes, state_bytes
+from gqa_lib.cost import decode_step_time, rank_config, reserved_bytes, state_bytes
 from gqa_lib.hardware import Hardware, datasheet
 from gqa_lib.serving.basis import basis
 from gqa_lib.serving.parallel import Link, ParallelStepTime
 from gqa_lib.serving.scenario import Scenario
-from gqa_lib.serving.shapes import rank_config, with_vocabulary
+from gqa_lib.serving.shapes import with_vocabulary
 from gqa_lib.serving.simulator import ENGINES, Work
 from gqa_lib.serving.traffic import Trace
 
@@ -88,6 +88,7 @@ def test_two_ranks_take_half_and_what_they_send():
     sent = 6 * link.all_reduce_s(4 * 128 * 2, 2)
     assert ranks.step_time()(decode(4, 30)) == pytest.approx(whole / 2 + sent)
     assert any("two a layer" in line for line in basis(ranks))
+    assert any(line.startswith("Each of 2 ranks holds 1 of 2 KV heads") for line in basis(ranks))
 
 
 def test_other_kv_heads_scale_what_decoding_reads_and_nothing_of_prompts():
