@@ -276,8 +276,8 @@ BYTES_SENT_PER_TOKEN = Exercise(
             lambda L, d, n, b: _ring(L, d, n, 1),
         ),
         Mistake(
-            "twice as much is counted. A layer has two all-reduces, and a piece goes round the ring "
-            "twice in each.",
+            "twice as much is counted. A layer has two all-reduces, and in each a piece goes "
+            "round the ring twice.",
             lambda L, d, n, b: _ring(L, d, n, b) * 2,
         ),
     ),

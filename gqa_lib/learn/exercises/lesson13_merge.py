@@ -14,7 +14,7 @@ _LESSON = "13-tensor-parallel"
 def _parts(
     generator, ranks, shape, D, offset=0.0, gap=0.0, empty=(), dtype="float32"
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the outputs and log-sum-exps of ranks; what an empty rank's output holds means nothing.
+    """Return outputs and log-sum-exps of ranks; what an empty rank's output holds means nothing.
 
     Args:
         generator: of the numbers.

@@ -147,9 +147,7 @@ SHARD_PROJECTIONS = Exercise(
     lesson=_LESSON,
     make=_layer,
     oracle=lambda q_proj, k_proj, v_proj, o_proj, num_heads, num_kv_heads, tensor_parallel, rank: (
-        sharded(
-            q_proj, k_proj, v_proj, o_proj, num_heads, num_kv_heads, tensor_parallel, rank
-        )
+        sharded(q_proj, k_proj, v_proj, o_proj, num_heads, num_kv_heads, tensor_parallel, rank)
     ),
     cases=(
         {"H": 12, "Hkv": 6, "D": 5, "d_model": 7, "ranks": 3, "rank": 1},
@@ -174,7 +172,7 @@ SHARD_PROJECTIONS = Exercise(
             _other(o_part=_whole),
         ),
         Mistake(
-            "o_proj is divided by the number of ranks. The ranks' parts are added up, not averaged.",
+            "o_proj is divided by the number of ranks. The ranks' parts are added, not averaged.",
             _other(o_part=lambda o, ranks, rank: _columns(o, ranks, rank) / ranks),
         ),
         Mistake(
