@@ -40,8 +40,9 @@ guess = {"8 KV heads on 32 GPUs": 8.0, "1 KV head on 8 GPUs": 8.0}  # change the
 # heads, and a sum can be made in parts. Let each head put out one number, 1, 2, 3 and 4, and let a row of `o_proj` be
 # 10, 20, 30, 40:
 #
-# | one process | 1·10 + 2·20 + 3·30 + 4·40 | 300 |
+# | | it adds | and gets |
 # |---|---|---|
+# | one process | 1·10 + 2·20 + 3·30 + 4·40 | 300 |
 # | rank 0 | 1·10 + 2·20 | 50 |
 # | rank 1 | 3·30 + 4·40 | 250 |
 #
@@ -500,9 +501,9 @@ for tokens in (1, 32, 4096):
           "are for 160 exchanges of nothing")
 
 # %% [markdown]
-# ## "MQA cannot be split"
+# ## Can MQA be split?
 #
-# By heads it cannot: there is one. By *tokens* it can. In lesson 07 several programs each took some keys of one
+# "MQA cannot be split," it is said. By heads it cannot: there is one. By *tokens* it can. In lesson 07 several programs each took some keys of one
 # sequence, and their outputs were merged by **log-sum-exp**. Let ranks do the same: rank r keeps tokens r, r + n, r + 2n and
 # so on, the keys and values of all KV heads. This is a **sequence split** (vLLM calls it
 # [decode context parallelism](https://docs.vllm.ai/projects/ascend/en/latest/developer_guide/Design_Documents/context_parallel/)).
