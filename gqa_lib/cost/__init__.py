@@ -18,6 +18,7 @@ from .bytes import (
     state_bytes,
 )
 from .memory import kv_memory
+from .ranks import most_ranks, rank_config, sequence_parallel_bytes, tensor_parallel_bytes
 from .reserved import Group, Reserved, reserved_bytes
 from .roofline import arithmetic_intensity, is_memory_bound, ridge_point, roofline_time
 from .step import decode_intensity, decode_step_time, decode_step_work
@@ -41,9 +42,13 @@ __all__ = [
     "kv_projection_params",
     "max_concurrent_sequences",
     "max_context_length",
+    "most_ranks",
+    "rank_config",
     "reserved_bytes",
     "ridge_point",
     "roofline_time",
+    "sequence_parallel_bytes",
     "split_bytes",
     "state_bytes",
+    "tensor_parallel_bytes",
 ]

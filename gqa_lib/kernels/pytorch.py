@@ -98,7 +98,7 @@ def fold_matmul(
         q, k, v, causal, window: as in `gqa_lib.kernels.attend`.
     """
     T, S = q.shape[2], k.shape[2]
-    scores = _scores(fold(q, k), k)  # (B, Hkv, R*T, S)
+    scores = scaled_scores(fold(q, k), k)  # (B, Hkv, R*T, S)
     if causal and T > 1:
         hidden = ~causal_mask(T, S, q.device, window)
         scores = scores.unflatten(2, (-1, T)).masked_fill(hidden, -torch.inf).flatten(2, 3)
@@ -123,12 +123,16 @@ def _average(weights: Tensor, v: Tensor) -> Tensor:
     return torch.where(summed.isinf(), summed, average.clamp(-largest, largest)).half()
 
 
-def _scores(rows: Tensor, k: Tensor) -> Tensor:
-    """Scaled products of queries, (B, Hkv, R*T, D), and keys: (B, Hkv, R*T, S).
+def scaled_scores(rows: Tensor, k: Tensor) -> Tensor:
+    """Return scaled products of queries and keys, (B, Hkv, R*T, S).
 
     A product is rounded to its factors' dtype. Those of large fp16 queries and keys would be over
     its largest number, 65504; a query that is divided by twice the sum of its elements' sizes
     stays under half of that with any key.
+
+    Args:
+        rows: queries as `fold` gives them, (B, Hkv, R*T, D).
+        k: keys, (B, Hkv, S, D).
     """
     scale = rows.shape[3] ** -0.5
     if rows.dtype != torch.float16:
@@ -180,8 +184,18 @@ def split_kv(q: Tensor, k: Tensor, v: Tensor, causal: bool = True) -> Tensor:
     if even < S:
         out_rest, lse_rest = attend_part(rows, k[:, :, even:], v[:, :, even:])
         out, lse = torch.cat((out, out_rest), 1), torch.cat((lse, lse_rest), 1)
-    weights = lse.softmax(1).unsqueeze(-1)  # (B*Hkv, parts, R, 1), fp32 or better
-    return (out * weights).sum(1).to(q.dtype).view(q.shape)
+    return merge(out, lse, 1).to(q.dtype).view(q.shape)
+
+
+def merge(outs: Tensor, lses: Tensor, dim: int) -> Tensor:
+    """Return the average of partial outputs, weighted by softmax of their log-sum-exps.
+
+    Args:
+        outs: of parts along a dimension, (..., D).
+        lses: log-sum-exps, (...), fp32 or better.
+        dim: that dimension.
+    """
+    return (outs * lses.softmax(dim).unsqueeze(-1)).sum(dim)
 
 
 def num_splits(num_tasks: int) -> int:

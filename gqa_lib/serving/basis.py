@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from gqa_lib.cost import reserved_bytes
+from gqa_lib.cost import rank_config, reserved_bytes
 
 from .scenario import Scenario
-from .shapes import kv_scale, rank_config
+from .shapes import kv_scale
 from .simulator import ENGINES
 from .simulator.kernel_times import left_out_points
 

@@ -15,6 +15,7 @@ from gqa_lib.cache.paging import Pages
 from gqa_lib.cache.paging.checks import check_block_size
 from gqa_lib.model import LanguageModel, Sampling
 from gqa_lib.model.checks import whole_number, whole_tokens
+from gqa_lib.model.parallel import ShardedModel
 from gqa_lib.model.sampling import Sampler, choose_tokens
 
 from .checks import check_limits, check_model, check_request, number_of_blocks
@@ -35,7 +36,8 @@ class Engine:
     Args:
         model: the model.
         num_blocks: blocks of keys and values, each for block_size tokens in all layers.
-        memory_bytes: instead of num_blocks, the bytes that the blocks may take.
+        memory_bytes: instead of num_blocks, the bytes that the blocks may take. Where the model is
+            a rank's part of one, all ranks have the blocks of the one with the fewest.
         block_size: tokens of a block.
         max_num_seqs: sequences that run at a time at most.
         max_num_batched_tokens: tokens of a step at most, not below max_num_seqs.
@@ -67,6 +69,8 @@ class Engine:
         self.model, self._clock, self._bytes = model, clock, StepBytes(model)
         self.block_bytes = self._bytes.kv_bytes_per_layer * len(model.layers) * block_size
         num_blocks = number_of_blocks(num_blocks, memory_bytes, self.block_bytes)
+        if isinstance(model, ShardedModel):  # a block has a number, and is in all ranks or in none
+            num_blocks = model.least(num_blocks)
         self.pool = Pool(num_blocks, block_size, prefix_sharing)
         config, weight = model.config, model.head.weight
         sizes = self.pool.num_blocks, config.num_kv_heads, block_size, config.head_dim

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from gqa_lib.arguments import check_choice, check_kind
 from gqa_lib.configs import ModelConfig, from_hf_config, load_model
 from gqa_lib.configs.named import is_file
-from gqa_lib.cost import kv_bytes_per_token
+from gqa_lib.cost import kv_bytes_per_token, rank_config
 from gqa_lib.hardware import Hardware, datasheet
 
 from .layout import layout
 from .ledger import Ledger, at_num_kv_heads, ledger
 from .parallel import Link, ParallelStepTime
 from .settings import KV_CACHE_DTYPES, check_settings
-from .shapes import kv_scale, qkv_scale, rank_config, with_vocabulary, without_idle_windows
+from .shapes import kv_scale, qkv_scale, with_vocabulary, without_idle_windows
 from .simulator import (
     ENGINES,
     KernelStepTime,

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from gqa_lib.configs import ModelConfig, Weights, load_model
-from gqa_lib.cost import decode_step_time, reserved_bytes, state_bytes
+from gqa_lib.cost import decode_step_time, rank_config, reserved_bytes, state_bytes
 from gqa_lib.hardware import Hardware, datasheet
 from gqa_lib.serving.basis import basis
 from gqa_lib.serving.parallel import Link, ParallelStepTime
 from gqa_lib.serving.scenario import Scenario
-from gqa_lib.serving.shapes import rank_config, with_vocabulary
+from gqa_lib.serving.shapes import with_vocabulary
 from gqa_lib.serving.simulator import ENGINES, Work
 from gqa_lib.serving.traffic import Trace
 
