@@ -312,7 +312,7 @@ prompt = torch.tensor([list(b"def mean(values):\n    return ")])
 def write(rank, ranks):
     model = load(small_checkpoint(), dtype=torch.float32)
     model = shard_model(model) if ranks > 1 else model
-    return generate(model, prompt, 24)[0].tolist(), model.new_cache(1, 64).nbytes
+    return generate(model, prompt, 24)[0], model.new_cache(1, 64).nbytes
 
 written = {n: run_ranks(write, n, n) for n in (1, 2)}
 for n, results in written.items():
@@ -444,45 +444,44 @@ check("bytes_sent_per_token", bytes_sent_per_token, seed=None, cases=[
 # %% [markdown]
 # ## Count, then measure
 #
-# Is it really so much? On Linux the machine counts the bytes that go through its own network. Have two ranks add up 4
-# MiB ten times. **How many MiB do both send together? How long does a vector of 1 token take, and one of 1,000 tokens?**
+# Is it really so much? Linux counts the bytes that go through the machine's own network. Have two ranks add up vectors of 4,096
+# numbers, as Llama-3.1-8B has them, for 1 to 1,000 tokens at once. **How many times as long do 1,000 tokens take?**
 
 # %%
+from pathlib import Path
+
 def loopback_bytes():
     """Bytes that this machine has sent to itself; None where the system does not say."""
-    try:
-        lines = open("/proc/net/dev").read().splitlines()
-        return next(int(line.split(":")[1].split()[0]) for line in lines if line.strip().startswith("lo:"))
-    except (OSError, StopIteration):
+    if not Path("/proc/net/dev").exists():
         return None
+    lines = (line.split() for line in Path("/proc/net/dev").read_text().splitlines())
+    return next((int(words[1]) for words in lines if words[0] == "lo:"), None)
 
-def all_reduces(rank, numbers, times):
-    """Seconds of each all-reduce of so many float32 numbers; bytes that were sent meanwhile."""
-    vector, seconds = torch.ones(numbers), []
-    dist.all_reduce(vector)  # the first one connects
-    dist.barrier()
-    before = loopback_bytes()
-    for _ in range(times):
-        start = time.perf_counter()
-        dist.all_reduce(vector)
-        seconds.append(time.perf_counter() - start)
-    dist.barrier()
-    return sorted(seconds), None if before is None else loopback_bytes() - before
-
-# %%
-payload, times = 2**20 * 4, 10
-counted = 2 * times * 2 * (2 - 1) / 2 * payload  # both ranks
-_, sent = run_ranks(all_reduces, 2, payload // 4, times)[0]
-print(f"counted {counted / 2**20:.0f} MiB;", "this system does not say what was sent" if sent is None else
-      f"sent {sent / 2**20:.0f} MiB, {sent / counted:.2f} times as much, headers and whatever else ran included")
+def all_reduces(rank, sizes, times):
+    """For each size: the median seconds of an all-reduce, and the bytes sent by `times` of them."""
+    found = []
+    for numbers in sizes:
+        vector, seconds = torch.ones(numbers), []
+        dist.barrier()
+        before = loopback_bytes()
+        for _ in range(times):
+            start = time.perf_counter()
+            dist.all_reduce(vector)
+            seconds.append(time.perf_counter() - start)
+        dist.barrier()
+        found.append((sorted(seconds)[times // 2], before is not None and loopback_bytes() - before))
+    return found
 
 # %%
-took = {tokens: run_ranks(all_reduces, 2, tokens * D_MODEL, 200)[0][0][100] for tokens in (1, 10, 100, 1000)}
-for tokens, seconds in took.items():
-    print(f"{tokens:5,} tokens of {D_MODEL} numbers: {tokens * D_MODEL * 4 / 2**10:6.1f} KiB in {seconds * 1e6:7.0f} microseconds")
-slower = took[1000] / took[1]
-print(f"1,000 times the bytes take {slower:,.0f} times as long.", "One token pays for the exchange, not for its bytes."
-      if slower < 300 else "Here the bytes are what takes the time.")
+batches, times = (1, 10, 100, 1000), 20
+found = run_ranks(all_reduces, 2, [tokens * 4096 for tokens in batches], times)[0]
+for tokens, (seconds, sent) in zip(batches, found):
+    counted = 2 * times * bytes_sent_per_token(1, 4096, 2, 4) / 2 * tokens  # 2 ranks, one all-reduce
+    print(f"{tokens:5,} tokens: {seconds * 1e6:9,.0f} microseconds; counted {counted / 2**20:6.1f} MiB, sent "
+          + (f"{sent / 2**20:6.1f} MiB" if sent else "unknown here"))
+slower = found[-1][0] / found[0][0]
+print(f"1,000 times the bytes took {slower:,.0f} times as long.", "One token pays for the exchange, hardly for its bytes."
+      if slower < 500 else "Here the bytes are most of the time, even for one token.")
 
 # %% [markdown]
 # When decoding, few tokens are new in a step. Then it is the *number* of exchanges that costs time, two for each layer, one
