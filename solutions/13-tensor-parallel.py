@@ -136,19 +136,20 @@ from gqa_lib import plots
 plots.use_style()
 alike = min(n for n in RANKS if gqa[n] == mqa[n])
 fig = plots.cache_per_rank(
-    kept, title=f"From {alike} ranks on, each keeps as much with 8 KV heads as with 1: {gqa[alike]:.0f} KiB per token",
+    kept, title=f"From {alike} ranks on, 8 KV heads cost each rank as much as 1",
     ylabel="cache on each rank (KiB per token)", note="32 layers, head_dim 128, 16 bits: sizes of real tensors.")
 plots.show(fig, alt="KiB per token on each rank: " + "; ".join(
     f"{name} " + ", ".join(f"{kib:.0f} on {n}" for n, kib in line.items()) for name, line in kept.items()))
 
 # %% [markdown]
 # Each line falls until there are as many ranks as KV heads. Then it is flat: **a rank never keeps less than one KV head**,
-# and all further ranks keep copies.
+# and all further ranks keep copies. On 32 ranks all four designs keep the same, MHA too: there sharing heads saves
+# no byte on any GPU.
 
 # %% [markdown]
 # ## What 8 KV heads have to do with 8 GPUs
 #
-# Follow the two lines that meet. On one GPU the cache of MQA is 8 times smaller than that of GQA with 8 KV heads. On 8
+# Follow the lines of 8 KV heads and of one. On one GPU the cache of MQA is 8 times smaller than that of GQA with 8 KV heads. On 8
 # GPUs it is as large. That is what the authors of [Llama 2](https://arxiv.org/abs/2307.09288) found (A.2.1, as transcribed):
 # on their 8 GPUs the one KV head was copied to each, so MQA performed like GQA with 8, and saved nothing more.
 #
@@ -158,7 +159,8 @@ plots.show(fig, alt="KiB per token on each rank: " + "; ".join(
 # %%
 counts = {}
 for config in all_models():
-    if config.attention_type == "GQA" and len({one.num_kv_heads for one in config.kv_layers if one.kind != "none"}) == 1:
+    in_layers = {layer.num_kv_heads for layer in config.kv_layers if layer.kind != "none"}
+    if config.attention_type == "GQA" and len(in_layers) == 1:
         counts.setdefault(config.num_kv_heads, []).append(config.name)
 total = sum(map(len, counts.values()))
 for kv in sorted(counts):
@@ -187,8 +189,9 @@ for n in (4, 8, 16, 32):
 print(f"16 instead of 8 GPUs: {fits[16] / fits[8]:.2f} times the tokens for 2 times the GPUs")
 
 # %% [markdown]
-# Up to 8 each doubling more than doubled the tokens. From 8 to 16 only the weights make room. Two servers of 8
-# GPUs, each with the whole model, would hold twice the tokens of one.
+# From 4 to 8 GPUs both parts of each GPU shrink, the weights and a token's cache, and there is room for 3 times the tokens.
+# From 8 to 16 only the weights make room. Two servers of 8 GPUs, each with the whole model, would hold twice the tokens of
+# one.
 
 # %% [markdown]
 # ## Exercise 2 · `shard_projections`
@@ -275,7 +278,8 @@ def one_rank(rank, ranks, x, weights):
 # %%
 torch.manual_seed(0)
 x = torch.randn(2, 50, D_MODEL)
-shapes = (HEADS * HEAD_DIM, D_MODEL), (KV_HEADS * HEAD_DIM, D_MODEL), (KV_HEADS * HEAD_DIM, D_MODEL), (D_MODEL, HEADS * HEAD_DIM)
+q_size, kv_size = HEADS * HEAD_DIM, KV_HEADS * HEAD_DIM
+shapes = (q_size, D_MODEL), (kv_size, D_MODEL), (kv_size, D_MODEL), (D_MODEL, q_size)
 layer = [torch.randn(shape) / shape[1] ** 0.5 for shape in shapes]
 whole, whole_bytes = heads_of(x, *layer)
 two = run_ranks(one_rank, 2, 2, x, layer)
@@ -289,14 +293,11 @@ print(f"this notebook is process {os.getpid()}; outputs go up to {whole.abs().ma
 # which has the right shape and is wrong. **Now 4 and 8 ranks; the layer has 2 KV heads. What will each keep?**
 
 # %%
-started = time.perf_counter()
-measured = {1: whole_bytes, 2: two[0][3]}
 for n in (4, 8):
     results = run_ranks(one_rank, n, n, x, layer)
-    measured[n] = max(kv_bytes for *_, kv_bytes in results)
+    most = max(kv_bytes for *_, kv_bytes in results)
     apart = max((added - whole).abs().max().item() for _, _, added, _ in results)
-    print(f"{n} ranks: at most {apart:.0e} from one process; each keeps {measured[n]:,} bytes of K and V")
-print(f"({time.perf_counter() - started:.0f} s)")
+    print(f"{n} ranks: at most {apart:.0e} from one process; each keeps {most:,} of {whole_bytes:,} bytes of K and V")
 
 # %% [markdown]
 # The library does this with a whole model. `shard_model` keeps a rank's part of it, and the usual `generate` and caches
@@ -594,7 +595,7 @@ for n in (2, 4, 8):
 by_heads = {n: kv_heads_per_rank(1, n) * by_tokens[1] for n in by_tokens}
 fig = plots.cache_per_rank(
     {"MQA by heads": by_heads, "MQA by tokens": by_tokens},
-    title=f"On 8 ranks one KV head takes {by_heads[8]:.0f} KiB of each by heads, {by_tokens[8]:.0f} KiB by tokens",
+    title=f"On 8 ranks each keeps {by_heads[8]:.0f} KiB by heads, {by_tokens[8]:.0f} KiB by tokens",
     ylabel="K and V on each rank (KiB)", note="2 sequences of 512 tokens, head_dim 64, float32; by tokens: measured in the processes.")
 plots.show(fig, alt="KiB of K and V on each rank, one KV head: by heads "
            + ", ".join(f"{kib:.0f} on {n}" for n, kib in by_heads.items())

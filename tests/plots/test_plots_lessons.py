@@ -79,7 +79,14 @@ def test_what_ranks_keep_halves_on_both_axes_alike():
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["1", "2", "4"]
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["4", "8", "16", "32"]
     assert ax.get_xscale() == "log"
-    assert [text.get_text() for text in ax.texts] == ["MQA by tokens", "GQA: 2 KV heads"]
+    assert [(t.get_text(), t.xy) for t in ax.texts] == [
+        ("GQA: 2 KV heads", (1, 5)),
+        ("MQA by tokens", (1, 4)),
+    ]
+    kept["MQA by heads"] = {1: 16.0, 2: 16.0, 4: 16.0}  # begins where another does
+    (ax,) = plots.cache_per_rank(kept, title="x", ylabel="KiB").axes
+    assert {t.get_text() for t in ax.texts} == set(kept)
+    assert {t.xy[0] for t in ax.texts} == {4}
 
 
 def test_bars_of_savings_show_the_claimed_range():
