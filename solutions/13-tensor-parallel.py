@@ -173,7 +173,8 @@ for kv in sorted(counts):
 # %% [markdown]
 # ## What do 16 GPUs buy?
 #
-# The cache of each stops shrinking, but the weights do not: each rank has its part of them. Llama-3.1-70B has 141 GB of
+# The cache of each stops shrinking, but the weights go on: each rank has its part of them (only `k_proj` and `v_proj` are
+# copied along with their heads, which is little). Llama-3.1-70B has 141 GB of
 # weights in 16 bits and 80 layers with 8 KV heads of 128. Say that weights and cache get 72 GB of each GPU. **How many
 # times as many tokens fit on 16 GPUs as on 8?**
 
@@ -384,7 +385,7 @@ check("blocks_of_all_ranks", blocks_of_all_ranks, seed=None, cases=[
 
 # %% [markdown]
 # In nano-vllm rank 0 used its own count for all. In [one report](https://github.com/GeeeekExplorer/nano-vllm/pull/275) rank 0
-# had room for 2,111 blocks and rank 1 for 2,055. When block number 2,055 was given out, rank 1 wrote past its memory.
+# had room for 2,111 blocks and rank 1 for 2,055. The run ended when rank 1 was given a block that it did not have.
 
 # %% [markdown]
 # ## What ranks have to tell each other
@@ -493,12 +494,12 @@ print(f"1,000 times the bytes took {slower:,.0f} times as long.", "One token pay
 from gqa_lib.serving.parallel import Link
 
 link = Link()  # modelled: 16 GB/s and 20 microseconds
+fixed = 2 * big.num_layers * link.latency_s
 for tokens in (1, 32, 4096):
     seconds = 2 * big.num_layers * link.all_reduce_s(tokens * big.d_model * 2, 8)
     sent_bytes = tokens * bytes_sent_per_token(big.num_layers, big.d_model, 8, 2)
-    fixed = 2 * big.num_layers * link.latency_s
-    print(f"{tokens:5,} tokens: each sends {sent_bytes / 1e6:9,.1f} MB; modelled {seconds * 1e3:7.1f} ms, of which {fixed * 1e3:.1f} ms "
-          "are for 160 exchanges of nothing")
+    print(f"{tokens:5,} tokens: each sends {sent_bytes / 1e6:8,.1f} MB; modelled {seconds * 1e3:7,.1f} ms")
+print(f"160 exchanges of nothing: {fixed * 1e3:.1f} ms")
 
 # %% [markdown]
 # ## Can MQA be split?
@@ -596,7 +597,8 @@ by_heads = {n: kv_heads_per_rank(1, n) * by_tokens[1] for n in by_tokens}
 fig = plots.cache_per_rank(
     {"MQA by heads": by_heads, "MQA by tokens": by_tokens},
     title=f"On 8 ranks each keeps {by_heads[8]:.0f} KiB by heads, {by_tokens[8]:.0f} KiB by tokens",
-    ylabel="K and V on each rank (KiB)", note="2 sequences of 512 tokens, head_dim 64, float32; by tokens: measured in the processes.")
+    ylabel="K and V on each rank (KiB)",
+    note="2 sequences of 512 tokens, head_dim 64, float32; by tokens: measured in the processes.")
 plots.show(fig, alt="KiB of K and V on each rank, one KV head: by heads "
            + ", ".join(f"{kib:.0f} on {n}" for n, kib in by_heads.items())
            + "; by tokens " + ", ".join(f"{kib:.0f} on {n}" for n, kib in by_tokens.items()))

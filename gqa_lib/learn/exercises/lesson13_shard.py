@@ -97,6 +97,11 @@ def _columns(weight, ranks, rank):
     return _rows(weight.mT, ranks, rank).mT
 
 
+def _rows_like_columns(weight, ranks, rank):
+    """As many rows as there should be columns, at their places."""
+    return weight[_slice(weight.shape[1], ranks, rank)]
+
+
 def _whole(weight, ranks, rank):
     return weight
 
@@ -150,21 +155,24 @@ SHARD_PROJECTIONS = Exercise(
         sharded(q_proj, k_proj, v_proj, o_proj, num_heads, num_kv_heads, tensor_parallel, rank)
     ),
     cases=(
-        {"H": 12, "Hkv": 6, "D": 5, "d_model": 7, "ranks": 3, "rank": 1},
-        {"H": 12, "Hkv": 2, "D": 4, "d_model": 9, "ranks": 4, "rank": 2},
-        {"H": 6, "Hkv": 2, "D": 3, "d_model": 11, "ranks": 2, "rank": 1},
-        {"H": 8, "Hkv": 1, "D": 4, "d_model": 10, "ranks": 4, "rank": 3},
-        {"H": 12, "Hkv": 3, "D": 2, "d_model": 5, "ranks": 6, "rank": 3},
+        {"H": 12, "Hkv": 6, "D": 5, "d_model": 9, "ranks": 3, "rank": 1},
+        {"H": 12, "Hkv": 2, "D": 4, "d_model": 20, "ranks": 4, "rank": 2},
+        {"H": 6, "Hkv": 2, "D": 3, "d_model": 10, "ranks": 2, "rank": 1},
+        {"H": 8, "Hkv": 1, "D": 4, "d_model": 12, "ranks": 4, "rank": 3},
+        {"H": 12, "Hkv": 3, "D": 2, "d_model": 18, "ranks": 6, "rank": 4},
         {"H": 12, "Hkv": 12, "D": 2, "d_model": 24, "ranks": 4, "rank": 0},
         {"H": 6, "Hkv": 3, "D": 6, "d_model": 8, "ranks": 1, "rank": 0, "dtype": "bfloat16"},
         {"H": 12, "Hkv": 4, "D": 3, "d_model": 6, "ranks": 6, "rank": 1},
         {"H": 6, "Hkv": 1, "D": 4, "d_model": 6, "ranks": 4, "rank": 1},
     ),
     mistakes=(
-        Mistake(
-            "o_proj is cut along its rows. Its columns are what meets the heads: a rank has the "
-            "columns of its own query heads, and all d_model rows.",
-            _other(o_part=_rows),
+        *(
+            Mistake(
+                "o_proj is cut along its rows. Its columns are what meets the heads: a rank has "
+                "the columns of its own query heads, and all d_model rows.",
+                _other(o_part=part),
+            )
+            for part in (_rows, _rows_like_columns)
         ),
         Mistake(
             "o_proj is whole. A rank has the output of its own query heads only, and needs the "

@@ -112,7 +112,18 @@ def shard_projections(q_proj, k_proj, v_proj, o_proj, num_heads, num_kv_heads, t
         raise ValueError(f"{num_heads} query heads, {tensor_parallel} ranks")
     first = rank * num_kv_heads // tensor_parallel
     k, v = (w.unflatten(0, (num_kv_heads, -1))[first : first + n].flatten(0, 1) for w in (k_proj, v_proj))
-    return q_proj.chunk(tensor_parallel)[rank], k, v, o_proj.tensor_split(tensor_parallel)[rank]
+    return q_proj.chunk(tensor_parallel)[rank], k, v, o_proj.chunk(tensor_parallel)[rank]
+
+# %% wrong shard_projections: rows of o_proj at the places of its columns
+# says: o_proj is cut along its rows
+def shard_projections(q_proj, k_proj, v_proj, o_proj, num_heads, num_kv_heads, tensor_parallel, rank):
+    n = kv_heads_per_rank(num_kv_heads, tensor_parallel)
+    if num_heads % tensor_parallel:
+        raise ValueError(f"{num_heads} query heads, {tensor_parallel} ranks")
+    D, each = q_proj.shape[0] // num_heads, num_heads // tensor_parallel
+    first = rank * num_kv_heads // tensor_parallel
+    mine, read = slice(rank * each * D, (rank + 1) * each * D), slice(first * D, (first + n) * D)
+    return q_proj[mine], k_proj[read], v_proj[read], o_proj[mine]
 
 # %% wrong shard_projections: o_proj whole
 # says: o_proj is whole
