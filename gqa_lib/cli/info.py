@@ -72,17 +72,19 @@ def _version() -> str:
         return __version__
 
 
-def model_facts(name: str, bytes_per_element: float = 2) -> dict[str, Any]:
+def model_facts(name: str, bytes_per_element: float = 2, ranks: int = 1) -> dict[str, Any]:
     """Return what a model keeps, ready for JSON.
 
     Args:
         name: in the shipped table, or the path of a config.json or its folder.
         bytes_per_element: bytes of one cached number.
+        ranks: that its heads are divided over; of more than one, what each holds is there too.
 
     Raises:
         FileNotFoundError: no such file.
         ValueError: as in `about_model`.
     """
+    from gqa_lib import cost
     from gqa_lib.explore.card import CONTEXTS
 
     from .models import row_of
@@ -91,26 +93,33 @@ def model_facts(name: str, bytes_per_element: float = 2) -> dict[str, Any]:
     rows = [row_of(config, length, bytes_per_element) for length in CONTEXTS]
     of_a_length = ("context", "beyond_max_context", "kib_per_token", "gib")
     shape = {key: value for key, value in rows[0].items() if key not in of_a_length}
-    return shape | {
-        "notes": config.notes,
-        "contexts": [{key: one[key] for key in of_a_length} for one in rows],
-    }
+    contexts = [{key: one[key] for key in of_a_length} for one in rows]
+    told = shape | {"notes": config.notes, "contexts": contexts}
+    if ranks > 1:
+        part = cost.rank_config(config, ranks)
+        for one in contexts:
+            held = cost.kv_cache_bytes(part, [one["context"]], bytes_per_element)
+            one["rank_gib"] = held / 2**30
+        told |= {"tensor_parallel": ranks, "sharing": cost.sharing(config, ranks)}
+        told["bytes_sent_per_token_and_layer"] = cost.tensor_parallel_bytes(config, ranks)
+    return told
 
 
-def about_model(name: str, bytes_per_element: float = 2) -> str:
+def about_model(name: str, bytes_per_element: float = 2, ranks: int = 1) -> str:
     """Return what a model keeps, one line a fact.
 
     Args:
         name: in the shipped table, or the path of a config.json or its folder.
         bytes_per_element: bytes of one cached number.
+        ranks: that its heads are divided over.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: no such model, or a config that is not understood.
+        ValueError: no such model, a config that is not understood, or heads that cannot be divided.
     """
     from gqa_lib.explore.card import card
 
-    rows = card(_config(name), bytes_per_element)
+    rows = card(_config(name), bytes_per_element, ranks=ranks)
     width = max(len(fact) for fact, _ in rows)
     return "\n".join(f"{fact:{width}}  {text}" for fact, text in rows)
 

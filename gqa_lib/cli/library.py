@@ -76,6 +76,9 @@ def _info_arguments(parser: ArgumentParser) -> None:
         help="a model's name or config.json: what it keeps, instead of what this machine has",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--tp", type=whole(1), default=1, metavar="N", help="what each of N ranks keeps, too"
+    )
     _bits(parser)
 
 
@@ -89,9 +92,9 @@ def _info(arguments: Namespace) -> int:
     for place, name in enumerate(arguments.model):
         try:
             if arguments.json:
-                rows.append(info.model_facts(name, arguments.bytes))
+                rows.append(info.model_facts(name, arguments.bytes, arguments.tp))
                 continue
-            told = info.about_model(name, arguments.bytes)
+            told = info.about_model(name, arguments.bytes, arguments.tp)
         except (ValueError, OSError) as trouble:
             told = f"refused: {trouble}"
             rows.append({"name": name, "refused": str(trouble)})

@@ -18,7 +18,13 @@ from .bytes import (
     state_bytes,
 )
 from .memory import kv_memory
-from .ranks import most_ranks, rank_config, sequence_parallel_bytes, tensor_parallel_bytes
+from .ranks import (
+    most_ranks,
+    rank_config,
+    sequence_parallel_bytes,
+    sharing,
+    tensor_parallel_bytes,
+)
 from .reserved import Group, Reserved, reserved_bytes
 from .roofline import arithmetic_intensity, is_memory_bound, ridge_point, roofline_time
 from .step import decode_intensity, decode_step_time, decode_step_work
@@ -48,6 +54,7 @@ __all__ = [
     "ridge_point",
     "roofline_time",
     "sequence_parallel_bytes",
+    "sharing",
     "split_bytes",
     "state_bytes",
     "tensor_parallel_bytes",

@@ -91,6 +91,31 @@ def most_ranks(config: ModelConfig) -> int | None:
     return min(heads, default=None)
 
 
+def sharing(config: ModelConfig, ranks: int) -> str:
+    """Return in a sentence what ranks do to the cache of each, "" where there is none.
+
+    Args:
+        config: the whole model's shape.
+        ranks: that it is divided over by heads.
+    """
+    check_whole(ranks=ranks)
+    most = most_ranks(config)
+    if most is None:
+        return ""
+    if any(layer.kind == "latent" for layer in config.kv_layers):
+        return "Every rank holds the whole latent: more ranks do not shrink its cache."
+    heads = f"{most} KV head{'s' * (most > 1)}"
+    if ranks <= most:
+        return (
+            f"Each of {ranks} ranks holds {most // ranks} of {heads}: past {most} ranks a rank's "
+            "cache shrinks no further."
+        )
+    return (
+        f"{ranks} ranks share {heads}, and {ranks // most} of them hold the same one: past "
+        f"{most} rank{'s' * (most > 1)} a rank's cache shrinks no further."
+    )
+
+
 def tensor_parallel_bytes(
     config: ModelConfig, num_ranks: int, bytes_per_element: float = 2
 ) -> float:

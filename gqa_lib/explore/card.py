@@ -56,7 +56,11 @@ def _words(layer: LayerKV) -> str:
 
 
 def card(
-    config: ModelConfig, bytes_per_element: Bytes = 2, contexts: Iterable[int] = CONTEXTS
+    config: ModelConfig,
+    bytes_per_element: Bytes = 2,
+    contexts: Iterable[int] = CONTEXTS,
+    *,
+    ranks: int = 1,
 ) -> list[tuple[str, str]]:
     """Return what there is to say of a model, as names and texts.
 
@@ -64,8 +68,12 @@ def card(
         config: the model's shape.
         bytes_per_element: bytes of one cached number, or a pair, of K's and of V's.
         contexts: lengths of a sequence, in tokens.
+        ranks: that the heads are divided over; of more than one, what each holds is said too.
+
+    Raises:
+        ValueError: heads cannot be divided so.
     """
-    longest = config.max_context
+    longest, part = config.max_context, cost.rank_config(config, ranks)
     rows = [
         ("model", config.name),
         ("kind", f"{kind_of(config)}, {config.num_heads} query heads, d_model {config.d_model:,}"),
@@ -81,9 +89,20 @@ def card(
         held = cost.kv_cache_bytes(config, [length], bytes_per_element)
         beyond = "  (beyond its longest)" if longest and length > longest else ""
         text = f"{size(held)}, {size(held / length)} per token{beyond}"
+        if ranks > 1:
+            each = cost.kv_cache_bytes(part, [length], bytes_per_element)
+            text += f"; {size(each)} in each of {ranks} ranks"
         rows.append((f"{length:,} tokens", text))
+    if ranks > 1:
+        rows.append((f"{ranks} ranks", _on_ranks(config, ranks)))
     rows.append(("source", config.source + (f" ({config.checked})" if config.checked else "")))
     return rows + ([("notes", config.notes)] if config.notes else [])
+
+
+def _on_ranks(config: ModelConfig, ranks: int) -> str:
+    sent = cost.tensor_parallel_bytes(config, ranks)
+    text = f"{cost.sharing(config, ranks)} Each sends {size(sent)} per token and layer"
+    return f"{text.lstrip()} (bfloat16, two all-reduces in a ring)."
 
 
 def _weights(config: ModelConfig) -> str:

@@ -56,7 +56,10 @@ class LanguageModel(nn.Module):
         V, d_ff = _needed(config, "vocab_size"), _needed(config, "d_ff")
         where: dict[str, Any] = {"device": device, "dtype": dtype}
         self._ropes = ropes_of_layers(config, self.variant)
-        self.embedding = nn.Embedding(V, config.d_model, **where)
+        table = torch.empty(V, config.d_model, **where)
+        if not table.is_meta:  # there it has no numbers, and torch would load its compiler
+            nn.init.normal_(table)
+        self.embedding = nn.Embedding.from_pretrained(table, freeze=False)
         self.layers = nn.ModuleList(
             Layer(config, self.variant, d_ff, window, rope, backend, where)
             for window, rope in zip(_windows(config), self._ropes, strict=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from gqa_lib.arguments import check_number, check_whole
 from gqa_lib.configs import ModelConfig
-from gqa_lib.cost import Bytes, kv_bytes_per_token, kv_memory, reserved_bytes
+from gqa_lib.cost import Bytes, kv_bytes_per_token, kv_memory, reserved_bytes, sharing
 from gqa_lib.cost.memory import Engine
 from gqa_lib.cost.positive import require_model
 
@@ -54,6 +54,7 @@ class Ledger:
         num_groups: tables of blocks that a sequence has; 1 where all layers keep the same tokens.
         ideal_tokens: tokens in `kv_bytes` of all ranks without blocks or copies: what a formula
             for the cache alone promises.
+        sharing: what more ranks would do to the cache of each, in a sentence.
     """
 
     engine: str
@@ -69,6 +70,7 @@ class Ledger:
     num_blocks: int
     num_groups: int
     ideal_tokens: int
+    sharing: str = ""
 
     @property
     def tokens(self) -> int:
@@ -92,6 +94,8 @@ class Ledger:
             f"{self.num_blocks:,} blocks of {self.block_size} tokens, {self.block_bytes:,.0f} bytes"
             f" each: {self.tokens:,} tokens reserved, {self.ideal_tokens:,} ideally"
         )
+        if self.tensor_parallel > 1 and self.sharing:
+            lines.append(self.sharing)
         return "\n".join(lines)
 
 
@@ -159,6 +163,7 @@ def ledger(
         num_blocks=int(kv_bytes // block.block_bytes),
         num_groups=len(block.groups),
         ideal_tokens=int(ideal),
+        sharing=sharing(config, tensor_parallel),
     )
     _check_fits(config, result)
     return result

@@ -32,7 +32,8 @@ def attend_part(
     scores = scaled_scores(fold(q, k), k).to(wide)  # (B, Hkv, R*T, S)
     if mask is not None:
         hidden = ~mask.view(B, 1, 1, T, S)
-        scores = scores.view(B, Hkv, -1, T, S).masked_fill(hidden, -torch.inf).flatten(2, 3)
+        each = scores.view(B, Hkv, q.shape[1] // Hkv, T, S)  # (B, Hkv, R, T, S)
+        scores = each.masked_fill(hidden, -torch.inf).flatten(2, 3)
     lse = scores.logsumexp(-1, keepdim=True)  # (B, Hkv, R*T, 1)
     weights = (scores - lse.masked_fill(lse == -torch.inf, 0)).exp()
     out = (weights.to(v.dtype) @ v).to(wide)

@@ -63,16 +63,21 @@ def shard_model(model: LanguageModel, group: Group = None) -> ShardedModel:
         )
     rank, num_ranks = rank_of(group)
     part = ShardedModel(model, rank, num_ranks, group)
-    weights = dict(model.named_parameters())
     heads = rank_heads(model.config.num_heads, model.config.num_kv_heads, rank, num_ranks)
-    with torch.no_grad():
-        for name, parameter in part.named_parameters():
-            parameter.copy_(_part_of(name, weights[name], model, heads, rank, num_ranks))
+    weights = {
+        name: _part_of(name, value, model, heads, rank, num_ranks).clone(
+            memory_format=torch.contiguous_format
+        )
+        for name, value in model.state_dict().items()
+    }
+    part.load_state_dict(weights, assign=True)
+    if part.variant.tied:
+        part.head.weight = part.embedding.weight
     return part.requires_grad_(False)
 
 
 class ShardedModel(LanguageModel):
-    """A rank's part of a language model; `shard_model` makes it, with its weights.
+    """A rank's part of a language model; `shard_model` makes it and gives it its weights.
 
     Query heads, their KV heads and the feed-forward block's channels are split; a layer adds up the
     ranks' parts twice. The embedding, the norms and the output head are whole in each rank. Logits
@@ -106,11 +111,6 @@ class ShardedModel(LanguageModel):
             if self.variant.qk_norm == "projection":
                 layer.attention.q_norm = SharedRMSNorm(layer.attention.q_norm, group)
                 layer.attention.k_norm = SharedRMSNorm(layer.attention.k_norm, group)
-        if self.variant.tied:
-            self.head.register_parameter("weight", None)
-        self.to_empty(device=weight.device)
-        if self.variant.tied:
-            self.head.weight = self.embedding.weight
 
     def logits(self, x: Tensor) -> Tensor:
         """Return the logits for what `hidden` gives, the same bits in all ranks.
