@@ -229,6 +229,7 @@ check("shard_projections", shard_projections, seed=None, cases=[
     {"H": 24, "Hkv": 8, "D": 2, "d_model": 9, "ranks": 4, "rank": 3},
     {"H": 9, "Hkv": 3, "D": 2, "d_model": 5, "ranks": 2, "rank": 1},
     {"H": 15, "Hkv": 5, "D": 2, "d_model": 5, "ranks": 10, "rank": 1},
+    {"H": 144, "Hkv": 12, "D": 1, "d_model": 36, "ranks": 36, "rank": 29},
 ])
 ### END HIDDEN TESTS
 
@@ -364,6 +365,7 @@ check("blocks_of_all_ranks", blocks_of_all_ranks)
 check("blocks_of_all_ranks", blocks_of_all_ranks, seed=None, cases=[
     *({"draw": n} for n in range(1, 13)),
     {"free": (9_600, 9_599, 12_000, 9_700), "L": 5, "Hkv": 2, "D": 6, "block": 8},
+    {"free": (5_000,) * 129 + (4_000,), "L": 1, "Hkv": 2, "D": 3, "block": 4},
 ])
 ### END HIDDEN TESTS
 
@@ -545,6 +547,8 @@ check("merge_ranks", merge_ranks, seed=None, cases=[
     {"ranks": 6, "shape": (2, 4), "D": 3, "offset": 150.0, "empty": (0, 1)},
     {"ranks": 2, "shape": (5,), "D": 4, "offset": -300.0},
     {"ranks": 4, "shape": (2, 5), "D": 7, "gap": -2.0},
+    {"ranks": 3, "shape": (4,), "D": 3, "offset": -30_000.0, "dtype": "float64"},
+    {"ranks": 140, "shape": (140, 2), "D": 3}, {"ranks": 2, "shape": (3,), "D": 140},
 ])
 ### END HIDDEN TESTS
 
