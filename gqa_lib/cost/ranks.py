@@ -72,27 +72,26 @@ def _rank_weights(config: ModelConfig, weights: Weights, ranks: int) -> Weights:
     )
 
 
-def most_ranks(config: ModelConfig) -> int | None:
+def most_ranks(config: ModelConfig) -> int:
     """Return over how many ranks the cache of a model can be divided by heads before it is copied.
 
     Args:
         config: the model's shape.
 
     Returns:
-        The fewest KV heads that a layer keeps; 1 where a layer keeps a latent, of which every rank
-        needs all; None where no layer keeps keys and values.
+        The fewest KV heads that a layer keeps; 1 where one keeps a latent, which every rank needs
+        all of.
     """
     require_model(config)
-    heads = [
+    return min(
         1 if layer.kind == "latent" else layer.num_kv_heads
         for layer in config.kv_layers
         if layer.kind != "none" and layer.shares is None
-    ]
-    return min(heads, default=None)
+    )
 
 
 def sharing(config: ModelConfig, ranks: int) -> str:
-    """Return in a sentence what ranks do to the cache of each, "" where there is none.
+    """Return in a sentence what ranks do to the cache of each.
 
     Args:
         config: the whole model's shape.
@@ -100,8 +99,6 @@ def sharing(config: ModelConfig, ranks: int) -> str:
     """
     check_whole(ranks=ranks)
     most = most_ranks(config)
-    if most is None:
-        return ""
     if any(layer.kind == "latent" for layer in config.kv_layers):
         return "Every rank holds the whole latent: more ranks do not shrink its cache."
     heads = f"{most} KV head{'s' * (most > 1)}"

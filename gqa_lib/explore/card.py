@@ -78,7 +78,7 @@ def card(
         ("model", config.name),
         ("kind", f"{kind_of(config)}, {config.num_heads} query heads, d_model {config.d_model:,}"),
         (f"{config.num_layers} layers", layers_in_words(config)),
-        ("weights", _weights(config)),
+        ("weights", _weights(config) + _each(part.weight_bytes, ranks)),
         ("longest context", f"{longest:,} tokens" if longest else "no limit, or not published"),
     ]
     if state := cost.state_bytes(config):
@@ -89,9 +89,7 @@ def card(
         held = cost.kv_cache_bytes(config, [length], bytes_per_element)
         beyond = "  (beyond its longest)" if longest and length > longest else ""
         text = f"{size(held)}, {size(held / length)} per token{beyond}"
-        if ranks > 1:
-            each = cost.kv_cache_bytes(part, [length], bytes_per_element)
-            text += f"; {size(each)} in each of {ranks} ranks"
+        text += _each(cost.kv_cache_bytes(part, [length], bytes_per_element), ranks)
         rows.append((f"{length:,} tokens", text))
     if ranks > 1:
         rows.append((f"{ranks} ranks", _on_ranks(config, ranks)))
@@ -99,10 +97,16 @@ def card(
     return rows + ([("notes", config.notes)] if config.notes else [])
 
 
+def _each(rank_bytes: float | None, ranks: int) -> str:
+    return f"; {size(rank_bytes)} in each of {ranks} ranks" if rank_bytes and ranks > 1 else ""
+
+
 def _on_ranks(config: ModelConfig, ranks: int) -> str:
     sent = cost.tensor_parallel_bytes(config, ranks)
-    text = f"{cost.sharing(config, ranks)} Each sends {size(sent)} per token and layer"
-    return f"{text.lstrip()} (bfloat16, two all-reduces in a ring)."
+    return (
+        f"{cost.sharing(config, ranks)} Each rank sends {size(sent)} per token and layer "
+        "(bfloat16, two all-reduces in a ring)."
+    )
 
 
 def _weights(config: ModelConfig) -> str:

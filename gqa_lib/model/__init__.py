@@ -1,5 +1,6 @@
 """Whole language models with any number of KV heads: built or loaded, run, sampled from."""
 
+from . import parallel
 from .convert import convert_checkpoint, convert_model, convert_state_dict
 from .generate import generate, stream
 from .hugging_face import load, save, save_llama
@@ -18,6 +19,7 @@ __all__ = [
     "generate",
     "load",
     "load_tokenizer",
+    "parallel",
     "save",
     "save_llama",
     "stream",

@@ -27,7 +27,7 @@ def basis(scenario: Scenario) -> list[str]:
             f"2 x {ranks - 1}/{ranks} x bytes / {link.bytes_per_s / 1e9:g} GB/s + "
             f"{1e6 * link.latency_s:g} us (a ring), hidden behind nothing."
         )
-        lines += filter(None, [sharing(scenario.config, ranks)])
+        lines.append(sharing(scenario.config, ranks))
     if (weights := scenario.weight_bytes) is not None:
         lines.append(
             f"{weights / 1e9:,.2f} GB of weights: {scenario.parameter_bytes:g} bytes a parameter "

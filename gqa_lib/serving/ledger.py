@@ -70,7 +70,7 @@ class Ledger:
     num_blocks: int
     num_groups: int
     ideal_tokens: int
-    sharing: str = ""
+    sharing: str
 
     @property
     def tokens(self) -> int:
@@ -94,7 +94,7 @@ class Ledger:
             f"{self.num_blocks:,} blocks of {self.block_size} tokens, {self.block_bytes:,.0f} bytes"
             f" each: {self.tokens:,} tokens reserved, {self.ideal_tokens:,} ideally"
         )
-        if self.tensor_parallel > 1 and self.sharing:
+        if self.tensor_parallel > 1:
             lines.append(self.sharing)
         return "\n".join(lines)
 

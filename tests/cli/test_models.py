@@ -92,6 +92,27 @@ def test_what_a_hybrid_keeps(capsys):
         assert told in text
 
 
+def test_what_each_of_some_ranks_keeps(capsys):
+    code, text, _ = run(capsys, "info", "Llama-3.1-8B", "--tp", "16")
+    assert code == 0
+    for told in (
+        "128 KiB per token; 16 MiB in each of 16 ranks",
+        "8.03 billion parameters; 0.9661 GiB in each of 16 ranks",
+        "16 ranks share 8 KV heads, and 2 of them hold the same one: past 8 ranks",
+        "Each rank sends 30 KiB per token and layer",
+    ):
+        assert told in text
+    eight = json.loads(run(capsys, "info", "Llama-3.1-8B", "--tp", "8", "--json")[1])[0]
+    assert [one["rank_gib"] for one in eight["contexts"]] == [
+        one["gib"] / 8 for one in eight["contexts"]
+    ]
+    assert (eight["tensor_parallel"], eight["bytes_sent_per_token_and_layer"]) == (8, 28672)
+    assert "tensor_parallel" not in run(capsys, "info", "Llama-3.1-8B", "--json")[1]
+    code, text, _ = run(capsys, "info", "Llama-3.1-8B", "--tp", "3")
+    assert code == 1
+    assert "num_heads=32 cannot be divided over tensor_parallel=3" in text
+
+
 def test_a_file_that_is_refused_is_told(capsys, tmp_path):
     (tmp_path / "odd.json").write_text("[1]")
     code, text, _ = run(capsys, "info", "Llama-3-8B", str(tmp_path / "odd.json"))

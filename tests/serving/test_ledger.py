@@ -105,6 +105,10 @@ def test_text_has_the_parts_and_the_engines_name_of_the_fraction():
     assert "8.03 GB   10.0%" in text
     assert "tokens reserved" in text
     assert "ideally" in text
+    assert text.endswith(
+        "\nEach of 2 ranks holds 4 of 8 KV heads: past 8 ranks a rank's cache shrinks no further."
+    )
+    assert "ranks" not in str(ledger(LLAMA, 80e9))
 
 
 @pytest.mark.parametrize(

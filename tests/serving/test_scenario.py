@@ -88,6 +88,7 @@ def test_two_ranks_take_half_and_what_they_send():
     sent = 6 * link.all_reduce_s(4 * 128 * 2, 2)
     assert ranks.step_time()(decode(4, 30)) == pytest.approx(whole / 2 + sent)
     assert any("two a layer" in line for line in basis(ranks))
+    assert any(line.startswith("Each of 2 ranks holds 1 of 2 KV heads") for line in basis(ranks))
 
 
 def test_other_kv_heads_scale_what_decoding_reads_and_nothing_of_prompts():
