@@ -97,7 +97,7 @@ def test_what_each_of_some_ranks_keeps(capsys):
     assert code == 0
     for told in (
         "128 KiB per token; 16 MiB in each of 16 ranks",
-        "8.03 billion parameters; 0.9661 GiB in each of 16 ranks",
+        "8.03 billion parameters; 989.3 MiB in each of 16 ranks",
         "16 ranks share 8 KV heads, and 2 of them hold the same one: past 8 ranks",
         "Each rank sends 30 KiB per token and layer",
     ):

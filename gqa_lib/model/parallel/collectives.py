@@ -82,8 +82,9 @@ def from_first_rank(x: Tensor, group: Group) -> Tensor:
         group: the ranks.
     """
     x = x.contiguous()
+    first = 0 if group is None else dist.get_global_rank(group, 0)
     with _counted(x):
-        dist.broadcast(x, dist.get_global_rank(group or dist.group.WORLD, 0), group=group)
+        dist.broadcast(x, first, group=group)
     return x
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -98,19 +99,20 @@ class ShardedModel(LanguageModel):
     """
 
     def __init__(self, whole: LanguageModel, rank: int, num_ranks: int, group: Group):
-        weight, backend = whole.head.weight, whole.layers[0].attention.backend
+        first: Any = whole.layers[0]
+        weight, backend = whole.head.weight, first.attention.backend
         config = rank_config(whole.config, num_ranks)
         super().__init__(config, whole.variant, backend=backend, device="meta", dtype=weight.dtype)
-        self._ropes = whole._ropes
         self.rank, self.num_ranks, self.group = rank, num_ranks, group
-        for layer, other in zip(self.layers, whole.layers, strict=True):
+        layer: Any
+        for layer in self.layers:
             layer._is_plain = False  # in one call it would not add up the ranks' parts
-            layer.attention.rope = other.attention.rope
-            layer.attention.o_proj = SharedLinear(layer.attention.o_proj, group)
-            layer.mlp.down_proj = SharedLinear(layer.mlp.down_proj, group)
+            attention, mlp = layer.attention, layer.mlp
+            attention.o_proj = SharedLinear(attention.o_proj, group)
+            mlp.down_proj = SharedLinear(mlp.down_proj, group)
             if self.variant.qk_norm == "projection":
-                layer.attention.q_norm = SharedRMSNorm(layer.attention.q_norm, group)
-                layer.attention.k_norm = SharedRMSNorm(layer.attention.k_norm, group)
+                attention.q_norm = SharedRMSNorm(attention.q_norm, group)
+                attention.k_norm = SharedRMSNorm(attention.k_norm, group)
 
     def logits(self, x: Tensor) -> Tensor:
         """Return the logits for what `hidden` gives, the same bits in all ranks.
