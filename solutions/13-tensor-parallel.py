@@ -352,7 +352,7 @@ print("The same tokens everywhere:", len({tuple(tokens) for results in written.v
 
 # %% nbgrader={"grade": false, "grade_id": "blocks_of_all_ranks", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def blocks_of_all_ranks(free_bytes, num_layers, num_kv_heads, head_dim, block_size, bytes_per_element):
-    """Return how many blocks every rank has room for; free_bytes has one number for each rank."""
+    """Return how many blocks every rank has room for, a whole number; free_bytes lists the ranks' bytes."""
     ### BEGIN SOLUTION
     heads = kv_heads_per_rank(num_kv_heads, len(free_bytes))
     block_bytes = 2 * num_layers * heads * head_dim * block_size * bytes_per_element
