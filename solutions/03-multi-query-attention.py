@@ -535,7 +535,7 @@ print("parameters:", cost.kv_projection_params(4544, 1, 64), "and", kv_projectio
 # - Nothing about a **whole model**: a step also reads the feed-forward weights, and with a short
 #   context those are most of the bytes.
 # - Nothing about **several GPUs**: one KV head cannot be split by heads, only by tokens or by
-#   sequences (planned: lesson 13).
+#   sequences (lesson 13).
 
 # %% [markdown] generated="quiz"
 

@@ -822,7 +822,7 @@ print(f"From seed to seed: 8 KV heads alone vary by {np.std(alone, ddof=1) / np.
 # - MHA, GQA-4 and MQA were **modelled** on this card by the bytes they read. A kernel may reach more or less of
 #   the bandwidth with other heads (lesson 07), and whether their answers are as good is lesson 09's question.
 # - Requests were drawn independently. Real ones come in phases, and share prefixes (lesson 11).
-# - Splitting a model over cards changes all of this: lesson 13, which is planned.
+# - Splitting a model over cards changes all of this (lesson 13).
 
 # %% [markdown] generated="quiz"
 

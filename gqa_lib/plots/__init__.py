@@ -1,7 +1,8 @@
 """The course's figures: one style, one colour per arm, a text alternative for each.
 
 `decode`, `times`, `roofline`, `footprint`, `seeds`, `serving`, `economics`, `sharing`, `quality`,
-`budgets`, `beyond` and `deciding` draw; `style` has what they have in common, and shows figures.
+`budgets`, `ranks`, `beyond` and `deciding` draw; `style` has what they have in common, and shows
+figures.
 Titles are given by the caller, who knows the finding; axes carry units; a prediction is drawn open,
 a measurement filled and in its arm's colour.
 """
@@ -29,6 +30,7 @@ from .footprint import (
     kv_cache_lines,
 )
 from .quality import accuracy_by_cache, difference_intervals
+from .ranks import cache_per_rank
 from .roofline import roofline
 from .seeds import recovery_lines, seed_results
 from .serving import memory_shares, running_lines, throughput_lines
@@ -54,6 +56,7 @@ __all__ = [
     "as_svg",
     "attention_arm",
     "budget_lines",
+    "cache_per_rank",
     "cache_saving_bars",
     "concurrency_bars",
     "decode_time_plot",

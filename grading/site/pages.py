@@ -37,10 +37,11 @@ def map_page() -> str:
     rows += [_row(one) for one in outline()]
     table = "\n".join(rows)
     hours = sum(one.minutes for one in lessons()) / 60
+    more = len(planned_lessons())
+    said = f"; {more} more {'is' if more == 1 else 'are'} planned, not written yet" if more else ""
     return (
         f"# The map\n\n{course_cards()}\n\n## All lessons\n\n{table}\n\n"
-        f"{len(lessons())} lessons, about {hours:.0f} hours; {len(planned_lessons())} more are "
-        "planned, not written yet.\n"
+        f"{len(lessons())} lessons, about {hours:.0f} hours{said}.\n"
     )
 
 

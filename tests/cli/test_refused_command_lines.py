@@ -218,7 +218,6 @@ ask ""                                                  | there is no question
 build-native --nope                                     | unrecognized arguments: --nope
 lab 99                                                  | there is no lesson '99'
 lab ""                                                  | there is no lesson ''
-lab 13                                                  | planned, not written yet
 lab --port 99999999                                     | is not a whole number from 1 to 65,535
 lab --port 0                                            | is not a whole number from 1 to 65,535
 lab --port -1                                           | is not a whole number from 1 to 65,535
@@ -228,7 +227,6 @@ submit ""                                               | there is no lesson ''
 submit " "                                              | there is no lesson ' '
 submit nope                                             | there is no lesson 'nope'
 submit 99                                               | there is no lesson '99'
-submit 13                                               | planned, not written yet
 submit -1                                               | there is no lesson '-1'
 map --home afile                                        | afile is a file: name a folder
 map --work ""                                           | '' is not the name of a folder

@@ -159,6 +159,8 @@ DECIDE = [
     ("configs=()", lambda: plots.kv_bytes_scatter((), title="t")),
     ("kib_per_token={}", lambda: plots.kv_bytes_ranking({}, {}, title="t")),
     ("factors=()", lambda: plots.cache_saving_bars((), title="t", claimed=(4, 8))),
+    ("kept={}", lambda: plots.cache_per_rank({}, title="t", ylabel="KiB")),
+    ("kept={}", lambda: plots.cache_per_rank({"MHA": {}}, title="t", ylabel="KiB")),
     ("measured={}", lambda: plots.decode_time_plot({}, {}, title="t")),
     ("times_ms={}", lambda: plots.step_time_lines({}, title="t")),
     ("measured_s={}", lambda: plots.step_time_dots({}, {}, title="t")),

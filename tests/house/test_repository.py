@@ -141,7 +141,7 @@ def test_the_readme_says_how_many_lessons_there_are_and_how_long_they_take():
     readme = " ".join((ROOT / "README.md").read_text().split())
     hours = round(sum(one.minutes for one in lessons()) / 60)
     assert (
-        f"The {len(lessons())} lessons so far take about {hours} hours, "
+        f"The {len(lessons())} lessons take about {hours} hours, "
         f"the first one {lessons()[0].minutes} minutes."
     ) in readme
 

@@ -11,6 +11,7 @@ from unittest.mock import AsyncMock, MagicMock
 
 import pytest
 from jupyterlab_server.workspaces_handler import WorkspacesManager
+from planning import planned
 
 from gqa_lib.cli import main
 from gqa_lib.course.manifest import find_lesson, lessons
@@ -171,6 +172,12 @@ def test_a_refusal_says_what_is_nearest():
 
 
 def test_what_is_planned_is_said_to_be_planned():
+    ask("how does attention work?")  # reads the lessons, all of them
+    with planned("13"):
+        replies_on_what_is_planned()
+
+
+def replies_on_what_is_planned():
     reply = ask("what is lesson 13 about?")
     assert reply.refused
     assert "Lesson 13, “Tensor parallelism”, is planned, not written yet" in reply.text

@@ -37,6 +37,10 @@ FIGURES = {
         guesses={"recency": (8, 0.9)},
     ),
     "cache_saving_bars": lambda: plots.cache_saving_bars([4, 8, 2, 29], title=LONG, claimed=(4, 8)),
+    "cache_per_rank": lambda: plots.cache_per_rank(
+        {"MHA: 32 KV heads": {1: 512.0, 32: 16.0}, "MQA by tokens": {1: 16.0, 32: 0.5}},
+        title=LONG, ylabel="cache on each rank (KiB per token)", note="16 bits",
+    ),
     "concurrency_bars": lambda: plots.concurrency_bars(
         {32: {"safe": 0, "mean_rule": 3}, 8: {"safe": 13, "mean_rule": 21},
          1: {"safe": 163, "mean_rule": 189}},

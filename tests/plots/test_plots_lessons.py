@@ -67,6 +67,28 @@ def test_stacked_bars_add_up():
     assert left.get_xlim()[1] > 100
 
 
+def test_what_ranks_keep_halves_on_both_axes_alike():
+    kept = {
+        "GQA: 2 KV heads": {1: 32.0, 2: 16.0, 4: 16.0},
+        "MQA by tokens": {1: 16.0, 2: 8.0, 4: 4.0},
+    }
+    (ax,) = plots.cache_per_rank(kept, title="x", ylabel="KiB").axes
+    assert lines_of(ax) == [([1, 2, 4], [5, 4, 4]), ([1, 2, 4], [4, 3, 2])]
+    assert [line.get_linestyle() for line in ax.lines] == ["-", "--"]
+    assert [line.get_color() for line in ax.lines] == [plots.COLOURS[a] for a in ("GQA", "MQA")]
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["1", "2", "4"]
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["4", "8", "16", "32"]
+    assert ax.get_xscale() == "log"
+    assert [(t.get_text(), t.xy) for t in ax.texts] == [
+        ("GQA: 2 KV heads", (1, 5)),
+        ("MQA by tokens", (1, 4)),
+    ]
+    kept["MQA by heads"] = {1: 16.0, 2: 16.0, 4: 16.0}  # begins where another does
+    (ax,) = plots.cache_per_rank(kept, title="x", ylabel="KiB").axes
+    assert {t.get_text() for t in ax.texts} == set(kept)
+    assert {t.xy[0] for t in ax.texts} == {4}
+
+
 def test_bars_of_savings_show_the_claimed_range():
     (ax,) = plots.cache_saving_bars([4, 2, 4, 8, 29], title="x", claimed=(4, 8)).axes
     assert [bar.get_height() for bar in ax.patches] == [1, 2, 1, 1]

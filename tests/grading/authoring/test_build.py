@@ -99,7 +99,7 @@ def has_a_long_figure(instructor, student):
 
 
 def promises_a_lesson(instructor, student):
-    student.cells.append(nbformat.v4.new_markdown_cell("Lesson 13 splits."))
+    student.cells.append(nbformat.v4.new_markdown_cell("Lesson 77 splits."))
 
 
 def has_a_mute_image(instructor, student):
@@ -152,7 +152,7 @@ def has_a_rubric_for_nothing(instructor, student):
         (has_a_long_cell, "has 26 lines"),
         (has_a_mute_figure, "a figure is not shown with"),
         (has_a_long_figure, "a figure takes 13 lines"),
-        (promises_a_lesson, 'names lesson 13 without saying "planned"'),
+        (promises_a_lesson, "names lesson 77, which the course does not have"),
         (has_a_mute_image, "no text alternative"),
         (begins_a_line_with_a_number_sign, "shows as a heading: #38"),
         (has_too_few_hints, "no ladder of three hints"),

@@ -5,6 +5,7 @@ import re
 
 import nbformat
 import pytest
+from planning import planned
 
 from gqa_lib.course.manifest import find_lesson, lessons, outline, planned_lessons
 from grading.authoring import build as builder
@@ -55,6 +56,9 @@ def test_the_next_lesson_is_the_next_there_is_and_planned_ones_are_named():
     assert end.startswith("**Next:** [12 · KV eviction](../12-kv-eviction/12-kv-eviction.ipynb)")
     assert "planned" not in end
     end = lesson_notebook(find_lesson("12")).cells[-1].source
+    assert end.startswith("**Next:** [13 · Tensor parallelism](../13-tensor-parallel/13-tensor-")
+    with planned("13"):
+        end = lesson_notebook(find_lesson("12")).cells[-1].source
     assert end.startswith("**Next:** [14 · Beyond GQA](../14-beyond-gqa/14-beyond-gqa.ipynb)")
     assert "Lesson 13, Tensor parallelism, is planned, not written yet." in end
     end = lesson_notebook(find_lesson("14")).cells[-1].source
@@ -150,6 +154,12 @@ def test_the_build_stops_at_a_source_that_is_wrong(monkeypatch):
 # Planned lessons
 
 
+@pytest.fixture
+def unwritten():
+    with planned("13"):
+        yield
+
+
 def test_planned_lessons_are_in_their_place_and_nowhere_else():
     numbers = [one.number for one in outline()]
     assert numbers == sorted(numbers)
@@ -160,14 +170,15 @@ def test_planned_lessons_are_in_their_place_and_nowhere_else():
 
 
 @pytest.mark.parametrize("name", ["13", "13-tensor-parallel"])
-def test_a_planned_lesson_is_not_opened_and_the_error_says_so(name):
+def test_a_planned_lesson_is_not_opened_and_the_error_says_so(unwritten, name):
     with pytest.raises(
         ValueError, match=r"lesson 13 \(Tensor parallelism\) is planned, not written"
     ):
         find_lesson(name)
 
 
-def test_readme_marks_planned_lessons():
+def test_readme_marks_planned_lessons(unwritten):
+    assert planned_lessons()
     table = builder._readme().partition("<!-- map -->")[2].partition("<!-- end of map -->")[0]
     for lesson in planned_lessons():
         assert f"| {lesson.number} | {lesson.title} | planned | {lesson.claim} |" in table
@@ -192,7 +203,7 @@ def test_readme_marks_planned_lessons():
         ("- planned: lesson 13\n- lesson 13 splits", "lesson 13 without"),
     ],
 )
-def test_an_empty_promise_is_found(text, said):
+def test_an_empty_promise_is_found(unwritten, text, said):
     (problem,) = empty_promises(text)
     assert said in problem
 
@@ -206,7 +217,7 @@ def test_an_empty_promise_is_found(text, said):
         "[4 · Grouped-query attention](../04-grouped-query-attention/x.ipynb), lessons 01 to 07",
     ],
 )
-def test_what_is_there_or_said_to_be_planned_is_no_empty_promise(text):
+def test_what_is_there_or_said_to_be_planned_is_no_empty_promise(unwritten, text):
     assert empty_promises(text) == []
 
 

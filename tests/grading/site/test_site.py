@@ -6,6 +6,7 @@ from functools import cache
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
+from planning import planned
 
 from gqa_lib import bench
 from gqa_lib.course.manifest import anchor_of, lessons, planned_lessons
@@ -176,6 +177,12 @@ def test_the_map_and_the_contents_have_every_lesson(site):
 
 
 def test_planned_lessons_are_shown_as_planned_and_lead_nowhere():
+    assert "planned" not in pages.map_page()
+    with planned("13"):
+        shown_as_planned()
+
+
+def shown_as_planned():
     cards = BeautifulSoup(pages.course_cards(), "html.parser").select(".map-planned")
     assert [card.select_one(".map-title").text for card in cards] == [
         lesson.title for lesson in planned_lessons()
