@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import wraps
 
 import pytest
 import ranks_at_work
@@ -268,6 +269,7 @@ def outer():
     def closed(rank): return inside
     return closed
 def lists(rank): return [twice(x) for x in range(7)]
+def reads(rank, path): return open(path).read()
 """
 
 
@@ -283,3 +285,12 @@ def test_functions_of_a_notebook_are_sent_with_what_they_name():
     assert fn(0) == [0, 2, 4, 6, 8, 0, 2]
     with pytest.raises(ValueError, match="uses inside of the function it is in"):
         packed(names["outer"](), (), by_value=True)
+
+
+def test_a_cell_may_open_files_though_a_notebook_has_an_open_of_its_own(tmp_path):
+    names = {"__name__": "__main__"}
+    exec(CELLS, names)
+    names["open"] = wraps(open)(lambda *given: None)  # as IPython does
+    (tmp_path / "x").write_text("read")
+    fn, args = unpacked(packed(names["reads"], (tmp_path / "x",), by_value=True))
+    assert fn(0, *args) == "read"

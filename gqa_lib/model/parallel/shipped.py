@@ -6,6 +6,7 @@ process can import.
 
 from __future__ import annotations
 
+import builtins
 import dis
 import marshal
 import pickle
@@ -107,9 +108,13 @@ class _Sent:
         code = marshal.dumps(fn.__code__)
         self.functions.append((fn.__name__, code, fn.__defaults__, fn.__kwdefaults__))
         for name in _names_in(fn.__code__):
-            if name in fn.__globals__ and name not in self.names:
-                self.names[name] = None  # functions may name each other
-                self.names[name] = self.out(fn.__globals__[name])
+            if name not in fn.__globals__ or name in self.names:
+                continue
+            value = fn.__globals__[name]
+            if getattr(value, "__wrapped__", None) is getattr(builtins, name, fn):
+                continue  # IPython puts its own `open` into a notebook
+            self.names[name] = None  # functions may name each other
+            self.names[name] = self.out(value)
 
 
 def _names_in(code: CodeType) -> Iterator[str]:
