@@ -120,6 +120,8 @@ def test_partial_attention_of_masked_and_missing_keys():
     [
         ("killed", "rank 1 of 2 was killed by signal 9 before it returned. The other ranks were"),
         ("raises", "rank 1 of 2 failed: ValueError: no such head. The other ranks were ended."),
+        ("exits", "rank 1 of 2 failed: SystemExit: 3. The other ranks were ended."),
+        ("nested", "rank 1 of 2 failed: RuntimeError: run_ranks was called in the process "),
         ("late", "after timeout_s=2 rank 0, 1 of 2 had not ended, so all were."),
     ],
 )
@@ -127,7 +129,7 @@ def test_a_rank_that_fails_ends_all_with_a_sentence(how, message):
     with pytest.raises(RuntimeError, match=re.escape(message)) as error:
         run_ranks(fail, 2, how, timeout_s=2 if how == "late" else 60)
     assert "\n" not in str(error.value)
-    assert (how == "raises") == any(
+    assert (how in ("raises", "exits", "nested")) == any(
         "in fail" in note for note in getattr(error.value, "__notes__", [])
     )
 
@@ -261,6 +263,7 @@ def test_what_does_not_fit_is_refused_with_its_numbers(call, message):
 
 CELLS = """
 import torch
+from functools import partial
 scale, unsent = 3, open
 def twice(x): return 2 * x if x < 5 else twice(x - 5)
 def cell(rank, x, fn, *, more=1): return [fn(x), scale * rank + more, torch.ones(2).sum().item()]
@@ -269,6 +272,15 @@ def outer():
     def closed(rank): return inside
     return closed
 def lists(rank): return [twice(x) for x in range(7)]
+def thrice(x): return 3 * x + depth
+depth, table, near = 100, {"all": [twice, torch]}, lambda x: far(x)
+far = thrice
+def within(rank, fns, usual=twice, *, extra=partial(thrice)):
+    second, third = table["all"]
+    return [usual(2), extra(1), fns[0](3), second(4), third.ones(1).item(), near(5)]
+class Layer:
+    def names(self, rank): return rank
+def makes(rank): return Layer()
 def reads(rank, path): return open(path).read()
 """
 
@@ -283,8 +295,20 @@ def test_functions_of_a_notebook_are_sent_with_what_they_name():
     exec(CELLS, names)
     fn, args = unpacked(packed(names["lists"], (), by_value=True))
     assert fn(0) == [0, 2, 4, 6, 8, 0, 2]
+    fn, args = unpacked(packed(names["within"], ([names["twice"]],), by_value=True))
+    names |= {"depth": 0, "thrice": None, "far": None}
+    assert fn(0, *args) == [4, 103, 6, 8, 1.0, 115]
     with pytest.raises(ValueError, match="uses inside of the function it is in"):
         packed(names["outer"](), (), by_value=True)
+
+
+@pytest.mark.parametrize("call", ["makes", "lists, Layer()", "lists, [Layer]", "Layer().names"])
+def test_a_class_of_a_notebooks_cell_is_refused_with_its_name(call):
+    names = {"__name__": "__main__"}
+    exec(CELLS, names)
+    fn, *args = eval(f"[{call}]", names)
+    with pytest.raises(ValueError, match="Layer is a class of a notebook's cell, which another"):
+        packed(fn, tuple(args), by_value=True)
 
 
 def test_a_cell_may_open_files_though_a_notebook_has_an_open_of_its_own(tmp_path):
