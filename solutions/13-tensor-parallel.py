@@ -549,6 +549,7 @@ check("merge_ranks", merge_ranks, seed=None, cases=[
     {"ranks": 4, "shape": (2, 5), "D": 7, "gap": -2.0},
     {"ranks": 3, "shape": (4,), "D": 3, "offset": -30_000.0, "dtype": "float64"},
     {"ranks": 2, "shape": (130, 140), "D": 2},
+    {"ranks": 2, "shape": (2, 4), "D": 3, "spread": -400.0, "dtype": "float64"},
 ])
 ### END HIDDEN TESTS
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from typing import Any
 
@@ -16,6 +17,7 @@ from gqa_lib.model import LanguageModel, Variant, generate
 from gqa_lib.model.parallel import (
     count_messages,
     join_torchrun,
+    run_ranks,
     shard_model,
     split_cache,
     split_decode,
@@ -186,7 +188,11 @@ def fail(rank: int, how: str) -> int:
         if how == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
         if how == "raises":
-            raise ValueError("no such head")
+            raise ValueError("no such\nhead")
+        if how == "exits":
+            sys.exit(3)
+        if how == "nested":
+            run_ranks(fail, 2, "")
         if how == "late":
             time.sleep(600)
     dist.barrier()

@@ -99,6 +99,16 @@ def test_an_error_that_is_returned_was_not_raised():
         check_function("queries_per_kv_head", returns)
 
 
+def test_tensors_in_place_of_an_error_are_shown_by_their_shapes():
+    def refuses_nothing(q, k, v, o, num_heads, num_kv_heads, ranks, rank):
+        first, D = rank * num_kv_heads // ranks, len(q) // num_heads
+        kv = slice(first * D, (first + max(1, num_kv_heads // ranks)) * D)
+        return q.chunk(ranks)[rank], k[kv], v[kv], o.chunk(ranks, 1)[rank]
+
+    with pytest.raises(NotYet, match=r"\(a tensor \(6, 6\), a tensor \(3, 6\), "):
+        check_function("shard_projections", refuses_nothing)
+
+
 def test_a_result_that_gradients_do_not_reach_is_refused():
     def values_only(q, k, v, causal=True):
         scores = q @ k.mT / q.shape[-1] ** 0.5

@@ -136,7 +136,7 @@ def _try_case(exercise: Exercise, yours, case: dict, seed: int, device: str) -> 
 
 def _check_error(exercise: Exercise, got: Any, called: str) -> None:
     if not isinstance(got, ValueError):
-        raise not_yet(exercise, f"It returned {got!r}; raise a ValueError instead.", called)
+        raise not_yet(exercise, f"It returned {_shown(got)}; raise a ValueError instead.", called)
     if not str(got):
         raise not_yet(
             exercise,
@@ -144,6 +144,12 @@ def _check_error(exercise: Exercise, got: Any, called: str) -> None:
             'wrong, with the numbers in it: raise ValueError(f"...").',
             called,
         )
+
+
+def _shown(got: Any) -> str:
+    if isinstance(got, torch.Tensor):
+        return f"a tensor {tuple(got.shape)}"
+    return f"({', '.join(map(_shown, got))})" if type(got) is tuple else repr(got)
 
 
 def _try_again(exercise: Exercise, yours, case: dict, seed: int) -> None:

@@ -12,7 +12,7 @@ _LESSON = "13-tensor-parallel"
 
 
 def _parts(
-    generator, ranks, shape, D, offset=0.0, gap=0.0, empty=(), dtype="float32"
+    generator, ranks, shape, D, offset=0.0, gap=0.0, spread=0.0, empty=(), dtype="float32"
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return outputs and log-sum-exps of ranks; what an empty rank's output holds means nothing.
 
@@ -21,12 +21,14 @@ def _parts(
         ranks, shape, D: the sizes of the outputs, (ranks, *shape, D).
         offset: added to all log-sum-exps; exp of it overflows from 89 on, in float32.
         gap: added to them once more with each rank.
+        spread: added to them once more with each place along the last axis.
         empty: ranks without keys, in every second place.
         dtype: of both.
     """
     outs = draw(generator, ranks, *shape, D, dtype=dtype)
     lses = draw(generator, ranks, *shape, dtype=dtype) + offset
     lses += gap * torch.arange(ranks).view(-1, *[1] * len(shape))
+    lses += spread * torch.arange(shape[-1])
     for rank in empty:
         lses[rank].view(-1)[::2] = -torch.inf
         outs[rank].view(-1, D)[::2] = torch.nan
@@ -61,6 +63,11 @@ def _not_shifted(outs, lses):
     return merged(outs, lses, weigh=lambda _: (weights / weights.sum(0)).double())
 
 
+def _shifted_alike(outs, lses):
+    weights = (lses.cpu() - lses.cpu().max()).exp()  # in its dtype, where it vanishes
+    return merged(outs, lses, weigh=lambda _: (weights / weights.sum(0)).double())
+
+
 def _with_empty(outs, lses):
     weights = lses.double().cpu().softmax(0)
     return (weights.unsqueeze(-1) * outs.double().cpu()).sum(0)
@@ -84,6 +91,7 @@ MERGE_RANKS = Exercise(
         {"ranks": 3, "shape": (2, 2), "D": 4, "offset": -120.0},
         {"ranks": 5, "shape": (2, 6), "D": 3, "empty": (0,), "dtype": "float64"},
         {"ranks": 2, "shape": (4,), "D": 8, "gap": 300.0, "dtype": "float64"},
+        {"ranks": 3, "shape": (2, 5), "D": 4, "spread": 60.0},
     ),
     mistakes=(
         Mistake(
@@ -124,6 +132,11 @@ MERGE_RANKS = Exercise(
             "exponentials are taken of lse as it is, which overflow (exp(89) is too large for "
             "float32) or vanish. Subtract the largest one over the ranks first.",
             _not_shifted,
+        ),
+        Mistake(
+            "the largest lse of all places is subtracted everywhere: where all ranks' are far "
+            "below it, all exponentials vanish. Each place has its own: the maximum over axis 0.",
+            _shifted_alike,
         ),
         Mistake(
             "what a rank without keys has in its output gets into the result: 0 times NaN is NaN. "

@@ -7,6 +7,7 @@ import pickle
 import signal
 import socket
 import sys
+import textwrap
 import threading
 import time
 import traceback
@@ -17,6 +18,8 @@ import torch
 import torch.distributed as dist
 
 from .shipped import unpacked
+
+_LINE = 500  # characters of an error in a line; what was raised where is told in full
 
 
 class Report(NamedTuple):
@@ -57,12 +60,16 @@ def work(pipe: connection.Connection, rank: int, num_ranks: int, backend: str, s
             backend, store=dist.FileStore(store, num_ranks), rank=rank, world_size=num_ranks
         )
         report = Report(fn(rank, *args), "", "", time.monotonic())
-    except Exception as trouble:
-        error = f"{type(trouble).__name__}: {trouble}".rstrip(".")
-        report = Report(None, error, traceback.format_exc(), time.monotonic())
+    except BaseException as trouble:  # sys.exit too, of which nobody would hear otherwise
+        report = Report(None, _in_a_line(trouble), traceback.format_exc(), time.monotonic())
     sys.stdout.flush()
     pipe.send_bytes(_pickled(report))
     pipe.poll(None)  # until run_ranks has all reports: whoever leaves breaks others' collectives
+
+
+def _in_a_line(trouble: BaseException) -> str:
+    said = "".join(traceback.format_exception_only(trouble))
+    return textwrap.shorten(said, _LINE, placeholder=" ...").rstrip(".")
 
 
 def _pickled(report: Report) -> bytes:

@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from multiprocessing import connection, get_context
+from multiprocessing import connection, current_process, get_context
 from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -45,8 +45,8 @@ def run_ranks(
 
     Args:
         fn: a function of a module, or of a notebook's cell; from there the functions, modules and
-            values that it names are sent with it. In a script this call must stand below
-            `if __name__ == "__main__":`.
+            values that it names are sent with it, classes of cells not. In a script this call must
+            stand below `if __name__ == "__main__":`.
         num_ranks: processes.
         args: what it gets besides its rank; they are copied to each process, as results are back.
         backend: of torch.distributed: "gloo", or "nccl" with a GPU for each rank.
@@ -54,7 +54,8 @@ def run_ranks(
 
     Raises:
         ValueError: fn or an argument cannot be sent, or there are fewer GPUs than ranks.
-        RuntimeError: a rank failed or was killed, or time ran out. All others are ended then.
+        RuntimeError: a rank failed or was killed, or time ran out. All others are ended then. Or
+            this process is a rank, or another that may start none.
     """
     check_callable(fn, "fn")
     check_whole(num_ranks=num_ranks)
@@ -66,6 +67,11 @@ def run_ranks(
         raise ValueError(
             f"backend='nccl' with num_ranks={num_ranks} and {gpus} GPUs: NCCL wants one for each "
             "rank. Give backend='gloo', or as many ranks as there are GPUs."
+        )
+    if current_process().daemon:
+        raise RuntimeError(
+            f"run_ranks was called in the process {current_process().name!r}, a rank or another "
+            "worker, which may start no processes. Call it where that one was started."
         )
     is_script = hasattr(sys.modules["__main__"], "__file__") and not in_ipython()
     call = packed(fn, args, by_value=not is_script)
@@ -178,12 +184,13 @@ def _failure(ranks: list[_Rank], failed: dict[int, Report | None]) -> RuntimeErr
         process = ranks[rank].process
         process.join(_GRACE_S)
         code = process.exitcode
-        how = f"was killed by signal {-code}" if code and code < 0 else f"ended with code {code}"
-        return RuntimeError(
-            f"{begin} {how} before it returned.{others} If it was not you who ended it, memory may "
-            "have run out: give fewer ranks or a smaller model. In a script run_ranks must be "
-            'called below `if __name__ == "__main__":`.'
-        )
+        if code and code < 0:
+            how = f"was killed by signal {-code}"
+            why = "If it was not you, memory may have run out: give fewer ranks or a smaller model."
+        else:
+            how = f"ended with code {code}"
+            why = 'In a script run_ranks must be called below `if __name__ == "__main__":`.'
+        return RuntimeError(f"{begin} {how} before it returned.{others} {why}")
     error = RuntimeError(f"{begin} failed: {report.error}.{others}")
     if report.trace:
         error.add_note(f"In rank {rank}:\n{report.trace}")

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import builtins
 import dis
+import io
 import marshal
 import pickle
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib import import_module
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -25,15 +25,16 @@ def packed(fn: Callable[..., Any], args: tuple[Any, ...], by_value: bool) -> byt
     Args:
         fn: the function.
         args: what it is called with after the rank.
-        by_value: whether functions of __main__ are sent with their code, as a notebook's must be.
+        by_value: whether functions of __main__ are sent with their code, as a notebook's must be,
+            wherever they are named: in lists, too, or as another one's default.
 
     Raises:
         ValueError: the function or an argument cannot be sent.
     """
-    sent = _Sent()
-    call = (sent.out(fn), [sent.out(one) for one in args]) if by_value else (fn, args)
     try:
-        return pickle.dumps((*call, sent.functions, sent.names))
+        if by_value:
+            return _Sent().packed(fn, args)
+        return pickle.dumps([]) + pickle.dumps((fn, args, [], {}))
     except (pickle.PicklingError, AttributeError, TypeError) as trouble:
         raise ValueError(
             f"{getattr(fn, '__name__', fn)!r:.60} and its arguments cannot be sent to other "
@@ -48,73 +49,94 @@ def unpacked(data: bytes) -> tuple[Callable[..., Any], list[Any]]:
     Args:
         data: from `packed`, in this version of Python.
     """
-    fn, args, functions, values = pickle.loads(data)
-    made: list[FunctionType] = []
-    names: dict[str, Any] = {"__name__": _MAIN, "__builtins__": __builtins__}
-    for name, code, defaults, keywords in functions:
-        one = FunctionType(marshal.loads(code), names, name, defaults)
-        one.__kwdefaults__ = keywords
-        made.append(one)
-    names |= {name: _back(value, made) for name, value in values.items()}
-    return _back(fn, made), [_back(one, made) for one in args]
+    file = io.BytesIO(data)
+    names = {"__name__": _MAIN, "__builtins__": __builtins__}
+    made = [FunctionType(marshal.loads(code), names, name) for name, code in pickle.load(file)]
+    fn, args, defaults, values = _Unpickler(file, made).load()
+    for one, (usual, keywords) in zip(made, defaults, strict=True):
+        one.__defaults__, one.__kwdefaults__ = usual, keywords
+    names |= values
+    return fn, list(args)
 
 
-@dataclass(frozen=True)
-class _Function:
-    """Stands for a function that is sent by value."""
+class _Unpickler(pickle.Unpickler):
+    """Reads what _Pickler wrote, once its functions are made."""
 
-    number: int
+    def __init__(self, file: io.BytesIO, made: list[FunctionType]) -> None:
+        super().__init__(file)
+        self.made = made
 
-
-@dataclass(frozen=True)
-class _Module:
-    """Stands for a module, which the other process imports."""
-
-    name: str
+    def persistent_load(self, pid: int | str) -> FunctionType | ModuleType:
+        """Return the function of a number, or the module of a name."""
+        return import_module(pid) if isinstance(pid, str) else self.made[pid]
 
 
-def _back(value: Any, made: list[FunctionType]) -> Any:
-    if isinstance(value, _Function):
-        return made[value.number]
-    return import_module(value.name) if isinstance(value, _Module) else value
+class _Pickler(pickle.Pickler):
+    """Writes the name of a module, and the number of a function that is sent by value."""
+
+    def __init__(self, file: io.BytesIO, sent: _Sent) -> None:
+        super().__init__(file)
+        self.sent = sent
+
+    def persistent_id(self, obj: Any) -> int | str | None:
+        """Return what stands for an object in the bytes; None where it is sent as usual."""
+        if isinstance(obj, ModuleType):
+            return obj.__name__
+        if isinstance(obj, type) and obj.__module__ == _MAIN:
+            raise ValueError(
+                f"{obj.__qualname__} is a class of a notebook's cell, which another process does "
+                "not have. Write it into a file and import it, or use tuples and dictionaries."
+            )
+        return self.sent.number(obj) if _is_of_main(obj) else None
 
 
 class _Sent:
     """The functions of __main__ that a call needs, each once, and what they name."""
 
     def __init__(self) -> None:
-        self.functions: list[tuple[str, bytes, Any, Any]] = []
         self.names: dict[str, Any] = {}
         self._numbers: dict[FunctionType, int] = {}
 
-    def out(self, value: Any) -> Any:
-        """Return what stands for a value in the bytes that are sent."""
-        if isinstance(value, ModuleType):
-            return _Module(value.__name__)
-        if not isinstance(value, FunctionType) or value.__module__ != _MAIN:
-            return value
-        if value not in self._numbers:
-            self._add(value)
-        return _Function(self._numbers[value])
+    def packed(self, fn: Callable[..., Any], args: tuple[Any, ...]) -> bytes:
+        """Return a call as bytes: first the functions' code, then all that refers to them."""
+        found = -1
+        while found < len(self._numbers):  # until writing has found no more functions
+            found = len(self._numbers)
+            rest = io.BytesIO()
+            defaults = [(one.__defaults__, one.__kwdefaults__) for one in self._numbers]
+            _Pickler(rest, self).dump((fn, args, defaults, dict(self.names)))
+        code = [(one.__name__, marshal.dumps(one.__code__)) for one in self._numbers]
+        return pickle.dumps(code) + rest.getvalue()
 
-    def _add(self, fn: FunctionType) -> None:
+    def number(self, fn: FunctionType) -> int:
+        """Return the number of a function, of which it and all that it names is kept.
+
+        Args:
+            fn: of __main__.
+        """
+        if fn in self._numbers:
+            return self._numbers[fn]
         if fn.__closure__:
             raise ValueError(
                 f"{fn.__qualname__} uses {', '.join(fn.__code__.co_freevars)} of the function it "
                 "is in, which another process does not have. Define it at the top of a cell, and "
                 "give what it uses as arguments."
             )
-        self._numbers[fn] = len(self.functions)
-        code = marshal.dumps(fn.__code__)
-        self.functions.append((fn.__name__, code, fn.__defaults__, fn.__kwdefaults__))
+        self._numbers[fn] = len(self._numbers)
         for name in _names_in(fn.__code__):
             if name not in fn.__globals__ or name in self.names:
                 continue
             value = fn.__globals__[name]
             if getattr(value, "__wrapped__", None) is getattr(builtins, name, fn):
                 continue  # IPython puts its own `open` into a notebook
-            self.names[name] = None  # functions may name each other
-            self.names[name] = self.out(value)
+            self.names[name] = value
+            if _is_of_main(value):
+                self.number(value)
+        return self._numbers[fn]
+
+
+def _is_of_main(value: Any) -> bool:
+    return isinstance(value, FunctionType) and value.__module__ == _MAIN
 
 
 def _names_in(code: CodeType) -> Iterator[str]:

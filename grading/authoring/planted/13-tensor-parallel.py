@@ -514,6 +514,13 @@ def merge_ranks(outs, lses):
     weighted = torch.where(weights > 0, weights * outs, 0)
     return weighted.sum(0) / weights.sum(0)
 
+# %% wrong merge_ranks: one maximum for all places
+# says: the largest lse of all places is subtracted
+def merge_ranks(outs, lses):
+    weights = (lses - lses.max()).exp().unsqueeze(-1)
+    weighted = torch.where(weights > 0, weights * outs, 0)
+    return weighted.sum(0) / weights.sum(0)
+
 # %% wrong merge_ranks: NaN of an empty rank
 # says: what a rank without keys has in its output
 def merge_ranks(outs, lses):
