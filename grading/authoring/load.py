@@ -4,8 +4,9 @@ python -m grading.authoring.load 300 00 01 03 04 05 06 08 11 --kills 10
 
 Each student is a user of their own, in a mount namespace: it takes root and leaves nothing behind.
 Answers of the catalogue are handed in to an exchange as `gqa submit` does it, by many processes at
-once. `gqa grade --collect` grades one lesson after the other and is killed at random moments; the
-marks are held against those of one submission of each kind that was graded alone and undisturbed.
+once. `gqa grade --collect` grades one lesson after the other, into the gradebook that GQA_GRADEBOOK
+names, and is killed at random moments; the marks are held against those of one submission of each
+kind that was graded alone and undisturbed.
 """
 
 import argparse
@@ -51,8 +52,9 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(_in_a_namespace(chosen.students))
     home = Path(os.environ[INSIDE])
     lessons, chance = [find_lesson(one) for one in chosen.lessons], random.Random(chosen.seed)
+    gradebook = os.environ.get("GQA_GRADEBOOK", "")
     expected = {lesson.slug: _graded_alone(lesson, home / "alone") for lesson in lessons}
-    _use(home / "class", home / "exchange", os.environ.get("GQA_LOAD_GRADEBOOK", ""))
+    _use(home / "class", home / "exchange", gradebook)
     _gqa("release", *(lesson.number for lesson in lessons))
     took = _hand_in_all(lessons, chosen.students, home, chance)
     print(f"{len(lessons) * chosen.students} handed in within {took:.0f} s", flush=True)

@@ -24,6 +24,8 @@ import signal
 import sys
 from pathlib import Path
 signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a terminal, wherever tests run
+if hasattr(signal, "SIGHUP"):  # which nohup has ignored
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from gqa_lib.bench import run
 from gqa_lib.cli import main
 run.benchmarks = lambda: {"toy": Path(sys.argv[1])}
