@@ -26,6 +26,7 @@ from nbgrader.api import Gradebook
 from gqa_lib.course import places
 from gqa_lib.course.manifest import Lesson, find_lesson
 from grading.authoring.catalogue import catalogue, filled, first_right
+from grading.authoring.trial import GQA, put_submission, run
 from grading.nb.cells import read_notebook
 from grading.nb.steps import course_of, exchange, file_log, quietly
 from grading.pipeline.batch import NOTE
@@ -53,21 +54,23 @@ def main(arguments: list[str] | None = None) -> None:
     home = Path(os.environ[INSIDE])
     lessons, chance = [find_lesson(one) for one in chosen.lessons], random.Random(chosen.seed)
     gradebook = os.environ.get("GQA_GRADEBOOK", "")
-    expected = {lesson.slug: _graded_alone(lesson, home / "alone") for lesson in lessons}
+    contents = {lesson: {kind: _content(lesson, kind) for kind in set(MIX)} for lesson in lessons}
+    expected = {one: _graded_alone(one, files, home / "alone") for one, files in contents.items()}
     _use(home / "class", home / "exchange", gradebook)
-    _gqa("release", *(lesson.number for lesson in lessons))
-    took = _hand_in_all(lessons, chosen.students, home, chance)
+    run([*GQA, "release", *(lesson.number for lesson in lessons)])
+    took = _hand_in_all(contents, chosen.students, home, chance)
     print(f"{len(lessons) * chosen.students} handed in within {took:.0f} s", flush=True)
     kills, wrong = chosen.kills, 0
     print("lesson  graded, s  s each  killed  left behind  peak MiB  wrong marks", flush=True)
     for lesson in lessons:
-        run = _Run(lesson, chance, chosen.every)
-        kills -= (killed := run.to_the_end(kills))
-        bad = _wrong_marks(lesson, chosen.students, expected[lesson.slug])
+        grading = _Grading(lesson, chance, chosen.every)
+        kills -= (killed := grading.to_the_end(kills))
+        bad = _wrong_marks(lesson, chosen.students, expected[lesson])
         wrong += len(bad)
         print(
-            f"{lesson.number:6} {run.took_s:10.0f} {run.took_s / chosen.students:7.2f} {killed:7} "
-            f"{run.left_behind:12} {run.peak / 2**20:9.0f} {len(bad):12}  {'; '.join(bad[:5])}",
+            f"{lesson.number:6} {grading.took_s:10.0f} {grading.took_s / chosen.students:7.2f} "
+            f"{killed:7} {grading.left_behind:12} {grading.peak / 2**20:9.0f} {len(bad):12}  "
+            f"{'; '.join(bad[:5])}",
             flush=True,
         )
     print(f"{chosen.kills - kills} kills; gradebook {gradebook_url().partition(':')[0]}")
@@ -97,19 +100,14 @@ def _name(number: int) -> str:
     return f"student{number:04}"
 
 
+def _kind(number: int) -> str:
+    """Return what a student hands in, in every lesson."""
+    return MIX[number % len(MIX)]
+
+
 def _use(home: Path, place: Path, gradebook: str = "") -> None:
     """Keep records, exchange and gradebook there from now on."""
     os.environ |= {"GQA_HOME": str(home), "GQA_EXCHANGE": str(place), "GQA_GRADEBOOK": gradebook}
-
-
-def _gqa(*arguments: str) -> None:
-    done = subprocess.run(_command(*arguments), capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"gqa {' '.join(arguments)} ended with:\n{done.stdout}{done.stderr}")
-
-
-def _command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "gqa_lib.cli", *arguments]
 
 
 def _content(lesson: Lesson, kind: str) -> bytes:
@@ -131,32 +129,31 @@ def _content(lesson: Lesson, kind: str) -> bytes:
     return whole[: len(whole) // 2] if kind == "broken" else whole
 
 
-def _graded_alone(lesson: Lesson, home: Path) -> dict[str, float]:
+def _graded_alone(lesson: Lesson, contents: dict[str, bytes], home: Path) -> dict[str, float]:
     """Return the mark of each kind of submission, graded with nothing beside it."""
     _use(home, home / "exchange")
-    _gqa("release", lesson.number)
+    run([*GQA, "release", lesson.number])
     course = course_of(lesson, nbgrader_config())
-    for kind in set(MIX):
-        folder = Path(course.format_path(course.submitted_directory, kind, lesson.slug))
-        folder.mkdir(parents=True)
-        (folder / f"{lesson.slug}.ipynb").write_bytes(_content(lesson, kind))
-    _gqa("grade", lesson.number, "--workers", "1")
+    for kind, content in contents.items():
+        put_submission(course, kind, content)
+    run([*GQA, "grade", lesson.number, "--workers", "1"])
     with Gradebook(gradebook_url(), COURSE_ID) as gradebook:
-        return {kind: gradebook.find_submission(lesson.slug, kind).score for kind in set(MIX)}
+        return {kind: gradebook.find_submission(lesson.slug, kind).score for kind in contents}
 
 
-def _hand_in_all(lessons: list[Lesson], students: int, home: Path, chance: random.Random) -> float:
+def _hand_in_all(
+    contents: dict[Lesson, dict[str, bytes]], students: int, home: Path, chance: random.Random
+) -> float:
     """Hand everything in, in random order, each by its student's own process; return seconds."""
-    for lesson in lessons:
-        contents = {kind: _content(lesson, kind) for kind in set(MIX)}
+    for lesson, files in contents.items():
         for number in range(students):
             folder = _work(home, number) / lesson.slug
             folder.mkdir(parents=True)
-            (folder / f"{lesson.slug}.ipynb").write_bytes(contents[MIX[number % len(MIX)]])
+            (folder / f"{lesson.slug}.ipynb").write_bytes(files[_kind(number)])
     for number in range(students):
         for path in [_work(home, number).parent, *_work(home, number).parent.rglob("*")]:
             os.chown(path, FIRST_UID + number, FIRST_UID + number)
-    turns = [(number, lesson) for number in range(students) for lesson in lessons]
+    turns = [(number, lesson) for number in range(students) for lesson in contents]
     chance.shuffle(turns)
     running: set[int] = set()
     began = time.perf_counter()
@@ -202,7 +199,7 @@ def _hand_in(number: int, lesson: Lesson, home: Path) -> None:
         os._exit(status)
 
 
-class _Run:
+class _Grading:
     """`gqa grade --collect` of one lesson, killed now and then and begun again."""
 
     def __init__(self, lesson: Lesson, chance: random.Random, every_s: float):
@@ -223,7 +220,7 @@ class _Run:
     def _once(self, patience_s: float | None) -> bool:
         """Return whether it came to its end; else it was killed after so many seconds."""
         with tempfile.TemporaryFile("w+") as said:
-            command = _command("grade", self.lesson.number, "--collect")
+            command = [*GQA, "grade", self.lesson.number, "--collect"]
             process = subprocess.Popen(command, stdout=said, stderr=said)
             seen: set[psutil.Process] = set()
             began = time.perf_counter()
@@ -268,7 +265,7 @@ def _wrong_marks(lesson: Lesson, students: int, expected: dict[str, float]) -> l
         }
     found = []
     for number in range(students):
-        name, wanted = _name(number), expected[MIX[number % len(MIX)]]
+        name, wanted = _name(number), expected[_kind(number)]
         note = graded / name / lesson.slug / NOTE
         if scores.get(name) != wanted or not note.exists():
             found.append(f"{name}: {scores.get(name)} for {wanted}")

@@ -9,7 +9,6 @@ them, in turn, on the same submissions; the start of their processes counts.
 import argparse
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,6 +19,7 @@ import nbformat
 from gqa_lib.course.manifest import Lesson, find_lesson
 from grading.authoring.catalogue import filled, first_right
 from grading.authoring.source import write_instructor_notebook
+from grading.authoring.trial import GQA, put_submission, run
 from grading.nb.cells import read_notebook
 from grading.nb.steps import course_of, file_log, generate, quietly
 from grading.settings import nbgrader_config, source_directory
@@ -65,37 +65,26 @@ def _time(lesson: Lesson, home: Path, students: int, rounds: int) -> tuple[list,
     course = course_of(lesson, nbgrader_config())
     with quietly():
         generate(course, file_log("release"))
-    answers = first_right(lesson)
+    notebook = nbformat.writes(filled(read_notebook(lesson.pristine), first_right(lesson))).encode()
     for number in range(students):
-        folder = Path(
-            course.format_path(course.submitted_directory, f"student{number}", lesson.slug)
-        )
-        folder.mkdir(parents=True)
-        notebook = filled(read_notebook(lesson.pristine), answers)
-        nbformat.write(notebook, folder / f"{lesson.slug}.ipynb")
+        put_submission(course, f"student{number}", notebook)
     (home / "nbgrader_config.py").write_text(
         STOCK.format(root=str(home / "course"), source=str(source_directory()))
     )
     nbgrader = [sys.executable, "-c", NBGRADER]
     common = [lesson.slug, "--log-level=ERROR"]
-    _run([*nbgrader, "generate_assignment", *common, "--force", "--create"], home)
+    alone = {"JUPYTER_CONFIG_DIR": str(home)}
+    run([*nbgrader, "generate_assignment", *common, "--force", "--create"], home, **alone)
     autograde = [*nbgrader, "autograde", *common, "--force", "--create"]
-    grade = [sys.executable, "-m", "gqa_lib.cli", "grade", lesson.number, "--all"]
+    grade = [*GQA, "grade", lesson.number, "--all"]
     times: tuple[list, list] = ([], [])
     for place in range(rounds):
         both = [(times[0], grade), (times[1], autograde)]
         for seconds, command in both if place % 2 == 0 else both[::-1]:
             began = time.perf_counter()
-            _run(command, home)
+            run(command, home, **alone)
             seconds.append(time.perf_counter() - began)
     return times
-
-
-def _run(command: list[str], home: Path) -> None:
-    alone = os.environ | {"JUPYTER_CONFIG_DIR": str(home)}
-    done = subprocess.run(command, cwd=home, capture_output=True, text=True, env=alone)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)} ended with:\n{done.stdout}{done.stderr}")
 
 
 if __name__ == "__main__":
