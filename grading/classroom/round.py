@@ -14,16 +14,16 @@ from nbgrader.exchange import ExchangeError
 from gqa_lib.course import places
 from gqa_lib.course.files import make_private
 from gqa_lib.course.manifest import Lesson, class_exchange
-from grading.intake.class_file import BEST, course_seed, read_class
+from grading.intake.class_file import BEST, course_seed
 from grading.intake.exchange import UnsafeExchange, check_exchange
-from grading.intake.lateness import late_costs
+from grading.intake.lateness import which_counts
 from grading.intake.troubles import keep_grading
 from grading.nb.databases import telling
 from grading.nb.steps import course_of, exchange, file_log, quietly
 from grading.nb.texts import printable, sentence
 from grading.pipeline.batch import GradeError, Outcome, grade
 from grading.pipeline.late import renew_penalties
-from grading.settings import COURSE_ID, class_config, gradebook_url, instructors_config
+from grading.settings import COURSE_ID, class_config, gradebook_url
 
 from .gradebook import open_gradebook
 from .hand_marks import marks_to_check, text_of
@@ -79,7 +79,7 @@ def grade_class(
         again = [student for student in outcome.graded if student in before]
         if again:
             old, new = ({s: m[s] for s in again if s in m} for m in (before, after))
-            print(table_of_changes(diff_of_marks(old, new)) + _best_counts(lesson))
+            print(table_of_changes(diff_of_marks(old, new)) + _best_counts(course))
         with open_gradebook() as gradebook:
             if said := text_of(marks_to_check(gradebook.db, lesson)):
                 print(said)
@@ -90,9 +90,8 @@ def grade_class(
     return outcome
 
 
-def _best_counts(lesson: Lesson) -> str:
-    costs = late_costs(instructors_config())
-    if read_class().counts(lesson.slug, late_costs=costs) != BEST:
+def _best_counts(course: CourseDirectory) -> str:
+    if which_counts(course.assignment_id, course.config) != BEST:
         return ""
     return "\nOf a student's hand-ins the best counts: `gqa export` has its mark."
 

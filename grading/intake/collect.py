@@ -24,7 +24,7 @@ from grading.nb.texts import printable, sentence
 
 from .admit import Refused, admit, opened
 from .arrivals import TIMESTAMP, HandIns, submissions_of
-from .class_file import BEST, IN_TIME, read_class
+from .class_file import BEST, IN_TIME
 from .deadlines import deadlines
 from .earlier import is_graded
 from .exchange import CheckedRoot
@@ -38,7 +38,7 @@ from .inbound import (
     is_whole,
     new_secret,
 )
-from .lateness import late_costs
+from .lateness import which_counts
 from .owners import name_of
 from .sittings import answers_file
 from .submitted import clean_folder, expected_notebooks, set_aside_at
@@ -106,7 +106,7 @@ class SafeCollect(CheckedRoot, ExchangeCollect):
         self.older: dict[str, int] = {}  # owners, and how many of theirs were not looked at
         self.to_follow: list[str] = []  # students whose late hand-in is collected the next time
         course = self.coursedir
-        which = read_class().counts(course.assignment_id, late_costs=late_costs(self.config))
+        which = which_counts(course.assignment_id, self.config)
         if which == IN_TIME:
             self.set_trait("before_duedate", True)
         self.keep_best = which == BEST and not self.before_duedate

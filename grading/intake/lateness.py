@@ -43,6 +43,16 @@ def late_costs(config: Config) -> bool:
     return bool(rule.percent_per_day and rule.max_percent)
 
 
+def which_counts(assignment: str, config: Config) -> str:
+    """Return which of a student's hand-ins counts, as `ClassFile.counts` does.
+
+    Args:
+        assignment: the lesson's name in nbgrader.
+        config: nbgrader's, with what the instructor's own files say.
+    """
+    return read_class().counts(assignment, late_costs=late_costs(config))
+
+
 def seconds_late(at: datetime | None, due: datetime | None, more: timedelta | None) -> float:
     """Return how many seconds after the due date something came, 0 if it was in time.
 
