@@ -86,7 +86,17 @@ def _heads_per_rank(config: ModelConfig, layer: LayerKV, ranks: int) -> int:
             f"{config.name}: {layer.num_kv_heads} KV heads cannot be divided over, nor copied "
             f"equally to, tensor_parallel={ranks} ranks. Give a divisor or a multiple."
         )
-    return max(1, layer.num_kv_heads // ranks)
+    return heads_of_rank(layer.num_kv_heads, ranks)
+
+
+def heads_of_rank(num_kv_heads: int, ranks: int) -> int:
+    """Return how many KV heads a rank holds: an equal part, or a copy of one.
+
+    Args:
+        num_kv_heads: of a layer that keeps any.
+        ranks: that they are divided over, or copied to.
+    """
+    return max(1, num_kv_heads // ranks)
 
 
 def stored_v_dim(layer: LayerKV) -> int:

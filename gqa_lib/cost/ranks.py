@@ -7,7 +7,7 @@ from dataclasses import replace
 from gqa_lib.arguments import check_number, check_whole
 from gqa_lib.configs import ModelConfig, Weights
 
-from .blocks import stored_layers
+from .blocks import heads_of_rank, stored_layers
 from .positive import require_model
 
 
@@ -39,7 +39,7 @@ def rank_config(config: ModelConfig, ranks: int) -> ModelConfig:
             layer,
             num_kv_heads=layer.num_kv_heads
             if layer.kind in ("none", "latent")
-            else max(1, layer.num_kv_heads // ranks),
+            else heads_of_rank(layer.num_kv_heads, ranks),
             state_bytes=-(-layer.state_bytes // ranks),
         )
         for layer in config.layers
@@ -49,7 +49,7 @@ def rank_config(config: ModelConfig, ranks: int) -> ModelConfig:
     return replace(
         config,
         num_heads=heads,
-        num_kv_heads=heads if latent else max(1, config.num_kv_heads // ranks),
+        num_kv_heads=heads if latent else heads_of_rank(config.num_kv_heads, ranks),
         d_ff=config.d_ff and -(-config.d_ff // ranks),
         vocab_size=config.vocab_size and -(-config.vocab_size // ranks),
         layers=layers,
@@ -62,7 +62,7 @@ def _rank_weights(config: ModelConfig, weights: Weights, ranks: int) -> Weights:
     copied = 0  # parameters of K and V projections that other ranks have too
     for layer in config.kv_layers:
         if layer.kind not in ("none", "latent") and layer.shares is None:
-            more = max(1, layer.num_kv_heads // ranks) - layer.num_kv_heads / ranks
+            more = heads_of_rank(layer.num_kv_heads, ranks) - layer.num_kv_heads / ranks
             copied += round(more * config.d_model * (layer.k_dim + layer.v_dim))
     return replace(
         weights,

@@ -8,11 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gqa_lib.arguments import check_kind
 from gqa_lib.cache import ModelCache
 
 from .checks import check_empty_cache, whole_number, whole_tokens
-from .language_model import LanguageModel
+from .language_model import LanguageModel, check_model
 from .sampling import Sampler, Sampling, choose_tokens
 
 
@@ -170,7 +169,7 @@ def _prefill(
 
 def _rows(model: LanguageModel, prompts: Any) -> list[list[int]]:
     """The tokens of each prompt, all of them the model's."""
-    check_kind(LanguageModel, "Give LanguageModel(...) or gqa_lib.model.load(path).", model=model)
+    check_model(model)
     prompts = list(prompts) if isinstance(prompts, Iterable) else []
     if not prompts:
         raise ValueError("there is no prompt to continue: pass one or more, each a list of tokens.")

@@ -250,6 +250,11 @@ def _windows(config: ModelConfig) -> list[int | None]:
     return [layer.window for layer in config.kv_layers]
 
 
+def check_model(model: Any) -> None:
+    """Raise ValueError for what is not a language model."""
+    check_kind(LanguageModel, "Give LanguageModel(...) or gqa_lib.model.load(path).", model=model)
+
+
 def ropes_of_layers(config: ModelConfig, variant: Variant) -> Sequence[Rope | None]:
     """Return for each layer how it turns queries and keys, None where it does not.
 

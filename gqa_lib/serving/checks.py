@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gqa_lib.arguments import check_kind, check_number, index
+from gqa_lib.arguments import check_number, index
 from gqa_lib.attention import GroupedQueryAttention
 from gqa_lib.attention.rope_scaling import DynamicScaling
 from gqa_lib.model import LanguageModel
@@ -34,11 +34,6 @@ def number_of_blocks(num_blocks: int | None, memory_bytes: int | None, block_byt
             "layers), or no number: no token could be kept. Give more, or a smaller block_size."
         )
     return int(memory_bytes // block_bytes)
-
-
-def check_model(model: LanguageModel) -> None:
-    """Raise ValueError for what is not a language model."""
-    check_kind(LanguageModel, "Give LanguageModel(...) or gqa_lib.model.load(path).", model=model)
 
 
 def check_limits(max_num_seqs: int, max_num_batched_tokens: int) -> None:

@@ -15,10 +15,11 @@ from gqa_lib.cache.paging import Pages
 from gqa_lib.cache.paging.checks import check_block_size
 from gqa_lib.model import LanguageModel, Sampling
 from gqa_lib.model.checks import whole_number, whole_tokens
+from gqa_lib.model.language_model import check_model
 from gqa_lib.model.parallel import ShardedModel
 from gqa_lib.model.sampling import Sampler, choose_tokens
 
-from .checks import check_limits, check_model, check_request, number_of_blocks
+from .checks import check_limits, check_request, number_of_blocks
 from .packed import Packed, StepCache
 from .pool import Pool
 from .record import Step, StepBytes

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from gqa_lib.arguments import check_kind, shown
+from gqa_lib.arguments import shown
 from gqa_lib.cache import Cache, ModelCache
 from gqa_lib.cache.checks import check_new, check_queries, check_room, check_sizes, counts_of
 from gqa_lib.cache.gradients import is_lost, refuse_gradient
@@ -18,7 +18,7 @@ from gqa_lib.cache.row_lengths import RowLengths
 from gqa_lib.cache.rows import on_cpu, own_tokens
 from gqa_lib.kernels.checks import check_tensors, check_window
 
-from ..language_model import LanguageModel
+from ..language_model import LanguageModel, check_model
 from .collectives import Group, gather, rank_of
 from .partial import attend_part, merge_parts
 from .shard import ShardedModel
@@ -61,7 +61,7 @@ def split_cache(
         ValueError: the model is a rank's part of one, or a size is out of range.
         RuntimeError: this process belongs to no group.
     """
-    check_kind(LanguageModel, "Give LanguageModel(...) or gqa_lib.model.load(path).", model=model)
+    check_model(model)
     if isinstance(model, ShardedModel):
         raise ValueError(
             f"the model is a rank's part, with heads of its own, of {model.num_ranks} ranks: keys "

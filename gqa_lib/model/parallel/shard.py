@@ -9,12 +9,11 @@ import torch
 from torch import Tensor
 
 from gqa_lib import cost
-from gqa_lib.arguments import check_kind
 from gqa_lib.attention.modules import Linear, RMSNorm
 from gqa_lib.configs import ModelConfig
 from gqa_lib.kernels import linear
 
-from ..language_model import LanguageModel
+from ..language_model import LanguageModel, check_model
 from .collectives import Group, from_first_rank, least_over_ranks, rank_of, sum_over_ranks
 from .heads import check_ranks, rank_heads
 
@@ -56,7 +55,7 @@ def shard_model(model: LanguageModel, group: Group = None) -> ShardedModel:
         ValueError: heads or the feed-forward block cannot be divided over the ranks.
         RuntimeError: this process belongs to no group.
     """
-    check_kind(LanguageModel, "Give LanguageModel(...) or gqa_lib.model.load(path).", model=model)
+    check_model(model)
     if isinstance(model, ShardedModel):
         raise ValueError(
             f"the model is a rank's part of one already, of {model.num_ranks} ranks. Give the "
