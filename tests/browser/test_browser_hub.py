@@ -5,7 +5,17 @@ Each step begins where the last ended.
 
 import nbformat
 import pytest
-from browsing import ask, choose, chromium, needs_chromium, notebook, run, shot
+from browsing import (
+    ask,
+    assignment_list,
+    chromium,
+    hand_in,
+    needs_chromium,
+    notebook,
+    run,
+    save,
+    shot,
+)
 from on_a_hub import Hub, log_in, missing
 from playwright.sync_api import Page, expect
 
@@ -71,18 +81,13 @@ def test_a_student_checks_asks_and_hands_in_at_the_desk(hub):
         chat = page.get_by_role("tabpanel", name="tutor.chat")
         expect(chat.get_by_text("9 units instead of 4")).to_be_visible()
         shot(page, "31-hub-check-and-tutor")
-        shown.get_by_role("button", name="Save and create checkpoint").click()
-        expect(page.locator(".lm-TabBar-tab.jp-mod-dirty", has_text=FOUR.slug)).to_have_count(0)
+        save(page, FOUR)
         page.get_by_role("menuitem", name="Nbgrader", exact=True).click()
         expect(page.get_by_role("menuitem", name="Assignment List")).to_be_visible()
         for hidden in ("Create Assignment", "Formgrader"):
             expect(page.get_by_role("menuitem", name=hidden)).to_have_count(0)
         page.keyboard.press("Escape")
-        choose(page, "Nbgrader", "Assignment List")
-        listed = page.get_by_role("tabpanel", name="Assignments")
-        lesson = listed.locator(".list_item").filter(has_text=FOUR.slug).first
-        lesson.get_by_role("button", name="Submit").click()
-        expect(listed.locator("#submitted_assignments_list")).to_contain_text(FOUR.slug)
+        hand_in(page, FOUR)
         shot(page, "32-hub-handed-in")
         assert (seen.errors, seen.outside) == ([], [])
 
@@ -129,8 +134,7 @@ def test_a_student_reaches_neither_the_instructor_nor_other_students(hub):
 def test_a_student_reads_the_feedback(hub):
     with chromium() as (page, seen):
         log_in(page, hub, "ada")
-        choose(page, "Nbgrader", "Assignment List")
-        listed = page.get_by_role("tabpanel", name="Assignments")
+        listed = assignment_list(page)
         listed.get_by_role("button", name="Fetch Feedback").click()
         listed.get_by_text("view feedback").click()
         page.locator(".jp-DirListing-item", has_text=FOUR.slug).dblclick()

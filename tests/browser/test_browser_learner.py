@@ -9,13 +9,14 @@ from browsing import (
     Seen,
     answer,
     ask,
-    choose,
     chromium,
     environment,
     gqa,
+    hand_in,
     needs_chromium,
     notebook,
     run,
+    save,
     serious,
     shot,
 )
@@ -192,15 +193,10 @@ def test_the_tutor_answers_from_the_open_lesson_and_refuses_the_rest(page):
 
 
 def test_a_lesson_is_handed_in_graded_and_its_score_shown(page, desk):
-    shown = notebook(page, FOUR)
-    shown.get_by_role("button", name="Save and create checkpoint").click()
-    expect(page.locator(".lm-TabBar-tab.jp-mod-dirty", has_text=FOUR.slug)).to_have_count(0)
+    notebook(page, FOUR)
+    save(page, FOUR)
     wait_for_release(desk)
-    choose(page, "Nbgrader", "Assignment List")
-    listed = page.get_by_role("tabpanel", name="Assignments")
-    lesson = listed.locator(".list_item").filter(has_text=FOUR.slug).first
-    lesson.get_by_role("button", name="Submit").click()
-    expect(listed.locator("#submitted_assignments_list")).to_contain_text(FOUR.slug)
+    hand_in(page, FOUR)
     shot(page, "9-handed-in")
     assert "Grouped-query attention: 21 of 21 points" in gqa(desk.env, "submit", "04")
     shown = notebook(page, FOUR)

@@ -188,3 +188,24 @@ def ask(page: Page, question: str) -> None:
     """Ask the tutor."""
     page.get_by_role("combobox", name="Type a chat message").fill(question)
     page.keyboard.press("Enter")
+
+
+def save(page: Page, lesson: Lesson) -> None:
+    """Save the lesson in front."""
+    shown = page.get_by_role("tabpanel", name=f"{lesson.slug}.ipynb")
+    shown.get_by_role("button", name="Save and create checkpoint").click()
+    expect(page.locator(".lm-TabBar-tab.jp-mod-dirty", has_text=lesson.slug)).to_have_count(0)
+
+
+def assignment_list(page: Page) -> Locator:
+    """Open nbgrader's Assignment List."""
+    choose(page, "Nbgrader", "Assignment List")
+    return page.get_by_role("tabpanel", name="Assignments")
+
+
+def hand_in(page: Page, lesson: Lesson) -> None:
+    """Hand in a lesson by the Assignment List."""
+    listed = assignment_list(page)
+    one = listed.locator(".list_item").filter(has_text=lesson.slug).first
+    one.get_by_role("button", name="Submit").click()
+    expect(listed.locator("#submitted_assignments_list")).to_contain_text(lesson.slug)
