@@ -22,7 +22,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
     # jsonschema would compile the grammar of a format that no notebook uses: two seconds
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
-    arguments = _parser(_commands()).parse_args(argv)
+    commands = _commands()
+    arguments = _parser(commands).parse_args(_in_one_word(argv, commands))
     for name in ("home", "work"):
         if chosen := getattr(arguments, name, None):
             os.environ[f"GQA_{name.upper()}"] = chosen
@@ -45,6 +46,13 @@ def _commands() -> list[Command]:
     """Return the commands of every installed package that offers some, the library's own first."""
     offers = sorted(entry_points(group=_GROUP), key=lambda offer: offer.name != "library")
     return [command for offer in offers for command in offer.load()]
+
+
+def _in_one_word(argv: list[str] | None, commands: list[Command]) -> list[str]:
+    """Return a command line with its first two words as one, where together they name a command."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    together = " ".join(words[:2])
+    return [together, *words[2:]] if together in {one.name for one in commands} else words
 
 
 def _missing(error: ModuleNotFoundError) -> str:
