@@ -42,7 +42,9 @@ def execute(notebook: str, params: dict, folder: str) -> None:
 if __name__ == "__main__":
     if len(sys.argv) != 2 or not sys.argv[1].startswith("["):
         raise SystemExit("`gqa bench` starts this; `gqa bench --help` says how to run a benchmark.")
-    notebook, params, folder, parent = json.loads(sys.argv[1])
+    notebook, params, folder, parent, cores = json.loads(sys.argv[1])
+    if cores and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores)
     end_all_on_signals()
     end_with(parent, signal.SIGTERM)
     execute(notebook, params, folder)

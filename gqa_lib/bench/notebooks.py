@@ -11,6 +11,7 @@ from typing import Any
 
 from gqa_lib.course.places import course_root
 
+from .nearest import meant
 from .rules import Parameter, check_together, check_value
 
 
@@ -78,12 +79,31 @@ def about(notebook: Path) -> dict[str, Any]:
     }
 
 
-def check_params(notebook: Path, params: Mapping[str, Any]) -> None:
+def find_benchmark(name: str) -> Path:
+    """Return the notebook of a benchmark, or the one that a path names.
+
+    Raises:
+        ValueError: there is none.
+    """
+    known = benchmarks()
+    if name in known:
+        return known[name]
+    if name.endswith(".ipynb"):
+        if (notebook := Path(name)).is_file():
+            return notebook.resolve()
+        raise ValueError(f"there is no notebook {name}.")
+    raise ValueError(
+        f"there is no benchmark {name!r}{meant(name, known)} There are {', '.join(known)}."
+    )
+
+
+def check_params(notebook: Path, params: Mapping[str, Any], *, here: bool = True) -> None:
     """Check parameters of a notebook: papermill only warns of a typo.
 
     Args:
         notebook: the benchmark's path.
         params: values by name; the others are the notebook's defaults.
+        here: whether it runs on this machine, which then has to have the device.
 
     Raises:
         ValueError: one does not exist, has another type, or cannot be measured with.
@@ -92,8 +112,10 @@ def check_params(notebook: Path, params: Mapping[str, Any]) -> None:
     for name, value in params.items():
         if name not in known:
             there = ", ".join(f"{k}={v.default!r}" for k, v in known.items() if k != "out_dir")
-            raise ValueError(f"{notebook.stem} has no parameter {name!r}. It has {there}.")
-        check_value(known[name], value)
+            hint = meant(name, known)
+            raise ValueError(f"{notebook.stem} has no parameter {name!r}{hint} It has {there}.")
+        if here or name != "device":
+            check_value(known[name], value)
     check_together({name: params.get(name, one.default) for name, one in known.items()})
 
 

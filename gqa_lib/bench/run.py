@@ -1,85 +1,135 @@
-"""Runs benchmark notebooks: one run, one child process, one folder, one record written last.
+"""Running benchmark notebooks one by one: at once, or as what a sweep asks for.
 
-papermill executes the notebook; what it leaves to others is here: parameters are checked before
-anything runs, a run can time out or be stopped with all its processes, and how it ended is read
-from our own record, never from the notebook (after a kernel was killed papermill calls every cell
-completed).
+Here a run waits for its place on the machine, is looked up among the results there are, and is
+tried again if somebody kills its process. `child` has what happens in between.
 """
 
-import hashlib
-import json
-import math
-import os
-import subprocess
-import sys
+from __future__ import annotations
+
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from gqa_lib.course.extras import require
-from gqa_lib.processes import end_tree, stopping
+from gqa_lib.processes import stopping
 
-from .inside import commit
-from .notebooks import benchmarks, check_params, parse_assignments
-from .paths import clean, without_paths
+from .child import Run
+from .jobs import Job, folder_name, identity, library_digest, point, result_of
+from .machine import Place, Slot, described
+from .notebooks import about, check_params
 
 LOOK_S = 0.2  # how often the clock is looked at while a run goes on
-_NEEDED = ("papermill", "ipykernel", "matplotlib", "psutil")
+_ATTEMPTS = 2  # of a run whose process somebody kills
 
 
-def main(
-    names: list[str],
-    assignments: list[str],
-    out: Path,
-    timeout_s: float | None,
-    *,
-    as_json: bool = False,
-) -> int:
-    """Run the named benchmarks, or all, and report where the results are; for `gqa bench`.
+class Turn:
+    """A job on its way: it waits for its place, runs unless that was done, and leaves a record.
 
-    Args:
-        names: of benchmarks; none is all of them.
-        assignments: parameters, each as `name=value`.
-        out: the folder for results.
-        timeout_s: seconds that each benchmark may take; None is without a limit.
-        as_json: print the records as a JSON list, and nothing else.
-
-    Raises:
-        ValueError: a benchmark or parameter does not exist, or a value cannot be measured with.
+    Attributes:
+        job: what is run.
+        slot: where.
+        alone: whether it times, and so has the machine for itself.
     """
-    chosen = find_benchmarks(names)
-    params = parse_assignments(assignments)
-    if "out_dir" in params:
-        raise ValueError("each run gets a folder of its own in --out: give --out, not out_dir.")
-    for notebook in chosen:
-        check_params(notebook, params)
-    for module in _NEEDED:
-        require(module)
-    records = []
-    for notebook in chosen:
-        if not as_json:
-            print(f"{notebook.stem}: running ...", flush=True)
-        records.append(run_one(notebook, params, out, timeout_s=timeout_s))
-        if not as_json:
-            print(f"{notebook.stem}: {_report(records[-1], out)}", flush=True)
-    if as_json:
-        print(json.dumps(records, indent=1))
-    return int(any(record["status"] != "ok" for record in records))
 
+    def __init__(
+        self,
+        job: Job,
+        out: Path,
+        slot: Slot | None = None,
+        *,
+        stamp: str = "",
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        """Begin to wait.
 
-def find_benchmarks(names: list[str]) -> list[Path]:
-    """Return the notebooks of the named benchmarks, or of all.
+        Args:
+            job: what is run.
+            out: where its folder goes.
+            slot: what it may use; None is everything.
+            stamp: the end of its folder's name if it is run now, whatever was done before.
+            clock: seconds, increasing; by it a run takes too long.
+        """
+        self.job, self.slot, self._clock = job, slot or Slot(), clock
+        self.alone = about(job.notebook)["times"]
+        self._device, self._attempts = described(job.params, self.slot), 0
+        self._once = not stamp
+        name = f"{job.name}-{point(job.notebook, job.params)}-{stamp}"
+        self._folder = out.resolve() / (folder_name(job, self._device) if self._once else name)
+        own = out.resolve() / ".locks" / self._folder.name if self._once else None
+        self._place = Place(alone=self.alone, own=own)
+        self._run: Run | None = None
 
-    Raises:
-        ValueError: there is no benchmark of such a name.
-    """
-    known = benchmarks()
-    for name in names:
-        if name not in known:
-            raise ValueError(f"there is no benchmark {name!r}. There are {', '.join(known)}.")
-    return [known[name] for name in dict.fromkeys(names) or known]
+    @property
+    def seconds(self) -> float | None:
+        """How long it has been running; None while it waits."""
+        return self._run.seconds if self._run else None
+
+    def step(self, wait_s: float = 0) -> dict | None:
+        """Go on, and return the record once there is one.
+
+        Args:
+            wait_s: seconds to wait for a run's end.
+        """
+        if self._run is None:
+            if there := self._result():
+                return there
+            if not self._place.take():
+                time.sleep(wait_s)
+                return None
+            if there := self._result():  # of whoever had the place before
+                self._place.leave()
+                return there
+            self._start()
+        if (record := self._run and self._run.poll(wait_s)) is None:
+            return None
+        if record["status"] == "killed" and self._attempts < _ATTEMPTS:
+            self._start()
+            return None
+        self._place.leave()
+        return record
+
+    def _result(self) -> dict | None:
+        there = result_of(self._folder, self.job) if self._once else None
+        return there and there | {"cached": True}
+
+    def _start(self) -> None:
+        self._attempts += 1
+        self._run = Run(
+            self.job.notebook,
+            self.job.params,
+            self._folder,
+            timeout_s=self.job.timeout_s,
+            slot=self.slot,
+            known=identity(self.job, self._device) | {"attempts": self._attempts},
+            clock=self._clock,
+        )
+
+    def stop(self, why: str) -> dict | None:
+        """End it, and return the record of what was under way; None if nothing was.
+
+        Args:
+            why: what the record says.
+        """
+        record = self._run.stop(why) if self._run else None
+        self._place.leave()
+        return record
+
+    def to_its_end(self, stopped: Callable[[], bool] = lambda: False) -> dict:
+        """Return the record when there is one; what stops this ends the run.
+
+        Args:
+            stopped: asked now and then; where it returns True, the run is ended.
+
+        Raises:
+            KeyboardInterrupt: a signal, or `stopped`.
+        """
+        try:
+            while (record := self.step(LOOK_S)) is None:
+                if stopped():
+                    raise KeyboardInterrupt("the end of the sweep")
+        except BaseException as stop:
+            self.stop(str(stop) or type(stop).__name__)
+            raise
+        return record
 
 
 def run_one(
@@ -90,13 +140,13 @@ def run_one(
     timeout_s: float | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict:
-    """Run one notebook in a process of its own and return its record.
+    """Run one notebook now, in a process of its own, and return its record.
 
     A run that fails is a record with status "error", "timeout" or "killed" (its process), not an
     exception. One that a signal or Ctrl-C stops leaves a record with status "interrupted", and the
     exception goes on. Each run has a folder of its own, `out/NAME-HASH-TIME`, with record.json,
-    samples.jsonl and the executed notebook; the hash is of the notebook and its parameters. None
-    of them names a folder of this machine: the record's "folder" is a name in `out`.
+    samples.jsonl and the executed notebook; the hash is of the parameters. None of them names a
+    folder of this machine: the record's "folder" is a name in `out`.
 
     Args:
         notebook: the benchmark notebook.
@@ -109,87 +159,40 @@ def run_one(
         ValueError: a parameter does not exist or cannot be measured with.
     """
     check_params(notebook, params)
-    started, began = time.time(), clock()
-    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(started)) + f".{started % 1:.6f}"[2:]
-    folder = out.resolve() / f"{notebook.stem}-{_digest(notebook, params)}-{stamp}"
-    folder.mkdir(parents=True)
-    record: dict[str, Any] = {"benchmark": notebook.stem, "params": params}
-
-    def ended(status: str, error: str | None) -> dict:
-        clean(folder)
-        result = folder / "result.json"
-        if status == "ok" and not result.exists():
-            status, error = "error", "the notebook ended without writing its result"
-        record.update(status=status, error=error, started_at=started)
-        record.update(wall_s=round(clock() - began, 3), folder=folder.name)
-        record["result"] = json.loads(result.read_text()) if status == "ok" else None
-        kept = without_paths(record)
-        commit(folder / "record.json", kept)
-        return kept
-
-    try:
-        with stopping():
-            status, error = _run_child(notebook, params, folder, timeout_s, clock)
-    except BaseException as stop:
-        ended("interrupted", f"stopped by {str(stop) or type(stop).__name__}")
-        raise
-    return ended(status, error)
+    now = time.time()
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now)) + f".{now % 1:.6f}"[2:]
+    with stopping():
+        job = Job(str(notebook), params, timeout_s=timeout_s)
+        return Turn(job, out, stamp=stamp, clock=clock).to_its_end()
 
 
-def _digest(notebook: Path, params: dict) -> str:
-    content = notebook.read_bytes() + json.dumps(params, sort_keys=True).encode()
-    return hashlib.sha256(content).hexdigest()[:12]
+def run_job(
+    job: Job,
+    out: Path,
+    *,
+    slot: Slot | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> dict:
+    """Run a job of a sweep on this machine, unless its result is there, and return its record.
 
+    Whoever runs the same job at the same time, here or on another machine that has the folder, is
+    waited for. A run whose process is killed is tried once more.
 
-def _run_child(notebook, params, folder, timeout_s, clock) -> tuple[str, str | None]:
-    """Run the notebook in a child process; return its status and error."""
-    request = json.dumps([str(notebook), params, str(folder), os.getpid()])
-    with (folder / "log.txt").open("w") as log:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "gqa_lib.bench", request],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is for this process, which ends the others
+    Args:
+        job: the run.
+        out: the sweep's folder.
+        slot: what the run may use; None is everything.
+        stopped: asked now and then; where it returns True, the run is ended.
+
+    Raises:
+        KeyboardInterrupt: a signal, or `stopped`; the record says "interrupted".
+        RuntimeError: this machine has other sources of the library than the sweep was asked with.
+    """
+    if job.library and job.library != library_digest():
+        raise RuntimeError(
+            f"this machine's gqa_lib ({library_digest()}) is not the one that the sweep was started "
+            f"with ({job.library}): results would not belong together. Install the same version "
+            "here, with the same torch and numpy."
         )
-        try:
-            code = _wait(child, timeout_s, clock)
-        except subprocess.TimeoutExpired:
-            return "timeout", f"not done after {timeout_s:g} s"
-        finally:
-            if child.poll() is None:
-                end_tree(child.pid)
-                child.wait()
-    if code == 0:
-        return "ok", None
-    if code < 0:
-        return "killed", f"ended by signal {-code}"
-    return "error", _why(folder)
-
-
-def _why(folder: Path) -> str | None:
-    """What a run that failed left to read: its error, or else the last that it printed."""
-    for name in ("error.txt", "log.txt"):
-        path = folder / name
-        if path.exists() and (text := path.read_text(errors="replace").strip()):
-            return text[-2000:]
-    return None
-
-
-def _wait(child: subprocess.Popen, timeout_s: float | None, clock: Callable[[], float]) -> int:
-    """Return a child's exit code; like `Popen.wait`, by a clock of our own."""
-    end = math.inf if timeout_s is None else clock() + timeout_s
-    while clock() < end:
-        with suppress(subprocess.TimeoutExpired):
-            return child.wait(LOOK_S)
-    raise subprocess.TimeoutExpired(child.args, timeout_s or math.inf)
-
-
-def _report(record: dict, out: Path) -> str:
-    folder = out / record["folder"]
-    if record["status"] != "ok":
-        reason = (record["error"] or "").strip().splitlines()
-        return f"{record['status']}: {reason[-1] if reason else 'no reason given'}\n  see {folder}"
-    lines = [f"done in {record['wall_s']:.0f} s. {record['result'].get('finding', '')}"]
-    lines += [f"  {folder / name}" for name in ("executed.ipynb", "samples.jsonl")]
-    return "\n".join(lines)
+    with stopping():
+        return Turn(job, out, slot).to_its_end(stopped)

@@ -1,0 +1,57 @@
+"""Runs a sweep on this machine: as many runs at a time as there are slots, those that time alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from gqa_lib.processes import stopping
+
+from ..jobs import Job
+from ..live import Progress
+from ..machine import Slot
+from ..notebooks import about
+from ..run import LOOK_S, Turn
+
+
+def run_local(jobs: Sequence[Job], out: Path, progress: Progress, *, slots: Sequence[Slot]) -> None:
+    """Run jobs, each in a slot; after them those that time, one by one.
+
+    Args:
+        jobs: what is run.
+        out: the sweep's folder.
+        progress: is told of each.
+        slots: places for runs.
+
+    Raises:
+        KeyboardInterrupt: a signal; all that was under way has ended, and its records say so.
+    """
+    times = {job.notebook: about(job.notebook)["times"] for job in jobs}
+    alone = Slot(gpu=slots[0].gpu)  # with all cores
+    with stopping():
+        _run([job for job in jobs if not times[job.notebook]], out, progress, slots)
+        _run([job for job in jobs if times[job.notebook]], out, progress, [alone])
+
+
+def _run(jobs: list[Job], out: Path, progress: Progress, slots: Sequence[Slot]) -> None:
+    waiting, free, turns = iter(jobs), list(slots), list[Turn]()
+    try:
+        while True:
+            while free and (job := next(waiting, None)):
+                turns.append(Turn(job, out, free.pop(0)))
+            if not turns:
+                return
+            for turn in list(turns):
+                if record := turn.step():
+                    turns.remove(turn)
+                    free.append(turn.slot)
+                    progress.ended(turn.job, record)
+            progress.running([(turn.job, turn.seconds) for turn in turns])
+            if len(turns) == len(slots):
+                time.sleep(LOOK_S)
+    except BaseException as stop:
+        for turn in turns:
+            if record := turn.stop(str(stop) or type(stop).__name__):
+                progress.ended(turn.job, record)
+        raise
