@@ -211,6 +211,22 @@ COMMANDS = (
         adds_help=True,
     ),
     Command(
+        "bench report",
+        "engineer",
+        "write a table and a page of benchmark runs",
+        _loaded("bench_report", "report"),
+        _loaded("bench_report", "report_arguments"),
+        takes_folders=False,
+    ),
+    Command(
+        "bench compare",
+        "engineer",
+        "compare two folders of runs: before and after, or two machines",
+        _loaded("bench_report", "compare"),
+        _loaded("bench_report", "compare_arguments"),
+        takes_folders=False,
+    ),
+    Command(
         "info",
         "engineer",
         "show versions, the device and its backends; or what a model keeps",
