@@ -1,13 +1,15 @@
 """Benchmark notebooks: which there are, running them, and what they call from within.
 
 `notebooks` has them and their parameters, `rules` what these must be, `run` executes one in a
-process of its own, `inside` is what a notebook calls, and `tasks` what those that train do.
+process of its own, `sweep` says what many runs are and `engines` run them, `inside` is what a
+notebook calls, and `tasks` what those that train do.
 """
 
 from .inside import begin, commit, need_some, results_folder
 from .notebooks import benchmarks, check_parameters, check_params, parameters
 from .rules import as_list
-from .run import main, run_one
+from .now import main
+from .run import run_one
 from .tasks import SmallTask, small_task
 
 __all__ = [

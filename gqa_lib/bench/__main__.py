@@ -25,8 +25,8 @@ def execute(notebook: str, params: dict, folder: str) -> None:
 
         with tempfile.TemporaryDirectory(prefix="gqa-") as sockets:
             papermill.execute_notebook(
-                notebook,
-                str(Path(folder) / "executed.ipynb"),
+                _as_it_is(notebook),
+                _as_it_is(str(Path(folder) / "executed.ipynb")),
                 parameters={**params, "out_dir": folder},
                 kernel_name="python3",
                 kernel_manager_class=kernel_manager(sockets),
@@ -37,6 +37,11 @@ def execute(notebook: str, params: dict, folder: str) -> None:
         raise SystemExit(1) from error
     finally:
         end_below(os.getpid())  # what the notebook started and left
+
+
+def _as_it_is(path: str) -> str:
+    """A path for papermill, which fills in parameters where it finds braces."""
+    return path.replace("{", "{{").replace("}", "}}")
 
 
 if __name__ == "__main__":

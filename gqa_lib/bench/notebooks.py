@@ -150,15 +150,19 @@ def parse_assignments(texts: list[str]) -> dict[str, Any]:
     return params
 
 
-def parse_assignment(text: str) -> tuple[str, Any]:
+def parse_assignment(text: str, option: str = "-p") -> tuple[str, Any]:
     """Return the name and the value of `name=value`; a value that is not JSON is a text.
+
+    Args:
+        text: what was given.
+        option: by which, for messages.
 
     Raises:
         ValueError: there is no `=` in it, or no name before it.
     """
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise ValueError(f"-p {text}: write it as name=value, for example -p context=16384.")
+        raise ValueError(f"{option} {text}: write it as name=value, for example context=16384.")
     try:
         return name, json.loads(value)
     except (ValueError, RecursionError):

@@ -8,7 +8,9 @@ from typing import Any
 
 import yaml
 
-_NUMBER = re.compile(r"[-+]?(\d[\d_]*)(\.\d*)?[eE][-+]?\d+$")  # without a point, YAML 1.1 has a text
+_NUMBER = re.compile(
+    r"[-+]?(\d[\d_]*)(\.\d*)?[eE][-+]?\d+$"
+)  # without a point, YAML 1.1 has a text
 
 
 class _Loader(yaml.SafeLoader):

@@ -51,7 +51,7 @@ def run(asked: Namespace) -> int:
     Args:
         asked: the parsed arguments.
     """
-    from gqa_lib.bench.run import find_benchmarks, main
+    from gqa_lib.bench.now import find_benchmarks, main
 
     if asked.list:
         print(listed(find_benchmarks(asked.name), as_json=asked.json))
@@ -119,7 +119,7 @@ class _Help(Action):
     """Prints the command's help, or the named benchmarks' parameters, and exits."""
 
     def __call__(self, parser, namespace, values, option_string=None):
-        from gqa_lib.bench.run import find_benchmarks
+        from gqa_lib.bench.now import find_benchmarks
 
         names = [*(getattr(namespace, "name", None) or []), *values]
         if not names:

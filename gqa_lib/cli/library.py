@@ -211,6 +211,14 @@ COMMANDS = (
         adds_help=True,
     ),
     Command(
+        "bench run",
+        "engineer",
+        "run a sweep of benchmark notebooks: a grid, a list, repeats; goes on where it stopped",
+        _loaded("sweep", "run"),
+        _loaded("sweep", "arguments"),
+        takes_folders=False,
+    ),
+    Command(
         "bench report",
         "engineer",
         "write a table and a page of benchmark runs",
