@@ -1,9 +1,10 @@
 #!/bin/sh
 # Installs the Debian packages that tests need, where they are missing: for class grading
 # bubblewrap, the sandbox, and postgresql, a database server; for JupyterLab in a browser chromium,
-# with fonts for its screenshots. Says nothing when all are there.
+# with fonts for its screenshots; for sweeps Slurm, whose services start only where /etc/slurm has a
+# slurm.conf. Says nothing when all are there.
 set -eu
-wanted="bubblewrap postgresql chromium fonts-dejavu-core"
+wanted="bubblewrap postgresql chromium fonts-dejavu-core slurmctld slurmd slurm-client"
 
 missing=
 for package in $wanted; do

@@ -7,6 +7,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import engines
 from .command import folder, number, whole
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def arguments(parser: ArgumentParser) -> None:
         "long")  # fmt: skip
     add("--dry-run", action="store_true", help="show what would run; run nothing")
     add("--json", action="store_true", help="print the records as JSON, and nothing else")
+    engines.arguments(parser)
 
 
 def run(asked: Namespace) -> int:
@@ -52,21 +54,20 @@ def run(asked: Namespace) -> int:
 
     for module in ("papermill", "ipykernel", "matplotlib", "psutil", "pydantic", "rich", "yaml"):
         require(module)
+    from gqa_lib.bench.engines.lost import superseded
     from gqa_lib.bench.live import Report
-    from gqa_lib.bench.machine import slots
     from gqa_lib.bench.sweep import jobs_of
 
     sweep = _sweep(asked)
-    jobs = jobs_of(sweep, again=asked.retry)
-    if asked.dry_run:
-        return _list(jobs)
+    engine = engines.engine(asked, sweep.slots)
+    jobs = jobs_of(sweep, here=engine.here, again=asked.retry)
     out = Path(sweep.out or _OUT)
-    places = slots(sweep.slots)
-    with Report(jobs, slots=len(places), quiet=asked.json) as report:
-        from gqa_lib.bench.engines.local import run_local
-
+    if asked.dry_run:
+        return _list(jobs, engine.scripts(jobs, out))
+    with Report(jobs, slots=engine.at_a_time or len(jobs), quiet=asked.json) as report:
         _note(out, sweep)
-        run_local(jobs, out, report, slots=places)
+        engine.run(jobs, out, report)
+        superseded(out, report.records)
     return _end(report, out, as_json=asked.json)
 
 
@@ -114,11 +115,13 @@ def _grid(texts: list[str]) -> dict[str, list]:
     return grid
 
 
-def _list(jobs: list[Job]) -> int:
+def _list(jobs: list[Job], scripts: list[str]) -> int:
     from gqa_lib.bench.live import told
 
     for number_, job in enumerate(jobs, 1):
         print(f"{number_}  {told(job)}")
+    for script in scripts:
+        print(f"\n{script}", end="")
     return 0
 
 

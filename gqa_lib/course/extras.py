@@ -9,6 +9,7 @@ from .places import course_root, package_root
 NAME = "gqa-course"
 # Module: the extra of pyproject.toml that has it; any other comes with the course.
 _EXTRAS = {
+    "distributed": "cluster",
     "ipykernel": "bench",
     "ipywidgets": "bench",
     "matplotlib": "bench",
