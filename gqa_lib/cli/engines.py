@@ -45,8 +45,8 @@ def arguments(parser: ArgumentParser) -> None:
     where.add_argument("--slurm", action="store_true", help="run on a Slurm cluster, as job arrays")
     where.add_argument("--dask", nargs="?", const="", metavar="ADDRESS", help="run on Dask: on the "
         "cluster whose scheduler has this address, or on this machine")  # fmt: skip
-    parser.add_argument("--sbatch", action="append", default=[], metavar="OPTION", help="of sbatch, "
-        "for --slurm, without dashes: partition=gpu; may be repeated")  # fmt: skip
+    parser.add_argument("--sbatch", action="append", default=[], metavar="OPTION", help="of "
+        "sbatch, for --slurm, without dashes: partition=gpu; may be repeated")  # fmt: skip
 
 
 def engine(asked: Namespace, slots: int | None) -> Engine:

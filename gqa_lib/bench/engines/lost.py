@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..inside import commit
 from ..jobs import Job, folder_name, identity
+from ..machine import Slot, described
 from ..paths import without_paths
 
 _NO_RESULTS = ("killed", "interrupted")
@@ -32,6 +33,21 @@ def lost(job: Job, out: Path, why: str, *, engine: str, wall_s: float = 0.0) -> 
     (out / folder).mkdir(parents=True, exist_ok=True)
     commit(out / folder / "record.json", kept)
     return kept
+
+
+def left_by(job: Job, out: Path, slot: Slot | None = None) -> dict | None:
+    """Return the record of a run on this machine that was stopped; None if it had not begun.
+
+    Args:
+        job: the run.
+        out: the sweep's folder.
+        slot: what the run might use.
+    """
+    folder = out / folder_name(job, described(job.params, slot or Slot()))
+    try:
+        return json.loads((folder / "record.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def superseded(out: Path, records: Iterable[dict]) -> None:

@@ -27,7 +27,7 @@ from .lost import lost
 
 _LOOK_S = 0.5  # how often answers are looked for
 _PATIENCE_S = 30.0  # that a folder on the network may take to show what a node wrote
-_OURS = ("array", "a", "chdir", "D", "job-name", "J", "output", "o", "parsable", "wrap", "wait", "W")
+_OURS = frozenset(("array", "chdir", "job-name", "output", "parsable", "wait", "wrap"))
 
 
 @dataclass
@@ -106,7 +106,9 @@ def checked(options: Iterable[str]) -> list[str]:
     found = []
     for option in options:
         if not option.strip("- ") or not option.isprintable():
-            raise ValueError(f"--sbatch {option!r} is not an option of sbatch, as partition=gpu is.")
+            raise ValueError(
+                f"--sbatch {option!r} is not an option of sbatch, as partition=gpu is."
+            )
         name = option.lstrip("-").partition("=")[0]
         if name in _OURS or re.match(r"-[aDJoW]", option) and not option.startswith("--"):
             raise ValueError(f"--sbatch {option}: gqa sets {name} itself, so leave it out.")

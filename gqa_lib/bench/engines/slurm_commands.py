@@ -11,8 +11,8 @@ from dataclasses import dataclass
 _MAX_ARRAY = 1001  # Slurm's default
 _WAIT_S = 120  # for a command's answer
 _ENDED = frozenset(
-    ("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY")
-    + ("PREEMPTED", "REVOKED", "TIMEOUT")
+    "BOOT_FAIL CANCELLED COMPLETED DEADLINE FAILED NODE_FAIL OUT_OF_MEMORY PREEMPTED REVOKED "
+    "TIMEOUT".split()
 )
 NO_FOLDER, NO_PYTHON = 72, 73  # exit codes of the script
 _CODES = {
@@ -56,16 +56,17 @@ def need_slurm() -> None:
     Raises:
         ValueError: they are not.
     """
-    missing = [name for name in ("sbatch", "squeue", "scancel", "scontrol") if not shutil.which(name)]
+    needed = ("sbatch", "squeue", "scancel", "scontrol")
+    missing = [name for name in needed if not shutil.which(name)]
     if missing:
         raise ValueError(
-            f"--slurm needs Slurm's commands, and there is no {missing[0]} here: give it on a login "
-            "node of the cluster, or leave it out to run on this machine."
+            f"--slurm needs Slurm's commands, and there is no {missing[0]} here: give it on a "
+            "login node of the cluster, or leave it out to run on this machine."
         )
 
 
 def max_array_size() -> int:
-    """Return how many tasks an array may have on this cluster; where there is none, Slurm's default."""
+    """Return how many tasks an array may have on this cluster, or else by Slurm's default."""
     try:
         told = _asked("scontrol", "show", "config").stdout
     except OSError:
@@ -92,7 +93,7 @@ def submit(script: str, *options: str) -> str:
 
 
 def queue(arrays: Iterable[str]) -> dict[tuple[str, int], Task] | None:
-    """Return the tasks of arrays that Slurm knows of, by array and index; None if it does not answer.
+    """Return the tasks of arrays, by array and index; None if Slurm does not answer.
 
     Args:
         arrays: their names.

@@ -12,9 +12,9 @@ import os
 import sys
 from pathlib import Path
 
+from gqa_lib.bench.engines.lost import left_by
 from gqa_lib.bench.inside import commit
-from gqa_lib.bench.jobs import Job, folder_name
-from gqa_lib.bench.machine import Slot, described
+from gqa_lib.bench.jobs import Job
 from gqa_lib.bench.run import run_job
 
 
@@ -32,8 +32,8 @@ def main(tasks: Path, number: int) -> int:
     try:
         record = run_job(job, out)
     except KeyboardInterrupt as stop:
-        folder = folder_name(job, described(job.params, Slot()))
-        commit(answer, {"folder": folder, "cached": False, "stopped": str(stop)})
+        if record := left_by(job, out):
+            commit(answer, {"folder": record["folder"], "cached": False, "stopped": str(stop)})
         return 1
     except Exception as error:
         commit(answer, {"lost": str(error) or type(error).__name__})
