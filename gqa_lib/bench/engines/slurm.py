@@ -110,7 +110,7 @@ def checked(options: Iterable[str]) -> list[str]:
                 f"--sbatch {option!r} is not an option of sbatch, as partition=gpu is."
             )
         name = option.lstrip("-").partition("=")[0]
-        if name in _OURS or re.match(r"-[aDJoW]", option) and not option.startswith("--"):
+        if name in _OURS or re.match(r"-[aDJoW]", option):
             raise ValueError(f"--sbatch {option}: gqa sets {name} itself, so leave it out.")
         found.append(option if option.startswith("-") else f"--{option}")
     return found

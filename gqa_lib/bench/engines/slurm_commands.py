@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 _MAX_ARRAY = 1001  # Slurm's default
 _WAIT_S = 120  # for a command's answer
-_ENDED = frozenset(
-    "BOOT_FAIL CANCELLED COMPLETED DEADLINE FAILED NODE_FAIL OUT_OF_MEMORY PREEMPTED REVOKED "
-    "TIMEOUT".split()
-)
+_ENDED = {
+    *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY"),
+    *("PREEMPTED", "REVOKED", "TIMEOUT"),
+}
 NO_FOLDER, NO_PYTHON = 72, 73  # exit codes of the script
 _CODES = {
     NO_FOLDER: "its node does not have the folder for results: give an --out that all nodes share",
