@@ -63,7 +63,8 @@ def engine(asked: Namespace, slots: int | None) -> Engine:
     if asked.sbatch and not asked.slurm:
         raise ValueError("--sbatch gives options of a Slurm job: add --slurm, or leave it out.")
     if asked.slurm:
-        from gqa_lib.bench.engines.slurm import run_slurm, scripts
+        from gqa_lib.bench.engines.slurm import run_slurm
+        from gqa_lib.bench.engines.slurm_scripts import scripts
 
         how = {"options": asked.sbatch, "at_a_time": slots}
         return Engine(partial(run_slurm, **how), False, slots, partial(scripts, **how))

@@ -12,11 +12,13 @@ from toys import toy
 
 from gqa_lib.bench.engines import slurm_commands as commands
 from gqa_lib.bench.engines.lost import superseded
-from gqa_lib.bench.engines.slurm import run_slurm, scripts
+from gqa_lib.bench.engines.slurm import run_slurm
+from gqa_lib.bench.engines.slurm_scripts import scripts
 from gqa_lib.bench.jobs import Job
 from gqa_lib.bench.live import Report
 from gqa_lib.cli import main
 from gqa_lib.course.places import package_root
+from gqa_lib.processes import Stopped
 
 PATIENCE_S = 240
 QUICK = Path(__file__).parent.parent / "helpers" / "quick"
@@ -148,8 +150,11 @@ def test_ctrl_c_cancels_the_tasks_and_what_ran_is_a_record(on_slurm, here):
     code = TELL.format(folder=str(here)) + "time.sleep(4321)"
     notebook = toy(here / "toy.ipynb", code)
 
+    pressed = []
+
     def showing(runs):
-        if (here / "told").exists() and len(told(here)) == 2 and len(runs) == 2:
+        if not pressed and (here / "told").exists() and len(told(here)) == 2:
+            pressed.append(runs)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -178,6 +183,39 @@ def test_a_node_without_the_folder_says_so(on_slurm, here):
     assert found[1]["status"] == "killed"
     assert "does not have the folder for results" in found[1]["error"]
     assert len(released) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_is_not_ctrl_c_leaves_the_tasks(number, here, monkeypatch):
+    said = []
+    monkeypatch.setattr(commands, "need_slurm", lambda: None)
+    monkeypatch.setattr(commands, "submit", lambda *_: said.append("submit"))
+    monkeypatch.setattr(commands, "cancel", lambda _: said.append("cancel"))
+    monkeypatch.setattr(commands, "queue", lambda _: {})
+    jobs = [Job(str(toy(here / "toy.ipynb")))]
+    with Report(jobs, slots=1, quiet=True) as report, pytest.raises(Stopped):
+        report.running = lambda _: signal.raise_signal(number)
+        run_slurm(jobs, here / "out", report)
+    assert said == ["submit"]
+
+
+def test_if_slurm_refuses_an_array_none_stays_in_the_queue(jobs, here, monkeypatch):
+    arrays = []
+
+    def submit(path, *_):
+        arrays.append(Path(path).stem)
+        if len(arrays) == 2:
+            raise ValueError("too many")
+        return "7"
+
+    cancelled = []
+    monkeypatch.setattr(commands, "need_slurm", lambda: None)
+    monkeypatch.setattr(commands, "submit", submit)
+    monkeypatch.setattr(commands, "cancel", cancelled.extend)
+    monkeypatch.setattr(commands, "queue", lambda _: {})
+    with Report(jobs, slots=1, quiet=True) as report, pytest.raises(ValueError, match="too many"):
+        run_slurm(jobs, here / "out", report)
+    assert sorted(cancelled) == sorted(arrays)
 
 
 # Scripts, options, answers

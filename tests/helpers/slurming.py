@@ -39,7 +39,6 @@ SlurmdSpoolDir={folder}/spool
 SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/slurmd.pid
 ReturnToService=2
-KillWait=5
 MaxArraySize={most}
 SchedulerParameters=sched_interval=1,sched_min_interval=0,batch_sched_delay=0
 NodeName=localhost NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN

@@ -8,12 +8,9 @@ the command that submitted it, and another one can follow it.
 from __future__ import annotations
 
 import json
-import re
 import secrets
-import shlex
-import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,13 +18,13 @@ from gqa_lib.processes import stopping
 
 from ..jobs import Job, folder_name, result_of
 from ..live import Progress
-from ..notebooks import about
 from . import slurm_commands as slurm
 from .lost import lost
+from .slurm_scripts import arrays, checked, script
 
 _LOOK_S = 0.5  # how often answers are looked for
 _PATIENCE_S = 30.0  # that a folder on the network may take to show what a node wrote
-_OURS = frozenset(("array", "chdir", "job-name", "output", "parsable", "wait", "wrap"))
+_CANCEL_S = 60  # that cancelled tasks have to end
 
 
 @dataclass
@@ -94,74 +91,6 @@ def run_slurm(
         _Follower(followed, out, progress, look_s, patience_s).to_the_end()
 
 
-def checked(options: Iterable[str]) -> list[str]:
-    """Return options of sbatch with their dashes.
-
-    Args:
-        options: as given, with or without dashes.
-
-    Raises:
-        ValueError: one has a line break, or is set by the engine.
-    """
-    found = []
-    for option in options:
-        if not option.strip("- ") or not option.isprintable():
-            raise ValueError(
-                f"--sbatch {option!r} is not an option of sbatch, as partition=gpu is."
-            )
-        name = option.lstrip("-").partition("=")[0]
-        if name in _OURS or re.match(r"-[aDJoW]", option):
-            raise ValueError(f"--sbatch {option}: gqa sets {name} itself, so leave it out.")
-        found.append(option if option.startswith("-") else f"--{option}")
-    return found
-
-
-def scripts(
-    jobs: Sequence[Job], out: Path, options: Iterable[str] = (), at_a_time: int | None = None
-) -> list[str]:
-    """Return the scripts that would be submitted for jobs of which none is done.
-
-    Args:
-        jobs: what is run.
-        out: the sweep's folder.
-        options: of sbatch.
-        at_a_time: how many tasks of an array run at most.
-    """
-    given, folder = checked(options), out.resolve() / ".slurm"
-    return [
-        _script(f"gqa-{number}", folder, len(part), given, at_a_time, alone=alone)
-        for number, (alone, part) in enumerate(_arrays(list(jobs)), 1)
-    ]
-
-
-def _arrays(jobs: list[Job]) -> list[tuple[bool, list[Job]]]:
-    """Jobs by array, with whether its tasks have a node for themselves."""
-    times = {job.notebook: about(job.notebook)["times"] for job in jobs}
-    most, found = slurm.max_array_size(), []
-    for alone in (False, True):
-        those = [job for job in jobs if times[job.notebook] is alone]
-        found += [(alone, those[at : at + most]) for at in range(0, len(those), most)]
-    return found
-
-
-def _script(
-    name: str, folder: Path, tasks: int, options: list[str], at_a_time: int | None, *, alone: bool
-) -> str:
-    limit = f"%{at_a_time}" if at_a_time else ""
-    own = [f"--job-name={name}", f"--array=0-{tasks - 1}{limit}", f"--chdir={folder}"]
-    own += ["--output=%x-%a.log", *(["--exclusive"] if alone else []), *options]
-    where, python = shlex.quote(str(folder)), shlex.quote(sys.executable)
-    lines = [
-        "#!/bin/sh",
-        *(f"#SBATCH {shlex.quote(option)}" for option in own),
-        'export OMP_NUM_THREADS="${OMP_NUM_THREADS:-${SLURM_CPUS_ON_NODE:-1}}"',
-        f"cd {where} && [ -f {name}.jsonl ] || exit {slurm.NO_FOLDER}",
-        f"[ -x {python} ] || exit {slurm.NO_PYTHON}",
-        f"exec {python} -m gqa_lib.bench.engines.slurm_task {name}.jsonl",
-    ]
-    return "\n".join(lines) + "\n"
-
-
 def _without_result(
     jobs: Sequence[Job], out: Path, progress: Progress, options: list[str]
 ) -> dict[str, Job]:
@@ -209,18 +138,18 @@ def _submitted(
     """Submit jobs; if Slurm refuses some, none stays in the queue."""
     names, followed, before = {id(job): name for name, job in jobs.items()}, [], ""
     try:
-        for alone, part in _arrays(list(jobs.values())):
+        for alone, part in arrays(list(jobs.values())):
             array = f"gqa-{secrets.token_hex(6)}"
             tasks = [_Followed(job, names[id(job)], array, n) for n, job in enumerate(part)]
             lines = [json.dumps({"name": one.name, "job": asdict(one.job)}) for one in tasks]
             for one in tasks:
                 (folder / "answers" / f"{one.name}.json").unlink(missing_ok=True)
             (folder / f"{array}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-            script = folder / f"{array}.sh"
-            script.write_text(_script(array, folder, len(part), options, at_a_time, alone=alone))
+            path = folder / f"{array}.sh"
+            path.write_text(script(array, folder, len(part), options, at_a_time, alone=alone))
             in_turn = [f"--dependency=afterany:{before}"] if before and at_a_time else []
             followed += tasks
-            before = slurm.submit(str(script), *in_turn)
+            before = slurm.submit(str(path), *in_turn)
     except BaseException:
         slurm.cancel(sorted({one.array for one in followed}))
         raise
@@ -302,12 +231,12 @@ class _Follower:
     def _cancel(self) -> None:
         """Cancel what is left, and wait for the records of what ran."""
         slurm.cancel(arrays := sorted({one.array for one in self._left}))
-        tasks, give_up = slurm.queue(arrays) or {}, time.monotonic() + 2 * self._patience_s
+        tasks, give_up = slurm.queue(arrays) or {}, time.monotonic() + _CANCEL_S
         for one in self._left:
             one.task = tasks.get((one.array, one.index), one.task)
         self._left = [one for one in self._left if one.task and one.task.began]
         while self._left and time.monotonic() < give_up:
             self._step(lost_too=False)
             if all(one.ended is not None for one in self._left):
-                give_up = min(give_up, time.monotonic() + 2)
+                give_up = min(give_up, time.monotonic() + min(5, self._patience_s))
             time.sleep(_LOOK_S)
