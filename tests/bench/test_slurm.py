@@ -1,6 +1,7 @@
 """Sweeps on Slurm, a real one of one node: nothing is lost, and nothing is done twice."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -193,8 +194,9 @@ def test_a_signal_that_is_not_ctrl_c_leaves_the_tasks(number, here, monkeypatch)
     monkeypatch.setattr(commands, "cancel", lambda _: said.append("cancel"))
     monkeypatch.setattr(commands, "queue", lambda _: {})
     jobs = [Job(str(toy(here / "toy.ipynb")))]
-    with Report(jobs, slots=1, quiet=True) as report, pytest.raises(Stopped):
-        report.running = lambda _: signal.raise_signal(number)
+    report = Report(jobs, slots=1, quiet=True)
+    report.running = lambda _: signal.raise_signal(number)
+    with pytest.raises(Stopped):
         run_slurm(jobs, here / "out", report)
     assert said == ["submit"]
 
@@ -213,8 +215,8 @@ def test_if_slurm_refuses_an_array_none_stays_in_the_queue(jobs, here, monkeypat
     monkeypatch.setattr(commands, "submit", submit)
     monkeypatch.setattr(commands, "cancel", cancelled.extend)
     monkeypatch.setattr(commands, "queue", lambda _: {})
-    with Report(jobs, slots=1, quiet=True) as report, pytest.raises(ValueError, match="too many"):
-        run_slurm(jobs, here / "out", report)
+    with pytest.raises(ValueError, match="too many"):
+        run_slurm(jobs, here / "out", Report(jobs, slots=1, quiet=True))
     assert sorted(cancelled) == sorted(arrays)
 
 

@@ -1,0 +1,220 @@
+"""Sweeps on Dask: workers die, commands die, and nothing is lost or goes on without anybody."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+from deaths import QUICK
+from ports import free_port
+from toys import toy
+
+from gqa_lib.bench.engines import dask as engine
+from gqa_lib.bench.engines.dask import run_dask
+from gqa_lib.bench.engines.dask_worker import look_there
+from gqa_lib.bench.jobs import Job, library_digest
+from gqa_lib.bench.live import Report
+from gqa_lib.cli import main
+from gqa_lib.course.places import package_root
+
+distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
+linux = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="the system tells children on Linux"
+)
+PATIENCE_S = 240
+TELL = """\
+import os, pathlib, signal, time
+here = pathlib.Path({folder!r})
+with open(here / "told", "a") as told:
+    told.write(f"{{size}} {{os.getpid()}}\\n")
+"""
+WAIT = "while not (here / 'go').exists(): time.sleep(0.05)"
+
+
+@pytest.fixture(scope="module")
+def scheduler(tmp_path_factory):
+    """The address of a cluster of two workers, which commands find running."""
+    import dask
+
+    folder = tmp_path_factory.mktemp("dask")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(folder))
+        patch.setenv("PYTHONPATH", f"{QUICK}:{package_root().parent}")
+        with (
+            dask.config.set({"distributed.scheduler.allowed-failures": 1}),
+            distributed.LocalCluster(
+                n_workers=2,
+                threads_per_worker=1,
+                dashboard_address="127.0.0.1:0",
+                memory_limit=0,
+                local_directory=str(folder),
+                silence_logs=100,
+            ) as cluster,
+        ):
+            yield cluster.scheduler_address
+
+
+@pytest.fixture
+def sweep(scheduler, tmp_path):
+    """Return a function that runs a notebook for some sizes and returns the records by size."""
+
+    def run(notebook, sizes, showing=lambda runs: None):
+        jobs = [Job(str(notebook), {"size": size}) for size in sizes]
+        with Report(jobs, slots=2, quiet=True) as report:
+            report.running = showing
+            try:
+                run_dask(jobs, tmp_path / "out", report, address=scheduler)
+            finally:
+                ends = {one["params"]["size"]: one["status"] for one in report.records}
+        return ends
+
+    return run
+
+
+def records(out):
+    found = [json.loads(path.read_text()) for path in out.glob("*/record.json")]
+    return sorted((one["params"]["size"], one["status"]) for one in found)
+
+
+def told(folder):
+    """The sizes that began to run, with their processes."""
+    path = folder / "told"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return sorted(tuple(map(int, line.split())) for line in lines)
+
+
+def until(condition):
+    give_up = time.monotonic() + PATIENCE_S
+    while time.monotonic() < give_up:
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it did not happen")
+
+
+def gone(pid):
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+@linux
+def test_a_run_that_kills_its_workers_is_a_record_and_the_others_are_done(sweep, tmp_path):
+    code = TELL.format(folder=str(tmp_path)) + (
+        "assert size != 2, 'two is too many'\n"
+        "if size == 3:\n"
+        "    os.kill(os.getppid(), signal.SIGKILL)\n"
+        "    time.sleep(4321)\n"
+    )
+    ends = sweep(toy(tmp_path / "toy.ipynb", code), [1, 2, 3, 4])
+    assert ends == {1: "ok", 2: "error", 3: "killed", 4: "ok"}
+    assert records(tmp_path / "out") == sorted(ends.items())
+    assert [size for size, _ in told(tmp_path)] == [1, 2, 3, 3, 4]  # 3 as often as it may
+    assert all(gone(pid) for _, pid in told(tmp_path))
+
+
+def test_ctrl_c_ends_the_runs_and_their_records_say_so(sweep, tmp_path):
+    notebook = toy(tmp_path / "toy.ipynb", TELL.format(folder=str(tmp_path)) + WAIT)
+    pressed = []
+
+    def showing(runs):
+        if not pressed and len(told(tmp_path)) == 2:
+            pressed.append(len(runs))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep(notebook, [1, 2, 3], showing)
+    assert pressed == [2]
+    assert records(tmp_path / "out") == [(1, "interrupted"), (2, "interrupted")]
+    assert all(gone(pid) for _, pid in told(tmp_path))
+    (tmp_path / "go").touch()
+    assert sweep(notebook, [1, 2, 3]) == {1: "ok", 2: "ok", 3: "ok"}
+
+
+@linux
+def test_runs_end_with_the_command_that_wants_them(scheduler, sweep, tmp_path):
+    notebook = toy(tmp_path / "toy.ipynb", TELL.format(folder=str(tmp_path)) + WAIT)
+    command = [sys.executable, "-m", "gqa_lib.cli", "bench", "run", str(notebook)]
+    command += ["--grid", "size=1,2,3", "--out", str(tmp_path / "out"), f"--dask={scheduler}"]
+    first = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(package_root().parent)})
+    try:
+        until(lambda: len(told(tmp_path)) == 2)
+    finally:
+        first.kill()
+        first.wait()
+    until(lambda: len(records(tmp_path / "out")) == 2)
+    assert records(tmp_path / "out") == [(1, "interrupted"), (2, "interrupted")]
+    assert all(gone(pid) for _, pid in told(tmp_path))
+    (tmp_path / "go").touch()
+    assert sweep(notebook, [1, 2, 3]) == {1: "ok", 2: "ok", 3: "ok"}
+    assert records(tmp_path / "out") == [(1, "ok"), (2, "ok"), (3, "ok")]
+    assert len(told(tmp_path)) == 5
+
+
+def test_another_version_on_a_worker_is_refused_before_anything_runs(sweep, tmp_path, monkeypatch):
+    monkeypatch.setattr(engine, "library_digest", lambda: "another")
+    with pytest.raises(ValueError, match="another version of gqa_lib"):
+        sweep(toy(tmp_path / "toy.ipynb"), [1])
+    assert records(tmp_path / "out") == []
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_worker_without_the_folder_says_so(tmp_path):
+    (tmp_path / "mark").touch()
+    assert look_there(str(tmp_path / "mark"), library_digest()) is None
+    assert "share" in look_there(str(tmp_path / "other" / "mark"), library_digest())
+
+
+def test_addresses_that_do_not_answer_are_a_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(engine, "_CONNECT_S", 0.3)
+    notebook = str(toy(tmp_path / "toy.ipynb"))
+    command = ["bench", "run", notebook, "--out", str(tmp_path / "out")]
+    address = f"tcp://127.0.0.1:{free_port()}"
+    assert main([*command, f"--dask={address}"]) == 1
+    assert f"no Dask scheduler answers at {address}" in capsys.readouterr().err
+    assert main([*command, "--dask", "sweep.yaml"]) == 1
+    assert "put --dask last" in capsys.readouterr().err
+
+
+def test_nobody_else_reaches_the_workers_of_this_machine():
+    with engine._workers_here(1) as client:
+        (address,) = client.run(lambda: None)
+        assert address.startswith("tls://127.0.0.1:")
+        processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
+        listening = [
+            one.laddr.ip
+            for process in processes
+            for one in process.net_connections(kind="inet")
+            if one.status == psutil.CONN_LISTEN
+        ]
+        assert set(listening) == {"127.0.0.1"}
+        with pytest.raises(OSError, match="connect"):
+            distributed.Client(client.scheduler.address, timeout=1)
+
+
+@linux
+def test_ctrl_c_in_a_terminal_reaches_the_workers_through_the_command(tmp_path):
+    notebook = toy(tmp_path / "toy.ipynb", TELL.format(folder=str(tmp_path)) + WAIT)
+    command = [sys.executable, "-m", "gqa_lib.cli", "bench", "run", str(notebook), "--slots", "1"]
+    command += ["--out", str(tmp_path / "out"), "--dask"]
+    paths = f"{QUICK}:{package_root().parent}"
+    environment = os.environ | {"PYTHONPATH": paths, "TMPDIR": str(tmp_path)}
+    first = subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        until(lambda: told(tmp_path))
+        os.killpg(first.pid, signal.SIGINT)  # as a terminal does
+        _, said = first.communicate(timeout=PATIENCE_S)
+    finally:
+        first.kill()
+        first.wait()
+    assert first.returncode == 128 + signal.SIGINT
+    assert said == "gqa: stopped by SIGINT\n"
+    assert records(tmp_path / "out") == [(1, "interrupted")]
+    assert all(gone(pid) for _, pid in told(tmp_path))
