@@ -14,7 +14,7 @@ from gqa_lib.course.places import course_root
 
 ROOT = course_root()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-EXTRAS = ("bench", "course", "gpu", "model", "postgres", "site", "tutor", "test")
+EXTRAS = ("bench", "cluster", "course", "gpu", "model", "postgres", "site", "tutor", "test")
 PYTHONS = ("3.11.0", "3.11.2", "3.12.0", "3.13.0")  # Debian 12 has 3.11.2
 # Not installed everywhere: only one Python or system wants them. Their Requires-Python, as their
 # wheels have it, is compared with the installed one wherever there is one.

@@ -71,7 +71,8 @@ def run_dask(
 
     Raises:
         KeyboardInterrupt: a signal; all that was under way has ended, and its records say so.
-        ValueError: a worker does not have the folder, or has another version of the library.
+        ValueError: a worker does not have the folder, or has another version of the library; or
+            certificates are missing.
         OSError: the scheduler does not answer.
     """
     from distributed import Client
@@ -83,6 +84,13 @@ def run_dask(
             raise OSError(
                 f"no Dask scheduler answers at {address} ({trouble}): is it running, and is this "
                 "its address?"
+            ) from None
+        except TypeError as trouble:  # so distributed says it
+            if "TLS" not in str(trouble):
+                raise
+            raise ValueError(
+                f"{address} needs certificates, and distributed's configuration names none: set "
+                "distributed.comm.tls there."
             ) from None
         with client:
             _check_workers(client, out)

@@ -220,9 +220,10 @@ def test_nothing_is_said_when_every_package_is_there(system):
 def test_root_installs_only_what_is_missing(system, tmp_path):
     done = system(dpkg_query=ONE, apt_get='echo "$@" >> "$LOG"', id="echo 0")
     assert done.returncode == 0, done.stderr
-    assert "Installing postgresql chromium fonts-dejavu-core with apt-get" in done.stdout
+    missing = "postgresql chromium fonts-dejavu-core slurmctld slurmd slurm-client"
+    assert f"Installing {missing} with apt-get" in done.stdout
     installed = (tmp_path / "log").read_text().splitlines()[-1]
-    assert installed.endswith(" postgresql chromium fonts-dejavu-core")
+    assert installed.endswith(f" {missing}")
     assert "bubblewrap" not in installed
 
 
