@@ -7,8 +7,8 @@ notebook calls, and `tasks` what those that train do.
 
 from .inside import begin, commit, need_some, results_folder
 from .notebooks import benchmarks, check_parameters, check_params, parameters
-from .rules import as_list
 from .now import main
+from .rules import as_list
 from .run import run_one
 from .tasks import SmallTask, small_task
 

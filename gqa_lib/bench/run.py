@@ -81,7 +81,7 @@ class Turn:
             self._start()
         if (record := self._run and self._run.poll(wait_s)) is None:
             return None
-        if record["status"] == "killed" and self._attempts < _ATTEMPTS:
+        if record["status"] == "killed" and self._once and self._attempts < _ATTEMPTS:
             self._start()
             return None
         self._place.leave()
@@ -190,9 +190,9 @@ def run_job(
     """
     if job.library and job.library != library_digest():
         raise RuntimeError(
-            f"this machine's gqa_lib ({library_digest()}) is not the one that the sweep was started "
-            f"with ({job.library}): results would not belong together. Install the same version "
-            "here, with the same torch and numpy."
+            f"gqa_lib on this machine ({library_digest()}) is not the one that the sweep was "
+            f"started with ({job.library}): results would not belong together. Install the same "
+            "version here, with the same torch and numpy."
         )
     with stopping():
         return Turn(job, out, slot).to_its_end(stopped)
