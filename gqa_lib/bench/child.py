@@ -26,7 +26,6 @@ from .inside import commit
 from .machine import Slot
 from .paths import clean, without_paths
 
-
 _MARK = "BENCH_RUN_FOLDER"  # in the environment of all that a run starts
 
 

@@ -78,11 +78,11 @@ class Turn:
             if there := self._result():  # of whoever had the place before
                 self._place.leave()
                 return there
-            self._start()
-        if (record := self._run and self._run.poll(wait_s)) is None:
+            self._run = self._start()
+        if (record := self._run.poll(wait_s)) is None:
             return None
         if record["status"] == "killed" and self._once and self._attempts < _ATTEMPTS:
-            self._start()
+            self._run = self._start()
             return None
         self._place.leave()
         return record
@@ -91,9 +91,9 @@ class Turn:
         there = result_of(self._folder, self.job) if self._once else None
         return there and there | {"cached": True}
 
-    def _start(self) -> None:
+    def _start(self) -> Run:
         self._attempts += 1
-        self._run = Run(
+        return Run(
             self.job.notebook,
             self.job.params,
             self._folder,
