@@ -6,7 +6,9 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 AUDIENCES = {
     "learner": "for learners",
@@ -63,6 +65,16 @@ def in_a_line(run: Callable[[Namespace], None]) -> Callable[[Namespace], int]:
         return 0
 
     return told
+
+
+def loaded(module: str, name: str) -> Callable[[Any], Any]:
+    """Return what stands for a function of a module of this package, and loads that when called.
+
+    Args:
+        module: its name in the package.
+        name: of the function.
+    """
+    return lambda given: getattr(import_module(f".{module}", __package__), name)(given)
 
 
 def whole(least: int, most: int = 2**40) -> Callable[[str], int]:

@@ -11,7 +11,7 @@ from .command import folder, number, whole
 
 if TYPE_CHECKING:
     from gqa_lib.bench.jobs import Job
-    from gqa_lib.bench.live import Report
+    from gqa_lib.bench.live import Progress
     from gqa_lib.bench.sweep import Sweep
 
 _OUT = "runs"
@@ -52,7 +52,7 @@ def run(asked: Namespace) -> int:
 
     for module in ("papermill", "ipykernel", "matplotlib", "psutil", "pydantic", "rich", "yaml"):
         require(module)
-    from gqa_lib.bench.live import Report
+    from gqa_lib.bench.live import Progress
     from gqa_lib.bench.machine import slots
     from gqa_lib.bench.sweep import jobs_of
 
@@ -62,12 +62,12 @@ def run(asked: Namespace) -> int:
         return _list(jobs)
     out = Path(sweep.out or _OUT)
     places = slots(sweep.slots)
-    with Report(jobs, slots=len(places), quiet=asked.json) as report:
+    with Progress(jobs, slots=len(places), quiet=asked.json) as progress:
         from gqa_lib.bench.engines.local import run_local
 
         _note(out, sweep)
-        run_local(jobs, out, report, slots=places)
-    return _end(report, out, as_json=asked.json)
+        run_local(jobs, out, progress, slots=places)
+    return _end(progress, out, as_json=asked.json)
 
 
 def _sweep(asked: Namespace) -> Sweep:
@@ -131,9 +131,9 @@ def _note(out: Path, sweep: Sweep) -> None:
     commit(out / "sweep.json", without_paths(asked))
 
 
-def _end(report: Report, out: Path, *, as_json: bool) -> int:
+def _end(progress: Progress, out: Path, *, as_json: bool) -> int:
     if as_json:
-        print(json.dumps(report.records, indent=1))
+        print(json.dumps(progress.records, indent=1))
     else:
-        print(f"{report.summary()}. `gqa bench report {out}` makes a page of it.")
-    return int(any(record["status"] != "ok" for record in report.records))
+        print(f"{progress.summary()}. `gqa bench report {out}` makes a page of it.")
+    return int(any(record["status"] != "ok" for record in progress.records))

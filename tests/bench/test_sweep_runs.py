@@ -9,7 +9,7 @@ from toys import toy
 from gqa_lib.bench import machine
 from gqa_lib.bench.engines.local import run_local
 from gqa_lib.bench.jobs import Job
-from gqa_lib.bench.live import Report
+from gqa_lib.bench.live import Progress
 from gqa_lib.bench.machine import Slot
 from gqa_lib.bench.run import Turn, run_job
 from gqa_lib.cli import main
@@ -71,7 +71,7 @@ def test_those_that_time_come_last_and_alone(tmp_path):
     timed = toy(tmp_path / "timed.ipynb", TELL.format(told=str(told)), times=True)
     other = toy(tmp_path / "other.ipynb")
     jobs = [Job(str(timed), {"size": 1}), Job(str(other)), Job(str(timed), {"size": 2})]
-    with Report(jobs, slots=2, quiet=True) as report:
+    with Progress(jobs, slots=2, quiet=True) as report:
         run_local(jobs, tmp_path / "out", report, slots=[Slot(), Slot()])
     assert [(one["benchmark"], one["status"]) for one in report.records] == [
         ("other", "ok"),
@@ -141,7 +141,7 @@ def ended(job, report, wall_s, status="ok"):
 def test_the_time_left_is_told_from_what_runs_took(tmp_path):
     other, timed = toy(tmp_path / "other.ipynb"), toy(tmp_path / "timed.ipynb", times=True)
     jobs = [Job(str(one), {"size": n}) for one in (other, timed) for n in range(5)]
-    report = Report(jobs, slots=2, quiet=True, clock=lambda: 0.0)
+    report = Progress(jobs, slots=2, quiet=True, clock=lambda: 0.0)
     assert report.left_s() is None
     ended(jobs[0], report, 10.0)
     assert report.left_s() is None  # of what times nothing is known
@@ -156,7 +156,7 @@ def test_a_terminal_shows_a_table_of_what_runs(tmp_path, monkeypatch):
     from rich.console import Console
 
     jobs = [Job(str(toy(tmp_path / "toy.ipynb")), {"size": n}) for n in range(20)]
-    report = Report(jobs, slots=20, quiet=True)
+    report = Progress(jobs, slots=20, quiet=True)
     report.running([(job, 75.0) for job in jobs])
     console = Console(width=80, record=True, file=io.StringIO())
     console.print(report._table())
