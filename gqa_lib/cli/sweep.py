@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,7 +67,11 @@ def run(asked: Namespace) -> int:
         from gqa_lib.bench.engines.local import run_local
 
         _note(out, sweep)
-        run_local(jobs, out, progress, slots=places)
+        try:
+            run_local(jobs, out, progress, slots=places)
+        except KeyboardInterrupt:
+            print("The same command goes on from here.", file=sys.stderr)
+            raise
     return _end(progress, out, as_json=asked.json)
 
 
