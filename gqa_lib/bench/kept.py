@@ -30,7 +30,10 @@ class KeptRun:
         params: what it ran with, by name: what was asked, and the notebook's defaults.
         environment: where it ran, as `gqa_lib.measure.environment` tells it, flat; the ceilings
             that it measured, too.
-        samples: rows of its samples.jsonl; of a run that failed, none.
+        samples: rows of its samples.jsonl; of a run that failed, none. "own" is whether the library
+            chose the row's arm, or measured nothing else; of parts, and of passes that find
+            ceilings, it is None.
+        tried: whether several arms were, of which the library chose one.
     """
 
     folder: Path
@@ -38,6 +41,7 @@ class KeptRun:
     params: dict[str, Any]
     environment: dict[str, Any]
     samples: list[dict[str, Any]]
+    tried: bool = False
 
     @property
     def name(self) -> str:
@@ -117,6 +121,7 @@ def _read(folder: Path) -> KeptRun:
         {name: value for name, value in params.items() if name not in PLACES},
         _environment(folder, record),
         samples,
+        (folder / "arms.jsonl").exists(),
     )
 
 
@@ -130,7 +135,7 @@ def _dictionary(text: str) -> dict[str, Any]:
 def _sample_rows(folder: Path) -> list[dict[str, Any]]:
     """The run's samples, each with whether its arm is the one that the library chose.
 
-    Without that in the samples it is in arms.jsonl; where no arms were tried, all are its own.
+    That is in arms.jsonl; where no arms were tried, all are its own.
     """
     rows = read_jsonl(folder / "samples.jsonl")
     if not all(isinstance(row, dict) for row in rows):
@@ -138,9 +143,9 @@ def _sample_rows(folder: Path) -> list[dict[str, Any]]:
     path = folder / "arms.jsonl"
     tried = {_place(row): row.get("own") for row in (read_jsonl(path) if path.exists() else [])}
     for row in rows:
-        own = row.get("kind") not in ("read", "ceiling")
+        own = None if row.get("kind") in ("read", "ceiling") else True
         if own and tried and row.get("arm") is not None:
-            own = bool(tried.get(_place(row)))
+            own = tried.get(_place(row))
         row.setdefault("own", own)
     return rows
 

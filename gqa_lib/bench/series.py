@@ -32,7 +32,7 @@ class Series:
 
     Attributes:
         benchmark, params, arm, metric, unit: what it is.
-        own: whether it is of this library: its speed is what is judged.
+        own: whether it is of this library, and so judged; None of parts and ceilings.
         computed: nothing was measured; the value is what it is.
         seeds: the samples are of models trained from different seeds.
         rows: by the run's folder, the samples that count, as `summarise` takes them.
@@ -46,7 +46,7 @@ class Series:
     arm: str
     metric: str
     unit: str
-    own: bool
+    own: bool | None
     computed: bool
     seeds: bool
     rows: dict[str, list[dict]] = field(default_factory=dict)
@@ -131,10 +131,9 @@ def all_series(runs: Iterable[KeptRun]) -> list[Series]:
     found: dict[str, Series] = {}
     for run in runs:
         if run.status == "ok":
-            compared = any(sample["own"] is False for sample in run.samples)
             here: dict[str, list[dict]] = defaultdict(list)
             for sample in filter(_counts, run.samples):
-                key = _series_of(run, sample, compared, found)
+                key = _series_of(run, sample, found)
                 here[key].append(_row(sample, key))
             _enter(run, here, found)
     return list(found.values())
@@ -150,15 +149,13 @@ def _counts(sample: dict[str, Any]) -> bool:
     )
 
 
-def _series_of(
-    run: KeptRun, sample: dict[str, Any], compared: bool, found: dict[str, Series]
-) -> str:
+def _series_of(run: KeptRun, sample: dict[str, Any], found: dict[str, Series]) -> str:
     """Find the sample's series, or begin it; return its key."""
-    own, name = bool(sample["own"]), str(flat(sample.get("arm")) or "")
+    own, name = sample.get("own"), str(flat(sample.get("arm")) or "")
     series = Series(
         run.benchmark,
         _identity(run, sample),
-        CHOSEN if own and compared and sample.get("kind") == "sample" else name,
+        CHOSEN if own and run.tried and sample.get("kind") == "sample" else name,
         str(sample["metric"]),
         str(sample.get("unit") or ""),
         own,
