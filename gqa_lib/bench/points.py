@@ -84,7 +84,7 @@ def _block(series: list[Series], margin: float, most: int) -> Block:
     names = varying(own)
     arms = list(dict.fromkeys(one.arm for one in own))
     base = _BASE if _BASE in names else next(iter(names), None)
-    factor, unit = _scale(own)
+    factor, unit = scale(own)
     groups: dict[tuple, list[Series]] = defaultdict(list)
     for one in own:
         rest = tuple(str(one.params.get(name)) for name in names if name != base)
@@ -121,12 +121,16 @@ def _place(one: Series) -> str:
     return str(sorted(one.params.items()))
 
 
-def _scale(own: Sequence[Series]) -> tuple[float, str]:
-    """The factor and the unit in which the values are not below 1, where there is such a unit."""
-    unit = own[0].unit
-    middle = sorted(one.summary()["median"] for one in own)[len(own) // 2]
+def scale(series: Sequence[Series]) -> tuple[float, str]:
+    """Return the factor and the unit in which values are not below 1, where there is such a unit.
+
+    Args:
+        series: of one metric; the middle one of them counts.
+    """
+    unit = series[0].unit
+    middle = sorted(one.summary()["median"] for one in series)[len(series) // 2]
     scales = _SCALES.get(unit, ((1.0, unit),))
-    return next((scale for scale in scales if abs(middle) * scale[0] >= 1), scales[-1])
+    return next((one for one in scales if abs(middle) * one[0] >= 1), scales[-1])
 
 
 def _scaled(one: Series, factor: float) -> tuple[float, float, float]:

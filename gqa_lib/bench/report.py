@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,10 +12,11 @@ from typing import Any
 from gqa_lib.course.extras import require
 
 from .kept import KeptRun, read_runs
+from .machines import machines
 from .notebooks import about, benchmarks
 from .pages import environment, notebook_pages
 from .pictures import picture
-from .points import Block, blocks, shown, varying
+from .points import Block, blocks, varying
 from .series import Series, all_series
 from .tables import flat, sample_rows, write_tables
 
@@ -23,20 +24,6 @@ CLASSES = {
     **dict.fromkeys(("ok", "faster", "better"), "good"),
     **dict.fromkeys(("slower", "worse", "error", "timeout", "killed", "unreadable"), "bad"),
     **dict.fromkeys(("ambiguous", "interrupted", "never ended"), "open"),
-}
-_MACHINE = {  # what a reader needs of the environment; what else is there is in the table
-    "CPU": "cpu_model",
-    "cores": "cpu_affinity",
-    "threads": "num_threads",
-    "GPU": "gpu_name",
-    "driver": "gpu_driver",
-    "device": "device",
-    "system": "system",
-    "Python": "python",
-    "torch": "torch",
-    "triton": "triton",
-    "commit": "commit",
-    "changed since": "dirty",
 }
 
 
@@ -70,7 +57,7 @@ def write_report(folder: Path, output: Path, *, margin: float = 0.05) -> str:
         when=_when(runs),
         margin=f"{margin:.3g}" if margin < 0.001 else f"{100 * margin:g} %",
         classes=CLASSES,
-        machines=_machines(runs),
+        machine=machines(runs),
         benchmarks=[_benchmark(name, runs, series, links, margin) for name in names],
         failed=_failed(runs, unfinished, links),
     )
@@ -87,34 +74,6 @@ def _when(runs: Sequence[KeptRun]) -> str:
     first, last = min(times), max(times)
     days = dict.fromkeys(f"{at:%Y-%m-%d %H:%M}" for at in (first, last))
     return f"Begun {' to '.join(days)} UTC."
-
-
-def _machines(runs: Sequence[KeptRun]) -> list[dict[str, str]]:
-    """What is known of each machine, and of each state of it, with how many runs it had."""
-    found: dict[str, list[KeptRun]] = defaultdict(list)
-    for run in runs:
-        if run.environment:
-            found[str([run.environment.get(key) for key in _MACHINE.values()])].append(run)
-    machines = []
-    for group in found.values():
-        known = group[0].environment
-        lines = {
-            label: shown(known[key]) if known[key] is not True else "yes"
-            for label, key in _MACHINE.items()
-            if known.get(key) not in (None, False)
-        }
-        for label, key, scale, unit in (
-            ("load before", "load_before", 1, ""),
-            ("bandwidth", "bandwidth_bytes_per_s", 1e9, " GB/s"),
-            ("arithmetic", "flops_per_s", 1e9, " GFLOP/s"),
-        ):
-            values = [run.environment.get(key) for run in group]
-            numbers = sorted(value / scale for value in values if isinstance(value, int | float))
-            if numbers:
-                ends = dict.fromkeys(f"{value:,.3g}" for value in (numbers[0], numbers[-1]))
-                lines[label] = " to ".join(ends) + unit
-        machines.append(lines | {"runs": str(len(group))})
-    return machines
 
 
 def _benchmark(

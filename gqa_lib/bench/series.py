@@ -119,7 +119,8 @@ def key_of(benchmark: str, params: dict[str, Any], arm: str, metric: str) -> str
     Args:
         benchmark, params, arm, metric: what it is.
     """
-    return json.dumps([benchmark, sorted(params.items()), arm, metric], default=str)
+    same = {name: float(value) if is_number(value) else value for name, value in params.items()}
+    return json.dumps([benchmark, sorted(same.items()), arm, metric])
 
 
 def all_series(runs: Iterable[KeptRun]) -> list[Series]:

@@ -59,8 +59,6 @@ def compare(asked: Namespace) -> int:
     Args:
         asked: the parsed arguments.
     """
-    from gqa_lib.bench.comparing import compare_folders
+    from gqa_lib.bench.compared import main
 
-    return compare_folders(
-        Path(asked.before), Path(asked.after), margin=asked.margin, output=asked.output
-    )
+    return main(Path(asked.before), Path(asked.after), asked.margin, asked.output)
