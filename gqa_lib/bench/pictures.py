@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .points import Block, finding, number
+from .points import Block, finding, number, shown
 from .tables import is_number
 
 _PROLOGUE = re.compile(r"^.*?(?=<svg)|<metadata>.*?</metadata>", re.DOTALL)
@@ -35,11 +35,10 @@ def picture(block: Block, salt: str) -> tuple[str, str, str]:
     title, unit = finding(block), "" if block.unit == "1" else f" ({block.unit})"
     ylabel = f"{block.metric.replace('_', ' ')}{unit}"
     if axis is None:
-        shown = every[:_DOTS]
-        fig = plots.interval_dots(_dots(block, shown), title=title, xlabel=ylabel)
-        left_out = len(every) - len(shown)
-        said = f"The plot has {len(shown)} of {len(every)} points." if left_out else ""
-        values = [f"{name} {number(one[1])}" for name, one in _dots(block, shown).items()]
+        dots = _dots(block, every[:_DOTS])
+        fig = plots.interval_dots(dots, title=title, xlabel=ylabel)
+        said = f"The plot has {len(dots)} of {len(every)} points." if len(dots) < len(every) else ""
+        values = [f"{name} {number(one[1])}" for name, one in dots.items()]
     else:
         lines = _lines(block, every, axis)
         shown_lines = dict(list(lines.items())[: plots.MOST_LINES])
@@ -82,7 +81,8 @@ def _dots(block: Block, points: Points) -> dict[str, tuple[float, float, float]]
 
 
 def _label(params: dict[str, Any], names: list[str]) -> str:
-    if len(names) == 1 and not is_number(params.get(names[0])):
-        return str(params.get(names[0]))
-    parts = (f"{name} {params.get(name)}".replace("arm ", "", 1) for name in names)
-    return ", ".join(parts).replace("_", " ")
+    given = {name: params.get(name) for name in names if params.get(name) not in (None, "")}
+    return ", ".join(
+        f"{name.replace('_', ' ')} {shown(value)}" if is_number(value) else str(value)
+        for name, value in given.items()
+    )

@@ -8,7 +8,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, NullLocator
+from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 
 from gqa_lib.arguments import check_some
 
@@ -51,7 +51,8 @@ def interval_lines(
         ax.errorbar(x, median, yerr=[below, above], capsize=4, elinewidth=1.3, **look)
     every = [point for points in lines.values() for point in points]
     ticks = sorted({point[0] for point in every})
-    if all(x > 0 and math.log2(x).is_integer() for x in ticks) and len(ticks) > 1:
+    powers = all(x > 0 and math.log2(x).is_integer() for x in ticks) and len(ticks) > 1
+    if powers or (min(ticks) > 0 and max(ticks) > _WIDE * min(ticks)):
         ax.set_xscale("log", base=2)
     if len(ticks) <= 8:
         ax.set_xticks(ticks, [f"{x:,g}" for x in ticks])
@@ -100,6 +101,7 @@ def _value_axis(ax, which: str, values: Sequence[tuple[float, float, float]]) ->
         scale("log")
         limits(min(lows) / 1.4, max(highs) * (2.5 if which == "x" else 1.4))
         axis.set_major_formatter("{x:,g}")
-        axis.set_minor_formatter(NullFormatter())
+        axis.set_minor_formatter("{x:,g}" if max(highs) < 100 * min(lows) else NullFormatter())
+        axis.set_minor_locator(LogLocator(subs=(2, 5)))
     elif min(lows) >= 0:
         limits(0, (1.2 if which == "x" else 1.1) * max(max(highs), 1e-12))
