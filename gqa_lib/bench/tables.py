@@ -31,8 +31,9 @@ _INT64 = 2**63
 def sample_rows(runs: Iterable[KeptRun]) -> list[dict[str, Any]]:
     """Return a row for each sample; a run without samples has one, with its status and error.
 
-    A sample's own `p_` wins over the parameter of its run. A list of one value is that value, a
-    longer one its JSON text. All rows have the same columns, in the same order.
+    A sample's own `p_` wins over the parameter of its run. A list of one value is that value. A
+    longer one, which says what else the run measured, is JSON text in a column of its own, such as
+    `p_context_list`, so that `p_context` stays a number. All rows have the same columns.
 
     Args:
         runs: as `read_runs` gives them.
@@ -47,15 +48,21 @@ def sample_rows(runs: Iterable[KeptRun]) -> list[dict[str, Any]]:
 def _rows(run: KeptRun) -> list[dict[str, Any]]:
     repeat, error = (run.record.get(name) for name in ("repeat", "error"))
     head = dict(zip(_OF_A_RUN, (run.name, run.benchmark, repeat, run.status, error), strict=True))
-    params = {f"p_{name}": flat(value) for name, value in run.params.items()}
+    params = {_column_of(name, value): flat(value) for name, value in run.params.items()}
     about = {f"env_{name}": flat(value) for name, value in run.environment.items()}
     return [head | params | _of_sample(sample) | about for sample in run.samples or [{}]]
+
+
+def _column_of(name: str, value: Any) -> str:
+    return f"p_{name}_list" if isinstance(value, list) and len(value) > 1 else f"p_{name}"
 
 
 def _of_sample(sample: dict[str, Any]) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for name, value in sample.items():
-        if name.startswith("p_") or (name in _OF_A_SAMPLE and name != "value"):
+        if name.startswith("p_"):
+            row[_column_of(name[2:], value)] = flat(value)
+        elif name in _OF_A_SAMPLE and name != "value":
             row[name] = flat(value)
         elif name == "value" and (value is None or is_number(value)):
             row[name] = value if value is None else float(value)
