@@ -34,17 +34,17 @@ def picture(block: Block, salt: str) -> tuple[str, str, str]:
     axis = _axis(block, every)
     title, unit = finding(block), "" if block.unit == "1" else f" ({block.unit})"
     ylabel = f"{block.metric.replace('_', ' ')}{unit}"
+    words = {"title": _plain(title, 200)}
     if axis is None:
         dots = _dots(block, every[:_DOTS])
-        fig = plots.interval_dots(dots, title=title, xlabel=ylabel)
+        fig = plots.interval_dots(dots, xlabel=_plain(ylabel), **words)
         said = f"The plot has {len(dots)} of {len(every)} points." if len(dots) < len(every) else ""
         values = [f"{name} {number(one[1])}" for name, one in dots.items()]
     else:
         lines = _lines(block, every, axis)
         shown_lines = dict(list(lines.items())[: plots.MOST_LINES])
-        fig = plots.interval_lines(
-            shown_lines, title=title, xlabel=axis.replace("_", " "), ylabel=ylabel
-        )
+        words |= {"xlabel": _plain(axis.replace("_", " ")), "ylabel": _plain(ylabel)}
+        fig = plots.interval_lines(shown_lines, **words)
         more = len(lines) > len(shown_lines)
         said = f"The plot has {len(shown_lines)} of {len(lines)} lines." if more else ""
         values = [
@@ -82,7 +82,14 @@ def _dots(block: Block, points: Points) -> dict[str, tuple[float, float, float]]
 
 def _label(params: dict[str, Any], names: list[str]) -> str:
     given = {name: params.get(name) for name in names if params.get(name) not in (None, "")}
-    return ", ".join(
+    parts = (
         f"{name.replace('_', ' ')} {shown(value)}" if is_number(value) else str(value)
         for name, value in given.items()
     )
+    return _plain(", ".join(parts))
+
+
+def _plain(text: str, most: int = 70) -> str:
+    """Text that matplotlib takes as it is, cut where it would not fit."""
+    line = " ".join(text.split())
+    return (line if len(line) <= most else f"{line[: most - 1]}…").replace("$", r"\$")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from .command import folder, number
+from .command import folder, in_a_line, number
 
 
 def report_arguments(parser: ArgumentParser) -> None:
@@ -53,6 +53,7 @@ def report(asked: Namespace) -> int:
     return 0
 
 
+@in_a_line  # 1 would say that B is slower
 def compare(asked: Namespace) -> int:
     """Compare two folders of runs and return the exit code.
 

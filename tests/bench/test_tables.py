@@ -101,7 +101,7 @@ def test_what_is_cut_off_or_not_there_loses_that_alone(tmp_path):
 def test_whether_the_library_chose_an_arm(tmp_path):
     here = {"context": 64, "num_kv_heads": 1}
     samples = times([0.1], "fold", **here) + times([0.2], "sdpa", **here)
-    samples += times([0.3], "part", **here) + [{"kind": "read", **times([0.4], "pass")[0]}]
+    samples += [*times([0.3], "part", **here), {"kind": "read", **times([0.4], "pass")[0]}]
     samples[-1]["kind"] = "read"
     write_run(tmp_path, "one", samples, arms=tried("fold", "sdpa", own="fold", **here))
     assert [row["own"] for row in table_of(tmp_path)] == [True, False, None, None]

@@ -23,8 +23,8 @@ def write_run(out: Path, name: str, samples: list[dict], **of_record) -> Path:
         out: the folder of the runs.
         name: the run's.
         samples: its rows.
-        of_record: what the record has besides; "arms" are rows of arms.jsonl, "rows" of result.json,
-            "environment" what differs in it.
+        of_record: what the record has besides; "arms" are rows of arms.jsonl, "rows" of
+            result.json, "environment" what differs in it.
     """
     folder = out / name
     folder.mkdir(parents=True)
