@@ -77,6 +77,7 @@ def _write(exporter: Any, run: KeptRun, source: Path, page: Path) -> None:
     except Exception:  # nbformat and nbconvert raise many kinds over what is no notebook
         page.unlink(missing_ok=True)
         return
+    body = body.replace('<div class="output_area">', '<div class="output_area" tabindex="0">')
     template = environment().get_template("notebook.html.j2")
     styles = "\n".join(resources.get("inlining", {}).get("css", []))
     page.write_text(

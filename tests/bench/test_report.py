@@ -5,7 +5,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from fabricated_runs import steady, times, tried, write_run
+from fabricated_runs import sweep, write_notebook, write_run
 
 from gqa_lib.bench import benchmarks
 from gqa_lib.bench.kept import read_runs
@@ -40,47 +40,6 @@ class Page(HTMLParser):
 
 def page_of(folder):
     return Page((folder / "index.html").read_text(encoding="utf-8"))
-
-
-def notebook(folder, source, output):
-    cells = [
-        {"cell_type": "markdown", "metadata": {}, "source": "# A question\n$1<2$"},
-        {
-            "cell_type": "code",
-            "execution_count": 1,
-            "metadata": {},
-            "source": source,
-            "outputs": [{"output_type": "stream", "name": "stdout", "text": output}],
-        },
-    ]
-    kept = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 4}
-    (folder / "executed.ipynb").write_text(json.dumps(kept))
-
-
-def sweep(out):
-    """Contexts and KV heads, three repeats, at two machines; a peer; and runs that failed."""
-    for number in range(3):
-        for context in (1024, 4096):
-            samples, arms, rows = [], [], []
-            for heads, share in ((8, 0.8), (1, 0.25)):
-                here = {"context": context, "num_kv_heads": heads}
-                own = steady(context * heads * (1 + 0.002 * number) / 1e6)
-                samples += times(own, "fold", **here)
-                samples += times([2 * value for value in own], "sdpa", **here)
-                arms += tried("fold", "sdpa", own="fold", **here)
-                rows.append(here | {"share": share})
-            folder = write_run(
-                out,
-                f"run{number}-{context}",
-                samples,
-                arms=arms,
-                rows=rows,
-                repeat=number,
-                params={"context": [context], "num_kv_heads": [8, 1]},
-                environment={"torch": f"2.{14 + number // 2}.0"},
-                started_at=1.8e9 + number,
-            )
-            notebook(folder, "print(1 < 2)", "True and <b>bold</b>")
 
 
 def test_a_sweep_has_its_findings_points_and_verdicts_on_one_page(tmp_path, capsys):
@@ -134,7 +93,7 @@ def test_whatever_runs_say_is_text(tmp_path):
         benchmark=HOSTILE,
         environment={"cpu_model": HOSTILE},
     )
-    notebook(folder, HOSTILE, HOSTILE)
+    write_notebook(folder, HOSTILE, HOSTILE)
     record = json.loads((folder / "record.json").read_text())
     record["result"]["finding"] = HOSTILE
     (folder / "record.json").write_text(json.dumps(record))
@@ -158,7 +117,7 @@ def test_a_notebook_is_converted_once_and_again_when_it_is_newer(tmp_path, monke
     assert "True and &lt;b&gt;bold" in (pages / "run1-1024.html").read_text()
     assert (pages / "run1-1024.ipynb").is_file()
     before = {path: path.stat().st_mtime_ns for path in pages.glob("*.html")}
-    notebook(tmp_path / "run2-4096", "print()", "newer")
+    write_notebook(tmp_path / "run2-4096", "print()", "newer")
     write_report(tmp_path, tmp_path / "report")
     changed = [path.stem for path, at in before.items() if path.stat().st_mtime_ns != at]
     assert changed == ["run2-4096"]

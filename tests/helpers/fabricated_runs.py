@@ -93,3 +93,55 @@ def steady(middle: float, spread: float = 0.01, many: int = 9) -> list[float]:
     """
     half = many // 2
     return [middle * (1 + spread * ((5 * n) % many - half) / half) for n in range(many)]
+
+
+def write_notebook(folder: Path, source: str, output: str) -> None:
+    """Write an executed notebook of one cell.
+
+    Args:
+        folder: of the run.
+        source: of the cell.
+        output: what it printed.
+    """
+    cells = [
+        {"cell_type": "markdown", "metadata": {}, "source": "# A question\n$1<2$"},
+        {
+            "cell_type": "code",
+            "execution_count": 1,
+            "metadata": {},
+            "source": source,
+            "outputs": [{"output_type": "stream", "name": "stdout", "text": output}],
+        },
+    ]
+    kept = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 4}
+    (folder / "executed.ipynb").write_text(json.dumps(kept))
+
+
+def sweep(out: Path) -> None:
+    """Write two contexts with two numbers of KV heads each, three times, on two machines.
+
+    Args:
+        out: the folder of the runs.
+    """
+    for number in range(3):
+        for context in (1024, 4096):
+            samples, arms, rows = [], [], []
+            for heads, share in ((8, 0.8), (1, 0.25)):
+                here = {"context": context, "num_kv_heads": heads}
+                own = steady(context * heads * (1 + 0.002 * number) / 1e6)
+                samples += times(own, "fold", **here)
+                samples += times([2 * value for value in own], "sdpa", **here)
+                arms += tried("fold", "sdpa", own="fold", **here)
+                rows.append(here | {"share": share})
+            folder = write_run(
+                out,
+                f"run{number}-{context}",
+                samples,
+                arms=arms,
+                rows=rows,
+                repeat=number,
+                params={"context": [context], "num_kv_heads": [8, 1]},
+                environment={"torch": f"2.{14 + number // 2}.0"},
+                started_at=1.8e9 + number,
+            )
+            write_notebook(folder, "print(1 < 2)", "True and <b>bold</b>")
