@@ -46,23 +46,22 @@ class Command:
     adds_help: bool = False
 
 
-def in_a_line(run: Callable[[Namespace], None]) -> Callable[[Namespace], int]:
+def in_a_line(run: Callable[[Namespace], int | None]) -> Callable[[Namespace], int]:
     """Return a command that says in one line what is refused, and then returns 2.
 
     Args:
-        run: what it does.
+        run: what it does; its exit code is kept, None is 0.
     """
 
     @wraps(run)
     def told(arguments: Namespace) -> int:
         try:
-            run(arguments)
+            return run(arguments) or 0
         except BrokenPipeError:  # whoever reads on has closed
             raise
         except (ValueError, OSError, ImportError) as refused:
             print(f"gqa: {' '.join(str(refused).split())}", file=sys.stderr)
             return 2
-        return 0
 
     return told
 

@@ -11,15 +11,21 @@ NAME = "gqa-course"
 _EXTRAS = {
     "ipykernel": "bench",
     "ipywidgets": "bench",
+    "jinja2": "bench",
     "matplotlib": "bench",
+    "nbconvert": "bench",
     "ninja": "bench",
     "openai": "tutor",
     "papermill": "bench",
     "psutil": "bench",
     "psycopg": "postgres",
+    "pyarrow": "bench",
+    "pydantic": "bench",
+    "rich": "bench",
     "scipy": "train",
     "tokenizers": "model",
     "tqdm": "model",
+    "yaml": "bench",
 }
 
 
