@@ -122,6 +122,35 @@ def end_below(pid: int) -> None:
         time.sleep(0.01)
 
 
+def end_marked(name: str, value: str) -> None:
+    """Kill all processes that were started with an environment variable, until there is none.
+
+    That finds what a process left when it was killed: nobody is above it any more.
+
+    Args:
+        name: of the variable.
+        value: that it has.
+    """
+    for _ in range(100):
+        found = _marked(name, value)
+        if not found:
+            return
+        _kill(found)
+        time.sleep(0.01)
+
+
+def _marked(name: str, value: str) -> list[int]:
+    import psutil
+
+    marked = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            ended = process.status() == psutil.STATUS_ZOMBIE
+            if not ended and process.environ().get(name) == value and process.pid != os.getpid():
+                marked.append(process.pid)
+    return marked
+
+
 def _below(pid: int) -> list[int]:
     """The processes below one that have not ended."""
     import psutil

@@ -20,11 +20,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from gqa_lib.processes import end_tree
+from gqa_lib.processes import end_marked, end_tree
 
 from .inside import commit
 from .machine import Slot
 from .paths import clean, without_paths
+
+_MARK = "BENCH_RUN_FOLDER"  # in the environment of all that a run starts
 
 
 class Run:
@@ -61,6 +63,7 @@ class Run:
         self._record = {"benchmark": notebook.stem, "params": params, **(known or {})}
         self._record |= {"timeout_s": timeout_s, "started_at": time.time()}
         self._began = clock()
+        end_marked(_MARK, str(folder))  # of an attempt that was killed with whoever watched it
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         self._child = self._start(notebook, params)
@@ -74,7 +77,7 @@ class Run:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=os.environ | self._slot.environment(),
+                env=os.environ | self._slot.environment() | {_MARK: str(self.folder)},
                 start_new_session=True,  # Ctrl-C is for this process, which ends the others
             )
 
@@ -110,6 +113,8 @@ class Run:
         self._child.wait()
 
     def _ended(self, status: str, error: str | None) -> dict:
+        if status != "ok":  # else the process has ended all below it
+            end_marked(_MARK, str(self.folder))
         clean(self.folder)
         result = self.folder / "result.json"
         if status == "ok" and not result.exists():

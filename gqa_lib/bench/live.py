@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from .jobs import Job
 from .notebooks import about
@@ -17,26 +17,7 @@ if TYPE_CHECKING:
 _ROWS = 12  # runs that are shown at a time
 
 
-class Progress(Protocol):
-    """What engines tell of a sweep."""
-
-    def ended(self, job: Job, record: dict) -> None:
-        """Take note of a run's record.
-
-        Args:
-            job: the run.
-            record: of it; "cached" in it is true where an earlier sweep left it.
-        """
-
-    def running(self, runs: Sequence[tuple[Job, float | None]]) -> None:
-        """Show what runs.
-
-        Args:
-            runs: with the seconds since each began; None where it waits for its place.
-        """
-
-
-class Report:
+class Progress:
     """Keeps the records of a sweep and shows how it goes on, in a terminal or without one.
 
     Attributes:
@@ -72,7 +53,7 @@ class Report:
         self._runs: Sequence[tuple[Job, float | None]] = ()
         self._live: Live | None = None
 
-    def __enter__(self) -> Report:
+    def __enter__(self) -> Progress:
         """Begin to show."""
         if not self._quiet and self._console.is_terminal:
             from rich.live import Live
@@ -89,7 +70,12 @@ class Report:
             self._live.stop()
 
     def ended(self, job: Job, record: dict) -> None:
-        """As of `Progress`."""
+        """Take note of a run's record.
+
+        Args:
+            job: the run.
+            record: of it; "cached" in it is true where an earlier sweep left it.
+        """
         self.records.append(record)
         self._left[job.name] -= 1
         if not record.get("cached"):
@@ -100,7 +86,7 @@ class Report:
         self._console.print(line, markup=False, soft_wrap=True)
 
     def running(self, runs: Sequence[tuple[Job, float | None]]) -> None:
-        """As of `Progress`."""
+        """Show what runs, each with the seconds since it began; None where it waits."""
         self._runs = runs
         if self._live:
             self._live.update(self._table())

@@ -78,11 +78,11 @@ class Turn:
             if there := self._result():  # of whoever had the place before
                 self._place.leave()
                 return there
-            self._start()
-        if (record := self._run and self._run.poll(wait_s)) is None:
+            self._run = self._start()
+        if (record := self._run.poll(wait_s)) is None:
             return None
-        if record["status"] == "killed" and self._attempts < _ATTEMPTS:
-            self._start()
+        if record["status"] == "killed" and self._once and self._attempts < _ATTEMPTS:
+            self._run = self._start()
             return None
         self._place.leave()
         return record
@@ -91,9 +91,9 @@ class Turn:
         there = result_of(self._folder, self.job) if self._once else None
         return there and there | {"cached": True}
 
-    def _start(self) -> None:
+    def _start(self) -> Run:
         self._attempts += 1
-        self._run = Run(
+        return Run(
             self.job.notebook,
             self.job.params,
             self._folder,
@@ -190,9 +190,9 @@ def run_job(
     """
     if job.library and job.library != library_digest():
         raise RuntimeError(
-            f"this machine's gqa_lib ({library_digest()}) is not the one that the sweep was started "
-            f"with ({job.library}): results would not belong together. Install the same version "
-            "here, with the same torch and numpy."
+            f"gqa_lib on this machine ({library_digest()}) is not the one that the sweep was "
+            f"started with ({job.library}): results would not belong together. Install the same "
+            "version here, with the same torch and numpy."
         )
     with stopping():
         return Turn(job, out, slot).to_its_end(stopped)

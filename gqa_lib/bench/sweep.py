@@ -131,8 +131,8 @@ def jobs_of(sweep: Sweep, *, here: bool = True, again: bool = False) -> list[Job
             one = Job(named, params, 0, sweep.timeout_s, library_digest(), again)
             if points.setdefault((named, point(notebook, params)), one) is not one:
                 raise ValueError(
-                    f"{shown} with {_written(params)} is there twice: for more samples of each give "
-                    "repeat."
+                    f"{shown} with {_written(params)} is there twice: for more samples of each "
+                    "give repeat."
                 )
             _not_too_many(len(points) * sweep.repeat)
     return _in_order(list(points.values()), sweep)

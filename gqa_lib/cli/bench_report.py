@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from .command import folder, number
+from .command import folder, in_a_line, number
 
 
 def report_arguments(parser: ArgumentParser) -> None:
@@ -53,14 +53,13 @@ def report(asked: Namespace) -> int:
     return 0
 
 
+@in_a_line  # 1 would say that B is slower
 def compare(asked: Namespace) -> int:
     """Compare two folders of runs and return the exit code.
 
     Args:
         asked: the parsed arguments.
     """
-    from gqa_lib.bench.comparing import compare_folders
+    from gqa_lib.bench.compared import main
 
-    return compare_folders(
-        Path(asked.before), Path(asked.after), margin=asked.margin, output=asked.output
-    )
+    return main(Path(asked.before), Path(asked.after), asked.margin, asked.output)

@@ -6,7 +6,9 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 AUDIENCES = {
     "learner": "for learners",
@@ -44,25 +46,34 @@ class Command:
     adds_help: bool = False
 
 
-def in_a_line(run: Callable[[Namespace], None]) -> Callable[[Namespace], int]:
+def in_a_line(run: Callable[[Namespace], int | None]) -> Callable[[Namespace], int]:
     """Return a command that says in one line what is refused, and then returns 2.
 
     Args:
-        run: what it does.
+        run: what it does; its exit code is kept, None is 0.
     """
 
     @wraps(run)
     def told(arguments: Namespace) -> int:
         try:
-            run(arguments)
+            return run(arguments) or 0
         except BrokenPipeError:  # whoever reads on has closed
             raise
         except (ValueError, OSError, ImportError) as refused:
             print(f"gqa: {' '.join(str(refused).split())}", file=sys.stderr)
             return 2
-        return 0
 
     return told
+
+
+def loaded(module: str, name: str) -> Callable[[Any], Any]:
+    """Return what stands for a function of a module of this package, and loads that when called.
+
+    Args:
+        module: its name in the package.
+        name: of the function.
+    """
+    return lambda given: getattr(import_module(f".{module}", __package__), name)(given)
 
 
 def whole(least: int, most: int = 2**40) -> Callable[[str], int]:

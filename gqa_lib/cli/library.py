@@ -2,12 +2,10 @@
 
 import json
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
-from .command import Command, number, whole
+from .benchmarks import BENCHMARKS
+from .command import Command, loaded, number, whole
 
 
 def _map(arguments: Namespace) -> None:
@@ -179,11 +177,6 @@ def _build_native(arguments: Namespace) -> None:
     print(build())
 
 
-def _loaded(module: str, name: str) -> Callable[[Any], Any]:
-    """A function of a module of this package, which is loaded only when that is called."""
-    return lambda given: getattr(import_module(f".{module}", __package__), name)(given)
-
-
 COMMANDS = (
     Command("map", "learner", "show the lessons and where you stand", _map),
     Command(
@@ -201,39 +194,7 @@ COMMANDS = (
         _ask_arguments,
         takes_folders=False,
     ),
-    Command(
-        "bench",
-        "engineer",
-        "run benchmark notebooks",
-        _loaded("bench", "run"),
-        _loaded("bench", "arguments"),
-        takes_folders=False,
-        adds_help=True,
-    ),
-    Command(
-        "bench run",
-        "engineer",
-        "run a sweep of benchmark notebooks: a grid, a list, repeats; goes on where it stopped",
-        _loaded("sweep", "run"),
-        _loaded("sweep", "arguments"),
-        takes_folders=False,
-    ),
-    Command(
-        "bench report",
-        "engineer",
-        "write a table and a page of benchmark runs",
-        _loaded("bench_report", "report"),
-        _loaded("bench_report", "report_arguments"),
-        takes_folders=False,
-    ),
-    Command(
-        "bench compare",
-        "engineer",
-        "compare two folders of runs: before and after, or two machines",
-        _loaded("bench_report", "compare"),
-        _loaded("bench_report", "compare_arguments"),
-        takes_folders=False,
-    ),
+    *BENCHMARKS,
     Command(
         "info",
         "engineer",
@@ -254,7 +215,7 @@ COMMANDS = (
         "generate",
         "engineer",
         "continue a text with a model from your disk, as it comes",
-        _loaded("generate", "run"),
+        loaded("generate", "run"),
         _generate_arguments,
         takes_folders=False,
     ),
@@ -262,40 +223,40 @@ COMMANDS = (
         "convert",
         "engineer",
         "write a model from your disk with fewer KV heads",
-        _loaded("convert", "convert"),
-        _loaded("convert", "convert_arguments"),
+        loaded("convert", "convert"),
+        loaded("convert", "convert_arguments"),
         takes_folders=False,
     ),
     Command(
         "uptrain",
         "engineer",
         "train such a model on a little, on your text",
-        _loaded("convert", "uptrain"),
-        _loaded("convert", "uptrain_arguments"),
+        loaded("convert", "uptrain"),
+        loaded("convert", "uptrain_arguments"),
         takes_folders=False,
     ),
     Command(
         "simulate",
         "engineer",
         "simulate serving a trace: latencies, tokens/s, preemptions",
-        _loaded("simulate", "run"),
-        _loaded("simulate", "arguments"),
+        loaded("simulate", "run"),
+        loaded("simulate", "arguments"),
         takes_folders=False,
     ),
     Command(
         "plan",
         "engineer",
         "plan a benchmark of serving from a trace, and join its results with it",
-        _loaded("plan", "run"),
-        _loaded("plan", "arguments"),
+        loaded("plan", "run"),
+        loaded("plan", "arguments"),
         takes_folders=False,
     ),
     Command(
         "report",
         "engineer",
         "write a decision memo: GQA or not, for your model, hardware and traffic",
-        _loaded("report", "run"),
-        _loaded("report", "arguments"),
+        loaded("report", "run"),
+        loaded("report", "arguments"),
         takes_folders=False,
     ),
     Command(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from .command import folder, number, whole
 
 if TYPE_CHECKING:
     from gqa_lib.bench.jobs import Job
-    from gqa_lib.bench.live import Report
+    from gqa_lib.bench.live import Progress
     from gqa_lib.bench.sweep import Sweep
 
 _OUT = "runs"
@@ -55,7 +56,7 @@ def run(asked: Namespace) -> int:
     for module in ("papermill", "ipykernel", "matplotlib", "psutil", "pydantic", "rich", "yaml"):
         require(module)
     from gqa_lib.bench.engines.lost import superseded
-    from gqa_lib.bench.live import Report
+    from gqa_lib.bench.live import Progress
     from gqa_lib.bench.sweep import jobs_of
 
     sweep = _sweep(asked)
@@ -64,11 +65,15 @@ def run(asked: Namespace) -> int:
     out = Path(sweep.out or _OUT)
     if asked.dry_run:
         return _list(jobs, engine.scripts(jobs, out))
-    with Report(jobs, slots=engine.at_a_time or len(jobs), quiet=asked.json) as report:
+    with Progress(jobs, slots=engine.at_a_time or len(jobs), quiet=asked.json) as progress:
         _note(out, sweep)
-        engine.run(jobs, out, report)
-        superseded(out, report.records)
-    return _end(report, out, as_json=asked.json)
+        try:
+            engine.run(jobs, out, progress)
+        except KeyboardInterrupt:
+            print("The same command goes on from here.", file=sys.stderr)
+            raise
+        superseded(out, progress.records)
+    return _end(progress, out, as_json=asked.json)
 
 
 def _sweep(asked: Namespace) -> Sweep:
@@ -134,9 +139,9 @@ def _note(out: Path, sweep: Sweep) -> None:
     commit(out / "sweep.json", without_paths(asked))
 
 
-def _end(report: Report, out: Path, *, as_json: bool) -> int:
+def _end(progress: Progress, out: Path, *, as_json: bool) -> int:
     if as_json:
-        print(json.dumps(report.records, indent=1))
+        print(json.dumps(progress.records, indent=1))
     else:
-        print(f"{report.summary()}. `gqa bench report {out}` makes a page of it.")
-    return int(any(record["status"] != "ok" for record in report.records))
+        print(f"{progress.summary()}. `gqa bench report {out}` makes a page of it.")
+    return int(any(record["status"] != "ok" for record in progress.records))

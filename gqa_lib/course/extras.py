@@ -12,15 +12,21 @@ _EXTRAS = {
     "distributed": "cluster",
     "ipykernel": "bench",
     "ipywidgets": "bench",
+    "jinja2": "bench",
     "matplotlib": "bench",
+    "nbconvert": "bench",
     "ninja": "bench",
     "openai": "tutor",
     "papermill": "bench",
     "psutil": "bench",
     "psycopg": "postgres",
+    "pyarrow": "bench",
+    "pydantic": "bench",
+    "rich": "bench",
     "scipy": "train",
     "tokenizers": "model",
     "tqdm": "model",
+    "yaml": "bench",
 }
 
 

@@ -86,13 +86,13 @@ def ratios(rows: Iterable[dict], baseline: str, *, margin: float = 0.05) -> dict
     compared = {}
     for arm, samples in by_arm.items():
         values = _speedup_by_round(reference, samples)
-        low, high = _bootstrap_median(values)
+        low, high = bootstrap_median(values)
         compared[arm] = {
             "speedup": float(np.median(values)),
             "low": low,
             "high": high,
             "rounds": len(values),
-            "verdict": _verdict(low, high, margin) if len(values) >= MIN_ROUNDS else "ambiguous",
+            "verdict": verdict(low, high, margin) if len(values) >= MIN_ROUNDS else "ambiguous",
         }
     return compared
 
@@ -151,13 +151,33 @@ def _median_rank(n: int) -> int:
         rank += 1
 
 
-def _bootstrap_median(values: np.ndarray, draws: int = 5000) -> tuple[float, float]:
-    picks = np.random.default_rng(0).integers(len(values), size=(draws, len(values)))
-    low, high = np.quantile(np.median(values[picks], axis=1), [0.025, 0.975])
+def bootstrap_median(
+    values: np.ndarray, under: np.ndarray | None = None, *, draws: int = 5000
+) -> tuple[float, float]:
+    """Return the 95 % interval of a median, or of the ratio of two medians.
+
+    Args:
+        values: measured independently of each other.
+        under: others, measured independently of those: their median is divided by.
+        draws: samples that are drawn from the values, with replacement.
+    """
+    random = np.random.default_rng(0)
+
+    def medians(of: np.ndarray) -> np.ndarray:
+        return np.median(of[random.integers(len(of), size=(draws, len(of)))], axis=1)
+
+    drawn = medians(values) if under is None else medians(values) / medians(under)
+    low, high = np.quantile(drawn, [0.025, 0.975])
     return float(low), float(high)
 
 
-def _verdict(low: float, high: float, margin: float) -> str:
+def verdict(low: float, high: float, margin: float) -> str:
+    """Return what the interval of a speed-up says: faster, slower, same or ambiguous.
+
+    Args:
+        low, high: the interval.
+        margin: difference that would matter; 0.05 is 5 %.
+    """
     if low > 1 + margin:
         return "faster"
     if high < 1 / (1 + margin):

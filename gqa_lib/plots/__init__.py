@@ -1,8 +1,8 @@
 """The course's figures: one style, one colour per arm, a text alternative for each.
 
 `decode`, `times`, `roofline`, `footprint`, `seeds`, `serving`, `economics`, `sharing`, `quality`,
-`budgets`, `ranks`, `beyond` and `deciding` draw; `style` has what they have in common, and shows
-figures.
+`budgets`, `ranks`, `beyond`, `deciding` and `points` draw; `style` has what they share,
+and shows figures.
 Titles are given by the caller, who knows the finding; axes carry units; a prediction is drawn open,
 a measurement filled and in its arm's colour.
 """
@@ -29,6 +29,7 @@ from .footprint import (
     kv_bytes_scatter,
     kv_cache_lines,
 )
+from .points import MOST_LINES, interval_dots, interval_lines
 from .quality import accuracy_by_cache, difference_intervals
 from .ranks import cache_per_rank
 from .roofline import roofline
@@ -51,6 +52,7 @@ __all__ = [
     "DARK",
     "FIGURE",
     "MARKERS",
+    "MOST_LINES",
     "accuracy_by_bits",
     "accuracy_by_cache",
     "as_svg",
@@ -65,6 +67,8 @@ __all__ = [
     "goodput_lines",
     "head_map",
     "head_maps",
+    "interval_dots",
+    "interval_lines",
     "kernel_grid",
     "kv_bytes_bar",
     "kv_bytes_ranking",

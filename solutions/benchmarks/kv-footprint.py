@@ -90,7 +90,7 @@ print("KiB per token of".ljust(width), *(f"{n:>11,} " for n in contexts), " cons
 for c in configs:
     state = f"{state_bytes(c) / 2**20:12.1f}" if state_bytes(c) else ""
     print(c.name.ljust(width), *(marked(c, n, f"{kib(c, n):11,.4g}") for n in contexts), state)
-    rows += [{"metric": "kv_bytes_per_token", "unit": "B", "value": kib(c, n) * 2**10,
+    rows += [{"kind": "computed", "metric": "kv_bytes_per_token", "unit": "B", "value": kib(c, n) * 2**10,
               "p_model": c.name, "p_dtype": dtype, "p_context": n} for n in contexts]
 
 # %% [markdown]
@@ -103,7 +103,7 @@ print(f"sequences in {memory_gib:g} GiB".ljust(width), *(f"{n:>11,} " for n in c
 for c in configs:
     fits = [max_concurrent_sequences(c, memory_gib * 2**30, n, 0, element.itemsize) for n in contexts]
     print(c.name.ljust(width), *(marked(c, n, f"{fit:11,}") for n, fit in zip(contexts, fits)))
-    rows += [{"metric": "max_sequences", "unit": "1", "value": fit, "p_model": c.name,
+    rows += [{"kind": "computed", "metric": "max_sequences", "unit": "1", "value": fit, "p_model": c.name,
               "p_dtype": dtype, "p_context": n} for n, fit in zip(contexts, fits)]
 # %% [markdown]
 # ## Ideal and reserved
@@ -129,8 +129,9 @@ for c in configs:
     taken = {way: reserved(c, **how) for way, how in WAYS.items()}
     print(c.name.ljust(width), f"{ideal:12,.4g}",
           *("           –" if gib is None else f"{gib:12,.4g}" for gib in taken.values()))
-    rows += [{"metric": "reserved_bytes", "unit": "B", "value": None if gib is None else gib * 2**30,
-              "p_model": c.name, "p_dtype": dtype, "p_context": min(contexts), "way": way}
+    rows += [{"kind": "computed", "metric": "reserved_bytes", "unit": "B", "arm": way,
+              "value": None if gib is None else gib * 2**30,
+              "p_model": c.name, "p_dtype": dtype, "p_context": min(contexts)}
              for way, gib in taken.items()]
 print("\n".join(dict.fromkeys(notes)))
 

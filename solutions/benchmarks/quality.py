@@ -74,7 +74,8 @@ print(f"margin: {margin:g} ({unit})")
 rows = sweep(job, every, range(num_seeds), recipe, folder=keep_dir or run.folder / "kept",
              device=device or None, workers=workers or None)
 last = final(rows)
-run.keep([{"phase": "measure", "metric": metric, "unit": unit, "value": row[metric], **row} for row in last])
+run.keep([{"phase": "measure", "metric": metric, "unit": unit, "value": row[metric],
+           "p_num_kv_heads": row["num_kv_heads"], **row} for row in last])
 
 # %%
 by_arm = {arm(heads): [row for row in last if row["num_kv_heads"] == heads.num_kv_heads] for heads in every}

@@ -313,7 +313,7 @@ for kv, guess in engine_guess.items():
 served = []
 for kv in kv_counts:
     point = {"phase": "measure", "unit": "s", "p_num_kv_heads": kv, "p_dtype": dtype,
-             "p_num_blocks": blocks[kv]} | {f"p_{name}": value for name, value in (shape | limits).items()}
+             "num_blocks": blocks[kv]} | {f"p_{name}": value for name, value in (shape | limits).items()}
     runs = []
     for number in range(rounds):
         asked, steps = serve(kv, *lengths)

@@ -147,7 +147,7 @@ def serve(kv):
     asked = [engine.add(prompt, output_length) for prompt in prompts]
     steps = list(engine.run())
     about = {"phase": "measure", "unit": "s", "p_num_kv_heads": kv, "p_dtype": dtype,
-             "p_num_blocks": engine.pool.num_blocks, "p_block_size": engine.pool.block_size}
+             "num_blocks": engine.pool.num_blocks, "p_block_size": engine.pool.block_size}
     about |= {f"p_{name}": value for name, value in {**shape, **limits}.items()}
     kept = [about | {"metric": "engine_step", "value": s.seconds} | s.to_dict() for s in steps]
     kept += [about | {"metric": "request_latency", "value": r.finished_s - r.arrived_s,

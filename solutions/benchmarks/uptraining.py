@@ -61,7 +61,8 @@ later = Recipe(steps=uptraining_steps, batch_size=batch_size, lr=lr / 5, warmup_
                evaluate_every=max(1, uptraining_steps // 4), evaluate_first=True, precision=recipe.precision)
 rows = recovery(job, heads, num_kv_heads, range(num_seeds), recipe, later, methods=methods,
                 folder=keep_dir or run.folder / "kept", device=device or None, workers=workers or None)
-run.keep([{"phase": "measure", "metric": metric, "unit": unit, "value": row[metric], **row} for row in rows])
+run.keep([{"phase": "measure", "metric": metric, "unit": unit, "value": row[metric],
+           "p_method": row["method"], "p_step": row["step"], **row} for row in rows])
 
 # %%
 def results(method, step=None):

@@ -107,7 +107,7 @@ def test_a_run_in_time_is_not_stopped(notebook, tmp_path):
 @pytest.mark.parametrize(
     ("params", "said"),
     [
-        ({"sise": 2}, "has no parameter 'sise'. It has size=1"),
+        ({"sise": 2}, "has no parameter 'sise': did you mean size\\? It has size=1"),
         ({"size": "two"}, "does not fit: its default is 1"),
         ({"size": True}, "does not fit"),
     ],

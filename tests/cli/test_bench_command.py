@@ -5,7 +5,7 @@ import json
 import pytest
 
 from gqa_lib import __version__, bench
-from gqa_lib.bench import notebooks, run
+from gqa_lib.bench import notebooks, now
 from gqa_lib.cli import main
 from gqa_lib.records.keep import main as keep
 
@@ -61,7 +61,7 @@ def test_the_records_are_printed_as_json_alone(capsys, monkeypatch, tmp_path):
         asked.append((notebook.stem, params, out, how))
         return {"benchmark": notebook.stem, "status": "ok" if len(asked) < 2 else "error"}
 
-    monkeypatch.setattr(run, "run_one", one)
+    monkeypatch.setattr(now, "run_one", one)
     out = ["--out", str(tmp_path), "--timeout", "9.5", "--json"]
     assert main(["bench", "roofline", "kv-footprint", "-p", "dtype=bfloat16", *out]) == 1
     records = json.loads(capsys.readouterr().out)
@@ -114,6 +114,6 @@ def test_ctrl_c_is_a_line_and_the_shells_code(capsys, monkeypatch):
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run, "run_one", stop)
+    monkeypatch.setattr(now, "run_one", stop)
     assert main(["bench", "kv-footprint"]) == 130
     assert capsys.readouterr().err == "gqa: stopped by Ctrl-C\n"

@@ -1,4 +1,4 @@
-"""Runs a sweep on this machine: as many runs at a time as there are slots, those that time alone."""
+"""Runs a sweep on this machine: a run in each slot, and those that time alone."""
 
 from __future__ import annotations
 

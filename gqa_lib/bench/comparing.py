@@ -1,0 +1,201 @@
+"""`gqa bench compare`: two folders of runs, point by point; before and after, or two machines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .kept import KeptRun, read_runs
+from .machines import KNOWN, state
+from .points import number, scale, shown, varying
+from .series import CHOSEN, Series, all_series, key_of
+from .verdicts import UNKNOWN, Compared, compare, direction
+
+SAME, SLOWER, NOT_COMPARED = 0, 1, 2
+
+
+@dataclass
+class Comparison:
+    """Two folders of runs against each other.
+
+    Attributes:
+        rows: of the points that both have: "benchmark", "metric", "unit", "point", "own", whether
+            it decides, "before", "after", "ratio" and "verdict", as text.
+        differs: what differs between the machines, the libraries and the notebooks, in lines.
+        missing: why something could not be compared, in lines.
+        notes: what else there is to say, in lines.
+        code: the exit code.
+    """
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    differs: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    code: int = SAME
+
+
+def compare_folders(before: Path, after: Path, *, margin: float = 0.05) -> Comparison:
+    """Compare two folders of runs.
+
+    Points are the same if benchmark, parameters, arm and metric are. Of those the library's own
+    decide whose metric has a better direction; the others are shown.
+
+    Args:
+        before, after: the folders.
+        margin: difference that would matter; 0.05 is 5 %.
+
+    Raises:
+        ValueError: a folder has no runs.
+    """
+    read = [read_runs(folder) for folder in (before, after)]
+    runs = [ended for ended, _ in read]
+    found = Comparison(differs=_differs(*runs))
+    sides = [_by_point(all_series(one), *runs) for one in runs]
+    found.missing += _failures(runs[1], after.name)
+    found.missing += [f"{name} of {after.name} never ended" for name in read[1][1]]
+    shared = [key for key in sides[0] if key in sides[1]]
+    names = _names([sides[0][key] for key in shared])
+    for key in shared:
+        found.rows.append(_row(sides[0][key], sides[1][key], names, margin))
+    for key, one in sides[0].items():
+        if one.own and key not in sides[1]:
+            found.missing.append(f"only {before.name} has {_words(one)}")
+    new = sum(one.own is True for key, one in sides[1].items() if key not in sides[0])
+    if new:
+        found.notes.append(f"{new} points are in {after.name} alone")
+    if not any(row["own"] for row in found.rows):
+        found.missing.append("the two have no point in common")
+    found.rows.sort(key=lambda row: not row["worse"])
+    failed = len(_failures(runs[0], before.name))
+    found.notes += [f"{failed} runs of {before.name} failed"] if failed else []
+    found.notes += _remarks(found.rows)
+    slower = any(row["worse"] for row in found.rows)
+    found.code = SLOWER if slower else NOT_COMPARED if found.missing else SAME
+    return found
+
+
+def _by_point(
+    series: Sequence[Series], before: Sequence[KeptRun], after: Sequence[KeptRun]
+) -> dict[str, Series]:
+    """The series by what both sides know of their points.
+
+    A parameter that one side's notebook does not have cannot tell its points from the other's.
+    """
+    found: dict[str, Series] = {}
+    for one in series:
+        sides = [{n for run in runs if run.benchmark == one.benchmark for n in run.params}
+                 for runs in (before, after)]  # fmt: skip
+        unknown = (sides[0] ^ sides[1]) if all(sides) else set()
+        params = {name: value for name, value in one.params.items() if name not in unknown}
+        found.setdefault(key_of(one.benchmark, params, one.arm, one.metric), one)
+    return found
+
+
+def _names(series: Sequence[Series]) -> dict[str, list[str]]:
+    """By benchmark and metric, the parameters that tell its points from each other."""
+    groups: dict[str, list[Series]] = {}
+    for one in series:
+        groups.setdefault(f"{one.benchmark} {one.metric}", []).append(one)
+    return {name: varying(group) for name, group in groups.items()}
+
+
+def _row(
+    before: Series, after: Series, names: dict[str, list[str]], margin: float
+) -> dict[str, Any]:
+    found = compare(before, after, margin)
+    told = [
+        f"{name}={shown(after.params.get(name))}"
+        for name in names[f"{after.benchmark} {after.metric}"]
+        if after.params.get(name) is not None
+    ]
+    arm = after.arm
+    if arm == CHOSEN:
+        chosen = [", ".join(sorted(one.names)) for one in (before, after)]
+        arm = f"own: {' -> '.join(dict.fromkeys(chosen))}"
+    factor, unit = scale([before])
+    medians = [one.summary()["median"] * factor for one in (before, after)]
+    own = after.own is True and direction(after.metric, after.unit) != "none"
+    return {
+        "benchmark": after.benchmark,
+        "metric": after.metric,
+        "unit": unit,
+        "point": ", ".join([*told, *([arm] if arm else [])]),
+        "own": own,
+        "before": number(medians[0]),
+        "after": number(medians[1]),
+        "ratio": _ratio(found),
+        "verdict": found.verdict,
+        "over": found.over,
+        "worse": own and found.worse,
+    }
+
+
+def _ratio(found: Compared) -> str:
+    if found.ratio is None or found.low is None or found.high is None:
+        return "-"
+    interval = f" ({number(found.low)} - {number(found.high)})" if found.over != "nothing" else ""
+    return number(found.ratio) + interval
+
+
+def _words(one: Series) -> str:
+    told = ", ".join(f"{k}={v}" for k, v in one.params.items() if v not in (None, ""))
+    arm = f", {one.arm}" if one.arm else ""
+    return f"{one.benchmark}: {one.metric}{arm} ({told})"
+
+
+def _failures(runs: Sequence[KeptRun], where: str) -> list[str]:
+    """The runs that failed and were not repeated with success."""
+    lines = []
+    for number_, run in enumerate(runs):
+        again = any(_asked(one) == _asked(run) and one.status == "ok" for one in runs[number_:])
+        if run.status != "ok" and not again:
+            error = str(run.record.get("error") or "no reason given").strip().splitlines()[-1]
+            lines.append(f"{run.name} of {where}: {run.status}: {error}")
+    return lines
+
+
+def _asked(run: KeptRun) -> str:
+    asked = [run.benchmark, run.record.get("params"), run.record.get("repeat")]
+    return json.dumps(asked, sort_keys=True)
+
+
+def _differs(before: Sequence[KeptRun], after: Sequence[KeptRun]) -> list[str]:
+    """What is not the same on both sides: machines, versions, commits; then what was run."""
+    lines = []
+    for label, key in KNOWN.items():
+        values = [_all(state(run, key) for run in runs) for runs in (before, after)]
+        if values[0] != values[1]:
+            lines.append(f"{label}: {values[0] or 'none'} -> {values[1] or 'none'}")
+    libraries = [_all(_key(run, "library") for run in runs) for runs in (before, after)]
+    if libraries[0] != libraries[1]:
+        lines.append(f"sources of the library: {libraries[0]} -> {libraries[1]}")
+    for name in dict.fromkeys(run.benchmark for run in before):
+        hashes = [
+            _all(_key(run, "notebook") for run in runs if run.benchmark == name)
+            for runs in (before, after)
+        ]
+        if all(hashes) and hashes[0] != hashes[1]:
+            lines.append(f"notebook {name}: {hashes[0]} -> {hashes[1]}")
+    return lines
+
+
+def _all(values: Any) -> str:
+    return ", ".join(sorted({value for value in values if value}))
+
+
+def _key(run: KeptRun, name: str) -> str:
+    key = run.record.get("key")
+    return str(key.get(name) or "")[:12] if isinstance(key, dict) else ""
+
+
+def _remarks(rows: Sequence[dict[str, Any]]) -> list[str]:
+    notes = []
+    if any(row["over"] == "rounds" for row in rows):
+        notes.append("one run on a side: how much runs differ is not known")
+    uncertain = sum(row["verdict"] == UNKNOWN for row in rows if row["own"])
+    if uncertain:
+        notes.append(f"{uncertain} of the library's points are too uncertain to tell: repeat them")
+    return notes
