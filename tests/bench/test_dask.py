@@ -20,7 +20,7 @@ from gqa_lib.bench.engines import dask as engine
 from gqa_lib.bench.engines.dask import run_dask
 from gqa_lib.bench.engines.dask_worker import look_there
 from gqa_lib.bench.jobs import Job, library_digest
-from gqa_lib.bench.live import Report
+from gqa_lib.bench.live import Progress
 from gqa_lib.cli import main
 from gqa_lib.course.places import package_root
 
@@ -71,12 +71,12 @@ def sweep(scheduler, tmp_path):
 
     def run(notebook, sizes, showing=lambda runs: None):
         jobs = [Job(str(notebook), {"size": size}) for size in sizes]
-        with Report(jobs, slots=2, quiet=True) as report:
-            report.running = showing
+        with Progress(jobs, slots=2, quiet=True) as progress:
+            progress.running = showing
             try:
-                run_dask(jobs, tmp_path / "out", report, address=scheduler)
+                run_dask(jobs, tmp_path / "out", progress, address=scheduler)
             finally:
-                ends = {one["params"]["size"]: one["status"] for one in report.records}
+                ends = {one["params"]["size"]: one["status"] for one in progress.records}
         return ends
 
     return run
@@ -237,6 +237,6 @@ def test_workers_of_this_machine_are_for_the_command_alone_and_end_with_it_at_ct
         first.kill()
         first.wait()
     assert first.returncode == 128 + signal.SIGINT
-    assert said == "gqa: stopped by SIGINT\n"
+    assert said == "The same command goes on from here.\ngqa: stopped by SIGINT\n"
     assert records(tmp_path / "out") == [(1, "interrupted")]
     assert all(gone(pid) for _, pid in told(tmp_path))

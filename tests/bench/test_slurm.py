@@ -16,7 +16,7 @@ from gqa_lib.bench.engines.lost import superseded
 from gqa_lib.bench.engines.slurm import run_slurm
 from gqa_lib.bench.engines.slurm_scripts import scripts
 from gqa_lib.bench.jobs import Job
-from gqa_lib.bench.live import Report
+from gqa_lib.bench.live import Progress
 from gqa_lib.cli import main
 from gqa_lib.course.places import package_root
 from gqa_lib.processes import Stopped
@@ -53,11 +53,11 @@ def on_slurm(cluster, here, monkeypatch):
 
     def sweep(notebook, sizes, showing=lambda runs: None, **how):
         jobs = [Job(str(notebook), {"size": size}) for size in sizes]
-        with Report(jobs, slots=2, quiet=True) as report:
-            report.running = showing
-            run_slurm(jobs, here / "out", report, look_s=0.2, patience_s=1.5, **how)
-        superseded(here / "out", report.records)
-        return {record["params"]["size"]: record for record in report.records}
+        with Progress(jobs, slots=2, quiet=True) as progress:
+            progress.running = showing
+            run_slurm(jobs, here / "out", progress, look_s=0.2, patience_s=1.5, **how)
+        superseded(here / "out", progress.records)
+        return {record["params"]["size"]: record for record in progress.records}
 
     return sweep
 
@@ -194,10 +194,10 @@ def test_a_signal_that_is_not_ctrl_c_leaves_the_tasks(number, here, monkeypatch)
     monkeypatch.setattr(commands, "cancel", lambda _: said.append("cancel"))
     monkeypatch.setattr(commands, "queue", lambda _: {})
     jobs = [Job(str(toy(here / "toy.ipynb")))]
-    report = Report(jobs, slots=1, quiet=True)
-    report.running = lambda _: signal.raise_signal(number)
+    progress = Progress(jobs, slots=1, quiet=True)
+    progress.running = lambda _: signal.raise_signal(number)
     with pytest.raises(Stopped):
-        run_slurm(jobs, here / "out", report)
+        run_slurm(jobs, here / "out", progress)
     assert said == ["submit"]
 
 
@@ -216,7 +216,7 @@ def test_if_slurm_refuses_an_array_none_stays_in_the_queue(jobs, here, monkeypat
     monkeypatch.setattr(commands, "cancel", cancelled.extend)
     monkeypatch.setattr(commands, "queue", lambda _: {})
     with pytest.raises(ValueError, match="too many"):
-        run_slurm(jobs, here / "out", Report(jobs, slots=1, quiet=True))
+        run_slurm(jobs, here / "out", Progress(jobs, slots=1, quiet=True))
     assert sorted(cancelled) == sorted(arrays)
 
 

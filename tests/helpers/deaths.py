@@ -17,6 +17,7 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 from toys import toy
@@ -87,7 +88,7 @@ def sweep_with_deaths(
     environment = os.environ | {"TMPDIR": str(folder / "tmp"), MARK: str(folder)}
     environment["PYTHONPATH"] = os.pathsep.join(paths)
     with (folder / "log").open("w") as log:
-        how = {"stdout": log, "stderr": log, "env": environment}
+        how: dict[str, Any] = {"stdout": log, "stderr": log, "env": environment}
         first = subprocess.Popen(command, **how)
         try:
             _until(lambda: len(records(out)) >= worker_at)

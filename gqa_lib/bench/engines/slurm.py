@@ -186,11 +186,9 @@ class _Follower:
         now = time.monotonic()
         if now - self._asked >= self._look_s:
             self._asked = now
-            tasks = slurm.queue({one.array for one in self._left})
-            for one in self._left if tasks is not None else ():
-                one.task = tasks.get((one.array, one.index), one.task)
-                gone = (one.array, one.index) not in tasks or tasks[one.array, one.index].ended
-                one.ended = (one.ended or now) if gone else None
+            if (tasks := slurm.queue({one.array for one in self._left})) is not None:
+                for one in self._left:
+                    self._note(one, tasks.get((one.array, one.index)), now)
         there = {path.stem for path in (self._out / ".slurm" / "answers").iterdir()}
         for one in list(self._left):
             late = one.ended is not None and now - one.ended >= self._patience_s
@@ -202,6 +200,11 @@ class _Follower:
                 self._left.remove(one)
                 self._progress.ended(one.job, record)
         self._show()
+
+    def _note(self, one: _Followed, task: slurm.Task | None, now: float) -> None:
+        one.task = task or one.task
+        gone = task is None or task.ended
+        one.ended = (one.ended or now) if gone else None
 
     def _record(self, one: _Followed) -> dict | None:
         answer = _answer(self._out, one.name) or {}

@@ -32,8 +32,8 @@ def main(tasks: Path, number: int) -> int:
     try:
         record = run_job(job, out)
     except KeyboardInterrupt as stop:
-        if record := left_by(job, out):
-            commit(answer, {"folder": record["folder"], "cached": False, "stopped": str(stop)})
+        if left := left_by(job, out):
+            commit(answer, {"folder": left["folder"], "cached": False, "stopped": str(stop)})
         return 1
     except Exception as error:
         commit(answer, {"lost": str(error) or type(error).__name__})
