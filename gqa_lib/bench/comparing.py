@@ -53,7 +53,8 @@ def compare_folders(before: Path, after: Path, *, margin: float = 0.05) -> Compa
     read = [read_runs(folder) for folder in (before, after)]
     runs = [ended for ended, _ in read]
     found = Comparison(differs=_differs(*runs))
-    sides = [_by_point(all_series(one), *runs) for one in runs]
+    unknown = _unknown(*runs)
+    sides = [_by_point(all_series(one), unknown) for one in runs]
     found.missing += _failures(runs[1], after.name)
     found.missing += [f"{name} of {after.name} never ended" for name in read[1][1]]
     shared = [key for key in sides[0] if key in sides[1]]
@@ -77,21 +78,29 @@ def compare_folders(before: Path, after: Path, *, margin: float = 0.05) -> Compa
     return found
 
 
-def _by_point(
-    series: Sequence[Series], before: Sequence[KeptRun], after: Sequence[KeptRun]
-) -> dict[str, Series]:
-    """The series by what both sides know of their points.
-
-    A parameter that one side's notebook does not have cannot tell its points from the other's.
-    """
+def _by_point(series: Sequence[Series], unknown: dict[str, set[str]]) -> dict[str, Series]:
+    """The series by what both sides know of their points."""
     found: dict[str, Series] = {}
     for one in series:
-        sides = [{n for run in runs if run.benchmark == one.benchmark for n in run.params}
-                 for runs in (before, after)]  # fmt: skip
-        unknown = (sides[0] ^ sides[1]) if all(sides) else set()
-        params = {name: value for name, value in one.params.items() if name not in unknown}
+        without = unknown[one.benchmark]
+        params = {name: value for name, value in one.params.items() if name not in without}
         found.setdefault(key_of(one.benchmark, params, one.arm, one.metric), one)
     return found
+
+
+def _unknown(before: Sequence[KeptRun], after: Sequence[KeptRun]) -> dict[str, set[str]]:
+    """By benchmark the parameters that only one side's notebook has.
+
+    They cannot tell its points from the other's.
+    """
+    sides: list[dict[str, set[str]]] = [{}, {}]
+    for side, runs in zip(sides, (before, after), strict=True):
+        for run in runs:
+            side.setdefault(run.benchmark, set()).update(run.params)
+    return {
+        name: sides[0][name] ^ sides[1][name] if name in sides[0] and name in sides[1] else set()
+        for name in {**sides[0], **sides[1]}
+    }
 
 
 def _names(series: Sequence[Series]) -> dict[str, list[str]]:

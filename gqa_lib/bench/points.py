@@ -92,7 +92,7 @@ def _block(series: list[Series], margin: float, most: int) -> Block:
     rows = [_row(one, group[0], margin, factor) for group in groups.values() for one in group]
     chosen = {_place(one): one for one in own if one.arm == CHOSEN}
     others = [_row(one, chosen.get(_place(one)), margin, factor) for one in series if not one.own]
-    firsts = {str(group[0].params.get(base)) for group in groups.values() if len(group) > 1}
+    firsts = {str(group[0].params.get(base or "")) for group in groups.values() if len(group) > 1}
     kind = direction(own[0].metric, own[0].unit)
     counts: dict[str, int] = defaultdict(int)
     for row in rows:

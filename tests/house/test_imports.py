@@ -55,6 +55,7 @@ NOT_ON_A_FACE = {
     "bench": {"kernel"},  # a program, too: a run's kernel
     "cli": {
         "bench",
+        "bench_report",
         "convert",
         "engine_flags",
         "generate",
