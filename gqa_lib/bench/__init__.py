@@ -5,8 +5,8 @@ process of its own, `inside` is what a notebook calls, and `tasks` what those th
 
 Of runs that are kept: `kept` reads them, `tables` makes one table of them, `series` and `verdicts`
 say what was measured at each point and against another, `report` writes a page (of `points`,
-`pictures`, `machines` and the `pages` of notebooks), and `comparing` and `compared` hold two folders
-against each other.
+`pictures`, `machines` and the `pages` of notebooks), and `comparing` and `compared` hold two
+folders against each other.
 """
 
 from .compared import as_text

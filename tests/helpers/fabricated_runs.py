@@ -104,7 +104,11 @@ def write_notebook(folder: Path, source: str, output: str) -> None:
         output: what it printed.
     """
     cells = [
-        {"cell_type": "markdown", "metadata": {}, "source": "# A question\n$1<2$"},
+        {
+            "cell_type": "markdown",
+            "metadata": {},
+            "source": "# A question\n$2 \\times n$ is $\\text{head\\_dim}$, `$HOME`; $ and $\\frac$",
+        },
         {
             "cell_type": "code",
             "execution_count": 1,
