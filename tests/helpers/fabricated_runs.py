@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+MARKDOWN = "# A question\n$2 \\times n$ is $\\text{head\\_dim}$, `$HOME`; $ and $\\frac$"
 ENVIRONMENT = {
     "utc": "2026-11-30T12:00:00+00:00",
     "cpu_model": "A CPU",
@@ -107,7 +108,7 @@ def write_notebook(folder: Path, source: str, output: str) -> None:
         {
             "cell_type": "markdown",
             "metadata": {},
-            "source": "# A question\n$2 \\times n$ is $\\text{head\\_dim}$, `$HOME`; $ and $\\frac$",
+            "source": MARKDOWN,
         },
         {
             "cell_type": "code",
