@@ -20,6 +20,7 @@ from .points import Block, blocks, varying
 from .series import Series, all_series
 from .tables import flat, sample_rows, write_tables
 
+_NEEDED = ("jinja2", "latex2mathml", "matplotlib", "nbconvert", "pyarrow", "scipy")
 CLASSES = {
     **dict.fromkeys(("ok", "faster", "better"), "good"),
     **dict.fromkeys(("slower", "worse", "error", "timeout", "killed", "unreadable"), "bad"),
@@ -39,7 +40,7 @@ def write_report(folder: Path, output: Path, *, margin: float = 0.05) -> str:
         ValueError: there are no runs.
         ModuleNotFoundError: something of the extra `bench` is not installed.
     """
-    for module in ("jinja2", "matplotlib", "nbconvert", "pyarrow", "scipy"):
+    for module in _NEEDED:
         require(module)
     runs, unfinished = read_runs(folder)
     rows = sample_rows(runs)

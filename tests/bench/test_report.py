@@ -108,6 +108,15 @@ def test_whatever_runs_say_is_text(tmp_path):
         assert "49" not in page.text
 
 
+def test_formulas_of_a_notebook_are_shown_without_scripts(tmp_path):
+    write_notebook(write_run(tmp_path, "one", []), "print()", "")
+    write_report(tmp_path, tmp_path / "report")
+    text = (tmp_path / "report" / "notebooks" / "one.html").read_text()
+    assert "<mo>&#x000D7;</mo>" in text or "<mo>×</mo>" in text
+    assert "head_dim</mtext>" in text
+    assert "<code>$HOME</code>" in text
+
+
 def test_a_notebook_is_converted_once_and_again_when_it_is_newer(tmp_path, monkeypatch):
     sweep(tmp_path)
     (tmp_path / "run0-1024" / "executed.ipynb").write_text('{"cells": [')  # cut off
