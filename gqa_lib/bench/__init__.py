@@ -1,9 +1,9 @@
 """Benchmark notebooks: which there are, running them, and what they call from within.
 
 `notebooks` has them and their parameters, `rules` what these must be, `run` executes one in a
-process of its own, `sweeps` says what many runs are and runs them, `results` makes tables, pages and
-comparisons of what was kept, `inside` is what a notebook calls, and `tasks` what those that train
-do.
+process of its own, `sweeps` says what many runs are and runs them, `results` makes tables, pages
+and comparisons of what was kept, `inside` is what a notebook calls, and `tasks` what those that
+train do.
 """
 
 from . import results

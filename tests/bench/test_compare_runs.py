@@ -5,7 +5,7 @@ import json
 import pytest
 from fabricated_runs import steady, times, tried, write_run
 
-from gqa_lib.bench.comparing import compare_folders
+from gqa_lib.bench.results.comparing import compare_folders
 from gqa_lib.cli import main
 
 HERE = {"context": 64, "num_kv_heads": 1}

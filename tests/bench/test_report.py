@@ -8,10 +8,10 @@ import pytest
 from fabricated_runs import sweep, write_notebook, write_run
 
 from gqa_lib.bench import benchmarks
-from gqa_lib.bench.kept import read_runs
-from gqa_lib.bench.points import blocks
-from gqa_lib.bench.report import write_report
-from gqa_lib.bench.series import all_series
+from gqa_lib.bench.results.kept import read_runs
+from gqa_lib.bench.results.points import blocks
+from gqa_lib.bench.results.report import write_report
+from gqa_lib.bench.results.series import all_series
 from gqa_lib.cli import main
 
 HOSTILE = "<script>alert(1)</script>\"'{{ 7*7 }} $x_$ $"

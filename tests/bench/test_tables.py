@@ -5,8 +5,8 @@ import json
 import pytest
 from fabricated_runs import ENVIRONMENT, times, tried, write_lines, write_run
 
-from gqa_lib.bench.kept import read_runs
-from gqa_lib.bench.tables import sample_rows, typed, write_tables
+from gqa_lib.bench.results.kept import read_runs
+from gqa_lib.bench.results.tables import sample_rows, typed, write_tables
 
 csv, parquet = pytest.importorskip("pyarrow.csv"), pytest.importorskip("pyarrow.parquet")
 

@@ -3,9 +3,9 @@
 import pytest
 from fabricated_runs import steady, times, tried, write_run
 
-from gqa_lib.bench.kept import read_runs
-from gqa_lib.bench.series import CHOSEN, all_series
-from gqa_lib.bench.verdicts import compare, direction
+from gqa_lib.bench.results.kept import read_runs
+from gqa_lib.bench.results.series import CHOSEN, all_series
+from gqa_lib.bench.results.verdicts import compare, direction
 
 
 def series_of(folder):

@@ -21,7 +21,7 @@ from .tables import flat, is_number
 
 CHOSEN = "the library's choice"  # the arm that the library chose, whatever its name
 # How hard a run tried, and where: not what was measured.
-EFFORT = {"rounds", "quiet_samples", "budget_s", "memory_gib", "workers", "device", "num_seeds"}
+EFFORT = {"rounds", "quiet_samples", "budget_s", "workers", "device", "num_seeds"}
 _NOT_COUNTED = ("warmup", "calibrate")
 _SHARES = ("of_ceiling", "of_peak", "share")
 

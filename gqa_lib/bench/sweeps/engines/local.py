@@ -8,11 +8,11 @@ from pathlib import Path
 
 from gqa_lib.processes import stopping
 
-from ..jobs import Job
+from ...jobs import Job
+from ...machine import Slot
+from ...notebooks import about
+from ...run import LOOK_S, Turn
 from ..live import Progress
-from ..machine import Slot
-from ..notebooks import about
-from ..run import LOOK_S, Turn
 
 
 def run_local(jobs: Sequence[Job], out: Path, progress: Progress, *, slots: Sequence[Slot]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from gqa_lib.measure import read_jsonl
 
-from .notebooks import benchmarks, described
+from ..notebooks import benchmarks, described
 
 PLACES = ("out_dir", "keep_dir")  # parameters that say where, not what
 _LEFT = ("log.txt", "samples.jsonl", "environment.jsonl", "executed.ipynb")

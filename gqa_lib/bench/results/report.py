@@ -11,9 +11,9 @@ from typing import Any
 
 from gqa_lib.course.extras import require
 
+from ..notebooks import about, benchmarks
 from .kept import KeptRun, read_runs
 from .machines import machines
-from .notebooks import about, benchmarks
 from .pages import environment, notebook_pages
 from .pictures import picture
 from .points import Block, blocks, varying
