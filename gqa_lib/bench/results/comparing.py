@@ -161,7 +161,7 @@ def _failures(runs: Sequence[KeptRun], where: str) -> list[str]:
     lines = []
     for number_, run in enumerate(runs):
         again = any(_asked(one) == _asked(run) and one.status == "ok" for one in runs[number_:])
-        if run.status != "ok" and not again:
+        if run.failed and not again:
             error = str(run.record.get("error") or "no reason given").strip().splitlines()[-1]
             lines.append(f"{run.name} of {where}: {run.status}: {error}")
     return lines

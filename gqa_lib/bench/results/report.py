@@ -159,7 +159,7 @@ def _failed(
 ) -> list[dict[str, Any]]:
     failed = []
     for run in runs:
-        if run.status != "ok":
+        if run.failed:
             error = str(run.record.get("error") or "no reason given").strip()
             asked = run.record.get("params")
             params = asked if isinstance(asked, dict) else {}
