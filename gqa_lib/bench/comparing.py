@@ -62,7 +62,7 @@ def compare_folders(before: Path, after: Path, *, margin: float = 0.05) -> Compa
     names = _names([sides[0][key] for key in shared])
     for key in shared:
         found.rows.append(_row(sides[0][key], sides[1][key], names, margin))
-    found.missing += _missing(*sides, before.name)
+    found.missing += _missing(sides[0], sides[1], before.name)
     new = sum(one.own is True for key, one in sides[1].items() if key not in sides[0])
     if new:
         found.notes.append(f"{new} points are in {after.name} alone")
