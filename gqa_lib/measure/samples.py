@@ -85,7 +85,7 @@ def ratios(rows: Iterable[dict], baseline: str, *, margin: float = 0.05) -> dict
     reference = by_arm.pop(baseline)
     compared = {}
     for arm, samples in by_arm.items():
-        values = _speedup_by_round(reference, samples)
+        values = speedup_by_round(reference, samples)
         low, high = bootstrap_median(values)
         compared[arm] = {
             "speedup": float(np.median(values)),
@@ -115,8 +115,16 @@ def _prefer_quiet(samples: list[dict]) -> tuple[list[dict], str]:
     return (quiet, "quiet") if len(quiet) >= MIN_ROUNDS else (samples, "all")
 
 
-def _speedup_by_round(reference: list[dict], samples: list[dict]) -> np.ndarray:
-    """Baseline time over arm time, round by round: quiet rounds if there are enough, else all."""
+def speedup_by_round(reference: list[dict], samples: list[dict]) -> np.ndarray:
+    """Return baseline time over arm time, round by round: quiet rounds if enough, else all.
+
+    Args:
+        reference: samples of the baseline.
+        samples: of the arm.
+
+    Raises:
+        ValueError: they share no round.
+    """
     for quiet_only in (True, False):
         over, under = (_round_medians(rows, quiet_only) for rows in (reference, samples))
         shared = sorted(over.keys() & under.keys())

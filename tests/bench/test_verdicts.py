@@ -149,6 +149,13 @@ def test_seeds_are_compared_one_by_one_and_a_repeat_adds_none(tmp_path):
     assert (found.verdict, found.over) == ("worse", "seeds")
 
 
+def test_one_seed_says_nothing(tmp_path):
+    row = {"metric": "loss", "unit": "nats", "phase": "measure", "seed": 0}
+    write_run(tmp_path, "a", [row | {"value": 1.0}, row | {"value": 2.0, "p_x": 1}])
+    found = compare(*series_of(tmp_path), 0.05)
+    assert (found.verdict, found.ratio) == ("ambiguous", 2.0)
+
+
 def test_zeros_have_no_ratio(tmp_path):
     for name, value in (("a", 0), ("b", 3)):
         rows = [{"kind": "computed", "metric": "n", "unit": "1", "value": value, "p_x": name}]

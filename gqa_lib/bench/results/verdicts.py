@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from gqa_lib.measure.samples import MIN_ROUNDS, bootstrap_median, ratios, verdict
+from gqa_lib.measure.samples import MIN_ROUNDS, bootstrap_median, ratios, speedup_by_round, verdict
 
 from .series import Series
 
@@ -125,25 +125,33 @@ def _ratio(
         return _within_a_run(first, other)
     runs = [run for run in first.rows if run in other.rows]
     if over == "runs" and len(runs) > 1:
-        return _of_pairs([_within_a_run(first, other, run)[0] for run in runs])
+        return _of_pairs([_middle(first, other, run) for run in runs])
     if over == "seeds" and len(first.repeated().keys() & other.repeated().keys()) > 1:
         return _of_pairs([b / a for a, b in zip(before, after, strict=True)])
     return _apart(np.array(before), np.array(after))
 
 
-def _within_a_run(
-    first: Series, other: Series, run: str | None = None
-) -> tuple[float, float, float]:
+def _within_a_run(first: Series, other: Series) -> tuple[float, float, float]:
     """The ratio over rounds: one by one in a run that has both, else of either's rounds."""
-    same = run or next((one for one in first.rows if one in other.rows), None)
-    if same and first.key != other.key:
-        rounds = [{row["round"] for row in one.rows[same]} for one in (first, other)]
-        if len(rounds[0] & rounds[1]) >= MIN_ROUNDS:
-            found = ratios([*first.rows[same], *other.rows[same]], first.key)[other.key]
-            return 1 / found["speedup"], 1 / found["high"], 1 / found["low"]
+    same = next((one for one in first.rows if one in other.rows), None)
+    if same and _share_rounds(first, other, same):
+        found = ratios([*first.rows[same], *other.rows[same]], first.key)[other.key]
+        return 1 / found["speedup"], 1 / found["high"], 1 / found["low"]
     over, under = (np.array([row["value"] for row in one.counted(same)]) for one in (other, first))
     low, high = bootstrap_median(over, under)
     return float(np.median(over) / np.median(under)), low, high
+
+
+def _middle(first: Series, other: Series, run: str) -> float:
+    """The ratio in a run that has both."""
+    if _share_rounds(first, other, run):
+        return float(1 / np.median(speedup_by_round(first.rows[run], other.rows[run])))
+    return other.timing[run]["median"] / first.timing[run]["median"]
+
+
+def _share_rounds(first: Series, other: Series, run: str) -> bool:
+    rounds = [{row["round"] for row in one.rows[run]} for one in (first, other)]
+    return first.key != other.key and len(rounds[0] & rounds[1]) >= MIN_ROUNDS
 
 
 def _rounds(first: Series, other: Series) -> int:
@@ -166,6 +174,8 @@ def _apart(before: np.ndarray, after: np.ndarray) -> tuple[float, float, float]:
         return float(np.median(after) / np.median(before)), low, high
     logs = np.log(after), np.log(before)
     freedom = len(after) + len(before) - 2
+    if not freedom:  # one value of each says nothing of their spread
+        return float(after[0] / before[0]), 0.0, math.inf
     scatter = sum(((one - one.mean()) ** 2).sum() for one in logs) / freedom
     middle = logs[0].mean() - logs[1].mean()
     return _student(middle, scatter * (1 / len(after) + 1 / len(before)), freedom)
