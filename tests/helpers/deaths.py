@@ -87,6 +87,8 @@ def sweep_with_deaths(
     paths = [str(package_root().parent)] if kernels else [str(QUICK), str(package_root().parent)]
     environment = os.environ | {"TMPDIR": str(folder / "tmp"), MARK: str(folder)}
     environment["PYTHONPATH"] = os.pathsep.join(paths)
+    if not kernels:
+        environment["CUDA_VISIBLE_DEVICES"] = "0,1"  # to tell of a CPU takes torch, which is slow
     with (folder / "log").open("w") as log:
         how: dict[str, Any] = {"stdout": log, "stderr": log, "env": environment}
         first = subprocess.Popen(command, **how)

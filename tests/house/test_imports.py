@@ -60,6 +60,7 @@ NOT_ON_A_FACE = {
         "benchmarks",
         "convert",
         "engine_flags",
+        "engines",
         "generate",
         "info",
         "library",
