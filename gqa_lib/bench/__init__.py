@@ -1,10 +1,12 @@
 """Benchmark notebooks: which there are, running them, and what they call from within.
 
 `notebooks` has them and their parameters, `rules` what these must be, `run` executes one in a
-process of its own, `sweep` says what many runs are and `engines` run them, `inside` is what a
-notebook calls, and `tasks` what those that train do.
+process of its own, `sweeps` says what many runs are and runs them, `results` makes tables, pages
+and comparisons of what was kept, `inside` is what a notebook calls, and `tasks` what those that
+train do.
 """
 
+from . import results
 from .inside import begin, commit, need_some, results_folder
 from .notebooks import benchmarks, check_parameters, check_params, parameters
 from .now import main
@@ -23,6 +25,7 @@ __all__ = [
     "main",
     "need_some",
     "parameters",
+    "results",
     "results_folder",
     "run_one",
     "small_task",

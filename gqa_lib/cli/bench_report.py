@@ -46,7 +46,7 @@ def report(asked: Namespace) -> int:
     Args:
         asked: the parsed arguments.
     """
-    from gqa_lib.bench.report import write_report
+    from gqa_lib.bench.results.report import write_report
 
     output = Path(asked.output) if asked.output else Path(asked.folder) / "report"
     print(write_report(Path(asked.folder), output, margin=asked.margin))
@@ -60,6 +60,6 @@ def compare(asked: Namespace) -> int:
     Args:
         asked: the parsed arguments.
     """
-    from gqa_lib.bench.compared import main
+    from gqa_lib.bench.results.compared import main
 
     return main(Path(asked.before), Path(asked.after), asked.margin, asked.output)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gqa_lib.bench.jobs import Job
-    from gqa_lib.bench.live import Progress
+    from gqa_lib.bench.sweeps.live import Progress
 
 
 def _no_scripts(jobs: Sequence[Job], out: Path) -> list[str]:
@@ -63,15 +63,15 @@ def engine(asked: Namespace, slots: int | None) -> Engine:
     if asked.sbatch and not asked.slurm:
         raise ValueError("--sbatch gives options of a Slurm job: add --slurm, or leave it out.")
     if asked.slurm:
-        from gqa_lib.bench.engines.slurm import run_slurm
-        from gqa_lib.bench.engines.slurm_scripts import scripts
+        from gqa_lib.bench.sweeps.engines.slurm import run_slurm
+        from gqa_lib.bench.sweeps.engines.slurm_scripts import scripts
 
         how = {"options": asked.sbatch, "at_a_time": slots}
         return Engine(partial(run_slurm, **how), False, slots, partial(scripts, **how))
     if asked.dask is not None:
         return _dask(asked.dask, slots)
-    from gqa_lib.bench.engines.local import run_local
     from gqa_lib.bench.machine import slots as places_of
+    from gqa_lib.bench.sweeps.engines.local import run_local
 
     places = places_of(slots)
     return Engine(partial(run_local, slots=places), True, len(places))
@@ -86,8 +86,8 @@ def _dask(address: str, slots: int | None) -> Engine:
             "machine put --dask last."
         )
     require("distributed")
-    from gqa_lib.bench.engines.dask import run_dask, run_dask_here
     from gqa_lib.bench.machine import slots as places_of
+    from gqa_lib.bench.sweeps.engines.dask import run_dask, run_dask_here
 
     if address:
         return Engine(partial(run_dask, address=address, at_a_time=slots), False, slots)

@@ -13,8 +13,8 @@ from .command import folder, number, whole
 
 if TYPE_CHECKING:
     from gqa_lib.bench.jobs import Job
-    from gqa_lib.bench.live import Progress
-    from gqa_lib.bench.sweep import Sweep
+    from gqa_lib.bench.sweeps.live import Progress
+    from gqa_lib.bench.sweeps.sweep import Sweep
 
 _OUT = "runs"
 
@@ -55,9 +55,9 @@ def run(asked: Namespace) -> int:
 
     for module in ("papermill", "ipykernel", "matplotlib", "psutil", "pydantic", "rich", "yaml"):
         require(module)
-    from gqa_lib.bench.engines.lost import superseded
-    from gqa_lib.bench.live import Progress
-    from gqa_lib.bench.sweep import jobs_of
+    from gqa_lib.bench.sweeps.engines.lost import superseded
+    from gqa_lib.bench.sweeps.live import Progress
+    from gqa_lib.bench.sweeps.sweep import jobs_of
 
     sweep = _sweep(asked)
     engine = engines.engine(asked, sweep.slots)
@@ -77,7 +77,7 @@ def run(asked: Namespace) -> int:
 
 
 def _sweep(asked: Namespace) -> Sweep:
-    from gqa_lib.bench.sweep import as_sweep, read_sweep
+    from gqa_lib.bench.sweeps.sweep import as_sweep, read_sweep
 
     more = {
         "repeat": asked.repeat,
@@ -121,7 +121,7 @@ def _grid(texts: list[str]) -> dict[str, list]:
 
 
 def _list(jobs: list[Job], scripts: list[str]) -> int:
-    from gqa_lib.bench.live import told
+    from gqa_lib.bench.sweeps.live import told
 
     for number_, job in enumerate(jobs, 1):
         print(f"{number_}  {told(job)}")

@@ -13,6 +13,7 @@ _EXTRAS = {
     "ipykernel": "bench",
     "ipywidgets": "bench",
     "jinja2": "bench",
+    "latex2mathml": "bench",
     "matplotlib": "bench",
     "nbconvert": "bench",
     "ninja": "bench",

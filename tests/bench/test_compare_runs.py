@@ -5,7 +5,7 @@ import json
 import pytest
 from fabricated_runs import steady, times, tried, write_run
 
-from gqa_lib.bench.comparing import compare_folders
+from gqa_lib.bench.results.comparing import compare_folders
 from gqa_lib.cli import main
 
 HERE = {"context": 64, "num_kv_heads": 1}
@@ -67,7 +67,7 @@ def test_a_worse_choice_of_backend_is_found_though_each_is_as_fast_as_before(tmp
     runs(tmp_path / "b", 2.0, backend="split")
     code, out = compared(tmp_path, capsys)
     assert code == 1
-    assert "own: fold -> split" in out
+    assert "the library's choice: fold -> split" in out
 
 
 def test_names_of_folders_and_effort_do_not_matter_and_parameters_do(tmp_path, capsys):
@@ -80,7 +80,7 @@ def test_names_of_folders_and_effort_do_not_matter_and_parameters_do(tmp_path, c
         (folder / "record.json").write_text(json.dumps(record))
     code, out = compared(tmp_path, capsys)
     assert code == 2
-    assert "only a has decode-latency: time, the library's choice" in out
+    assert "only a has decode-latency, time: the library's choice" in out
     assert "the two have no point in common" in out
 
 

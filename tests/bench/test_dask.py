@@ -16,11 +16,11 @@ from deaths import QUICK
 from ports import free_port
 from toys import toy
 
-from gqa_lib.bench.engines import dask as engine
-from gqa_lib.bench.engines.dask import run_dask
-from gqa_lib.bench.engines.dask_worker import look_there
 from gqa_lib.bench.jobs import Job, library_digest
-from gqa_lib.bench.live import Progress
+from gqa_lib.bench.sweeps.engines import dask as engine
+from gqa_lib.bench.sweeps.engines.dask import run_dask
+from gqa_lib.bench.sweeps.engines.dask_worker import look_there
+from gqa_lib.bench.sweeps.live import Progress
 from gqa_lib.cli import main
 from gqa_lib.course.places import package_root
 

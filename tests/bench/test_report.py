@@ -8,10 +8,10 @@ import pytest
 from fabricated_runs import sweep, write_notebook, write_run
 
 from gqa_lib.bench import benchmarks
-from gqa_lib.bench.kept import read_runs
-from gqa_lib.bench.points import blocks
-from gqa_lib.bench.report import write_report
-from gqa_lib.bench.series import all_series
+from gqa_lib.bench.results.kept import read_runs
+from gqa_lib.bench.results.points import blocks
+from gqa_lib.bench.results.report import write_report
+from gqa_lib.bench.results.series import all_series
 from gqa_lib.cli import main
 
 HOSTILE = "<script>alert(1)</script>\"'{{ 7*7 }} $x_$ $"
@@ -106,6 +106,15 @@ def test_whatever_runs_say_is_text(tmp_path):
         assert "script" not in page.tags
         assert "alert(1)" in page.text
         assert "49" not in page.text
+
+
+def test_formulas_of_a_notebook_are_shown_without_scripts(tmp_path):
+    write_notebook(write_run(tmp_path, "one", []), "print()", "")
+    write_report(tmp_path, tmp_path / "report")
+    text = (tmp_path / "report" / "notebooks" / "one.html").read_text()
+    assert "<mo>&#x000D7;</mo>" in text or "<mo>×</mo>" in text
+    assert "head_dim</mtext>" in text
+    assert "<code>$HOME</code>" in text
 
 
 def test_a_notebook_is_converted_once_and_again_when_it_is_newer(tmp_path, monkeypatch):

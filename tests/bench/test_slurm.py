@@ -11,12 +11,12 @@ import pytest
 from slurming import needs_slurm, slurm
 from toys import toy
 
-from gqa_lib.bench.engines import slurm_commands as commands
-from gqa_lib.bench.engines.lost import superseded
-from gqa_lib.bench.engines.slurm import run_slurm
-from gqa_lib.bench.engines.slurm_scripts import scripts
 from gqa_lib.bench.jobs import Job
-from gqa_lib.bench.live import Progress
+from gqa_lib.bench.sweeps.engines import slurm_commands as commands
+from gqa_lib.bench.sweeps.engines.lost import superseded
+from gqa_lib.bench.sweeps.engines.slurm import run_slurm
+from gqa_lib.bench.sweeps.engines.slurm_scripts import scripts
+from gqa_lib.bench.sweeps.live import Progress
 from gqa_lib.cli import main
 from gqa_lib.course.places import package_root
 from gqa_lib.processes import Stopped

@@ -7,7 +7,7 @@ from toys import toy
 
 from gqa_lib.bench import jobs
 from gqa_lib.bench.jobs import Job, folder_name, point, result_of
-from gqa_lib.bench.sweep import as_sweep, jobs_of, read_sweep
+from gqa_lib.bench.sweeps.sweep import as_sweep, jobs_of, read_sweep
 from gqa_lib.cli import main
 
 YAML = """\

@@ -7,11 +7,11 @@ import pytest
 from toys import toy
 
 from gqa_lib.bench import machine
-from gqa_lib.bench.engines.local import run_local
 from gqa_lib.bench.jobs import Job
-from gqa_lib.bench.live import Progress
 from gqa_lib.bench.machine import Slot
 from gqa_lib.bench.run import Turn, run_job
+from gqa_lib.bench.sweeps.engines.local import run_local
+from gqa_lib.bench.sweeps.live import Progress
 from gqa_lib.cli import main
 
 

@@ -5,8 +5,9 @@ import json
 import pytest
 from fabricated_runs import ENVIRONMENT, times, tried, write_lines, write_run
 
-from gqa_lib.bench.kept import read_runs
-from gqa_lib.bench.tables import sample_rows, typed, write_tables
+from gqa_lib.bench.results.kept import read_runs
+from gqa_lib.bench.results.series import all_series
+from gqa_lib.bench.results.tables import sample_rows, typed, write_tables
 
 csv, parquet = pytest.importorskip("pyarrow.csv"), pytest.importorskip("pyarrow.parquet")
 
@@ -152,3 +153,36 @@ def test_a_run_s_own_folder_is_a_folder_of_one(tmp_path):
     folder = write_run(tmp_path, "one", times([0.1]))
     write_lines(folder / "environment.jsonl", [ENVIRONMENT | {"cpu_model": "Another"}])
     assert read_runs(folder)[0][0].environment["cpu_model"] == "Another"
+
+
+def test_runs_with_other_sources_count_once_there_are_newer_ones(tmp_path):
+    """Of the same point, on the same device; they stay in the table."""
+
+    def run(name, at, library, device="a CPU", point="p", status="ok"):
+        key = {"library": library, "notebook": "n", "device": device}
+        known = {"point": point, "key": key, "started_at": at, "status": status}
+        write_run(tmp_path, name, times([0.1]), **known)
+
+    run("old", 1.0, "yesterday's")
+    run("new", 3.0, "today's")
+    run("again", 4.0, "today's")
+    run("elsewhere", 1.0, "yesterday's", device="another CPU")
+    run("other", 1.0, "yesterday's", point="q")
+    run("stopped", 5.0, "tomorrow's", status="interrupted")
+    run("worked", 1.0, "yesterday's", point="r")
+    run("fails", 2.0, "today's", point="r", status="error")
+    runs, _ = read_runs(tmp_path)
+    status = {run.name: run.status for run in runs}
+    assert {name for name, one in status.items() if one == "outdated"} == {"old", "worked"}
+    assert {run.name for run in runs if run.failed} == {"fails", "stopped"}
+    assert {row["status"] for row in sample_rows(runs) if row["run"] == "old"} == {"outdated"}
+    counted = {name for one in all_series(runs) for name in one.rows}
+    assert {name.rpartition("/")[2] for name in counted} == {"new", "again", "elsewhere", "other"}
+
+
+def test_memory_that_says_what_was_computed_is_another_point(tmp_path):
+    for gib in (40.0, 80.0):
+        one = {"kind": "computed", "metric": "max_sequences", "unit": "1", "value": gib}
+        write_run(tmp_path, f"{gib}", [one], benchmark="kv-footprint", params={"memory_gib": gib})
+    found = all_series(read_runs(tmp_path)[0])
+    assert [one.params["memory_gib"] for one in found] == [40.0, 80.0]

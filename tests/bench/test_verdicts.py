@@ -3,9 +3,9 @@
 import pytest
 from fabricated_runs import steady, times, tried, write_run
 
-from gqa_lib.bench.kept import read_runs
-from gqa_lib.bench.series import CHOSEN, all_series
-from gqa_lib.bench.verdicts import compare, direction
+from gqa_lib.bench.results.kept import read_runs
+from gqa_lib.bench.results.series import CHOSEN, all_series
+from gqa_lib.bench.results.verdicts import compare, direction
 
 
 def series_of(folder):
@@ -154,9 +154,14 @@ def test_zeros_have_no_ratio(tmp_path):
         rows = [{"kind": "computed", "metric": "n", "unit": "1", "value": value, "p_x": name}]
         write_run(tmp_path, name, rows, benchmark="kv-footprint")
     first, second = series_of(tmp_path)
-    assert compare(first, second, 0.05).verdict == "ambiguous"
+    assert compare(first, second, 0.05).verdict == "more"
+    assert compare(second, first, 0.05).verdict == "less"
     assert compare(first, second, 0.05).ratio is None
     assert compare(first, first, 0.05).verdict == "same"
+    rows = [{"metric": "accuracy", "unit": "", "value": 0.0, "round": n} for n in range(9)]
+    write_run(tmp_path / "m", "c", [row | {"value": row["round"] / 9} for row in rows])
+    write_run(tmp_path / "m", "d", [row | {"p_x": 1} for row in rows])
+    assert compare(*series_of(tmp_path / "m"), 0.05).verdict == "ambiguous", "measured"
 
 
 def test_the_library_s_choice_is_one_series_whatever_its_name(tmp_path):

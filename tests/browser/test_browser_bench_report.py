@@ -4,7 +4,7 @@ import pytest
 from browsing import chromium, needs_chromium, serious, shot
 from fabricated_runs import sweep, write_run
 
-from gqa_lib.bench.report import write_report
+from gqa_lib.bench.results.report import write_report
 
 pytestmark = needs_chromium
 WIDER = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"

@@ -133,7 +133,7 @@ def test_a_wheel_is_told_the_wheels_command(monkeypatch):
 def test_every_extra_that_is_named_has_what_it_is_named_for():
     for module, extra in extras._EXTRAS.items():
         names = {text.partition("[")[0].partition(">")[0] for text in EXTRAS[extra]}
-        assert module in names, f"{extra} does not bring {module}"
+        assert {"yaml": "pyyaml"}.get(module, module) in names, f"{extra} does not bring {module}"
 
 
 def test_benchmarks_need_no_jupyterlab_and_the_course_has_what_they_need():

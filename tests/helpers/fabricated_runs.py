@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+MARKDOWN = "# A question\n$2 \\times n$ is $\\text{head\\_dim}$, `$HOME`; $ and $\\frac$"
 ENVIRONMENT = {
     "utc": "2026-11-30T12:00:00+00:00",
     "cpu_model": "A CPU",
@@ -104,7 +105,11 @@ def write_notebook(folder: Path, source: str, output: str) -> None:
         output: what it printed.
     """
     cells = [
-        {"cell_type": "markdown", "metadata": {}, "source": "# A question\n$1<2$"},
+        {
+            "cell_type": "markdown",
+            "metadata": {},
+            "source": MARKDOWN,
+        },
         {
             "cell_type": "code",
             "execution_count": 1,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +14,8 @@ from .kept import KeptRun
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+_FORMULA = re.compile(r"(?<![\\$`])\$([^$`\n]+)\$(?!\$)")
 
 
 def environment() -> Environment:
@@ -68,11 +71,24 @@ def _exporter() -> Any:
     return HTMLExporter(template_name="basic")
 
 
+def _as_mathml(formula: re.Match) -> str:
+    """A formula as browsers show it without scripts; one that cannot be read, as it is."""
+    from latex2mathml.converter import convert
+
+    try:
+        return convert(formula[1])
+    except Exception:  # latex2mathml raises many kinds, one per way to be wrong
+        return formula[0]
+
+
 def _write(exporter: Any, run: KeptRun, source: Path, page: Path) -> None:
     import nbformat
 
     try:
         notebook = nbformat.read(source, as_version=4)
+        for cell in notebook.cells:
+            if cell.cell_type == "markdown":
+                cell.source = _FORMULA.sub(_as_mathml, cell.source)
         body, resources = exporter.from_notebook_node(notebook)
     except Exception:  # nbformat and nbconvert raise many kinds over what is no notebook
         page.unlink(missing_ok=True)

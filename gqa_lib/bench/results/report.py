@@ -11,15 +11,16 @@ from typing import Any
 
 from gqa_lib.course.extras import require
 
+from ..notebooks import about, benchmarks
 from .kept import KeptRun, read_runs
 from .machines import machines
-from .notebooks import about, benchmarks
 from .pages import environment, notebook_pages
 from .pictures import picture
 from .points import Block, blocks, varying
 from .series import Series, all_series
 from .tables import flat, sample_rows, write_tables
 
+_NEEDED = ("jinja2", "latex2mathml", "matplotlib", "nbconvert", "pyarrow", "scipy")
 CLASSES = {
     **dict.fromkeys(("ok", "faster", "better"), "good"),
     **dict.fromkeys(("slower", "worse", "error", "timeout", "killed", "unreadable"), "bad"),
@@ -39,7 +40,7 @@ def write_report(folder: Path, output: Path, *, margin: float = 0.05) -> str:
         ValueError: there are no runs.
         ModuleNotFoundError: something of the extra `bench` is not installed.
     """
-    for module in ("jinja2", "matplotlib", "nbconvert", "pyarrow", "scipy"):
+    for module in _NEEDED:
         require(module)
     runs, unfinished = read_runs(folder)
     rows = sample_rows(runs)
@@ -158,7 +159,7 @@ def _failed(
 ) -> list[dict[str, Any]]:
     failed = []
     for run in runs:
-        if run.status != "ok":
+        if run.failed:
             error = str(run.record.get("error") or "no reason given").strip()
             asked = run.record.get("params")
             params = asked if isinstance(asked, dict) else {}

@@ -8,9 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ..jobs import Job, library_digest
-from ..machine import Slot
-from ..run import run_job
+from ...jobs import Job, library_digest
+from ...machine import Slot
+from ...run import run_job
 from .lost import left_by
 
 _GONE = ("closing", "closed", "failed")  # what distributed calls a worker that is not to go on

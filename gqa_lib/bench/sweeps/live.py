@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from .jobs import Job
-from .notebooks import about
+from ..jobs import Job
+from ..notebooks import about
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

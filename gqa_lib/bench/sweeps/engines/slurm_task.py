@@ -1,6 +1,6 @@
 """One task of a Slurm array: runs the job of its number, and leaves where its record is.
 
-    python -m gqa_lib.bench.engines.slurm_task gqa-0123456789ab.jsonl
+    python -m gqa_lib.bench.sweeps.engines.slurm_task gqa-0123456789ab.jsonl
 
 It is started in the folder `.slurm` of the sweep's.
 """
@@ -12,10 +12,10 @@ import os
 import sys
 from pathlib import Path
 
-from gqa_lib.bench.engines.lost import left_by
 from gqa_lib.bench.inside import commit
 from gqa_lib.bench.jobs import Job
 from gqa_lib.bench.run import run_job
+from gqa_lib.bench.sweeps.engines.lost import left_by
 
 
 def main(tasks: Path, number: int) -> int:

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ..jobs import Job
-from ..notebooks import about
+from ...jobs import Job
+from ...notebooks import about
 from . import slurm_commands as slurm
 
 _OURS = frozenset(("array", "chdir", "job-name", "output", "parsable", "wait", "wrap"))
@@ -92,6 +92,6 @@ def script(
         'export OMP_NUM_THREADS="${OMP_NUM_THREADS:-${SLURM_CPUS_ON_NODE:-1}}"',
         f"cd {where} && [ -f {name}.jsonl ] || exit {slurm.NO_FOLDER}",
         f"[ -x {python} ] || exit {slurm.NO_PYTHON}",
-        f"exec {python} -m gqa_lib.bench.engines.slurm_task {name}.jsonl",
+        f"exec {python} -m gqa_lib.bench.sweeps.engines.slurm_task {name}.jsonl",
     ]
     return "\n".join(lines) + "\n"

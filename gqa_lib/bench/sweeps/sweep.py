@@ -25,9 +25,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from .jobs import Job, library_digest, point
-from .nearest import meant
-from .notebooks import benchmarks, check_params, find_benchmark
+from ..jobs import Job, library_digest, point
+from ..nearest import meant
+from ..notebooks import benchmarks, check_params, find_benchmark
 from .yaml_files import read_yaml
 
 MOST = 100_000  # runs of a sweep

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from gqa_lib.measure import read_jsonl
 
-from .notebooks import benchmarks, described
+from ..notebooks import benchmarks, described
 
+OUTDATED = "outdated"
+_RESULTS = ("ok", "error", "timeout")
 PLACES = ("out_dir", "keep_dir")  # parameters that say where, not what
 _LEFT = ("log.txt", "samples.jsonl", "environment.jsonl", "executed.ipynb")
 
@@ -34,6 +36,7 @@ class KeptRun:
             chose the row's arm, or measured nothing else; of parts, and of passes that find
             ceilings, it is None.
         tried: whether several arms were, of which the library chose one.
+        outdated: whether the same was run again on this device with other sources.
     """
 
     folder: Path
@@ -42,6 +45,7 @@ class KeptRun:
     environment: dict[str, Any]
     samples: list[dict[str, Any]]
     tried: bool = False
+    outdated: bool = False
 
     @property
     def name(self) -> str:
@@ -55,8 +59,13 @@ class KeptRun:
 
     @property
     def status(self) -> str:
-        """How it ended: ok, error, timeout, killed, interrupted; or unreadable."""
-        return str(self.record.get("status"))
+        """How it ended: ok, error, timeout, killed, interrupted; or unreadable, or outdated."""
+        return OUTDATED if self.outdated else str(self.record.get("status"))
+
+    @property
+    def failed(self) -> bool:
+        """Whether it is neither a result nor outdated."""
+        return self.status not in ("ok", OUTDATED)
 
     @property
     def result(self) -> dict[str, Any]:
@@ -89,8 +98,27 @@ def read_runs(folder: Path) -> tuple[list[KeptRun], list[str]]:
             f"{folder} holds no runs: a run is a folder in it with a record.json. Give the folder "
             "that `gqa bench --out` wrote to."
         )
-    runs = [_read(place) for place in ended]
-    return sorted(runs, key=_began), unfinished
+    runs = sorted(map(_read, ended), key=_began)
+    last = {_asked(run): _sources(run) for run in runs if run.status in _RESULTS}
+
+    def outdated(run: KeptRun) -> bool:
+        return run.status in _RESULTS and _sources(run) != last[_asked(run)]
+
+    return [replace(run, outdated=outdated(run)) for run in runs], unfinished
+
+
+def _asked(run: KeptRun) -> tuple[Any, Any]:
+    """What was run, and on what."""
+    return run.record.get("point"), _key(run).get("device")
+
+
+def _sources(run: KeptRun) -> tuple[Any, Any]:
+    return _key(run).get("library"), _key(run).get("notebook")
+
+
+def _key(run: KeptRun) -> dict[str, Any]:
+    key = run.record.get("key")
+    return key if isinstance(key, dict) else {}
 
 
 def _folders(folder: Path) -> list[Path]:

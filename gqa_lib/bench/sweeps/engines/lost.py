@@ -7,10 +7,10 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..inside import commit
-from ..jobs import Job, folder_name, identity
-from ..machine import Slot, described
-from ..paths import without_paths
+from ...inside import commit
+from ...jobs import Job, folder_name, identity
+from ...machine import Slot, described
+from ...paths import without_paths
 
 _NO_RESULTS = ("killed", "interrupted")
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from .series import CHOSEN, Series
 from .tables import is_number
-from .verdicts import UNKNOWN, compare, direction
+from .verdicts import UNKNOWN, Compared, compare, direction
 
 _BASE = "num_kv_heads"
 _SCALES = {
@@ -92,7 +92,7 @@ def _block(series: list[Series], margin: float, most: int) -> Block:
     rows = [_row(one, group[0], margin, factor) for group in groups.values() for one in group]
     chosen = {_place(one): one for one in own if one.arm == CHOSEN}
     others = [_row(one, chosen.get(_place(one)), margin, factor) for one in series if not one.own]
-    firsts = {str(group[0].params.get(base)) for group in groups.values() if len(group) > 1}
+    firsts = {str(group[0].params.get(base or "")) for group in groups.values() if len(group) > 1}
     kind = direction(own[0].metric, own[0].unit)
     counts: dict[str, int] = defaultdict(int)
     for row in rows:
@@ -161,14 +161,29 @@ def _row(one: Series, first: Series | None, margin: float, factor: float) -> dic
         return row
     found = compare(first, one, margin)
     row["verdict"] = found.verdict
-    if found.ratio is not None and found.low is not None and found.high is not None:
-        values = found.ratio, found.low, found.high
-        if direction(one.metric, one.unit) == "time":
-            values = 1 / found.ratio, 1 / found.high, (1 / found.low if found.low else float("inf"))
-        row["ratio"] = f"{number(values[0])}"
-        if found.over != "nothing":
-            row["ratio"] += f" ({number(values[1])} – {number(values[2])})"
+    if found.ratio is not None:
+        speed = direction(one.metric, one.unit) == "time"
+        row["ratio"] = ratio(found, inverse=speed)
     return row
+
+
+def ratio(found: Compared, *, inverse: bool = False) -> str:
+    """Return a ratio with its interval as text; what is beyond 100 times is not told exactly.
+
+    Args:
+        found: the comparison.
+        inverse: the first over the other.
+    """
+    if found.ratio is None or found.low is None or found.high is None:
+        return "–"
+    values = [found.low, found.ratio, found.high]
+    if inverse:
+        values = [1 / value if value else float("inf") for value in reversed(values)]
+    low, middle, high = values
+    if found.over == "nothing":
+        return number(middle)
+    ends = (number(low) if low >= 0.01 else "<0.01", number(high) if high <= 100 else ">100")
+    return f"{number(middle)} ({ends[0]} – {ends[1]})"
 
 
 def counted(over: str, summary: dict[str, Any]) -> str:

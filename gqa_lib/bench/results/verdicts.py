@@ -2,7 +2,8 @@
 
 Where both were measured in the same run, rounds are compared one by one, as their conditions were
 the same. Of two runs or more, what differs between runs carries the interval: below six of them it
-is Student's interval of the logarithms, from six on a bootstrap of the median.
+is Student's interval of the logarithms (of two groups, with the scatter of both pooled), from six
+on a bootstrap of the median.
 """
 
 from __future__ import annotations
@@ -78,16 +79,25 @@ def compare(first: Series, other: Series, margin: float) -> Compared:
         margin: difference that would matter; 0.05 is 5 %.
     """
     over, before, after = _paired(first, other)
+    kind = direction(other.metric, other.unit)
+    words = dict(zip(("faster", "slower"), _WORDS[kind], strict=True))
     if min(before + after) <= 0:
-        alike = sorted(before) == sorted(after)
-        return Compared(None, None, None, "same" if alike else UNKNOWN, over)
+        said = _without_ratio(over, before, after, kind)
+        return Compared(None, None, None, words.get(said, said), over)
     middle, low, high = _ratio(first, other, over, before, after)
     enough = over != "rounds" or _rounds(first, other) >= MIN_ROUNDS
-    kind = direction(other.metric, other.unit)
-    gain = (low, high) if kind == "higher" else (1 / high, 1 / low)
+    gain = (low, high) if kind == "higher" else (1 / high, 1 / low if low else math.inf)
     said = verdict(*gain, margin) if enough else UNKNOWN
-    words = dict(zip(("faster", "slower"), _WORDS[kind], strict=True))
     return Compared(middle, low, high, words.get(said, said), over)
+
+
+def _without_ratio(over: str, before: list[float], after: list[float], kind: str) -> str:
+    """A verdict on values of which some are not above 0."""
+    if sorted(before) == sorted(after):
+        return "same"
+    if over != "nothing":
+        return UNKNOWN
+    return "faster" if (after[0] > before[0]) == (kind == "higher") else "slower"
 
 
 def _paired(first: Series, other: Series) -> tuple[str, list[float], list[float]]:
@@ -155,18 +165,16 @@ def _apart(before: np.ndarray, after: np.ndarray) -> tuple[float, float, float]:
         low, high = bootstrap_median(after, before)
         return float(np.median(after) / np.median(before)), low, high
     logs = np.log(after), np.log(before)
+    freedom = len(after) + len(before) - 2
+    scatter = sum(((one - one.mean()) ** 2).sum() for one in logs) / freedom
     middle = logs[0].mean() - logs[1].mean()
-    parts = [one.var(ddof=1) / len(one) for one in logs if len(one) > 1]
-    if len(parts) < 2:  # one value alone says nothing of its spread
-        return float(np.exp(middle)), 0.0, math.inf
-    below = sum(part**2 / (len(one) - 1) for part, one in zip(parts, logs, strict=True))
-    return _student(middle, sum(parts), sum(parts) ** 2 / below if below else 1)
+    return _student(middle, scatter * (1 / len(after) + 1 / len(before)), freedom)
 
 
 def _student(mean: Any, variance: Any, freedom: float) -> tuple[float, float, float]:
     """The ratio whose logarithm has this mean, with its interval at 95 %.
 
-    Source: Welch 1947, for the degrees of freedom of two groups.
+    Source: Student 1908.
     """
     from scipy.special import stdtrit
 

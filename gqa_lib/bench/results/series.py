@@ -21,7 +21,7 @@ from .tables import flat, is_number
 
 CHOSEN = "the library's choice"  # the arm that the library chose, whatever its name
 # How hard a run tried, and where: not what was measured.
-EFFORT = {"rounds", "quiet_samples", "budget_s", "memory_gib", "workers", "device", "num_seeds"}
+EFFORT = {"rounds", "quiet_samples", "budget_s", "workers", "device", "num_seeds"}
 _NOT_COUNTED = ("warmup", "calibrate")
 _SHARES = ("of_ceiling", "of_peak", "share")
 
@@ -100,9 +100,8 @@ class Series:
         if self.over == "rounds":
             made = next(iter(self.timing.values()))
         else:
-            values = self.repeated().values()
-            rows = [{"arm": 0, "phase": "measure", "round": 0, "quiet": None, "unit": self.unit}]
-            made = summarise(rows[0] | {"value": value} for value in values)[0]
+            row = {"arm": "", "phase": "measure", "round": 0, "quiet": None, "unit": self.unit}
+            made = summarise(row | {"value": value} for value in self.repeated().values())[""]
         shares = sorted(self.shares.values())
         return {name: made[name] for name in ("median", "low", "high", "n")} | {
             "samples": samples,
@@ -141,7 +140,7 @@ def all_series(runs: Iterable[KeptRun]) -> list[Series]:
 
 
 def _counts(sample: dict[str, Any]) -> bool:
-    value = sample.get("value")
+    value = sample.get("value", math.nan)
     return (
         is_number(value)
         and math.isfinite(value)

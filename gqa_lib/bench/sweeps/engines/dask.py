@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from gqa_lib.processes import stopping
 
-from ..jobs import Job, library_digest
+from ...jobs import Job, library_digest
+from ...machine import Slot
+from ...notebooks import about
 from ..live import Progress
-from ..machine import Slot
-from ..notebooks import about
 from .dask_worker import __name__ as _WORKER
 from .dask_worker import look_there, run_there, stop_there
 from .lost import lost

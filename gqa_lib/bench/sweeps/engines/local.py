@@ -8,11 +8,11 @@ from pathlib import Path
 
 from gqa_lib.processes import stopping
 
-from ..jobs import Job
+from ...jobs import Job
+from ...machine import Slot
+from ...notebooks import about
+from ...run import LOOK_S, Turn
 from ..live import Progress
-from ..machine import Slot
-from ..notebooks import about
-from ..run import LOOK_S, Turn
 
 
 def run_local(jobs: Sequence[Job], out: Path, progress: Progress, *, slots: Sequence[Slot]) -> None:
@@ -42,13 +42,14 @@ def _run(jobs: list[Job], out: Path, progress: Progress, slots: Sequence[Slot]) 
                 turns.append(Turn(job, out, free.pop(0)))
             if not turns:
                 return
+            there = len(turns)
             for turn in list(turns):
                 if record := turn.step():
                     turns.remove(turn)
                     free.append(turn.slot)
                     progress.ended(turn.job, record)
             progress.running([(turn.job, turn.seconds) for turn in turns])
-            if len(turns) == len(slots):
+            if len(turns) == there:
                 time.sleep(LOOK_S)
     except BaseException as stop:
         for turn in turns:

@@ -10,11 +10,12 @@ from typing import Any
 
 from .kept import KeptRun, read_runs
 from .machines import KNOWN, state
-from .points import number, scale, shown, varying
+from .points import number, ratio, scale, shown, varying
 from .series import CHOSEN, Series, all_series, key_of
-from .verdicts import UNKNOWN, Compared, compare, direction
+from .verdicts import UNKNOWN, compare, direction
 
 SAME, SLOWER, NOT_COMPARED = 0, 1, 2
+_SHOWN = 3  # points of a benchmark that are missing
 
 
 @dataclass
@@ -53,16 +54,15 @@ def compare_folders(before: Path, after: Path, *, margin: float = 0.05) -> Compa
     read = [read_runs(folder) for folder in (before, after)]
     runs = [ended for ended, _ in read]
     found = Comparison(differs=_differs(*runs))
-    sides = [_by_point(all_series(one), *runs) for one in runs]
+    unknown = _unknown(*runs)
+    sides = [_by_point(all_series(one), unknown) for one in runs]
     found.missing += _failures(runs[1], after.name)
     found.missing += [f"{name} of {after.name} never ended" for name in read[1][1]]
     shared = [key for key in sides[0] if key in sides[1]]
     names = _names([sides[0][key] for key in shared])
     for key in shared:
         found.rows.append(_row(sides[0][key], sides[1][key], names, margin))
-    for key, one in sides[0].items():
-        if one.own and key not in sides[1]:
-            found.missing.append(f"only {before.name} has {_words(one)}")
+    found.missing += _missing(sides[0], sides[1], before.name)
     new = sum(one.own is True for key, one in sides[1].items() if key not in sides[0])
     if new:
         found.notes.append(f"{new} points are in {after.name} alone")
@@ -77,21 +77,29 @@ def compare_folders(before: Path, after: Path, *, margin: float = 0.05) -> Compa
     return found
 
 
-def _by_point(
-    series: Sequence[Series], before: Sequence[KeptRun], after: Sequence[KeptRun]
-) -> dict[str, Series]:
-    """The series by what both sides know of their points.
-
-    A parameter that one side's notebook does not have cannot tell its points from the other's.
-    """
+def _by_point(series: Sequence[Series], unknown: dict[str, set[str]]) -> dict[str, Series]:
+    """The series by what both sides know of their points."""
     found: dict[str, Series] = {}
     for one in series:
-        sides = [{n for run in runs if run.benchmark == one.benchmark for n in run.params}
-                 for runs in (before, after)]  # fmt: skip
-        unknown = (sides[0] ^ sides[1]) if all(sides) else set()
-        params = {name: value for name, value in one.params.items() if name not in unknown}
+        without = unknown[one.benchmark]
+        params = {name: value for name, value in one.params.items() if name not in without}
         found.setdefault(key_of(one.benchmark, params, one.arm, one.metric), one)
     return found
+
+
+def _unknown(before: Sequence[KeptRun], after: Sequence[KeptRun]) -> dict[str, set[str]]:
+    """By benchmark the parameters that only one side's notebook has.
+
+    They cannot tell its points from the other's.
+    """
+    sides: list[dict[str, set[str]]] = [{}, {}]
+    for side, runs in zip(sides, (before, after), strict=True):
+        for run in runs:
+            side.setdefault(run.benchmark, set()).update(run.params)
+    return {
+        name: sides[0][name] ^ sides[1][name] if name in sides[0] and name in sides[1] else set()
+        for name in {**sides[0], **sides[1]}
+    }
 
 
 def _names(series: Sequence[Series]) -> dict[str, list[str]]:
@@ -106,15 +114,10 @@ def _row(
     before: Series, after: Series, names: dict[str, list[str]], margin: float
 ) -> dict[str, Any]:
     found = compare(before, after, margin)
-    told = [
-        f"{name}={shown(after.params.get(name))}"
-        for name in names[f"{after.benchmark} {after.metric}"]
-        if after.params.get(name) is not None
-    ]
-    arm = after.arm
-    if arm == CHOSEN:
+    point = _point(after, names[f"{after.benchmark} {after.metric}"])
+    if after.arm == CHOSEN:
         chosen = [", ".join(sorted(one.names)) for one in (before, after)]
-        arm = f"own: {' -> '.join(dict.fromkeys(chosen))}"
+        point += f": {' -> '.join(dict.fromkeys(chosen))}"
     factor, unit = scale([before])
     medians = [one.summary()["median"] * factor for one in (before, after)]
     own = after.own is True and direction(after.metric, after.unit) != "none"
@@ -122,28 +125,35 @@ def _row(
         "benchmark": after.benchmark,
         "metric": after.metric,
         "unit": unit,
-        "point": ", ".join([*told, *([arm] if arm else [])]),
+        "point": point,
         "own": own,
         "before": number(medians[0]),
         "after": number(medians[1]),
-        "ratio": _ratio(found),
+        "ratio": ratio(found),
         "verdict": found.verdict,
         "over": found.over,
         "worse": own and found.worse,
     }
 
 
-def _ratio(found: Compared) -> str:
-    if found.ratio is None or found.low is None or found.high is None:
-        return "-"
-    interval = f" ({number(found.low)} - {number(found.high)})" if found.over != "nothing" else ""
-    return number(found.ratio) + interval
+def _missing(before: dict[str, Series], after: dict[str, Series], where: str) -> list[str]:
+    """The library's own points that are missing afterwards, a line for each metric."""
+    groups: dict[tuple[str, str], list[Series]] = {}
+    for key, one in before.items():
+        if one.own and key not in after:
+            groups.setdefault((one.benchmark, one.metric), []).append(one)
+    lines = []
+    for (benchmark, metric), lost in groups.items():
+        alike = [one for one in before.values() if one.benchmark == benchmark]
+        points = "; ".join(_point(one, varying(alike)) or "its point" for one in lost[:_SHOWN])
+        more = f"; and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
+        lines.append(f"only {where} has {benchmark}, {metric}: {points}{more}")
+    return lines
 
 
-def _words(one: Series) -> str:
-    told = ", ".join(f"{k}={v}" for k, v in one.params.items() if v not in (None, ""))
-    arm = f", {one.arm}" if one.arm else ""
-    return f"{one.benchmark}: {one.metric}{arm} ({told})"
+def _point(one: Series, names: Sequence[str]) -> str:
+    told = [f"{name}={shown(one.params[name])}" for name in names if one.params.get(name)]
+    return ", ".join([*told, *([one.arm] if one.arm else [])])
 
 
 def _failures(runs: Sequence[KeptRun], where: str) -> list[str]:
@@ -151,7 +161,7 @@ def _failures(runs: Sequence[KeptRun], where: str) -> list[str]:
     lines = []
     for number_, run in enumerate(runs):
         again = any(_asked(one) == _asked(run) and one.status == "ok" for one in runs[number_:])
-        if run.status != "ok" and not again:
+        if run.failed and not again:
             error = str(run.record.get("error") or "no reason given").strip().splitlines()[-1]
             lines.append(f"{run.name} of {where}: {run.status}: {error}")
     return lines

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from gqa_lib.processes import stopping
 
-from ..jobs import Job, folder_name, result_of
+from ...jobs import Job, folder_name, result_of
 from ..live import Progress
 from . import slurm_commands as slurm
 from .lost import lost
