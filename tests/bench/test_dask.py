@@ -51,6 +51,7 @@ def scheduler(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(folder))
         patch.setenv("PYTHONPATH", f"{QUICK}:{package_root().parent}")
+        patch.setenv("CUDA_VISIBLE_DEVICES", "0")  # to tell of a CPU takes torch, which is slow
         with (
             dask.config.set(settings),
             distributed.LocalCluster(
@@ -221,6 +222,7 @@ def test_workers_of_this_machine_are_for_the_command_alone_and_end_with_it_at_ct
     command += ["-p", "size=1", "--out", str(tmp_path / "out"), "--dask"]
     paths = f"{QUICK}:{package_root().parent}"
     environment = os.environ | {"PYTHONPATH": paths, "TMPDIR": str(tmp_path)}
+    environment["CUDA_VISIBLE_DEVICES"] = "0"
     first = subprocess.Popen(
         command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
     )

@@ -43,6 +43,7 @@ def here(tmp_path, monkeypatch):
     (tmp_path / "tmp").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     monkeypatch.setenv("PYTHONPATH", f"{QUICK}:{package_root().parent}")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")  # to tell of a CPU takes torch, which is slow
     return tmp_path
 
 
