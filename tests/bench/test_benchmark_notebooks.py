@@ -13,7 +13,7 @@ from gqa_lib.measure import read_jsonl
 PATIENCE_S = 3600  # it is not about time: two cores may be busy with other things
 
 
-SMALLER = {  # what takes seconds and not a minute on a busy core; the others are as small as they are
+SMALLER = {  # seconds, not a minute on a busy core; the others are that small as they are
     "decode-latency": {"context": 512, "budget_s": 1},
     "model-decode": {"num_layers": 2, "context": 256, "batch_size": 2, "budget_s": 1},
     "prefill-latency": {"prompt_length": [48, 64], "budget_s": 1},
