@@ -1,6 +1,7 @@
 """Lesson 10: heads turned to those of another weight."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
@@ -26,18 +27,19 @@ def _two_weights(generator, H=0, D=0, d_in=0, noise=0.3, dtype="float32", draws=
     return *made, H
 
 
-def closest(product: torch.Tensor) -> torch.Tensor:
-    """Return the orthogonal matrix closest to a regular one, by Newton's iteration.
+def closest(products: torch.Tensor) -> torch.Tensor:
+    """Return the orthogonal matrices closest to regular ones, by Newton's iteration.
 
     Args:
-        product: (D, D).
+        products: (..., D, D).
 
     Source: Higham 1986, Computing the Polar Decomposition.
     """
-    near, moved = product / product.norm(), 1.0
+    size = partial(torch.linalg.matrix_norm, keepdim=True)
+    near, moved = products / size(products), 1.0
     while moved > 1e-14:
         new = (near + torch.linalg.inv(near).mT) / 2
-        near, moved = new, float((new - near).norm() / new.norm())
+        near, moved = new, float((size(new - near) / size(new)).max())
     return near
 
 
@@ -48,9 +50,7 @@ def align(
     *,
     cut: Callable[[torch.Tensor, int], Heads] = cut,
     towards: Callable[[Heads, int], torch.Tensor] = lambda heads, head: heads[head],
-    rotation: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = lambda head, other: closest(
-        other @ head.mT
-    ),
+    rotation: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the turned weight (num_heads * D, d_in) and rotations (num_heads, D, D), in float64.
 
@@ -59,13 +59,15 @@ def align(
         num_heads: how many there are.
         cut: how heads are cut out.
         towards: of the reference's heads and a number, the head that it is turned to.
-        rotation: of a head and what it is turned to.
+        rotation: of a head and what it is turned to; None is the closest of all, at once.
     """
     heads, others = cut(weight, num_heads), cut(reference, num_heads)
-    turns = [rotation(one, towards(others, head)) for head, one in enumerate(heads)]
-    return torch.cat([turn @ one for turn, one in zip(turns, heads, strict=True)]), torch.stack(
-        turns
-    )
+    pairs = [(one, towards(others, head)) for head, one in enumerate(heads)]
+    if rotation is None:
+        turns = closest(torch.stack([other @ one.mT for one, other in pairs]))
+    else:
+        turns = torch.stack([rotation(*pair) for pair in pairs])
+    return torch.cat([turn @ one for turn, one in zip(turns, heads, strict=True)]), turns
 
 
 def _other(**steps):
