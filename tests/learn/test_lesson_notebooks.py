@@ -1,10 +1,9 @@
 """Every lesson runs to its end with its solutions."""
 
-from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-import short_training
+import short_lessons
 from jupyter_client import AsyncKernelManager
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell
@@ -14,19 +13,21 @@ from gqa_lib.learn.quiz.questions import DRAWN
 from grading.authoring.source import lesson_notebook, source_of
 
 PATIENCE_S = 3600  # it is not about time: two cores may be busy with other things
-SHORTEN = f"__import__('runpy').run_path({short_training.__file__!r}, run_name='__main__');"
+TRAINS = "from gqa_lib.train import"
 
 
-def trains(lesson):
-    return "from gqa_lib.train import" in source_of(lesson).read_text()
+def shortened(lesson):
+    """Return a solved lesson with cells before it that keep its timings and its training short."""
+    notebook, what = lesson_notebook(lesson), ["shorten_timings"]
+    if TRAINS in source_of(lesson).read_text():
+        what.append("shorten_training")
+    told = f"__import__('runpy').run_path({short_lessons.__file__!r})"
+    notebook.cells[:0] = [new_code_cell(f"{told}[{one!r}]()") for one in what]
+    return notebook
 
 
-TRAINING = [lesson for lesson in lessons() if trains(lesson)]
-
-
-def runs_to_its_end(lesson, folder: Path, *before: str):
-    notebook = lesson_notebook(lesson)
-    notebook.cells[:0] = map(new_code_cell, before)
+def runs_to_its_end(notebook, lesson, folder, monkeypatch):
+    monkeypatch.setenv("GQA_HOME", str(folder))
     with TemporaryDirectory() as sockets:  # a short path, and no TCP port to race for
         kernel = AsyncKernelManager(transport="ipc", ip=f"{sockets}/k")
         where = {"metadata": {"path": folder}}
@@ -41,13 +42,10 @@ def runs_to_its_end(lesson, folder: Path, *before: str):
 
 @pytest.mark.parametrize("lesson", lessons(), ids=lambda lesson: lesson.slug)
 def test_a_solved_lesson_runs_without_error_or_warning(lesson, tmp_path, monkeypatch):
-    """Where it trains models, with few of their steps."""
-    monkeypatch.setenv("GQA_HOME", str(tmp_path))
-    runs_to_its_end(lesson, tmp_path, *[SHORTEN] * trains(lesson))
+    runs_to_its_end(shortened(lesson), lesson, tmp_path, monkeypatch)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("lesson", TRAINING, ids=lambda lesson: lesson.slug)
-def test_a_lesson_that_trains_models_runs_with_all_their_steps(lesson, tmp_path, monkeypatch):
-    monkeypatch.setenv("GQA_HOME", str(tmp_path))
-    runs_to_its_end(lesson, tmp_path)
+@pytest.mark.parametrize("lesson", lessons(), ids=lambda lesson: lesson.slug)
+def test_so_it_does_with_all_its_training_and_timing(lesson, tmp_path, monkeypatch):
+    runs_to_its_end(lesson_notebook(lesson), lesson, tmp_path, monkeypatch)
