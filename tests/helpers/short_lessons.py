@@ -6,7 +6,7 @@ finds, is then done in seconds.
 
 from gqa_lib import measure
 
-EVERY = 20  # steps of training of which one is done
+EVERY = 50  # steps of training of which one is done
 BUDGET_S = 1  # of a timing
 
 
