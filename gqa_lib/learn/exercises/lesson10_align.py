@@ -10,19 +10,27 @@ from .lesson06 import integers
 from .lesson10 import Heads, cut, cut_interleaved
 
 _LESSON = "10-uptraining"
+_MOST_LOST = 500.0  # condition of a product: by its square some ways of finding a rotation lose
 
 
 def _two_weights(generator, H=0, D=0, d_in=0, noise=0.3, dtype="float32", draws=0, mirrored=False):
-    """A weight, and a reference whose heads are its heads turned, every other one mirrored."""
+    """A weight, and a reference whose heads are its heads turned, every other one mirrored.
+
+    No head is nearly lost in its product with the other: there a right way in float64 may be less
+    exact than results must be.
+    """
     for _ in range(draws):
         H, D, extra = integers(generator, 6, 6, 9)
         d_in = D + extra
-    weight = torch.randn(H, D, d_in, generator=generator, dtype=torch.float64)
-    other = torch.randn(H, D, d_in, generator=generator, dtype=torch.float64)
-    turns = torch.linalg.qr(torch.randn(H, D, D, generator=generator, dtype=torch.float64)).Q
     wanted = torch.tensor([-1.0, 1.0] * H)[:H] if not mirrored else -torch.ones(H)
-    turns[:, 0] *= (wanted * torch.linalg.det(turns))[:, None]
-    reference = turns @ weight + noise * other
+    condition = torch.inf
+    while condition > _MOST_LOST:
+        weight = torch.randn(H, D, d_in, generator=generator, dtype=torch.float64)
+        other = torch.randn(H, D, d_in, generator=generator, dtype=torch.float64)
+        turns = torch.linalg.qr(torch.randn(H, D, D, generator=generator, dtype=torch.float64)).Q
+        turns[:, 0] *= (wanted * torch.linalg.det(turns))[:, None]
+        reference = turns @ weight + noise * other
+        condition = float(torch.linalg.cond(reference @ weight.mT).max())
     made = (one.flatten(0, 1).to(getattr(torch, dtype)) for one in (weight, reference))
     return *made, H
 
