@@ -8,7 +8,8 @@ WORKERS := 2
 PYTEST := OMP_WAIT_POLICY=passive .venv/bin/python -m pytest -n $(WORKERS) --dist loadfile \
 	--no-loadscope-reorder
 
-.PHONY: help lab test test-all demo bench build site course site-tools tests lint generated checks
+.PHONY: help lab test test-all demo bench build site course site-tools tests lint style types
+.PHONY: generated checks
 
 help:
 	@echo "make lab       open the course in JupyterLab"
@@ -43,20 +44,31 @@ build: course
 site: site-tools
 	@.venv/bin/python -m grading.site
 
-lint: tests
+style: tests
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/lint-imports --no-logo
+
+types: tests
 	@.venv/bin/mypy
+
+lint: style types
 
 generated: tests
 	@$(GQA) build --check
 
 checks: # side by side
-	@$(MAKE) --no-print-directory -j 2 lint generated
+	@$(MAKE) --no-print-directory -j 2 style generated
+
+# mypy takes one core for a minute or two, so it runs beside the tests and is heard after them.
+define with_types
+@mkdir -p build; $(MAKE) --no-print-directory types >build/types.log 2>&1 & \
+	$(PYTEST) $(1); tests=$$?; wait $$!; types=$$?; cat build/types.log; \
+	exit $$((tests || types))
+endef
 
 test: checks
-	@$(PYTEST) -m "not slow"
+	$(call with_types,-m "not slow")
 
 test-all: checks
-	@$(PYTEST)
+	$(call with_types)

@@ -56,8 +56,8 @@ Installing the course into .venv ... (2 to 10 minutes; .venv/setup.log says how 
   make lab PIP_ARGS="--extra-index-url ADDRESS" with the CPU address from PyTorch's install page.
 SAY
 # shellcheck disable=SC2086  # PIP_ARGS is several words on purpose
-if ! .venv/bin/python -m pip install --disable-pip-version-check ${PIP_ARGS:-} \
-    -c constraints.txt -e ".[$extra]" >"$log" 2>&1; then
+if ! .venv/bin/python -m pip install --disable-pip-version-check --no-compile \
+    ${PIP_ARGS:-} -c constraints.txt -e ".[$extra]" >"$log" 2>&1; then
     tail -n 5 "$log" >&2
     if grep -qi 'no space left' "$log"; then
         stop "the disk filled up. Free some space and run the same command again; it goes on where it stopped."
@@ -66,5 +66,7 @@ if ! .venv/bin/python -m pip install --disable-pip-version-check ${PIP_ARGS:-} \
     fi
     stop "pip could not install the packages; its last lines are above and all of them in $log."
 fi
+# pip would compile on one core. Some packages have files that are meant not to compile.
+.venv/bin/python -m compileall -q -j 0 .venv/lib >/dev/null 2>&1 || :
 echo "$wanted" >".venv/installed-$extra"
 echo "Installed."

@@ -12,8 +12,9 @@ from gqa_lib.course.variables import VARIABLES
 from grading.nb.new_gradebook import without_a_program
 
 # What takes longest begins first where several workers share the files, so that none waits for it.
-LONG = ("lesson_notebooks", "attacks", "benchmark_notebooks", "before", "verify", "browser_learner")
-LONG += ("grade", "odd_notebooks", "admit", "submit", "site", "check")
+LONG = ("lesson_notebooks", "verify", "attacks", "benchmark_notebooks", "grade", "check", "parity")
+LONG += ("submit", "browser_learner", "site", "visible_answers", "mutants", "admit", "before")
+LONG += ("as_a_user", "triton_decode", "release", "postgres", "parameters", "traced", "run_ends")
 OWN_FOLDERS = ("GQA_HOME", "GQA_WORK", "IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR")
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 settings.register_profile("course", derandomize=True, deadline=None, database=None)

@@ -34,6 +34,11 @@ def test_the_first_check_is_not_slowed_by_importing_the_compiler():
     assert "torch._dynamo.convert_frame" not in loaded
 
 
+def test_reading_a_notebook_compiles_no_grammar():
+    """As jsonschema from 4.25 does when it is imported: 3 s, in each of hundreds of processes."""
+    assert "lark" not in modules_after("import nbformat")
+
+
 def test_arithmetic_needs_no_numpy():
     used = "from gqa_lib.configs import load_model; from gqa_lib.cost import kv_bytes_per_token"
     assert "numpy" not in modules_after(f"{used}; kv_bytes_per_token(load_model('Llama-3-8B'), 2)")

@@ -3,23 +3,34 @@
 from tempfile import TemporaryDirectory
 
 import pytest
+import short_lessons
 from jupyter_client import AsyncKernelManager
 from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell
 
 from gqa_lib.course.manifest import lessons
 from gqa_lib.learn.quiz.questions import DRAWN
-from grading.authoring.source import lesson_notebook
+from grading.authoring.source import lesson_notebook, source_of
 
 PATIENCE_S = 3600  # it is not about time: two cores may be busy with other things
+TRAINS = "from gqa_lib.train import"
 
 
-@pytest.mark.parametrize("lesson", lessons(), ids=lambda lesson: lesson.slug)
-def test_a_solved_lesson_runs_without_error_or_warning(lesson, tmp_path, monkeypatch):
-    monkeypatch.setenv("GQA_HOME", str(tmp_path))
-    notebook = lesson_notebook(lesson)
+def shortened(lesson):
+    """Return a solved lesson with cells before it that keep its timings and its training short."""
+    notebook, what = lesson_notebook(lesson), ["shorten_timings"]
+    if TRAINS in source_of(lesson).read_text():
+        what.append("shorten_training")
+    told = f"__import__('runpy').run_path({short_lessons.__file__!r})"
+    notebook.cells[:0] = [new_code_cell(f"{told}[{one!r}]()") for one in what]
+    return notebook
+
+
+def runs_to_its_end(notebook, lesson, folder, monkeypatch):
+    monkeypatch.setenv("GQA_HOME", str(folder))
     with TemporaryDirectory() as sockets:  # a short path, and no TCP port to race for
         kernel = AsyncKernelManager(transport="ipc", ip=f"{sockets}/k")
-        where = {"metadata": {"path": tmp_path}}
+        where = {"metadata": {"path": folder}}
         client = NotebookClient(notebook, km=kernel, timeout=PATIENCE_S, resources=where)
         client.execute(cleanup_kc=True)
     outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
@@ -27,3 +38,14 @@ def test_a_solved_lesson_runs_without_error_or_warning(lesson, tmp_path, monkeyp
     figures = [o for o in outputs if "image/png" in o.get("data", {})]
     assert figures or lesson.number == DRAWN  # the quiz has none
     assert all(o.metadata["image/png"]["alt"] for o in figures)
+
+
+@pytest.mark.parametrize("lesson", lessons(), ids=lambda lesson: lesson.slug)
+def test_a_solved_lesson_runs_without_error_or_warning(lesson, tmp_path, monkeypatch):
+    runs_to_its_end(shortened(lesson), lesson, tmp_path, monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lesson", lessons(), ids=lambda lesson: lesson.slug)
+def test_so_it_does_with_all_its_training_and_timing(lesson, tmp_path, monkeypatch):
+    runs_to_its_end(lesson_notebook(lesson), lesson, tmp_path, monkeypatch)

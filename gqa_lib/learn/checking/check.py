@@ -167,22 +167,27 @@ def _try_again(exercise: Exercise, yours, case: dict, seed: int) -> None:
 
 
 def _explained(exercise: Exercise, yours, differs: _Differs, seed: int) -> NotYet:
-    """Return the learner's message, naming the known mistake that fits the most cases, if any."""
+    """Return the learner's message, naming the known mistake that fits the most cases, if any.
+
+    A mistake that one case speaks against is none, and is not tried on the others.
+    """
     fits = dict.fromkeys(exercise.mistakes, 0)
     for case in exercise.cases:
+        if not fits:
+            break
         arguments = exercise.make(torch.Generator().manual_seed(seed), **case)
         got = outcome(partial(exercise.call, yours), copy.deepcopy(arguments))
         expected = outcome(exercise.oracle, copy.deepcopy(arguments))
         if isinstance(expected, Exception):
             continue
-        for mistake in fits:
+        for mistake in list(fits):
             wrong = outcome(mistake.wrong, copy.deepcopy(arguments))
             if isinstance(wrong, Exception):
                 continue
             if same(got, wrong):
                 fits[mistake] += not same(wrong, expected)
             elif not _overflowed(got):  # in float64, as the mistake is computed, it might fit
-                fits[mistake] -= len(exercise.cases)
+                del fits[mistake]
     best = max(fits, key=fits.__getitem__, default=None)
     named = f"That is what you get when {best.says}" if best and fits[best] > 0 else ""
     return not_yet(exercise, differs.found, named, differs.called)

@@ -1,6 +1,7 @@
 """Lesson 10: heads turned to those of another weight."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
@@ -9,35 +10,44 @@ from .lesson06 import integers
 from .lesson10 import Heads, cut, cut_interleaved
 
 _LESSON = "10-uptraining"
+_MOST_LOST = 500.0  # condition of a product: by its square some ways of finding a rotation lose
 
 
 def _two_weights(generator, H=0, D=0, d_in=0, noise=0.3, dtype="float32", draws=0, mirrored=False):
-    """A weight, and a reference whose heads are its heads turned, every other one mirrored."""
+    """A weight, and a reference whose heads are its heads turned, every other one mirrored.
+
+    No head is nearly lost in its product with the other: there a right way in float64 may be less
+    exact than results must be.
+    """
     for _ in range(draws):
         H, D, extra = integers(generator, 6, 6, 9)
         d_in = D + extra
-    weight = torch.randn(H, D, d_in, generator=generator, dtype=torch.float64)
-    other = torch.randn(H, D, d_in, generator=generator, dtype=torch.float64)
-    turns = torch.linalg.qr(torch.randn(H, D, D, generator=generator, dtype=torch.float64)).Q
     wanted = torch.tensor([-1.0, 1.0] * H)[:H] if not mirrored else -torch.ones(H)
-    turns[:, 0] *= (wanted * torch.linalg.det(turns))[:, None]
-    reference = turns @ weight + noise * other
+    condition = torch.inf
+    while condition > _MOST_LOST:
+        weight = torch.randn(H, D, d_in, generator=generator, dtype=torch.float64)
+        other = torch.randn(H, D, d_in, generator=generator, dtype=torch.float64)
+        turns = torch.linalg.qr(torch.randn(H, D, D, generator=generator, dtype=torch.float64)).Q
+        turns[:, 0] *= (wanted * torch.linalg.det(turns))[:, None]
+        reference = turns @ weight + noise * other
+        condition = float(torch.linalg.cond(reference @ weight.mT).max())
     made = (one.flatten(0, 1).to(getattr(torch, dtype)) for one in (weight, reference))
     return *made, H
 
 
-def closest(product: torch.Tensor) -> torch.Tensor:
-    """Return the orthogonal matrix closest to a regular one, by Newton's iteration.
+def closest(products: torch.Tensor) -> torch.Tensor:
+    """Return the orthogonal matrices closest to regular ones, by Newton's iteration.
 
     Args:
-        product: (D, D).
+        products: (..., D, D).
 
     Source: Higham 1986, Computing the Polar Decomposition.
     """
-    near, moved = product / product.norm(), 1.0
+    size = partial(torch.linalg.matrix_norm, keepdim=True)
+    near, moved = products / size(products), 1.0
     while moved > 1e-14:
         new = (near + torch.linalg.inv(near).mT) / 2
-        near, moved = new, float((new - near).norm() / new.norm())
+        near, moved = new, float((size(new - near) / size(new)).max())
     return near
 
 
@@ -48,9 +58,7 @@ def align(
     *,
     cut: Callable[[torch.Tensor, int], Heads] = cut,
     towards: Callable[[Heads, int], torch.Tensor] = lambda heads, head: heads[head],
-    rotation: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = lambda head, other: closest(
-        other @ head.mT
-    ),
+    rotation: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the turned weight (num_heads * D, d_in) and rotations (num_heads, D, D), in float64.
 
@@ -59,13 +67,15 @@ def align(
         num_heads: how many there are.
         cut: how heads are cut out.
         towards: of the reference's heads and a number, the head that it is turned to.
-        rotation: of a head and what it is turned to.
+        rotation: of a head and what it is turned to; None is the closest of all, at once.
     """
     heads, others = cut(weight, num_heads), cut(reference, num_heads)
-    turns = [rotation(one, towards(others, head)) for head, one in enumerate(heads)]
-    return torch.cat([turn @ one for turn, one in zip(turns, heads, strict=True)]), torch.stack(
-        turns
-    )
+    pairs = [(one, towards(others, head)) for head, one in enumerate(heads)]
+    if rotation is None:
+        turns = closest(torch.stack([other @ one.mT for one, other in pairs]))
+    else:
+        turns = torch.stack([rotation(*pair) for pair in pairs])
+    return torch.cat([turn @ one for turn, one in zip(turns, heads, strict=True)]), turns
 
 
 def _other(**steps):

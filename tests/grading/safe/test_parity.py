@@ -1,5 +1,7 @@
 """The judge's verdict on a submission is the one a learner's own check gives."""
 
+from functools import cache
+
 import pytest
 
 from gqa_lib.course.manifest import lessons
@@ -25,10 +27,16 @@ def processes():
     made.close()
 
 
+@cache
+def solved(lesson):
+    """Return the cells that nbgrader knows of a solved lesson: reading them takes a while."""
+    return known_cells(read_source(source_of(lesson)))
+
+
 def verdict(lesson, answer, processes):
     """Return what the judge says to one answer in the solved lesson: its messages."""
     cells = []
-    for cell in known_cells(read_source(source_of(lesson))):
+    for cell in solved(lesson):
         name = grade_id(cell)
         if name == QUIZ:
             continue  # its solution asks for the key, which no sandbox has

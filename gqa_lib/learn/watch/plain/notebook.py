@@ -8,7 +8,7 @@ import os
 import random
 import sys
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from types import FunctionType
 from typing import Any
 
@@ -90,10 +90,15 @@ def _alone(yours: Any, kernel: bool) -> Any:
     made = getattr(yours, "fn", yours)  # Triton keeps a kernel's function there
     name, source = getattr(made, "__name__", ""), _cell_of(made)
     if name and source:
-        told = PlainNames()
-        told.answer(source)
-        told.checked(name, kernel, known_here(made) if kernel else ())
+        _check_alone(source, name, kernel, frozenset(known_here(made) if kernel else ()))
     return yours
+
+
+@lru_cache(8)  # a check launches a kernel dozens of times
+def _check_alone(source: str, name: str, kernel: bool, known: frozenset[str]) -> None:
+    told = PlainNames()
+    told.answer(source)
+    told.checked(name, kernel, known)
 
 
 def _name_of(yours: Any, names: dict[str, Any]) -> str:
