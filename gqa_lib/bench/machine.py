@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -71,16 +72,19 @@ def gpus() -> list[str]:
     """Return the numbers of the GPUs that this process may use, as CUDA takes them."""
     if (chosen := os.environ.get(_GPUS)) is not None:
         return [one.strip() for one in chosen.split(",") if one.strip() not in ("", "-1")]
-    return [str(number) for number in range(len(_names()))]
+    return [name for name in _names() if name.isdigit()]
 
 
-def _names() -> list[str]:
-    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+@lru_cache(maxsize=1)
+def _names() -> dict[str, str]:
+    """What each GPU is called, by its number and by its UUID."""
+    command = ["nvidia-smi", "--query-gpu=index,uuid,name", "--format=csv,noheader"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):
-        return []
-    return done.stdout.strip().splitlines() if done.returncode == 0 else []
+        return {}
+    rows = [line.split(", ", 2) for line in done.stdout.strip().splitlines() if not done.returncode]
+    return {key: row[2] for row in rows if len(row) == 3 for key in row[:2]}
 
 
 def described(params: Mapping[str, Any], slot: Slot) -> str:
@@ -97,13 +101,19 @@ def described(params: Mapping[str, Any], slot: Slot) -> str:
         names = _names()
         number = wanted.partition(":")[2] or "0"
         card = cards[int(number)] if number.isdigit() and int(number) < len(cards) else cards[0]
-        name = names[int(card)] if card.isdigit() and int(card) < len(names) else f"GPU {card}"
+        found = {name for key, name in names.items() if _is(key, card)}
+        name = found.pop() if len(found) == 1 else f"GPU {card}"
         return ", ".join([name, *chosen])
     from gqa_lib.kernels.native.library import build_folder
 
     native = ["native operators"] if build_folder().is_dir() else []
     threads = os.environ.get("OMP_NUM_THREADS") or len(_cores())
     return ", ".join([cpu_model() or "CPU", f"{threads} threads", *native, *chosen])
+
+
+def _is(key: str, card: str) -> bool:
+    """Whether a GPU's number or UUID is the one that was named, perhaps by its beginning."""
+    return key == card or (card.startswith("GPU-") and key.startswith(card))
 
 
 class Place:

@@ -36,17 +36,23 @@ def test_each_gpu_is_a_slot_and_its_run_sees_no_other(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert slots(1)[0].gpu is None
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    monkeypatch.setattr(machine, "_names", lambda: ["NVIDIA H200"] * 3)
-    assert [slot.gpu for slot in slots()] == ["0", "1", "2"]
+    monkeypatch.setattr(
+        machine, "_names", lambda: dict.fromkeys(("0", "GPU-1", "1", "GPU-2"), "H200")
+    )
+    assert [slot.gpu for slot in slots()] == ["0", "1"]
 
 
 def test_a_device_in_words_is_what_runs_and_how(monkeypatch):
-    monkeypatch.setattr(machine, "_names", lambda: ["NVIDIA H200", "NVIDIA L4"])
+    names = {"0": "NVIDIA H200", "GPU-8f1": "NVIDIA H200", "1": "NVIDIA L4", "GPU-97c": "NVIDIA L4"}
+    monkeypatch.setattr(machine, "_names", lambda: names)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.delenv("GQA_DEVICE", raising=False)
     assert described({}, Slot()) == "NVIDIA H200"
     assert described({"device": "cuda:1"}, Slot()) == "NVIDIA L4"
     assert described({}, Slot(gpu="1")) == "NVIDIA L4"
+    assert described({}, Slot(gpu="GPU-8f")) == "NVIDIA H200"
+    assert described({}, Slot(gpu="GPU-")) == "GPU GPU-"
+    assert described({}, Slot(gpu="MIG-1")) == "GPU MIG-1"
     monkeypatch.setenv("GQA_DEVICE", "cpu")
     assert "threads" in described({}, Slot())
     monkeypatch.setenv("GQA_BACKEND", "folded")
