@@ -21,7 +21,7 @@ SMALLER = {  # seconds, not a minute on a busy core; the others are that small a
     "roofline": {"context": 512, "prompt_length": 64, "budget_s": 1},
     "serving": {"num_requests": 100, "engine_requests": 6, "rounds": 1},
     "throughput": {"num_layers": 2, "memory_gib": 0.05, "num_requests": 6, "budget_s": 0.1},
-    "uptraining": {"steps": 20, "uptraining_steps": 8},
+    "uptraining": {"steps": 20, "uptraining_steps": 8, "num_seeds": 2, "workers": 1},
 }
 
 
