@@ -15,12 +15,6 @@ from gqa_lib.bench.sweeps.live import Progress
 from gqa_lib.cli import main
 
 
-@pytest.fixture(autouse=True)
-def _here(tmp_path, monkeypatch):
-    """What other commands on this machine do is not to be waited for."""
-    monkeypatch.setattr(machine, "locks", lambda: tmp_path / "locks")
-
-
 def records(out):
     return [json.loads(path.read_text()) for path in sorted(out.glob("*/record.json"))]
 

@@ -117,7 +117,8 @@ def sweep_with_deaths(
 def _two_gpus(tools: Path) -> dict[str, str]:
     """An environment of a machine with two GPUs of one kind, which nobody uses."""
     tools.mkdir()
-    (tools / "nvidia-smi").write_text("#!/bin/sh\necho 0, GPU-1, Some GPU\necho 1, GPU-2, Some GPU\n")
+    told = [f"echo {number}, GPU-{number}, Some GPU" for number in range(2)]
+    (tools / "nvidia-smi").write_text("\n".join(["#!/bin/sh", *told, ""]))
     (tools / "nvidia-smi").chmod(0o755)
     path = f"{tools}{os.pathsep}{os.environ.get('PATH', '')}"
     return {"CUDA_VISIBLE_DEVICES": "0,1", "PATH": path}
