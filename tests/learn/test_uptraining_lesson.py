@@ -128,3 +128,28 @@ def test_keys_may_turn_by_pairs_alone_where_positions_turn_them():
         change = (scores(q @ turn.T, k @ turn.T) - scores(q, k)).abs()
         assert change.diagonal().max() < 1e-12
         assert change.max() > 0.1
+
+
+def products_of(name, made):
+    """The products that rotations are found from, as the exercise has them made."""
+    if name == "align_heads":
+        ours, towards = (torch.stack(list(cut(one.double(), made[2]))) for one in made[:2])
+        return [towards @ ours.mT]
+    state, num_heads, kv, _ = made
+    heads = [
+        torch.stack(list(cut(one.double(), num_heads)))
+        for key, one in state.items()
+        if key.endswith(("k_proj.weight", "v_proj.weight"))
+    ]
+    return [one[conversions.first_of_each(num_heads, kv)] @ one.mT for one in heads]
+
+
+@pytest.mark.parametrize("name", ["align_heads", "convert_to_gqa"])
+def test_no_head_is_so_nearly_lost_that_a_right_way_is_refused(name):
+    """By eigenvalues the square of the condition is lost: of 1e-16 no more than 1e-9 may remain."""
+    exercise = find_exercise(name)
+    for case in exercise.cases:
+        for seed in range(20 if name == "align_heads" or "aligned" in case.values() else 0):
+            made = exercise.make(torch.Generator().manual_seed(seed), **case)
+            for products in products_of(name, made):
+                assert torch.linalg.cond(products).max() ** 2 * 1e-16 < 1e-10

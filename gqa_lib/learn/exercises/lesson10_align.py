@@ -10,7 +10,7 @@ from .lesson06 import integers
 from .lesson10 import Heads, cut, cut_interleaved
 
 _LESSON = "10-uptraining"
-_MOST_LOST = 500.0  # condition of a product: by its square some ways of finding a rotation lose
+MOST_LOST = 500.0  # condition of a product: by its square some ways of finding a rotation lose
 
 
 def _two_weights(generator, H=0, D=0, d_in=0, noise=0.3, dtype="float32", draws=0, mirrored=False):
@@ -24,7 +24,7 @@ def _two_weights(generator, H=0, D=0, d_in=0, noise=0.3, dtype="float32", draws=
         d_in = D + extra
     wanted = torch.tensor([-1.0, 1.0] * H)[:H] if not mirrored else -torch.ones(H)
     condition = torch.inf
-    while condition > _MOST_LOST:
+    while condition > MOST_LOST:
         weight = torch.randn(H, D, d_in, generator=generator, dtype=torch.float64)
         other = torch.randn(H, D, d_in, generator=generator, dtype=torch.float64)
         turns = torch.linalg.qr(torch.randn(H, D, D, generator=generator, dtype=torch.float64)).Q

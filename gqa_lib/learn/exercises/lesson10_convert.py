@@ -10,6 +10,7 @@ from .conversions import METHODS, OUT, State, convert, first_head, first_of_each
 from .exercise import Complaint, Exercise, Mistake
 from .lesson06 import integers
 from .lesson10 import pool
+from .lesson10_align import MOST_LOST
 from .modules import PROJECTIONS
 from .variants import draw
 
@@ -46,12 +47,26 @@ def _state(
             shapes[f"{prefix}k_proj.weight_scale"] = (H * D,)  # no projection, for all its name
     if draws % 2:
         shapes = dict(sorted(shapes.items()))  # as files have them: k, o, q, v
-    scale = d_model**-0.5
-    state = {
-        name: (draw(generator, *shape) * scale).to(getattr(torch, dtype))
-        for name, shape in shapes.items()
-    }
+    scale, lost = d_model**-0.5, torch.inf
+    while lost > MOST_LOST:
+        state = {
+            name: (draw(generator, *shape) * scale).to(getattr(torch, dtype))
+            for name, shape in shapes.items()
+        }
+        lost = _condition(state, H, Hkv) if method == "aligned" else 0.0
     return (state, H, Hkv) if method is None else (state, H, Hkv, method)
+
+
+def _condition(state: State, H: int, Hkv: int) -> float:
+    """The worst condition of a head's product with the one that it is turned to."""
+    first = first_of_each(H, Hkv)
+    heads = [
+        weight.double().unflatten(0, (H, -1))
+        for name, weight in state.items()
+        if name.endswith(("k_proj.weight", "v_proj.weight"))
+    ]
+    products = torch.cat([one[first] @ one.mT for one in heads])
+    return float(torch.linalg.cond(products).max())
 
 
 def _right(state_dict, num_heads, num_kv_heads, method="mean"):
