@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,10 +98,10 @@ def check_value(known: Parameter, value: Any) -> None:
     Raises:
         ValueError: it cannot; the message says what can.
     """
-    if not _fits(value, known.default):
+    if not (_fits(value, known.default) or _allowed(value, known.kind)):
         raise ValueError(
             f"{known.name}={value!r} does not fit: its default is {known.default!r}"
-            f"{_meaning(known)}."
+            f"{f', of type {known.kind}' if known.default is None else ''}{_meaning(known)}."
         )
     if isinstance(known.default, list):
         if not as_list(value) and known.default:
@@ -176,8 +178,18 @@ def _fits(value: Any, default: Any) -> bool:
             return all(isinstance(one, int | float | str) for one in each)
         return all(_fits(one, default[0]) for one in each)
     if isinstance(default, float):
-        return isinstance(value, int | float) and not isinstance(value, bool)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return is_number and abs(value) <= sys.float_info.max
     return type(value) is type(default)
+
+
+def _allowed(value: Any, kind: str) -> bool:
+    """Whether a type such as `int | None`, which may be nothing, allows a value."""
+    names = set(re.findall(r"\w+", kind))
+    if not names & {"None", "Optional"}:
+        return False
+    names |= {"NoneType"} | ({"int"} if "float" in names else set())
+    return type(value).__name__ in names
 
 
 def _wanted(known: Parameter, one: Any) -> str:

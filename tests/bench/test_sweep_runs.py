@@ -4,9 +4,9 @@ import io
 import json
 
 import pytest
-from toys import toy
+from toys import Instantly, toy
 
-from gqa_lib.bench import machine
+from gqa_lib.bench import jobs, machine, run
 from gqa_lib.bench.jobs import Job
 from gqa_lib.bench.machine import Slot
 from gqa_lib.bench.run import Turn, run_job
@@ -129,6 +129,45 @@ def test_other_sources_than_the_sweeps_are_refused(tmp_path):
     job = Job(str(toy(tmp_path / "toy.ipynb")), library="of yesterday")
     with pytest.raises(RuntimeError, match="of yesterday"):
         run_job(job, tmp_path)
+
+
+class Edited:
+    """A digest of sources that somebody edits."""
+
+    def __init__(self, monkeypatch, *digests):
+        self.digests = list(digests)
+        for module in (jobs, run):
+            monkeypatch.setattr(module, "library_now", self.now)
+        monkeypatch.setattr(jobs, "library_digest", lambda: self.digests[0])
+
+    def now(self):
+        if len(self.digests) > 1:
+            self.digests.pop(0)
+        return self.digests[0]
+
+
+def test_a_run_is_known_by_the_sources_that_were_there_when_it_began(tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "Run", Instantly)
+    Edited(monkeypatch, "of yesterday", "of today")
+    turn = Turn(Job(str(toy(tmp_path / "toy.ipynb"))), tmp_path / "out")
+    record = turn.to_its_end()
+    assert (record["status"], record["key"]["library"]) == ("ok", "of today")
+    notebook = toy(tmp_path / "toy.ipynb")
+    turn = Turn(Job(str(notebook)), tmp_path / "out")
+    toy(notebook, "1")  # while it waits
+    again = turn.to_its_end()
+    assert again["folder"] != record["folder"]
+    assert again["key"]["notebook"] != record["key"]["notebook"]
+
+
+def test_a_result_of_sources_that_changed_meanwhile_is_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "Run", Instantly)
+    Edited(monkeypatch, "of now", "of now", "of then")
+    job, out = Job(str(toy(tmp_path / "toy.ipynb"))), tmp_path / "out"
+    record = Turn(job, out).to_its_end()
+    assert (record["status"], record["result"]) == ("interrupted", None)
+    assert "edited while this ran" in record["error"]
+    assert Turn(job, out).to_its_end()["status"] == "ok"
 
 
 # What is shown
