@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -25,7 +26,7 @@ def without_paths(value: Any) -> Any:
         value: a text, a number, or lists and dictionaries of them; pictures are left as they are.
     """
     if isinstance(value, str):
-        if value.startswith("/") and "\n" not in value and Path(value).exists():
+        if value.startswith("/") and "\n" not in value and os.path.exists(value):
             return Path(value).name
         return _PATH.sub(_name, _QUOTED.sub(r"\1\2\1", value))
     if isinstance(value, dict):

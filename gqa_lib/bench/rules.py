@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gqa_lib.heads import check_heads
@@ -245,7 +245,7 @@ def _named(what: str) -> Callable[[str], str]:
 
 
 def _folder(path: str) -> str:
-    good = path.strip() and "\0" not in path and (Path(path).is_dir() or not Path(path).exists())
+    good = path.strip() and "\0" not in path and (os.path.isdir(path) or not os.path.exists(path))
     return "" if good else "the name of a folder"
 
 
@@ -260,7 +260,7 @@ def _method(name: str) -> str:
 
 
 def _text(path: str) -> str:
-    return "" if not path or Path(path).exists() else "a file or folder that is there"
+    return "" if not path or os.path.exists(path) else "a file or folder that is there"
 
 
 _NAMED = {
