@@ -191,6 +191,19 @@ def test_the_time_left_is_told_from_what_runs_took(tmp_path):
     assert report.summary() == "2 of 10 done, 2 running, 0 s so far, about 6 min left"
 
 
+@pytest.mark.parametrize("gone", [BrokenPipeError, SystemExit, OSError(28, "No space left")])
+def test_a_sweep_goes_on_when_nobody_reads_what_it_says(gone, tmp_path, monkeypatch):
+    def lost(*_, **__):
+        raise gone
+
+    monkeypatch.setattr("rich.console.Console.print", lost)
+    jobs_ = [Job(str(toy(tmp_path / "toy.ipynb")), {"size": size}) for size in (1, 2)]
+    report = Progress(jobs_, slots=1)
+    for job in jobs_:
+        ended(job, report, 1.0)
+    assert len(report.records) == 2
+
+
 def test_a_terminal_shows_a_table_of_what_runs(tmp_path, monkeypatch):
     from rich.console import Console
 
