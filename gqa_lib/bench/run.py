@@ -130,17 +130,26 @@ class Turn:
         self._place.leave()
         return record
 
-    def to_its_end(self, stopped: Callable[[], bool] = lambda: False) -> dict:
+    def to_its_end(
+        self,
+        stopped: Callable[[], bool] = lambda: False,
+        waits: Callable[[], None] = lambda: None,
+    ) -> dict:
         """Return the record when there is one; what stops this ends the run.
 
         Args:
             stopped: asked now and then; where it returns True, the run is ended.
+            waits: called if its place is not free at once.
 
         Raises:
             KeyboardInterrupt: a signal, or `stopped`.
         """
+        told = False
         try:
             while (record := self.step(LOOK_S)) is None:
+                if not (told or self._run):
+                    waits()
+                told = True
                 if stopped():
                     raise KeyboardInterrupt("the end of the sweep")
         except BaseException as stop:
@@ -155,6 +164,7 @@ def run_one(
     out: Path,
     *,
     timeout_s: float | None = None,
+    waits: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict:
     """Run one notebook now, in a process of its own, and return its record.
@@ -170,6 +180,7 @@ def run_one(
         params: values for its parameters.
         out: where the run's folder goes.
         timeout_s: seconds after which the run and all it started is ended.
+        waits: called if other runs on the machine have to end first.
         clock: seconds, increasing; by it a run takes too long.
 
     Raises:
@@ -180,7 +191,7 @@ def run_one(
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now)) + f".{now % 1:.6f}"[2:]
     with stopping():
         job = Job(str(notebook), params, timeout_s=timeout_s)
-        return Turn(job, out, stamp=stamp, clock=clock).to_its_end()
+        return Turn(job, out, stamp=stamp, clock=clock).to_its_end(waits=waits)
 
 
 def run_job(

@@ -8,7 +8,7 @@ from toys import Instantly, toy
 
 from gqa_lib.bench import jobs, machine, run
 from gqa_lib.bench.jobs import Job
-from gqa_lib.bench.machine import Slot
+from gqa_lib.bench.machine import Place, Slot
 from gqa_lib.bench.run import Turn, run_job
 from gqa_lib.bench.sweeps.engines.local import run_local
 from gqa_lib.bench.sweeps.live import Progress
@@ -123,6 +123,22 @@ def test_a_stopped_sweep_ends_its_runs_and_goes_on_later(tmp_path):
     assert record["status"] == "interrupted"
     toy(tmp_path / "toy.ipynb")
     assert run_job(job, tmp_path / "out")["status"] == "ok"
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_run_that_has_to_wait_says_so_once(busy, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "Run", Instantly)
+    timing = Place(alone=True)
+    assert not busy or timing.take()
+    said, asked = [], []
+    turn = Turn(Job(str(toy(tmp_path / "toy.ipynb"))), tmp_path / "out")
+    if busy:
+        with pytest.raises(KeyboardInterrupt):
+            turn.to_its_end(lambda: asked.append(1) or len(asked) > 2, lambda: said.append(1))
+    else:
+        assert turn.to_its_end(waits=lambda: said.append(1))["status"] == "ok"
+    timing.leave()
+    assert len(said) == busy
 
 
 def test_other_sources_than_the_sweeps_are_refused(tmp_path):
