@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import sys
@@ -178,8 +177,7 @@ def _fits(value: Any, default: Any) -> bool:
             return all(isinstance(one, int | float | str) for one in each)
         return all(_fits(one, default[0]) for one in each)
     if isinstance(default, float):
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return is_number and abs(value) <= sys.float_info.max
+        return isinstance(value, int | float) and not isinstance(value, bool)
     return type(value) is type(default)
 
 
@@ -202,9 +200,13 @@ def _wanted(known: Parameter, one: Any) -> str:
         end = f"to {most:,}" if most < _SIZE[1] else "up"
         return f"a whole number from {0 if automatic else least} {end}"
     if name in _NUMBERS:
-        good = math.isfinite(one) and (one > 0 or (one == 0 and (automatic or name == "budget_s")))
+        good = abs(one) <= sys.float_info.max and (
+            one > 0 or (one == 0 and (automatic or name == "budget_s"))
+        )
         good = good and (one <= 1 or _NUMBERS[name] != _SHARE)
         return "" if good else _NUMBERS[name] + (" (or 0)" if automatic else "")
+    if isinstance(known.default, float) and not abs(one) <= sys.float_info.max:
+        return "a number that a float can hold"
     return _NAMED[name](one) if name in _NAMED else ""
 
 

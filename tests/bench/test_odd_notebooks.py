@@ -48,6 +48,12 @@ def test_what_is_no_notebook_is_refused_in_words(text, tmp_path):
         find_benchmark(str(notebook))
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 10**400])
+def test_a_number_that_no_float_can_hold_is_refused(value, tmp_path):
+    with pytest.raises(ValueError, match=r"share=.* not a number that a float can hold"):
+        check_params(toy(tmp_path / "mine.ipynb"), {"share": value})
+
+
 @pytest.mark.parametrize("kind", ["int | None", "None | int", "Optional[int]"])
 @pytest.mark.parametrize("default", [None, 3])
 def test_a_parameter_that_may_be_nothing_takes_both(kind, default, tmp_path):
