@@ -33,7 +33,9 @@ def execute(notebook: str, params: dict, folder: str) -> None:
                 progress_bar=False,
             )
     except Exception as error:  # papermill raises several unrelated kinds
-        (Path(folder) / "error.txt").write_text(str(error).strip()[-2000:])
+        Path(folder).mkdir(parents=True, exist_ok=True)  # a notebook can remove it
+        told = str(error).strip()[-2000:]
+        (Path(folder) / "error.txt").write_text(told, encoding="utf-8", errors="replace")
         raise SystemExit(1) from error
     finally:
         end_below(os.getpid())  # what the notebook started and left

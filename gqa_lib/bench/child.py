@@ -108,6 +108,14 @@ class Run:
         self._end_all()
         return self._ended("interrupted", f"stopped by {why}")
 
+    def discard(self, why: str) -> dict:
+        """Take back the result of a run that has ended, and return its record, "interrupted".
+
+        Args:
+            why: what its record says.
+        """
+        return self._ended("interrupted", why)
+
     def _end_all(self) -> None:
         end_tree(self._child.pid)
         self._child.wait()
@@ -115,13 +123,16 @@ class Run:
     def _ended(self, status: str, error: str | None) -> dict:
         if status != "ok":  # else the process has ended all below it
             end_marked(_MARK, str(self.folder))
+        self.folder.mkdir(parents=True, exist_ok=True)  # a notebook can remove it
         clean(self.folder)
-        result = self.folder / "result.json"
-        if status == "ok" and not result.exists():
-            status, error = "error", "the notebook ended without writing its result"
+        result = None
+        if status == "ok":
+            try:
+                result = _result(self.folder)
+            except ValueError as none:
+                status, error = "error", str(none)
         self._record.update(status=status, error=error, wall_s=round(self.seconds, 3))
-        self._record["folder"] = self.folder.name
-        self._record["result"] = json.loads(result.read_text()) if status == "ok" else None
+        self._record |= {"folder": self.folder.name, "result": result}
         kept = without_paths(self._record)
         commit(self.folder / "record.json", kept)
         return kept
@@ -134,6 +145,24 @@ def _how(code: int, folder: Path) -> tuple[str, str | None]:
     if code < 0:
         return "killed", f"ended by signal {-code}"
     return "error", _why(folder)
+
+
+def _result(folder: Path) -> dict[str, Any]:
+    """The result that a notebook wrote.
+
+    Raises:
+        ValueError: there is none, or not such a one.
+    """
+    path = folder / "result.json"
+    if not path.is_file():
+        raise ValueError("the notebook ended without writing its result")
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as trouble:
+        raise ValueError(f"the notebook's result.json cannot be read as JSON: {trouble}") from None
+    if not isinstance(found, dict):
+        raise ValueError('the notebook\'s result.json is not like {"finding": "...", "rows": []}')
+    return found
 
 
 def _why(folder: Path) -> str | None:

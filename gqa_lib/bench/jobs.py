@@ -143,5 +143,11 @@ def library_digest() -> str:
     return known.hexdigest()[:16]
 
 
+def library_now() -> str:
+    """Return the digest anew: sources may be edited while a sweep goes on."""
+    library_digest.cache_clear()
+    return library_digest()
+
+
 def _digest(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]

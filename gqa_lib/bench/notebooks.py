@@ -25,12 +25,35 @@ def described(notebook: Path) -> dict[str, Parameter]:
     """Return the parameters of a notebook by name.
 
     Raises:
-        ValueError: it has no cell tagged `parameters`.
+        ValueError: it is no notebook, has no cell tagged `parameters`, or one that cannot be read.
     """
-    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
-        if "parameters" in cell["metadata"].get("tags", []):
-            return _parameters("".join(cell["source"]))
-    raise ValueError(f"{notebook} has no cell tagged `parameters`")
+    for cell in _cells(notebook):
+        if "parameters" in cell.get("metadata", {}).get("tags", []):
+            try:
+                return _parameters("".join(cell["source"]))
+            except (ValueError, SyntaxError, tokenize.TokenError) as trouble:
+                raise ValueError(
+                    f"{notebook.name} has a cell tagged `parameters` that cannot be read: "
+                    f"{trouble}. Each is a line, `name: type = value  # meaning`, and the value is "
+                    "written out."
+                ) from None
+    raise ValueError(
+        f"{notebook.name} has no cell tagged `parameters`, so nothing can be varied: give one cell "
+        "that tag."
+    )
+
+
+def _cells(notebook: Path) -> list[dict[str, Any]]:
+    try:
+        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+        if cells and all(isinstance(cell.get("metadata", {}), dict) for cell in cells):
+            return cells
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        pass
+    raise ValueError(
+        f"{notebook.name} is not a notebook that can be run: it has no list of cells. Save it with "
+        "Jupyter as .ipynb, of format 4."
+    )
 
 
 def _parameters(source: str) -> dict[str, Parameter]:
@@ -66,8 +89,7 @@ def about(notebook: Path) -> dict[str, Any]:
         "name"; "question", its first sentence; "times", whether it measures time; "seconds" at its
         defaults on two CPU cores, None where it does not say.
     """
-    first = json.loads(notebook.read_text(encoding="utf-8"))["cells"][0]
-    lines = "".join(first["source"]).strip().splitlines()
+    lines = "".join(_cells(notebook)[0]["source"]).strip().splitlines()
     text = " ".join(line for line in lines if not line.startswith("#"))
     question = re.match(r"\s*(.*?[?.])(?=\s|$)", text)
     seconds = re.search(r"\*\*Takes:\*\* about (\d+) s", text)
@@ -83,18 +105,27 @@ def find_benchmark(name: str) -> Path:
     """Return the notebook of a benchmark, or the one that a path names.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none, or it is not one that can be swept.
     """
     known = benchmarks()
     if name in known:
         return known[name]
     if name.endswith(".ipynb"):
         if (notebook := Path(name)).is_file():
+            _has_folder(notebook)
             return notebook.resolve()
         raise ValueError(f"there is no notebook {name}.")
     raise ValueError(
         f"there is no benchmark {name!r}{meant(name, known)} There are {', '.join(known)}."
     )
+
+
+def _has_folder(notebook: Path) -> None:
+    if "out_dir" not in described(notebook):
+        raise ValueError(
+            f"{notebook.name} has no parameter out_dir, so no run of it could leave a result: "
+            'write `out_dir: str = "runs"  # folder for results` into its cell tagged `parameters`.'
+        )
 
 
 def check_params(notebook: Path, params: Mapping[str, Any], *, here: bool = True) -> None:

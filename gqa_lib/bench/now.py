@@ -1,6 +1,7 @@
 """Runs benchmarks now, one after another, whatever was run before; for `gqa bench NAME`."""
 
 import json
+import sys
 from pathlib import Path
 
 from gqa_lib.course.extras import require
@@ -43,7 +44,7 @@ def main(
     for notebook in chosen:
         if not as_json:
             print(f"{notebook.stem}: running ...", flush=True)
-        records.append(run_one(notebook, params, out, timeout_s=timeout_s))
+        records.append(run_one(notebook, params, out, timeout_s=timeout_s, waits=_waits))
         if not as_json:
             print(f"{notebook.stem}: {_report(records[-1], out)}", flush=True)
     if as_json:
@@ -58,6 +59,11 @@ def find_benchmarks(names: list[str]) -> list[Path]:
         ValueError: there is no benchmark of such a name.
     """
     return [find_benchmark(name) for name in dict.fromkeys(names) or benchmarks()]
+
+
+def _waits() -> None:
+    said = "  it waits until other runs on this machine have ended, as one of them or it times"
+    print(said, file=sys.stderr, flush=True)
 
 
 def _report(record: dict, out: Path) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ def without_paths(value: Any) -> Any:
         value: a text, a number, or lists and dictionaries of them; pictures are left as they are.
     """
     if isinstance(value, str):
-        if value.startswith("/") and "\n" not in value and Path(value).exists():
+        if value.startswith("/") and "\n" not in value and os.path.exists(value):
             return Path(value).name
         return _PATH.sub(_name, _QUOTED.sub(r"\1\2\1", value))
     if isinstance(value, dict):
@@ -42,19 +44,25 @@ def _name(found: re.Match) -> str:
 def clean(folder: Path) -> None:
     """Cut the absolute paths in what a run left: its notebook's outputs, its texts, its rows.
 
+    What cannot be read stays as it is.
+
     Args:
         folder: of the run.
     """
-    cleaned = {".txt": without_paths, ".json": _json, ".jsonl": _lines, ".ipynb": _notebook}
     for path in folder.iterdir():
-        if path.suffix in cleaned:
-            text = path.read_text(encoding="utf-8", errors="replace")
-            try:
-                changed = cleaned[path.suffix](text)
-            except ValueError:  # a run that was killed as it was written
-                changed = without_paths(text)
-            if changed != text:
-                replace_file(path, changed)
+        if path.suffix in _CLEANED and path.is_file() and not path.is_symlink():
+            with suppress(OSError):
+                _clean(path)
+
+
+def _clean(path: Path) -> None:
+    text = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        changed = _CLEANED[path.suffix](text)
+    except _ODD:  # a run that was killed as it was written, or no notebook
+        changed = without_paths(text)
+    if changed != text:
+        replace_file(path, changed)
 
 
 def _json(text: str) -> str:
@@ -77,3 +85,7 @@ def _notebook(text: str) -> str:
         if "injected-parameters" in cell["metadata"].get("tags", []):
             cell["source"] = without_paths(cell["source"])
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+
+
+_CLEANED = {".txt": without_paths, ".json": _json, ".jsonl": _lines, ".ipynb": _notebook}
+_ODD = (ValueError, KeyError, TypeError, AttributeError, RecursionError)

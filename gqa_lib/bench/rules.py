@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
+import os
+import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gqa_lib.heads import check_heads
@@ -96,10 +97,10 @@ def check_value(known: Parameter, value: Any) -> None:
     Raises:
         ValueError: it cannot; the message says what can.
     """
-    if not _fits(value, known.default):
+    if not (_fits(value, known.default) or _allowed(value, known.kind)):
         raise ValueError(
             f"{known.name}={value!r} does not fit: its default is {known.default!r}"
-            f"{_meaning(known)}."
+            f"{f', of type {known.kind}' if known.default is None else ''}{_meaning(known)}."
         )
     if isinstance(known.default, list):
         if not as_list(value) and known.default:
@@ -180,6 +181,15 @@ def _fits(value: Any, default: Any) -> bool:
     return type(value) is type(default)
 
 
+def _allowed(value: Any, kind: str) -> bool:
+    """Whether a type such as `int | None`, which may be nothing, allows a value."""
+    names = set(re.findall(r"\w+", kind))
+    if not names & {"None", "Optional"}:
+        return False
+    names |= {"NoneType"} | ({"int"} if "float" in names else set())
+    return type(value).__name__ in names
+
+
 def _wanted(known: Parameter, one: Any) -> str:
     """What a value is not and should be, or nothing."""
     name, automatic = known.name, known.default == 0 and known.default is not False
@@ -190,9 +200,13 @@ def _wanted(known: Parameter, one: Any) -> str:
         end = f"to {most:,}" if most < _SIZE[1] else "up"
         return f"a whole number from {0 if automatic else least} {end}"
     if name in _NUMBERS:
-        good = math.isfinite(one) and (one > 0 or (one == 0 and (automatic or name == "budget_s")))
+        good = abs(one) <= sys.float_info.max and (
+            one > 0 or (one == 0 and (automatic or name == "budget_s"))
+        )
         good = good and (one <= 1 or _NUMBERS[name] != _SHARE)
         return "" if good else _NUMBERS[name] + (" (or 0)" if automatic else "")
+    if isinstance(known.default, float) and not abs(one) <= sys.float_info.max:
+        return "a number that a float can hold"
     return _NAMED[name](one) if name in _NAMED else ""
 
 
@@ -233,7 +247,7 @@ def _named(what: str) -> Callable[[str], str]:
 
 
 def _folder(path: str) -> str:
-    good = path.strip() and "\0" not in path and (Path(path).is_dir() or not Path(path).exists())
+    good = path.strip() and "\0" not in path and (os.path.isdir(path) or not os.path.exists(path))
     return "" if good else "the name of a folder"
 
 
@@ -248,7 +262,7 @@ def _method(name: str) -> str:
 
 
 def _text(path: str) -> str:
-    return "" if not path or Path(path).exists() else "a file or folder that is there"
+    return "" if not path or os.path.exists(path) else "a file or folder that is there"
 
 
 _NAMED = {

@@ -13,12 +13,16 @@ from pathlib import Path
 from gqa_lib.processes import stopping
 
 from .child import Run
-from .jobs import Job, folder_name, identity, library_digest, point, result_of
+from .jobs import Job, folder_name, identity, library_now, point, result_of
 from .machine import Place, Slot, described
 from .notebooks import about, check_params
 
 LOOK_S = 0.2  # how often the clock is looked at while a run goes on
 _ATTEMPTS = 2  # of a run whose process somebody kills
+_EDITED = (
+    "the sources of gqa_lib were edited while this ran, so nobody knows which of them were "
+    "measured: start the same again"
+)
 
 
 class Turn:
@@ -51,12 +55,18 @@ class Turn:
         self.job, self.slot, self._clock = job, slot or Slot(), clock
         self.alone = about(job.notebook)["times"]
         self._device, self._attempts = described(job.params, self.slot), 0
-        self._once = not stamp
-        name = f"{job.name}-{point(job.notebook, job.params)}-{stamp}"
-        self._folder = out.resolve() / (folder_name(job, self._device) if self._once else name)
-        own = out.resolve() / ".locks" / self._folder.name if self._once else None
-        self._place = Place(alone=self.alone, own=own)
+        self._out, self._stamp, self._once = out.resolve(), stamp, not stamp
         self._run: Run | None = None
+        self._settle()
+
+    def _settle(self) -> None:
+        """Say by what its result is known, and where it goes."""
+        job = self.job
+        self._known = identity(job, self._device)
+        name = f"{job.name}-{point(job.notebook, job.params)}-{self._stamp}"
+        self._folder = self._out / (folder_name(job, self._device) if self._once else name)
+        own = self._out / ".locks" / self._folder.name if self._once else None
+        self._place = Place(alone=self.alone, own=own)
 
     @property
     def seconds(self) -> float | None:
@@ -78,12 +88,19 @@ class Turn:
             if there := self._result():  # of whoever had the place before
                 self._place.leave()
                 return there
+            library_now()
+            if identity(self.job, self._device) != self._known:  # edited since this was asked
+                self._place.leave()
+                self._settle()
+                return None
             self._run = self._start()
         if (record := self._run.poll(wait_s)) is None:
             return None
         if record["status"] == "killed" and self._once and self._attempts < _ATTEMPTS:
             self._run = self._start()
             return None
+        if record["status"] == "ok" and library_now() != self._known["key"]["library"]:
+            record = self._run.discard(_EDITED)
         self._place.leave()
         return record
 
@@ -99,7 +116,7 @@ class Turn:
             self._folder,
             timeout_s=self.job.timeout_s,
             slot=self.slot,
-            known=identity(self.job, self._device) | {"attempts": self._attempts},
+            known=self._known | {"attempts": self._attempts},
             clock=self._clock,
         )
 
@@ -113,17 +130,26 @@ class Turn:
         self._place.leave()
         return record
 
-    def to_its_end(self, stopped: Callable[[], bool] = lambda: False) -> dict:
+    def to_its_end(
+        self,
+        stopped: Callable[[], bool] = lambda: False,
+        waits: Callable[[], None] = lambda: None,
+    ) -> dict:
         """Return the record when there is one; what stops this ends the run.
 
         Args:
             stopped: asked now and then; where it returns True, the run is ended.
+            waits: called if its place is not free at once.
 
         Raises:
             KeyboardInterrupt: a signal, or `stopped`.
         """
+        told = False
         try:
             while (record := self.step(LOOK_S)) is None:
+                if not (told or self._run):
+                    waits()
+                told = True
                 if stopped():
                     raise KeyboardInterrupt("the end of the sweep")
         except BaseException as stop:
@@ -138,6 +164,7 @@ def run_one(
     out: Path,
     *,
     timeout_s: float | None = None,
+    waits: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict:
     """Run one notebook now, in a process of its own, and return its record.
@@ -153,6 +180,7 @@ def run_one(
         params: values for its parameters.
         out: where the run's folder goes.
         timeout_s: seconds after which the run and all it started is ended.
+        waits: called if other runs on the machine have to end first.
         clock: seconds, increasing; by it a run takes too long.
 
     Raises:
@@ -163,7 +191,7 @@ def run_one(
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now)) + f".{now % 1:.6f}"[2:]
     with stopping():
         job = Job(str(notebook), params, timeout_s=timeout_s)
-        return Turn(job, out, stamp=stamp, clock=clock).to_its_end()
+        return Turn(job, out, stamp=stamp, clock=clock).to_its_end(waits=waits)
 
 
 def run_job(
@@ -188,9 +216,9 @@ def run_job(
         KeyboardInterrupt: a signal, or `stopped`; the record says "interrupted".
         RuntimeError: this machine has other sources of the library than the sweep was asked with.
     """
-    if job.library and job.library != library_digest():
+    if job.library and job.library != (there := library_now()):
         raise RuntimeError(
-            f"gqa_lib on this machine ({library_digest()}) is not the one that the sweep was "
+            f"gqa_lib on this machine ({there}) is not the one that the sweep was "
             f"started with ({job.library}): results would not belong together. Install the same "
             "version here, with the same torch and numpy."
         )

@@ -1,13 +1,13 @@
 """What a command of `gqa` is."""
 
 import math
+import os
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 AUDIENCES = {
@@ -121,7 +121,7 @@ def folder(text: str) -> str:
     """Return the name of a folder, there or not, of a command line; for argparse's `type`."""
     if not text.strip() or "\0" in text:
         raise ArgumentTypeError(f"{text!r} is not the name of a folder")
-    if Path(text).exists() and not Path(text).is_dir():
+    if os.path.exists(text) and not os.path.isdir(text):
         raise ArgumentTypeError(f"{text} is a file: name a folder")
     return text
 

@@ -148,12 +148,21 @@ def test_what_differs_between_machines_libraries_and_notebooks_is_said(tmp_path,
     assert "torch" not in out
 
 
-def test_one_run_on_a_side_is_said_to_leave_open_how_much_runs_differ(tmp_path, capsys):
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_one_run_on_each_side_is_said_to_leave_open_how_much_runs_differ(repeats, tmp_path, capsys):
     runs(tmp_path / "a", 1.0, repeats=1)
-    runs(tmp_path / "b", 1.3)
+    runs(tmp_path / "b", 1.3, repeats=repeats)
     code, out = compared(tmp_path, capsys)
     assert code == 1
-    assert "how much runs differ is not known" in out
+    assert ("how much runs differ is not known" in out) == (repeats == 1)
+
+
+def test_a_point_is_named_by_a_parameter_that_is_0(tmp_path):
+    for side in ("a", "b"):
+        for seed in (0, 1):
+            write_run(tmp_path / side, f"r{seed}", times(steady(1.0), seed=seed))
+    found = compare_folders(tmp_path / "a", tmp_path / "b")
+    assert [row["point"].partition(",")[0] for row in found.rows] == ["seed=0", "seed=1"]
 
 
 def test_metrics_without_a_better_way_decide_nothing(tmp_path):

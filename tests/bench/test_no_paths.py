@@ -1,6 +1,7 @@
 """Results name files, and never the folders of the machine that they were made on."""
 
 import json
+import os
 
 import pytest
 
@@ -69,3 +70,16 @@ def test_a_model_from_a_folder_is_called_by_it_and_nothing_else_of_the_machine_i
         assert str(tmp_path) not in text, path.name
         assert "a private place" not in text, path.name
         assert "/root/secret" not in text, path.name
+
+
+@pytest.mark.parametrize("text", ["/" + "9j" * 5000, "/a\0b"])
+def test_a_text_that_cannot_be_a_path_is_a_text(text):
+    assert without_paths({"error": text}) == {"error": text}
+
+
+def test_a_path_that_only_others_may_see_is_cut_as_well(monkeypatch):
+    def refused(path, **how):
+        raise PermissionError(path)
+
+    monkeypatch.setattr(os, "stat", refused)
+    assert without_paths("/root/runs/model.json") == "model.json"

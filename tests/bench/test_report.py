@@ -3,6 +3,7 @@
 import json
 import re
 from html.parser import HTMLParser
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from fabricated_runs import sweep, write_notebook, write_run
@@ -130,6 +131,16 @@ def test_a_notebook_is_converted_once_and_again_when_it_is_newer(tmp_path, monke
     write_report(tmp_path, tmp_path / "report")
     changed = [path.stem for path, at in before.items() if path.stat().st_mtime_ns != at]
     assert changed == ["run2-4096"]
+
+
+def test_links_lead_to_folders_of_any_name(tmp_path):
+    name = "50 % #1?"
+    write_run(tmp_path, name, [])
+    write_notebook(tmp_path / name, "print()", "text")
+    write_report(tmp_path, tmp_path / "report")
+    links = [link for link in page_of(tmp_path / "report").links if link.startswith("notebooks/")]
+    assert len(links) == 2
+    assert all((tmp_path / "report" / unquote(urlsplit(one).path)).is_file() for one in links)
 
 
 def test_a_report_without_a_run_that_ended_well_says_so(tmp_path):

@@ -73,6 +73,8 @@ def test_a_grid_is_every_combination_and_a_list_what_it_lists(file):
         (("[64, 128]", "[64, 64]"), r"grid.context has 64 twice"),
         (("[64, 128]", "[64, [64]]"), "context=.64. is there twice"),
         (("[64, 128]", "[64, long]"), "context='long': .* does not fit"),
+        (("[64, 128]", "[64]\n      budget_s: [.nan]"), "budget_s=nan cannot be measured"),
+        (("[64, 128]", f"[64]\n      budget_s: [1{'0' * 400}]"), "budget_s=10+ cannot be measured"),
         (("[64, 128]", "[64, 0]"), "cannot be measured with"),
         (("[1, 8]", "[1, 5]"), "num_kv_heads=5"),
         (("      context", "      contxt"), "no parameter 'contxt': did you mean context"),
@@ -110,6 +112,12 @@ def test_a_number_without_a_point_is_a_number(file):
     assert [params["lr"] for _, params, _ in asked(text, file)] == [1e-3, 2e-3, 0.5, 1]
 
 
+def test_what_an_anchor_has_is_taken_over(file):
+    text = "runs:\n  - &a {notebook: kv-footprint, grid: {context: [1, 2]}}\n"
+    text += "  - {<<: *a, grid: {context: [3]}}\n"
+    assert [params["context"] for _, params, _ in asked(text, file)] == [1, 2, 3]
+
+
 def test_devices_of_other_machines_are_theirs_to_check(file):
     text = "runs: [{notebook: quality, params: {device: 'cuda:7'}}]"
     with pytest.raises(ValueError, match="not available"):
@@ -123,9 +131,12 @@ def test_a_notebook_that_is_not_the_courses_is_named_by_its_path(tmp_path, monke
     sweep = as_sweep({"runs": [{"notebook": "./mine.ipynb"}]}, "this")
     (job,) = jobs_of(sweep)
     assert (job.name, job.notebook) == ("mine", notebook)
-    twice = as_sweep({"runs": [{"notebook": ["mine.ipynb", str(notebook)]}]}, "this")
-    with pytest.raises(ValueError, match="twice"):
-        jobs_of(twice)
+    (tmp_path / "other").mkdir()
+    alike = str(toy(tmp_path / "other" / "mine.ipynb"))
+    for second, said in ((str(notebook), "twice"), (alike, "is called mine, too")):
+        both = as_sweep({"runs": [{"notebook": ["mine.ipynb", second]}]}, "this")
+        with pytest.raises(ValueError, match=said):
+            jobs_of(both)
 
 
 # What a run is known by

@@ -4,11 +4,11 @@ import io
 import json
 
 import pytest
-from toys import toy
+from toys import Instantly, toy
 
-from gqa_lib.bench import machine
+from gqa_lib.bench import jobs, machine, run
 from gqa_lib.bench.jobs import Job
-from gqa_lib.bench.machine import Slot
+from gqa_lib.bench.machine import Place, Slot
 from gqa_lib.bench.run import Turn, run_job
 from gqa_lib.bench.sweeps.engines.local import run_local
 from gqa_lib.bench.sweeps.live import Progress
@@ -119,10 +119,65 @@ def test_a_stopped_sweep_ends_its_runs_and_goes_on_later(tmp_path):
     assert run_job(job, tmp_path / "out")["status"] == "ok"
 
 
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_run_that_has_to_wait_says_so_once(busy, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "Run", Instantly)
+    timing = Place(alone=True)
+    assert not busy or timing.take()
+    said, asked = [], []
+    turn = Turn(Job(str(toy(tmp_path / "toy.ipynb"))), tmp_path / "out")
+    if busy:
+        with pytest.raises(KeyboardInterrupt):
+            turn.to_its_end(lambda: asked.append(1) or len(asked) > 2, lambda: said.append(1))
+    else:
+        assert turn.to_its_end(waits=lambda: said.append(1))["status"] == "ok"
+    timing.leave()
+    assert len(said) == busy
+
+
 def test_other_sources_than_the_sweeps_are_refused(tmp_path):
     job = Job(str(toy(tmp_path / "toy.ipynb")), library="of yesterday")
     with pytest.raises(RuntimeError, match="of yesterday"):
         run_job(job, tmp_path)
+
+
+class Edited:
+    """A digest of sources that somebody edits."""
+
+    def __init__(self, monkeypatch, *digests):
+        self.digests = list(digests)
+        for module in (jobs, run):
+            monkeypatch.setattr(module, "library_now", self.now)
+        monkeypatch.setattr(jobs, "library_digest", lambda: self.digests[0])
+
+    def now(self):
+        if len(self.digests) > 1:
+            self.digests.pop(0)
+        return self.digests[0]
+
+
+def test_a_run_is_known_by_the_sources_that_were_there_when_it_began(tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "Run", Instantly)
+    Edited(monkeypatch, "of yesterday", "of today")
+    turn = Turn(Job(str(toy(tmp_path / "toy.ipynb"))), tmp_path / "out")
+    record = turn.to_its_end()
+    assert (record["status"], record["key"]["library"]) == ("ok", "of today")
+    notebook = toy(tmp_path / "toy.ipynb")
+    turn = Turn(Job(str(notebook)), tmp_path / "out")
+    toy(notebook, "1")  # while it waits
+    again = turn.to_its_end()
+    assert again["folder"] != record["folder"]
+    assert again["key"]["notebook"] != record["key"]["notebook"]
+
+
+def test_a_result_of_sources_that_changed_meanwhile_is_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "Run", Instantly)
+    Edited(monkeypatch, "of now", "of now", "of then")
+    job, out = Job(str(toy(tmp_path / "toy.ipynb"))), tmp_path / "out"
+    record = Turn(job, out).to_its_end()
+    assert (record["status"], record["result"]) == ("interrupted", None)
+    assert "edited while this ran" in record["error"]
+    assert Turn(job, out).to_its_end()["status"] == "ok"
 
 
 # What is shown
@@ -144,6 +199,19 @@ def test_the_time_left_is_told_from_what_runs_took(tmp_path):
     report.running([(jobs[6], 30.0), (jobs[1], None)])
     assert report.left_s() == 4 * 10 / 2 + 4 * 100 - 30
     assert report.summary() == "2 of 10 done, 2 running, 0 s so far, about 6 min left"
+
+
+@pytest.mark.parametrize("gone", [BrokenPipeError, SystemExit, OSError(28, "No space left")])
+def test_a_sweep_goes_on_when_nobody_reads_what_it_says(gone, tmp_path, monkeypatch):
+    def lost(*_, **__):
+        raise gone
+
+    monkeypatch.setattr("rich.console.Console.print", lost)
+    jobs_ = [Job(str(toy(tmp_path / "toy.ipynb")), {"size": size}) for size in (1, 2)]
+    report = Progress(jobs_, slots=1)
+    for job in jobs_:
+        ended(job, report, 1.0)
+    assert len(report.records) == 2
 
 
 def test_a_terminal_shows_a_table_of_what_runs(tmp_path, monkeypatch):

@@ -102,6 +102,16 @@ def test_two_runs_against_two_differ_by_chance_and_so_say_little(tmp_path):
     assert compare(first, second, 0.05).verdict == "ambiguous"
 
 
+def test_one_run_against_three_is_judged_by_how_much_the_three_differ(tmp_path):
+    for number, before in enumerate((0.94, 1.0, 1.06)):
+        write_run(tmp_path / "a", f"r{number}", times(steady(before)))
+    write_run(tmp_path / "b", "r", times(steady(1.12)))
+    [several], [one] = series_of(tmp_path / "a"), series_of(tmp_path / "b")
+    for first, other in ((several, one), (one, several)):
+        found = compare(first, other, 0.05)
+        assert (found.verdict, found.over) == ("ambiguous", "runs")
+
+
 def test_fewer_than_five_rounds_say_nothing_however_alike(tmp_path):
     two_points(tmp_path, "a", [1.0] * 4, [2.0] * 4)
     assert compare(*series_of(tmp_path), 0.05).verdict == "ambiguous"

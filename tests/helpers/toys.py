@@ -1,9 +1,12 @@
 """Small benchmark notebooks, for tests of what runs them."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
 
+from gqa_lib.bench.child import Run
 from grading.authoring.source import KERNEL
 
 PARAMETERS = """\
@@ -36,3 +39,18 @@ def toy(path: Path, code: str = "", *, times: bool = False, parameters: str = PA
     ]
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=KERNEL), str(path))
     return path
+
+
+class Scripted(Run):
+    """A run whose process runs the parameter `code`, a piece of Python, instead of a notebook."""
+
+    def _start(self, notebook, params):
+        return subprocess.Popen([sys.executable, "-c", params["code"], str(self.folder)])
+
+
+class Instantly(Scripted):
+    """A run that has its result at once."""
+
+    def _start(self, notebook, params):
+        (self.folder / "result.json").write_text('{"finding": "none", "rows": []}')
+        return super()._start(notebook, {"code": ""})

@@ -152,7 +152,8 @@ def _missing(before: dict[str, Series], after: dict[str, Series], where: str) ->
 
 
 def _point(one: Series, names: Sequence[str]) -> str:
-    told = [f"{name}={shown(one.params[name])}" for name in names if one.params.get(name)]
+    known = [name for name in names if one.params.get(name) not in (None, "")]
+    told = [f"{name}={shown(one.params[name])}" for name in known]
     return ", ".join([*told, *([one.arm] if one.arm else [])])
 
 

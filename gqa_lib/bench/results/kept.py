@@ -157,7 +157,29 @@ def _dictionary(text: str) -> dict[str, Any]:
     read = json.loads(text)
     if not isinstance(read, dict):
         raise ValueError("record.json is not the record of a run")
+    for name, fits in _FIELDS.items():
+        if not (read.get(name) is None or fits(read[name])):
+            raise ValueError(f"record.json is damaged: its {name} is {str(read[name])[:80]!r}")
     return read
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value == value.encode("utf-8", "replace").decode()
+
+
+def _is_time(value: Any) -> bool:
+    return isinstance(value, int | float) and 0 <= value < _CENTURIES
+
+
+_CENTURIES = 1e11  # seconds; no run began then, or took so long
+_FIELDS = {
+    **dict.fromkeys(("benchmark", "status", "point", "folder"), _is_text),
+    **dict.fromkeys(("started_at", "wall_s"), _is_time),
+    "repeat": lambda value: isinstance(value, int) and 0 <= value < 2**31,
+    "key": lambda value: (
+        isinstance(value, dict) and all(one is None or _is_text(one) for one in value.values())
+    ),
+}
 
 
 def _sample_rows(folder: Path) -> list[dict[str, Any]]:

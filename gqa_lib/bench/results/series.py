@@ -66,9 +66,13 @@ class Series:
             return "nothing"
         return "seeds" if self.seeds else "runs" if len(self.rows) > 1 else "rounds"
 
-    def repeated(self) -> dict[Any, float]:
-        """Return a value for each run, round or seed: the median of its samples."""
-        if self.over == "runs":
+    def repeated(self, over: str = "") -> dict[Any, float]:
+        """Return a value for each run, round or seed: the median of its samples.
+
+        Args:
+            over: runs, where one is to be a value, too; else as `over` of the series has it.
+        """
+        if "runs" in (over, self.over):
             return {run: timing["median"] for run, timing in self.timing.items()}
         each = summarise(
             row | {"arm": row["round"] if self.over != "nothing" else 0, "quiet": None}

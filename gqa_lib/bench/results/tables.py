@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ _OF_A_SAMPLE = (
     *("metric", "unit", "value", "arm", "own"),
     *("kind", "phase", "round", "sample", "quiet"),
 )
-_INT64 = 2**63
+_INT64, _LARGEST = 2**63, sys.float_info.max
 
 
 def sample_rows(runs: Iterable[KeptRun]) -> list[dict[str, Any]]:
@@ -72,8 +73,10 @@ def _of_sample(sample: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_number(value: Any) -> bool:
-    """Return whether a value is a number; true and false are not."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Return whether a value is a number that a float can hold; true and false are not."""
+    if isinstance(value, bool):
+        return False
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) <= _LARGEST)
 
 
 def flat(value: Any) -> Any:
@@ -136,11 +139,13 @@ def _column(name: str, values: list[Any]) -> pyarrow.Array:
         return pyarrow.array(values, pyarrow.bool_())
     if kinds == {int} and all(-_INT64 <= value < _INT64 for value in values if value is not None):
         return pyarrow.array(values, pyarrow.int64())
-    if kinds and kinds <= {int, float}:
+    if kinds and all(value is None or is_number(value) for value in values):
         as_floats = [None if value is None else float(value) for value in values]
         return pyarrow.array(as_floats, pyarrow.float64())
     return pyarrow.array([_as_text(value) for value in values], pyarrow.string())
 
 
 def _as_text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else json.dumps(value)
+    if value is None:
+        return None
+    return _encodable(value if isinstance(value, str) else json.dumps(value))

@@ -107,8 +107,12 @@ def _paired(first: Series, other: Series) -> tuple[str, list[float], list[float]
     elif "seeds" in (first.over, other.over):
         over = "seeds"
     else:
-        over = "runs" if first.over == other.over == "runs" else "rounds"
-    values = [one.repeated() for one in (first, other)]
+        apart = first.rows.keys().isdisjoint(other.rows)
+        known = (
+            len(first.rows) + len(other.rows) > 2 if apart else first.over == other.over == "runs"
+        )
+        over = "runs" if known else "rounds"  # how much runs differ is known from one side, too
+    values = [one.repeated(over) for one in (first, other)]
     shared = sorted(values[0].keys() & values[1].keys())
     if over in ("runs", "seeds") and len(shared) > 1:
         return over, *([one[key] for key in shared] for one in values)  # type: ignore[return-value]

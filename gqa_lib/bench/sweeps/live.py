@@ -83,7 +83,10 @@ class Progress:
         if self._quiet or (self._live and record["status"] == "ok"):
             return
         line = f"{len(self.records)}/{self._number}  {told(job)}: {how_it_ended(record)}"
-        self._console.print(line, markup=False, soft_wrap=True)
+        try:
+            self._console.print(line, markup=False, soft_wrap=True)
+        except (OSError, SystemExit):  # nobody reads on (of a broken pipe rich makes an exit)
+            self._quiet = True
 
     def running(self, runs: Sequence[tuple[Job, float | None]]) -> None:
         """Show what runs, each with the seconds since it began; None where it waits."""

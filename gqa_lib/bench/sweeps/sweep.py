@@ -120,9 +120,15 @@ def jobs_of(sweep: Sweep, *, here: bool = True, again: bool = False) -> list[Job
             sweep contradicts itself.
     """
     points: dict[tuple[str, str], Job] = {}
+    places: dict[str, Path] = {}
     for number, runs in enumerate(sweep.runs):
         for name, params in _points(runs, f"runs[{number}]"):
             notebook, shown = find_benchmark(name), f"runs[{number}], {name}"
+            if (other := places.setdefault(notebook.stem, notebook)) != notebook:
+                raise ValueError(
+                    f"{shown}: {other} is called {notebook.stem}, too, and results are known by "
+                    "that name. Rename one."
+                )
             try:
                 check_params(notebook, params, here=here)
             except ValueError as refused:

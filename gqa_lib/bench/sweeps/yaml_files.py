@@ -11,6 +11,7 @@ import yaml
 _NUMBER = re.compile(
     r"[-+]?(\d[\d_]*)(\.\d*)?[eE][-+]?\d+$"
 )  # without a point, YAML 1.1 has a text
+_MERGE = "tag:yaml.org,2002:merge"  # of the key <<, which takes over what an anchor has
 
 
 class _Loader(yaml.SafeLoader):
@@ -18,10 +19,11 @@ class _Loader(yaml.SafeLoader):
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict:
-    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
+    written = [key for key, _ in node.value if key.tag != _MERGE]
+    keys = [loader.construct_object(key, deep=True) for key in written]
     for number, key in enumerate(keys):
         if key in keys[:number]:
-            line = node.value[number][0].start_mark.line + 1
+            line = written[number].start_mark.line + 1
             raise ValueError(f"line {line} has {key!r} a second time: which is meant?")
     return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
 
