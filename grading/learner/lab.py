@@ -10,11 +10,17 @@ from pathlib import Path
 from gqa_lib.course import places
 from gqa_lib.course.manifest import Lesson, class_exchange, is_students_copy, lessons
 from gqa_lib.learn.guide.work import put_lessons
+from gqa_lib.learn.progress.sync import sync_in_passing
 from grading.settings import make_local_exchange, nbgrader_config, released_copy, source_directory
 
 from .desk import INSTRUCTORS, NAME, arrange, arrange_instructors, workspaces
 
 JUPYTER = Path(__file__).parents[1] / "jupyter"  # a folder of settings for each role
+_ALWAYS = (
+    "--ServerApp.port_retries=0",
+    "--ServerApp.answer_yes=True",  # one Ctrl-C stops it, without a question
+    "--log-level=ERROR",
+)
 RELEASE_AFTER_S = 10  # when JupyterLab has started, which needs the cores itself
 
 
@@ -54,20 +60,17 @@ def open_lab(
     os.chdir(root)  # nbgrader's Assignment List works in the server's folder
     from jupyterlab.labapp import main
 
-    main(
-        [
-            f"--ServerApp.port={port}",
-            f"--ServerApp.base_url={base}",
-            *guard,
-            "--ServerApp.port_retries=0",
-            "--ServerApp.answer_yes=True",  # one Ctrl-C stops it, without a question
-            f"--ServerApp.root_dir={root}",
-            f"--LabApp.default_url={page}",
-            f"--ServerApp.open_browser={_has_screen() if browser is None else browser}",
-            "--log-level=ERROR",
-            *(["--allow-root"] if os.geteuid() == 0 else []),
-        ]
-    )
+    arguments = [
+        f"--ServerApp.port={port}",
+        f"--ServerApp.base_url={base}",
+        f"--ServerApp.root_dir={root}",
+        f"--LabApp.default_url={page}",
+        f"--ServerApp.open_browser={_has_screen() if browser is None else browser}",
+    ]
+    try:
+        main([*arguments, *guard, *_ALWAYS, *(["--allow-root"] if os.geteuid() == 0 else [])])
+    finally:
+        sync_in_passing()
 
 
 def with_commands(path: str) -> str:
@@ -78,8 +81,9 @@ def with_commands(path: str) -> str:
 
 def students_desk(lesson: Lesson | None = None) -> tuple[str, Path]:
     """Get the learner's desk ready; return the page to open and the server's folder."""
-    for line in put_lessons():
-        print(line)
+    for line in [*put_lessons(), sync_in_passing()]:
+        if line:
+            print(line)
     if class_exchange() is None and not is_students_copy():
         _release_in_the_background()
     lesson = arrange(lesson)

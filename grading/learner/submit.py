@@ -20,7 +20,7 @@ from gqa_lib.course.files import make_private
 from gqa_lib.course.manifest import Lesson, class_exchange, is_students_copy, lessons
 from gqa_lib.learn import progress
 from gqa_lib.learn.guide.feedback import latest_feedback
-from gqa_lib.learn.guide.map import write_map
+from gqa_lib.learn.guide.map import write_joined_map
 from gqa_lib.learn.progress.receipts import Receipt
 from gqa_lib.learn.quiz.check import before_submitting
 from gqa_lib.learn.quiz.sitting import attempt_at, check_learner, learner
@@ -157,8 +157,7 @@ def submit(lesson: Lesson) -> Marks:
         try:
             if in_class:
                 receipt = _Submission(lesson, None).submit()
-                write_map()
-                return Marks(notes=notes, receipt=receipt)
+                return Marks(notes=[*notes, *write_joined_map()], receipt=receipt)
             with staged_gradebook() as gradebook:
                 marks = _Submission(lesson, gradebook).grade()
         except SubmitError:
@@ -283,7 +282,7 @@ class _Submission:
 def _save(lesson: Lesson, marks: Marks) -> None:
     rows = [(lesson.slug, name, "mark", score, points, "") for name, score, points in marks.scores]
     progress.add_all([*rows, (lesson.slug, "", "mark", marks.score, marks.max_score, "")])
-    write_map()
+    marks.notes += write_joined_map()
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from gqa_lib.course.files import replace_file
 from gqa_lib.course.manifest import Planned, lessons, outline, planned_lessons, terms
 from gqa_lib.course.places import work
 from gqa_lib.learn.progress.standing import Standing, next_lesson, standings
+from gqa_lib.learn.progress.sync import sync_in_passing
 from gqa_lib.learn.show import show
 
 from .feedback import LATEST, latest_feedback
@@ -92,6 +93,13 @@ def write_map() -> None:
     """Write the map into the learner's folder, where JupyterLab shows it as a page."""
     page = f"# The map\n\n{course_map(start='')}\n\n{_PAGE_NOTE}\n"
     replace_file(work() / "map.md", page)
+
+
+def write_joined_map() -> list[str]:
+    """Join progress with that of other machines, if any, and write the map; return what is new."""
+    said = sync_in_passing()
+    write_map()
+    return [said] if said else []
 
 
 def _state(one: Standing) -> str:

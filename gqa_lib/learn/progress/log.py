@@ -14,7 +14,7 @@ from .event import new_event, valid_event
 from .store import connect, insert, journal, path
 
 _FORMAT = "gqa-progress"
-_LARGEST = 50_000_000  # bytes of a file to import: more than a hundred thousand events
+LARGEST = 50_000_000  # bytes of a file to import: more than a hundred thousand events
 
 
 def add(
@@ -90,8 +90,8 @@ def import_from(file: Path) -> tuple[int, int]:
     """
     if not file.exists():
         raise FileNotFoundError(f"{file} is not there: name a file of `gqa progress export`.")
-    if (size := file.stat().st_size) > _LARGEST:
-        raise ValueError(f"{file} has {size} bytes, too many for a record: at most {_LARGEST}.")
+    if (size := file.stat().st_size) > LARGEST:
+        raise ValueError(f"{file} has {size} bytes, too many for a record: at most {LARGEST}.")
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError):
