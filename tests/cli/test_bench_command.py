@@ -57,8 +57,8 @@ def test_help_without_a_name_is_the_commands(capsys):
 def test_the_records_are_printed_as_json_alone(capsys, monkeypatch, tmp_path):
     asked = []
 
-    def one(notebook, params, out, **how):
-        asked.append((notebook.stem, params, out, how))
+    def one(notebook, params, out, *, timeout_s, waits):
+        asked.append((notebook.stem, params, out, timeout_s))
         return {"benchmark": notebook.stem, "status": "ok" if len(asked) < 2 else "error"}
 
     monkeypatch.setattr(now, "run_one", one)
@@ -66,7 +66,7 @@ def test_the_records_are_printed_as_json_alone(capsys, monkeypatch, tmp_path):
     assert main(["bench", "roofline", "kv-footprint", "-p", "dtype=bfloat16", *out]) == 1
     records = json.loads(capsys.readouterr().out)
     assert [record["benchmark"] for record in records] == ["roofline", "kv-footprint"]
-    assert asked[0] == ("roofline", {"dtype": "bfloat16"}, tmp_path, {"timeout_s": 9.5})
+    assert asked[0] == ("roofline", {"dtype": "bfloat16"}, tmp_path, 9.5)
 
 
 def test_the_version(capsys):
