@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _LOOK_S = 0.2
 _CONNECT_S = 20
-_STOP_S = 30  # that runs have to end in order
+_STOP_S = 60  # that runs have to end in order
 
 
 def run_dask_here(
