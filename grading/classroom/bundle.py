@@ -79,6 +79,11 @@ GRADING = (
 )
 # of gqa_lib, besides its modules
 DATA = (
+    "bench/results/templates/compare.html.j2",
+    "bench/results/templates/notebook.html.j2",
+    "bench/results/templates/page.html.j2",
+    "bench/results/templates/report.html.j2",
+    "bench/results/templates/tables.css.j2",
     "configs/hugging_face/class_defaults.json",
     "configs/hugging_face/harmless.txt",
     "configs/hugging_face/weightless.txt",
