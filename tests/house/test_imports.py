@@ -68,6 +68,7 @@ NOT_ON_A_FACE = {
         "engines",
         "generate",
         "info",
+        "learning",
         "library",
         "models",
         "report",
