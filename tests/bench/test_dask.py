@@ -128,7 +128,7 @@ def without_certificate(port):
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
         with (
-            socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as plain,
+            socket.create_connection(("127.0.0.1", port), timeout=20) as plain,
             context.wrap_socket(plain) as connection,
         ):
             return connection.recv(1)
@@ -215,30 +215,40 @@ def test_addresses_that_do_not_answer_are_a_line(tmp_path, monkeypatch, capsys):
     assert "put --dask last" in capsys.readouterr().err
 
 
-@linux
-def test_workers_of_this_machine_are_for_the_command_alone_and_end_with_it_at_ctrl_c(tmp_path):
+@pytest.fixture
+def here(tmp_path):
+    """A command that runs a sweep on workers of this machine, and waits in its notebook."""
     notebook = toy(tmp_path / "toy.ipynb", TELL.format(folder=str(tmp_path)) + WAIT)
     command = [sys.executable, "-m", "gqa_lib.cli", "bench", "run", str(notebook), "--slots", "1"]
     command += ["-p", "size=1", "--out", str(tmp_path / "out"), "--dask"]
     paths = f"{QUICK}:{package_root().parent}"
     environment = os.environ | {"PYTHONPATH": paths, "TMPDIR": str(tmp_path)}
     environment["CUDA_VISIBLE_DEVICES"] = "0"
-    first = subprocess.Popen(
+    process = subprocess.Popen(
         command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     try:
         until(lambda: told(tmp_path))
-        addresses = listening(first.pid)
-        assert {host for host, _ in addresses} == {"127.0.0.1"}
-        with ThreadPoolExecutor() as at_once:
-            refusals = list(at_once.map(without_certificate, [port for _, port in addresses]))
-        assert refusals.count("TLSV13_ALERT_CERTIFICATE_REQUIRED") == 3  # scheduler, nanny, worker
-        os.killpg(first.pid, signal.SIGINT)  # as a terminal does
-        _, said = first.communicate(timeout=PATIENCE_S)
+        yield process
     finally:
-        first.kill()
-        first.wait()
-    assert first.returncode == 128 + signal.SIGINT
+        process.kill()
+        process.wait()
+
+
+@linux
+def test_workers_of_this_machine_are_for_the_command_alone(here):
+    addresses = listening(here.pid)
+    assert {host for host, _ in addresses} == {"127.0.0.1"}
+    with ThreadPoolExecutor() as at_once:
+        refusals = list(at_once.map(without_certificate, [port for _, port in addresses]))
+    assert refusals.count("TLSV13_ALERT_CERTIFICATE_REQUIRED") == 3  # scheduler, nanny, worker
+
+
+@linux
+def test_workers_of_this_machine_end_with_the_command_at_ctrl_c(here, tmp_path):
+    os.killpg(here.pid, signal.SIGINT)  # as a terminal does
+    _, said = here.communicate(timeout=PATIENCE_S)
+    assert here.returncode == 128 + signal.SIGINT
     assert said.endswith("The same command goes on from here.\ngqa: stopped by SIGINT\n")
     assert records(tmp_path / "out") == [(1, "interrupted")]
     assert all(gone(pid) for _, pid in told(tmp_path))

@@ -8,15 +8,18 @@ asked for, and the workers see that.
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gqa_lib.processes import stopping
+from gqa_lib.processes import end_below, stopping
 
 from ...jobs import Job, library_digest
 from ...machine import Slot
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 
 _LOOK_S = 0.2
 _CONNECT_S = 20
+_CLOSE_S = 30  # that workers have to end
 _STOP_S = 60  # that runs have to end in order
 
 
@@ -108,25 +112,33 @@ def _workers_here(number: int) -> Iterator[Client]:
         "distributed.nanny.pre-spawn-environ": {},  # threads are the runs' own matter
         "distributed.scheduler.worker-saturation": 1.0,  # no run waits at a worker that may die
     }
-    with (
-        tempfile.TemporaryDirectory(prefix="gqa-dask-") as folder,
-        dask.config.set(settings),
-        LocalCluster(
-            n_workers=number,
-            threads_per_worker=1,
-            host="127.0.0.1",
-            security=Security.temporary(),
-            dashboard_address="127.0.0.1:0",
-            worker_dashboard_address="127.0.0.1:0",
-            scheduler_kwargs={"dashboard": False},
-            memory_limit=0,
-            local_directory=folder,
-            preload=[_WORKER],
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
-        yield client
+    late = threading.Timer(_CLOSE_S, end_below, [os.getpid()])  # what does not end by itself
+    late.daemon = True
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="gqa-dask-") as folder,
+            dask.config.set(settings),
+            LocalCluster(
+                n_workers=number,
+                threads_per_worker=1,
+                host="127.0.0.1",
+                security=Security.temporary(),
+                dashboard_address="127.0.0.1:0",
+                worker_dashboard_address="127.0.0.1:0",
+                scheduler_kwargs={"dashboard": False},
+                memory_limit=0,
+                local_directory=folder,
+                preload=[_WORKER],
+                silence_logs=logging.CRITICAL,
+            ) as cluster,
+            Client(cluster, set_as_default=False) as client,
+        ):
+            try:
+                yield client
+            finally:
+                late.start()
+    finally:
+        late.cancel()
 
 
 def _check_workers(client: Client, out: Path) -> None:
@@ -236,7 +248,8 @@ class _Sweep:
         begun = [one for one in self._futures if one.key in self._began]
         self._client.cancel([one for one in self._futures if one.key not in self._began])
         self._futures = {one: self._futures[one] for one in begun}
-        self._client.run(stop_there, self._name, on_error="ignore")
+        tell = partial(self._client.run, stop_there, self._name, on_error="ignore")
+        threading.Thread(target=tell, daemon=True).start()  # a worker may not answer any more
         give_up = time.monotonic() + _STOP_S
         while self._futures and time.monotonic() < give_up:
             self._collect()
