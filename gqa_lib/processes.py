@@ -7,8 +7,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
+from typing import Any
 
 _SET_PDEATHSIG, _SET_CHILD_SUBREAPER = 1, 36  # of prctl, on Linux
 _LOOK_S = 0.5  # where the system sends no signal, how often a process looks for its parent
@@ -114,12 +116,7 @@ def end_below(pid: int) -> None:
     Args:
         pid: the number of the one that stays.
     """
-    for _ in range(100):  # what one of them started meanwhile comes next
-        below = _below(pid)
-        if not below:
-            return
-        _kill(below)
-        time.sleep(0.01)
+    _end(partial(_below, pid))
 
 
 def end_marked(name: str, value: str) -> None:
@@ -131,8 +128,12 @@ def end_marked(name: str, value: str) -> None:
         name: of the variable.
         value: that it has.
     """
-    for _ in range(100):
-        found = _marked(name, value)
+    _end(partial(_marked, name, value))
+
+
+def _end(find: Callable[[], list[int]]) -> None:
+    for _ in range(100):  # what one of them started meanwhile comes next
+        found = find()
         if not found:
             return
         _kill(found)
@@ -142,13 +143,10 @@ def end_marked(name: str, value: str) -> None:
 def _marked(name: str, value: str) -> list[int]:
     import psutil
 
-    marked = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error, OSError):
-            ended = process.status() == psutil.STATUS_ZOMBIE
-            if not ended and process.environ().get(name) == value and process.pid != os.getpid():
-                marked.append(process.pid)
-    return marked
+    def has_it(process: psutil.Process) -> bool:
+        return process.pid != os.getpid() and process.environ().get(name) == value
+
+    return _alive(psutil.process_iter(), has_it)
 
 
 def _below(pid: int) -> list[int]:
@@ -159,10 +157,17 @@ def _below(pid: int) -> list[int]:
         found = psutil.Process(pid).children(recursive=True)
     except psutil.Error:
         return []
+    return _alive(found)
+
+
+def _alive(processes: Iterable[Any], wanted: Callable[[Any], bool] = lambda _: True) -> list[int]:
+    """The numbers of those that have not ended, and are wanted."""
+    import psutil
+
     alive = []
-    for process in found:
-        with suppress(psutil.Error):
-            if process.status() != psutil.STATUS_ZOMBIE:
+    for process in processes:
+        with suppress(psutil.Error, OSError):
+            if process.status() != psutil.STATUS_ZOMBIE and wanted(process):
                 alive.append(process.pid)
     return alive
 

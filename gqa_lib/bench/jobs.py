@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import metadata
@@ -18,7 +18,7 @@ from typing import Any
 
 from gqa_lib.course.places import package_root
 
-from .notebooks import benchmarks, described
+from .notebooks import about, benchmarks, described
 
 _SOURCES = (".py", ".cpp", ".h")
 _ENDED = ("ok", "error")  # results, whichever; what was killed or interrupted is none
@@ -53,6 +53,18 @@ class Job:
     def name(self) -> str:
         """What its benchmark is called."""
         return self.notebook.stem
+
+
+def by_quiet(jobs: Iterable[Job]) -> tuple[list[Job], list[Job]]:
+    """Return the jobs that do not time, and those that do and so run alone, each in their order."""
+    found: tuple[list[Job], list[Job]] = ([], [])
+    times: dict[Path, bool] = {}
+    for job in jobs:
+        notebook = job.notebook
+        if notebook not in times:
+            times[notebook] = about(notebook)["times"]
+        found[times[notebook]].append(job)
+    return found
 
 
 def values(notebook: Path, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,7 +119,17 @@ def folder_name(job: Job, device: str) -> str:
         job: the run.
         device: what it runs on, as for `identity`.
     """
-    return f"{job.name}-{_digest(identity(job, device))}"
+    return folder_of(job, identity(job, device))
+
+
+def folder_of(job: Job, known: Mapping[str, Any]) -> str:
+    """Return the name of the folder of a run whose identity is known.
+
+    Args:
+        job: the run.
+        known: as from `identity`.
+    """
+    return f"{job.name}-{_digest(known)}"
 
 
 def result_of(folder: Path, job: Job) -> dict | None:
@@ -128,6 +150,12 @@ def result_of(folder: Path, job: Job) -> dict | None:
     if status == "timeout" and record.get("timeout_s") is not None and not job.again:
         return record if job.timeout_s and job.timeout_s <= record["timeout_s"] else None
     return record if status in _ENDED and not (job.again and status == "error") else None
+
+
+def last_line(error: Any) -> str:
+    """Return the last line of a record's error, which says most, or that there is none."""
+    lines = str(error or "").strip().splitlines()
+    return lines[-1] if lines else "no reason given"
 
 
 @lru_cache(maxsize=1)

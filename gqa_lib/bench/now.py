@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gqa_lib.course.extras import require
 
+from .jobs import last_line
 from .notebooks import benchmarks, check_params, find_benchmark, parse_assignments
 from .run import run_one
 
@@ -69,8 +70,7 @@ def _waits() -> None:
 def _report(record: dict, out: Path) -> str:
     folder = out / record["folder"]
     if record["status"] != "ok":
-        reason = (record["error"] or "").strip().splitlines()
-        return f"{record['status']}: {reason[-1] if reason else 'no reason given'}\n  see {folder}"
+        return f"{record['status']}: {last_line(record['error'])}\n  see {folder}"
     lines = [f"done in {record['wall_s']:.0f} s. {record['result'].get('finding', '')}"]
     lines += [f"  {folder / name}" for name in ("executed.ipynb", "samples.jsonl")]
     return "\n".join(lines)

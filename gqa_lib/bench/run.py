@@ -13,7 +13,7 @@ from pathlib import Path
 from gqa_lib.processes import stopping
 
 from .child import Run
-from .jobs import Job, folder_name, identity, library_now, point, result_of
+from .jobs import Job, folder_of, identity, library_now, result_of
 from .machine import Place, Slot, described
 from .notebooks import about, check_params
 
@@ -63,8 +63,8 @@ class Turn:
         """Say by what its result is known, and where it goes."""
         job = self.job
         self._known = identity(job, self._device)
-        name = f"{job.name}-{point(job.notebook, job.params)}-{self._stamp}"
-        self._folder = self._out / (folder_name(job, self._device) if self._once else name)
+        name = f"{job.name}-{self._known['point']}-{self._stamp}"
+        self._folder = self._out / (folder_of(job, self._known) if self._once else name)
         own = self._out / ".locks" / self._folder.name if self._once else None
         self._place = Place(alone=self.alone, own=own)
 

@@ -7,7 +7,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import psutil
@@ -15,6 +14,7 @@ import pytest
 from deaths import QUICK
 from ports import free_port
 from toys import toy
+from waiting import PATIENCE_S, until
 
 from gqa_lib.bench.jobs import Job, library_digest
 from gqa_lib.bench.sweeps.engines import dask as engine
@@ -28,7 +28,6 @@ distributed = pytest.importorskip("distributed", reason="the extra `cluster` is 
 linux = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="the system tells children on Linux"
 )
-PATIENCE_S = 240
 TELL = """\
 import os, pathlib, signal, time
 here = pathlib.Path({folder!r})
@@ -93,15 +92,6 @@ def told(folder):
     path = folder / "told"
     lines = path.read_text().splitlines() if path.exists() else []
     return sorted(tuple(map(int, line.split())) for line in lines)
-
-
-def until(condition):
-    give_up = time.monotonic() + PATIENCE_S
-    while time.monotonic() < give_up:
-        if condition():
-            return
-        time.sleep(0.05)
-    raise AssertionError("it did not happen")
 
 
 def gone(pid):

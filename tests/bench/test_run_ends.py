@@ -11,12 +11,12 @@ from contextlib import suppress
 import nbformat
 import psutil
 import pytest
+from waiting import PATIENCE_S, until
 
 from gqa_lib import bench
 from gqa_lib.processes import ENDINGS, Stopped, stopping
 from grading.authoring.source import KERNEL
 
-PATIENCE_S = 240
 COMPUTING = "sum(range(10**15))"  # in C, and Python's lock with it
 WAITING = "import time; time.sleep(4321)"
 RUN = """\
@@ -45,16 +45,6 @@ def gone(pid):
             return True
         time.sleep(0.05)
     return False
-
-
-def until(condition):
-    """Wait for something to be there, and return it."""
-    give_up = time.monotonic() + PATIENCE_S
-    while time.monotonic() < give_up:
-        if found := condition():
-            return found
-        time.sleep(0.05)
-    raise AssertionError("it did not happen")
 
 
 @pytest.fixture

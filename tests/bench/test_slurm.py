@@ -4,12 +4,12 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from slurming import needs_slurm, slurm
 from toys import toy
+from waiting import until
 
 from gqa_lib.bench.jobs import Job
 from gqa_lib.bench.sweeps.engines import slurm_commands as commands
@@ -21,7 +21,6 @@ from gqa_lib.cli import main
 from gqa_lib.course.places import package_root
 from gqa_lib.processes import Stopped
 
-PATIENCE_S = 240
 QUICK = Path(__file__).parent.parent / "helpers" / "quick"
 TELL = """\
 import os, pathlib, signal, time
@@ -70,15 +69,6 @@ def records(out):
 
 def told(folder):
     return sorted((folder / "told").read_text().split())
-
-
-def until(condition):
-    give_up = time.monotonic() + PATIENCE_S
-    while time.monotonic() < give_up:
-        if condition():
-            return
-        time.sleep(0.05)
-    raise AssertionError("it did not happen")
 
 
 @needs_slurm

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..jobs import last_line
 from .kept import KeptRun, read_runs
 from .machines import KNOWN, state
 from .points import number, ratio, scale, shown, varying
@@ -163,7 +164,7 @@ def _failures(runs: Sequence[KeptRun], where: str) -> list[str]:
     for number_, run in enumerate(runs):
         again = any(_asked(one) == _asked(run) and one.status == "ok" for one in runs[number_:])
         if run.failed and not again:
-            error = str(run.record.get("error") or "no reason given").strip().splitlines()[-1]
+            error = last_line(run.record.get("error"))
             lines.append(f"{run.name} of {where}: {run.status}: {error}")
     return lines
 
@@ -198,8 +199,7 @@ def _all(values: Any) -> str:
 
 
 def _key(run: KeptRun, name: str) -> str:
-    key = run.record.get("key")
-    return str(key.get(name) or "")[:12] if isinstance(key, dict) else ""
+    return str(run.key.get(name) or "")[:12]
 
 
 def _remarks(rows: Sequence[dict[str, Any]]) -> list[str]:

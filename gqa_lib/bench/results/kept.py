@@ -68,6 +68,12 @@ class KeptRun:
         return self.status not in ("ok", OUTDATED)
 
     @property
+    def key(self) -> dict[str, Any]:
+        """The digests of the library and the notebook that it ran, and its device, if known."""
+        found = self.record.get("key")
+        return found if isinstance(found, dict) else {}
+
+    @property
     def result(self) -> dict[str, Any]:
         """Its result.json, empty for a run that failed."""
         found = self.record.get("result")
@@ -109,16 +115,11 @@ def read_runs(folder: Path) -> tuple[list[KeptRun], list[str]]:
 
 def _asked(run: KeptRun) -> tuple[Any, Any]:
     """What was run, and on what."""
-    return run.record.get("point"), _key(run).get("device")
+    return run.record.get("point"), run.key.get("device")
 
 
 def _sources(run: KeptRun) -> tuple[Any, Any]:
-    return _key(run).get("library"), _key(run).get("notebook")
-
-
-def _key(run: KeptRun) -> dict[str, Any]:
-    key = run.record.get("key")
-    return key if isinstance(key, dict) else {}
+    return run.key.get("library"), run.key.get("notebook")
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from gqa_lib.course.extras import require
 
+from ..jobs import last_line
 from ..notebooks import about, benchmarks
 from .kept import KeptRun, read_runs
 from .machines import machines
@@ -160,13 +161,13 @@ def _failed(
     failed = []
     for run in runs:
         if run.failed:
-            error = str(run.record.get("error") or "no reason given").strip()
+            error = str(run.record.get("error") or "").strip()
             asked = run.record.get("params")
             params = asked if isinstance(asked, dict) else {}
             told = [f"{name}={flat(value)}" for name, value in params.items()]
             failed.append(
                 {"benchmark": run.benchmark, "status": run.status, "error": error}
-                | {"last": error.splitlines()[-1], "html": "", "ipynb": ""}
+                | {"last": last_line(error), "html": "", "ipynb": ""}
                 | {"about": ", ".join([*told, _about(run, []), run.name])}
                 | links.get(run.name, {})
             )

@@ -7,8 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from ..jobs import Job
-from ..notebooks import about
+from ..jobs import Job, by_quiet, last_line
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -44,9 +43,8 @@ class Progress:
 
         self.records: list[dict] = []
         self._left = Counter(job.name for job in jobs)
-        self._at_a_time = {
-            job.name: 1 if about(job.notebook)["times"] else slots for job in jobs
-        }  # those that time run alone
+        together, alone = by_quiet(jobs)
+        self._at_a_time = {job.name: slots for job in together} | {job.name: 1 for job in alone}
         self._quiet, self._console = quiet, Console(highlight=False)
         self._clock, self._begun = clock, clock()
         self._number, self._took = len(jobs), dict[str, list[float]]()
@@ -146,8 +144,7 @@ def how_it_ended(record: dict) -> str:
     """Return a run's end in words, with the last line of its error."""
     if record["status"] == "ok":
         return "was done before" if record.get("cached") else f"done in {record['wall_s']:.0f} s"
-    lines = (record["error"] or "").strip().splitlines() or ["no reason given"]
-    return f"{record['status']}: {lines[-1]} (see {record['folder']})"
+    return f"{record['status']}: {last_line(record['error'])} (see {record['folder']})"
 
 
 def _duration(seconds: float) -> str:

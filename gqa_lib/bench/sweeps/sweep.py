@@ -19,6 +19,7 @@ All of it is checked before anything runs.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
@@ -150,10 +151,7 @@ def _in_order(points: list[Job], sweep: Sweep) -> list[Job]:
         turns = product(range(sweep.repeat), points)
     else:
         turns = ((repeat, one) for one, repeat in product(points, range(sweep.repeat)))
-    return [
-        Job(one.benchmark, one.params, repeat, one.timeout_s, one.library, one.again)
-        for repeat, one in turns
-    ]
+    return [replace(one, repeat=repeat) for repeat, one in turns]
 
 
 def _points(runs: Runs, where: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -1,5 +1,6 @@
 """What an event of a learner's record is, and what makes it valid."""
 
+import json
 import math
 import re
 import uuid
@@ -52,6 +53,21 @@ def valid_event(event: Any) -> dict[str, Any]:
     if event["kind"] == "mark" and None in (event["score"], event["max_score"]):
         raise ValueError("a mark needs a score and a max_score")
     return {name: event[name] for name in FIELDS} | {"at": _time(event["at"])}
+
+
+def events_in(content: bytes) -> dict[str, dict[str, Any]]:
+    """Return the valid events of a file with one a line, by id: each once, as it first stands.
+
+    What is no event, such as a line that was cut off, is passed over.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for line in content.splitlines():
+        try:
+            event = valid_event(json.loads(line))
+        except (ValueError, RecursionError):
+            continue
+        found.setdefault(event["uid"], event)
+    return found
 
 
 def uid_of_old(row: dict[str, Any]) -> str:

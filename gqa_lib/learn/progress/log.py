@@ -59,15 +59,21 @@ def scores_of(lesson: str) -> list[tuple[float, float]]:
     return [(e["score"], e["max_score"]) for e in events(lesson, "mark") if e["exercise"] == ""]
 
 
+def to_carry() -> list[dict]:
+    """Return all events as other records take them: without the number that each has here."""
+    rows = [dict(row) for row in events()]
+    for row in rows:
+        del row["id"]
+    return rows
+
+
 def export_to(file: Path) -> int:
     """Write the whole record into one file to carry elsewhere; return the number of events.
 
     Raises:
         OSError: the file exists already, or cannot be written.
     """
-    rows = [dict(row) for row in events()]
-    for row in rows:
-        del row["id"]
+    rows = to_carry()
     text = json.dumps({"format": _FORMAT, "events": rows}, ensure_ascii=False, indent=0)
     try:
         with file.open("x", encoding="utf-8") as out:

@@ -18,7 +18,7 @@ from filelock import FileLock
 from gqa_lib.course.files import make_private
 from gqa_lib.course.places import home
 
-from .event import FIELDS, uid_of_old, valid_event
+from .event import FIELDS, events_in, uid_of_old, valid_event
 
 Event = dict[str, Any]
 
@@ -159,11 +159,5 @@ def _journalled() -> list[Event]:
     """Return the valid events of the journal, oldest first."""
     if not journal().exists():
         return []
-    found: dict[str, Event] = {}
-    for line in journal().read_bytes().splitlines():
-        try:
-            event = valid_event(json.loads(line))
-        except ValueError:
-            continue
-        found.setdefault(event["uid"], event)
+    found = events_in(journal().read_bytes())
     return sorted(found.values(), key=lambda event: event["at"])

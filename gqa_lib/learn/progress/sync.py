@@ -23,8 +23,8 @@ from filelock import FileLock
 from gqa_lib.course.files import make_private, replace_file
 from gqa_lib.course.places import home
 
-from .event import valid_event
-from .log import LARGEST, events
+from .event import events_in
+from .log import LARGEST, to_carry
 from .store import insert
 
 if TYPE_CHECKING:
@@ -136,30 +136,20 @@ def _sync(files: AbstractFileSystem, folder: str, machine: str) -> Synced:
         name = str(path).rstrip("/").rpartition("/")[2]
         if _OURS.fullmatch(name) and name != own:
             others += 1
-            found |= {event["uid"]: event for event in _events_of(files, path)}
+            found |= _events_of(files, path)
     new = insert(list(found.values())) if found else 0
-    rows = [dict(row) for row in events()]
-    lines = [{name: row[name] for name in row if name != "id"} for row in rows]
-    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    rows = to_carry()
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     _put(files, f"{folder}/{own}", text.encode())
     return Synced(new, len(rows), others)
 
 
-def _events_of(files: AbstractFileSystem, path: str) -> list[dict[str, Any]]:
-    """The valid events of another machine's file: it may be cut off, or there no more."""
+def _events_of(files: AbstractFileSystem, path: str) -> dict[str, dict[str, Any]]:
+    """The valid events of another machine's file, by id: it may be cut off, or there no more."""
     try:
-        if (files.size(path) or 0) > LARGEST:
-            return []
-        content = files.cat_file(path)
+        return {} if (files.size(path) or 0) > LARGEST else events_in(files.cat_file(path))
     except FileNotFoundError:
-        return []
-    found = []
-    for line in content.splitlines():
-        try:
-            found.append(valid_event(json.loads(line)))
-        except (ValueError, RecursionError):
-            continue
-    return found
+        return {}
 
 
 def _put(files: AbstractFileSystem, path: str, content: bytes) -> None:

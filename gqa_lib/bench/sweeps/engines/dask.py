@@ -16,14 +16,15 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gqa_lib.processes import end_below, stopping
 
-from ...jobs import Job, library_digest
+from ...jobs import Job, by_quiet, library_digest
 from ...machine import Slot
-from ...notebooks import about
+from ...run import LOOK_S
 from ..live import Progress
 from .dask_worker import __name__ as _WORKER
 from .dask_worker import look_there, run_there, stop_there
@@ -32,7 +33,6 @@ from .lost import lost
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-_LOOK_S = 0.2
 _CONNECT_S = 20
 _CLOSE_S = 30  # that workers have to end
 _STOP_S = 60  # that runs have to end in order
@@ -168,26 +168,26 @@ class _Sweep:
 
     def run(self, jobs: Sequence[Job], at_a_time: int | None) -> None:
         """Run jobs; those that time come last."""
-        times = {job.notebook: about(job.notebook)["times"] for job in jobs}
-        waiting = iter(sorted(jobs, key=lambda job: times[job.notebook]))
+        together, alone = by_quiet(jobs)
+        waiting = chain(((job, False) for job in together), ((job, True) for job in alone))
         self._client.subscribe_topic(self._name, self._note_begin)
         try:
             while True:
                 while at_a_time is None or len(self._futures) < at_a_time:
-                    if (job := next(waiting, None)) is None:
+                    if (one := next(waiting, None)) is None:
                         break
-                    self._submit(job, last=times[job.notebook])
+                    self._submit(*one)
                 if not self._futures:
                     return
                 self._collect()
                 self._show()
-                time.sleep(_LOOK_S)
+                time.sleep(LOOK_S)
         except KeyboardInterrupt:
             with suppress(OSError, TimeoutError):
                 self._stop()
             raise
 
-    def _submit(self, job: Job, *, last: bool) -> None:
+    def _submit(self, job: Job, last: bool) -> None:
         future = self._client.submit(
             run_there,
             job,
@@ -253,4 +253,4 @@ class _Sweep:
         give_up = time.monotonic() + _STOP_S
         while self._futures and time.monotonic() < give_up:
             self._collect()
-            time.sleep(_LOOK_S)
+            time.sleep(LOOK_S)

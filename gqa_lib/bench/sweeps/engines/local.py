@@ -8,9 +8,8 @@ from pathlib import Path
 
 from gqa_lib.processes import stopping
 
-from ...jobs import Job
+from ...jobs import Job, by_quiet
 from ...machine import Slot
-from ...notebooks import about
 from ...run import LOOK_S, Turn
 from ..live import Progress
 
@@ -27,11 +26,10 @@ def run_local(jobs: Sequence[Job], out: Path, progress: Progress, *, slots: Sequ
     Raises:
         KeyboardInterrupt: a signal; all that was under way has ended, and its records say so.
     """
-    times = {job.notebook: about(job.notebook)["times"] for job in jobs}
-    alone = Slot(gpu=slots[0].gpu)  # with all cores
+    together, alone = by_quiet(jobs)
     with stopping():
-        _run([job for job in jobs if not times[job.notebook]], out, progress, slots)
-        _run([job for job in jobs if times[job.notebook]], out, progress, [alone])
+        _run(together, out, progress, slots)
+        _run(alone, out, progress, [Slot(gpu=slots[0].gpu)])  # with all cores
 
 
 def _run(jobs: list[Job], out: Path, progress: Progress, slots: Sequence[Slot]) -> None:

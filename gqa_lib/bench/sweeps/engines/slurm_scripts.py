@@ -8,8 +8,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ...jobs import Job
-from ...notebooks import about
+from ...jobs import Job, by_quiet
 from . import slurm_commands as slurm
 
 _OURS = frozenset(("array", "chdir", "job-name", "output", "parsable", "wait", "wrap"))
@@ -61,10 +60,8 @@ def arrays(jobs: list[Job]) -> list[tuple[bool, list[Job]]]:
     Args:
         jobs: all of them.
     """
-    times = {job.notebook: about(job.notebook)["times"] for job in jobs}
     most, found = slurm.max_array_size(), []
-    for alone in (False, True):
-        those = [job for job in jobs if times[job.notebook] is alone]
+    for alone, those in zip((False, True), by_quiet(jobs), strict=True):
         found += [(alone, those[at : at + most]) for at in range(0, len(those), most)]
     return found
 
