@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import gqa_lib
@@ -93,6 +94,12 @@ def without_args(function: Function) -> bool:
 def test_files_are_short():
     long = {n for n, text in sources("gqa_lib", "grading") if len(text.splitlines()) > MAX_FILE}
     assert long == LONG_FILES
+
+
+def test_no_two_files_of_tests_have_one_name():
+    """One process that collects both refuses the second, and which process does is chance."""
+    names = Counter(path.name for path in (course_root() / "tests").rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_functions_fit_a_screen():

@@ -54,6 +54,14 @@ FIGURES = {
         title=LONG, xlabel="score minus MHA's (points)", margin=1, reported={"+0.003": 0.003},
         note="95 % intervals",
     ),
+    "interval_dots": lambda: plots.interval_dots(
+        {"decode-latency, num_kv_heads=8, context=16384": (1.1, 2.0, 2.3), LONG: (9.0, 21.5, 26.0)},
+        title=LONG, xlabel="time per step (ms)", note="median and 95 % interval of 20 samples",
+    ),
+    "interval_lines": lambda: plots.interval_lines(
+        {LONG: [(4096, 1.9, 2.0, 2.2), (1024, 0.9, 1.0, 1.1)], "1": [(16_384, 90, 110, 140)]},
+        title=LONG, xlabel="context (tokens)", ylabel="time per step (ms)", note="20 samples",
+    ),
     "goodput_lines": lambda: plots.goodput_lines(
         {32: {1.0: 0.1, 4.0: 0.0}, 8: {1.0: 1.0, 4.0: 3.3}, 4: {1.0: 1.0, 4.0: 3.9}},
         num_heads=32, title=LONG, note="ttft:2000 tpot:50",
