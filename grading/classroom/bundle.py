@@ -102,6 +102,8 @@ DATA = (
     "learn/quiz/panel.css",
     "learn/quiz/panel.js",
     "learn/quiz/quiz.json",
+    "learn/tutor/answers/sources.json",
+    "learn/tutor/german.toml",
     "learn/tutor/tutor.svg",
     "learn/tutor/tutor.toml",
     "py.typed",
@@ -189,6 +191,7 @@ def _shipped(root: Path) -> Iterator[Path]:
     yield from sorted((root / "gqa_lib").rglob("*.py"))
     yield from sorted((root / "gqa_lib").rglob("*.pyi"))
     yield from (root / "gqa_lib" / name for name in DATA)
+    yield from sorted((root / "gqa_lib" / "learn" / "tutor" / "answers").glob("*.toml"))
     yield from sorted((root / "gqa_lib" / "records").glob("*.jsonl"))
     yield from (lesson.pristine for lesson in lessons())
     yield from sorted((root / "notebooks" / "benchmarks").glob("*.ipynb"))

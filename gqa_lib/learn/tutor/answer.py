@@ -13,11 +13,12 @@ from . import requests
 from .amounts.asked import Asked
 from .amounts.asked import read as read_amount
 from .amounts.worked import worked
-from .bank import Authored, sources
+from .bank import sources
 from .cells import asked_of_cells, find_cell
 from .confidence import confidence
 from .definitions import defined, in_a_sentence
-from .lexicon import SearchTerm, named_lesson, stems
+from .lexicon import SearchTerm, in_english, named_lesson, stems
+from .matching import Candidate, matcher
 from .passages import Section
 from .quoting import quotes as quotes_of
 from .reply import Reply
@@ -26,8 +27,8 @@ from .talk import asks_more, asks_why, continued, small_talk
 
 CLOSE = 0.7  # a second section this near to the first is quoted, too
 ALSO = 0.65  # one this near is named
-SURE = 0.9  # a question of the bank this alike is answered before any other layer
-ALIKE = 0.45  # one this alike is answered if the course covers the question
+SURE = 0.97  # a question of the bank this alike is answered before all else
+ALIKE = 1.3  # an answer that fits this well is given if the course covers the question
 FEW = 2  # words that say something, in a question that leans on the last one by "it"
 
 _WHY = re.compile(r"\b(?:why|how come|reasons?|what for|warum|wieso)\b", re.IGNORECASE)
@@ -45,12 +46,15 @@ def ask(
         llm: whether a language model may put the answer into words, if one is set up.
     """
     question = question.strip()[:2000]
+    if known := _known(question):  # what is authored gives nothing away
+        return known
     if kind := requests.request(question):
         return Reply(question, _no_solution(question, kind, lesson))
     if said := small_talk(question):
         return Reply(question, said, kind="talk")
-    reply = _follow_up(question, before, lesson) if before else None
-    reply = reply or _answer(question, lesson)
+    asked = in_english(question)
+    reply = _follow_up(asked, before, lesson) if before else None
+    reply = reply or _answer(asked, lesson)
     if llm and not reply.refused and reply.kind in ("", "authored", "defined"):
         from .llm import in_words
 
@@ -68,16 +72,22 @@ def _answer(question: str, lesson: str | None) -> Reply:
         return reply
     asked = index()
     terms, found = asked.rank(question, lesson)
-    value, best, where = _of_the_bank(found)
-    if best and value >= SURE:
-        return _in_our_words(question, best, where)
+    answers = matcher(asked).rank(question, found)
     if reply := _cell(question, lesson) or _definition(question, asked):
         return reply
-    if confidence(asked, terms, found) < 0:
+    if confidence(asked, terms, found, answers) < 0:
         return _not_covered(question, asked, terms, found)
-    if best and value >= ALIKE:
-        return _in_our_words(question, best, where, found)
+    if answers and answers[0].value >= ALIKE:
+        return _in_our_words(question, answers, found)
     return _quoted(question, asked, terms, found)
+
+
+def _known(question: str) -> Reply | None:
+    """Return the answer to a question that stands in the bank, word for word or nearly so."""
+    answers = matcher(index()).rank(question, [])
+    if not answers or answers[0].asked < SURE:
+        return None
+    return _in_our_words(question, answers[:1], [])
 
 
 def _quoted(question: str, asked: Index, terms: list[SearchTerm], found: list[Match]) -> Reply:
@@ -96,24 +106,20 @@ def _also(others: list[Match], first: Match) -> tuple[Section, ...]:
     return tuple(section for section in near if not section.is_general)
 
 
-def _of_the_bank(found: list[Match]) -> tuple[float, Authored | None, Section | None]:
-    """Return the authored answer that fits best among the best sections, and how well it does."""
-    best: tuple[float, Authored | None, Section | None] = (0.0, None, None)
-    for one in found[:3]:
-        if one.answers and one.answers[0][0] * one.score > best[0] * found[0].score:
-            best = (*one.answers[0], one.section)
-    return best
-
-
-def _in_our_words(
-    question: str, answer: Authored, where: Section | None, found: list[Match] | None = None
-) -> Reply:
-    rest = [one for one in found or [] if one.section is not where][:2]
-    also = _also(rest, found[0]) if found else ()
-    stands_on = (where,) if where else ()
-    read_in = tuple(dict.fromkeys(sources()[fact] for fact in answer.facts))
+def _in_our_words(question: str, answers: list[Candidate], found: list[Match]) -> Reply:
+    """Return the best authored answer, with the other sections that fit about as well."""
+    best = answers[0]
+    also = [one.section for one in answers[1:] if one.value >= CLOSE * best.value]
+    also += [one.section for one in found[:2]]
+    others = {id(one): one for one in also if one is not best.section}.values()
+    facts = best.answer.facts
     return Reply(
-        question, answer.text, also=also, kind="authored", stands_on=stands_on, sourced=read_in
+        question,
+        best.answer.text,
+        also=tuple(one for one in others if not one.is_general)[:2],
+        kind="authored",
+        stands_on=(best.section,),
+        sourced=tuple(dict.fromkeys(sources()[fact] for fact in facts)),
     )
 
 
@@ -181,12 +187,11 @@ def _further(question: str, before: Reply, lesson: str | None) -> Reply:
     there = [one for one in found if one.section in before.sources] or found[:1]
     if not there:
         return Reply(question, "Ask in a whole sentence, and I will look for it.")
-    for one in there:
-        for _, answer in one.answers:
-            reasons = any(_WHY.search(text) for text in answer.questions)
-            if answer.text not in before.told and (reasons or not why):
-                reply = _in_our_words(whole, answer, one.section)
-                return replace(reply, earlier=before.told)
+    answers = matcher(asked).rank(whole, found)
+    for one in (answer for answer in answers if answer.section in before.sources):
+        reasons = any(_WHY.search(text) for text in one.answer.questions)
+        if one.answer.text not in before.told and (reasons or not why):
+            return replace(_in_our_words(whole, [one], []), earlier=before.told)
     quotes = quotes_of(asked, there[:1], terms, why)
     return Reply(whole, "", quotes, earlier=before.told)
 

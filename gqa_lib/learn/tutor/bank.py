@@ -37,16 +37,6 @@ def bank() -> tuple[Authored, ...]:
     return tuple(found)
 
 
-@cache
-def authored() -> dict[tuple[str, str], tuple[Authored, ...]]:
-    """Return the bank by lesson and section."""
-    found: dict[tuple[str, str], tuple[Authored, ...]] = {}
-    for one in bank():
-        key = one.lesson, one.section
-        found[key] = (*found.get(key, ()), one)
-    return found
-
-
 def _authored(lesson: str, row: dict) -> Authored:
     text = " ".join(row["text"].split())
     facts, derived = (tuple(row.get(name, ())) for name in ("facts", "derived"))

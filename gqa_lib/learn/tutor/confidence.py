@@ -3,6 +3,7 @@
 import math
 
 from .lexicon import SearchTerm, data
+from .matching import Candidate, best_signs
 from .search import Index, Match
 
 SIGNS = (
@@ -15,12 +16,15 @@ SIGNS = (
     "phrase",  # best fit of a phrase of the best section
     "sentence",  # and of a sentence
     "term",  # best fit of an emphasised term in the three best sections
-    "asked",  # best fit of a question of the bank in the three best sections
-    "meaning",  # and how near the nearest is in meaning
+    "value",  # how well the best answer of the bank fits
+    "asked",  # best fit of a question of the bank, word by word
+    "meaning",  # and as a whole
 )
 
 
-def signs(index: Index, terms: list[SearchTerm], found: list[Match]) -> list[float]:
+def signs(
+    index: Index, terms: list[SearchTerm], found: list[Match], candidates: list[Candidate]
+) -> list[float]:
     """Return the value of each of `SIGNS` for a question that has words and sections."""
     best, *_ = three = sorted(found, key=lambda one: -one.alone)[:3]
     weights = [index.worth(t) if t.known else index.unknown for t in terms]
@@ -36,17 +40,18 @@ def signs(index: Index, terms: list[SearchTerm], found: list[Match]) -> list[flo
         best.fits["phrase"],
         best.fits["sentence"],
         max(one.fits["term"] for one in three),
-        max(one.fits["asked"] for one in three),
-        max(one.meaning for one in three),
+        *best_signs(candidates),
     ]
 
 
-def confidence(index: Index, terms: list[SearchTerm], found: list[Match]) -> float:
+def confidence(
+    index: Index, terms: list[SearchTerm], found: list[Match], candidates: list[Candidate]
+) -> float:
     """Return how sure it is that the course covers a question: above 0 it does."""
     if not terms or not found:
         return -math.inf
     rule = data()["refusal"]
-    values = signs(index, terms, found)
+    values = signs(index, terms, found, candidates)
     return rule["constant"] + sum(
         rule[name] * value for name, value in zip(SIGNS, values, strict=True)
     )

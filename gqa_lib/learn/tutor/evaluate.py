@@ -14,6 +14,7 @@ from pathlib import Path
 
 from .answer import ask
 from .confidence import SIGNS, signs
+from .matching import matcher
 from .passages import Section
 from .requests import request
 from .search import index
@@ -109,7 +110,8 @@ def fit(questions: list[KeptQuestion], shrink: float = 0.02, steps: int = 4000) 
     for question in questions:
         terms, found = index().rank(question.text)
         if question.kind != "requests" and terms and found:
-            rows.append(signs(index(), terms, found))
+            answers = matcher(index()).rank(question.text, found)
+            rows.append(signs(index(), terms, found, answers))
             labels.append(question.kind == "inside")
     values, inside = np.array(rows), np.array(labels, dtype=float)
     mean, spread = values.mean(0), values.std(0) + 1e-9

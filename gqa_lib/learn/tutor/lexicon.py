@@ -26,6 +26,26 @@ def data() -> dict:
 
 
 @cache
+def _german() -> dict[str, str]:
+    text = (files(__package__) / "german.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)["words"]
+
+
+def in_english(question: str) -> str:
+    """Return a question with the German words that it mixes in put into English.
+
+    Args:
+        question: the learner's.
+    """
+    known = _german()
+
+    def put(match: re.Match[str]) -> str:
+        return known.get(match[0].lower().translate(_GERMAN), match[0])
+
+    return re.sub(r"[^\W\d_]+", put, question)
+
+
+@cache
 def words(text: str) -> tuple[str, ...]:
     """Return the words of a text in lower case, without addresses and TeX commands."""
     if "\\" in text or "http" in text or "../" in text:

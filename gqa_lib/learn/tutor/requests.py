@@ -37,6 +37,7 @@ _EXERCISE = (
 _ORDINAL = r"(?:first|second|third|fourth|fifth|last|next|previous|\d+(?:st|nd|rd|th))"
 _QUIZ = rf"(?:quiz(?:zes)?|exam|q ?\d+|question (?:no\.? ?)?\d+|{_ORDINAL} (?:quiz )?question)"
 _CHOICE = r"(?:options?|choices?|alternatives?|letter|box(?:es)?|answers?)"
+_ONE_CHOICE = r"(?:options?|choices?|alternatives?|letter|box(?:es)?|answer)"
 _RIGHT = r"(?:right|correct|true|wrong|false)"
 _PICK = r"(?:tick|click|select|choose|pick|mark|check|enter|put)"
 _ANSWERING = rf"(?:answers?|solutions?|solve|cheat|key|{_RIGHT}|{_PICK}|{_CHOICE}|is it [a-d])"
@@ -44,7 +45,7 @@ _ANSWERING = rf"(?:answers?|solutions?|solve|cheat|key|{_RIGHT}|{_PICK}|{_CHOICE
 _ABOUT_QUIZ = [
     rf"\b{_QUIZ}\b.*\b{_ANSWERING}\b",
     rf"\b{_ANSWERING}\b.*\b{_QUIZ}\b",
-    rf"\b{_RIGHT} {_CHOICE}\b",
+    rf"\b{_RIGHT} {_ONE_CHOICE}\b|\b{_RIGHT} answers\b.*\b{_QUIZ}",
     rf"\b(?:which|what|whats|is|are|does) .{{0,30}}\b{_CHOICE}\b.{{0,40}}\b(?:{_RIGHT}|{_PICK})\b",
     rf"\b(?:option|choice|answer|alternative) \W?[a-d1-4]\b.{{0,20}}\b{_RIGHT}\b",
     r"\b(?:is it|is the answer|should it be) \W?[a-d]\b(?=\W*(?:$|or\b|,))",
@@ -56,6 +57,11 @@ _ABOUT_QUIZ = [
     r"\b(?:what|whats|what's|which)(?: is| are)? the answers?\W*$",
     rf"\b(?:do|take|pass|ace|finish|complete) (?:the|this|my|that) {_QUIZ}\b.{{0,12}}\bfor me\b",
     r"^\W*q(?:uestion)? ?\d+\W*$",
+    r"\bfrage \d+\b.*\b(?:richtig|antwort|l(?:ö|oe)sung)|\b(?:richtig|antwort)\w*\b.*\bfrage \d+",
+    r"\bquiz[- ]?(?:l(?:ö|oe|o)sung|antwort)\w*|\bl(?:ö|oe|o)sung\w* .*\bquiz",
+    r"\b(?:i think|i guess|probably|maybe|must be|surely) (?:it'?s|its|it is|the answer is)? ?\W?[a-d]\b"
+    r"(?=\W*(?:$|,|\.|right|correct|can you|or\b))",
+    r"\bquiz_answers\.json\b.*\b(?:someone|somebody|others?|points|friend|right|full)",
 ]
 _FOR_SOLUTION = [
     r"\bignore (?:\w+ ){0,3}(?:instructions?|rules?|prompt)\b",
@@ -81,10 +87,31 @@ _FOR_SOLUTION = [
     r"\b(?:can|could|would|will) (?:you|u) (?:just )?(?:do|solve|write|code|finish) "
     rf"(?:it|this|that|the|my|ex)\b.*(?:\b{_EXERCISE}|named_exercise|for me|$)",
     rf"\b(?:do|cheat (?:on|in|at)) (?:my|the|this) {_EXERCISE}",
+    r"\b(?:begin|end) solution\b",
+    r"\b(?:muster)?(?:l(?:ö|oe|o)sung(?:en)?)\b.{0,30}\b(?:aufgabe|lektion|übung|uebung|exercise|lesson|named_)",
+    r"\b(?:aufgabe|übung|uebung) \d.{0,30}\b(?:l(?:ö|oe|o)sung|l(?:ö|oe)se)",
+    r"\bmusterl(?:ö|oe|o)sung",
     r"^\W*(?:the )?(?:full |whole )?(?:solutions?|answers?|code)\b"
     r"(?:\W+(?:please|pls|plz|now|all))*\W*$",
 ]
+_WRITTEN = (  # said of an exercise by its name, these ask for its code
+    r"(?:body|line by line|each line|lines of|missing lines|(?:which|what) lines?|code|source|verbatim|"
+    r"word for word|implement(?:ation)?s?|"
+    r"return (?:statement|line|value is)|finished|complete(?:d)?|fill in|dots|yours|your own|"
+    r"(?:did|have|had) (?:you|they|he|she|people|students?|i) (?:type|write|written|typed|put)|"
+    r"(?:would|should|could|must) .{0,40}(?:written|typed|type|write)|"
+    r"(?:numpy|torch|jax|c|c\+\+|rust|java|julia|python|cuda|triton|einsum|one[- ]line)\b ?"
+    r"(?:version|code|one)?|pseudo ?-?code|in \d+ lines|"
+    r"fix (?:my|this|it)|my code|def |lambda|pass\b|paste|copy|print the|show me|give me|"
+    r"tell me the|dictate|spell out|translate|answer (?:to|for|of)|loesung\w*|l\w+sung\w*|"
+    r"musterl\w+|solve|solved|solution|cheat|gib mir|zeig mir|schreib\w*|begin solution)"
+)
+_ABOUT_CODE = (  # and these ask about it: no request
+    r"^\W*(?:what does|why|does|is|are|which|where|when|warum|was macht|how does|how is)\b"
+    r"(?!.*\b(?:body|line by line|verbatim|typed|written by|def |pseudo|solution|loesung|code of)\b)"
+)
 _OWN = re.compile(r"\bmy (?:own )?(?:solutions?|answers?|code)\b")
+_CODE_OF, _ABOUT = re.compile(rf"(?<!\w){_WRITTEN}"), re.compile(_ABOUT_CODE)
 _COMMON_WORDS = {"attention", "rotate"}  # names of exercises that are words of the subject, too
 
 
@@ -108,9 +135,16 @@ def request(question: str) -> str | None:
     names, quiz, solution = _patterns()
     text = _OWN.sub("my work", " ".join(question.lower().split()))
     text = names.sub("named_exercise", text)
-    if solution.search(text):
+    if solution.search(text) or _in_disguise(text):
         return "solution"
     return "quiz" if quiz.search(text) else None
+
+
+def _in_disguise(text: str) -> bool:
+    """Return whether a question names an exercise and wants its code, however it is put."""
+    if "named_exercise" not in text or _ABOUT.search(text):
+        return False
+    return bool(_CODE_OF.search(text))
 
 
 def exercise_in(question: str) -> str | None:

@@ -9,7 +9,9 @@ from gqa_lib.hardware import DATASHEET, Hardware
 
 from .models import find_model, pieces
 
-Quantity = Literal["cache", "per token", "sequences", "context", "flops", "shape"]
+Quantity = Literal[
+    "cache", "per token", "sequences", "context", "flops", "intensity", "saving", "shape"
+]
 
 _K = 1024
 _NUMBER = r"(\d+(?:[,_ ]\d{3})*|\d+(?:\.\d+)?)"
@@ -24,6 +26,10 @@ _BATCH = re.compile(
     r"\b(\d+) (?:concurrent |parallel )?(?:sequences|users|requests|streams|conversations|chats)\b"
 )
 _MEMORY = re.compile(r"\b(\d+(?:\.\d+)?) ?(gib|gb|g|tb)\b(?! ?/ ?s)")
+_CACHE_ALONE = re.compile(
+    r"\b(?:aside|free|left|reserved|available|budget|pool|frei|uebrig|only) (?:\w+ ){0,2}"
+    r"(?:for|f\w+r|in) (?:\w+ ){0,2}(?:kv|cache)\b|\b(?:of|for) (?:the )?(?:kv )?cache\b(?! of)"
+)
 _PRECISIONS = (
     (4.0, "fp32", r"(?:fp|float) ?-?32|32 ?-?bits?|single precision"),
     (2.0, "bf16", r"(?:b?fp?|b?float) ?-?16|16 ?-?bits?|half precision|\bhalf\b"),
@@ -44,10 +50,19 @@ _SHAPE = {  # of a model that is not in the table
     ),
 }
 _QUANTITIES: tuple[tuple[Quantity, str], ...] = (
+    (
+        "intensity",
+        r"\bflops? ?(?:per|/|pro) ?byte|\b(?:arithmetic )?intensity\b|ridge",
+    ),
+    (
+        "saving",
+        r"(?:how (?:many times|much)|factor|ratio|wie ?viel\w*) .{0,40}(?:smaller|less|kleiner|sav\w+)|"
+        r"\btimes smaller\b",
+    ),
     ("flops", r"\b(?:g|t|m)?flops?\b|how many (?:operations|multiplications|multiply)"),
     (
         "sequences",
-        r"how many (?:\w+ ){0,3}(?:sequences|users|requests|streams|conversations|chats|people|"
+        r"how many (?:[\w.-]+ ){0,3}(?:sequences|users|requests|streams|conversations|chats|people|"
         r"prompts|clients)|wie ?viele (?:\w+ ){0,2}(?:sequenzen|nutzer|anfragen|user)|"
         r"(?:concurrency|concurrent sequences)",
     ),
@@ -55,7 +70,7 @@ _QUANTITIES: tuple[tuple[Quantity, str], ...] = (
         "context",
         r"how (?:long|large|big) (?:\w+ ){0,2}(?:context|prompt|sequence)|"
         r"(?:max(?:imum|imal)?|longest|largest) (?:possible )?(?:context|sequence|prompt)|"
-        r"how many tokens (?:\w+ ){0,3}fit|wie lang",
+        r"how many tokens (?:[\w.-]+ ){0,3}fit|wie lang",
     ),
     (
         "shape",
@@ -63,7 +78,7 @@ _QUANTITIES: tuple[tuple[Quantity, str], ...] = (
         r"\b(?:is|does|has|have|use|uses|did)\b.*\b(?:gqa|mha|mqa|mla)\b|wie ?viele .*(?:heads|köpfe)|"
         r"what (?:kind of )?attention|query heads per|shape of",
     ),
-    ("per token", r"\b(?:per|each|every|a|one|pro|je|single) token\b|\btoken cost"),
+    ("per token", r"(?:\b(?:per|each|every|a|one|pro|je|single) |/ ?)tok(?:en)?\b|\btoken cost"),
     (
         "cache",
         r"\b(?:kv|cache|caches|memory|vram|ram|speicher|footprint|gib|gb|mib|bytes?)\b",
@@ -72,7 +87,13 @@ _QUANTITIES: tuple[tuple[Quantity, str], ...] = (
 _AMOUNT = re.compile(
     r"\bhow (?:big|much|many|large|long)\b|\bsize\b|\bwie ?(?:gro\w+|viel\w*|lang)\b|\bbytes?\b|"
     r"\b(?:gi?b|mi?b|ki?b)\b|\b(?:compute|calculate|estimate|need|needs|take|takes|braucht|fit)\b|"
-    r"\bflops?\b|^(?:the )?kv|\bwhat(?:'s| is| are)? (?:the )?(?:kv|cache|max)|footprint|\bmax"
+    r"\bflops?\b|\bkv[- ](?:cache|per|size|for|at|in|of|bytes)\b|\bcache (?:for|of|at|with|von|bei|f)|\bwhat(?:'s| is| are)? (?:the )?(?:kv|cache|max)|footprint|\bmax"
+)
+
+
+_REASONS = re.compile(
+    r"\b(?:why|warum|wieso|how come|explain)\b|"
+    r"\bhow (?:do|does|is|are)\b(?!.*\b(?:much|big|many|comput\w+|calculat\w+|size|smaller)\b)"
 )
 
 
@@ -88,10 +109,13 @@ class Asked:
     memory: float | None = None  # bytes
     memory_named: str = ""
     kv_heads: int | Literal["mha"] | None = None  # instead of the model's own
+    cache_alone: bool | None = None  # is the memory for the cache, with the weights elsewhere?
 
     def then(self, follows: "Asked") -> "Asked":
         """Return this question with what a follow-up says in place of what it said."""
         said = {k: v for k, v in vars(follows).items() if v not in (None, "")}
+        if follows.quantity == "cache":  # "with 24 GB" changes what is given, not what is asked
+            del said["quantity"]
         return replace(self, **said)
 
     @property
@@ -107,8 +131,8 @@ def read(question: str) -> Asked:
         question: as the learner wrote it.
     """
     text = " ".join(question.lower().replace("–", "-").split())
-    quantity = _quantity(text)
     own, text = _own_shape(text)
+    quantity = _quantity(text) or ("cache" if own else None)
     gpu, text = _gpu(text)
     text, memory = _take(_MEMORY, text)
     size, text = _precision(text)
@@ -119,12 +143,12 @@ def read(question: str) -> Asked:
     bytes_there, shown = gpu or _memory(memory)
     return Asked(
         quantity, named or own, length, int(batch[0]) if batch else None, size, bytes_there, shown,
-        _heads(heads[0]) if heads else None,
+        _heads(heads[0]) if heads else None, bool(_CACHE_ALONE.search(text)) or None,
     )  # fmt: skip
 
 
 def _quantity(text: str) -> Quantity | None:
-    if re.search(r"\b(?:why|warum|wieso|how come|explain)\b", text):
+    if _REASONS.search(text):
         return None
     found = (name for name, words in _QUANTITIES if re.search(words, text))
     quantity = next(found, None)

@@ -57,7 +57,8 @@ def _run(said: list[str], start: int, wanted: list[str]) -> int | None:
     whole = set(wanted) - _SAYS_NOTHING <= {wanted[0], *said[start:end]}
     if end < len(said) and said[end][0].isdigit() and not whole:
         return None  # another version or size of the family
-    return end if sized or whole else None
+    alone = len(wanted[0]) > _MISTYPED and [w[0] for w in _names().values()].count(wanted[0]) == 1
+    return end if sized or whole or alone else None
 
 
 def _same(said: str, family: str) -> bool:

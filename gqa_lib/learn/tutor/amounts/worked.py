@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from gqa_lib.configs import ModelConfig
 from gqa_lib.cost import (
+    decode_intensity,
     decode_step_work,
     kv_bytes_per_token,
     kv_cache_bytes,
@@ -44,7 +45,12 @@ def worked(asked: Asked) -> Worked | None:
     if asked.quantity == "shape":
         return Worked(_shape(config), "05#Real models, side by side")
     if asked.quantity == "flops":
-        return Worked(_flops(config, told), "06#")
+        return Worked(_flops(config, told), "06#Predict a decode step")
+    if asked.quantity == "intensity":
+        return Worked(_intensity(config, told), "06#Exercise 3")
+    if asked.quantity == "saving":
+        assert asked.model is not None
+        return Worked(_saving(asked.model), "05#What \"4 to 8 times")
     if asked.quantity in ("sequences", "context"):
         return _fitting(config, told)
     return Worked(_cache(config, told), "05#One token, by hand")
@@ -99,14 +105,16 @@ def _fitting(config: ModelConfig, asked: Asked) -> Worked | None:
             "05#Exercise 4",
         )
     size = asked.bytes_per_element or _BF16
-    weights = config.weight_bytes
+    weights = 0 if asked.cache_alone else config.weight_bytes
     if weights is None:
         return Worked(f"The course's table has no weights for {config.name}.", "05#Exercise 4")
     free = asked.memory - weights
-    room = (
-        f"{asked.memory_named} ({in_units(asked.memory)}) less {in_units(weights)} of weights at "
-        f"2 bytes leave {in_units(max(free, 0))}"
-    )
+    room = f"{asked.memory_named} ({in_units(asked.memory)}) for the cache"
+    if weights:
+        room = (
+            f"{asked.memory_named} ({in_units(asked.memory)}) less {in_units(weights)} of weights "
+            f"at 2 bytes leave {in_units(max(free, 0))}"
+        )
     if asked.quantity == "context":
         batch = asked.batch or 1
         longest = max_context_length(config, asked.memory, batch, weights, size)
@@ -126,18 +134,45 @@ def _flops(config: ModelConfig, asked: Asked) -> str:
     length, batch = asked.context or _CONTEXT, asked.batch or 1
     size = asked.bytes_per_element or _BF16
     attention, _ = decode_step_work(config, batch, length, size, 0)
-    said = (
-        f"**{_rate(attention)}** for the attention of one decode step of {config.name} over "
-        f"{length:,} tokens: 4 × {config.num_layers} layers × {config.num_heads} query heads × "
-        f"{config.head_dim} × {length:,} (a multiply-add is two)"
+    many = f" × {batch} sequences" if batch > 1 else ""
+    terms = (
+        f"attention over {length:,} tokens, 4 × {config.num_layers} layers × "
+        f"{config.num_heads} query heads × {config.head_dim} × {length:,}{many} = "
+        f"{_rate(attention)}"
     )
-    if batch > 1:
-        said += f", times {batch} sequences"
+    total = attention
     if config.weights is not None or config.weight_bytes:
-        parameters = config.weights.active if config.weights else config.weight_bytes / 2
-        said += f". The weights add 2 × {parameters / 1e9:.3g} billion = {_rate(2 * parameters)} "
-        said += "per sequence"
-    return f"{said}. The number of KV heads changes the bytes, not these FLOPs.{_taken(asked)}"
+        parameters = config.weights.active if config.weights else (config.weight_bytes or 0) / 2
+        total += batch * 2 * parameters
+        terms += (
+            f"; weights, 2 × {parameters / 1e9:.3g} billion{many} = "
+            f"{_rate(batch * 2 * parameters)}"
+        )
+    return (
+        f"**{_rate(total)}** for one decode step of {config.name}: {terms} (a multiply-add is two). "
+        f"The number of KV heads changes the bytes, not these FLOPs.{_taken(asked)}"
+    )
+
+
+def _intensity(config: ModelConfig, asked: Asked) -> str:
+    length, size = asked.context or _CONTEXT, asked.bytes_per_element or _BF16
+    flops = decode_intensity(config, size, length)
+    return (
+        f"**{flops:.4g} FLOP per byte** for the decode attention of {config.name} in "
+        f"{name_of_precision(size)}: each number of K and V takes {_bytes(size)} to read and serves "
+        f"{_count(config.q_per_kv, 'query head')} with 2 FLOP each, so 2 × {config.q_per_kv} / "
+        f"{size:g}. A machine whose ridge point is above that waits for memory."
+    )
+
+
+def _saving(config: ModelConfig) -> str:
+    as_mha = kv_bytes_per_token(config.with_kv_heads(config.num_heads), _BF16)
+    own = kv_bytes_per_token(config, _BF16)
+    return (
+        f"**{as_mha / own:.3g} times** smaller than with a KV head for each query head: "
+        f"{config.name} keeps {in_units(own)} per token in bf16, as MHA it would keep "
+        f"{in_units(as_mha)} ({config.num_heads} query heads, {_count(config.num_kv_heads, 'KV head')})."
+    )
 
 
 def _shape(config: ModelConfig) -> str:
