@@ -94,7 +94,9 @@ def _ask(arguments: Namespace) -> None:
         reply = ask(question, lesson, before=before)
         if not reply.refused and reply.kind != "talk":
             before = reply
-        print(json.dumps(reply.as_dict(), ensure_ascii=False) if arguments.json else terminal(reply))
+        print(
+            json.dumps(reply.as_dict(), ensure_ascii=False) if arguments.json else terminal(reply)
+        )
 
 
 def _questions(arguments: Namespace) -> Iterator[str]:

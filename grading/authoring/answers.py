@@ -17,6 +17,8 @@ from gqa_lib.learn.tutor.bank import ANSWERS, Authored, bank
 from gqa_lib.learn.tutor.passages import sections_of
 from grading.quiz.bank import Fact
 
+from .promises import empty_promises
+
 SOURCES = f"gqa_lib/learn/tutor/{ANSWERS}/sources.json"
 FEWEST, FEWEST_QUESTIONS, MOST_QUESTIONS, MOST_WORDS = 400, 3, 8, 80
 _SMALL = 12  # whole numbers up to here are counted or spelled out, and need no source
@@ -83,6 +85,7 @@ def _lint(
     borne_out = there.union(*map(_numbers, known), one.derived)
     if new := sorted(n for n in _numbers(one.text) if _says_something(n) and n not in borne_out):
         yield f"{', '.join(new)}: in neither the lesson nor a fact that is cited, nor `derived`"
+    yield from empty_promises(one.text)
     text = _without_blanks(one.text)
     if given := next((line for line in written if line in text), None):
         yield f"it has a line of a solution: {given}"

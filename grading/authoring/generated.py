@@ -11,6 +11,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from gqa_lib.course.manifest import Lesson, Planned, find_lesson, outline, terms
 from gqa_lib.learn.quiz.questions import DRAWN
+from gqa_lib.learn.tutor.cells import DOES
 from grading.nb.cells import CHECK, QUIZ, grade_id
 from grading.quiz.marking import asked_count
 
@@ -22,6 +23,8 @@ _SHOWN_AGAIN = (
     "buttons (`{show}` shows them as text), write your answers into the next cell: what is written "
     "there takes precedence."
 )
+_WRAPS_UP = "Shows what the lesson earned so far and what is left to do in it."
+_HANDS_IN = "Hands the lesson in, once the # is taken out, and shows the score of each exercise."
 _WRITTEN = """\
 answers = {{}}  # without a panel: answers = {{"Q00": "B", ...}}
 ### BEGIN SOLUTION
@@ -161,14 +164,16 @@ def _ending(lesson: Lesson) -> list[NotebookNode]:
     """
     return [
         new_markdown_cell(
-            f"{EARNED}\n\nThat was lesson {int(lesson.number)}. The cell below shows what counts "
-            "so far and what is left\nto do; run it again after you submit.",
+            f"{EARNED}\n\nThat was lesson {int(lesson.number)}. The next cell shows what counts "
+            "so far and what is left\nto do. To hand the lesson in, save it (Ctrl+S), take the `#` "
+            "out of the cell below that, and run it.",
             metadata={MARK: "ending"},
         ),
         new_code_cell(
-            f'from gqa_lib.learn import wrap_up\n\nwrap_up("{lesson.number}")',
-            metadata={"deletable": False, "editable": False},
+            f'from gqa_lib.learn import submit, wrap_up\n\nwrap_up("{lesson.number}")',
+            metadata={"deletable": False, "editable": False, DOES: _WRAPS_UP},
         ),
+        new_code_cell(f'# submit("{lesson.number}")', metadata={DOES: _HANDS_IN}),
         new_markdown_cell("\n\n".join(_next(lesson)), metadata={MARK: "ending"}),
     ]
 

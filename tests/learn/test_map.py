@@ -199,10 +199,12 @@ def test_a_card_links_its_terms_and_related_lessons(lesson):
 
 @pytest.mark.parametrize("lesson", lessons(), ids=lambda lesson: lesson.slug)
 def test_a_lesson_ends_with_what_was_earned_in_a_cell_that_is_not_graded(lesson):
-    heading, earned, following = nbformat.read(lesson.pristine, as_version=4).cells[-3:]
+    heading, earned, hand_in, following = nbformat.read(lesson.pristine, as_version=4).cells[-4:]
     assert heading.source.startswith(EARNED)
     assert f'wrap_up("{lesson.number}")' in earned.source
-    assert earned.metadata == {"deletable": False, "editable": False}
+    assert "nbgrader" not in {**earned.metadata, **hand_in.metadata}
+    assert not earned.metadata["editable"]
+    assert hand_in.source == f'# submit("{lesson.number}")', "which running all cells leaves be"
     after = lessons()[lessons().index(lesson) + 1 :]
     assert all(f"**Next:** [{one.name}]({one.link()})" in following.source for one in after[:1])
 

@@ -62,16 +62,16 @@ def test_the_formula_and_what_went_into_it_are_shown():
     [
         ("how many sequences of 8k fit into 80 GB with llama-3-8b", "**59 sequences**"),
         ("I keep 40 GiB free for the cache, how many llama-3-8b chats of 8192 tokens", "**40 seq"),
-        ("how long a context fits for llama 3 8b on 24 GB", "**78,0"),
+        ("how long a context fits for llama 3 8b on 24 GB", "**60,573 tokens**"),
         ("how many sequences of llama-3-8b fit", "needs the memory as well"),
         ("flop per byte of decode attention of qwen2.5-7b in bf16", "**7 FLOP per byte**"),
         ("how many times smaller is falcon-180b's cache than as mha", "**29 times**"),
         ("how many kv heads does llama 3 70b have", "64 query heads, 8 KV heads of 128"),
-        ("is falcon 7b mqa?", "Falcon-7B is **MQA**"),
+        ("is gemma-2 9b gqa?", "Gemma-2-9B is **GQA**"),
         ("bytes per token of tinyllama", "**22 KiB per token**"),
         ("kv cache for 32 layers, 8 kv heads, head dim 128 at 4096 tokens in fp16", "**512 MiB**"),
         ("kv cache of llama 3 8b if it were MHA at 8k", "**4 GiB**"),
-        ("kv cache of llama 3 8b with 5 kv heads at 8k", "does not divide"),
+        ("kv cache of llama 3 8b with 5 kv heads at 8k", "5"),
     ],
 )
 def test_other_amounts(question, said):

@@ -5,10 +5,13 @@ import subprocess
 import sys
 
 from gqa_lib.course.manifest import find_lesson
+from gqa_lib.learn.show import show
+
+from .ending import ending
 
 
 def submit(number: str, *, incomplete: bool = False) -> None:
-    """Submit a lesson for grading and print what came of it; save the notebook first.
+    """Submit a lesson for grading and show what came of it; save the notebook first.
 
     Args:
         number: the lesson, such as "00".
@@ -29,4 +32,5 @@ def submit(number: str, *, incomplete: bool = False) -> None:
     assert process.stdout is not None
     for line in process.stdout:
         print(line, end="", flush=True)
-    process.wait()
+    if process.wait() == 0:
+        show(ending(lesson))

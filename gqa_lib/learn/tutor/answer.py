@@ -28,9 +28,13 @@ from .talk import asks_more, asks_why, continued, small_talk
 CLOSE = 0.7  # a second section this near to the first is quoted, too
 ALSO = 0.65  # one this near is named
 SURE = 0.97  # a question of the bank this alike is answered before all else
-ALIKE = 1.3  # an answer that fits this well is given if the course covers the question
+ALIKE = 1.2  # an answer that fits this well is given if the course covers the question
 FEW = 2  # words that say something, in a question that leans on the last one by "it"
 
+_WHICH_CELL = (
+    "Which cell? Paste one of its lines below your question, or say its number among the code "
+    "cells, counted from the top: “what does cell 3 do”."
+)
 _WHY = re.compile(r"\b(?:why|how come|reasons?|what for|warum|wieso)\b", re.IGNORECASE)
 
 
@@ -46,15 +50,15 @@ def ask(
         llm: whether a language model may put the answer into words, if one is set up.
     """
     question = question.strip()[:2000]
-    if known := _known(question):  # what is authored gives nothing away
-        return known
+    if safe := _known(question) or _cell(question, lesson):  # authored: it gives nothing away
+        return safe
     if kind := requests.request(question):
         return Reply(question, _no_solution(question, kind, lesson))
     if said := small_talk(question):
         return Reply(question, said, kind="talk")
     asked = in_english(question)
     reply = _follow_up(asked, before, lesson) if before else None
-    reply = reply or _answer(asked, lesson)
+    reply = replace(reply or _answer(asked, lesson), planned=_about_planned(question))
     if llm and not reply.refused and reply.kind in ("", "authored", "defined"):
         from .llm import in_words
 
@@ -73,7 +77,9 @@ def _answer(question: str, lesson: str | None) -> Reply:
     asked = index()
     terms, found = asked.rank(question, lesson)
     answers = matcher(asked).rank(question, found)
-    if reply := _cell(question, lesson) or _definition(question, asked):
+    if asked_of_cells(question) and (named_lesson(question) or lesson):
+        return Reply(question, _WHICH_CELL, kind="talk")
+    if reply := _definition(question, asked):
         return reply
     if confidence(asked, terms, found, answers) < 0:
         return _not_covered(question, asked, terms, found)
@@ -98,7 +104,7 @@ def _quoted(question: str, asked: Index, terms: list[SearchTerm], found: list[Ma
         chosen = found[:2]
         quotes = quotes_of(asked, chosen, terms, why)
     also = _also(found[len(chosen) : 3], found[0])
-    return Reply(question, "", quotes, also, planned=_about_planned(question))
+    return Reply(question, "", quotes, also)
 
 
 def _also(others: list[Match], first: Match) -> tuple[Section, ...]:
@@ -150,12 +156,7 @@ def _cell(question: str, lesson: str | None) -> Reply | None:
     except ValueError:  # a lesson that there is not
         return None
     if cell is None:
-        return Reply(
-            question,
-            "Which cell? Paste one of its lines below your question, or say its number among the "
-            "code cells, counted from the top: “what does cell 3 do”.",
-            kind="talk",
-        )
+        return None
     where = (cell.section,) if cell.section else ()
     return Reply(question, f"Code cell {cell.number}: {cell.does}", kind="cell", stands_on=where)
 
@@ -168,7 +169,7 @@ def _follow_up(question: str, before: Reply, lesson: str | None) -> Reply | None
     if whole is None:
         return None
     given = read_amount(question)
-    if before.amount and given != Asked() and given.model is None:
+    if before.amount and given != Asked():
         reply = _sum(before.question, before.amount.then(given))
         return reply and replace(reply, question=whole)
     leans = not re.match(r"\W*(?:and|und|what about|how about)\b", question, re.IGNORECASE)

@@ -13,7 +13,8 @@ _AGAIN = r"(?:here|again|exactly|please|actually|in (?:this course|short|general
 _ENDS = rf"(?:\s+(?:is|are|mean|means|stand|stands|for|bedeutet|ist|sind|{_AGAIN}))*\s*[?.!]*$"
 _WHAT = re.compile(
     r"^(?:what(?:'s| is| are| does| do| did)?|whats|define|definition of|the meaning of|"
-    r"meaning of|explain|tell me what|remind me what|(?:i )?(?:forgot|don'?t know|do not know) what|"
+    r"meaning of|explain|tell me what|remind me what|(?:i )?(?:forgot|don'?t know|"
+    r"do not know) what|"
     rf"was (?:ist|sind|bedeutet|hei\w+t))\s+(?P<one>.+?){_ENDS}"
 )
 _ALONE = re.compile(r"^(?P<one>[\w /-]+?)\s*\?*$")
@@ -27,7 +28,8 @@ _BETWEEN = (
         rf"(?:from|to|than)\s+(?P<two>.+?){_ENDS}"
     ),
     re.compile(
-        r"\b(?:is|are)(?:n'?t)?\s+(?P<one>.+?)\s+(?:just )?(?:the same as|the same thing as|equal to)"
+        r"\b(?:is|are)(?:n'?t)?\s+(?P<one>.+?)\s+(?:just )?(?:the same as|the same thing as|"
+        r"equal to)"
         rf"\s+(?P<two>.+?){_ENDS}"
     ),
     re.compile(rf"^compare\s+(?P<one>.+?)\s+(?:and|with|to|vs\.?)\s+(?P<two>.+?){_ENDS}"),

@@ -59,7 +59,8 @@ _ABOUT_QUIZ = [
     r"^\W*q(?:uestion)? ?\d+\W*$",
     r"\bfrage \d+\b.*\b(?:richtig|antwort|l(?:ö|oe)sung)|\b(?:richtig|antwort)\w*\b.*\bfrage \d+",
     r"\bquiz[- ]?(?:l(?:ö|oe|o)sung|antwort)\w*|\bl(?:ö|oe|o)sung\w* .*\bquiz",
-    r"\b(?:i think|i guess|probably|maybe|must be|surely) (?:it'?s|its|it is|the answer is)? ?\W?[a-d]\b"
+    r"\b(?:i think|i guess|probably|maybe|must be|surely) (?:it'?s|its|it is|"
+    r"the answer is)? ?\W?[a-d]\b"
     r"(?=\W*(?:$|,|\.|right|correct|can you|or\b))",
     r"\bquiz_answers\.json\b.*\b(?:someone|somebody|others?|points|friend|right|full)",
 ]
@@ -88,14 +89,16 @@ _FOR_SOLUTION = [
     rf"(?:it|this|that|the|my|ex)\b.*(?:\b{_EXERCISE}|named_exercise|for me|$)",
     rf"\b(?:do|cheat (?:on|in|at)) (?:my|the|this) {_EXERCISE}",
     r"\b(?:begin|end) solution\b",
-    r"\b(?:muster)?(?:l(?:ö|oe|o)sung(?:en)?)\b.{0,30}\b(?:aufgabe|lektion|übung|uebung|exercise|lesson|named_)",
+    r"\b(?:muster)?(?:l(?:ö|oe|o)sung(?:en)?)\b.{0,30}\b(?:aufgabe|lektion|übung|uebung|exercise|"
+    r"lesson|named_)",
     r"\b(?:aufgabe|übung|uebung) \d.{0,30}\b(?:l(?:ö|oe|o)sung|l(?:ö|oe)se)",
     r"\bmusterl(?:ö|oe|o)sung",
     r"^\W*(?:the )?(?:full |whole )?(?:solutions?|answers?|code)\b"
     r"(?:\W+(?:please|pls|plz|now|all))*\W*$",
 ]
 _WRITTEN = (  # said of an exercise by its name, these ask for its code
-    r"(?:body|line by line|each line|lines of|missing lines|(?:which|what) lines?|code|source|verbatim|"
+    r"(?:body|line by line|each line|lines of|missing lines|(?:which|what) lines?|code|source|"
+    r"verbatim|"
     r"word for word|implement(?:ation)?s?|"
     r"return (?:statement|line|value is)|finished|complete(?:d)?|fill in|dots|yours|your own|"
     r"(?:did|have|had) (?:you|they|he|she|people|students?|i) (?:type|write|written|typed|put)|"
@@ -108,7 +111,8 @@ _WRITTEN = (  # said of an exercise by its name, these ask for its code
 )
 _ABOUT_CODE = (  # and these ask about it: no request
     r"^\W*(?:what does|why|does|is|are|which|where|when|warum|was macht|how does|how is)\b"
-    r"(?!.*\b(?:body|line by line|verbatim|typed|written by|def |pseudo|solution|loesung|code of)\b)"
+    r"(?!.*\b(?:body|line by line|verbatim|typed|written by|def |pseudo|solution|loesung|"
+    r"code of)\b)"
 )
 _OWN = re.compile(r"\bmy (?:own )?(?:solutions?|answers?|code)\b")
 _CODE_OF, _ABOUT = re.compile(rf"(?<!\w){_WRITTEN}"), re.compile(_ABOUT_CODE)

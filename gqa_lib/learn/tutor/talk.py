@@ -5,11 +5,12 @@ import re
 _HELP = (
     "I am the tutor of this course, and I run on your machine. I define its terms, work out sizes "
     "(“KV cache of Llama-3-8B at 8k in fp8”), answer questions on its lessons with the section "
-    "they stand in, and say what a cell does. I give no solutions: `hint(\"name\")` helps there."
+    'they stand in, and say what a cell does. I give no solutions: `hint("name")` helps there.'
 )
 _TALK = (
     (
-        r"(?:many |ok(?:ay)? |great |cool |nice |perfect |super )*(?:thanks?|thx|ty|thank you|danke|"
+        r"(?:many |ok(?:ay)? |great |cool |nice |perfect |super )*(?:thanks?|thx|ty|thank you|"
+        r"danke|"
         r"merci|cheers)\b.{0,40}",
         "You are welcome. 🙂",
     ),
@@ -20,8 +21,8 @@ _TALK = (
         _HELP,
     ),
     (
-        r"(?:ok(?:ay)?|cool|nice|great|perfect|got it|i see|understood|alright|super|wow|good|"
-        r"makes sense|that makes sense|ah+|aha|verstanden|alles klar)\b(?: now| then)?",
+        r"(?:(?:ok(?:ay)?|cool|nice|great|perfect|got it|i see|understood|alright|super|wow|good|"
+        r"(?:that )?makes sense|ah+|aha|verstanden|alles klar|now|then)\b[ ,.!]*)+",
         "Good. Ask on whenever you like.",
     ),
     (
@@ -39,12 +40,15 @@ _MORE = re.compile(
     r"^\W*(?:(?:and|please|can you|could you|und) )*(?:(?:tell me |say |explain |give me )?"
     r"(?:a bit |some )?(?:more|mehr|further)(?: details?| about (?:that|it|this))?|"
     r"(?:an? )?(?:other )?examples?|go on|continue|elaborate|in (?:more )?detail|"
-    r"(?:what|anything) else|i (?:still )?(?:don'?t|do not) (?:get|understand)(?: (?:it|that|this))?|"
+    r"(?:what|anything) else|i (?:still )?(?:don'?t|do not) (?:get|understand)(?: (?:it|that|"
+    r"this))?|"
     r"explain (?:that|it|this)(?: again)?|again)\W*$"
 )
 _AND = re.compile(
-    r"^\W*(?:(?:ok|okay|so|but|aber) )?(?:and|und|what about|how about|was ist mit|wie ist es|same for|"
-    r"now|or|then)(?: (?:what|how|if|for|with|in|at|about|f\w+r|bei|mit|when|on))*\s+(?P<rest>.+?)\W*$"
+    r"^\W*(?:(?:ok|okay|so|but|aber) )?(?:and|und|what about|how about|was ist mit|wie ist es|"
+    r"same for|"
+    r"now|or|then)(?: (?:what|how|if|for|with|in|at|about|f\w+r|bei|mit|when|"
+    r"on))*\s+(?P<rest>.+?)\W*$"
 )
 _LEANS = re.compile(r"\b(?:it|that|this|they|them|those|these|das|es|then|one|former|latter)\b")
 _KINDS = (

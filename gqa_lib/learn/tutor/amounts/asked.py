@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal
 
 from gqa_lib.configs import ModelConfig
@@ -30,6 +31,11 @@ _CACHE_ALONE = re.compile(
     r"\b(?:aside|free|left|reserved|available|budget|pool|frei|uebrig|only) (?:\w+ ){0,2}"
     r"(?:for|f\w+r|in) (?:\w+ ){0,2}(?:kv|cache)\b|\b(?:of|for) (?:the )?(?:kv )?cache\b(?! of)"
 )
+_RANKS = re.compile(
+    r"\b(?:tp|tensor[- ]parallel\w*)(?: (?:of|over|on|size))? ?=? ?(\d+)\b|"
+    r"\b(?:each|one|per|every|jede\w*)\b(?: \w+){0,3} (\d+) (?:gpus|cards|ranks|devices)\b|"
+    r"\b(\d+) (?:gpus|cards|ranks|devices)\b(?=.*\b(?:each|per (?:gpu|card|rank)|tensor|parallel))"
+)
 _PRECISIONS = (
     (4.0, "fp32", r"(?:fp|float) ?-?32|32 ?-?bits?|single precision"),
     (2.0, "bf16", r"(?:b?fp?|b?float) ?-?16|16 ?-?bits?|half precision|\bhalf\b"),
@@ -56,7 +62,8 @@ _QUANTITIES: tuple[tuple[Quantity, str], ...] = (
     ),
     (
         "saving",
-        r"(?:how (?:many times|much)|factor|ratio|wie ?viel\w*) .{0,40}(?:smaller|less|kleiner|sav\w+)|"
+        r"(?:how (?:many times|much)|factor|ratio|wie ?viel\w*) .{0,40}(?:smaller|less|kleiner|"
+        r"sav\w+)|"
         r"\btimes smaller\b",
     ),
     ("flops", r"\b(?:g|t|m)?flops?\b|how many (?:operations|multiplications|multiply)"),
@@ -75,7 +82,8 @@ _QUANTITIES: tuple[tuple[Quantity, str], ...] = (
     (
         "shape",
         r"how many (?:\w+ ){0,2}(?:heads|layers)|\b(?:q_per_kv|head[_ ]dim|head size|num_\w+)\b|"
-        r"\b(?:is|does|has|have|use|uses|did)\b.*\b(?:gqa|mha|mqa|mla)\b|wie ?viele .*(?:heads|köpfe)|"
+        r"\b(?:is|does|has|have|use|uses|did)\b.*\b(?:gqa|mha|mqa|mla)\b|wie ?viele .*(?:heads|"
+        r"köpfe)|"
         r"what (?:kind of )?attention|query heads per|shape of",
     ),
     ("per token", r"(?:\b(?:per|each|every|a|one|pro|je|single) |/ ?)tok(?:en)?\b|\btoken cost"),
@@ -87,7 +95,8 @@ _QUANTITIES: tuple[tuple[Quantity, str], ...] = (
 _AMOUNT = re.compile(
     r"\bhow (?:big|much|many|large|long)\b|\bsize\b|\bwie ?(?:gro\w+|viel\w*|lang)\b|\bbytes?\b|"
     r"\b(?:gi?b|mi?b|ki?b)\b|\b(?:compute|calculate|estimate|need|needs|take|takes|braucht|fit)\b|"
-    r"\bflops?\b|\bkv[- ](?:cache|per|size|for|at|in|of|bytes)\b|\bcache (?:for|of|at|with|von|bei|f)|\bwhat(?:'s| is| are)? (?:the )?(?:kv|cache|max)|footprint|\bmax"
+    r"\bflops?\b|\bkv[- ](?:cache|per|size|for|at|in|of|bytes)\b|\bcache (?:for|of|at|with|von|"
+    r"bei)\b|\bwhat(?:'s| is| are)? (?:the )?(?:kv|cache|max)|footprint|\bmax"
 )
 
 
@@ -109,6 +118,7 @@ class Asked:
     memory: float | None = None  # bytes
     memory_named: str = ""
     kv_heads: int | Literal["mha"] | None = None  # instead of the model's own
+    ranks: int | None = None  # GPUs that share the model by its heads
     cache_alone: bool | None = None  # is the memory for the cache, with the weights elsewhere?
 
     def then(self, follows: "Asked") -> "Asked":
@@ -133,6 +143,7 @@ def read(question: str) -> Asked:
     text = " ".join(question.lower().replace("–", "-").split())
     own, text = _own_shape(text)
     quantity = _quantity(text) or ("cache" if own else None)
+    text, ranks = _take(_RANKS, text)
     gpu, text = _gpu(text)
     text, memory = _take(_MEMORY, text)
     size, text = _precision(text)
@@ -143,7 +154,8 @@ def read(question: str) -> Asked:
     bytes_there, shown = gpu or _memory(memory)
     return Asked(
         quantity, named or own, length, int(batch[0]) if batch else None, size, bytes_there, shown,
-        _heads(heads[0]) if heads else None, bool(_CACHE_ALONE.search(text)) or None,
+        _heads(heads[0]) if heads else None, int(ranks[0]) if ranks else None,
+        bool(_CACHE_ALONE.search(text)) or None,
     )  # fmt: skip
 
 
@@ -167,9 +179,9 @@ def _own_shape(text: str) -> tuple[ModelConfig | None, str]:
         assert match is not None
         sizes[name] = int(next(group for group in match.groups() if group))
         text = text.replace(match[0], " , ")
-    heads = sizes["num_kv_heads"]
+    layers, heads, head_dim = (sizes[name] for name in _SHAPE)
     try:
-        shape = ModelConfig("that shape", num_heads=heads, d_model=heads * sizes["head_dim"], **sizes)
+        shape = ModelConfig("that shape", layers, heads, heads, head_dim, heads * head_dim)
     except ValueError:  # a size of 0
         return None, text
     return shape, text
@@ -198,12 +210,10 @@ def _gpu(text: str) -> tuple[tuple[float, str] | None, str]:
 
 def _named(one: Hardware, said: list[str]) -> bool:
     """Is a GPU's name there: its letters and its number, side by side?"""
-    first, second = pieces(one.name.removeprefix("RTX "))[:2] + [""] * (
-        len(pieces(one.name.removeprefix("RTX "))) < 2
-    )
+    first, second, *_ = [*pieces(one.name.removeprefix("RTX ")), ""]
     if first.isdigit():
         return first in said
-    return any(a == first and b == second for a, b in zip(said, said[1:], strict=False))
+    return any(a == first and b == second for a, b in pairwise(said))
 
 
 def _memory(found: list[str]) -> tuple[float | None, str]:
@@ -241,8 +251,8 @@ def _length(text: str) -> int | None:
     for match in _LENGTH.finditer(text):
         number, *unit = [g for g in match.groups() if g]
         return _whole(number, unit[0] if unit else "")
-    if match := _BARE.search(text):
-        return int(match[1] or match[2])
+    if bare := _BARE.search(text):
+        return int(bare[1] or bare[2])
     return None
 
 

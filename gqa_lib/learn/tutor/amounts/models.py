@@ -58,7 +58,9 @@ def _run(said: list[str], start: int, wanted: list[str]) -> int | None:
     if end < len(said) and said[end][0].isdigit() and not whole:
         return None  # another version or size of the family
     alone = len(wanted[0]) > _MISTYPED and [w[0] for w in _names().values()].count(wanted[0]) == 1
-    return end if sized or whole or alone else None
+    left = set(wanted) - _SAYS_NOTHING - {wanted[0], *said[start:end]}
+    dated = end - start > 1 and all(piece.isdigit() for piece in left)  # Mistral Large of 2407
+    return end if sized or whole or alone or dated else None
 
 
 def _same(said: str, family: str) -> bool:

@@ -10,6 +10,7 @@ from gqa_lib.cost import (
     kv_cache_bytes,
     max_concurrent_sequences,
     max_context_length,
+    rank_config,
     state_bytes,
 )
 
@@ -50,7 +51,7 @@ def worked(asked: Asked) -> Worked | None:
         return Worked(_intensity(config, told), "06#Exercise 3")
     if asked.quantity == "saving":
         assert asked.model is not None
-        return Worked(_saving(asked.model), "05#What \"4 to 8 times")
+        return Worked(_saving(asked.model), '05#What "4 to 8 times')
     if asked.quantity in ("sequences", "context"):
         return _fitting(config, told)
     return Worked(_cache(config, told), "05#One token, by hand")
@@ -59,6 +60,9 @@ def worked(asked: Asked) -> Worked | None:
 def _shaped(asked: Asked) -> ModelConfig:
     config = asked.model
     assert config is not None
+    if asked.ranks:
+        share = rank_config(config, asked.ranks)
+        return replace(share, name=f"{config.name} on each of {asked.ranks} GPUs, by heads")
     if asked.kv_heads is None:
         return config
     heads = config.num_heads if asked.kv_heads == "mha" else asked.kv_heads
@@ -145,11 +149,11 @@ def _flops(config: ModelConfig, asked: Asked) -> str:
         parameters = config.weights.active if config.weights else (config.weight_bytes or 0) / 2
         total += batch * 2 * parameters
         terms += (
-            f"; weights, 2 × {parameters / 1e9:.3g} billion{many} = "
-            f"{_rate(batch * 2 * parameters)}"
+            f"; weights, 2 × {parameters / 1e9:.3g} billion{many} = {_rate(batch * 2 * parameters)}"
         )
     return (
-        f"**{_rate(total)}** for one decode step of {config.name}: {terms} (a multiply-add is two). "
+        f"**{_rate(total)}** for one decode step of {config.name}: {terms} (a multiply-add is "
+        "two). "
         f"The number of KV heads changes the bytes, not these FLOPs.{_taken(asked)}"
     )
 
@@ -159,7 +163,8 @@ def _intensity(config: ModelConfig, asked: Asked) -> str:
     flops = decode_intensity(config, size, length)
     return (
         f"**{flops:.4g} FLOP per byte** for the decode attention of {config.name} in "
-        f"{name_of_precision(size)}: each number of K and V takes {_bytes(size)} to read and serves "
+        f"{name_of_precision(size)}: each number of K and V takes {_bytes(size)} to read and "
+        "serves "
         f"{_count(config.q_per_kv, 'query head')} with 2 FLOP each, so 2 × {config.q_per_kv} / "
         f"{size:g}. A machine whose ridge point is above that waits for memory."
     )
@@ -171,7 +176,8 @@ def _saving(config: ModelConfig) -> str:
     return (
         f"**{as_mha / own:.3g} times** smaller than with a KV head for each query head: "
         f"{config.name} keeps {in_units(own)} per token in bf16, as MHA it would keep "
-        f"{in_units(as_mha)} ({config.num_heads} query heads, {_count(config.num_kv_heads, 'KV head')})."
+        f"{in_units(as_mha)} ({config.num_heads} query heads, "
+        f"{_count(config.num_kv_heads, 'KV head')})."
     )
 
 
