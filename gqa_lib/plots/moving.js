@@ -57,6 +57,7 @@ function places({ heads, kv }, width, most) {
     column: (width - cache - 2) / most,
     thick: pitch * 0.72,
     radius: Math.min(9, pitch * 0.36),
+    size: Math.min(18, ((pitch * heads) / kv) * 0.72), // of a KV head
     ofQuery: (i) => top + pitch * (i + 0.5),
     ofHead: (j) => top + ((pitch * heads) / kv) * (j + 0.5),
   };
@@ -93,7 +94,7 @@ function drawing(state, width, most, moved) {
     const y = at.ofHead(j) - at.thick / 2;
     shapes +=
       `<rect class="room" x="${at.cache}" y="${y}" width="${long}" height="${at.thick}"/>` +
-      `<rect class="head" x="${at.head - at.radius}" y="${y}" width="${2 * at.radius}" height="${at.thick}" rx="3"/>` +
+      `<rect class="head" x="${at.head - at.size / 2}" y="${at.ofHead(j) - at.size / 2}" width="${at.size}" height="${at.size}" rx="${at.size / 6}"/>` +
       `<path class="k" d="${cells(at, j, 0, 0, newest)}"/><path class="v" d="${cells(at, j, 1, 0, newest)}"/>` +
       `<g class="newest"><path class="k" d="${cells(at, j, 0, newest, all)}"/>` +
       `<path class="v" d="${cells(at, j, 1, newest, all)}"/></g>`;
@@ -102,7 +103,7 @@ function drawing(state, width, most, moved) {
   const narrow = width < 520;
   return (
     `<text x="0" y="12">${narrow ? "queries" : "query heads"}</text>` +
-    `<text x="${at.head + at.radius}" y="12" text-anchor="end">${narrow ? "KV" : "KV heads"}</text>` +
+    `<text x="${at.head + 9}" y="12" text-anchor="end">${narrow ? "KV" : "KV heads"}</text>` +
     `<text x="${at.cache}" y="12">cache: a column per token${narrow ? "" : ", K above, V below"}</text>` +
     `<g class="${moved ? "moved" : ""}">${shapes}</g>`
   );

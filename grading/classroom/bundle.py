@@ -104,6 +104,8 @@ DATA = (
     "learn/quiz/quiz.json",
     "learn/tutor/tutor.svg",
     "learn/tutor/tutor.toml",
+    "plots/moving.css",
+    "plots/moving.js",
     "py.typed",
     "serving/plan/data/vllm_bench.sh",
     "serving/simulator/data/LICENSE-LLMServingSim",
