@@ -167,7 +167,10 @@ class Picture {
     this.keepShared();
     host.dataset.lmSuppressShortcuts = "true"; // else JupyterLab takes the arrow keys
     new ResizeObserver(() => this.show(false)).observe(this.svg);
-    still.addEventListener("change", () => this.pause());
+    still.addEventListener("change", () => {
+      this.pause();
+      this.show(false);
+    });
     this.show(false);
   }
 
