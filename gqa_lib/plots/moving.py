@@ -19,7 +19,7 @@ from gqa_lib.arguments import check_choice, check_whole
 from gqa_lib.heads import check_heads
 
 from .sharing import head_maps
-from .style import FIGURE, attention_arm
+from .style import FIGURE, attention_arm, use_style
 
 HEADS = (4, 6, 8, 12, 16, 24, 32)  # query heads to choose from; each can be shared in some way
 MOST_TOKENS = 32
@@ -129,9 +129,10 @@ def _lines_of(name: str) -> str:
 @cache
 def _still(num_heads: int, num_kv_heads: int) -> str:
     """Return who reads whom as a PNG image in base64: as MHA, as asked for, as MQA."""
-    arms = dict.fromkeys((num_heads, num_kv_heads, 1))
-    fig = head_maps(num_heads, list(arms))
-    stream = io.BytesIO()
-    fig.savefig(stream, format="png", dpi=100)
-    plt.close(fig)
+    arms, stream = dict.fromkeys((num_heads, num_kv_heads, 1)), io.BytesIO()
+    with plt.rc_context():  # the style is this figure's alone
+        use_style()
+        fig = head_maps(num_heads, list(arms))
+        fig.savefig(stream, format="png", dpi=100)
+        plt.close(fig)
     return base64.b64encode(stream.getvalue()).decode("ascii")

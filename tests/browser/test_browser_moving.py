@@ -1,22 +1,16 @@
-"""The picture that moves in a real browser: alone on a page, and in JupyterLab."""
+"""The picture that moves in a real browser, alone on a page: numbers, keys, motion, sizes."""
 
-import re
-
-import nbformat
 import pytest
-from browsing import Desk, chromium, needs_chromium, notebook, save, serious, shot
+from browsing import chromium, needs_chromium, serious, shot
+from moving_pictures import NAME, SIZES, WIDER, cut_off, slider
 from playwright.sync_api import Locator, Page, expect
 
 from gqa_lib import cost, plots
 from gqa_lib.configs import ModelConfig
-from gqa_lib.course.manifest import find_lesson
 from gqa_lib.heads import kv_head_choices
 from gqa_lib.plots import moving
 
 pytestmark = needs_chromium
-FOUR = find_lesson("04")
-WIDER = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
-SIZES = ((1440, 900), (1280, 720), (390, 844))
 TICKS_MS = 60_000  # more than all tokens take
 
 
@@ -40,7 +34,7 @@ def picture(page: Page, *about: int) -> Locator:
     head = '<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>A picture</title>'
     width = '<meta name="viewport" content="width=device-width">'
     page.set_content(f"{head}{width}<main>{plots.moving_html(*about)}</main>")
-    return page.get_by_role("group", name="Picture that moves")
+    return page.get_by_role("group", name=NAME)
 
 
 def layer_bytes(heads: int, kv_heads: int, tokens: int) -> int:
@@ -58,10 +52,6 @@ def numbers(shown: Locator) -> dict[str, list[int]]:
         ]
         for row in rows
     }
-
-
-def slider(shown: Locator, name: str) -> Locator:
-    return shown.get_by_role("slider", name=name)
 
 
 def press(slider: Locator, key: str, times: int = 1) -> None:
@@ -203,20 +193,6 @@ def test_it_fits_at_any_width_in_both_themes(browser, page):
     assert (seen.errors, seen.outside) == ([], [])
 
 
-def cut_off(shown: Locator) -> list[str]:
-    """Return the texts and shapes that stick out of the picture."""
-    return shown.evaluate(
-        """picture => {
-            const around = picture.getBoundingClientRect();
-            const all = "button, input, td, th, text, path, rect, p:not(.said)";
-            return [...picture.querySelectorAll(all)].filter(one => {
-                const { left, right, bottom } = one.getBoundingClientRect();
-                return left < around.left || right > around.right || bottom > around.bottom;
-            }).map(one => one.outerHTML.slice(0, 80));
-        }"""
-    )
-
-
 def test_without_scripts_the_still_and_its_words_are_left(page):
     other = page.context.browser.new_context(java_script_enabled=False).new_page()
     other.set_content(plots.moving_html(8, 2, 8))
@@ -229,77 +205,8 @@ def test_without_scripts_the_still_and_its_words_are_left(page):
 
 def test_two_pictures_on_a_page_are_two(page):
     page.set_content(plots.moving_html(8, 2, 8) + plots.moving_html(8, 1, 4))
-    pictures = page.get_by_role("group", name="Picture that moves")
+    pictures = page.get_by_role("group", name=NAME)
     expect(pictures).to_have_count(2)
     pictures.last.get_by_role("button", name="Step").click()
     expect(slider(pictures.last, "Tokens in the cache")).to_have_value("5")
     expect(slider(pictures.first, "Tokens in the cache")).to_have_value("8")
-
-
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory):
-    desk = Desk(tmp_path_factory.mktemp("moving"))
-    yield desk
-    desk.stop()
-
-
-def strangers_notebook(desk: Desk) -> str:
-    """Put a notebook with the picture as its output where lessons are: nobody has run it here."""
-    output = nbformat.v4.new_output(
-        "display_data",
-        {"text/html": plots.moving_html(8, 2, 8), "text/plain": plots.picture_in_words(8, 2, 8)},
-    )
-    cell = nbformat.v4.new_code_cell("moving_picture()", outputs=[output], execution_count=1)
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)"}}
-    nbformat.write(
-        nbformat.v4.new_notebook(cells=[cell], metadata=kernel), desk.work / "a-strangers.ipynb"
-    )
-    return "a-strangers.ipynb"
-
-
-def test_in_jupyterlab_it_is_there_again_without_running_and_a_strangers_stays_still(desk):
-    with chromium(1280, 720) as (page, seen):
-        page.goto(desk.address)
-        shown = notebook(page, FOUR)
-        cell = shown.locator(".jp-CodeCell").filter(
-            has=page.locator(".cm-content", has_text="moving_picture(")
-        )
-        cell.locator(".jp-InputPrompt").click()
-        page.keyboard.press("Control+Enter")
-        drawn = shown.get_by_role("group", name="Picture that moves")
-        used_in_the_lab(page, drawn, cell)
-        save(page, FOUR)
-        page.reload()
-        shown = notebook(page, FOUR)
-        drawn = shown.get_by_role("group", name="Picture that moves")
-        expect(slider(drawn, "KV heads")).to_have_attribute("aria-valuetext", "4 KV heads")
-        page.goto(re.sub(r"/lab\b.*?(\?|$)", rf"/lab/tree/{strangers_notebook(desk)}\1", page.url))
-        still = page.get_by_role("tabpanel", name="a-strangers.ipynb")
-        words = plots.picture_in_words(8, 2, 8)
-        expect(still.get_by_role("img", name=words)).to_be_visible()
-        expect(still.locator(".jp-OutputArea-output")).to_have_text(f"{words} {moving._WHY_STILL}")
-        shot(page, "moving-lab-strangers")
-    assert (seen.errors, seen.outside) == ([], [])
-
-
-def used_in_the_lab(page: Page, drawn: Locator, cell: Locator) -> None:
-    """Use the picture in JupyterLab, in both themes: keys go to it and not to the notebook."""
-    tokens = slider(drawn, "Tokens in the cache")
-    expect(tokens).to_have_value("24")
-    slider(drawn, "KV heads").focus()
-    page.keyboard.press("ArrowLeft")
-    page.keyboard.press("ArrowLeft")
-    expect(drawn.locator("[aria-current=true] th")).to_have_text("MQA 1 KV head")
-    drawn.get_by_role("button", name="Step").click()
-    page.keyboard.press("Space")
-    expect(tokens).to_have_value("26")
-    expect(cell).to_have_class(re.compile("jp-mod-active"))
-    assert serious(drawn) == []
-    shot(page, "moving-lab-light")
-    page.get_by_role("menuitem", name="Settings").click()
-    page.get_by_role("menuitem", name="Theme", exact=True).click()
-    page.get_by_role("menuitem", name="JupyterLab Dark", exact=True).click()
-    expect(page.locator("body")).to_have_attribute("data-jp-theme-light", "false")
-    drawn.scroll_into_view_if_needed()
-    assert serious(drawn) == []
-    shot(page, "moving-lab-dark")
