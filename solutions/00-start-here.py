@@ -97,6 +97,15 @@ plots.show(fig, alt="Time of one step by KV heads, measured and predicted, in ms
 # the cells again.)
 
 # %% [markdown]
+# Here is a smaller layer, to play with. Press **Play**: each step adds a column to the cache and
+# reads all of it. Then move **KV heads** up to 8 and down to 1. What becomes of the bytes?
+
+# %% does="Shows the picture that moves: play it, then change the KV heads and watch the bytes."
+from gqa_lib.plots import moving_picture
+
+moving_picture(num_heads=8, num_kv_heads=2)
+
+# %% [markdown]
 # ## What this course can tell you, and what it cannot
 #
 # - It **can** show you what grouped-query attention computes, what it saves and where the saving

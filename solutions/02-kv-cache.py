@@ -628,6 +628,15 @@ print(f"{bytes_per_token / 2**10:.0f} KiB per token, so {(P + N) * GiB:.2f} GiB 
 print(f"read while writing {N:,} tokens: {tokens_read:,} tokens, {tokens_read * GiB:.0f} GiB")
 
 # %% [markdown]
+# Watch the sum grow, in a small layer that begins without a prompt. **Step** to 8 tokens and note
+# both numbers of the first row. At 16 tokens, which of them has doubled, and what has the other done?
+
+# %% does="Shows the picture that moves, with an empty cache: step, and watch what each step adds."
+from gqa_lib.plots import moving_picture
+
+moving_picture(num_heads=8, num_kv_heads=8, tokens=0)
+
+# %% [markdown]
 # (The shape is Llama 2 7B's: 32 layers, 32 KV heads of 128, as
 # [litgpt lists it](https://github.com/Lightning-AI/litgpt/blob/main/litgpt/config.py).) This is what
 # *decoding re-reads everything it ever saw* means. The bytes per token are a product; the number of

@@ -45,6 +45,15 @@ plots.show(plots.head_maps(8, (8, 1)), alt="Eight query heads joined to the KV h
            "each. MQA: a single KV head, read by all eight.")
 
 # %% [markdown]
+# The same two, with a cache. Move **KV heads** between 1 and 8, and the tokens as you like. What
+# shrinks, and what stays as it was?
+
+# %% does="Shows the picture that moves, as MQA: compare it with 8 KV heads, in bytes and in lines."
+from gqa_lib.plots import moving_picture
+
+moving_picture(num_heads=8, num_kv_heads=1, tokens=16)
+
+# %% [markdown]
 # ## First try: let it broadcast
 #
 # With q (B, Hq, T, D) and k (B, 1, S, D) the code of lesson 01 runs as it stands: PyTorch

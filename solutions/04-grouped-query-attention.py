@@ -29,6 +29,15 @@ plots.show(plots.head_maps(8, (8, 2, 1)), alt="Eight query heads joined to the K
            "each. GQA: two KV heads, read by heads 0-3 and 4-7. MQA: one KV head, read by all.")
 
 # %% [markdown]
+# The whole range: from 8 KV heads go down to 4, 2 and 1. Each time half of the rest is saved. Which
+# of the three steps saves the most bytes? (Llama-3-8B has 32 query heads and 8 KV heads: set that.)
+
+# %% does="Shows the picture that moves: go from MHA to MQA and see what each halving saves."
+from gqa_lib.plots import moving_picture
+
+moving_picture(num_heads=8, num_kv_heads=4, tokens=24)
+
+# %% [markdown]
 # **Mind the word "group".** In the paper "GQA-8" means 8 KV heads; in Hugging Face's code
 # `num_key_value_groups` counts the query heads *per* KV head. This course says `num_kv_heads` and
 # `q_per_kv` and never "groups".

@@ -2,7 +2,7 @@
 
 `decode`, `times`, `roofline`, `footprint`, `seeds`, `serving`, `economics`, `sharing`, `quality`,
 `budgets`, `ranks`, `beyond`, `deciding` and `points` draw; `style` has what they share,
-and shows figures.
+and shows figures. `moving_picture` moves, and needs no kernel for it.
 Titles are given by the caller, who knows the finding; axes carry units; a prediction is drawn open,
 a measurement filled and in its arm's colour.
 """
@@ -29,6 +29,7 @@ from .footprint import (
     kv_bytes_scatter,
     kv_cache_lines,
 )
+from .moving import moving_html, moving_picture, picture_in_words
 from .points import MOST_LINES, interval_dots, interval_lines
 from .quality import accuracy_by_cache, difference_intervals
 from .ranks import cache_per_rank
@@ -75,7 +76,10 @@ __all__ = [
     "kv_bytes_scatter",
     "kv_cache_lines",
     "memory_shares",
+    "moving_html",
+    "moving_picture",
     "occupancy_lines",
+    "picture_in_words",
     "predicted_over_measured",
     "recovery_lines",
     "roofline",

@@ -106,6 +106,8 @@ DATA = (
     "learn/tutor/german.toml",
     "learn/tutor/tutor.svg",
     "learn/tutor/tutor.toml",
+    "plots/moving.css",
+    "plots/moving.js",
     "py.typed",
     "serving/plan/data/vllm_bench.sh",
     "serving/simulator/data/LICENSE-LLMServingSim",

@@ -66,8 +66,7 @@ def _write(source: Path, cache: Path, run: Collection[str] | None) -> None:
     }
     for name, text in made.items():
         (source / f"{name}.md").write_text(text, encoding="utf-8")
-    for picture in ("heads.svg", "jupyterlab.png"):
-        shutil.copy(course_root() / "docs" / picture, source)
+    shutil.copy(course_root() / "docs" / "jupyterlab.png", source)
 
 
 def _write_notebook(notebook, path: Path) -> None:

@@ -28,7 +28,7 @@ from grading.nb.cells import CHECK, QUIZ, as_text, grade_id, is_solution
 LIMIT_S = 600  # of one lesson or benchmark
 MADE, FINDING = "made", "finding"  # metadata: where and when it was run, and what came out
 _LEFT_OUT = "skip-execution"
-_CODE = ("*.py", "*.csv", "*.json", "*.jsonl", "*.h", "*.cpp")
+_CODE = ("*.py", "*.csv", "*.css", "*.js", "*.json", "*.jsonl", "*.h", "*.cpp")
 
 
 def executed_lesson(lesson: Lesson, cache: Path) -> NotebookNode:

@@ -8,7 +8,7 @@ import pytest
 from bs4 import BeautifulSoup
 from planning import planned
 
-from gqa_lib import bench
+from gqa_lib import bench, plots
 from gqa_lib.course.manifest import anchor_of, lessons, planned_lessons
 from grading.authoring.source import read_source, source_of
 from grading.quiz.bank import CLAIMS, load_bank
@@ -174,6 +174,20 @@ def test_the_map_and_the_contents_have_every_lesson(site):
         ]
     contents = page(site, "map").select_one("nav.bd-links").get_text()
     assert all(one.title in contents for one in lessons())
+
+
+def test_the_first_page_begins_with_the_picture_and_says_how_to_begin(site):
+    shown = page(site, "index").select_one("article")
+    text = squeezed(shown.get_text())
+    picture = shown.select_one(".gqa-moving")
+    assert picture.img["alt"] == plots.picture_in_words(8, 2, 8)
+    assert len(shown.select("img")) == 2  # that, and JupyterLab; nothing else is drawn twice
+    order = ["Press Play", "GQA: 4 query heads", "Who it is for", "What you get", "make lab"]
+    places = [text.index(one) for one in [*order, "begin here"]]
+    assert places == sorted(places)
+    first = lessons()[0]
+    links_to_it = shown.select(f'p a[href$="{first.slug}.html"]')
+    assert [link.get_text() for link in links_to_it] == [first.name]
 
 
 def test_planned_lessons_are_shown_as_planned_and_lead_nowhere():
