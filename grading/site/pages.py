@@ -14,21 +14,18 @@ from gqa_lib.course.manifest import (
     planned_lessons,
     terms,
 )
-from gqa_lib.course.places import course_root
 from gqa_lib.records import read, recorded
 from gqa_lib.records.report import report
 from grading.pages.markup import inline_code
 
 from ..quiz.bank import CLAIMS, BankQuestion, load_bank
+from .front import first_page
+from .reference import PACKAGES
 
 
 def home() -> str:
-    """Return the first page: what README says first, the map, and how the site hangs together."""
-    readme = (course_root() / "README.md").read_text(encoding="utf-8")
-    intro = readme.partition("## The lessons")[0].replace("](docs/", "](")  # its pictures
-    return (
-        f"{intro.strip()}\n\n## The map\n\n{course_cards()}\n\n" + "\n\n".join(_contents()) + "\n"
-    )
+    """Return the first page, which also says how the site hangs together."""
+    return first_page(course_cards(), "\n\n".join(_contents()))
 
 
 def map_page() -> str:
@@ -172,7 +169,9 @@ def _contents() -> Iterator[str]:
         yield _toctree(part, pages)
     measured = [f"benchmarks/{name}" for name in bench.benchmarks()]
     yield _toctree("Measure", ["benchmarks", *measured, "records"])
-    yield _toctree("Look up", ["map", "glossary", "questions"])
+    yield _toctree("Look up", ["anywhere", "map", "glossary", "questions"])
+    packages = [f"{name} <reference/{name}>" for name in PACKAGES]
+    yield _toctree("The library", ["reference/index", *packages])
 
 
 def _toctree(caption: str, pages: list[str]) -> str:
