@@ -5,7 +5,6 @@ writes what each function and class takes, returns and refuses.
 """
 
 import inspect
-from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
 
@@ -30,9 +29,8 @@ def reference_pages() -> dict[str, str]:
 
 def missing_packages() -> list[str]:
     """Return the packages of the library that have no page and are not the course's own."""
-    import gqa_lib
-
-    offered = [n for n in gqa_lib.__all__ if hasattr(getattr(gqa_lib, n), "__path__")]
+    face = public_names(import_module("gqa_lib"))
+    offered = [name for name, one in face.items() if hasattr(one, "__path__")]
     return [name for name in offered if name not in (*PACKAGES, *_OF_THE_COURSE)]
 
 
@@ -57,11 +55,12 @@ def package_page(name: str) -> str:
     """
     module = import_module(f"gqa_lib.{name}")
     offered = public_names(module)
-    whole = all(inspect.ismodule(thing) for thing in offered.values())  # a face of modules alone
+    modules = [thing for thing in offered.values() if isinstance(thing, ModuleType)]
+    whole = len(modules) == len(offered)  # a face of modules alone
     parts = [f"# `gqa_lib.{name}`", inspect.getdoc(module) or ""]
     if not whole:
         parts += [_contents(module, offered), *_documented(module, offered)]
-    for one in offered.values() if whole else ():
+    for one in modules if whole else ():
         below = public_names(one)
         parts += [f"## `{one.__name__}`", inspect.getdoc(one) or "", _contents(one, below)]
         parts += _documented(one, below)
@@ -135,7 +134,7 @@ def _documented(module: ModuleType, offered: dict[str, object]) -> list[str]:
 def _directive(thing: object) -> str:
     if inspect.isclass(thing):
         return "autoclass"
-    return "autofunction" if isinstance(thing, Callable) and inspect.isroutine(thing) else ""
+    return "autofunction" if inspect.isroutine(thing) else ""
 
 
 def _first_line(thing: object) -> str:
