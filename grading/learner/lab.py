@@ -56,12 +56,8 @@ def open_lab(
     if role == "student":
         page, root = students_desk(lesson)
         port, base, guard = port or _free_port(), "/", _reached_at(ip, hosts)
-    elif hosts or ip != LOOPBACK:
-        raise ValueError(
-            "the instructor's tools answer on this machine alone: leave --ip and --host out, and "
-            "reach it from elsewhere through an SSH tunnel."
-        )
     else:
+        check_reached_here(ip, hosts)
         page, root = instructors_desk(lesson)
         port, base = port or _any_port(), f"/{secrets.token_hex(16)}/"  # no other page knows it
         guard = [f"--OwnPages.port={port}"]
@@ -88,6 +84,23 @@ def open_lab(
         main([*arguments, *guard, *_ALWAYS, *(["--allow-root"] if os.geteuid() == 0 else [])])
     finally:
         sync_in_passing()
+
+
+def check_reached_here(ip: str, hosts: Sequence[str]) -> None:
+    """Make sure that a server answers on this machine alone.
+
+    Args:
+        ip: the address it would listen on.
+        hosts: names by which browsers would reach it.
+
+    Raises:
+        ValueError: it would be reached from elsewhere.
+    """
+    if hosts or ip != LOOPBACK:
+        raise ValueError(
+            "the instructor's tools answer on this machine alone: leave --ip and --host out, and "
+            "reach it from elsewhere through an SSH tunnel."
+        )
 
 
 def chosen_token() -> str:
