@@ -61,8 +61,8 @@ def open_lab(
         page, root = instructors_desk(lesson)
         port, base = port or _any_port(), f"/{secrets.token_hex(16)}/"  # no other page knows it
         guard = [f"--OwnPages.port={port}"]
-    login = ", with the token in GQA_TOKEN" if chosen else f"?token={token}"
-    print(f"The course is at {_address(port, hosts)}{base[:-1]}{page}{login}")
+    shown = ", with the token in GQA_TOKEN" if chosen else f"?token={token}"
+    print(f"The course is at {_address(port, hosts)}{base[:-1]}{page}{shown}")
     print("Ctrl-C stops it; your notebooks are in", root, flush=True)
     os.environ |= {
         "JUPYTER_CONFIG_PATH": str(JUPYTER / role),
@@ -71,17 +71,22 @@ def open_lab(
         "PATH": with_commands(os.environ.get("PATH", "")),
     }
     os.chdir(root)  # nbgrader's Assignment List works in the server's folder
+    where = {
+        "ServerApp.port": port,
+        "ServerApp.base_url": base,
+        "ServerApp.root_dir": root,
+        "LabApp.default_url": page,
+        "ServerApp.open_browser": _has_screen() if browser is None else browser,
+    }
+    _serve([*(f"--{name}={value}" for name, value in where.items()), *guard])
+
+
+def _serve(arguments: Sequence[str]) -> None:
+    """Run JupyterLab with some options until it is stopped."""
     from jupyterlab.labapp import main
 
-    arguments = [
-        f"--ServerApp.port={port}",
-        f"--ServerApp.base_url={base}",
-        f"--ServerApp.root_dir={root}",
-        f"--LabApp.default_url={page}",
-        f"--ServerApp.open_browser={_has_screen() if browser is None else browser}",
-    ]
     try:
-        main([*arguments, *guard, *_ALWAYS, *(["--allow-root"] if os.geteuid() == 0 else [])])
+        main([*arguments, *_ALWAYS, *(["--allow-root"] if os.geteuid() == 0 else [])])
     finally:
         sync_in_passing()
 
