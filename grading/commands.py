@@ -27,6 +27,18 @@ def _lab_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--port", type=whole(1, 65_535), help="port on 127.0.0.1 (default: free from 8888)"
     )
+    parser.add_argument(
+        "--ip",
+        default="127.0.0.1",
+        help="address to listen on, for containers (default: 127.0.0.1, this machine alone)",
+    )
+    parser.add_argument(
+        "--host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name by which browsers reach it from elsewhere, such as course.example.org",
+    )
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
 
 
@@ -38,6 +50,8 @@ def _lab(arguments: Namespace) -> None:
         role=arguments.role,
         browser=False if arguments.no_browser else None,
         port=arguments.port,
+        ip=arguments.ip,
+        hosts=arguments.host,
     )
 
 

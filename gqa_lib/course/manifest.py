@@ -103,6 +103,21 @@ def manifest() -> dict:
     return tomllib.loads((course_root() / "course.toml").read_text(encoding="utf-8"))
 
 
+def repository() -> str:
+    """Return the address of the course on GitHub, or "" if `course.toml` names none.
+
+    Raises:
+        ValueError: it names something else.
+    """
+    address = manifest().get("repository", "").removesuffix("/").removesuffix(".git")
+    if address and not re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", address):
+        raise ValueError(
+            f"course.toml names the repository {address!r}, which Colab, Kaggle and Binder could "
+            'not open lessons from. Give one such as "https://github.com/OWNER/NAME", or "".'
+        )
+    return address
+
+
 @cache
 def outline() -> tuple[Lesson | Planned, ...]:
     """Return every lesson of the course in order, those that are only planned among them."""

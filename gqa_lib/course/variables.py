@@ -12,6 +12,8 @@ VARIABLES = {
     "GQA_SEED": "seed of the hidden tests; set by the grader, for itself alone",
     "GQA_TIME_FACTOR": "what the time limits of grading are multiplied by, such as 3 on a slow or "
     "busy machine (default: 1)",
+    "GQA_TOKEN": "token that `gqa lab` asks for, of 12 characters or more (default: a new one each "
+    "time, in the address that it prints)",
     "GQA_TUTOR_BASE_URL": "address of a language model for the tutor (default: none, no network)",
     "GQA_TUTOR_MODEL": "name of that model (default: `default`)",
     "GQA_TUTOR_API_KEY": "key for that address (default: none)",

@@ -29,6 +29,7 @@ from grading.quiz.bank import facts, lint_bank, load_bank
 from grading.quiz.marking import public_bank
 from grading.settings import nbgrader_config, source_directory
 
+from . import elsewhere
 from .answers import SOURCES, lint_answers, sources_text
 from .generated import misplaced
 from .lint import lint_benchmark, lint_lesson
@@ -148,7 +149,10 @@ def _readme() -> str:
         link = f"[{lesson.title}](notebooks/{lesson.slug}/{lesson.slug}.ipynb)"
         rows.append(f"| {lesson.number} | {link} | {lesson.minutes} | {lesson.claim} |")
     text = (course_root() / "README.md").read_text(encoding="utf-8")
-    table = "<!-- map -->\n" + "\n".join(rows) + "\n<!-- end of map -->"
+    table = "\n".join(rows)
+    if opened := elsewhere.links(lessons()[0]):
+        table += f"\n\n{opened}; from there go on to the others."
+    table = f"<!-- map -->\n{table}\n<!-- end of map -->"
     return re.sub(r"<!-- map -->.*<!-- end of map -->", lambda _: table, text, flags=re.DOTALL)
 
 

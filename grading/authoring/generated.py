@@ -15,6 +15,8 @@ from gqa_lib.learn.tutor.cells import DOES
 from grading.nb.cells import CHECK, QUIZ, grade_id
 from grading.quiz.marking import asked_count
 
+from . import elsewhere
+
 MARK = "generated"  # metadata of a source's cell that stands for cells generated in its place
 EARNED = "## What you earned"  # heading of the cell above the one that shows a learner's record
 _HAND_WRITTEN = ("wrap_up(", "**Next:**", "**Key terms:**", "**Related lessons:**")
@@ -82,7 +84,10 @@ def _known() -> str:
 
 
 def _card(lesson: Lesson) -> list[NotebookNode]:
-    """Return the card: time, what it needs, its claim, what one can do afterwards, key terms."""
+    """Return the card: time, what it needs, its claim, what one can do afterwards, key terms.
+
+    Below it is the cell that installs the course in Colab, where course.toml names a repository.
+    """
     title = lesson.title if lesson.number in ("00", DRAWN) else lesson.name
     able = [f"- {one}{',' if one != lesson.able[-1] else '.'}" for one in lesson.able]
     parts = [
@@ -92,8 +97,10 @@ def _card(lesson: Lesson) -> list[NotebookNode]:
         "\n".join(["When you are done you can", "", *able]) if able else "",
         _key_terms(lesson),
         _related(lesson),
+        elsewhere.links(lesson),
     ]
-    return [new_markdown_cell("\n\n".join(filter(None, parts)))]
+    card = new_markdown_cell("\n\n".join(filter(None, parts)))
+    return [card, *elsewhere.installing_cell()]
 
 
 def _needed(lesson: Lesson) -> str:

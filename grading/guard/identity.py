@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from jupyter_server.auth import User
 from jupyter_server.auth.identity import PasswordIdentityProvider
 from tornado.web import HTTPError, RequestHandler
-from traitlets import Int
+from traitlets import Int, List, Unicode
 
 OURS = ("same-origin", "none")  # of Sec-Fetch-Site; "none" is an address that was typed
 
@@ -21,6 +21,7 @@ class OwnPages(PasswordIdentityProvider):
     """Jupyter's identity by token and cookie, for requests that no other page caused."""
 
     port = Int(0, help="The port that every request must name; any unless given.").tag(config=True)
+    hosts = List(Unicode(), help="Names of the server other than this machine's.").tag(config=True)
 
     async def _get_user(self, handler: RequestHandler) -> User | None:
         """Return who asks.
@@ -36,8 +37,12 @@ class OwnPages(PasswordIdentityProvider):
     def refusal(self, handler: RequestHandler) -> str:
         """Return why a request is nobody's, or "" if it may be the user's."""
         host = handler.request.host
-        if not is_loopback(host):
-            return f"it names the host {host[:100]!r}, and this server is for 127.0.0.1 alone."
+        named = name_of(host) in map(str.lower, self.hosts)
+        if not named and not is_loopback(host):
+            return (
+                f"it names the host {host[:100]!r}, and this server is for "
+                f"{' and '.join(['127.0.0.1', *self.hosts])} alone: `gqa lab --host` names others."
+            )
         if self.port and port_of(host) != self.port:
             return (
                 f"it names {host[:100]!r}, and this server's port is {self.port}. Through a "
@@ -46,6 +51,8 @@ class OwnPages(PasswordIdentityProvider):
         given = self.get_token(handler) or ""
         if self.token and hmac.compare_digest(given.encode(), self.token.encode()):
             return ""
+        if named:  # where a link leads
+            return foreign_behind_a_hub(handler.request.method, handler.request.headers)
         return foreign(handler.request.headers, host)
 
 
@@ -68,8 +75,8 @@ def foreign(headers: Mapping[str, str], host: str) -> str:
 def foreign_behind_a_hub(method: str | None, headers: Mapping[str, str]) -> str:
     """Return why a request comes from a page that is not this server's, or "" if it does not.
 
-    A hub's login leads here from other addresses. So opening a page is allowed from anywhere: that
-    changes nothing, and whoever caused it cannot read what comes.
+    A hub's login, or a link to a container, leads here from other addresses. So opening a page is
+    allowed from anywhere: that changes nothing, and whoever caused it cannot read what comes.
 
     Args:
         method: the request's, such as "GET".
@@ -81,10 +88,18 @@ def foreign_behind_a_hub(method: str | None, headers: Mapping[str, str]) -> str:
     return foreign(headers, headers.get("Host", ""))
 
 
+def name_of(host: str) -> str:
+    """Return the name in a Host header, in lower case, without its port; "" if there is none."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
 def is_loopback(host: str) -> bool:
     """Return whether a Host header names this machine to itself."""
+    name = name_of(host)
     try:
-        name = urlsplit(f"//{host}").hostname or ""
         return name == "localhost" or ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False

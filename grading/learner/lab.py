@@ -5,6 +5,7 @@ import secrets
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from gqa_lib.course import places
@@ -22,6 +23,8 @@ _ALWAYS = (
     "--log-level=ERROR",
 )
 RELEASE_AFTER_S = 10  # when JupyterLab has started, which needs the cores itself
+LOOPBACK = "127.0.0.1"
+SHORTEST_TOKEN = 12  # characters: what others may try must not be guessed
 
 
 def open_lab(
@@ -30,6 +33,8 @@ def open_lab(
     role: str = "student",
     browser: bool | None = None,
     port: int | None = None,
+    ip: str = LOOPBACK,
+    hosts: Sequence[str] = (),
 ) -> None:
     """Run JupyterLab in this process until it is stopped.
 
@@ -38,18 +43,26 @@ def open_lab(
         role: "student" has the learner's desk, on their own notebooks; "instructor" has nbgrader's
             tools, on the course's own tree.
         browser: whether to open a browser; where there is a screen unless given.
-        port: the port on 127.0.0.1; unless given the first free one from 8888, for an instructor
-            any free one.
+        port: the port; unless given the first free one from 8888, for an instructor any free one.
+        ip: the address to listen on; another than 127.0.0.1 is for containers.
+        hosts: names by which browsers reach the server, in addition to this machine's own.
+
+    Raises:
+        ValueError: the token that was chosen is too short, or an instructor's server would be
+            reached from elsewhere.
     """
+    chosen = chosen_token()
+    token = chosen or secrets.token_hex(16)
     if role == "student":
         page, root = students_desk(lesson)
-        port, base, guard = port or _free_port(), "/", []
+        port, base, guard = port or _free_port(), "/", _reached_at(ip, hosts)
     else:
+        check_reached_here(ip, hosts)
         page, root = instructors_desk(lesson)
         port, base = port or _any_port(), f"/{secrets.token_hex(16)}/"  # no other page knows it
         guard = [f"--OwnPages.port={port}"]
-    token = secrets.token_hex(16)
-    print(f"The course is at http://127.0.0.1:{port}{base[:-1]}{page}?token={token}")
+    shown = ", with the token in GQA_TOKEN" if chosen else f"?token={token}"
+    print(f"The course is at {_address(port, hosts)}{base[:-1]}{page}{shown}")
     print("Ctrl-C stops it; your notebooks are in", root, flush=True)
     os.environ |= {
         "JUPYTER_CONFIG_PATH": str(JUPYTER / role),
@@ -58,19 +71,56 @@ def open_lab(
         "PATH": with_commands(os.environ.get("PATH", "")),
     }
     os.chdir(root)  # nbgrader's Assignment List works in the server's folder
+    where = {
+        "ServerApp.port": port,
+        "ServerApp.base_url": base,
+        "ServerApp.root_dir": root,
+        "LabApp.default_url": page,
+        "ServerApp.open_browser": _has_screen() if browser is None else browser,
+    }
+    _serve([*(f"--{name}={value}" for name, value in where.items()), *guard])
+
+
+def _serve(arguments: Sequence[str]) -> None:
+    """Run JupyterLab with some options until it is stopped."""
     from jupyterlab.labapp import main
 
-    arguments = [
-        f"--ServerApp.port={port}",
-        f"--ServerApp.base_url={base}",
-        f"--ServerApp.root_dir={root}",
-        f"--LabApp.default_url={page}",
-        f"--ServerApp.open_browser={_has_screen() if browser is None else browser}",
-    ]
     try:
-        main([*arguments, *guard, *_ALWAYS, *(["--allow-root"] if os.geteuid() == 0 else [])])
+        main([*arguments, *_ALWAYS, *(["--allow-root"] if os.geteuid() == 0 else [])])
     finally:
         sync_in_passing()
+
+
+def check_reached_here(ip: str, hosts: Sequence[str]) -> None:
+    """Make sure that a server answers on this machine alone.
+
+    Args:
+        ip: the address it would listen on.
+        hosts: names by which browsers would reach it.
+
+    Raises:
+        ValueError: it would be reached from elsewhere.
+    """
+    if hosts or ip != LOOPBACK:
+        raise ValueError(
+            "the instructor's tools answer on this machine alone: leave --ip and --host out, and "
+            "reach it from elsewhere through an SSH tunnel."
+        )
+
+
+def chosen_token() -> str:
+    """Return the token that `GQA_TOKEN` gives, or "" without one.
+
+    Raises:
+        ValueError: it is too short.
+    """
+    chosen = os.environ.get("GQA_TOKEN", "")
+    if chosen and len(chosen) < SHORTEST_TOKEN:
+        raise ValueError(
+            f"GQA_TOKEN has {len(chosen)} characters: whoever guesses it can run programs as you. "
+            f"Choose at least {SHORTEST_TOKEN}, or unset it to get a new one each time."
+        )
+    return chosen
 
 
 def with_commands(path: str) -> str:
@@ -138,6 +188,20 @@ def _release_in_the_background() -> None:
 def _is_released(lesson: Lesson) -> bool:
     copy = released_copy(lesson)
     return copy.exists() and copy.read_bytes() == lesson.pristine.read_bytes()
+
+
+def _reached_at(ip: str, hosts: Sequence[str]) -> list[str]:
+    """Return the options of a server that is reached by other names than this machine's."""
+    if not hosts:
+        return [f"--ServerApp.ip={ip}"]
+    named = [f"--OwnPages.hosts={host}" for host in hosts]
+    # A link to the server leads from elsewhere, and a browser then leaves out a strict cookie.
+    return [f"--ServerApp.ip={ip}", *named, "--IdentityProvider.cookie_options=samesite=Lax"]
+
+
+def _address(port: int, hosts: Sequence[str]) -> str:
+    """Return the address to open: a named host's is that of whatever stands in front of it."""
+    return f"https://{hosts[0]}" if hosts else f"http://{LOOPBACK}:{port}"
 
 
 def _free_port(first: int = 8888) -> int:

@@ -17,7 +17,7 @@ from gqa_lib import bench
 from gqa_lib.course.manifest import lessons
 from gqa_lib.course.places import course_root
 
-from . import pages
+from . import front, pages, reference
 from .dress import benchmark_page, lesson_page
 from .execute import executed_benchmark, executed_lesson, finding
 from .links import broken
@@ -63,10 +63,14 @@ def _write(source: Path, cache: Path, run: Collection[str] | None) -> None:
         "questions": pages.questions(),
         "benchmarks": pages.benchmarks(findings),
         "records": pages.recorded_page(),
+        "anywhere": front.anywhere_page(),
+        **reference.reference_pages(),
     }
+    (source / "reference").mkdir()
     for name, text in made.items():
         (source / f"{name}.md").write_text(text, encoding="utf-8")
-    shutil.copy(course_root() / "docs" / "jupyterlab.png", source)
+    for picture in front.PICTURES:
+        shutil.copy(course_root() / "docs" / picture, source)
 
 
 def _write_notebook(notebook, path: Path) -> None:

@@ -1,7 +1,6 @@
 """The pages of the site that are not notebooks, as MyST Markdown made from the course's files."""
 
 import html
-import re
 from collections.abc import Iterator
 
 from gqa_lib import bench
@@ -15,48 +14,18 @@ from gqa_lib.course.manifest import (
     planned_lessons,
     terms,
 )
-from gqa_lib.course.places import course_root
-from gqa_lib.plots import moving_html
 from gqa_lib.records import read, recorded
 from gqa_lib.records.report import report
 from grading.pages.markup import inline_code
 
 from ..quiz.bank import CLAIMS, BankQuestion, load_bank
-
-_DRAWING = re.compile(r"!\[[^\]]*\]\(heads\.svg\)")  # in README, which cannot show one that moves
+from .front import first_page
+from .reference import PACKAGES
 
 
 def home() -> str:
-    """Return the first page: the picture that moves, what README says first, and the map."""
-    readme = (course_root() / "README.md").read_text(encoding="utf-8")
-    intro = readme.partition("## The lessons")[0].replace("](docs/", "](")  # its pictures
-    said, about = _DRAWING.split(intro)
-    about, start, steps = about.partition("## Start")
-    first = lessons()[0]
-    parts = [
-        f"{said.strip().removesuffix(':')}. Press **Play**, then change the number of KV heads:",
-        f"```{{raw}} html\n{moving_html()}\n```",
-        about.strip(),
-        f"## What you get\n\n{_what_you_get()}",
-        f"{start}{steps.rstrip()}\n\nThen {link(first)} takes {first.minutes} minutes.",
-        f"## The map\n\n{course_cards()}",
-        *_contents(),
-    ]
-    return "\n\n".join(parts) + "\n"
-
-
-def _what_you_get() -> str:
-    return (
-        f"- **{len(lessons())} lessons**: here with their results, in JupyterLab to work on. You "
-        "write attention, its cache and a decode kernel yourself, and measure each.\n"
-        "- **A check below each exercise** says what is probably wrong and where to look; hints "
-        "come one at a time. What you hand in is graded at once, on your own machine.\n"
-        f"- **{len(bench.benchmarks())} [benchmarks](benchmarks.md)** for your machine; each says "
-        "what it expects before it measures.\n"
-        "- **A library**, `gqa_lib`, for your own models, and a report in the end: adopt it or "
-        "not, with what was measured and what was not.\n"
-        "- A [glossary](glossary.md), and [questions](questions.md) to test yourself."
-    )
+    """Return the first page, which also says how the site hangs together."""
+    return first_page(course_cards(), "\n\n".join(_contents()))
 
 
 def map_page() -> str:
@@ -200,7 +169,9 @@ def _contents() -> Iterator[str]:
         yield _toctree(part, pages)
     measured = [f"benchmarks/{name}" for name in bench.benchmarks()]
     yield _toctree("Measure", ["benchmarks", *measured, "records"])
-    yield _toctree("Look up", ["map", "glossary", "questions"])
+    yield _toctree("Look up", ["anywhere", "map", "glossary", "questions"])
+    packages = [f"{name} <reference/{name}>" for name in PACKAGES]
+    yield _toctree("The library", ["reference/index", *packages])
 
 
 def _toctree(caption: str, pages: list[str]) -> str:

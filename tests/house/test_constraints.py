@@ -14,7 +14,8 @@ from gqa_lib.course.places import course_root
 
 ROOT = course_root()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-EXTRAS = ("bench", "cluster", "course", "gpu", "model", "postgres", "site", "tutor", "test")
+EXTRAS = ("bench", "cluster", "course", "gpu", "model", "notebook", "postgres", "site", "tutor")
+EXTRAS += ("test",)
 PYTHONS = ("3.11.0", "3.11.2", "3.12.0", "3.13.0")  # Debian 12 has 3.11.2
 # Not installed everywhere: only one Python or system wants them. Their Requires-Python, as their
 # wheels have it, is compared with the installed one wherever there is one.
@@ -80,7 +81,14 @@ def test_every_direct_dependency_is_pinned_without_local_versions():
     assert str(pins()["triton"].specifier) == "==3.7.1"  # what torch 2.13.0 itself pins on Linux
     extras = PROJECT["optional-dependencies"]
     named = [line for extra in EXTRAS for line in extras[extra]]
-    for extra in ("course", "model", "postgres", "site", "tutor"):  # each is needed by one other
+    for extra in (
+        "course",
+        "model",
+        "notebook",
+        "postgres",
+        "site",
+        "tutor",
+    ):  # each is needed by one other
         assert named.count(f"gqa-course[{extra}]") == 1
 
 

@@ -1,4 +1,7 @@
-"""The learner's copies of the lessons: made once, never overwritten."""
+"""The learner's copies of the lessons: made once, never overwritten.
+
+`gqa lab` makes them; `python -m gqa_lib.learn.guide.work` does for other notebook servers.
+"""
 
 import hashlib
 import json
@@ -50,3 +53,7 @@ def _copy(source: Path, target: Path) -> None:
 
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+if __name__ == "__main__":
+    print(*put_lessons(), f"The lessons are in {work()}", sep="\n")

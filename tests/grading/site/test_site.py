@@ -5,15 +5,18 @@ from functools import cache
 
 import nbformat
 import pytest
+from browsing import chromium, needs_chromium
 from bs4 import BeautifulSoup
 from planning import planned
 
 from gqa_lib import bench, plots
 from gqa_lib.course.manifest import anchor_of, lessons, planned_lessons
+from gqa_lib.learn.exercises import all_exercises
 from grading.authoring.source import read_source, source_of
 from grading.quiz.bank import CLAIMS, load_bank
 from grading.site import dress, execute, links, pages
 from grading.site.build import build_site, make_pages
+from grading.site.reference import PACKAGES
 
 RUN = ["01", "05", "kv-footprint"]  # a page of each kind with its outputs; 05 has sliders
 SECRET = re.compile(r"### BEGIN (?:SOLUTION|HIDDEN TESTS).*?\n(.*?)### END", re.DOTALL)
@@ -182,12 +185,60 @@ def test_the_first_page_begins_with_the_picture_and_says_how_to_begin(site):
     picture = shown.select_one(".gqa-moving")
     assert picture.img["alt"] == plots.picture_in_words(8, 2, 8)
     assert len(shown.select("img")) == 2  # that, and JupyterLab; nothing else is drawn twice
-    order = ["Press Play", "GQA: 4 query heads", "Who it is for", "What you get", "make lab"]
-    places = [text.index(one) for one in [*order, "begin here"]]
+    order = ["Press Play", "GQA: 4 query heads", "Who it is for", "What you get", "begin here"]
+    places = [text.index(one) for one in [*order, "make lab"]]
     assert places == sorted(places)
     first = lessons()[0]
     links_to_it = shown.select(f'p a[href$="{first.slug}.html"]')
-    assert [link.get_text() for link in links_to_it] == [first.name]
+    assert [link.get_text() for link in links_to_it] == [f"Read lesson {int(first.number)}"]
+
+
+def test_the_first_page_says_what_a_learner_gets(site):
+    first = page(site, "index")
+    titles = [title.contents[0].strip() for title in first.select("section h2")]
+    assert titles == ["What you get", "The map", "Start"]
+    said = squeezed(first.select_one("#what-you-get, #What-you-get").get_text())
+    assert f"{len(lessons())} lessons" in said
+    assert f"{len(all_exercises())} exercises" in said
+    assert f"{len(load_bank())} questions" in said
+    above = first.select_one("article").get_text().partition("What you get")[0]
+    assert "Read lesson 0" in above
+
+
+def test_the_contents_have_the_librarys_reference(site):
+    contents = page(site, "index").select_one("nav.bd-links")
+    linked = [link["href"] for link in contents.find_all("a")]
+    assert [one for one in linked if one.startswith("reference/")] == [
+        f"reference/{name}.html" for name in ("index", *PACKAGES)
+    ]
+    assert page(site, "reference/attention").select('dt[id="gqa_lib.attention.Rope.rotate"]')
+
+
+IS_READABLE = """figure => {
+    const scrolls = getComputedStyle(figure.parentElement).overflowX
+    return scrolls == "auto" && 2 * figure.clientWidth / figure.naturalWidth > 0.59
+}"""
+
+
+@needs_chromium
+def test_on_a_phone_no_page_is_wider_than_it_and_figures_can_be_read(site):
+    pages = ["index", "map", "anywhere", "questions", "glossary", "genindex"]
+    pages += [f"reference/{name}" for name in ("index", *PACKAGES)]
+    slug = next(one.slug for one in lessons() if one.number == "05")
+    wide = []
+    with chromium(390, 844) as (phone, seen):
+        for path in [*pages, f"lessons/{slug}/{slug}"]:
+            phone.goto((site / f"{path}.html").as_uri())
+            if phone.evaluate("document.documentElement.scrollWidth") > 390:
+                wide.append(path)
+        figures = phone.locator("img.gqa-figure")
+        assert figures.count() > 3
+        assert all(figure.evaluate(IS_READABLE) for figure in figures.all())
+        phone.evaluate("document.documentElement.dataset.theme = 'dark'")
+        turned = figures.first.evaluate("figure => getComputedStyle(figure).filter")
+        assert turned.startswith("invert")  # not a white sheet in the dark
+        assert seen.outside == []
+    assert wide == []
 
 
 def test_planned_lessons_are_shown_as_planned_and_lead_nowhere():
