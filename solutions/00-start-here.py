@@ -10,7 +10,7 @@
 # Run the cell below for the lessons, what each needs, and where you stand; run it again whenever
 # you come back. JupyterLab's tab **map.md** shows the same.
 
-# %%
+# %% does="Shows the map: look for the lessons, what each needs first, and where you stand."
 from gqa_lib.learn import show_map
 
 show_map()
@@ -24,7 +24,7 @@ show_map()
 # query heads but 8 KV heads; four query heads share each: grouped-query attention (GQA).
 # **What does sharing buy, on the machine in front of you?**
 
-# %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false} does="Imports torch and the functions for checks, hints and the quiz; run it before the cells below."
 import torch
 
 from gqa_lib.learn import check, check_quiz, hint, show_quiz
@@ -35,7 +35,7 @@ from gqa_lib.learn import check, check_quiz, hint, show_quiz
 # (its *memory bandwidth*), and how fast can it multiply? (This and the cell that measures take
 # about 5 seconds each.)
 
-# %%
+# %% does="Measures how fast your machine reads memory and multiplies; look at the two numbers it prints."
 from gqa_lib.measure import measure_hardware, pick_device
 
 device = pick_device()
@@ -49,7 +49,7 @@ print(f"reads {machine.bandwidth_bytes_per_s / 1e9:.0f} GB/s, "
 # **Predict before you measure.** A step must read every key and value once and do its
 # multiply-adds. Bytes over bandwidth, FLOPs over peak: the **longer** is the least time it takes.
 
-# %%
+# %% does="Predicts the least time of one step for MHA, GQA and MQA; compare the MiB to read."
 from gqa_lib.cost import attention_bytes, attention_time
 
 HEADS, HEAD_DIM, TOKENS = 32, 128, 16_384
@@ -64,7 +64,7 @@ for name, n in KV_HEADS.items():
 # **Now measure.** The three take turns, and each call reads memory that the processor's own small
 # caches no longer hold.
 
-# %%
+# %% does="Times one decode step with 32, 8 and 1 KV heads in turn, always from memory no small cache holds."
 from gqa_lib.attention import grouped_query_attention
 from gqa_lib.measure import cold_pool, how_fast, summarise, time_arms
 
@@ -78,7 +78,7 @@ def step(num_kv_heads):
 rows = time_arms({n: lambda i, n=n: step(n) for n in KV_HEADS.values()}, rounds=15, device=device)
 cold = None  # gives its memory back
 
-# %%
+# %% does="Plots measured against predicted times; look for noisy arms first, then at where the two differ."
 from gqa_lib import plots
 
 plots.use_style()
@@ -93,7 +93,7 @@ plots.show(fig, alt="Time of one step by KV heads, measured and predicted, in ms
 # That is the subject of this course in one picture: sharing keys and values leaves less to read.
 # (A whole model also reads its weights, so with a short context the gain all but disappears.)
 # Where the measured and the predicted times differ, there is something to learn; you will find out
-# what. (Other programs slow the measurement. If an arm is called *noisy*, close what you can and run
+# what. (Other programs slow the measurement. If a time is called *noisy*, close what you can and run
 # the cells again.)
 
 # %% [markdown]
@@ -135,7 +135,7 @@ plots.show(fig, alt="Time of one step by KV heads, measured and predicted, in ms
 # How many query heads share each KV head? For Llama-3-8B, 32 and 8, it is 4. Where the heads
 # cannot be shared evenly, raise a `ValueError` that says so.
 
-# %% nbgrader={"grade": false, "grade_id": "queries_per_kv_head", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "queries_per_kv_head", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Your exercise: write how many query heads share each KV head, and refuse an uneven split."
 def queries_per_kv_head(num_heads, num_kv_heads):
     """Return how many query heads read each KV head; ValueError if they do not divide evenly."""
     ### BEGIN SOLUTION
@@ -144,7 +144,7 @@ def queries_per_kv_head(num_heads, num_kv_heads):
     return num_heads // num_kv_heads
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "queries_per_kv_head-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "queries_per_kv_head-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false} does="Checks your function on several pairs of head counts, among them one that must be refused."
 check("queries_per_kv_head", queries_per_kv_head)
 ### BEGIN HIDDEN TESTS
 check("queries_per_kv_head", queries_per_kv_head, seed=None, cases=[
@@ -201,7 +201,7 @@ check("queries_per_kv_head", queries_per_kv_head, seed=None, cases=[
 #
 # If something misbehaves, this is what to look at first, or to send along with a question.
 
-# %%
+# %% does="Prints your Python, torch, processor, threads, GPU and the device in use, for when something misbehaves."
 from gqa_lib.measure import environment
 
 about = environment(device)

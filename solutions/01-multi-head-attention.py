@@ -7,7 +7,7 @@
 # weights, same output size. **Do 32 heads cost more than one?** Hold your guess: you build it
 # first, then you measure it.
 
-# %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false} does="Imports torch and the functions for checks, hints and the quiz; run it before all others."
 import torch
 from torch import nn
 
@@ -20,7 +20,7 @@ from gqa_lib.learn import check, check_quiz, hint, show_quiz
 # $k$) and something to pass on (its **value** $v$). Here head_dim is 2, so you can do it on paper:
 # token 0 scores $q_0 k_0 = 1$, $q_0 k_1 = 0$, $q_0 k_2 = 2$; divided by $\sqrt 2$: 0.71, 0, 1.41.
 
-# %%
+# %% does="Sets queries, keys and values of three tokens with head_dim 2, small enough to work out on paper."
 q = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])  # (T, D)
 k = torch.tensor([[1.0, 0.0], [0.0, 2.0], [2.0, 0.0]])  # (S, D)
 v = torch.tensor([[10.0, 0.0], [0.0, 10.0], [5.0, 5.0]])  # (S, D)
@@ -29,7 +29,7 @@ v = torch.tensor([[10.0, 0.0], [0.0, 10.0], [5.0, 5.0]])  # (S, D)
 # A query meets every key in a dot product: the larger, the better the match. Row $i$ below is
 # what token $i$ thinks of every token.
 
-# %%
+# %% does="Multiplies each query with each key; row i holds what token i thinks of every token."
 scores = q @ k.T  # (T, S)
 scores
 
@@ -37,7 +37,7 @@ scores
 # Two steps turn scores into weights. Divide by $\sqrt{D}$, because a dot product of $D$ random
 # terms grows like $\sqrt{D}$. Then a softmax: each row becomes shares that sum to 1.
 
-# %%
+# %% does="Scales the scores and turns each row into weights; see that every row sums to 1."
 weights = (scores / 2**0.5).softmax(dim=-1)
 weights.round(decimals=2)
 
@@ -45,7 +45,7 @@ weights.round(decimals=2)
 # The output of a token is the values, mixed by its weights. Token 1 put most of its weight on
 # key 1, so its output leans towards $v_1 = (0, 10)$.
 
-# %%
+# %% does="Mixes the values by the weights; compare row 1 with the value it leans towards."
 (weights @ v).round(decimals=2)
 
 # %% [markdown]
@@ -67,7 +67,7 @@ weights.round(decimals=2)
 # | query 0 (token 3) | True | True | True | True | False |
 # | query 1 (token 4) | True | True | True | True | True |
 
-# %% nbgrader={"grade": false, "grade_id": "causal_mask", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "causal_mask", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Your exercise: write the mask that says which keys each of the newest queries may see."
 def causal_mask(num_queries, num_keys):
     """Return the causal mask, boolean (num_queries, num_keys), True where attending is allowed.
 
@@ -78,7 +78,7 @@ def causal_mask(num_queries, num_keys):
     return allowed.tril(diagonal=num_keys - num_queries)
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "causal_mask-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "causal_mask-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false} does="Checks your mask for square and for non-square sizes, and names a likely mistake."
 check("causal_mask", causal_mask)
 ### BEGIN HIDDEN TESTS
 check("causal_mask", causal_mask, seed=None, cases=[
@@ -119,7 +119,7 @@ check("causal_mask", causal_mask, seed=None, cases=[
 # | `k`, `v` | (B, H, S, D), with S ≥ T |
 # | returns | (B, H, T, D), in the dtype and on the device of `q` |
 
-# %% nbgrader={"grade": false, "grade_id": "attention", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "attention", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Your exercise: write attention for a batch of heads, step by step, with the mask when causal."
 def attention(q, k, v, causal=True):
     """Return softmax(q k^T / sqrt(D)) v, shape (B, H, T, D).
 
@@ -133,7 +133,7 @@ def attention(q, k, v, causal=True):
     return scores.softmax(dim=-1) @ v
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "attention-check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "attention-check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false} does="Checks your attention against a reference for several sizes, both settings of causal, and bfloat16."
 check("attention", attention)
 ### BEGIN HIDDEN TESTS
 check("attention", attention, seed=None, cases=[
@@ -170,7 +170,7 @@ check("attention", attention, seed=None, cases=[
 # Does a masked token really have no say? Change the last token and watch the outputs. **Which of
 # the four should change?** This finds causality bugs that no shape check will.
 
-# %%
+# %% does="Rewrites the last token and prints which outputs changed; predict which of the four may."
 q, k, v = torch.randn(3, 1, 1, 4, 8)
 before = attention(q, k, v)
 k[..., -1, :], v[..., -1, :] = 99.0, 99.0  # rewrite the future
@@ -199,7 +199,7 @@ print("outputs that changed:", changed.tolist())
 # `split_heads` takes (B, T, d_model) to (B, H, T, D) with H · D = d_model, heads side by side in
 # the channels. `merge_heads` is its inverse: `merge_heads(split_heads(x, H))` equals `x`.
 
-# %% nbgrader={"grade": false, "grade_id": "split_heads", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "split_heads", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Your exercise: write how the channels of each token become heads with an axis of their own."
 def split_heads(x, num_heads):
     """Return x (B, T, num_heads * D) as (B, num_heads, T, D)."""
     ### BEGIN SOLUTION
@@ -208,7 +208,7 @@ def split_heads(x, num_heads):
     return heads.transpose(1, 2)  # (B, T, H, D) -> (B, H, T, D)
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "split_heads-check", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "split_heads-check", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false} does="Checks which numbers land in which head, not only that the shape is right."
 check("split_heads", split_heads)
 ### BEGIN HIDDEN TESTS
 check("split_heads", split_heads, seed=None, cases=[
@@ -216,14 +216,14 @@ check("split_heads", split_heads, seed=None, cases=[
 ])
 ### END HIDDEN TESTS
 
-# %% nbgrader={"grade": false, "grade_id": "merge_heads", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "merge_heads", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Your exercise: write the inverse of splitting, so that each token has all its heads side by side again."
 def merge_heads(x):
     """Return x (B, H, T, D) as (B, T, H * D), the inverse of split_heads."""
     ### BEGIN SOLUTION
     return x.transpose(1, 2).flatten(start_dim=2)  # (B, H, T, D) -> (B, T, H, D) -> (B, T, H * D)
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "merge_heads-check", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "merge_heads-check", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false} does="Checks that your merged rows hold the heads of one token in the right order."
 check("merge_heads", merge_heads)
 ### BEGIN HIDDEN TESTS
 check("merge_heads", merge_heads, seed=None, cases=[
@@ -268,7 +268,7 @@ check("merge_heads", merge_heads, seed=None, cases=[
 # A colleague's version passes every shape check. What is wrong with it? Think before you open the
 # answer, and note how the cell below finds out without knowing the right code.
 
-# %%
+# %% does="Marks every number with its token and prints one head of a colleague's split; look at the rows."
 def colleague_split(x, num_heads):
     B, T, channels = x.shape
     return x.reshape(B, num_heads, T, channels // num_heads)
@@ -293,7 +293,7 @@ print(colleague_split(x, 2)[0, 0])
 # `k_proj`, `v_proj` make queries, keys and values; `o_proj` mixes what the heads found.
 # (`cache` is for a later lesson, when you generate text; it stays None here.)
 
-# %% nbgrader={"grade": false, "grade_id": "MultiHeadAttention", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "MultiHeadAttention", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Your exercise: write the module from its projections and the functions that you have already written."
 class MultiHeadAttention(nn.Module):
     """Attention with num_heads heads over x (B, T, d_model), returning (B, T, d_model)."""
 
@@ -315,7 +315,7 @@ class MultiHeadAttention(nn.Module):
         return self.o_proj(merge_heads(attention(q, k, v, causal)))
         ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "MultiHeadAttention-check", "locked": true, "points": 5, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "MultiHeadAttention-check", "locked": true, "points": 5, "schema_version": 3, "solution": false, "task": false} does="Checks your module with given weights, with and without the causal mask, for several head counts."
 check("MultiHeadAttention", MultiHeadAttention)
 ### BEGIN HIDDEN TESTS
 check("MultiHeadAttention", MultiHeadAttention, seed=None, cases=[
@@ -349,7 +349,7 @@ check("MultiHeadAttention", MultiHeadAttention, seed=None, cases=[
 # each of H heads makes T · S dot products of length D, and H · D is always 512.
 # **Write down your guess: does the count grow with H, and does the time?**
 
-# %%
+# %% does="Counts the arithmetic of your layer with 1 to 32 heads; see whether the count changes."
 from torch.utils.flop_counter import FlopCounterMode
 
 x = torch.randn(1, 512, 512)
@@ -364,7 +364,7 @@ for num_heads in (1, 4, 16, 32):
 # The arms take turns, so that a busy moment of the machine hits all of them. (About 5 seconds. A row
 # marked *noisy* was disturbed by other programs: run the cell again.)
 
-# %%
+# %% does="Times your layer with 1, 4, 16 and 32 heads in turn; look at medians and noisy rows."
 from gqa_lib.measure import how_long, summarise, time_arms
 
 models = {h: MultiHeadAttention(512, h) for h in (1, 4, 16, 32)}
@@ -374,7 +374,7 @@ for num_heads, t in summarise(rows).items():
     print(f"heads {num_heads:2}: {t['median'] * 1e3:6.2f} ms (median of {t['n']})",
           "(noisy)" if t["noisy"] else "")
 
-# %%
+# %% does="Plots time by number of heads; compare the line with the equal counts of arithmetic above."
 from gqa_lib import plots
 
 plots.use_style()
@@ -400,7 +400,7 @@ plots.show(fig, alt="Time of one layer in ms by number of heads: " + ", ".join(
 # `gqa_lib` has the same mask and the same module (multi-head attention is what it does when no
 # heads are shared). Given your weights, it must give your numbers.
 
-# %%
+# %% does="Loads your weights into the library's module and prints the largest difference, which should be mere rounding."
 from gqa_lib.attention import GroupedQueryAttention
 from gqa_lib.kernels import causal_mask as library_mask
 

@@ -8,7 +8,7 @@
 # already there than when 256 are?** Keep a guess for two programs: one that starts over for each
 # token, and one that keeps what it can.
 
-# %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false} does="Imports torch, nn and the functions for checks, hints and the quiz; run it first."
 import torch
 from torch import nn
 
@@ -20,7 +20,7 @@ from gqa_lib.learn import check, check_quiz, hint, show_quiz
 # Three tokens, then a fourth. Each token's key is its vector times the key weights, so two numbers
 # here. Work out the last key by hand: $(3 \cdot 1 + 1 \cdot 2,\ 3 \cdot 0 + 1 \cdot 1) = (5, 1)$.
 
-# %%
+# %% does="Computes the keys of three and of four tokens; see whether the first three change."
 x = torch.tensor([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0], [3.0, 1.0]])  # (T, d_model)
 w_k = torch.tensor([[1.0, 2.0], [0.0, 1.0]])  # (out, in), as nn.Linear stores it
 print("keys of 3 tokens:", (x[:3] @ w_k.T).tolist())
@@ -31,7 +31,7 @@ print("keys of 4 tokens:", (x @ w_k.T).tolist())
 # too, but never on later ones: that is what the causal mask is for. So an old token's key and value
 # never change again, in any layer. (Its query has done its work and is never needed again.)
 
-# %%
+# %% does="Counts the keys made when every step starts over and when they are kept; compare the growth."
 for N in (4, 100, 2000):
     rows = sum(n for n in range(1, N + 1))  # step n makes n keys when it starts over
     print(f"{N:5,} tokens: {rows:9,} keys made when every step starts over, {N:5,} when they are kept")
@@ -57,7 +57,7 @@ for N in (4, 100, 2000):
 # | `nbytes` | bytes allocated for K and V, whatever the length |
 # | `reset()` | forgets all tokens |
 
-# %% nbgrader={"grade": false, "grade_id": "KVCache", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "KVCache", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Your exercise: write the cache, with memory allocated once, its size, append and reset."
 class KVCache:
     """Keys and values of past tokens, in memory that is allocated once."""
 
@@ -95,7 +95,7 @@ class KVCache:
 # The first check looks at what comes back, the second at what it costs: `nbytes`, and whether an
 # append leaves the old tokens where they are. A cache that glues tensors together passes only one.
 
-# %% nbgrader={"grade": true, "grade_id": "KVCache-check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "KVCache-check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false} does="Checks what your cache returns after appends, when it is full, and after a reset."
 check("KVCache", KVCache)
 ### BEGIN HIDDEN TESTS
 check("KVCache", KVCache, seed=None, cases=[
@@ -103,7 +103,7 @@ check("KVCache", KVCache, seed=None, cases=[
 ])
 ### END HIDDEN TESTS
 
-# %% nbgrader={"grade": true, "grade_id": "KVCache-memory", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "KVCache-memory", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false} does="Checks what your cache costs: bytes allocated, and whether old tokens stay in place."
 check("KVCache-memory", KVCache)
 ### BEGIN HIDDEN TESTS
 check("KVCache-memory", KVCache, seed=None, cases=[{"sizes": n} for n in range(1, 13)])
@@ -148,7 +148,7 @@ check("KVCache-memory", KVCache, seed=None, cases=[{"sizes": n} for n in range(1
 # %% [markdown]
 # Watch it fill. Each token is marked with its own number, so that a mix-up would show at once.
 
-# %%
+# %% does="Fills your cache with marked tokens; watch the length grow while the bytes stay the same."
 tokens = torch.arange(1.0, 6.0).view(1, 1, 5, 1)  # token n holds the number n
 cache = KVCache(1, 1, 8, 1, torch.float32, "cpu")
 for start, end in ((0, 3), (3, 4), (4, 5)):  # a prompt of three tokens, then one and one
@@ -162,7 +162,7 @@ for start, end in ((0, 3), (3, 4), (4, 5)):  # a prompt of three tokens, then on
 # ([onnxruntime-genai #2354](https://github.com/microsoft/onnxruntime-genai/pull/2354)). Reading and
 # writing agreed on that, so nothing crashed. A small version, with a prompt of 3: what is wrong?
 
-# %%
+# %% does="Shows a small cache whose new key lands in the wrong place; look at what is attended to."
 k = torch.zeros(6)
 k[:3] = torch.tensor([1.0, 2.0, 3.0])  # the prompt
 length = 4  # "past tokens", counted after the new one was added to the list
@@ -193,13 +193,13 @@ print("attended to:", k[: length + 1].tolist())
 # | `q`, `k`, `v` | (B, H, T, D), of the new tokens only |
 # | returns | (B, H, T, D), in the dtype of q |
 
-# %% nbgrader={"grade": false, "grade_id": "causal_mask", "locked": true, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "causal_mask", "locked": true, "schema_version": 3, "solution": false, "task": false} does="Gives you the causal mask of lesson 01, for queries that are the last of the keys."
 def causal_mask(num_queries, num_keys):
     """Return the causal mask of lesson 01, True where a query may attend."""
     allowed = torch.ones(num_queries, num_keys, dtype=torch.bool)
     return allowed.tril(diagonal=num_keys - num_queries)
 
-# %% nbgrader={"grade": false, "grade_id": "cached_attention", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "cached_attention", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Your exercise: write attention of the new tokens over all that the cache then holds."
 def cached_attention(q, k, v, cache):
     """Append k, v to the cache and return causal attention of q over all it holds, (B, H, T, D)."""
     ### BEGIN SOLUTION
@@ -209,7 +209,7 @@ def cached_attention(q, k, v, cache):
     return scores.masked_fill(~mask, float("-inf")).softmax(dim=-1) @ v_all
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "cached_attention-check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "cached_attention-check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false} does="Checks your attention for prompts whole, in pieces and token by token, against attention over all."
 check("cached_attention", cached_attention)
 ### BEGIN HIDDEN TESTS
 check("cached_attention", cached_attention, seed=None, cases=[
@@ -252,7 +252,7 @@ check("cached_attention", cached_attention, seed=None, cases=[
 # PyTorch's own attention has a switch for the causal mask. Five tokens are cached and the newest one
 # decodes. To see which of them have a say, change the value of each in turn and watch the output.
 
-# %%
+# %% does="Changes each cached value in turn and prints which tokens count, with PyTorch's causal switch on and off."
 from torch.nn.functional import scaled_dot_product_attention as sdpa
 
 def who_has_a_say(**options):
@@ -284,7 +284,7 @@ print("is_causal=False:", who_has_a_say())
 # al. 2021](https://arxiv.org/abs/2104.09864)) turns queries and keys by an angle that grows with
 # their position. With head_dim 2 there is one pair of numbers, and it turns by 1 radian per token:
 
-# %%
+# %% does="Turns one pair by 1 radian per position; watch how the two numbers move round the circle."
 key = torch.tensor([1.0, 0.0])
 for position in range(4):
     angle = torch.tensor(float(position))
@@ -307,7 +307,7 @@ for position in range(4):
 # The first half of the channels holds the first number of each pair, the second half the second.
 # Compute angles in float32 at least, and return x's dtype. Do not change x.
 
-# %% nbgrader={"grade": false, "grade_id": "rotate", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "rotate", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Your exercise: write the rotation of all pairs by angles that follow from the positions."
 def rotate(x, positions):
     """Return x (..., T, D) with the pair (i, i + D/2) turned by position * 10000^(-2i/D)."""
     ### BEGIN SOLUTION
@@ -320,7 +320,7 @@ def rotate(x, positions):
     return turned.to(x.dtype)
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "rotate-check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "rotate-check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false} does="Checks the pairs, direction, speeds and positions of your rotation, also in bfloat16."
 check("rotate", rotate)
 ### BEGIN HIDDEN TESTS
 check("rotate", rotate, seed=None, cases=[
@@ -355,7 +355,7 @@ check("rotate", rotate, seed=None, cases=[
 # Now score one query against one key. Move both along the sequence: which of these four numbers
 # should be equal?
 
-# %%
+# %% does="Scores one query against one key at four pairs of positions; guess which are equal."
 q, k = torch.randn(2, 1, 64)
 
 def score(query_position, key_position):
@@ -378,7 +378,7 @@ for positions in ((7, 3), (107, 103), (1007, 1003), (7, 4)):
 # `decode` sends a sequence through in chunks. A chunk's positions start where the cache ends. (The
 # options are for later: colleagues who number chunks in their own way, and other people's parts.)
 
-# %%
+# %% does="Defines decode, which sends tokens through in chunks and takes positions from the cache's length."
 def decode(q, k, v, chunks, starts=None, cache=None, turn=rotate, attend=cached_attention):
     """Return causal attention with positions over tokens that come in chunks of these sizes."""
     B, H, S, D = q.shape
@@ -391,7 +391,7 @@ def decode(q, k, v, chunks, starts=None, cache=None, turn=rotate, attend=cached_
         done.append(attend(turn(q_new, positions), turn(k_new, positions), v_new, cache))
     return torch.cat(done, dim=2)
 
-# %%
+# %% does="Compares several ways to cut a sequence with one full pass; differences should be mere rounding."
 q, k, v = torch.randn(3, 2, 3, 7, 8)  # B=2, H=3, S=7, D=8
 full = decode(q, k, v, [7])
 for chunks in ([6, 1], [3, 4], [2, 3, 2], [1] * 7):
@@ -407,7 +407,7 @@ for chunks in ([6, 1], [3, 4], [2, 3, 2], [1] * 7):
 # Both number the chunks themselves. The prompt is `[4]`, then three tokens follow one by one. Read,
 # and guess the positions each gives to the seven tokens.
 
-# %%
+# %% does="Defines two colleagues' ways to number chunks; work out the positions that each one gives."
 def colleague_a(chunks):
     return [0 for T in chunks]  # "each chunk counts its own tokens: torch.arange(T)"
 
@@ -420,7 +420,7 @@ def colleague_b(chunks):
             offset += chunks[0]  # "skip the prompt"
     return starts
 
-# %%
+# %% does="Runs both numberings and prints the error token by token; see where each begins."
 chunks = [4, 1, 1, 1]
 for colleague in (colleague_a, colleague_b):
     wrong = (decode(q, k, v, chunks, starts=colleague(chunks)) - full).abs().amax(dim=(0, 1, 3))
@@ -431,7 +431,7 @@ for colleague in (colleague_a, colleague_b):
 # wrong, mark the keys: a key of (1, 0) turned by its position tells that position by its angle. Pair
 # 1 of head_dim 8 turns by 0.1 per token.
 
-# %%
+# %% does="Reads the position of every cached key from its angle; compare yours with the colleagues'."
 def positions_in_cache(starts):
     marked = torch.zeros(1, 1, 7, 8)
     marked[..., 1] = 1.0  # pair 1 is channels 1 and 5
@@ -464,7 +464,7 @@ for name, starts in (("yours", None), ("a", colleague_a(chunks)), ("b", colleagu
 # only the new token goes in. **From 256 to 2,048 tokens, 8 times as many: how many times as long
 # does one new token take? One guess for each.**
 
-# %%
+# %% does="Defines a layer with projections, RoPE and your cached attention, used for the timing below."
 class Layer(nn.Module):
     """Attention with positions over x (B, T, d_model) and all that the cache holds."""
 
@@ -481,7 +481,7 @@ class Layer(nn.Module):
         out = cached_attention(rotate(q, positions), rotate(k, positions), v, cache)
         return self.o_proj(out.transpose(1, 2).flatten(2))  # (B, T, d_model)
 
-# %%
+# %% does="Picks device, dtype and width, and makes two layers and a text; a GPU gets wider layers."
 from gqa_lib.measure import pick_device
 
 device = pick_device()
@@ -491,7 +491,7 @@ D_MODEL, HEADS = (4096, 32) if on_gpu else (512, 8)  # a GPU would not notice 51
 layers = [Layer(D_MODEL, HEADS).to(device, dtype) for _ in range(2)]
 text = torch.randn(1, 2048, D_MODEL, device=device, dtype=dtype)
 
-# %%
+# %% does="Computes one token with a cache and from scratch; the two must agree before they are timed."
 def new_caches(room):
     return [KVCache(1, HEADS, room, D_MODEL // HEADS, dtype, device) for _ in layers]
 
@@ -512,7 +512,7 @@ print(f"token 8 in both ways: largest difference {(kept - over_again[:, -1:]).ab
 # samples: a busy neighbour only ever adds time. (Lengths called *noisy* were disturbed all the same.
 # The cell that measures takes about 10 seconds.)
 
-# %%
+# %% does="Defines filled caches, one cached step, and the tenth percentile of its times."
 from gqa_lib.measure import how_long, summarise, time_arms
 
 def filled(tokens):
@@ -530,7 +530,7 @@ def undisturbed_ms(rows):
     print("noisy:", ", ".join(f"{n:,}" for n in times if times[n]["noisy"]) or "none")
     return {n: t["p10"] * 1e3 for n, t in times.items()}
 
-# %%
+# %% does="Times one new token at 128 to 2,048 tokens in both ways; compare how each grows."
 LENGTHS = (128, 256, 512, 1024, 2048)
 with torch.inference_mode():
     over_again = time_arms({n: lambda i, n=n: run(text[:, :n], new_caches(n)) for n in LENGTHS},
@@ -542,7 +542,7 @@ for n in LENGTHS:
 more, less = (how_long(rows, 2048, 256) for rows in (over_again, step_by_step))
 print(f"8 times the tokens, without a cache: {more}; with one: {less}")
 
-# %%
+# %% does="Plots both times over the tokens already there; look at the slopes of the lines."
 from gqa_lib import plots
 
 plots.use_style()
@@ -565,7 +565,7 @@ plots.show(fig, alt="Time for one new token in ms, without and with a cache: " +
 # Count the bytes one step must read. The weights, once: $4\,d^2$ numbers per layer. And K and V of
 # *every* token so far: $2\,d$ numbers per token and layer. The first does not grow, the second does.
 
-# %%
+# %% does="Counts the bytes of weights and cache that a step reads; compare their growth with the time's."
 weight_bytes = sum(p.nbytes for layer in layers for p in layer.parameters())
 per_token = len(layers) * 2 * D_MODEL * dtype.itemsize  # K and V, all heads together
 print(f"weights {weight_bytes / 2**20:.0f} MiB, cache {per_token / 2**10:.0f} KiB per token")
@@ -580,7 +580,7 @@ print(f"by bytes alone {reads[2048] / reads[256]:.1f} times as long; measured: {
 # at the best bandwidth of this machine, measured now. **Will the measured line be steeper, or not?**
 # (About 10 seconds.)
 
-# %%
+# %% does="Predicts times up to 8,192 tokens from bandwidth and measures them; look for where they part."
 from gqa_lib.measure import measure_hardware
 
 bandwidth = measure_hardware(device, dtype).bandwidth_bytes_per_s
@@ -593,7 +593,7 @@ print(f"reads {bandwidth / 1e9:.0f} GB/s at best")
 for n in FURTHER:
     print(f"{n:5,} tokens: predicted {predicted[n]:6.2f} ms, measured {measured[n]:6.2f} ms")
 
-# %%
+# %% does="Plots predicted and measured time of a step; see which of the lines is steeper."
 fig = plots.step_time_lines(
     {"predicted": predicted, "measured": measured},
     title=f"64 times the tokens in the cache, one step: {how_long(further, 8192, 128)}")
@@ -615,7 +615,7 @@ plots.show(fig, alt="Time for one new token in ms, predicted and measured: " + "
 #
 # $$\underbrace{N P + \tfrac{N (N + 1)}{2}}_{\text{tokens read}} \times \text{bytes per token}$$
 
-# %%
+# %% does="Counts what Llama 2 7B's shape reads while it writes 1,000 tokens; check the sum by hand."
 from gqa_lib.configs import load_model
 
 llama = load_model("Llama-2-7B")
@@ -639,7 +639,7 @@ print(f"read while writing {N:,} tokens: {tokens_read:,} tokens, {tokens_read * 
 # `gqa_lib` has the same three parts. Its attention picks a fast way for the device, its cache says
 # more when something does not fit. In the same code they give the same numbers.
 
-# %%
+# %% does="Runs decode with your parts and with the library's; the largest difference should be rounding."
 from gqa_lib.attention import grouped_query_attention
 from gqa_lib.cache import KVCache as LibraryCache
 from gqa_lib.attention.rope import rotate as library_rotate

@@ -8,7 +8,7 @@
 # values). **What becomes 32 times smaller: the cache, the weights, the arithmetic, the time of a
 # step?** Write four guesses down. Each gets its answer below.
 
-# %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false} does="Imports torch and the course's helpers for checks, hints, copies and the quiz; shows nothing."
 import torch
 
 from gqa_lib.learn import check, check_no_copy, check_quiz, hint, kv_copied, show_quiz
@@ -20,16 +20,16 @@ from gqa_lib.learn import check, check_no_copy, check_quiz, hint, kv_copied, sho
 # scores are divided by 2. On paper: head 0 scores (2, 0, 0), head 1 scores (0, 0, 2), and
 # $e^2 / (e^2 + 2) = 0.79$ is the weight of the winner.
 
-# %%
+# %% does="Makes two queries and the three keys and values that both heads share; head_dim is 4."
 q = torch.tensor([[4.0, 0, 0, 0], [0, 0, 4.0, 0]])  # (Hq, D): what each head asks
 k = torch.tensor([[1.0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 1.0, 0]])  # (S, D)
 v = torch.tensor([[10.0, 0, 0, 0], [0, 10.0, 0, 0], [0, 0, 10.0, 0]])  # (S, D)
 
-# %%
+# %% does="Computes both heads' softmax weights over the same keys; each head favours another token, with 0.79."
 weights = (q @ k.T / 2).softmax(dim=-1)  # (Hq, S), one row per head
 weights.round(decimals=2)
 
-# %%
+# %% does="Mixes the shared values with each head's weights; look how far the two outputs differ."
 (weights @ v).round(decimals=1)  # (Hq, D)
 
 # %% [markdown]
@@ -37,7 +37,7 @@ weights.round(decimals=2)
 # That is multi-query attention (**MQA**, [Shazeer 2019](https://arxiv.org/abs/1911.02150)): all
 # query heads stay, and they share one head of K and V. No formula changes.
 
-# %%
+# %% does="Draws which KV head each of eight query heads reads, for MHA and for MQA."
 from gqa_lib import plots
 
 plots.use_style()
@@ -51,7 +51,7 @@ plots.show(plots.head_maps(8, (8, 1)), alt="Eight query heads joined to the KV h
 # *broadcasts*, it stretches an axis of size 1 to fit. The shapes come out right, and so do the
 # numbers.
 
-# %%
+# %% does="Defines attention that leaves the single KV head to broadcasting, and a helper that makes random q, k, v."
 def broadcasting(q, k, v):
     scores = q @ k.transpose(-2, -1)  # (B, Hq, T, D) @ (B, 1, D, S)
     return (scores / q.shape[-1] ** 0.5).softmax(dim=-1) @ v
@@ -68,7 +68,7 @@ def random_qkv(batch_size, num_heads, num_keys, head_dim, num_kv_heads=1):
 # `kv_copied` watches each operation that PyTorch really runs and adds up the new tensors of keys
 # and values. **Would you ship `broadcasting` after this test?**
 
-# %%
+# %% does="Counts the elements of K and V that `broadcasting` copies for one sequence."
 q, k, v = random_qkv(batch_size=1, num_heads=8, num_keys=40, head_dim=32)
 elements, operation = kv_copied(broadcasting, q, k, v)
 print(f"one sequence: {elements} elements copied")
@@ -76,7 +76,7 @@ print(f"one sequence: {elements} elements copied")
 # %% [markdown]
 # Now the same with two sequences, as on any server.
 
-# %%
+# %% does="Repeats the count for two sequences; look which operation copies, and how many times K and V."
 q, k, v = random_qkv(batch_size=2, num_heads=8, num_keys=40, head_dim=32)
 elements, operation = kv_copied(broadcasting, q, k, v)
 print(f"two sequences: {elements} elements copied by {operation}")
@@ -98,7 +98,7 @@ print(f"that is all of K and V, {elements / (k.numel() + v.numel()):.0f} times")
 #
 # $$(B,\ H_q,\ T,\ D)\;\longrightarrow\;(B,\ H_q T,\ D)$$
 
-# %%
+# %% does="Folds three heads of two tokens into six rows and back; look at the order of rows."
 queries = torch.tensor([[10, 11], [20, 21], [30, 31]]).view(3, 2, 1)  # 3 heads, 2 tokens, D = 1
 rows = queries.reshape(6, 1)
 print("rows:      ", rows.flatten().tolist())
@@ -116,13 +116,13 @@ print("back again:", rows.reshape(3, 2, 1).flatten(1).tolist())
 # (PyTorch's `scaled_dot_product_attention` does all of it in one call, and is refused here: its steps
 # are yours to write.)
 
-# %% nbgrader={"grade": false, "grade_id": "causal_mask", "locked": true, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "causal_mask", "locked": true, "schema_version": 3, "solution": false, "task": false} does="Gives you the causal mask of lesson 01, aligned to the last keys and made on the CPU."
 def causal_mask(num_queries, num_keys):
     """Return the causal mask of lesson 01, True where a query may attend."""
     allowed = torch.ones(num_queries, num_keys, dtype=torch.bool)
     return allowed.tril(diagonal=num_keys - num_queries)
 
-# %% nbgrader={"grade": false, "grade_id": "multi_query_attention", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "multi_query_attention", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Here you write multi-query attention: all query heads read the one KV head, without copies."
 def multi_query_attention(q, k, v, causal=True):
     """Return attention of q (B, Hq, T, D) over k, v (B, 1, S, D), shape (B, Hq, T, D).
 
@@ -138,7 +138,7 @@ def multi_query_attention(q, k, v, causal=True):
     return (scores.softmax(dim=-1) @ v.squeeze(1)).reshape(B, Hq, T, D)
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "multi_query_attention-check", "locked": true, "points": 5, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "multi_query_attention-check", "locked": true, "points": 5, "schema_version": 3, "solution": false, "task": false} does="Checks the results of `multi_query_attention` against a reference, with and without mask, and names likely mistakes."
 check("multi_query_attention", multi_query_attention)
 ### BEGIN HIDDEN TESTS
 check("multi_query_attention", multi_query_attention, seed=None, cases=[
@@ -152,7 +152,7 @@ check("multi_query_attention", multi_query_attention, seed=None, cases=[
 ])
 ### END HIDDEN TESTS
 
-# %% nbgrader={"grade": true, "grade_id": "multi_query_attention-copies", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "multi_query_attention-copies", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false} does="Checks that your attention never writes K or V out for the query heads, with two sequences."
 check_no_copy("multi_query_attention", multi_query_attention)
 ### BEGIN HIDDEN TESTS
 check_no_copy("multi_query_attention", multi_query_attention, seed=None, cases=[
@@ -189,7 +189,7 @@ check_no_copy("multi_query_attention", multi_query_attention, seed=None, cases=[
 # Is it the attention of lesson 01? Multi-head attention whose KV heads all hold the same numbers
 # must give the same result. Here PyTorch's own version gets eight equal heads.
 
-# %%
+# %% does="Compares your MQA with multi-head attention of eight equal heads; the difference should be rounding only."
 from torch.nn.functional import scaled_dot_product_attention as sdpa
 
 q, k, v = random_qkv(batch_size=2, num_heads=8, num_keys=40, head_dim=32)
@@ -204,7 +204,7 @@ print(f"MQA against MHA with eight equal heads: largest difference {difference:.
 # heads. Someone forgets it. What happens with 8, 2 and 1 KV heads? Which case would you rather
 # have?
 
-# %%
+# %% does="Calls SDPA without `enable_gqa` for 8, 2 and 1 KV heads; look what is refused and what copies."
 from gqa_lib.kernels import sdpa_operator
 
 for num_kv_heads in (8, 2, 1):
@@ -224,7 +224,7 @@ for num_kv_heads in (8, 2, 1):
 # and V as above; [2.14 keeps it fused](https://github.com/pytorch/pytorch/pull/191085). With the flag it is fused in both:
 # </details>
 
-# %%
+# %% does="Calls SDPA with `enable_gqa=True` for one KV head; look at the operator and the copies."
 q, k, v = random_qkv(2, 8, 40, 32)
 elements, _ = kv_copied(lambda q, k, v: sdpa(q, k, v, enable_gqa=True), q, k, v)
 print(f"ran {sdpa_operator(q, k, v, enable_gqa=True)}, copied {elements} elements")
@@ -235,7 +235,7 @@ print(f"ran {sdpa_operator(q, k, v, enable_gqa=True)}, copied {elements} element
 # A real shape: Llama-3-8B, which has 8 KV heads. We give it 32 or 1 and leave the rest as it is.
 # Each token keeps K and V in every layer; in bfloat16 a number takes 2 bytes.
 
-# %%
+# %% does="Prints the cache per token of Llama-3-8B's shape with 32, 8 and 1 KV heads."
 from dataclasses import replace
 
 from gqa_lib.configs import load_model
@@ -259,14 +259,14 @@ for num_kv_heads, m in variants.items():
 # `head_dim`, without bias. How many parameters do the two have in one layer? (`head_dim` is an
 # argument: it need not be d_model / num_heads.)
 
-# %% nbgrader={"grade": false, "grade_id": "kv_projection_params", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "kv_projection_params", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Here you write the number of parameters of one layer's K and V projections."
 def kv_projection_params(d_model, num_kv_heads, head_dim):
     """Return the number of parameters of one layer's K and V projections, without bias."""
     ### BEGIN SOLUTION
     return 2 * d_model * num_kv_heads * head_dim
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "kv_projection_params-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "kv_projection_params-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false} does="Checks `kv_projection_params` on several shapes, also where head_dim is not d_model over heads."
 check("kv_projection_params", kv_projection_params)
 ### BEGIN HIDDEN TESTS
 check("kv_projection_params", kv_projection_params, seed=None, cases=[
@@ -290,7 +290,7 @@ check("kv_projection_params", kv_projection_params, seed=None, cases=[
 # many.
 # </details>
 
-# %%
+# %% does="Prints the K and V projections' parameters per layer and in all layers, for 32, 8 and 1 KV heads."
 for num_kv_heads in variants:
     per_layer = kv_projection_params(llama.d_model, num_kv_heads, llama.head_dim)
     print(f"num_kv_heads {num_kv_heads:2}: {per_layer / 1e6:5.2f} million in a layer, "
@@ -301,7 +301,7 @@ for num_kv_heads in variants:
 # sizes are needed to add it all up: a feed-forward width of 14,336 and 128,256 tokens in the
 # vocabulary ([litgpt's config.py](https://github.com/Lightning-AI/litgpt/blob/main/litgpt/config.py)).
 
-# %%
+# %% does="Adds up the whole model for each number of KV heads; look at the percentages."
 D_FF, VOCAB = 14_336, 128_256
 
 def parameters(m):
@@ -316,7 +316,7 @@ for n, count in total.items():
     print(f"num_kv_heads {n:2}: {count / 1e9:.3f} billion, {count / total[8] - 1:+.1%} against the real one")
 
 # %% [markdown]
-# **Not 32 times: a few percent of the model.** (The library's table has the real model's weights,
+# **Not 32 times: about a tenth of the model, and 3 % from 8 to 1.** (The library's table has the real model's weights,
 # at 2 bytes each, as `llama.weight_bytes`; later lessons use it.) The step from 32 KV heads to 8
 # saves most of it, the step to 1 adds little. (Often the saved parameters go into a wider
 # feed-forward block, as reported in [Shazeer 2019](https://arxiv.org/abs/1911.02150); then nothing
@@ -329,7 +329,7 @@ for n, count in total.items():
 # device "meta" tensors have a shape and no numbers, so counting takes no time. Yours against
 # multi-head attention, for one new token and for a prompt of 2,048:
 
-# %%
+# %% does="Counts FLOPs of MHA and MQA for one new token and for a prompt; compare each pair."
 from torch.utils.flop_counter import FlopCounterMode
 
 def flops(attend, num_queries, num_keys, num_kv_heads):
@@ -349,7 +349,7 @@ for num_queries, num_keys in ((1, 8192), (2048, 2048)):
 # why a prompt, where arithmetic decides, gains next to nothing. And mind the counter, which knows
 # matrix products and only some fused operators:
 
-# %%
+# %% does="Shows what PyTorch's counter reports for SDPA on the CPU next to the FLOPs really done."
 with FlopCounterMode(display=False) as counter:
     sdpa(*random_qkv(2, 8, 40, 32, num_kv_heads=8))
 done = 2 * 2 * (2 * 8 * 40 * 32)  # scores and values, 2 FLOP each: B, heads, keys, head_dim
@@ -362,7 +362,7 @@ print(f"SDPA on the CPU: {counter.get_total_flops()} FLOP counted, {done} done")
 # weight is read once and takes part in one multiply-add: 2 bytes, 2 FLOP. The scores and values
 # are the counter's. (Counted, not timed.)
 
-# %%
+# %% does="Counts bytes read and FLOPs of one layer for MHA, GQA and MQA; prints MHA over MQA."
 CACHED = 8192
 flop, read = {}, {}
 for n, name in ((32, "MHA"), (8, "GQA"), (1, "MQA")):
@@ -373,7 +373,7 @@ for n, name in ((32, "MHA"), (8, "GQA"), (1, "MQA")):
 saved = {what: sum(one["MHA"]) / sum(one["MQA"]) for what, one in (("bytes", read), ("FLOPs", flop))}
 print(f"MHA over MQA: {saved['bytes']:.2f} times the bytes, {saved['FLOPs']:.2f} times the FLOPs")
 
-# %%
+# %% does="Draws those counts as stacked bars; compare how the cache's part shrinks in bytes and in FLOPs."
 fig = plots.stacked_bars(
     {"MB read per token, one attention layer": read, "MFLOP per token, one attention layer": flop},
     ["q_proj, o_proj", "k_proj, v_proj", "cache: scores, values"],
@@ -393,7 +393,7 @@ plots.show(fig, alt="; ".join(
 # its FLOPs; the **longer** of the two times is the least it can take. Which is it for each? (About 5
 # seconds, to measure the machine.)
 
-# %%
+# %% does="Measures the machine, then predicts the least time of a step; look which bound each has."
 from gqa_lib.cost import attention_bytes, attention_flops, attention_time
 from gqa_lib.measure import measure_hardware, pick_device
 
@@ -416,7 +416,7 @@ for name, n in (("MHA", 32), ("MQA", 1)):
 # (About 10 seconds. Printed is the tenth percentile, since other programs only add time. A row marked
 # *noisy* was disturbed.)
 
-# %%
+# %% does="Prepares queries and a pool of memory, so that each call reads K and V that no cache holds."
 from gqa_lib.attention import grouped_query_attention
 from gqa_lib.measure import cold_pool, how_fast, summarise, time_arms
 
@@ -426,7 +426,7 @@ cold = cold_pool(2 * BATCH * HEADS * TOKENS * HEAD_DIM, dtype=dtype, device=devi
 def cold_kv(num_kv_heads):
     return cold(2, BATCH, num_kv_heads, TOKENS, HEAD_DIM)
 
-# %%
+# %% does="Times MHA, broadcast MQA and your MQA in turn; look for rows marked noisy."
 rows = time_arms({
     "MHA": lambda i: grouped_query_attention(q, *cold_kv(32)),
     "MQA, broadcasting": lambda i: broadcasting(q, *cold_kv(1)),
@@ -437,7 +437,7 @@ for arm, s in timing.items():
     print(f"{arm:18} {s['p10'] * 1e3:8,.3f} ms", "(noisy)" if s["noisy"] else "",
           "(below its bound: the machine was read too low)" if s["p10"] < 0.95 * predicted[arm[:3]] else "")
 
-# %%
+# %% does="Plots measured times next to the predicted bounds; look how far each arm is from its own."
 times = {arm: s["p10"] for arm, s in timing.items()}  # the tenth percentile
 least = {arm: predicted[arm[:3]] for arm in times}
 folded, broadcast = (how_fast(rows, arm, "MHA") for arm in ("MQA, yours", "MQA, broadcasting"))
@@ -476,7 +476,7 @@ plots.show(fig, alt="Time per step in ms, measured (and predicted at least): " +
 # | the same with beam search, 4 beams | 2.0 + 203 | 1.6 + 32 |
 # | BLEU, without and with 4 beams | 27.7 / 28.4 | 27.5 / 28.5 |
 
-# %%
+# %% does="Divides the paper's times: decoder without and with beam search, and training."
 print(f"decoder: {46 / 3.8:.0f} times as fast; with 4 beams {203 / 32:.1f} times")
 print(f"training: {13.2 / 13.0:.3f} times as fast")
 
@@ -504,7 +504,7 @@ print(f"training: {13.2 / 13.0:.3f} times as fast")
 # what a token would take if the model had a KV head for every query head. (In bfloat16, every layer
 # keeping every token. Gemma-3-1B keeps fewer: most of its layers see a short window only.)
 
-# %%
+# %% does="Lists the table's models with one KV head, with their cache per token and what MHA would take."
 from gqa_lib.configs import all_models
 from gqa_lib.cost import kv_bytes_per_token
 
@@ -520,7 +520,7 @@ for m in all_models():
 # `grouped_query_attention` is what you timed MHA with; given one KV head it is multi-query
 # attention, and picks a way for your device. `gqa_lib.cost` counts the parameters.
 
-# %%
+# %% does="Compares your attention and parameter count with the library's, and names the backend it chose."
 from gqa_lib import cost, kernels
 
 k, v = cold_kv(1)
@@ -543,7 +543,7 @@ print("parameters:", cost.kv_projection_params(4544, 1, 64), "and", kv_projectio
 # ## In three lines
 #
 # - MQA keeps every query head and shares one KV head: the cache shrinks by `num_heads`.
-# - The arithmetic of scores and values stays; parameters shrink by a few percent of a model.
+# - The arithmetic of scores and values stays; parameters shrink by a tenth of a model or less.
 # - Broadcasting undoes it in silence. Fold the heads into rows, and test with two sequences.
 
 # %% [markdown] generated="ending"

@@ -7,7 +7,7 @@
 # With 32 query heads and only 8 KV heads there is 4 times less to read.
 # **Does one step then take a quarter of the time?** Keep your guess; two surprises are ahead.
 
-# %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false} does="Imports torch and the course's helpers for checks, hints and the quiz; shows nothing."
 import torch
 from torch import nn
 
@@ -21,7 +21,7 @@ from gqa_lib.learn import check, check_no_copy, check_quiz, hint, show_quiz
 # Grouped-query attention (**GQA**, [Ainslie et al. 2023](https://arxiv.org/abs/2305.13245)) is
 # everything between, and both ends.
 
-# %%
+# %% does="Draws which KV head each of eight query heads reads, with eight, two and one KV heads."
 from gqa_lib import plots
 
 plots.use_style()
@@ -41,7 +41,7 @@ plots.show(plots.head_maps(8, (8, 2, 1)), alt="Eight query heads joined to the K
 # Which KV head does a query head read? Neighbours share: with 6 query heads and 2 KV heads, the
 # heads 0, 1, 2 read KV head 0, and 3, 4, 5 read KV head 1.
 
-# %% nbgrader={"grade": false, "grade_id": "kv_head_of", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "kv_head_of", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Here you write which KV head a query head reads; neighbours share."
 def kv_head_of(query_head, num_heads, num_kv_heads):
     """Return the index of the KV head that a query head reads."""
     ### BEGIN SOLUTION
@@ -49,7 +49,7 @@ def kv_head_of(query_head, num_heads, num_kv_heads):
     return query_head // q_per_kv
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "kv_head_of-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "kv_head_of-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false} does="Checks `kv_head_of` for several numbers of heads, also unequal ones."
 check("kv_head_of", kv_head_of)
 ### BEGIN HIDDEN TESTS
 check("kv_head_of", kv_head_of, seed=None, cases=[
@@ -79,14 +79,14 @@ check("kv_head_of", kv_head_of, seed=None, cases=[
 # You have attention for equal head counts already. So repeat each KV head until there are as many
 # as query heads, in the order of exercise 1: K0 K0 K0 K1 K1 K1.
 
-# %% nbgrader={"grade": false, "grade_id": "expand_kv", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "expand_kv", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Here you write `expand_kv`, which repeats each KV head until every query head has one."
 def expand_kv(kv, q_per_kv):
     """Return kv (B, Hkv, S, D) with every head repeated in place, (B, Hkv * q_per_kv, S, D)."""
     ### BEGIN SOLUTION
     return kv.repeat_interleave(q_per_kv, dim=1)
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "expand_kv-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "expand_kv-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false} does="Checks the order, the axis and the shape of your expanded heads."
 check("expand_kv", expand_kv)
 ### BEGIN HIDDEN TESTS
 check("expand_kv", expand_kv, seed=None, cases=[
@@ -118,7 +118,7 @@ check("expand_kv", expand_kv, seed=None, cases=[
 # [axlearn #842](https://github.com/apple/axlearn/pull/842)). All shapes are right and nothing
 # crashes. What does it do?
 
-# %%
+# %% does="Prints the order of heads that a common mistake gives, and below it yours."
 kv = torch.arange(2.0).view(1, 2, 1, 1)  # KV head h holds the number h
 print("this line:", kv.repeat(1, 3, 1, 1).flatten().tolist())
 print("yours:    ", expand_kv(kv, 3).flatten().tolist())
@@ -137,7 +137,7 @@ print("yours:    ", expand_kv(kv, 3).flatten().tolist())
 # One decoding step, 8,192 tokens in the cache, 32 query heads. MHA keeps 32 KV heads; GQA keeps 8
 # and expands them when needed. **Write down your guess: GQA's time, as a fraction of MHA's.**
 
-# %%
+# %% does="Chooses device and dtype and makes one new token's queries for 32 heads."
 from torch.nn.functional import scaled_dot_product_attention as sdpa
 
 from gqa_lib.measure import cold_pool, how_fast, how_long, pick_device, summarise, time_arms
@@ -151,7 +151,7 @@ q = torch.randn(1, NUM_HEADS, 1, HEAD_DIM, device=device, dtype=dtype)
 # Each call takes other K and V from one large pool, so that the processor's own small caches cannot
 # help. (The two cells take about 5 seconds.)
 
-# %%
+# %% does="Makes a pool of cold memory and prints how large K and V are for MHA and GQA."
 cold = cold_pool(2 * NUM_HEADS * TOKENS * HEAD_DIM, dtype=dtype, device=device)
 
 def cold_kv(num_kv_heads):
@@ -160,7 +160,7 @@ def cold_kv(num_kv_heads):
 
 print(f"K and V: MHA {cold_kv(32).nbytes / 2**20:.0f} MiB, GQA {cold_kv(8).nbytes / 2**20:.0f} MiB")
 
-# %%
+# %% does="Times MHA and expanded GQA in turn; compare the medians and look for noisy rows."
 def expanded(q, k, v):
     q_per_kv = q.shape[1] // k.shape[1]
     return sdpa(q, expand_kv(k, q_per_kv), expand_kv(v, q_per_kv))
@@ -173,7 +173,7 @@ first = summarise(rows)
 for arm, s in first.items():
     print(f"{arm:14} {s['median'] * 1e3:8,.3f} ms", "(noisy)" if s["noisy"] else "")
 
-# %%
+# %% does="Says in words how long expanded GQA takes against MHA; compare with your guess."
 print("Expanded GQA against MHA:", how_long(rows, "GQA, expanded", "MHA"))
 
 # %% [markdown]
@@ -193,7 +193,7 @@ print("Expanded GQA against MHA:", how_long(rows, "GQA, expanded", "MHA"))
 #
 # $$(B,\ H_{kv} R,\ T,\ D)\;\longrightarrow\;(B,\ H_{kv},\ R\,T,\ D)$$
 
-# %%
+# %% does="Folds four query heads onto two KV heads; look which rows meet which KV head."
 queries = torch.arange(4).view(1, 4, 1, 1)  # 4 query heads, 1 token; head h holds h
 folded = queries.reshape(1, 2, 2, 1)  # 2 KV heads, each with 2 rows
 print("rows that meet KV head 0:", folded[0, 0].flatten().tolist())
@@ -215,13 +215,13 @@ print("rows that meet KV head 1:", folded[0, 1].flatten().tolist())
 # (PyTorch's `scaled_dot_product_attention` does all of it in one call, and is refused here: its steps
 # are yours to write.)
 
-# %% nbgrader={"grade": false, "grade_id": "causal_mask", "locked": true, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "causal_mask", "locked": true, "schema_version": 3, "solution": false, "task": false} does="Gives you the causal mask of lesson 01, aligned to the last keys and made on the CPU."
 def causal_mask(num_queries, num_keys):
     """Return the causal mask of lesson 01, True where a query may attend."""
     allowed = torch.ones(num_queries, num_keys, dtype=torch.bool)
     return allowed.tril(diagonal=num_keys - num_queries)
 
-# %% nbgrader={"grade": false, "grade_id": "grouped_query_attention", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "grouped_query_attention", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Here you write grouped-query attention on folded queries, without a copy of k or v."
 def grouped_query_attention(q, k, v, causal=True):
     """Return attention of q (B, Hq, T, D) over k, v (B, Hkv, S, D), shape (B, Hq, T, D).
 
@@ -238,7 +238,7 @@ def grouped_query_attention(q, k, v, causal=True):
     return (scores.softmax(dim=-1) @ v).reshape(B, Hq, T, D)
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "grouped_query_attention-check", "locked": true, "points": 5, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "grouped_query_attention-check", "locked": true, "points": 5, "schema_version": 3, "solution": false, "task": false} does="Checks the results of `grouped_query_attention` against a reference and names likely mistakes."
 check("grouped_query_attention", grouped_query_attention)
 ### BEGIN HIDDEN TESTS
 check("grouped_query_attention", grouped_query_attention, seed=None, cases=[
@@ -251,7 +251,7 @@ check("grouped_query_attention", grouped_query_attention, seed=None, cases=[
 ])
 ### END HIDDEN TESTS
 
-# %% nbgrader={"grade": true, "grade_id": "grouped_query_attention-copies", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "grouped_query_attention-copies", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false} does="Checks that K and V are read in place and never written out for each query head."
 check_no_copy("grouped_query_attention", grouped_query_attention)
 ### BEGIN HIDDEN TESTS
 check_no_copy("grouped_query_attention", grouped_query_attention, seed=None, cases=[
@@ -293,7 +293,7 @@ check_no_copy("grouped_query_attention", grouped_query_attention, seed=None, cas
 # (About 5 seconds. A row marked *noisy* was disturbed by other work on the machine: run the cell
 # again. On a fast GPU starting kernels costs more than reading this little: try 16 times the tokens.)
 
-# %%
+# %% does="Times MHA and three versions of GQA; look which come near a quarter of MHA's time."
 rows = time_arms({
     "MHA": lambda i: sdpa(q, *cold_kv(32)),
     "GQA, expanded": lambda i: expanded(q, *cold_kv(8)),
@@ -304,7 +304,7 @@ second = summarise(rows)
 for arm, s in second.items():
     print(f"{arm:16} {s['median'] * 1e3:8,.3f} ms", "(noisy)" if s["noisy"] else "")
 
-# %%
+# %% does="Plots the four times with a line at a quarter of MHA; compare folded with expanded."
 times = {arm: s["median"] * 1e3 for arm, s in second.items()}
 folded, expanded_too = (how_fast(rows, arm, "MHA") for arm in ("GQA, yours", "GQA, expanded"))
 fig = plots.time_bars(
@@ -317,7 +317,7 @@ plots.show(fig, alt="Time per step in ms: " + ", ".join(f"{a} {t:.3g}" for a, t 
 # then depends on the *backend*, one of several routines that can compute the call. PyTorch does not
 # say which one it took unless you ask.
 
-# %%
+# %% does="Names the operator PyTorch takes for this step, without and with a mask; see whether they differ."
 from gqa_lib.kernels import sdpa_operator
 
 k, v = cold_kv(8)
@@ -351,7 +351,7 @@ print("with a mask:", sdpa_operator(q, k, v, enable_gqa=True, attn_mask=everythi
 # A decoding step with one query. Someone passes `is_causal=True`, "to be safe". The output has the
 # right shape and no warning appears. What did the new token look at?
 
-# %%
+# %% does="Calls SDPA with `is_causal=True` for one query and six keys; look what the output equals."
 k, v = torch.randn(2, 1, 1, 6, 4)
 out = sdpa(torch.randn(1, 1, 1, 4), k, v, is_causal=True)
 print("output equals the value of token 0:", torch.equal(out[0, 0, 0], v[0, 0, 0]))
@@ -374,7 +374,7 @@ print("output equals the value of token 0:", torch.equal(out[0, 0, 0], v[0, 0, 0
 # (Leave `cache` until exercise 5.) `split_heads` and `merge_heads` of lesson 01 are not in this notebook:
 # `y.unflatten(-1, (heads, -1)).transpose(1, 2)` splits, `out.transpose(1, 2).flatten(2)` merges.
 
-# %% nbgrader={"grade": false, "grade_id": "GroupedQueryAttention", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "GroupedQueryAttention", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Here you write the layer: projections, heads, attention, and later the cache."
 class GroupedQueryAttention(nn.Module):
     """Attention over x (B, T, d_model) whose num_heads query heads share num_kv_heads KV heads."""
 
@@ -402,7 +402,7 @@ class GroupedQueryAttention(nn.Module):
         return self.o_proj(out.transpose(1, 2).flatten(2))
         ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "GroupedQueryAttention-check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "GroupedQueryAttention-check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false} does="Checks the layer's weights, names and outputs for several numbers of KV heads."
 check("GroupedQueryAttention", GroupedQueryAttention)
 ### BEGIN HIDDEN TESTS
 check("GroupedQueryAttention", GroupedQueryAttention, seed=None, cases=[
@@ -439,7 +439,7 @@ check("GroupedQueryAttention", GroupedQueryAttention, seed=None, cases=[
 # and values so far), append the new tokens' k and v and attend over what comes back. One question
 # decides what the cache costs: **which k and v do you append?**
 
-# %% nbgrader={"grade": true, "grade_id": "GroupedQueryAttention-cache", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "GroupedQueryAttention-cache", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false} does="Checks the layer with a cache: outputs, the mask, and how many heads are stored."
 check("GroupedQueryAttention-cache", GroupedQueryAttention)
 ### BEGIN HIDDEN TESTS
 check("GroupedQueryAttention-cache", GroupedQueryAttention, seed=None, cases=[
@@ -472,7 +472,7 @@ check("GroupedQueryAttention-cache", GroupedQueryAttention, seed=None, cases=[
 # One class, three architectures: set `num_kv_heads` to `num_heads` and it is MHA, to 1 and it is
 # MQA. What changes is the size of `k_proj` and `v_proj`, and of everything you cache.
 
-# %%
+# %% does="Prints weights and cache bytes of your layer with 32, 8 and 1 KV heads; compare how each shrinks."
 from gqa_lib.cache import KVCache
 
 x = torch.randn(1, 100, 512)
@@ -507,7 +507,7 @@ for num_kv_heads in (32, 8, 1):
 # %% [markdown]
 # The library's class takes your weights and your cache, and gives the same result.
 
-# %%
+# %% does="Loads your weights into the library's layer and compares both over a prompt and two more tokens."
 from gqa_lib.attention import GroupedQueryAttention as LibraryGQA
 
 yours, library = GroupedQueryAttention(64, 8, 2), LibraryGQA(64, 8, 2)
@@ -527,7 +527,7 @@ print(f"largest difference: {(one - other).abs().max():.1e}")
 # never expands K and V and picks a way for the device: `fold_...` folds as you do, `split_kv` also
 # splits the keys over threads, `sdpa_gqa` is PyTorch's switch. (About 10 seconds.)
 
-# %%
+# %% does="Measures the machine, predicts each number of KV heads, and prints which backend each one runs."
 from gqa_lib import kernels
 from gqa_lib.attention import grouped_query_attention as library_gqa
 from gqa_lib.cost import attention_time
@@ -541,7 +541,7 @@ print(f"reads {machine.bandwidth_bytes_per_s / 1e9:.0f} GB/s at best")
 for n in KV_HEADS:
     print(f"{n:2} KV heads run {kernels.choose_backend(q, *cold_kv(n), causal=True)}")
 
-# %%
+# %% does="Times six numbers of KV heads and plots them against the prediction; look where the curve flattens."
 rows = time_arms({n: lambda i, n=n: library_gqa(q, *cold_kv(n)) for n in KV_HEADS}, rounds=10, device=device)
 sweep = summarise(rows)
 print("noisy:", ", ".join(f"{n} KV heads" for n, t in sweep.items() if t["noisy"]) or "none")

@@ -8,7 +8,7 @@
 # Write down your guess. You will know in ten minutes, and again from memory that is really
 # allocated.
 
-# %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false} does="Imports PyTorch, the config record and the course's check, hint and quiz helpers; run it first."
 import torch
 
 from gqa_lib.configs import ModelConfig
@@ -20,7 +20,7 @@ from gqa_lib.learn import check, check_quiz, hint, show_quiz
 # All that a cache depends on is in a model's **config**. The course keeps it in a
 # `ModelConfig`; here is one small enough to count on paper.
 
-# %%
+# %% does="Makes the toy config by hand; look at its attention type and query heads per KV head."
 toy = ModelConfig("toy", num_layers=3, num_heads=6, num_kv_heads=2, head_dim=5, d_model=48)
 print(toy.attention_type, "with", toy.q_per_kv, "query heads per KV head")
 
@@ -45,7 +45,7 @@ print(toy.attention_type, "with", toy.q_per_kv, "query heads per KV head")
 # Put that into a function, every layer keeping the token (layers that share one come later). `bytes_per_element` is 4 for float32, 2
 # for bfloat16, 1 for 8 bits, 0.5 for 4 bits: it may be a fraction.
 
-# %% nbgrader={"grade": false, "grade_id": "kv_bytes_per_token", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "kv_bytes_per_token", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Write here how many bytes one more token adds to the cache of a model without MLA."
 def kv_bytes_per_token(config, bytes_per_element):
     """Return the bytes that one more token adds to the cache of a model without MLA."""
     ### BEGIN SOLUTION
@@ -53,7 +53,7 @@ def kv_bytes_per_token(config, bytes_per_element):
     return 2 * keys * bytes_per_element  # as many values as keys
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "kv_bytes_per_token-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "kv_bytes_per_token-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false} does="Checks your bytes per token on several shapes and element sizes, fractions of a byte included."
 check("kv_bytes_per_token", kv_bytes_per_token)
 ### BEGIN HIDDEN TESTS
 check("kv_bytes_per_token", kv_bytes_per_token, seed=None, cases=[
@@ -84,7 +84,7 @@ check("kv_bytes_per_token", kv_bytes_per_token, seed=None, cases=[
 # The course ships the shapes of 170 models, each with its source. Now check your guess. (A KiB is
 # 2¹⁰ = 1,024 bytes.)
 
-# %%
+# %% does="Prints KiB per token of four real models with your function; compare the two Qwens."
 from gqa_lib.configs import load_model
 
 KIB, MIB, GIB = 2**10, 2**20, 2**30
@@ -103,7 +103,7 @@ for name in ("Llama-3-8B", "Llama-3-70B", "Qwen2.5-7B", "Qwen3-0.6B"):
 # A formula is a claim. Allocate a real cache for Llama-3.2-1B: 16 layers, two sequences of 1,000
 # tokens, bfloat16. **Predict its MiB with your function**, then count the bytes of the tensors.
 
-# %%
+# %% does="Allocates a real cache for Llama-3.2-1B and compares its bytes with your prediction."
 from gqa_lib.cache import KVCache
 from gqa_lib.measure import pick_device
 
@@ -124,7 +124,7 @@ del layers
 # second](https://github.com/unslothai/unsloth/pull/4757)), each right for some models. Which models,
 # and what is wrong with each?
 
-# %%
+# %% does="Runs two public formulas next to yours on four models; see where each one differs."
 def first(c):
     return 2 * c.num_layers * c.num_heads * (c.d_model // c.num_heads) * 2
 
@@ -144,7 +144,7 @@ for c in map(load_model, ("Llama-2-7B", "Llama-3-8B", "Qwen3-0.6B", "gpt-oss-120
 # next cell asks all models of the table whose layers are alike (`layers` is `None`).
 # </details>
 
-# %%
+# %% does="Counts for how many models with equal layers the second formula gives a wrong size."
 from gqa_lib.configs import all_models
 
 standard = [c for c in all_models() if c.attention_type != "MLA" and c.layers is None]
@@ -157,7 +157,7 @@ print(f"wrong for {len(wrong)} of {len(standard)}: {', '.join(wrong[:6])}, ...")
 # Smaller than what? Than **the same model** with a KV head for every query head. Then layers,
 # `head_dim` and bytes cancel, and exactly `q_per_kv` is left.
 
-# %%
+# %% does="Divides the cache of each model as MHA by its own; compare the ratio with the heads."
 from dataclasses import replace
 
 for c in map(load_model, ("Llama-3-8B", "Llama-3.2-3B", "Falcon-180B")):
@@ -171,7 +171,7 @@ for c in map(load_model, ("Llama-3-8B", "Llama-3.2-3B", "Falcon-180B")):
 # [08-2024](https://huggingface.co/CohereForAI/c4ai-command-r-08-2024) with 8. All that the cache
 # depends on is equal; by their config files the feed-forward blocks grew, from 22,528 to 24,576.
 
-# %%
+# %% does="Compares two Command-R releases; only the KV heads differ in what the cache depends on."
 before, after = load_model("Command-R-v01"), load_model("Command-R-08-2024")
 for c in (before, after):
     print(f"{c.name:18} {c.num_layers} layers, {c.num_heads}/{c.num_kv_heads} heads of {c.head_dim}: "
@@ -181,7 +181,7 @@ for c in (before, after):
 # Now the claim itself. **What share of the GQA models in the table is within 4 to 8?** Guess
 # before you run it.
 
-# %%
+# %% does="Counts how many GQA models save less than 4, from 4 to 8, and more than 8 times."
 from gqa_lib import plots
 
 shared = [c for c in all_models() if c.attention_type == "GQA"]
@@ -191,7 +191,7 @@ within = len(factors) - below - above
 print(f"of {len(factors)} GQA models {below} save less than 4 times, "
       f"{within} from 4 to 8, {above} more than 8")
 
-# %%
+# %% does="Draws how many GQA models save how many times; look at the bars outside the claimed band."
 plots.use_style()
 fig = plots.cache_saving_bars(
     factors, claimed=(4, 8), title=f"{within} of {len(factors)} GQA models save 4 to 8 times")
@@ -202,7 +202,7 @@ plots.show(fig, alt="Number of GQA models by how many times smaller their cache 
 # So "4 to 8" holds for most models but is no law: 2 and 32 occur too. It compares a model with
 # itself. **Across** models it predicts nothing. Each dot is a model whose layers are alike:
 
-# %%
+# %% does="Plots KiB per token against query heads per KV head; look for a trend, or its absence."
 alike = [c for c in shared if c.layers is None]
 in_band = [kv_bytes_per_token(c, 2) for c in alike if 4 <= c.q_per_kv <= 8]
 spread = max(in_band) / min(in_band)
@@ -220,7 +220,7 @@ plots.show(fig, alt=f"KiB per token against query heads per KV head for {len(ali
 # keep every token. Here are two of them, with 31 and 27 billion parameters, next to Llama 3.1 with 8,
 # where all layers do. **Which has the largest cache at 1,000 tokens, and which at 131,072?**
 
-# %%
+# %% does="Draws cache size against context for three models; see where the lines cross."
 hybrids = [load_model(name) for name in ("Llama-3.1-8B", "Gemma-4-31B", "Qwen3.5-27B")]
 fig = plots.kv_cache_lines(hybrids, [2**n * 1024 for n in range(8)], 2, log=False,
                            title="Long contexts cost the two hybrids less than the 8B model")
@@ -232,7 +232,7 @@ plots.show(fig, alt="Cache in GiB against tokens, three lines. Llama-3.1-8B is s
 # How steep a line is depends on the layers that keep every token: all 32 in Llama, 10 of 60 in Gemma
 # 4, 16 of 64 in Qwen3.5. `config.kv_layers` has one `LayerKV` for each layer, which says what it keeps:
 
-# %%
+# %% does="Lists the kinds of layers of the three models with their heads, sizes, windows and states."
 from collections import Counter
 
 for c in hybrids:
@@ -255,7 +255,7 @@ for c in hybrids:
 # %% [markdown]
 # Three layers to count on paper: a window of 4, a full layer with a larger head, a linear layer.
 
-# %%
+# %% does="Builds three unlike layers on the toy: a window, a full layer, one with only a state."
 from gqa_lib.configs import LayerKV
 
 mixed = replace(toy, layers=(
@@ -285,7 +285,7 @@ mixed = replace(toy, layers=(
 # has, and let each layer say what it keeps. State is not cache. (Exercise 3 comes back to this cell
 # with two more kinds of layers.)
 
-# %% nbgrader={"grade": false, "grade_id": "kv_cache_bytes", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "kv_cache_bytes", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Write here the cache bytes that several sequences hold together, going layer by layer."
 def kv_cache_bytes(config, context_lengths, bytes_per_element):
     """Return the bytes of cache that sequences of these lengths hold together."""
     ### BEGIN SOLUTION
@@ -300,7 +300,7 @@ def kv_cache_bytes(config, context_lengths, bytes_per_element):
     return numbers * bytes_per_element
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "kv_cache_bytes-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "kv_cache_bytes-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false} does="Checks your cache bytes on mixed layers, windows and several sequence lengths."
 check("kv_cache_bytes", kv_cache_bytes)
 ### BEGIN HIDDEN TESTS
 check("kv_cache_bytes", kv_cache_bytes, seed=None, cases=[
@@ -340,7 +340,7 @@ check("kv_cache_bytes", kv_cache_bytes, seed=None, cases=[
 # Qwen3.5 turn the linear layers into copies of a full one. **At 131,072 tokens, how many times
 # smaller is each as it is?** For Qwen3.5 the number of layers is all you need.
 
-# %%
+# %% does="Compares two hybrids with imaginary twins that keep everything; see how the factor moves with length."
 def keeping_all(c):
     """Return the model with every layer keeping every token."""
     full = next(layer for layer in c.kv_layers if layer.kind == "full")
@@ -361,7 +361,7 @@ for c in hybrids[1:]:
 # 3](https://github.com/google/gemma_pytorch/blob/main/gemma/config.py) 27B has windows of 1,024 in 52
 # of 62 layers, [gpt-oss](https://github.com/openai/gpt-oss) of 128 in every second one:
 
-# %%
+# %% does="Does the same for Gemma 3 and gpt-oss at 131,072 tokens; compare what their windows save."
 for name in ("Gemma-3-27B", "gpt-oss-120b"):
     c = load_model(name)
     a, b = (kv_cache_bytes(x, [131_072], 2) / GIB for x in (keeping_all(c), c))
@@ -380,7 +380,7 @@ for name in ("Gemma-3-27B", "gpt-oss-120b"):
 # layer whose keys and values this one reads; it keeps none. For all other layers it is `None`. A fourth
 # layer `replace(mixed.layers[0], shares=0)` adds nothing to the 696 bytes.
 
-# %% nbgrader={"grade": true, "grade_id": "kv_cache_bytes-shared", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "kv_cache_bytes-shared", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false} does="Checks that kv_cache_bytes counts nothing for layers that read another layer's keys and values."
 check("kv_cache_bytes-shared", kv_cache_bytes)
 ### BEGIN HIDDEN TESTS
 check("kv_cache_bytes-shared", kv_cache_bytes, seed=None, cases=[
@@ -410,7 +410,7 @@ check("kv_cache_bytes-shared", kv_cache_bytes, seed=None, cases=[
 # the same fields: `num_kv_heads` is 1, `k_dim` counts latent and RoPE key together, `v_dim` is 0. If
 # you added `k_dim` and `v_dim`, there is nothing left to do.
 
-# %% nbgrader={"grade": true, "grade_id": "kv_cache_bytes-mla", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "kv_cache_bytes-mla", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false} does="Checks that kv_cache_bytes also counts latent layers correctly; nothing is written in this cell."
 check("kv_cache_bytes-mla", kv_cache_bytes)
 ### BEGIN HIDDEN TESTS
 check("kv_cache_bytes-mla", kv_cache_bytes, seed=None, cases=[
@@ -436,7 +436,7 @@ check("kv_cache_bytes-mla", kv_cache_bytes, seed=None, cases=[
 # whatever the number of query heads.
 # </details>
 
-# %%
+# %% does="Compares DeepSeek-V3's cache as MHA, with 8 KV heads and as MLA; see the latent's worth."
 v3 = load_model("DeepSeek-V3")
 heads = replace(v3, kv_lora_rank=None, rope_head_dim=None)  # the same shape without the latent
 arms = {"as MHA": heads, "with 8 KV heads": replace(heads, num_kv_heads=8), "MLA, as it is": v3}
@@ -451,7 +451,7 @@ print(f"The latent takes the space of {worth} KV heads.")
 # (`attn_impl`) between `absorb`, which caches the latent, and `naive`, which caches a key of 192 and
 # a value of 128 for each of 128 heads. Same weights, same answers:
 
-# %%
+# %% does="Counts the numbers that DeepSeek's naive and absorb modes keep per token and layer."
 naive, absorb = 128 * (192 + 128), v3.kv_lora_rank + v3.rope_head_dim
 print(f"naive keeps {naive:,} numbers per token and layer, absorb {absorb}: {naive / absorb:.0f} times")
 
@@ -464,7 +464,7 @@ print(f"naive keeps {naive:,} numbers per token and layer, absorb {absorb}: {nai
 # tokens and one **compressed** entry for every 4 or every 128 tokens. The library counts those (and the
 # small keys by which some layers choose among their entries):
 
-# %%
+# %% does="Lists the kinds of layers in DeepSeek V4 and its cache at 131,072 tokens, by the library."
 from gqa_lib import cost
 
 v4 = load_model("DeepSeek-V4-Flash")
@@ -482,7 +482,7 @@ print(f"131,072 tokens: {cost.kv_cache_bytes(v4, [131_072], 2) / GIB:.2f} GiB")
 # sizes in bytes; `kv_cache_bytes` is yours to use. Next to its cache a sequence holds the constant
 # state of its linear layers: `layer.state_bytes` of each layer, already bytes, 0 where there is none.
 
-# %% nbgrader={"grade": false, "grade_id": "max_concurrent_sequences", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "max_concurrent_sequences", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Write here how many sequences of one length fit next to the weights, a whole number."
 def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes, bytes_per_element):
     """Return how many sequences of context_length tokens fit beside the weights, an int >= 0."""
     ### BEGIN SOLUTION
@@ -492,7 +492,7 @@ def max_concurrent_sequences(config, memory_bytes, context_length, weight_bytes,
     return max(0, int(free_bytes // each))
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "max_concurrent_sequences-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "max_concurrent_sequences-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false} does="Checks your capacity, tight memory and layers with a constant state included."
 check("max_concurrent_sequences", max_concurrent_sequences)
 ### BEGIN HIDDEN TESTS
 check("max_concurrent_sequences", max_concurrent_sequences, seed=None, cases=[
@@ -529,7 +529,7 @@ check("max_concurrent_sequences", max_concurrent_sequences, seed=None, cases=[
 # %% [markdown]
 # Is the state much? **How many tokens of cache is Qwen3.5's state worth?**
 
-# %%
+# %% does="Prints Qwen3.5's constant state in MiB and in tokens of cache that it is worth."
 qwen = load_model("Qwen3.5-27B")
 state = sum(layer.state_bytes for layer in qwen.kv_layers)
 print(f"{state / MIB:.1f} MiB per sequence = {state / kv_cache_bytes(qwen, [1], 2):,.0f} tokens of cache")
@@ -543,7 +543,7 @@ print(f"{state / MIB:.1f} MiB per sequence = {state / kv_cache_bytes(qwen, [1], 
 # A GPU sold with 80 GB, a tenth left free for everything else. Llama-3-8B's weights, 2 bytes for each
 # of the 8.03 billion parameters that lesson 03 added up:
 
-# %%
+# %% does="Takes Llama-3-8B's weights from the table and prints them in GB for the capacity cells."
 llama = load_model("Llama-3-8B")
 weights = llama.weight_bytes
 print(f"{weights / 1e9:.2f} GB")
@@ -552,7 +552,7 @@ print(f"{weights / 1e9:.2f} GB")
 # **How many sequences of 8,192 tokens fit? And with as many KV heads as query heads, and with one?**
 # (Weights kept equal, so that only the cache changes. Derived from the size on a data sheet.)
 
-# %%
+# %% does="Counts sequences of 8,192 tokens on one GPU with 32, 8 and 1 KV heads; compare the rows."
 memory = 0.9 * 80e9
 for num_kv_heads in (32, 8, 1):
     arm = replace(llama, num_kv_heads=num_kv_heads)
@@ -571,7 +571,7 @@ for num_kv_heads in (32, 8, 1):
 # provider [listed](https://github.com/modal-labs/modal-client/pull/2797) what GPUs really report, in
 # MiB.
 
-# %%
+# %% does="Compares capacity with 80 GB and 80 GiB, then lists what four GPUs really report."
 promised = max_concurrent_sequences(llama, 0.9 * 80 * GIB, 8192, weights, 2)
 print(f"the sheet promises {promised}, ours {max_concurrent_sequences(llama, memory, 8192, weights, 2)}")
 for label, mib in {"H100, 80": 81_559, "A100, 80": 81_920, "L4, 24": 23_034, "T4, 16": 15_360}.items():
@@ -586,7 +586,7 @@ for label, mib in {"H100, 80": 81_559, "A100, 80": 81_920, "L4, 24": 23_034, "T4
 # and ask the device, as below.
 # </details>
 
-# %%
+# %% does="Prints the memory of this machine's GPU, or main memory, in GB and in GiB."
 from gqa_lib.measure.environment import ram_bytes
 
 on_gpu = device.type == "cuda"
@@ -601,7 +601,7 @@ print(f"this machine's {'GPU' if on_gpu else 'main'} memory: {total / 1e9:.1f} G
 # Qwen3-4B on an L4 with 11.47 GiB reserved: 83,488 tokens in bf16, 166,992 in fp8. **How many GiB
 # are those tokens by your formula?** (vLLM hands out blocks of 16 tokens.)
 
-# %%
+# %% does="Turns vLLM's reported token counts into GiB; compare with the 11.47 GiB that were reserved."
 c = load_model("Qwen3-4B")
 for dtype, b, reported in (("bf16", 2, 83_488), ("fp8", 1, 166_992)):
     per_token = kv_bytes_per_token(c, b)
@@ -613,7 +613,7 @@ for dtype, b, reported in (("bf16", 2, 83_488), ("fp8", 1, 166_992)):
 # [wondered](https://huggingface.co/dranger003/c4ai-command-r-v01-iMat.GGUF/discussions/6) why one
 # model took so much more cache than the others at 2,048 tokens. Here are some of the MiB it printed:
 
-# %%
+# %% does="Compares llama.cpp's printed MiB with the formula for four models; look at the KV heads."
 printed = {"Llama-3-8B": 256, "Mixtral-8x7B": 256, "Llama-3-70B": 640, "Command-R-v01": 2560}
 for name, mib in printed.items():
     c = load_model(name)
@@ -632,7 +632,7 @@ for name, mib in printed.items():
 # [changed](https://github.com/alvarobartt/hf-mem/pull/70) to say 12.00. The library follows vLLM's
 # rules and says where the difference comes from (derived, not measured; states are in `ideal`):
 
-# %%
+# %% does="Splits what an engine reserves into parts for five cases; compare ideal with total."
 arms = {
     "Llama-3.1-8B, 1,000 tokens": ("Llama-3.1-8B", 1000, {}),
     "Qwen3.5-27B, 1,000 tokens": ("Qwen3.5-27B", 1000, {}),
@@ -670,7 +670,7 @@ for label, (name, tokens, how) in arms.items():
 # | `head_dim` | absent or null: `hidden_size // num_attention_heads` |
 # | `multi_query`, `new_decoder_architecture` | first on, second off or absent: **one** KV head, whatever the number says |
 
-# %%
+# %% does="Writes down three config files as dictionaries; note which keys each has or lacks."
 files = {
     "Qwen3-0.6B": {"model_type": "qwen3", "num_hidden_layers": 28, "hidden_size": 1024,
                    "num_attention_heads": 16, "num_key_value_heads": 8, "head_dim": 128},
@@ -695,7 +695,7 @@ files = {
 # Take a parsed config.json, a dictionary, and return `(num_kv_heads, head_dim)`, two whole numbers.
 # JSON's null arrives as `None`, with the key there: `hf.get(key, default)` then gives `None`.
 
-# %% nbgrader={"grade": false, "grade_id": "read_kv_shape", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "read_kv_shape", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Write here the reader that returns KV heads and head_dim of a parsed config.json."
 def read_kv_shape(hf_config):
     """Return (num_kv_heads, head_dim) of the model a parsed Hugging Face config describes."""
     ### BEGIN SOLUTION
@@ -707,7 +707,7 @@ def read_kv_shape(hf_config):
     return stated or num_heads, head_dim
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "read_kv_shape-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "read_kv_shape-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false} does="Checks your reader on absent keys, null values and the flags of the Falcon family."
 check("read_kv_shape", read_kv_shape)
 ### BEGIN HIDDEN TESTS
 check("read_kv_shape", read_kv_shape, seed=None, cases=[
@@ -738,7 +738,7 @@ check("read_kv_shape", read_kv_shape, seed=None, cases=[
 # %% [markdown]
 # The library's reader knows more families' habits. On these three it must agree with yours:
 
-# %%
+# %% does="Prints your reader's answer next to the library's for three files; they must agree."
 from gqa_lib.configs import from_hf_config
 
 for name, hf in files.items():
@@ -753,7 +753,7 @@ for name, hf in files.items():
 # out](https://github.com/huggingface/blog/issues/2345). One bug is in the units of all three, one in
 # a single model. Find both.
 
-# %%
+# %% does="Compares a blog's listed cache sizes with yours in GB and in GiB; find two errors."
 page = {"Llama-3.1-8B": 15.62, "Llama-3.3-70B": 39.06, "Llama-3.1-405B": 123.05}
 for name, listed in page.items():  # the page says 3.1-70B, which has the shape of 3.3's
     nbytes = kv_cache_bytes(load_model(name), [128_000], 2)
@@ -778,7 +778,7 @@ for name, listed in page.items():  # the page says 3.1-70B, which has the shape 
 # after head, `head_dim` rows each. Return the number of **different** heads: neighbours that are
 # equal throughout are one head, copied for sharding.
 
-# %% nbgrader={"grade": false, "grade_id": "kv_heads_in_weights", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "kv_heads_in_weights", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Write here how many different KV heads a key projection's weight holds, copies not counted."
 def kv_heads_in_weights(k_proj_weight, head_dim):
     """Return how many KV heads the weight holds; equal neighbours are copies of one head."""
     ### BEGIN SOLUTION
@@ -787,7 +787,7 @@ def kv_heads_in_weights(k_proj_weight, head_dim):
     return 1 + int(is_new.sum())
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "kv_heads_in_weights-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "kv_heads_in_weights-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false} does="Checks your count on copied heads and on heads that agree only in part."
 check("kv_heads_in_weights", kv_heads_in_weights)
 ### BEGIN HIDDEN TESTS
 check("kv_heads_in_weights", kv_heads_in_weights, seed=None, cases=[
@@ -819,7 +819,7 @@ check("kv_heads_in_weights", kv_heads_in_weights, seed=None, cases=[
 # 7B](https://github.com/meta-llama/llama-models/issues/246) a registry of Meta's said 8 KV heads;
 # the weights have 32. For the 405B above, files said 16, and the weights hold each of 8 heads twice.
 
-# %%
+# %% does="Counts heads of rows and different KV heads in two scaled-down weights; compare the numbers."
 HEAD_DIM, D_MODEL = 16, 64  # in the real ones 128, and 4,096 or 16,384
 like_llama2 = torch.randn(32 * HEAD_DIM, D_MODEL)
 eight = torch.randn(8, HEAD_DIM, D_MODEL)
@@ -835,7 +835,7 @@ for name, weight in {"like Llama 2 7B": like_llama2, "like the 405B": like_405b}
 # the dictionary itself, as here. It refuses a file with a key about attention or caching that it does
 # not know, and names the key, rather than give a wrong number.
 
-# %%
+# %% does="Reads a config given as a dictionary; compare the cache with and without its window."
 mine = from_hf_config({
     "model_type": "mistral", "num_hidden_layers": 32, "hidden_size": 4096,
     "num_attention_heads": 32, "num_key_value_heads": 8, "sliding_window": 4096,
@@ -852,7 +852,7 @@ print(f"{mine.attention_type}, {mine.q_per_kv} query heads per KV head: "
 # for the cache, windows and states counted, weights not; in parentheses where that is longer than the
 # model is made for. Weights at 2 bytes each where the number of parameters was verified.
 
-# %%
+# %% does="Picks each family's models with the least and the most cache per token; see how many."
 def kib_per_token(c):
     """Return KiB of the first token in bf16: no window cuts that one."""
     return kv_cache_bytes(c, [1], 2) / KIB
@@ -868,7 +868,7 @@ picked = {f(cs, key=kib_per_token).name for cs in families.values() for f in (mi
 picked = sorted((c for c in all_models() if c.name in picked), key=kib_per_token, reverse=True)
 print(len(picked), "models of", len(families), "families")
 
-# %%
+# %% does="Defines how the table's cells are filled: sequences that fit, sizes, layers that keep less."
 def fit(c, tokens):
     count = cost.max_concurrent_sequences(c, 40 * GIB, tokens, 0, 2)  # the library's
     return f"({count:,})" if c.max_context and tokens > c.max_context else f"{count:,}"
@@ -880,7 +880,7 @@ def keeping_less(c):
     kinds = Counter("shared" if one.shares is not None else one.kind for one in c.kv_layers)
     return ", ".join(f"{kinds[k]} {k}" for k in ("window", "chunk", "none", "shared") if kinds[k])
 
-# %%
+# %% does="Defines the table's columns, one small function for each; nothing is shown yet."
 columns = {
     "model": lambda c: c.name,
     "type": lambda c: c.attention_type,
@@ -895,7 +895,7 @@ columns = {
     "weights, GB": lambda c: f"{c.weight_bytes / 1e9:,.4g}" if c.weight_bytes else "",
 }
 
-# %%
+# %% does="Shows the table of real models; read KiB per token next to the two fit columns."
 from IPython.display import HTML
 
 def line(cells, tag):
@@ -909,7 +909,7 @@ HTML("<style>.kv th {position: sticky; top: 0; background: var(--jp-layout-color
 # %% [markdown]
 # Of each family the one that keeps most:
 
-# %%
+# %% does="Ranks each family's largest cache per token in a chart; look for unexpected neighbours."
 largest = {max(cs, key=kib_per_token).name for cs in families.values()}
 kib = {c.name: kib_per_token(c) for c in picked if c.name in largest}
 kinds = {c.name: c.attention_type for c in picked if c.name in kib}
@@ -929,7 +929,7 @@ plots.show(fig, alt=f"KiB of cache per token of {len(kib)} models, most first: "
 # The library's functions are yours plus error messages, compressed layers and indexers. Every model of
 # the table without those, for three sets of lengths, each with another size of an element:
 
-# %%
+# %% does="Compares your functions with the library's on every model both cover, equal to the byte."
 from gqa_lib.configs import checkpoints
 
 cases = [(c, lengths, b) for c in all_models() if counted(c)
@@ -952,12 +952,12 @@ print(f"{len(cases)} caches of {len({c.name for c, _, _ in cases})} models: equa
 # is *modelled*, with the formulas of this lesson and the next. Where sliders do not run, the second
 # cell prints and draws the same.
 
-# %%
+# %% does="Opens the explorer with sliders for model, heads, batch and device; all figures are modelled."
 from gqa_lib.explore import explore, explorer
 
 explorer()
 
-# %%
+# %% does="Prints and draws what the explorer shows for Llama-3-8B, 8 sequences of 8,192 tokens."
 found = explore(llama, batch_size=8, context_length=8192)
 
 # %% [markdown]

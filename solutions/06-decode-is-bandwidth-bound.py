@@ -8,7 +8,7 @@
 # CPU can do. **Why does it take longer, and why does removing KV heads help, when the multiplies
 # stay the same?**
 
-# %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false} does="Imports PyTorch and the course's check, hint and quiz helpers; run it first."
 import torch
 
 from gqa_lib.learn import check, check_quiz, hint, show_quiz
@@ -34,7 +34,7 @@ from gqa_lib.learn import check, check_quiz, hint, show_quiz
 # FLOPs of one layer's scores and weighted values, a multiply-add being 2; the softmax is left out.
 # With `causal=True` count only the pairs a query may see: query i of T sees keys up to S - T + i.
 
-# %% nbgrader={"grade": false, "grade_id": "attention_flops", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "attention_flops", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Write here the FLOPs of scores and weighted values, with and without a causal mask."
 def attention_flops(batch_size, num_heads, head_dim, num_queries, num_keys, causal=False):
     """Return the FLOPs (a whole number) of q k^T and of the weighted sum of v."""
     ### BEGIN SOLUTION
@@ -44,7 +44,7 @@ def attention_flops(batch_size, num_heads, head_dim, num_queries, num_keys, caus
     return 4 * batch_size * num_heads * head_dim * pairs
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "attention_flops-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "attention_flops-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false} does="Checks your FLOP count on several shapes, causal ones with a cache included."
 check("attention_flops", attention_flops)
 ### BEGIN HIDDEN TESTS
 check("attention_flops", attention_flops, seed=None, cases=[
@@ -74,7 +74,7 @@ check("attention_flops", attention_flops, seed=None, cases=[
 # Is that true of real code? PyTorch can count. It counts matrix products it can see, so we hand it
 # the folded form of lesson 04; a fused operator may hide its products and count as **zero**.
 
-# %%
+# %% does="Sets up PyTorch's FLOP counter and the folded attention of lesson 04, which it can see."
 from torch.nn.functional import scaled_dot_product_attention as sdpa
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -87,7 +87,7 @@ def folded(q, k, v):
     rows = q.reshape(q.shape[0], k.shape[1], -1, q.shape[-1])
     return ((rows @ k.mT).softmax(-1) @ v).reshape(q.shape)
 
-# %%
+# %% does="Counts FLOPs with 32, 8 and 1 KV heads; compare counted, yours and the fused call's."
 for num_kv_heads in (32, 8, 1):
     q, (k, v) = torch.randn(1, 32, 1, 64), torch.randn(2, 1, num_kv_heads, 8192, 64)
     seen = count(lambda: folded(q, k, v))
@@ -99,7 +99,7 @@ for num_kv_heads in (32, 8, 1):
 # **The number of KV heads does not appear.** Every query head still meets every key, shared or not.
 # So what does "GQA cannot match MQA's compute savings" mean? What is left is the projections.
 
-# %%
+# %% does="Prints which share of Llama-3-8B's parameters K and V projections are; compare three head counts."
 from gqa_lib.configs import load_model
 from gqa_lib.cost import kv_projection_params
 
@@ -123,7 +123,7 @@ for num_kv_heads in (32, 8, 1):
 #
 # The least one layer's attention must move: q, K and V read once, the output written once.
 
-# %% nbgrader={"grade": false, "grade_id": "attention_bytes", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "attention_bytes", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Write here the least bytes that one layer's attention has to move."
 def attention_bytes(
     batch_size, num_heads, num_kv_heads, head_dim, num_queries, num_keys, bytes_per_element
 ):
@@ -133,7 +133,7 @@ def attention_bytes(
     return batch_size * rows * head_dim * bytes_per_element
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "attention_bytes-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "attention_bytes-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false} does="Checks your bytes on shapes with fewer KV heads than query heads and several element sizes."
 check("attention_bytes", attention_bytes)
 ### BEGIN HIDDEN TESTS
 check("attention_bytes", attention_bytes, seed=None, cases=[{"draw": n} for n in range(1, 9)])
@@ -163,14 +163,14 @@ check("attention_bytes", attention_bytes, seed=None, cases=[{"draw": n} for n in
 #
 # FLOPs per byte moved. Watch which is on top; papers and blogs use both.
 
-# %% nbgrader={"grade": false, "grade_id": "arithmetic_intensity", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "arithmetic_intensity", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Write here the ratio that the unit FLOP per byte describes."
 def arithmetic_intensity(flops, bytes_moved):
     """Return FLOP per byte."""
     ### BEGIN SOLUTION
     return flops / bytes_moved
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "arithmetic_intensity-check", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "arithmetic_intensity-check", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false} does="Checks your ratio, fractions below one included."
 check("arithmetic_intensity", arithmetic_intensity)
 ### BEGIN HIDDEN TESTS
 check("arithmetic_intensity", arithmetic_intensity, seed=None, cases=[{"flops": 7.5, "bytes_moved": 1.5}, *({"draw": n} for n in range(1, 5))])
@@ -194,7 +194,7 @@ check("arithmetic_intensity", arithmetic_intensity, seed=None, cases=[{"flops": 
 # Now put the three together. What happens to the intensity as the context grows? And as the batch
 # grows? **Guess before you run.**
 
-# %%
+# %% does="Prints decode intensity for three head counts, contexts and batches; see what changes it."
 def decode_intensity(num_kv_heads, batch_size, num_keys, bytes_per_element=2):
     flops = attention_flops(batch_size, 32, 128, 1, num_keys)
     moved = attention_bytes(batch_size, 32, num_kv_heads, 128, 1, num_keys, bytes_per_element)
@@ -215,7 +215,7 @@ for num_kv_heads in (32, 8, 1):
 # How many FLOPs can it do in the time it takes to read one byte? That is its **ridge point**: FLOP/s
 # over bytes/s, both measured here, now. (About 3 seconds.)
 
-# %%
+# %% does="Measures this machine's bandwidth and FLOP/s, about 3 seconds; look at the ridge they give."
 from gqa_lib.hardware import DATASHEET
 from gqa_lib.measure import measure_hardware, pick_device
 
@@ -230,7 +230,7 @@ print(f"ridge: {machine.flops_per_s / machine.bandwidth_bytes_per_s:.1f} FLOP pe
 # For comparison, GPUs from their data sheets, *as transcribed on secondary pages*; we have not read
 # the vendors' own sheets. (`DATASHEET[name].provenance` says where each was read.)
 
-# %%
+# %% does="Prints FLOP/s, bandwidth and ridge of six GPUs from data sheets; compare with your own ridge."
 for name in ("T4", "A100 80GB SXM", "H100 SXM", "H200 SXM", "L4", "MI300X"):
     gpu = DATASHEET[name]
     print(f"{name:14} {gpu.flops_per_s / 1e12:6.0f} TFLOP/s {gpu.bandwidth_bytes_per_s / 1e12:6.2f} TB/s"
@@ -259,14 +259,14 @@ for name in ("T4", "A100 80GB SXM", "H100 SXM", "H200 SXM", "L4", "MI300X"):
 # `hardware` has `flops_per_s`,
 # `bandwidth_bytes_per_s` and `memory_bytes`.
 
-# %% nbgrader={"grade": false, "grade_id": "is_memory_bound", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "is_memory_bound", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Write here whether work of a given intensity waits for memory on given hardware."
 def is_memory_bound(intensity, hardware):
     """Return whether work of this intensity (FLOP per byte) waits for memory on this hardware."""
     ### BEGIN SOLUTION
     return intensity < hardware.flops_per_s / hardware.bandwidth_bytes_per_s
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "is_memory_bound-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "is_memory_bound-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false} does="Checks your verdict below, above and exactly at the ridge."
 check("is_memory_bound", is_memory_bound)
 ### BEGIN HIDDEN TESTS
 check("is_memory_bound", is_memory_bound, seed=None, cases=[{"draw": n} for n in range(1, 25)])
@@ -289,7 +289,7 @@ check("is_memory_bound", is_memory_bound, seed=None, cases=[{"draw": n} for n in
 # %% [markdown]
 # So on which side is decoding, with 32 query heads, on your machine and on an H100?
 
-# %%
+# %% does="Prints on which side decoding lies with three head counts, here and on an H100."
 element = dtype.itemsize
 for num_kv_heads in (32, 8, 1):
     here, there = (decode_intensity(num_kv_heads, 1, 8192, b) for b in (element, 2))
@@ -297,7 +297,7 @@ for num_kv_heads in (32, 8, 1):
           f"{is_memory_bound(here, machine)}; H100 in bf16 {there:5.2f}, "
           f"{is_memory_bound(there, DATASHEET['H100 SXM'])}")
 
-# %%
+# %% does="Says whether even MQA waits for memory on this machine, from its measured ridge."
 mqa_waits = is_memory_bound(decode_intensity(1, 1, 8192, element), machine)
 if mqa_waits:
     print("Even MQA waits for memory here: bytes decide all along.")
@@ -317,7 +317,7 @@ else:
 # one token or 64. **Which touch the slope, which the flat roof?** (About 10 seconds. Every call reads
 # other memory, so that no processor cache helps.)
 
-# %%
+# %% does="Sets the sizes for the roofline and a memory pool that no processor cache can hold."
 from gqa_lib.attention import grouped_query_attention
 from gqa_lib.measure import cold_pool, how_fast, summarise, time_arms
 
@@ -331,7 +331,7 @@ def new(*shape):
 most = 2 * BATCH * HEADS * 16_384 * HEAD_DIM  # numbers in the largest cache of this lesson
 cold = cold_pool(most, dtype=dtype, device=device)
 
-# %%
+# %% does="Times decoding with three head counts, a linear layer and a prompt, about 10 seconds."
 q, prompt = new(BATCH, HEADS, 1, HEAD_DIM), new(3, 1, HEADS, PROMPT, HEAD_DIM)
 tokens = {n: new(n, WIDTH) for n in (1, 64)}
 arms = {f"{arm} decode": lambda i, n=n: grouped_query_attention(q, *cold(2, BATCH, n, TOKENS, HEAD_DIM))
@@ -340,7 +340,7 @@ arms |= {f"weights, {n} token{'s' * (n > 1)}": lambda i, x=x: x @ cold(WIDTH, WI
 arms["prefill"] = lambda i: grouped_query_attention(*prompt)
 timing = summarise(time_arms(arms, rounds=30, device=device, budget_s=10))
 
-# %%
+# %% does="Works out FLOPs and bytes of each timed kind of work with your functions."
 def linear(n):  # FLOPs and bytes of n tokens through the linear layer
     return 2 * n * WIDTH**2, (WIDTH**2 + 2 * n * WIDTH) * element
 
@@ -360,7 +360,7 @@ work |= {"weights, 1 token": linear(1), "weights, 64 tokens": linear(64), "prefi
 # ever *add* time, so the lower end is nearer to what it can do. *(noisy)* marks what was disturbed all
 # the same.
 
-# %%
+# %% does="Prints intensity, time, GB/s and GFLOP/s of each kind of work; note the noisy ones."
 time_s = {arm: t["p10"] for arm, t in timing.items()}
 for arm, (flops, moved) in work.items():
     print(f"{arm:18} {arithmetic_intensity(flops, moved):7.2f} FLOP/byte {time_s[arm] * 1e3:8,.3f} ms "
@@ -371,7 +371,7 @@ for arm, (flops, moved) in work.items():
 # What a machine has done, it can do: where a kernel beat a ceiling, the ceiling was measured too
 # low (in a busy moment, say) and is corrected.
 
-# %%
+# %% does="Raises a ceiling that some kernel beat, then prints the corrected ridge of this machine."
 from dataclasses import replace
 
 def put_right(name, rates):
@@ -385,7 +385,7 @@ put_right("bandwidth_bytes_per_s", {arm: moved / time_s[arm] for arm, (_, moved)
 put_right("flops_per_s", {arm: flops / time_s[arm] for arm, (flops, _) in work.items()})
 print(f"ridge: {machine.flops_per_s / machine.bandwidth_bytes_per_s:.1f} FLOP per byte")
 
-# %%
+# %% does="Draws the roofline with your measured points; see which touch the slope, which the roof."
 from gqa_lib import plots
 
 plots.use_style()
@@ -401,7 +401,7 @@ plots.show(fig, alt="Roofline of this machine. " + "; ".join(
 # With one token the weights are as starved as MHA; with 64 each byte read serves 64 times.
 # **Batching helps with the weights, never with the cache.** And in your run?
 
-# %%
+# %% does="Prints whether MHA, GQA and MQA climb and what 64 tokens gain over one."
 reached = {arm: y for arm, (_, y) in points.items()}
 decode = [reached[f"{arm} decode"] for arm in ARMS]
 climbs = " < ".join(f"{y / 1e9:.3g}" for y in decode) if decode == sorted(decode) else None
@@ -430,7 +430,7 @@ print(f"64 tokens instead of 1: the weights' FLOP/s grow {reached['weights, 64 t
 # lost to something the two ceilings leave out, and above 1 that a ceiling was read too low. (About
 # 10 seconds.)
 
-# %%
+# %% does="Times decoding for 18 shapes, six head counts at three contexts, about 10 seconds."
 KV_HEADS, CONTEXTS = (32, 16, 8, 4, 2, 1), (4096, 8192, 16_384)
 shapes = [(n, context) for context in CONTEXTS for n in KV_HEADS]
 rows = time_arms({
@@ -439,7 +439,7 @@ rows = time_arms({
 step_timing, shape_rows = summarise(rows), rows
 time_of = {shape: t["p10"] for shape, t in step_timing.items()}
 
-# %%
+# %% does="Prints predicted over measured time for all shapes; 1 is perfect, a star means noisy."
 ratio = {}
 for shape in shapes:
     flops, moved = decoding(*shape)
@@ -459,7 +459,7 @@ print(f"within 15 %: {near} of the {len(waits)} shapes that should wait for memo
 # over its own bandwidth plus FLOPs over its own speed, and solve for these two rates from MHA and
 # MQA at 8,192 tokens. The other 16 shapes were not used: do they come out right?
 
-# %%
+# %% does="Solves for this kernel's two rates from two measured times; compare them with the ceilings."
 from numpy.linalg import solve
 
 known = [(32, 8192), (1, 8192)]
@@ -475,7 +475,7 @@ else:
 fitted_s = {s: decoding(*s)[0] * seconds_per_flop + decoding(*s)[1] * seconds_per_byte for s in shapes}
 fitted = {s: fitted_s[s] / time_of[s] for s in shapes if s not in known}
 
-# %%
+# %% does="Draws predicted over measured time from the ceilings and from two measurements; compare the two."
 told = [s for s in waits if s in fitted]
 good = sum(0.85 <= fitted[s] <= 1 / 0.85 for s in told)
 fig = plots.predicted_over_measured(
@@ -484,7 +484,7 @@ fig = plots.predicted_over_measured(
 plots.show(fig, alt="Predicted over measured decode time, from the ceilings and from two measurements: " + "; ".join(
     f"{n} KV heads, {c} tokens {ratio[n, c]:.2f} and {fitted.get((n, c), 1):.2f}" for n, c in shapes))
 
-# %%
+# %% does="Reports the fit where arithmetic decides, and lists noisy shapes to run again."
 rest = [r for s, r in fitted.items() if s not in waits]
 if rest:
     print(f"where arithmetic decides: {sum(0.85 <= r <= 1 / 0.85 for r in rest)} of {len(rest)}, "
@@ -507,7 +507,7 @@ print("noisy, so run again before you believe them:", ", ".join(disturbed) or "n
 # %% [markdown]
 # What you want to know in the end is a ratio anyway: **how much faster are fewer KV heads?**
 
-# %%
+# %% does="Prints how much faster 8 and 1 KV heads are, next to what the ceilings promise."
 def least_s(n, c):
     return max(decoding(n, c)[1] / machine.bandwidth_bytes_per_s, decoding(n, c)[0] / machine.flops_per_s)
 
@@ -530,7 +530,7 @@ print("8 KV heads at 16,384: less than the ceilings promise, so this kernel reac
 # longer one is the answer. (Standard attention; `bytes_per_element` is that of cache and weights,
 # so there are `weight_bytes / bytes_per_element` parameters.)
 
-# %% nbgrader={"grade": false, "grade_id": "decode_step_time", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "decode_step_time", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Write here the least seconds of one decode step of a whole model."
 def decode_step_time(
     config, hardware, batch_size, context_length, bytes_per_element, weight_bytes
 ):
@@ -547,7 +547,7 @@ def decode_step_time(
     )
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "decode_step_time-check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "decode_step_time-check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false} does="Checks your step time on several batches, contexts and machines."
 check("decode_step_time", decode_step_time)
 ### BEGIN HIDDEN TESTS
 check("decode_step_time", decode_step_time, seed=None, cases=[{"draw": n} for n in range(1, 13)])
@@ -577,7 +577,7 @@ check("decode_step_time", decode_step_time, seed=None, cases=[{"draw": n} for n 
 # Llama-3-8B's shape with 32, 8 or 1 KV heads on an H100's data sheet, weights held the same. Same
 # architecture, same hardware, four kinds of traffic. **Which row gains most? Which gains nothing?**
 
-# %%
+# %% does="Models a step with 32, 8 and 1 KV heads for four kinds of traffic; compare gains."
 H100, WEIGHTS = DATASHEET["H100 SXM"], llama.weight_bytes
 print("batch  context        MHA      GQA-8       MQA    GQA gains (modelled)")
 for batch, context in ((1, 1024), (1, 131_072), (32, 8192), (128, 1024)):
@@ -595,7 +595,7 @@ for batch, context in ((1, 1024), (1, 131_072), (32, 8192), (128, 1024)):
 # A model of two layers, small enough for any machine: 34 million weights, 134 MB in float32. Once with
 # one short sequence, once with many long ones. The prediction is yours. (About 10 seconds.)
 
-# %%
+# %% does="Builds a model of two layers, its weights and one decode step that can be timed."
 from gqa_lib.configs import ModelConfig
 
 D_MODEL, LAYERS, D_FF = 1024, 2, 4096
@@ -614,7 +614,7 @@ def step(x, layers_kv):
         x = x + ((x @ up) * (x @ gate)) @ down
     return x
 
-# %%
+# %% does="Times the two-layer model on short and long traffic with 32 and 8 KV heads."
 MANY = 64 if device.type == "cuda" else 8
 TRAFFIC = {"1 sequence of 256 tokens": (1, 256), f"{MANY} sequences of 4,096": (MANY, 4096)}
 measured, expected = {}, {}
@@ -628,7 +628,7 @@ for name, (batch, context) in TRAFFIC.items():
     timed = summarise(time_arms(arms, rounds=30, device=device, budget_s=6))
     measured |= {(name, n): t for n, t in timed.items()}
 
-# %%
+# %% does="Prints measured and predicted gains for both kinds of traffic; see where sharing pays."
 gains = {}
 for name in TRAFFIC:
     mha, gqa = (measured[name, n] for n in (32, 8))
@@ -651,7 +651,7 @@ print("The cache decides: sharing heads pays only where there is much of it." if
 # The same sharing, on a prompt: every key is read once and used by hundreds of queries. (About 5
 # seconds.)
 
-# %%
+# %% does="Times a prompt with 32, 8 and 1 KV heads; compare times and multiples of the ridge."
 prompts = {n: new(2, 1, n, PROMPT, HEAD_DIM) for n in ARMS.values()}
 prefill = summarise(time_arms({n: lambda i, kv=kv: grouped_query_attention(prompt[0], *kv)
                                for n, kv in prompts.items()}, rounds=20, device=device, budget_s=5))
@@ -671,18 +671,18 @@ for n, t in prefill.items():
 # Any model, any of these machines or yours. Everything it shows is *modelled*, with the formulas you
 # just wrote. (Where sliders do not run, the cell below prints and draws the same.)
 
-# %%
+# %% does="Opens the explorer with your measured ceilings among the machines; all figures are modelled."
 from gqa_lib.explore import explore, explorer
 
 explorer(llama, hardware=machine)
 
-# %%
+# %% does="Prints and draws what the explorer shows for Llama-3-8B on an H100, batch 32."
 found = explore(llama, H100, batch_size=32, context_length=8192)
 
 # %% [markdown]
 # ## Yours and the library's
 
-# %%
+# %% does="Compares your five functions with the library's; every entry should be True."
 from math import isclose
 
 from gqa_lib import cost

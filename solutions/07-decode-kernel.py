@@ -8,7 +8,7 @@
 # 2, 16 or 132 processors. **How can all of them work on one head, and still read every key only
 # once?**
 
-# %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false} does="Imports the lesson's tools and switches on Triton's interpreter if there is no GPU."
 import os
 
 import torch
@@ -23,7 +23,7 @@ try:
 except ImportError:  # macOS, Windows
     from gqa_lib.learn.watch.no_triton import tl, triton
 
-# %%
+# %% does="Says whether Triton is there, and whether it compiles your kernels or interprets them."
 from importlib.util import find_spec
 
 HAVE_TRITON = find_spec("triton") is not None
@@ -41,7 +41,7 @@ else:
 # One query, four keys, `head_dim` 1. The scores are 1, 3, 2, 5 and the values 10, 20, 30, 40. Softmax
 # divides by the sum over *all* keys, so it seems that someone must see all four.
 
-# %%
+# %% does="Computes a softmax over four scores and its output, the result to compare later ones with."
 scores, values = torch.tensor([1.0, 3.0, 2.0, 5.0]), torch.tensor([10.0, 20.0, 30.0, 40.0])
 print("softmax:", [f"{w:.4f}" for w in scores.softmax(0)])
 print(f"output:  {scores.softmax(0) @ values:.4f}")
@@ -51,7 +51,7 @@ print(f"output:  {scores.softmax(0) @ values:.4f}")
 # sum `l` of exp(score - m), and `acc`, the same sum with each term times its value. When a larger score
 # turns up, the old sums were taken from the wrong maximum: multiply them by exp(old m - new m).
 
-# %%
+# %% does="Walks over the four keys with an online softmax; watch the rescaling factor `old` and the last line."
 m, l, acc = float("-inf"), torch.tensor(0.0), torch.tensor(0.0)
 print("score      m    old      l      acc   acc / l")
 for score, value in zip(scores, values):
@@ -69,7 +69,7 @@ for score, value in zip(scores, values):
 # Now let two workers take two keys each. Each returns its output and **log-sum-exp** (lse), the
 # logarithm of its sum of exponentials: m + log(l). That is all the other one needs to know.
 
-# %%
+# %% does="Computes two halves separately and merges them by log-sum-exp; compare the output with the whole softmax."
 lse = [half.logsumexp(0) for half in scores.split(2)]
 out = [half.softmax(0) @ v for half, v in zip(scores.split(2), values.split(2))]
 for name, o, s in zip("ab", out, lse):
@@ -87,7 +87,7 @@ print(f"merged: {lse[0].exp() / total:.4f} of a + {lse[1].exp() / total:.4f} of 
 # so never take exp of an lse as it is. A part without keys has lse = -inf; whatever its output holds,
 # even inf or NaN, does not count. Two empty parts make zeros and -inf.
 
-# %% nbgrader={"grade": false, "grade_id": "merge_partials", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "merge_partials", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Exercise: write how two parts' outputs and log-sum-exps become one, also for empty parts."
 def merge_partials(out_a, lse_a, out_b, lse_b):
     """Return the output (..., D) and log-sum-exp (...) of two parts of the keys together."""
     ### BEGIN SOLUTION
@@ -99,7 +99,7 @@ def merge_partials(out_a, lse_a, out_b, lse_b):
     return out, lse
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "merge_partials-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "merge_partials-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false} does="Checks your merge on large scores, empty parts and outputs that hold inf or NaN."
 check("merge_partials", merge_partials)
 ### BEGIN HIDDEN TESTS
 check("merge_partials", merge_partials, seed=None, cases=[
@@ -131,7 +131,7 @@ check("merge_partials", merge_partials, seed=None, cases=[
 # %% [markdown]
 # Since merging knows nothing of what its parts are, it also merges merged parts, in any order.
 
-# %%
+# %% does="Merges three parts in two orders; look at how small the difference is."
 parts = [(torch.randn(4), torch.randn(())) for _ in range(3)]
 left = merge_partials(*merge_partials(*parts[0], *parts[1]), *parts[2])
 right = merge_partials(*parts[2], *merge_partials(*parts[1], *parts[0]))
@@ -143,7 +143,7 @@ print(f"largest difference between two orders: {(left[0] - right[0]).abs().max()
 # "The parts have the same number of keys, so I average their outputs. It looks right on my data." The
 # data were random keys and short queries. When does it stop looking right?
 
-# %%
+# %% does="Averages two halves at three sharpnesses of scores; watch the error grow with the scores."
 q, k, v = torch.randn(64), torch.randn(1000, 64), torch.randn(1000, 64)
 for sharpness in (0.01, 0.1, 1.0):
     scores = k @ q * sharpness
@@ -167,7 +167,7 @@ for sharpness in (0.01, 0.1, 1.0):
 # and `merge_partials` puts them together. Any `num_splits` from 1 to more than S. Fold the query heads
 # as in lesson 04: query head h reads KV head h // q_per_kv, and no copy of K or V is made.
 
-# %% nbgrader={"grade": false, "grade_id": "split_kv_decode", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "split_kv_decode", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Exercise: write a decode step that attends to the keys part by part and merges the parts."
 def split_kv_decode(q, k, v, num_splits):
     """Return attention of q (B, Hq, 1, D) over k, v (B, Hkv, S, D), part by part: (B, Hq, 1, D)."""
     ### BEGIN SOLUTION
@@ -179,7 +179,7 @@ def split_kv_decode(q, k, v, num_splits):
     return out.reshape(q.shape)
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "split_kv_decode-check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "split_kv_decode-check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false} does="Checks your split decode for various numbers of parts, also more parts than keys."
 check("split_kv_decode", split_kv_decode)
 ### BEGIN HIDDEN TESTS
 check("split_kv_decode", split_kv_decode, seed=None, cases=[
@@ -192,7 +192,7 @@ check("split_kv_decode", split_kv_decode, seed=None, cases=[
 ])
 ### END HIDDEN TESTS
 
-# %% nbgrader={"grade": true, "grade_id": "split_kv_decode-copies", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "split_kv_decode-copies", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false} does="Checks that your split decode makes no copy of K or V."
 check_no_copy("split_kv_decode", split_kv_decode)
 ### BEGIN HIDDEN TESTS
 check_no_copy("split_kv_decode", split_kv_decode, seed=None, cases=[
@@ -230,7 +230,7 @@ check_no_copy("split_kv_decode", split_kv_decode, seed=None, cases=[
 # each piece goes to the next free thread and notes when it ran. **Predict: what do 8 parts gain
 # here?** (The cell that measures takes about 5 seconds.)
 
-# %%
+# %% does="Sets the sizes and draws random queries, keys and values for one KV head."
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -238,14 +238,14 @@ THREADS, R, TOKENS, D = torch.get_num_threads(), 32, 65_536, 64
 PARTS = max(8, 2 * THREADS)
 rows, (k, v) = torch.randn(R, D), torch.randn(2, TOKENS, D)
 
-# %%
+# %% does="Defines one piece of work: attention over a part, with the times when it began and ended."
 def piece(k_part, v_part):
     start = time.perf_counter()
     scores = rows @ k_part.mT / D**0.5
     out, lse = scores.softmax(-1) @ v_part, scores.logsumexp(-1)
     return out, lse, start, time.perf_counter()
 
-# %%
+# %% does="Defines how all parts go to a pool of threads, each noting which thread ran it."
 import threading
 
 def run(pool, num_splits):
@@ -253,7 +253,7 @@ def run(pool, num_splits):
     work = lambda one: (*piece(*one), threading.get_ident())
     return list(pool.map(work, zip(k.tensor_split(num_splits), v.tensor_split(num_splits))))
 
-# %%
+# %% does="Defines the span of a run and the share of thread time used; prints the best possible gain."
 def span(pieces):
     return max(p[3] for p in pieces) - min(p[2] for p in pieces)
 
@@ -262,7 +262,7 @@ def share_busy(pieces):
     return sum(p[3] - p[2] for p in pieces) / (THREADS * span(pieces))
 print(f"{THREADS} threads: if they share the work evenly, {PARTS} parts are at best {THREADS} times as fast as 1")
 
-# %%
+# %% does="Times one part against several, one thread for each piece; takes about five seconds."
 from gqa_lib.measure import summarise, time_arms
 
 torch.set_num_threads(1)  # one thread a piece, as one processor of a GPU has one
@@ -272,12 +272,12 @@ with ThreadPoolExecutor(THREADS) as pool:
 torch.set_num_threads(THREADS)
 timing = summarise(samples)
 
-# %%
+# %% does="Prints the time for each number of parts; look at how many times as fast as one."
 for n, t in timing.items():
     print(f"{n:3} parts: {t['median'] * 1e3:8,.3f} ms, {timing[1]['median'] / t['median']:.2f} times as fast as one",
           "(noisy)" if t["noisy"] else "")
 
-# %%
+# %% does="Draws when each thread worked; look at the empty lanes with one part."
 from gqa_lib import plots
 
 plots.use_style()
@@ -302,7 +302,7 @@ plots.show(fig, alt=f"When each thread worked on one KV head. In one part: {busy
 # %% [markdown]
 # Splitting is not free: every part writes an output and an lse that must be read again.
 
-# %%
+# %% does="Computes the extra traffic of partial results; watch it grow with the number of parts."
 def extra(num_splits, Hq=32, Hkv=8, D=128, S=4096, kv_bytes=2):
     """Return the partials' traffic, written and read in float32, over that of K and V."""
     return 2 * num_splits * Hq * (D + 1) * 4 / (2 * Hkv * S * D * kv_bytes)
@@ -321,7 +321,7 @@ for n in (2, 8, 16, 64, 256):
 # computes with them on the chip and stores the result. In PyTorch `scores` went to memory and back;
 # here it never leaves the chip. [Triton](https://triton-lang.org) kernels are written in Python.
 
-# %%
+# %% does="Runs a first kernel that doubles ten numbers in three programs of four; look at what the mask does."
 @triton.jit
 def double_kernel(x, out, length, KEYS: tl.constexpr):
     n = tl.program_id(0) * KEYS + tl.arange(0, KEYS)  # this program's numbers
@@ -346,7 +346,7 @@ if HAVE_TRITON:
 # The plan of the decode kernel. The `q_per_kv` query heads of one KV head are the rows of **one** tile,
 # so each key that is loaded serves all of them. That is folding, done where it counts.
 
-# %%
+# %% does="Draws the tiles of q, K and scores; look at which places are padding."
 fig = plots.tile_product(
     ["q: ROWS x D\n6 query heads, 10 rows of padding", "K, turned: D x KEYS\n11 keys left, 5 past the end",
      "scores: ROWS x KEYS\n6 x 11 are real, none leave the chip"], size=16, rows=6, keys=11,
@@ -365,14 +365,14 @@ plots.show(fig, alt="Three tiles of 16 by 16. Of q 6 rows are query heads and 10
 # rows, and Triton's tiles have power-of-two sides. Rows of padding cost next to nothing: the time
 # goes into loading K.
 
-# %% nbgrader={"grade": false, "grade_id": "tile_rows", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "tile_rows", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Exercise: write how many rows the tile of queries needs."
 def tile_rows(q_per_kv):
     """Return the least power of two that is at least 16 and at least q_per_kv."""
     ### BEGIN SOLUTION
     return max(16, triton.next_power_of_2(q_per_kv))
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "tile_rows-check", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "tile_rows-check", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false} does="Checks the number of rows for small, large and not power-of-two numbers of query heads."
 check("tile_rows", tile_rows)
 ### BEGIN HIDDEN TESTS
 check("tile_rows", tile_rows, seed=None, cases=[{"q_per_kv": 200}, *({"draw": n} for n in range(1, 40))])
@@ -402,7 +402,7 @@ check("tile_rows", tile_rows, seed=None, cases=[{"q_per_kv": 200}, *({"draw": n}
 # begins at `scores + r * length`. Load K's tile, multiply with `tl.dot`, store: three masks to
 # think about. Ask `tl.dot` for full float32 with `input_precision="ieee"`: GPUs else round to 10 bits.
 
-# %% nbgrader={"grade": false, "grade_id": "scores_kernel", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "scores_kernel", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Exercise: write the kernel that computes the scores of one tile of keys."
 @triton.jit
 def scores_kernel(
     q, k, scores, length, scale, stride_t,
@@ -419,7 +419,7 @@ def scores_kernel(
     tl.store(scores + r[:, None] * length + t[None, :], tile, mask=real)
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "scores_kernel-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "scores_kernel-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false} does="Checks the scores, the masks at every edge, the tile's sides and the precision asked for."
 check("scores_kernel", scores_kernel)
 ### BEGIN HIDDEN TESTS
 check("scores_kernel", scores_kernel, seed=None, cases=[
@@ -457,7 +457,7 @@ check("scores_kernel", scores_kernel, seed=None, cases=[
 # A colleague with few heads finds padding wasteful and makes `q`'s tile 4 rows high. The check of values
 # is green. What would a GPU say, and what does the interpreter?
 
-# %%
+# %% does="Tries a tile of only four rows; look at whether it is accepted here and think of a GPU."
 @triton.jit
 def frugal_kernel(q, out, ROWS: tl.constexpr, D: tl.constexpr):
     r, d = tl.arange(0, ROWS), tl.arange(0, D)
@@ -488,7 +488,7 @@ if HAVE_TRITON:
 # them tile by tile with the online softmax of the first page, and stores its output and lse. Here: 2
 # sequences, 2 KV heads, 3 parts, tiles of 16 keys, 75 tokens.
 
-# %%
+# %% does="Draws which program takes which keys; see that each key belongs to exactly one."
 fig = plots.kernel_grid(
     [f"sequence {n // 2}, KV head {n % 2}" for n in range(4)], length=75, room=96, tile=16, num_splits=3,
     title="12 programs (head, part): each key belongs to exactly one")
@@ -504,7 +504,7 @@ plots.show(fig, alt="Four rows, one for each sequence and KV head, 75 of 96 toke
 # have no keys, since parts are whole tiles: then `l` is 0 and its lse must be -inf. `out` and `lse` have
 # a row for every query head and part; both are float32.
 
-# %% nbgrader={"grade": false, "grade_id": "gqa_decode_kernel", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "gqa_decode_kernel", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Exercise: write the step from tile to tile and the stores of the decode kernel."
 @triton.jit
 def gqa_decode_kernel(
     q, k, v, out, lse, length, scale, stride_b, stride_h, stride_t, Hkv: tl.constexpr, R: tl.constexpr,
@@ -539,7 +539,7 @@ def gqa_decode_kernel(
     tl.store(lse + row, tl.where(l > 0, m + tl.log(some), float("-inf")), mask=r < R)
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "gqa_decode_kernel-check", "locked": true, "points": 6, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "gqa_decode_kernel-check", "locked": true, "points": 6, "schema_version": 3, "solution": false, "task": false} does="Checks the kernel's outputs and log-sum-exps, also for parts without keys and keys past the end."
 check("gqa_decode_kernel", gqa_decode_kernel)
 ### BEGIN HIDDEN TESTS
 check("gqa_decode_kernel", gqa_decode_kernel, seed=None, cases=[
@@ -583,7 +583,7 @@ check("gqa_decode_kernel", gqa_decode_kernel, seed=None, cases=[
 # The interpreter is slow, but it knows every address that is read. Each number of K and V must be read
 # **once**, and a GPU must be able to take the tiles.
 
-# %% nbgrader={"grade": true, "grade_id": "gqa_decode_kernel-reads", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "gqa_decode_kernel-reads", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false} does="Checks that your kernel reads each number of K and V once, in tiles a GPU can take."
 check("gqa_decode_kernel-reads", gqa_decode_kernel)
 ### BEGIN HIDDEN TESTS
 check("gqa_decode_kernel-reads", gqa_decode_kernel, seed=None, cases=[
@@ -610,7 +610,7 @@ check("gqa_decode_kernel-reads", gqa_decode_kernel, seed=None, cases=[
 # Calling the kernel as a function needs a launcher, which is given: it makes the outputs, says how
 # many programs there are, and merges the parts with your `merge_partials`.
 
-# %%
+# %% does="Defines the launcher, which makes the outputs, starts the programs and merges the parts."
 from functools import reduce
 
 def gqa_decode(q, k, v, num_splits=1, KEYS=16):
@@ -625,7 +625,7 @@ def gqa_decode(q, k, v, num_splits=1, KEYS=16):
     merged = reduce(lambda a, b: merge_partials(*a, *b), zip(out.unbind(2), lse.unbind(2)))
     return merged[0].unsqueeze(2).to(q.dtype)
 
-# %%
+# %% does="Compares your kernel with your split decode, for one part and for three; look at the differences."
 if HAVE_TRITON:
     q, (k, v) = torch.randn(2, 12, 1, 32, device=device), torch.randn(2, 2, 4, 70, 32, device=device)
     expected = split_kv_decode(q, k, v, 1)
@@ -639,7 +639,7 @@ if HAVE_TRITON:
 # as if every query head had its KV head (a view, no copy). Same result. With 1, 2, 4 and 8 query heads
 # per KV head: **how many bytes of K and V does each way read?**
 
-# %%
+# %% does="Defines how to count bytes read, and a way that launches the kernel for each query head alone."
 from gqa_lib.learn.watch.kernels import Kernels
 
 def bytes_read(function, q, k, v):
@@ -653,7 +653,7 @@ def one_by_one(q, k, v):
     members = q.unflatten(1, (k.shape[1], -1)).unbind(2)  # R x (B, Hkv, 1, D)
     return torch.stack([gqa_decode(member, k, v) for member in members], 2).flatten(1, 2)
 
-# %%
+# %% does="Counts bytes of K and V read by both ways, for 1 to 8 query heads per KV head."
 counted, shared = HAVE_TRITON and device == "cpu", (1, 2, 4, 8)
 if counted:
     reads = {"one tile": [], "one by one": []}
@@ -666,7 +666,7 @@ if counted:
 else:
     print("Only the interpreter can count: it needs Triton, and a machine without a GPU.")
 
-# %%
+# %% does="Draws how many times K and V are read; compare one tile with one program per query head."
 if counted:
     ways = {"query heads in one tile": reads["one tile"], "query heads one by one": reads["one by one"]}
     by_one, in_one = reads["one by one"][-1], reads["one tile"][-1]
@@ -706,7 +706,7 @@ if counted:
 # Where there is one, the same source is compiled. Peers are PyTorch's `enable_gqa` and the folded matrix
 # products of lesson 04; the bound is K and V read once at the bandwidth measured now.
 
-# %%
+# %% does="On a GPU times your kernel next to PyTorch's and shows each one's share of the bandwidth."
 if HAVE_TRITON and device == "cuda":
     from gqa_lib.measure import measure_hardware
     from gqa_lib.kernels import attend, sdpa_operator
@@ -745,7 +745,7 @@ else:
 # A library's kernel also takes caches in pages, sequences of different lengths, other head sizes, and
 # chooses the number of parts. On a CPU this course's library splits as you did:
 
-# %%
+# %% does="Compares the library's `split_kv` backend with your split decode; the difference should be rounding."
 from gqa_lib.kernels import attend
 
 q, (k, v) = torch.randn(1, 32, 1, 64), torch.randn(2, 1, 1, 5000, 64)

@@ -7,7 +7,7 @@
 # cache would be 4 times as large. **On the same card, with the same requests, how many times MHA's does
 # GQA-8 have of (1) requests that fit safely, (2) tokens per second, (3) time per token of one request?**
 
-# %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false} does="Imports the lesson's tools, the model's configuration and the checks."
 import math
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ from gqa_lib.learn import check, check_quiz, hint, show_quiz
 # Put your guesses here. They will be compared with what comes out. Below 1 means fewer requests or tokens/s, or a
 # shorter time per token.
 
-# %%
+# %% does="Holds your three guesses of GQA-8 over MHA; change them before you go on."
 guess = {"requests": 4.0, "tokens/s": 4.0, "time per token": 0.25}  # GQA-8 over MHA; change these three
 
 # %% [markdown]
@@ -58,7 +58,7 @@ guess = {"requests": 4.0, "tokens/s": 4.0, "time per token": 0.25}  # GQA-8 over
 #
 # A request with an output of 0 tokens takes no step. If there is no step at all, raise a `ValueError`.
 
-# %% nbgrader={"grade": false, "grade_id": "kv_demand", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "kv_demand", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Exercise: write what decoding requests hold, as mean, sd and three percentiles over all steps."
 def kv_demand(prompt_lengths, output_lengths, kv_bytes_per_token):
     """Return {"mean", "sd", "p50", "p95", "p99"} in bytes; two lists of tokens, one entry a request."""
     ### BEGIN SOLUTION
@@ -75,7 +75,7 @@ def kv_demand(prompt_lengths, output_lengths, kv_bytes_per_token):
     return demand
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "kv_demand-check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "kv_demand-check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false} does="Checks your five numbers, requests without output, and the error when there is no step."
 check("kv_demand", kv_demand)
 ### BEGIN HIDDEN TESTS
 check("kv_demand", kv_demand, seed=None, cases=[
@@ -109,7 +109,7 @@ check("kv_demand", kv_demand, seed=None, cases=[
 # Microsoft](https://github.com/Azure/AzurePublicDataset) (CC-BY 4.0), and the 300 that the RTX 4090 will serve
 # below. **Is E[p + o] too high for both services, or too low for one?**
 
-# %%
+# %% does="Compares E[p + o] with what is really held, for three logs; look at which way it errs."
 from gqa_lib.cost import kv_bytes_per_token
 from gqa_lib.serving.traffic import sample
 
@@ -144,7 +144,7 @@ for name, log in logs.items():
 # The relative head-room falls like 1 / √n: 2,071 of 10,000 the first time, 4,396 of 40,000 the second.
 # (`safe` solves the equation, quadratic in √n. It takes requests for independent of each other.)
 
-# %%
+# %% does="Defines how many requests fit safely and repeats the example by hand; compare 79 and 356."
 from statistics import NormalDist
 
 def safe(memory, mean, sd, overflow=0.01):
@@ -161,7 +161,7 @@ print(f"by hand: {safe(10_000, 100, 100):.1f} and {safe(40_000, 100, 100):.1f}")
 # as with MHA, on the small card and on the large one?** (Both get the same memory for the cache. MHA's own K and V
 # projections would be 2 · 32 layers · 24 heads · 128 · 4096 · 2 bytes = 1.6 GB larger: it is worse off than here.)
 
-# %%
+# %% does="Computes safe requests with MHA and GQA-8 on two cards; compare the gain with your guess."
 ON_CARD = 2_587 * 16 * per_token  # bytes
 CARDS = {"RTX 4090": ON_CARD, "H200": 0.9 * 151_397_597_184 - model.weight_bytes - 2e9}
 gains = {}
@@ -173,7 +173,7 @@ for card, memory in CARDS.items():
               f"safe {mha:5.1f} and {gqa:5.1f}: {gqa / mha:.1f} times")
 print(f"You said {guess['requests']:g} times; it is {min(gains.values()):.1f} to {max(gains.values()):.1f}.")
 
-# %%
+# %% does="Draws the gain in safe requests over the memory; watch it fall towards 4."
 from gqa_lib import plots
 
 plots.use_style()
@@ -192,7 +192,7 @@ plots.show(fig, alt="Safe requests of GQA-8 over MHA by memory: " + "; ".join(
 # Is the rule of 1 % true? Its sum is not normal when few requests fit. Pick n decode steps at random, one per request,
 # many times, and count how often they overflow.
 
-# %%
+# %% does="Draws random decode steps and counts overflows; compare them with the promised 1 %."
 import numpy as np
 
 rng = np.random.default_rng(0)
@@ -216,7 +216,7 @@ for card, memory in CARDS.items():
 # **kernel table** was measured on an RTX 4090, one kernel of vLLM at a time ([LLMServingSim](
 # https://github.com/casys-kaist/LLMServingSim), MIT). No request was ever timed for it.
 
-# %%
+# %% does="Prints step times from the kernel table and the data sheet; look at how far the latter is off."
 from gqa_lib.hardware import datasheet
 from gqa_lib.serving.simulator import RooflineStepTime, Work, sample_step_time
 
@@ -235,7 +235,7 @@ for n in (1, 8, 32, 128):
 # too much, and other models or numbers of KV heads have no table. So **calibrate** the roofline: read off the
 # table what this card reaches. One number for each thing that takes time:
 
-# %%
+# %% does="Reads a bandwidth, a rate of arithmetic and an overhead off the table; compare with the data sheet."
 streamed = 2 * model.weights.dense  # bytes of all weights but the input embedding, which is only looked up
 body = model.weights.dense - model.vocab_size * model.d_model  # parameters that multiply every token
 bandwidth = streamed / kernels(decoding(1, 1))  # one short sequence: only weights are read
@@ -257,7 +257,7 @@ print(f"{bandwidth / 1e9:.0f} of {sheet.bandwidth_bytes_per_s / 1e9:.0f} GB/s, "
 # Five ways to know the seconds of a step. None has seen a time from the log; the typical step has its requests'
 # lengths. **How far off is each, in TPOT?** Put a guess in percent: below 0 is too fast.
 
-# %%
+# %% does="Lists five ways to know a step's time and holds your guesses of their errors in TPOT."
 ways = {
     "data sheet": RooflineStepTime(model, sheet),
     "two ceilings": RooflineStepTime(model, reached),
@@ -267,7 +267,7 @@ ways = {
 }
 tpot_off = {"data sheet": 0, "two ceilings": 0, "three numbers": 0, "and embedding": 0, "kernel table": 0}  # change these
 
-# %%
+# %% does="Defines how to simulate a trace and prints the log's measured TTFT, TPOT and tokens per second."
 from itertools import pairwise
 
 from gqa_lib.serving.simulator import Rules, latencies_ms, simulate, summary
@@ -283,7 +283,7 @@ tpot = (e2e - ttft) / (log.output_tokens - 1)
 rate = log.output_tokens.sum() / (log.arrival_s + e2e).max()
 print(f"measured: TTFT {ttft.mean():.1f} s, TPOT {1e3 * tpot.mean():.1f} ms, {rate:.0f} tokens/s")
 
-# %%
+# %% does="Runs the simulator with each way; look at the errors in TPOT and at your guesses."
 off = {}
 for name, step_time in ways.items():
     run = serve(log, step_time)
@@ -322,7 +322,7 @@ for before, after in pairwise(("data sheet", "two ceilings", "three numbers", "a
 # `ttft_s`, `tpot_s` and `output_lengths` are lists, one entry a request, one request or more. An answer of one
 # token has no time between tokens: its `tpot_s` is NaN, and it stays for its TTFT.
 
-# %% nbgrader={"grade": false, "grade_id": "concurrency", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "concurrency", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Exercise: write the mean number of requests in the server from rate, latencies and lengths."
 def concurrency(requests_per_s, ttft_s, tpot_s, output_lengths):
     """Return the mean number of requests in the server, waiting or running (float)."""
     ### BEGIN SOLUTION
@@ -332,7 +332,7 @@ def concurrency(requests_per_s, ttft_s, tpot_s, output_lengths):
     return requests_per_s * sum(stays) / len(stays)
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "concurrency-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "concurrency-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false} does="Checks your number, also for answers of one token and for requests that differ."
 check("concurrency", concurrency)
 ### BEGIN HIDDEN TESTS
 check("concurrency", concurrency, seed=None, cases=[
@@ -359,7 +359,7 @@ check("concurrency", concurrency, seed=None, cases=[
 # Traffic like the log's, at rates that the card can serve: the library draws requests from the trace's own
 # lengths. Your law against the simulator's count of those that wait and run:
 
-# %%
+# %% does="Compares your law with the simulator's own count at three rates; both should agree."
 from gqa_lib.serving.traffic import fit
 
 traffic = fit(log)
@@ -381,7 +381,7 @@ for per_s in (0.5, 1.0, 1.5):
 # bear, and near its limit?** Guess, then run. (Modelled: the simulator with the kernel table, 800 requests at
 # each rate, the same for both.)
 
-# %%
+# %% does="Holds your guess and simulates steps 10 % longer at five rates; takes the change in latency."
 ten_percent = {"TTFT, half load": 10, "TTFT, near the limit": 10}  # your guess, in percent
 
 def slower(work):
@@ -395,7 +395,7 @@ for per_s in RATES:
     for name in change:
         change[name][per_s] = 100 * (after[f"mean_{name.lower()}_ms"] / before[f"mean_{name.lower()}_ms"] - 1)
 
-# %%
+# %% does="Draws how TTFT and TPOT change with the load; look at the rates near the limit."
 worst = change["TTFT"][RATES[-1]]
 fig = plots.gain_lines(
     change, xlabel="requests per second", ylabel="change of the mean (%)", expected={"step time: 10 %": 10},
@@ -419,7 +419,7 @@ for name, per_s in zip(ten_percent, (RATES[1], RATES[-1])):
 # many heads; memory for the cache stays 5.43 GB, so there are 8 / Hkv times the blocks; weights stay as they are, and
 # so does the traffic, the log's. No such model was run on this card.
 
-# %%
+# %% does="Simulates the card with 32 to 1 KV heads; look at requests running, tokens per second and TPOT."
 HEADS = (32, 16, 8, 4, 1)
 
 def heads(n):
@@ -434,7 +434,7 @@ for n in HEADS:
     print(f"{heads(n):>11}: {one['mean_running']:5.1f} run at a time, {one['output_throughput']:5.0f} tokens/s, "
           f"TPOT {one['mean_tpot_ms']:.1f} ms, TTFT {one['mean_ttft_ms'] / 1e3:5.1f} s")
 
-# %%
+# %% does="Draws throughput against time per token by KV heads, with your guess next to them."
 gain = results[8]["output_throughput"] / results[32]["output_throughput"]
 pace = results[8]["mean_tpot_ms"] / results[32]["mean_tpot_ms"]
 shown = {n: (one["output_throughput"], one["mean_tpot_ms"]) for n, one in results.items()}
@@ -453,7 +453,7 @@ print(f"You said {guess['tokens/s']:g} times the tokens/s and {guess['time per t
 # the number of heads. More requests also bring more prompts, and steps with prompts take longer. (Requests that are
 # preempted wait between tokens, which is in TPOT as well.)
 
-# %%
+# %% does="Separates pure decode steps from steps with prompts, for 32 and 8 KV heads; compare their times."
 for n in (32, 8):
     ran = serve(log, step_time_of(n), 2_587 * 8 // n).steps
     with_prompt = ran["prefill_tokens"] > 0
@@ -479,7 +479,7 @@ for n in (32, 8):
 # In the currency of `price_per_hour`. A throughput that is 0, negative, NaN or infinite was not measured, and a price
 # that is negative, NaN or infinite is not a price: raise a `ValueError` with the number. A price of 0 is allowed.
 
-# %% nbgrader={"grade": false, "grade_id": "cost_per_million_tokens", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "cost_per_million_tokens", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Exercise: write what a million tokens cost, and refuse figures that were not measured."
 def cost_per_million_tokens(tokens_per_s, price_per_hour):
     """Return what a million tokens cost (float)."""
     ### BEGIN SOLUTION
@@ -490,7 +490,7 @@ def cost_per_million_tokens(tokens_per_s, price_per_hour):
     return price_per_hour / (3600 * tokens_per_s) * 1_000_000
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "cost_per_million_tokens-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "cost_per_million_tokens-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false} does="Checks the cost and that bad throughputs and prices raise a ValueError."
 check("cost_per_million_tokens", cost_per_million_tokens)
 ### BEGIN HIDDEN TESTS
 check("cost_per_million_tokens", cost_per_million_tokens, seed=None, cases=[
@@ -523,7 +523,7 @@ check("cost_per_million_tokens", cost_per_million_tokens, seed=None, cases=[
 # smaller than at full load?** (Modelled, with three seeds of 2,000 requests each, after 200 that do not count; why so
 # many, the next section tells. The price is an example: put yours.)
 
-# %%
+# %% does="Sets a price and an SLO and defines the search for the highest rate that keeps it."
 from gqa_lib.serving.simulator import parse_goodput
 
 PRICE = 0.50  # per hour of the card: your own figure
@@ -547,7 +547,7 @@ def at_slo(num_kv_heads, low, high):
         low, high = (middle, high) if kept(num_kv_heads, middle)[:, 0].mean() >= 0.95 else (low, middle)
     return low, kept(num_kv_heads, low)
 
-# %%
+# %% does="Finds the rate that keeps the SLO for 32, 8 and 1 KV heads; compare costs and memory in use."
 within = {n: at_slo(n, *limits) for n, limits in {32: (0.1, 0.7), 8: (0.8, 2.4), 1: (2.0, 8.0)}.items()}
 sellable = {n: seeds[:, 2].mean() for n, (_, seeds) in within.items()}
 for n, (per_s, seeds) in within.items():
@@ -588,7 +588,7 @@ print(f"GQA-8 over MHA: {gain:.1f} times the tokens/s at full load, {sold:.1f} t
 # (`statistics.NormalDist().inv_cdf`, say), not a rounded 1.96. At least 1. Raise a `ValueError` if `cv` is below 0,
 # `relative_error` is not above 0, or `confidence` is not between 0 and 1.
 
-# %% nbgrader={"grade": false, "grade_id": "required_requests", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "required_requests", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Exercise: write how many requests give a mean to within a relative error."
 def required_requests(cv, relative_error, confidence):
     """Return how many requests (int) give the mean to within relative_error."""
     ### BEGIN SOLUTION
@@ -600,7 +600,7 @@ def required_requests(cv, relative_error, confidence):
     return max(1, math.ceil((z * cv / relative_error) ** 2))
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "required_requests-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "required_requests-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false} does="Checks the number, its rounding, the confidence and the errors for impossible input."
 check("required_requests", required_requests)
 ### BEGIN HIDDEN TESTS
 check("required_requests", required_requests, seed=None, cases=[
@@ -626,7 +626,7 @@ check("required_requests", required_requests, seed=None, cases=[
 # %% [markdown]
 # The CV of *what*? What a request costs the card is its token-steps, and they vary more than its tokens.
 
-# %%
+# %% does="Prints the CV of tokens and of token-steps for each log; look at the requests needed."
 def token_steps(prompt_lengths, output_lengths):
     return [o * (p + (o + 1) / 2) for p, o in zip(prompt_lengths, output_lengths)]
 
@@ -640,7 +640,7 @@ for name, one in logs.items():
 # And a p99? Of 200 requests 2 lie above it, and which two is luck. **How much does the p99 of TTFT scatter over four
 # runs of 200 requests, and of 2,000, at low load and nearer to the limit?** (Modelled, with the kernel table.)
 
-# %%
+# %% does="Simulates four runs of two sizes at two rates; look at how much the p99 scatters."
 for per_s in (0.5, 1.2):
     for n in (200, 2000):
         p99 = [summary(serve(traffic.draw(n, rate=per_s, seed=s, arrival_cv=1), kernels))["p99_ttft_ms"] for s in range(4)]
@@ -687,7 +687,7 @@ for per_s in (0.5, 1.2):
 # | `"runs"` | list of (seed, variant): all variants of the first seed, then of the next; every second seed reversed |
 # | `"inconclusive_below"` | t · pair_sd / √n for n seeds, t two-sided at `confidence` with n - 1 degrees of freedom |
 
-# %% nbgrader={"grade": false, "grade_id": "benchmark_plan", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "benchmark_plan", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Exercise: write the benchmark plan with its seven entries from a pilot."
 def benchmark_plan(pilot, variants, seeds, relative_error, confidence):
     """Return a dictionary with the seven entries of the table."""
     ### BEGIN SOLUTION
@@ -711,7 +711,7 @@ def benchmark_plan(pilot, variants, seeds, relative_error, confidence):
     }
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "benchmark_plan-check", "locked": true, "points": 5, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "benchmark_plan-check", "locked": true, "points": 5, "schema_version": 3, "solution": false, "task": false} does="Checks the entries of your plan one by one and names the first that differs."
 check("benchmark_plan", benchmark_plan)
 ### BEGIN HIDDEN TESTS
 FOUR = {"prompts": (100, 700, 30, 400), "outputs": (20, 200, 90, 8), "arrivals": (0, 0.5, 0.75, 4)}
@@ -742,7 +742,7 @@ check("benchmark_plan", benchmark_plan, seed=None, cases=[
 # %% [markdown]
 # Two plans, of 200 consecutive requests each as a pilot. **How near do 200 requests come to the numbers above?**
 
-# %%
+# %% does="Makes plans from two pilots of 200 requests; compare their CVs with the full logs' above."
 def pilot_of(log, in_flight, pair_sd):
     first = log.select(slice(0, 200))
     return {"prompt_lengths": first.prompt_tokens.tolist(), "output_lengths": first.output_tokens.tolist(),
@@ -758,7 +758,7 @@ for name in ("azure-conv-2023", "azure-code-2023"):  # 20 in flight and 2 % are 
 # out. **Is TPOT with 4 KV heads lower than with 8, at the same 1.2 requests/s?** Fewer bytes, and here the same
 # traffic: the card cannot take in more than come. First a pilot of three seeds, then the plan.
 
-# %%
+# %% does="Runs a pilot of three pairs and makes the plan; look at what will be inconclusive."
 def tpot_of(num_kv_heads, seed, n, warmup=0):
     trace = traffic.draw(n + warmup, rate=1.2, seed=seed, arrival_cv=1)
     ms = latencies_ms(serve(trace, step_time_of(num_kv_heads), 2_587 * 8 // num_kv_heads))
@@ -771,7 +771,7 @@ plan = benchmark_plan(pilot_of(first, in_flight, np.std(pairs, ddof=1)), [8, 4],
 print(f"{plan['requests']} requests after {plan['warmup']} of warm-up, percentiles {plan['percentiles']}, "
       f"inconclusive below {plan['inconclusive_below']:.2%}; first runs {plan['runs'][:4]}")
 
-# %%
+# %% does="Carries the plan out for 4 and 8 KV heads; look at the interval and the verdict."
 from scipy.stats import t
 
 tpots = {run: tpot_of(run[1], run[0], plan["requests"], plan["warmup"]) for run in map(tuple, plan["runs"])}

@@ -8,7 +8,7 @@
 # of 8 channels, and 8, 2 or 1 KV heads. **What share of its answers is right with each?** (By chance
 # it is 1 in 16.)
 
-# %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false} does="Imports torch, the clock, `ModelConfig` and the course's `check`, `hint` and quiz functions."
 from time import monotonic
 
 import torch
@@ -20,7 +20,7 @@ from gqa_lib.learn import check, check_quiz, hint, show_quiz
 # Put your guess here: KV heads, and the share that is right, from 0 to 1. It is drawn next to what
 # you measure.
 
-# %%
+# %% does="Holds your guesses: KV heads to the share right. Change the three numbers before you train."
 guess = {8: 0.9, 2: 0.9, 1: 0.9}  # change these three shares
 
 # %% [markdown]
@@ -38,14 +38,14 @@ guess = {8: 0.9, 2: 0.9, 1: 0.9}  # change these three shares
 # The numbers of one layer, for one token. Numbers, not bytes: what each takes in memory is another
 # question (lesson 05).
 
-# %% nbgrader={"grade": false, "grade_id": "cached_numbers_per_token", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "cached_numbers_per_token", "locked": false, "schema_version": 3, "solution": true, "task": false} does="To be written: how many numbers one layer keeps of one token, as an int."
 def cached_numbers_per_token(num_kv_heads, head_dim):
     """Return how many numbers (int) one layer keeps of one token: its K and its V."""
     ### BEGIN SOLUTION
     return 2 * num_kv_heads * head_dim
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "cached_numbers_per_token-check", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "cached_numbers_per_token-check", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false} does="Checks your count for several sizes, and says which part is probably missing or too many."
 check("cached_numbers_per_token", cached_numbers_per_token)
 ### BEGIN HIDDEN TESTS
 check("cached_numbers_per_token", cached_numbers_per_token, seed=None, cases=[{"draw": n} for n in range(1, 7)])
@@ -71,7 +71,7 @@ check("cached_numbers_per_token", cached_numbers_per_token, seed=None, cases=[{"
 # Here is the **recall task** with 3 records of 2 attributes, each with one of 4 values. Find the answer in it
 # yourself before you look at the last line.
 
-# %%
+# %% does="Draws a recall sequence with three records; find the asked key's attributes before the last line."
 from gqa_lib.train import Heads, RecallTask, final, sweep
 
 small = RecallTask(num_records=3, num_attributes=2, num_values=4, num_keys=9, num_queries=1)
@@ -94,13 +94,13 @@ print(f"right: {answers[0, 0].tolist()}")
 # Nine small models: three numbers of KV heads, each trained from three seeds on sequences that
 # never repeat. Same seed, same sequences. (About 30 seconds on two free cores.)
 
-# %%
+# %% does="Trains nine models, 8, 2 and 1 KV heads from three seeds each, and prints how long it took."
 recall, SEEDS = RecallTask(), range(3)
 started = monotonic()
 runs = final(sweep(recall, [Heads(8, kv, 8) for kv in (8, 2, 1)], SEEDS, bar=True))
 print(f"{len(runs)} models in {monotonic() - started:.0f} s")
 
-# %%
+# %% does="Prints the share of right answers of each seed, next to your guess; look at the scatter."
 accuracy = {kv: [run["accuracy"] for run in runs if run["num_kv_heads"] == kv] for kv in (8, 2, 1)}
 size = {kv: cached_numbers_per_token(kv, 8) for kv in accuracy}
 NAMES = {8: "MHA: 8 KV heads", 2: "GQA: 2", 1: "MQA: 1"}
@@ -108,7 +108,7 @@ for kv, shares in accuracy.items():
     seeds = ", ".join(f"{share:.3f}" for share in shares)
     print(f"{kv} KV heads, {size[kv]:3} numbers per token: right {seeds}; your guess {guess[kv]:.2f}")
 
-# %%
+# %% does="Draws accuracy against cached numbers per token, with your guesses and chance; its title states the order found."
 from gqa_lib import plots
 
 def in_words(measured):
@@ -142,7 +142,7 @@ plots.show(fig, alt=in_words(measured))
 # | one head of 8 | 1 | 1 | 8 | 16, as MQA above |
 # | MHA, heads of 1 | 8 | 8 | 1 | 16 |
 
-# %%
+# %% does="Names four control designs and holds your guess which come near MHA; change the entries."
 CONTROL = {
     "one head of 64": Heads(1, 1, 64), "MQA, heads of 64": Heads(8, 1, 64),
     "one head of 8": Heads(1, 1, 8), "MHA, heads of 1": Heads(8, 8, 1),
@@ -153,7 +153,7 @@ near_mha["MHA, heads of 1"] = True  # change this one, or add lines
 # %% [markdown]
 # Two seeds each: you have seen how little the seeds differ. (About 25 seconds.)
 
-# %%
+# %% does="Trains the four controls from two seeds; compare cached numbers, parameters and the share right."
 from dataclasses import astuple
 
 more = final(sweep(recall, CONTROL.values(), range(2), bar=True))
@@ -166,7 +166,7 @@ for name, heads in CONTROL.items():
     print(f"{name:16} {numbers:3} numbers, {mine[0]['params']:6,} parameters, query of "
           f"{heads.num_heads * heads.head_dim:3}: right {share:.3f}; your guess was {'right' if right else 'wrong'}")
 
-# %%
+# %% does="Adds the controls to the figure and prints the accuracy range at 16 and at 128 cached numbers."
 by_size = {n: [x for m, shares in measured.values() if m == n for x in shares] for n in (16, 128)}
 decides = min(by_size[128]) > max(by_size[16])
 finding = "What is cached decides" if decides else "In this run the cached numbers alone do not decide"
@@ -190,7 +190,7 @@ for n, shares in by_size.items():
 # the queries that were printed. Perhaps MQA is only too small? Give it a feed-forward block, so that it
 # has *more* parameters than MHA. Does that repair it? **Your guess?** (One seed, about 10 seconds.)
 
-# %%
+# %% does="Trains MQA with a feed-forward block and more parameters than MHA; see how much comes back."
 wider = RecallTask(d_ff=128)
 (repaired, *_) = final(sweep(wider, [Heads(8, 1, 8)], range(1)))
 print(f"seed 0, MQA with a wider model: {repaired['params']:,} parameters, right {repaired['accuracy']:.3f}; "
@@ -220,7 +220,7 @@ print(f"It brings back {back:.0%} of what was lost.",
 # of freedom says 4.30 at 95 %: 2.5 % lie beyond it on each side. 0.1 ± 4.30 · 0.058 is the **confidence interval** from
 # -0.15 to 0.35. It contains 0, and a lot else.
 
-# %%
+# %% does="Prints how many standard errors Student's t allows to each side, for 2 to 30 pairs."
 from scipy import stats
 
 for pairs in (2, 3, 5, 10, 30):
@@ -234,7 +234,7 @@ for pairs in (2, 3, 5, 10, 30):
 # The mean of b - a over pairs of the same seed, and Student's interval of it at `confidence` (a share
 # such as 0.95). There are two pairs or more. Any library will do: numpy, scipy, or Python's `statistics`.
 
-# %% nbgrader={"grade": false, "grade_id": "paired_difference", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "paired_difference", "locked": false, "schema_version": 3, "solution": true, "task": false} does="To be written: the mean of the paired differences, and both ends of Student's interval."
 def paired_difference(losses_a, losses_b, confidence):
     """Return (difference, low, high): the mean of b - a over pairs, and its interval."""
     ### BEGIN SOLUTION
@@ -249,7 +249,7 @@ def paired_difference(losses_a, losses_b, confidence):
     return difference, difference - half, difference + half
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "paired_difference-check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "paired_difference-check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false} does="Checks your difference and both ends on several lists and confidences, and names the likely mistake."
 check("paired_difference", paired_difference)
 ### BEGIN HIDDEN TESTS
 check("paired_difference", paired_difference, seed=None, cases=[
@@ -278,7 +278,7 @@ check("paired_difference", paired_difference, seed=None, cases=[
 # On what you measured. **Is the interval of MQA's loss of accuracy wide or narrow, with only three
 # pairs?**
 
-# %%
+# %% does="Applies your `paired_difference` to the measured accuracies; compare each interval's width with its distance from 0."
 for kv in (2, 1):
     difference, low, high = paired_difference(accuracy[8], accuracy[kv], 0.95)
     print(f"{kv} instead of 8 KV heads: {difference:+.3f} of all answers, 95 % interval {low:+.3f} to {high:+.3f}")
@@ -318,7 +318,7 @@ for kv in (2, 1):
 # wide must the block be for `num_kv_heads` KV heads, so that the model has as many parameters as
 # `config`? To the nearest whole channel. More KV heads than `config` has make it narrower.
 
-# %% nbgrader={"grade": false, "grade_id": "ffn_width_for_equal_params", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "ffn_width_for_equal_params", "locked": false, "schema_version": 3, "solution": true, "task": false} does="To be written: the feed-forward width that gives the model as many parameters as `config`."
 def ffn_width_for_equal_params(config, num_kv_heads):
     """Return d_ff (int) of the model with num_kv_heads that is as large as config; config has
     num_heads, num_kv_heads, head_dim, d_model, d_ff and num_layers."""
@@ -328,7 +328,7 @@ def ffn_width_for_equal_params(config, num_kv_heads):
     return config.d_ff + round(saved / per_channel)
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "ffn_width_for_equal_params-check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "ffn_width_for_equal_params-check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false} does="Checks your width for several shapes, including more KV heads and ones that need rounding."
 check("ffn_width_for_equal_params", ffn_width_for_equal_params)
 ### BEGIN HIDDEN TESTS
 check("ffn_width_for_equal_params", ffn_width_for_equal_params, seed=None, cases=[{"draw": n} for n in range(1, 13)])
@@ -353,7 +353,7 @@ check("ffn_width_for_equal_params", ffn_width_for_equal_params, seed=None, cases
 # %% [markdown]
 # The library's `TextTask` does the same for its models. Does it agree with yours?
 
-# %%
+# %% does="Builds the text task and compares its `d_ff` with yours; look whether the parameters agree."
 from gqa_lib.train import Recipe, TextTask, baselines, compare_paired, pairs_needed, python_sources
 
 corpus = python_sources(max_bytes=2_000_000)
@@ -375,7 +375,7 @@ for kv in (8, 2, 1):
 # 0.01 bits per byte. The number of pairs: three, then two more, and no others. **Guess:** will GQA and
 # MQA be worse by more than the margin? Will three pairs show it? (About 30 seconds on two free cores.)
 
-# %%
+# %% does="Fixes margin and pairs, trains nine text models and prints bits per byte of each seed."
 MARGIN, PAIRS = 0.01, (3, 5)  # fixed before training
 recipe = Recipe(steps=400, batch_size=16, lr=4e-3, warmup_steps=100)
 started = monotonic()
@@ -389,7 +389,7 @@ for kv, values in bits.items():
 # Have they learned anything? What must be beaten costs nothing: counting **n-grams**, which byte follows which
 # n - 1 bytes how often, in as many bytes as the models were shown.
 
-# %%
+# %% does="Prints what n-grams and compressors need per byte; find where your trained models fall."
 shown = recipe.steps * recipe.batch_size * text.context
 for name, value in baselines(corpus, max_train_bytes=shown).items():
     print(f"{name:8} {value:.3f} bits per byte")
@@ -399,7 +399,7 @@ print(f"{'models':8} {min(map(min, bits.values())):.3f} to {max(map(max, bits.va
 # Find your models in that list. (zlib and xz also learn from the held-out files while they pack them,
 # which the others may not.) Now the question: **can these nine models tell you which is better?**
 
-# %%
+# %% does="Compares GQA and MQA with MHA over three pairs: the library's verdict, and your own interval."
 TEXT = {"GQA": 2, "MQA": 1}
 compared = {(name, 3): compare_paired(bits[8], bits[kv], margin=MARGIN) for name, kv in TEXT.items()}
 for (name, _), found in compared.items():
@@ -414,7 +414,7 @@ for (name, _), found in compared.items():
 # So always ask what an experiment *could* have seen. The **smallest detectable difference** is the one
 # that so many pairs, with this scatter, show in 80 % of experiments.
 
-# %%
+# %% does="Prints the scatter of the differences and the smallest difference that three pairs can show."
 for (name, pairs), found in compared.items():
     print(f"{name}: the differences scatter by {found.sd:.3f}; {pairs} pairs can show {found.detectable:.3f} bits per byte")
 
@@ -422,14 +422,14 @@ for (name, pairs), found in compared.items():
 # Now the two more seeds that were planned. **How much narrower will the intervals be?** (Adding seeds
 # *until* an interval leaves out 0 would be cheating: sooner or later one does. About 20 seconds.)
 
-# %%
+# %% does="Trains the two seeds that were planned, and compares again with three and with five pairs."
 for run in final(sweep(text, [Heads(8, kv, 8) for kv in (8, 2, 1)], range(3, 5), recipe, bar=True)):
     bits[run["num_kv_heads"]].append(run["bits_per_byte"])
 compared = {(name, pairs): compare_paired(bits[8][:pairs], bits[kv][:pairs], margin=MARGIN)
             for name, kv in TEXT.items() for pairs in PAIRS}
 rows = {f"{name}, {pairs} pairs": (f.difference, f.low, f.high) for (name, pairs), f in compared.items()}
 
-# %%
+# %% does="Draws the differences to MHA with their intervals, the margin and a reported value; prints the verdicts."
 fig = plots.difference_intervals(
     rows, title="With five pairs: " + ", ".join(f"{name} {compared[name, 5].verdict}" for name in TEXT),
     xlabel="held-out loss minus MHA's (bits per byte)", margin=MARGIN,
@@ -444,7 +444,7 @@ for name in TEXT:
 #
 # The same heads, the same cached numbers, and as many parameters. What did the cut cost on each task?
 
-# %%
+# %% does="Puts the cost of the same cut on recall and on text side by side, in per cent."
 for name, kv in TEXT.items():
     lost = 1 - mean[kv] / mean[8]
     found, average = compared[name, 5], sum(bits[8]) / len(bits[8])
@@ -464,7 +464,7 @@ for name, kv in TEXT.items():
 # halving of the KV heads, and [27 small runs](https://github.com/openai/parameter-golf/pull/2000) found
 # 0.002 between 8 and 4. To see 0.003 with the scatter that you measured takes:
 
-# %%
+# %% does="Computes how many pairs, and hours of training here, would show 0.003 bits per byte."
 for name in TEXT:
     found = compared[name, 5]
     pairs = pairs_needed(found.sd, 0.003)
@@ -483,7 +483,7 @@ for name in TEXT:
 # 1, as transcribed: T5-XXL on seven tasks (CNN, arXiv, PubMed, MediaSum, MultiNews, WMT, TriviaQA).
 # Check the averages before you believe a tenth of a point.
 
-# %%
+# %% does="Recomputes the averages of the GQA paper's seven scores; compare each with the printed one."
 paper = {  # scores of the seven tasks, and the average as printed
     "MHA": ([43.8, 45.6, 47.5, 36.4, 46.9, 28.4, 81.9], 47.2),
     "GQA-8": ([43.5, 45.4, 47.7, 36.3, 47.2, 28.4, 81.6], 47.1),
@@ -502,7 +502,7 @@ for name, (scores, printed) in paper.items():
 # (Table 18, 30B, 150 billion tokens) and [DeepSeek-V2](https://arxiv.org/abs/2405.04434) (appendix D.1, 7B, 1.33 trillion),
 # both as transcribed.
 
-# %%
+# %% does="Computes published differences to MHA, with intervals from the number of questions alone."
 tables = {  # questions; percent right with MHA, 8 KV heads, 1 KV head
     "Llama 2, BoolQ": (3270, 71.0, 69.4, 70.6), "Llama 2, GSM8K": (1319, 4.9, 5.3, 4.8),
     "Llama 2, HumanEval": (164, 7.9, 7.9, 7.3), "Llama 2, MMLU": (14_042, 28.0, 26.9, 26.5),
@@ -515,7 +515,7 @@ for task, (n, mha_score, gqa_score, mqa_score) in tables.items():
         error = 100 * (p * (1 - p) / n + q * (1 - q) / n) ** 0.5
         gaps[f"{name} · {task}"] = score - mha_score, score - mha_score - 1.96 * error, score - mha_score + 1.96 * error
 
-# %%
+# %% does="Draws these differences and prints which of them lie beyond what chance alone does."
 beyond = [name for name, (_, low, high) in gaps.items() if low > 0 or high < 0]
 fig = plots.difference_intervals(
     gaps, title=f"{len(gaps) - len(beyond)} of {len(gaps)} differences are within what chance alone does",

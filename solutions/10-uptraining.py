@@ -10,7 +10,7 @@
 # large. **What share of the answers is right the moment after? And after 120 more steps of training,
 # a fifth of what it had?**
 
-# %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false} does="Imports torch, the clock and the course's `check`, `hint` and quiz functions."
 from time import monotonic
 
 import torch
@@ -21,7 +21,7 @@ from gqa_lib.learn import check, check_quiz, hint, show_quiz
 # Put your two guesses here, as shares from 0 to 1. They are drawn next to what you measure. (By chance
 # it is 1 in 16.)
 
-# %%
+# %% does="Holds two guesses: the share right 0 and 120 steps after the conversion. Change both numbers."
 guess = {0: 0.9, 120: 0.9}  # steps after the conversion: the share that is right; change these two
 
 # %% [markdown]
@@ -47,7 +47,7 @@ guess = {0: 0.9, 120: 0.9}  # steps after the conversion: the share that is righ
 # `weight` is (num_heads * D, d_in), as `nn.Linear` stores it: head h is rows h * D up to (h + 1) * D.
 # Return (num_kv_heads * D, d_in): each KV head is the mean of the neighbours that will share it.
 
-# %% nbgrader={"grade": false, "grade_id": "mean_pool_heads", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "mean_pool_heads", "locked": false, "schema_version": 3, "solution": true, "task": false} does="To be written: the weight in which each KV head is the mean of its neighbours."
 def mean_pool_heads(weight, num_heads, num_kv_heads):
     """Return the weight (num_kv_heads * D, d_in) of heads that are means of neighbours."""
     ### BEGIN SOLUTION
@@ -55,7 +55,7 @@ def mean_pool_heads(weight, num_heads, num_kv_heads):
     return heads.mean(1).flatten(0, 1)
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "mean_pool_heads-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "mean_pool_heads-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false} does="Checks your pooled weight for several shapes and dtypes, and names the likely mistake."
 check("mean_pool_heads", mean_pool_heads)
 ### BEGIN HIDDEN TESTS
 check("mean_pool_heads", mean_pool_heads, seed=None, cases=[
@@ -86,7 +86,7 @@ check("mean_pool_heads", mean_pool_heads, seed=None, cases=[
 # If the heads that are pooled are equal, their mean is each of them, and nothing changes. That is the
 # first test of any converter, because the answer is known. **And with random heads?**
 
-# %%
+# %% does="Defines the output of a small float64 layer, and a state whose K and V your function pooled."
 from gqa_lib.attention import GroupedQueryAttention
 
 def output(state, num_kv_heads):
@@ -97,7 +97,7 @@ def output(state, num_kv_heads):
 def pooled(state):
     return {name: mean_pool_heads(w, 4, 2) if name[0] in "kv" else w for name, w in state.items()}
 
-# %%
+# %% does="Pools heads that are equal in pairs, then random ones; look how much the outputs change."
 torch.manual_seed(0)
 random = GroupedQueryAttention(32, 4, 4).double().state_dict()
 equal = dict(random)
@@ -115,7 +115,7 @@ for name, state in (("equal in pairs", equal), ("random", random)):
 # A trained model's heads are neither equal nor random. Train one and pool it with your function. (About
 # 6 seconds on a free core.)
 
-# %%
+# %% does="Trains the model with 8 KV heads and defines helpers that rebuild it and score it."
 from gqa_lib.train import Heads, RecallTask, train
 
 recall, MHA, GQA = RecallTask(), Heads(8, 8, 8), Heads(8, 4, 8)
@@ -131,7 +131,7 @@ def built(state, heads):
 def right_answers(state, heads=GQA):
     return recall.evaluate(built(state, heads))["accuracy"]
 
-# %%
+# %% does="Pools K and V by the mean and prints the share right before, after and as guessed."
 by_mean = trained | {name: mean_pool_heads(trained[name], 8, 4) for name in (K, V)}
 print(f"8 KV heads: {right_answers(trained, MHA):.3f} right")
 print(f"4 KV heads, the moment after: {right_answers(by_mean):.3f}; your guess {guess[0]:.2f}")
@@ -143,7 +143,7 @@ print(f"4 KV heads, the moment after: {right_answers(by_mean):.3f}; your guess {
 # unrelated ones of equal size one of 1/√2 = 0.71. The cosine says the same: 1 for equal heads, 0 for
 # unrelated ones.
 
-# %%
+# %% does="Prints how long each mean is and how alike its two heads are, for K and V."
 def cosine(a, b):
     return float((a * b).sum() / (a.norm() * b.norm()))
 
@@ -187,7 +187,7 @@ print("Neighbours look unrelated." if max(map(abs, found)) < 0.3 else "Some neig
 # `weight` and `reference` are (num_heads * D, d_in), float32 or float64. Return (aligned, rotations): the
 # turned weight, and the R of each head, (num_heads, D, D).
 
-# %% nbgrader={"grade": false, "grade_id": "align_heads", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "align_heads", "locked": false, "schema_version": 3, "solution": true, "task": false} does="To be written: each head turned to that of the reference, and the rotations that did it."
 def align_heads(weight, reference, num_heads):
     """Return (aligned, rotations): each head turned to that of reference, and what turned it."""
     ### BEGIN SOLUTION
@@ -197,7 +197,7 @@ def align_heads(weight, reference, num_heads):
     return (rotations @ heads).flatten(0, 1), rotations
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "align_heads-check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "align_heads-check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false} does="Checks turned heads and rotations, mirrored cases included, and names the likely mistake."
 check("align_heads", align_heads)
 ### BEGIN HIDDEN TESTS
 check("align_heads", align_heads, seed=None, cases=[
@@ -226,7 +226,7 @@ check("align_heads", align_heads, seed=None, cases=[
 # How alike are neighbours once the second is turned to the first? **Guess first: K or V, which gains
 # more?**
 
-# %%
+# %% does="Prints cosines of neighbours before and after turning; compare what K gains with what V gains."
 for kind, name in (("K", K), ("V", V)):
     first, second = trained[name].unflatten(0, (4, 2, 8)).unbind(1)
     turned, _ = align_heads(second.flatten(0, 1), first.flatten(0, 1), 4)
@@ -240,7 +240,7 @@ for kind, name in (("K", K), ("V", V)):
 # As long as all 8 heads are there, turning keys is free if queries **absorb** it: they turn by the same
 # rotations. Here the first of each pair is the reference. The model's logits before and after:
 
-# %%
+# %% does="Turns all keys to the first of each pair and lets the queries absorb it."
 def firsts(weight):
     """The first head of each pair, in the place of both."""
     pairs = weight.unflatten(0, (4, 2, 8))
@@ -249,7 +249,7 @@ def firsts(weight):
 turned_keys, turns = align_heads(trained[K], firsts(trained[K]), 8)
 queries = torch.cat([R @ head for R, head in zip(turns, trained[Q].split(8))])
 
-# %%
+# %% does="Compares logits before and after turning, and the lengths of the means; only one should change."
 turned = built(trained | {K: turned_keys, Q: queries}, MHA)
 *shown, _ = recall.batch(100, torch.Generator().manual_seed(0))
 with torch.no_grad():
@@ -279,7 +279,7 @@ print(f"but means of its keys are {longer:.2f} times as long as means of the old
 #
 # Dtypes stay. With "mean" and "first" bfloat16 may come, which torch's SVD does not take.
 
-# %% nbgrader={"grade": false, "grade_id": "convert_to_gqa", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "convert_to_gqa", "locked": false, "schema_version": 3, "solution": true, "task": false} does="To be written: a new state dict with fewer KV heads, by mean, first or aligned."
 def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
     """Return a new state dict with num_kv_heads KV heads: mean, first, or aligned and then mean."""
     ### BEGIN SOLUTION
@@ -304,7 +304,7 @@ def convert_to_gqa(state_dict, num_heads, num_kv_heads, method="mean"):
     return new
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "convert_to_gqa-check", "locked": true, "points": 5, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "convert_to_gqa-check", "locked": true, "points": 5, "schema_version": 3, "solution": false, "task": false} does="Checks names, shapes, dtypes and what the converted model computes, for each method."
 check("convert_to_gqa", convert_to_gqa)
 ### BEGIN HIDDEN TESTS
 check("convert_to_gqa", convert_to_gqa, seed=None, cases=[
@@ -353,7 +353,7 @@ check("convert_to_gqa", convert_to_gqa, seed=None, cases=[
 # To pool only K, or only V, give each query head its own copy of the pooled head: then the other half can
 # stay as it was. **Guess: once they are turned, do keys or values lose more?**
 
-# %%
+# %% does="Pools only keys, only values or both, by three methods; see which half costs more."
 def half(new, names):
     """The model with 8 heads, some of its projections taken from a converted one."""
     state = trained | {name: new[name] for name in names}
@@ -369,7 +369,7 @@ for method in ("mean", "first", "aligned"):
     print(f"{method:8} only keys pooled {keys:.3f}, only values {values:.3f}, "
           f"both {right_answers(new):.3f}")
 
-# %%
+# %% does="Prints what aligned keys and aligned values cost, and a conclusion if it holds in your run."
 keys, values = half_lost["aligned"]
 before = right_answers(trained, MHA)
 print(f"Aligned, keys cost {before - keys:.3f} of all answers and values {before - values:.3f}.")
@@ -391,7 +391,7 @@ if before - keys < (before - values) / 3:
 # **State what would matter before you look:** we take 0.02 of all answers. (About 30 seconds on two free
 # cores.)
 
-# %%
+# %% does="Fixes the margin, then trains, converts in four ways and uptrains from three seeds."
 from gqa_lib.train import compare_paired, recovery
 
 MARGIN = 0.02  # of all answers, fixed before
@@ -404,7 +404,7 @@ def result(method, step):
     """The share of right answers of each seed."""
     return [row["accuracy"] for row in rows if (row["method"], row["step"]) == (method, step)]
 
-# %%
+# %% does="Prints the mean share right by method and step, with the model before and from scratch."
 STEPS = sorted({row["step"] for row in rows if row["method"] == "mean"})
 def mean(values):
     return sum(values) / len(values)
@@ -415,7 +415,7 @@ for method in METHODS:
 known = {"before": mean(result("none", 600)), "4 KV heads from scratch": mean(result("scratch", 600))}
 print(", ".join(f"{name} {value:.3f}" for name, value in known.items()))
 
-# %%
+# %% does="Draws recovery along the steps, each seed faint, with your guesses and the lines to reach."
 from gqa_lib import plots
 
 plots.use_style()
@@ -434,7 +434,7 @@ plots.show(fig, alt="Share of right answers after 0 and 120 steps: " + "; ".join
 # %% [markdown]
 # Seed by seed, with intervals at 95 % (lesson 09):
 
-# %%
+# %% does="Compares methods seed by seed after 0 and 120 steps, and the best one with scratch."
 last, how = STEPS[-1], {"margin": MARGIN, "lower_is_better": False}
 for step in (0, last):
     for method in ("first", "aligned"):
@@ -448,7 +448,7 @@ print(f"{best} after {last} steps, minus from scratch: {to_scratch}")
 # pairs both do the same. In larger sets the library goes on turning all heads to their mean until nothing
 # moves, which can be a little better than turning them to the first.
 
-# %%
+# %% does="Compares your converter's accuracy with the library's, for 4 and for 2 KV heads."
 from gqa_lib.train import converted
 
 for kv in (4, 2):
@@ -465,7 +465,7 @@ for kv in (4, 2):
 # head, turn q and k by R, then by their places, and compare the scores. **Which of the three R will change
 # them?**
 
-# %%
+# %% does="Draws queries and keys of six tokens, and makes three kinds of R to test."
 from gqa_lib.attention import rotate
 
 generator, D = torch.Generator().manual_seed(0), 8
@@ -477,7 +477,7 @@ by_pairs = torch.cat([torch.cat([cos, -sin], 1), torch.cat([sin, cos], 1)])
 mirrored = by_pairs.clone()
 mirrored[:, 0] *= -1  # element 0 is negated first: one pair is mirrored
 
-# %%
+# %% does="Prints how much each R changes the scores, without and with RoPE, by pairs of tokens."
 def scores(q, k, rope):
     positions = torch.arange(len(q))
     return rotate(q, positions) @ rotate(k, positions).mT if rope else q @ k.mT
@@ -502,7 +502,7 @@ for name, R in (("any rotation", free), ("pair by pair", by_pairs), ("a pair mir
 # The library knows this. A small decoder with RoPE comes with it, as a checkpoint in Hugging Face's form: it reads
 # and writes the bytes of Python's own sources.
 
-# %%
+# %% does="Copies the small checkpoint into a temporary folder and prints how it was made."
 from pathlib import Path
 from shutil import copytree
 from tempfile import mkdtemp
@@ -521,7 +521,7 @@ print(made)
 # of what the heads of a set compute it keeps the D directions that hold most of it (an SVD of all of them, one
 # above the other). **In which order will the losses come?**
 
-# %%
+# %% does="Converts the checkpoint to 2 KV heads in six ways, a folder for each."
 WAYS = {"mean": {"method": "mean"}, "first": {"method": "first"}, "random": {"method": "random"},
         "aligned": {"method": "aligned"}, "regrouped": {"method": "aligned", "regroup": True},
         "subspace": {"method": "subspace"}}  # without a method it is this one
@@ -529,7 +529,7 @@ for name, how in WAYS.items():
     convert_checkpoint(original, folder / name, 2, **how)
 text = tokens_of(original, corpus, context=128)
 
-# %%
+# %% does="Prints held-out bits per byte of the original and all conversions, lowest first."
 losses = {"original": text.evaluate(load(original, dtype=torch.float32))["bits_per_byte"]}
 losses |= {name: text.evaluate(load(folder / name, dtype=torch.float32))["bits_per_byte"] for name in WAYS}
 for name, bits in sorted(losses.items(), key=lambda one: one[1]):
@@ -540,7 +540,7 @@ for name, bits in sorted(losses.items(), key=lambda one: one[1]):
 # `uptrain` (on the command line `gqa uptrain`). The original gets them, too: otherwise you could not tell
 # what is recovery and what these steps do for any model.
 
-# %%
+# %% does="Gives the original and two conversions the same 30 steps and prints their losses."
 few = Recipe(steps=30, batch_size=8, lr=3e-4, warmup_steps=5, evaluate_every=10,
              evaluate_first=True)
 after = {}
@@ -549,7 +549,7 @@ for name in ("original", "subspace", "mean"):
     after[name] = [row["bits_per_byte"] for row in made]
     print(f"{name:9} after 0, 10, 20, 30 steps:", ", ".join(f"{bits:.3f}" for bits in after[name]))
 
-# %%
+# %% does="Prints how far each conversion is behind the equally trained original, at first and at the end."
 for name in ("subspace", "mean"):
     start, end = (after[name][step] - after["original"][step] for step in (0, -1))
     print(f"{name}: behind the original by {start:.3f} bits per byte at first, "
@@ -566,7 +566,7 @@ for name in ("subspace", "mean"):
 #
 # (As transcribed.) Did its order come out here?
 
-# %%
+# %% does="Sorts mean, first and random in three of your runs; look whether the paper's order came out."
 theirs = ["mean", "first", "random"]
 runs = {f"recall, after {step} steps": {name: -mean(result(name, step)) for name in theirs}
         for step in (0, last)}
@@ -589,7 +589,8 @@ for name, values in runs.items():
 #   tokens: 81.8 % on its tests, 77.0 % without alignment, 85.5 % before;
 # - [DHA](https://arxiv.org/abs/2406.06567): heads fused step by step keep about 97.6 % with 0.25 % of the pre-training budget.
 #
-# So "cannot be added after training without fine-tuning" holds in all of them. How much fine-tuning is what changes.
+# None of them converts without a loss: the first shows it before any training, the others what training gives back.
+# How much of it is needed is what changes.
 
 # %% [markdown]
 # ## What converted models must not be used for
@@ -601,7 +602,7 @@ for name, values in runs.items():
 #
 # Look for such a gap in your own figure, between the line from scratch and the best conversion.
 
-# %%
+# %% does="Prints the gap between scratch and the best conversion, with what the verdict allows to say."
 scratch, way = known["4 KV heads from scratch"], to_scratch.difference
 print(f"4 KV heads from scratch {scratch:.3f}; {best}, trained on: {ends[best][1]:.3f}")
 if to_scratch.verdict in ("better", "worse"):

@@ -7,7 +7,7 @@
 # memory, as in lesson 02, it must set aside a piece for the longest sequence that it allows: 8,192 tokens,
 # say. **What share of all that memory holds a token, on a chat service's real requests?**
 
-# %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false} does="Imports torch, `copy` and the course's helpers for checks, hints and the quiz."
 from copy import copy
 
 import torch
@@ -17,7 +17,7 @@ from gqa_lib.learn import check, check_quiz, hint, show_quiz
 # %% [markdown]
 # Put your guess here, as a share from 0 to 1. It is drawn next to what you measure.
 
-# %%
+# %% does="Holds your guess of the share of memory that holds a token; change it first."
 guess = 0.6  # of the memory; change this
 
 # %% [markdown]
@@ -60,7 +60,7 @@ guess = 0.6  # of the memory; change this
 #
 # If there is no slot at all, all three are 0.
 
-# %% nbgrader={"grade": false, "grade_id": "fragmentation", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "fragmentation", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Write here what shares of all slots are used, reserved or internal, in blocks of any size."
 def fragmentation(lengths, block_size, reserved):
     """Return {"used": ..., "reserved": ..., "internal": ...}, shares of all slots, 0 to 1."""
     ### BEGIN SOLUTION
@@ -73,7 +73,7 @@ def fragmentation(lengths, block_size, reserved):
     return {"used": sum(lengths) / slots, "reserved": (blocks - begun) / blocks, "internal": empty / slots}
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "fragmentation-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "fragmentation-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false} does="Checks your three shares against a reference; read what it says is probably wrong."
 check("fragmentation", fragmentation)
 ### BEGIN HIDDEN TESTS
 check("fragmentation", fragmentation, seed=None, cases=[
@@ -107,7 +107,7 @@ check("fragmentation", fragmentation, seed=None, cases=[
 # [published by Microsoft](https://github.com/Azure/AzurePublicDataset) (CC-BY 4.0): when they came, and how many
 # tokens prompt and answer had.
 
-# %%
+# %% does="Samples moments of real requests and prints tokens held now and at the end; compare chat and code."
 from gqa_lib.serving.traffic import sample
 
 def moments(kind):
@@ -129,7 +129,7 @@ for kind in ("conv", "code"):
 # with three ways like these.) The fourth way reserves nothing and takes blocks of 16. (A server that allows
 # 8,192 tokens would refuse the few requests that are longer.)
 
-# %%
+# %% does="Computes your three shares for four ways to hand out memory, for both kinds of requests."
 LONGEST = 8192
 
 def four_ways(kind):
@@ -143,7 +143,7 @@ def four_ways(kind):
 
 shares = four_ways("conv") | four_ways("code")
 
-# %%
+# %% does="Draws the shares with your guess; look at how much of each bar holds tokens."
 from gqa_lib import plots
 
 plots.use_style()
@@ -163,7 +163,7 @@ plots.show(fig, alt="Shares of memory that hold a token: " + "; ".join(said))
 # What is it worth? More sequences in the same memory, and the factor has nothing to do with KV heads. **So what
 # do blocks and GQA save together?** Llama-3-8B in bf16, on 80 GiB:
 
-# %%
+# %% does="Counts Llama-3-8B sequences that fit on 80 GiB, for 32 and 8 KV heads, reserved and in blocks."
 from dataclasses import replace
 
 from gqa_lib.configs import load_model
@@ -190,7 +190,7 @@ for kv_heads in (32, 8):
 # A last block is somewhere between one token and full. If every filling is as likely as any other, a sequence
 # loses (block_size - 1) / 2 slots on average. **Does that predict the real ones?**
 
-# %%
+# %% does="Compares predicted and measured loss for five block sizes; look at the table entries, too."
 (now, _), print_row = moments("conv"), "{:>10} {:>10} {:>10} {:>15}".format
 mean = sum(now) / len(now)
 print(print_row("block size", "predicted", "measured", "table entries"))
@@ -240,7 +240,7 @@ for size in (1, 4, 16, 64, 256):
 # block's number). In a check's messages `free 0` frees the block that was allocated first, `share 1` shares the
 # second, whatever their numbers; `free #9` means block number 9.
 
-# %% nbgrader={"grade": false, "grade_id": "BlockAllocator", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "BlockAllocator", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Write here the allocator: which blocks are free, and how many references the others have."
 class BlockAllocator:
     """Which of num_blocks blocks are free, and how many references each of the others has."""
     def __init__(self, num_blocks):
@@ -284,7 +284,7 @@ class BlockAllocator:
             self.unused.append(block)
         ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "BlockAllocator-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "BlockAllocator-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false} does="Checks allocating, sharing and freeing, and that every misuse raises an error and changes nothing."
 check("BlockAllocator", BlockAllocator)
 ### BEGIN HIDDEN TESTS
 check("BlockAllocator", BlockAllocator, seed=None, cases=[
@@ -316,7 +316,7 @@ check("BlockAllocator", BlockAllocator, seed=None, cases=[
 # An allocator without the check in `free`. A request is cancelled at the very moment it ends, and both the
 # cancelling and the ending give its block back. What happens to the next two sequences?
 
-# %%
+# %% does="Frees one block twice without a check; look at which numbers the next two sequences get."
 free_blocks, block = [0, 1], 2
 for reason in ("ended", "cancelled"):
     free_blocks.append(block)
@@ -348,7 +348,7 @@ print(f"the next two sequences get blocks {first} and {second}")
 # | too few blocks | `ValueError` with both numbers: blocks needed, blocks free; nothing changes |
 # | `reset()` | gives all blocks back and forgets all tokens |
 
-# %% nbgrader={"grade": false, "grade_id": "PagedKVCache", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "PagedKVCache", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Write here `append` and `reset` of a cache whose tokens lie in blocks of a shared memory."
 class PagedKVCache:
     """Keys and values of one sequence, in blocks of a memory that it shares with others."""
 
@@ -391,7 +391,7 @@ class PagedKVCache:
         self.blocks, self.length = [], 0
         ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "PagedKVCache-check", "locked": true, "points": 5, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "PagedKVCache-check", "locked": true, "points": 5, "schema_version": 3, "solution": false, "task": false} does="Checks keys and values returned, blocks taken and given back, and errors when blocks run out."
 check("PagedKVCache", PagedKVCache)
 ### BEGIN HIDDEN TESTS
 check("PagedKVCache", PagedKVCache, seed=None, cases=[
@@ -422,7 +422,7 @@ check("PagedKVCache", PagedKVCache, seed=None, cases=[
 # Watch two sequences take turns. Each token is marked with its own number; a's begin at 1, b's at 11. A 0 in
 # the memory is an empty slot.
 
-# %%
+# %% does="Lets two sequences append in turn; look at their tables and at the memory block by block."
 a = PagedKVCache(1, 1, 6, 2, torch.float32, "cpu")
 b = a.another()
 for sequence, first, count in ((a, 1, 3), (b, 11, 3), (a, 4, 2), (b, 14, 1)):
@@ -435,7 +435,7 @@ print("the memory, block by block:", a.k.flatten(1).int().tolist())
 # **Does attention notice?** It gets the same `k_all` and `v_all` as in lesson 02, so it cannot. Four query heads on
 # two KV heads, tokens in pieces, another sequence in between:
 
-# %%
+# %% does="Compares attention over your paged cache with attention over all tokens; the difference should be rounding."
 from gqa_lib.attention import grouped_query_attention
 
 torch.manual_seed(0)
@@ -456,7 +456,7 @@ print(f"tables {cache.blocks} and {other.blocks}; largest difference {difference
 # sequences per step paid for it. The library's cache takes the table, too: for one new token, with a kernel
 # that can, it reads the blocks in place; otherwise it gathers, as yours does:
 
-# %%
+# %% does="Does the same with the library's paged cache, whose `attend` takes the block table itself."
 from gqa_lib import cache as library
 
 theirs = library.PagedKVCache(1, num_kv_heads=2, num_blocks=8, head_dim=8, block_size=4)
@@ -473,7 +473,7 @@ print(f"the library's: table {theirs.blocks[0]}, largest difference {difference.
 # An engine's allocator did this whenever it was called again for the same sequence ([sparkinfer, issue 110](https://github.com/gittensor-ai-lab/sparkinfer/issues/110), simplified). A prompt of 6 tokens, then one
 # by one, in blocks of 4. What does it take too much of?
 
-# %%
+# %% does="Takes blocks for new tokens alone, a bug; compare the number of blocks with the tokens."
 table = []
 for new_tokens in (6, 1, 1, 1):
     table += ["a block"] * -(-new_tokens // 4)
@@ -501,7 +501,7 @@ for new_tokens in (6, 1, 1, 1):
 # numbers, as before, and nothing changes. An empty sequence can be forked, too. (`super().append(k, v)` is the
 # append from above.)
 
-# %% nbgrader={"grade": false, "grade_id": "ForkableKVCache", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "ForkableKVCache", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Write here `fork`, and an `append` that copies a shared last block before it writes."
 class ForkableKVCache(PagedKVCache):
     """A paged cache that can be continued in several ways."""
 
@@ -528,7 +528,7 @@ class ForkableKVCache(PagedKVCache):
         return super().append(k, v)
         ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "ForkableKVCache-check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "ForkableKVCache-check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false} does="Checks that forks stay independent, copy only what they must, and change nothing when blocks are missing."
 check("ForkableKVCache", ForkableKVCache)
 ### BEGIN HIDDEN TESTS
 check("ForkableKVCache", ForkableKVCache, seed=None, cases=[
@@ -558,7 +558,7 @@ check("ForkableKVCache", ForkableKVCache, seed=None, cases=[
 # %% [markdown]
 # Six tokens in blocks of 4, then two ways on. **Which blocks will the tables have in common?**
 
-# %%
+# %% does="Forks a sequence of six tokens and appends to both; look at which blocks the tables share."
 a = ForkableKVCache(1, 1, 8, 4, torch.float32, "cpu")
 new = torch.arange(8.0).view(1, 1, -1, 1)
 a.append(new[:, :, :6], new[:, :, :6])
@@ -574,7 +574,7 @@ print("a too, with no copy:  ", a.blocks, b.blocks)
 # share, and 8 tokens in a 63rd. Every answer but the last to write copies that one; each fills it up and goes
 # on in new blocks. **How many blocks in all, and how many without sharing?**
 
-# %%
+# %% does="Gives one prompt eight answers by forking; compare the blocks taken with those without sharing."
 def take(cache, tokens):
     cache.append(torch.zeros(1, 1, tokens, 1), torch.zeros(1, 1, tokens, 1))
 
@@ -594,7 +594,7 @@ print(f"{together} blocks, {alone} without sharing: {alone / together:.1f} times
 # requests with 40 tokens in common, one after the other. **What shrinks: the work on prompts, the reading in
 # decode steps, or both?**
 
-# %%
+# %% does="Makes a small language model with a given number of KV heads, and repeatable random prompts."
 from gqa_lib.configs import ModelConfig
 from gqa_lib.model import LanguageModel, generate
 from gqa_lib.serving import Engine
@@ -608,7 +608,7 @@ def random_tokens(*shape):
 
 mha = model_with(8)
 
-# %%
+# %% does="Serves eight prompts that begin alike, without and with sharing; compare prompt tokens computed and bytes read."
 prompts = [[*random_tokens(40), n, n + 1, n + 2] for n in range(8)]
 for sharing in (False, True):
     engine, steps = Engine(mha, 100, block_size=4, prefix_sharing=sharing), []
@@ -627,7 +627,7 @@ for sharing in (False, True):
 # An engine computes what is not cached of a prompt. One day a prompt comes a second time
 # ([nano-vllm #144](https://github.com/GeeeekExplorer/nano-vllm/issues/144)). Blocks of 4, and 8 tokens. What is missing?
 
-# %%
+# %% does="Shows what is left to compute of a prompt whose blocks are all found; look at the list."
 prompt, cached = list(range(8)), 8  # all of its two blocks were found
 to_compute = prompt[cached:]
 print(f"tokens to run through the model: {to_compute}")
@@ -653,7 +653,7 @@ print(f"tokens to run through the model: {to_compute}")
 # two for its prompt and one for its first new token, so all 16 are admitted. At its end each has 55 tokens
 # cached, 14 blocks: room for 3.
 
-# %%
+# %% does="Sets up 16 requests and an engine, and prints how many tokens must be computed at least."
 PROMPTS, NEW = random_tokens(16, 8), 48
 
 def serve(model, **how):
@@ -667,10 +667,10 @@ print(f"{needed} tokens have to be computed, if each is computed once")
 # %% [markdown]
 # **How many times as many will be computed? And will the tokens that come out be the same?**
 
-# %%
+# %% does="Holds your guess of how many times as many tokens get computed; change it first."
 guessed_work = 1.2  # times as many; change this
 
-# %%
+# %% does="Runs the storm: look at preemptions, work against your guess, and whether the outputs are the same."
 requests, storm = serve(mha, num_blocks=48)
 
 def work(steps):
@@ -697,7 +697,7 @@ print(f"{same} of {len(requests)} requests have the same tokens as alone")
 # yet (prefix caching). Twice the memory. Or fewer KV heads: the *same bytes* are more blocks. **Which of them end it, and which
 # is done in the fewest steps?**
 
-# %%
+# %% does="Serves the same requests in seven ways: limits, sharing, more memory, fewer KV heads."
 memory_bytes = 48 * Engine(mha, 48, block_size=4).block_bytes
 arms = {
     "48 blocks": (mha, {"num_blocks": 48}),
@@ -710,7 +710,7 @@ arms = {
 }
 runs = {name: serve(model, **how) for name, (model, how) in arms.items()}
 
-# %%
+# %% does="Prints preemptions, tokens computed, steps and the longest pause of each way; compare the columns."
 def longest_pause(steps):
     """The most steps that a request waited after it was preempted."""
     left, pauses = {}, [0]
@@ -724,7 +724,7 @@ for name, (_, steps) in runs.items():
     lost = sum(len(step.preempted) for step in steps)
     print(f"{name:18} {lost:11} {work(steps):15.2f}x {len(steps):6} {longest_pause(steps):8} steps")
 
-# %%
+# %% does="Draws how many sequences each step computes in three of the runs, with the preemptions marked."
 def of(name):
     return [(step.num_seqs, len(step.preempted)) for step in runs[name][1]]
 
@@ -742,7 +742,7 @@ plots.show(fig, alt="Sequences computed in each step: " + "; ".join(
 # %% [markdown]
 # Was the storm worth ending? Look at both columns, tokens and steps.
 
-# %%
+# %% does="Weighs tokens against steps for a limit of 3 and for 2 KV heads; read both numbers."
 limited, found = (runs[name][1] for name in ("3 at a time", "2 KV heads"))
 print(f"A limit of 3: {work(limited):.2f}x the tokens instead of {work(storm):.2f}x, "
       f"and {len(limited)} steps instead of {len(storm)}.")
@@ -767,7 +767,7 @@ if len(found) < min(len(storm), len(limited)) and work(found) < work(storm):
 # "PagedAttention shrinks the KV cache" is a common sentence. Check it on your own cache: how many bytes do 20
 # tokens take in blocks, and how many in one piece?
 
-# %%
+# %% does="Compares the bytes that 20 tokens take in blocks and in one piece, and the slots set aside."
 blocks = ForkableKVCache(8, 128, 10, 16, torch.bfloat16, "cpu")
 zeros = torch.zeros(1, 8, 20, 128, dtype=torch.bfloat16)
 k_all, v_all = blocks.append(zeros, zeros)

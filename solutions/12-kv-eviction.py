@@ -12,7 +12,7 @@
 # - *needle last*: it asks, by name, for one of the last few facts, which nobody asked for before;
 # - *needle first*: the same for one of the first few facts.
 
-# %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false} does="Imports torch and the course's helpers for checks, hints and the quiz."
 import math
 
 import torch
@@ -24,7 +24,7 @@ from gqa_lib.learn import check, check_quiz, hint, show_quiz
 # Put your guesses here, as shares from 0 to 1. They are drawn next to what you measure. (By chance it
 # is 1 in 16.)
 
-# %%
+# %% does="Holds your four guesses of right answers with 32 rows; change them first."
 guess = {"average": 0.5, "recency": 0.5, "needle last": 0.5, "needle first": 0.5}  # change these four
 
 # %% [markdown]
@@ -48,14 +48,14 @@ guess = {"average": 0.5, "recency": 0.5, "needle last": 0.5, "needle first": 0.5
 # `length` tokens were read, and the newest `window` of them stay (from 1; it may be more than there are). Return
 # a bool for each row, True where it is kept.
 
-# %% nbgrader={"grade": false, "grade_id": "sliding_window_keep", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "sliding_window_keep", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Write here which rows a sliding window keeps, as one bool for each row."
 def sliding_window_keep(length, window):
     """Return (length,) bool: True for the newest `window` rows."""
     ### BEGIN SOLUTION
     return torch.arange(length) >= length - window
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "sliding_window_keep-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "sliding_window_keep-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false} does="Checks the window, also where it is larger than the number of rows."
 check("sliding_window_keep", sliding_window_keep)
 ### BEGIN HIDDEN TESTS
 check("sliding_window_keep", sliding_window_keep, seed=None, cases=[{"draw": n} for n in range(1, 13)])
@@ -92,7 +92,7 @@ check("sliding_window_keep", sliding_window_keep, seed=None, cases=[{"draw": n} 
 # The first `num_sinks` rows stay, and the newest `window`. `num_sinks` may be 0, and both together may be more than
 # there are.
 
-# %% nbgrader={"grade": false, "grade_id": "sink_window_keep", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "sink_window_keep", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Write here which rows stay when the first few and the newest are kept."
 def sink_window_keep(length, num_sinks, window):
     """Return (length,) bool: True for the first `num_sinks` and the newest `window` rows."""
     ### BEGIN SOLUTION
@@ -100,7 +100,7 @@ def sink_window_keep(length, num_sinks, window):
     return (row < num_sinks) | (row >= length - window)
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "sink_window_keep-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "sink_window_keep-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false} does="Checks sinks and window, with 0 sinks and with more rows asked for than there are."
 check("sink_window_keep", sink_window_keep)
 ### BEGIN HIDDEN TESTS
 check("sink_window_keep", sink_window_keep, seed=None, cases=[
@@ -129,7 +129,7 @@ check("sink_window_keep", sink_window_keep, seed=None, cases=[
 # queries do not see them. Row t of `seen` below says what the query of token t sees: the rows that were kept after
 # token t - 1, and its own.
 
-# %%
+# %% does="Defines a cache that hides dropped rows from later queries, and the matrix of who sees what."
 class Forgetful:
     """A layer's cache: the query of token t sees the rows that seen[t] says."""
 
@@ -148,7 +148,7 @@ def seen_by(keep, length):
         seen[t, :t] = keep(t)
     return seen
 
-# %%
+# %% does="Prints who sees what under two policies; read a column downwards to follow one row."
 print(seen_by(lambda t: sliding_window_keep(t, 3), 7).int())
 print(seen_by(lambda t: sink_window_keep(t, 1, 2), 7).int())
 
@@ -163,10 +163,10 @@ print(seen_by(lambda t: sink_window_keep(t, 1, 2), 7).int())
 # that it was never trained on: 8 pieces of 256 bytes. With all rows it needs well under two bits per byte.
 # **How many bits more with 64 rows of 256? And do 4 sinks help?**
 
-# %%
+# %% does="Holds your guess of the extra bits per byte with 64 of 256 rows; change it first."
 guess_bits = 1.0  # more bits per byte with a window of 64 rows: change this
 
-# %%
+# %% does="Loads the small byte model and held-out text, and defines the mean bits per byte."
 from gqa_lib.cache import ModelCache
 from gqa_lib.model import load
 from gqa_lib.train import python_sources, small_checkpoint
@@ -181,7 +181,7 @@ def bits_per_byte(new_cache):
     logits = small(text[:, :-1], ModelCache([new_cache() for _ in small.layers]))
     return F.cross_entropy(logits.flatten(0, 1), text[:, 1:].flatten()).item() / math.log(2)
 
-# %%
+# %% does="Makes caches for your two policies, a window and 4 sinks with a window, at any budget."
 def static(keep, length):
     """What makes caches in which `keep(t)` rows are left after t tokens."""
     seen = seen_by(keep, length)
@@ -193,7 +193,7 @@ def window(budget, length):
 def sinks(budget, length):
     return static(lambda t: sink_window_keep(t, 4, budget - 4), length)
 
-# %%
+# %% does="Measures bits per byte for both policies at five budgets; compare with all rows and your guess."
 whole = bits_per_byte(window(256, 256))
 bits = {name: {b: bits_per_byte(policy(b, 256)) for b in (8, 16, 32, 64, 128)}
         for name, policy in (("window", window), ("4 sinks and a window", sinks))}
@@ -205,7 +205,7 @@ print(f"64 rows cost {bits['window'][64] - whole:+.3f} bits; your guess {guess_b
 # %% [markdown]
 # Do sinks help here? The same number of rows, with and without:
 
-# %%
+# %% does="Compares the two policies at equal budgets and says whether the window collapses in this run."
 gain = {b: bits["window"][b] - bits["4 sinks and a window"][b] for b in bits["window"]}
 print("4 sinks change the loss by", ", ".join(f"{-x:+.3f} ({b} rows)" for b, x in gain.items()))
 collapsed = bits["window"][32] > 1.5 * whole
@@ -240,7 +240,7 @@ print("A plain window collapses here." if collapsed else "No collapse without th
 # what it does not see has weight 0. For each KV head and each key return the **mean** weight, over the query heads
 # that share the KV head, and over the queries that see the key: (B, num_kv_heads, S), in the dtype of `weights`.
 
-# %% nbgrader={"grade": false, "grade_id": "attention_received", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "attention_received", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Write here the mean weight that each key received, for each KV head."
 def attention_received(weights, num_kv_heads):
     """Return (B, num_kv_heads, S): mean weight of each key, over queries that see it."""
     ### BEGIN SOLUTION
@@ -250,7 +250,7 @@ def attention_received(weights, num_kv_heads):
     return per_kv_head.sum(2) / seen_by_queries
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "attention_received-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "attention_received-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false} does="Checks means over query heads and over the queries that see a key, and shape and dtype."
 check("attention_received", attention_received)
 ### BEGIN HIDDEN TESTS
 check("attention_received", attention_received, seed=None, cases=[
@@ -279,7 +279,7 @@ check("attention_received", attention_received, seed=None, cases=[
 # Now look for sinks: what does the first byte receive in each layer of the small model? If every query spread its weight
 # evenly, it would be the mean of 1, 1/2, 1/3, ... 1/256.
 
-# %%
+# %% does="Runs the model with caches that keep the attention weights of every query head."
 class Watching(Forgetful):
     """Keeps the weights of all query heads, too."""
 
@@ -294,7 +294,7 @@ layers = [Watching(everything) for _ in small.layers]
 with torch.no_grad():
     small(text[:, :-1], ModelCache(layers))
 
-# %%
+# %% does="Prints what the first byte receives in each layer, next to an even share; look for a sink."
 even = sum(1 / n for n in range(1, 257)) / 256
 first = [attention_received(one.weights, 8)[:, :, 0].mean().item() for one in layers]
 print("the first byte receives", ", ".join(f"{x:.3f}" for x in first), f"in the four layers; evenly: {even:.3f}")
@@ -312,7 +312,7 @@ print("A sink." if max(first) > 5 * even else
 # their scores, and of the older rows the best. A row that is gone already has -inf; there are always enough
 # others. No two scores are equal, -inf aside.
 
-# %% nbgrader={"grade": false, "grade_id": "heavy_hitter_keep", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "heavy_hitter_keep", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Write here which rows stay: the newest and, of the older ones, those with the best scores."
 def heavy_hitter_keep(scores, budget, recent):
     """Return (B, Hkv, S) bool: the newest `recent` rows and the best of the others, `budget` in all."""
     ### BEGIN SOLUTION
@@ -322,7 +322,7 @@ def heavy_hitter_keep(scores, budget, recent):
     return torch.zeros_like(scores, dtype=torch.bool).scatter(-1, best, True)
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "heavy_hitter_keep-check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "heavy_hitter_keep-check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false} does="Checks that exactly the budget is kept in each KV head, with the newest rows among it."
 check("heavy_hitter_keep", heavy_hitter_keep)
 ### BEGIN HIDDEN TESTS
 check("heavy_hitter_keep", heavy_hitter_keep, seed=None, cases=[
@@ -355,7 +355,7 @@ check("heavy_hitter_keep", heavy_hitter_keep, seed=None, cases=[
 # What a row has received is known only as tokens come. So this cache goes through them one by one, as decoding does: attend,
 # add up, cut. Each KV head keeps rows of its own.
 
-# %%
+# %% does="Defines a cache that attends, adds up and cuts after each token; follow the loop line by line."
 class HeavyHitters(Forgetful):
     """Cuts itself to `budget` rows after each token; raw=True ranks by sums, not means."""
 
@@ -382,13 +382,13 @@ class HeavyHitters(Forgetful):
 # %% [markdown]
 # The text again. A quarter of the budget is for the newest rows. **Better than a window, or not?** (Some seconds.)
 
-# %%
+# %% does="Measures your heavy-hitter policy on the text, a quarter of the budget being for new rows."
 def hitters(budget, length, **how):
     return lambda: HeavyHitters(budget, budget // 4, **how)
 
 bits["heavy hitters"] = {b: bits_per_byte(hitters(b, 256)) for b in bits["window"]}
 
-# %%
+# %% does="Draws bits per byte over rows kept for three policies; look how little the average moves."
 from gqa_lib import plots
 
 plots.use_style()
@@ -405,7 +405,7 @@ plots.show(fig, alt=f"Bits per byte by rows kept, {whole:.2f} with all: " + "; "
 # next byte mostly follows from the last few. A text like this hardly ever asks for something far back. And could this
 # small model look it up, with all its rows? Here is a name that nobody has used before, read once and needed again 200 bytes later.
 
-# %%
+# %% does="Tests whether the small model can look up a new name 200 bytes later, with all its rows."
 from random import Random
 
 draw, between = Random(0), bytes(held_out[:200].tolist())
@@ -427,7 +427,7 @@ print(f"{share:.0%} of the letters are right.", "It finds it." if share > 0.5 el
 # its answer is the value of that key. One key, `BEFORE`, asks for the fact right before the question. One layer, 4 query
 # heads, 2 KV heads, and RoPE, so that places count.
 
-# %%
+# %% does="Defines the reader: one layer, 4 query heads, 2 KV heads, RoPE, answers at the questions."
 from torch import nn
 
 from gqa_lib.attention import GroupedQueryAttention
@@ -455,7 +455,7 @@ class Reader(nn.Module):
 # early in the stream. A quarter is about one of the last five facts, 15 % ask for the one right before, and 10
 # % for any.
 
-# %%
+# %% does="Draws streams of facts and questions; see how often hot, near and other facts are asked for."
 def stream(size, generator):
     """Keys and values of the tokens, (size, 2 * FACTS), and the answers, (size, FACTS)."""
     how, now = {"generator": generator}, torch.arange(FACTS)
@@ -476,7 +476,7 @@ def stream(size, generator):
 # %% [markdown]
 # The library's `train` wants a task: how to make a model, a batch, a loss. (About 15 seconds on two free cores.)
 
-# %%
+# %% does="Trains the reader on streams; compare its loss with that of knowing nothing."
 from gqa_lib.train import Heads, Recipe, train
 
 class Stream:
@@ -507,7 +507,7 @@ print(f"loss {rows[-1]['loss']:.4f} nats; knowing nothing it is {math.log(VALUES
 # not hold it; needle last is the fourth from the end, in row 120: with 32 rows it is among the newest 8, which
 # every policy here keeps.
 
-# %%
+# %% does="Builds the probes: streams whose last question asks for one known fact, by place or by name."
 def probe(fact, by_name=True):
     keys, values, wanted = stream(100, torch.Generator().manual_seed(fact))
     needle, other = keys[:, 2 * fact, None], keys[:, 2 * fact - 2, None]
@@ -522,7 +522,7 @@ sets = {"average": stream(100, torch.Generator().manual_seed(100)),
         "recency": probe(FACTS - 1, by_name=False), "needle last": probe(FACTS - 4), "needle first": probe(4)}
 keys, values, wanted = (torch.cat(parts) for parts in zip(*sets.values()))
 
-# %%
+# %% does="Measures right answers of each set with all rows; these shares are what policies can lose from."
 @torch.no_grad()
 def measured(new_cache):
     """The share of right answers of each set, and the loss of the average in nats."""
@@ -538,14 +538,14 @@ print("all rows:", ", ".join(f"{name} {share:.3f}" for name, share in uncut.item
 # %% [markdown]
 # Now cut. **Look at your guesses again: which of the four will fall first?** (About 10 seconds.)
 
-# %%
+# %% does="Measures three policies at four budgets and prints the shares at 32 rows; compare with your guesses."
 POLICIES = {"window": window, "4 sinks and a window": sinks, "heavy hitters": hitters}
 BUDGETS = (8, 16, 32, 64)
 cut = {name: {b: measured(policy(b, 2 * FACTS)) for b in BUDGETS} for name, policy in POLICIES.items()}
 for name, curve in cut.items():
     print(f"{name}, 32 of 128 rows: " + ", ".join(f"{one} {x:.2f}" for one, x in curve[32].items()))
 
-# %%
+# %% does="Draws the shares of heavy hitters over rows kept; see which line falls first."
 best = cut["heavy hitters"]
 curves = {name: {b: best[b][name] for b in BUDGETS} for name in sets}
 fig = plots.budget_lines(
@@ -557,7 +557,7 @@ fig = plots.budget_lines(
 plots.show(fig, alt="Share of right answers with heavy hitters by rows kept: " + "; ".join(
     f"{name} " + ", ".join(f"{b} rows {x:.2f}" for b, x in curve.items()) for name, curve in curves.items()))
 
-# %%
+# %% does="Prints the gap between average and first needle, and what each policy keeps and loses."
 gap = best[32]["average"] - best[32]["needle first"]
 print(f"The average is {gap:.2f} above the needle." + (" It hides what the needle shows." if gap > 0.2 else ""))
 for name in POLICIES:
@@ -571,7 +571,7 @@ for name in POLICIES:
 #
 # The average again, as loss, where wrong answers count by how sure they were:
 
-# %%
+# %% does="Prints the average loss in nats for each policy and budget; compare it with the shares."
 for name, curve in cut.items():
     print(f"{name:20}", ", ".join(f"{b} rows {one['loss']:.2f}" for b, one in curve.items()), "nats;",
           f"all rows {uncut['loss']:.2f}")
@@ -584,7 +584,7 @@ for name, curve in cut.items():
 # 137](https://github.com/rajveer43/VeloxQuant-MLX/issues/137)). **Which of the probes will fall, and which will
 # rise?**
 
-# %%
+# %% does="Ranks by sums instead of means at 16 and 32 rows; compare the probes, then the text."
 raw = {b: measured(hitters(b, 2 * FACTS, raw=True)) for b in (16, 32)}
 for b, sums in raw.items():
     for how, found in (("means", best[b]), ("sums", sums)):
@@ -592,7 +592,7 @@ for b, sums in raw.items():
 frozen = bits_per_byte(hitters(32, 256, raw=True))
 print(f"text, 32 rows: means {bits['heavy hitters'][32]:.3f} bits, sums {frozen:.3f}, a window {bits['window'][32]:.3f}")
 
-# %%
+# %% does="Says whether the cache froze: look at both needles' changes from means to sums."
 for b in raw:
     older, newer = (raw[b][one] - best[b][one] for one in ("needle first", "needle last"))
     print(f"{b} rows, sums instead of means: needle first {older:+.2f}, needle last {newer:+.2f}.")
@@ -613,7 +613,7 @@ for b in raw:
 # With 32 rows kept, the next token always gets position 32. **What goes wrong, and which probe sees it?** Think
 # before you run the next cell.
 
-# %%
+# %% does="Gives tokens wrong positions, counted from rows kept; look which of the four shares falls."
 def rows_kept(num_new):
     return torch.arange(num_new).clamp(max=32)  # the bug: tokens past the budget all stand in one place
 
@@ -622,7 +622,7 @@ wrong = measured(hitters(32, 2 * FACTS, positions=rows_kept))
 for name in sets:
     print(f"{name:12} true positions {true[name]:.2f}, rows kept {wrong[name]:.2f}")
 
-# %%
+# %% does="Measures the same bug on the text, and compares finding by place with finding by name."
 seen = seen_by(lambda t: sliding_window_keep(t, 32), 256)
 turned = bits_per_byte(lambda: Forgetful(seen, positions=rows_kept))
 print(f"text, a window of 32: {bits['window'][32]:.2f} bits per byte, with positions from rows kept {turned:.2f}")
@@ -647,7 +647,7 @@ if by_place < -0.3 and by_name > -0.1:
 # once for all of them: it can go only when *none* of them wants it. **Of 128 rows each query head keeps 32, and two
 # share a KV head. How many rows must the KV head store?**
 
-# %%
+# %% does="Counts rows per KV head for three ways to choose; compare rows and KiB."
 watched = Watching(torch.ones(2 * FACTS, 2 * FACTS, dtype=torch.bool).tril())
 with torch.no_grad():
     reader(keys, values, watched)
@@ -696,7 +696,7 @@ for name, n in rows.items():
 # default (0.99) old attention fades. Here a fact and its question come together, and the cut is after both, so
 # a few answers may differ from yours.
 
-# %%
+# %% does="Runs the library's cache, which really drops rows; compare its shares, bytes and next position."
 from gqa_lib.cache import KVCache
 from gqa_lib.cache.eviction import EvictingCache, HeavyHitter
 
@@ -717,8 +717,9 @@ print(f"{cache.nbytes / KVCache(400, 2, 2 * FACTS, 16).nbytes:.0%} of the bytes 
 #   not trained with is a change of the model: evaluate it like one.
 # - Evaluate with what your users ask for far back, and with three probes at least: recency, needle last, needle
 #   first. Recency that falls means that something is broken: positions, sinks dropped, new rows not protected.
-#   A needle that falls alone means loss. - Choose per KV head, measure means against sums, with sinks and the
-#   newest rows protected; count positions by tokens read.
+#   A needle that falls alone means loss.
+# - Choose per KV head, measure means against sums, with sinks and the newest rows protected; count positions by
+#   tokens read.
 # - State rows kept *and* the share removed. And compare with what takes as many bytes: fewer KV heads, 8-bit rows.
 
 # %% [markdown]

@@ -7,7 +7,7 @@
 # the heads over 8 GPUs, and each keeps 16 KiB. **How much does each of 32 GPUs keep? And if the model had 1 KV head,
 # whose cache is 16 KiB on a single GPU: how much would each of 8 GPUs keep?**
 
-# %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false} does="Imports the model table, PyTorch and the course's check, hint and quiz functions; nothing to change."
 import os
 import time
 
@@ -19,7 +19,7 @@ from gqa_lib.learn import check, check_quiz, hint, show_quiz
 # %% [markdown]
 # Put your guesses here, in KiB per token on each GPU.
 
-# %%
+# %% does="Keeps your two guesses, in KiB per token on each GPU; change the numbers before going on."
 guess = {"8 KV heads on 32 GPUs": 8.0, "1 KV head on 8 GPUs": 8.0}  # change these two
 
 # %% [markdown]
@@ -69,7 +69,7 @@ guess = {"8 KV heads on 32 GPUs": 8.0, "1 KV head on 8 GPUs": 8.0}  # change the
 # How many KV heads does each rank keep? Both numbers are at least 1. If neither is a multiple of the other, ranks
 # would keep different amounts: raise a `ValueError` with both numbers in it. Servers refuse this, too.
 
-# %% nbgrader={"grade": false, "grade_id": "kv_heads_per_rank", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "kv_heads_per_rank", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Exercise: write how many KV heads one rank keeps, and raise where the numbers do not fit."
 def kv_heads_per_rank(num_kv_heads, tensor_parallel):
     """Return how many KV heads each of `tensor_parallel` ranks keeps, a whole number.
 
@@ -82,7 +82,7 @@ def kv_heads_per_rank(num_kv_heads, tensor_parallel):
     return max(1, num_kv_heads // tensor_parallel)
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "kv_heads_per_rank-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "kv_heads_per_rank-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false} does="Checks kv_heads_per_rank with fewer, as many and more ranks than KV heads, and uneven numbers."
 check("kv_heads_per_rank", kv_heads_per_rank)
 ### BEGIN HIDDEN TESTS
 check("kv_heads_per_rank", kv_heads_per_rank, seed=None, cases=[
@@ -112,7 +112,7 @@ check("kv_heads_per_rank", kv_heads_per_rank, seed=None, cases=[
 # Make the tensors that one rank keeps of a few tokens, and ask them how large they are. Four designs, all with 32
 # layers and heads of 128. **At how many ranks will GQA stop getting smaller?**
 
-# %%
+# %% does="Sets up four designs and measures one rank's keys and values as real tensors, in KiB per token."
 RANKS, TOKENS = (1, 2, 4, 8, 16, 32), 16
 DESIGNS = {"MHA: 32 KV heads": 32, "GQA: 8 KV heads": 8, "GQA: 2 KV heads": 2, "MQA: 1 KV head": 1}
 
@@ -121,7 +121,7 @@ def kept_kib(num_kv_heads, ranks):
     shape = 2, 32, kv_heads_per_rank(num_kv_heads, ranks), TOKENS, 128  # K and V, layers, heads, tokens, head_dim
     return torch.empty(shape, dtype=torch.bfloat16).nbytes / TOKENS / 2**10
 
-# %%
+# %% does="Prints KiB per token on each rank for 1 to 32 ranks, next to your guesses."
 kept = {name: {n: kept_kib(kv, n) for n in RANKS} for name, kv in DESIGNS.items()}
 print(" " * 16, *(f"{n:5}" for n in RANKS), " ranks")
 for name, line in kept.items():
@@ -130,7 +130,7 @@ gqa, mqa = kept["GQA: 8 KV heads"], kept["MQA: 1 KV head"]
 print(f"8 KV heads on 32 GPUs: {gqa[32]:.0f} KiB, your guess {guess['8 KV heads on 32 GPUs']:g}; "
       f"1 KV head on 8 GPUs: {mqa[8]:.0f} KiB, your guess {guess['1 KV head on 8 GPUs']:g}")
 
-# %%
+# %% does="Plots the cache on each rank; look where each line stops falling."
 from gqa_lib import plots
 
 plots.use_style()
@@ -156,7 +156,7 @@ plots.show(fig, alt="KiB per token on each rank: " + "; ".join(
 # Servers often have 8 GPUs. With 8 KV heads each has one: none is copied, and none is without. It is a reason from
 # serving; about quality it says nothing (lesson 09). **How many models in the course's table have 8?**
 
-# %%
+# %% does="Counts the GQA models by number of KV heads, and says how each number fits 8 GPUs."
 counts = {}
 for config in all_models():
     in_layers = {layer.num_kv_heads for layer in config.kv_layers if layer.kind != "none"}
@@ -178,7 +178,7 @@ for kv in sorted(counts):
 # weights in 16 bits and 80 layers with 8 KV heads of 128. Say that weights and cache get 72 GB of each GPU. **How many
 # times as many tokens fit on 16 GPUs as on 8?**
 
-# %%
+# %% does="Computes how many tokens of Llama-3.1-70B fit on 4 to 32 GPUs; look at tokens per GPU."
 big = load_model("Llama-3.1-70B")
 weights = 2 * big.weights.total  # bytes
 print(f"{big.name}: {weights / 1e9:.0f} GB of weights")
@@ -207,7 +207,7 @@ print(f"16 instead of 8 GPUs: {fits[16] / fits[8]:.2f} times the tokens for 2 ti
 # - It has the KV heads that these read, and no others: query head h reads KV head h // q_per_kv.
 # - Raise a `ValueError` where `kv_heads_per_rank` does, and where the ranks do not divide the query heads.
 
-# %% nbgrader={"grade": false, "grade_id": "shard_projections", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "shard_projections", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Exercise: write which parts of the four projection matrices a given rank needs."
 def shard_projections(q_proj, k_proj, v_proj, o_proj, num_heads, num_kv_heads, tensor_parallel, rank):
     """Return (q, k, v, o), the weights that rank `rank` of `tensor_parallel` needs."""
     ### BEGIN SOLUTION
@@ -220,7 +220,7 @@ def shard_projections(q_proj, k_proj, v_proj, o_proj, num_heads, num_kv_heads, t
     return q_proj.chunk(tensor_parallel, 0)[rank], k, v, o_proj.chunk(tensor_parallel, 1)[rank]
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "shard_projections-check", "locked": true, "points": 5, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "shard_projections-check", "locked": true, "points": 5, "schema_version": 3, "solution": false, "task": false} does="Checks shard_projections for every rank, with divided and with copied KV heads, and refused sizes."
 check("shard_projections", shard_projections)
 ### BEGIN HIDDEN TESTS
 check("shard_projections", shard_projections, seed=None, cases=[
@@ -257,7 +257,7 @@ check("shard_projections", shard_projections, seed=None, cases=[
 # `dist.all_reduce` adds a tensor up over all of them. Between GPUs the same call goes through NCCL; here it goes through
 # Gloo and this machine's own network. Each process takes its weights with *your* function and computes its heads.
 
-# %%
+# %% does="Defines one rank's work: take its weights, compute its heads, add the parts up over all ranks."
 import torch.distributed as dist
 
 from gqa_lib.attention import grouped_query_attention
@@ -277,7 +277,7 @@ def one_rank(rank, ranks, x, weights):
     dist.all_reduce(added)  # the sum over all ranks, in each of them
     return os.getpid(), own, added, kv_bytes
 
-# %%
+# %% does="Runs two real processes; compare the summed output and a rank's own part with one process."
 torch.manual_seed(0)
 x = torch.randn(2, 50, D_MODEL)
 q_size, kv_size = HEADS * HEAD_DIM, KV_HEADS * HEAD_DIM
@@ -294,7 +294,7 @@ print(f"this notebook is process {os.getpid()}; outputs go up to {whole.abs().ma
 # The same output, from two processes of which neither has seen the other's keys. Without the all-reduce each has a part,
 # which has the right shape and is wrong. **Now 4 and 8 ranks; the layer has 2 KV heads. What will each keep?**
 
-# %%
+# %% does="Repeats it with 4 and 8 ranks; look at the bytes of K and V that each keeps."
 for n in (4, 8):
     results = run_ranks(one_rank, n, n, x, layer)
     most = max(kv_bytes for *_, kv_bytes in results)
@@ -305,7 +305,7 @@ for n in (4, 8):
 # The library does this with a whole model. `shard_model` keeps a rank's part of it, and the usual `generate` and caches
 # then work in every rank. The small model that comes with the course has 8 KV heads:
 
-# %%
+# %% does="Runs the whole small model on 1 and 2 ranks; look at cache bytes and whether tokens agree."
 from gqa_lib.model import generate, load
 from gqa_lib.model.parallel import shard_model
 from gqa_lib.train import small_checkpoint
@@ -350,7 +350,7 @@ print("The same tokens everywhere:", len({tuple(tokens) for results in written.v
 # head, so a block takes 2 · 1 · 1 · 4 · 5 · 2 = 80 bytes of it. With 1,000 bytes free on one and 900 on the other there
 # are 12 and 11 blocks: it can give out 11.
 
-# %% nbgrader={"grade": false, "grade_id": "blocks_of_all_ranks", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "blocks_of_all_ranks", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Exercise: write how many blocks a server can give out when ranks have different free memory."
 def blocks_of_all_ranks(free_bytes, num_layers, num_kv_heads, head_dim, block_size, bytes_per_element):
     """Return how many blocks every rank has room for, a whole number; free_bytes lists the ranks' bytes."""
     ### BEGIN SOLUTION
@@ -359,7 +359,7 @@ def blocks_of_all_ranks(free_bytes, num_layers, num_kv_heads, head_dim, block_si
     return min(free_bytes) // block_bytes
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "blocks_of_all_ranks-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "blocks_of_all_ranks-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false} does="Checks blocks_of_all_ranks with uneven memory and with divided and copied KV heads."
 check("blocks_of_all_ranks", blocks_of_all_ranks)
 ### BEGIN HIDDEN TESTS
 check("blocks_of_all_ranks", blocks_of_all_ranks, seed=None, cases=[
@@ -413,7 +413,7 @@ check("blocks_of_all_ranks", blocks_of_all_ranks, seed=None, cases=[
 #
 # How many bytes does *one* rank send for one token, in all layers together?
 
-# %% nbgrader={"grade": false, "grade_id": "bytes_sent_per_token", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "bytes_sent_per_token", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Exercise: write how many bytes one rank sends for a token, over all layers, in a ring."
 def bytes_sent_per_token(num_layers, d_model, tensor_parallel, bytes_per_element):
     """Return the bytes that one of `tensor_parallel` ranks sends for one token: two all-reduces in
     each layer, each of d_model numbers, in a ring."""
@@ -422,7 +422,7 @@ def bytes_sent_per_token(num_layers, d_model, tensor_parallel, bytes_per_element
     return 2 * num_layers * all_reduce
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "bytes_sent_per_token-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "bytes_sent_per_token-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false} does="Checks bytes_sent_per_token for several numbers of ranks, layers and bytes, one rank included."
 check("bytes_sent_per_token", bytes_sent_per_token)
 ### BEGIN HIDDEN TESTS
 check("bytes_sent_per_token", bytes_sent_per_token, seed=None, cases=[
@@ -451,7 +451,7 @@ check("bytes_sent_per_token", bytes_sent_per_token, seed=None, cases=[
 # Is it really so much? Linux counts the bytes that go through the machine's own network. Have two ranks add up vectors of 4,096
 # numbers, as Llama-3.1-8B has them, for 1 to 1,000 tokens at once. **How many times as long do 1,000 tokens take?**
 
-# %%
+# %% does="Defines how bytes on the machine's own network are counted and all-reduces timed; prints nothing."
 from pathlib import Path
 
 def loopback_bytes():
@@ -476,7 +476,7 @@ def all_reduces(rank, sizes, times):
         found.append((sorted(seconds)[times // 2], before is not None and loopback_bytes() - before))
     return found
 
-# %%
+# %% does="Times all-reduces for 1 to 1,000 tokens; compare counted with sent bytes, and how times grow."
 batches, times = (1, 10, 100, 1000), 20
 found = run_ranks(all_reduces, 2, [tokens * 4096 for tokens in batches], times)[0]
 for tokens, (seconds, sent) in zip(batches, found):
@@ -492,7 +492,7 @@ print(f"1,000 times the bytes took {slower:,.0f} times as long.", "One token pay
 # waiting for the other; for a prompt of thousands of tokens it is the bytes. Count both for Llama-3.1-70B on 8
 # GPUs. The link of 16 GB/s that needs 20 microseconds for an exchange is an assumption, LLMServingSim's default.
 
-# %%
+# %% does="Models Llama-3.1-70B's exchanges on 8 GPUs with an assumed link; look at what nothing costs."
 from gqa_lib.serving.parallel import Link
 
 link = Link()  # modelled: 16 GB/s and 20 microseconds
@@ -530,7 +530,7 @@ print(f"160 exchanges of nothing: {fixed * 1e3:.1f} ms")
 # A rank may have no key of a sequence yet: its lse is -inf there, and its output is whatever was in memory, even NaN. It must
 # not count. At least one rank has a key.
 
-# %% nbgrader={"grade": false, "grade_id": "merge_ranks", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "merge_ranks", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Exercise: write the merge of the ranks' outputs by their log-sum-exps, empty ranks included."
 def merge_ranks(outs, lses):
     """Return the output over the keys of all ranks, from each rank's output and log-sum-exp."""
     ### BEGIN SOLUTION
@@ -538,7 +538,7 @@ def merge_ranks(outs, lses):
     return torch.where(lses.unsqueeze(-1) > -torch.inf, shares * outs, 0).sum(0)
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "merge_ranks-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "merge_ranks-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false} does="Checks merge_ranks with uneven weights, very large lses and ranks that have no keys."
 check("merge_ranks", merge_ranks)
 ### BEGIN HIDDEN TESTS
 check("merge_ranks", merge_ranks, seed=None, cases=[
@@ -575,7 +575,7 @@ check("merge_ranks", merge_ranks, seed=None, cases=[
 # MQA with 8 query heads and 512 tokens, decoding one: by heads each rank keeps all of K and V. Now by tokens.
 # `attend_part` gives a rank's output and its lse; `dist.all_gather` brings those of all ranks to each.
 
-# %%
+# %% does="Makes an MQA example and defines a rank that attends over every n-th token and merges."
 from gqa_lib.model.parallel import attend_part
 
 q, (k, v) = torch.randn(2, 8, 1, 64), torch.randn(2, 2, 1, 512, 64)
@@ -588,7 +588,7 @@ def part_of_sequence(rank, ranks, q, k, v):
     dist.all_gather(lses, lse)
     return merge_ranks(torch.stack(outs), torch.stack(lses)), k.nbytes + v.nbytes
 
-# %%
+# %% does="Runs the split by tokens on 2, 4 and 8 ranks; look at the difference and KiB kept."
 expected = grouped_query_attention(q, k, v)
 by_tokens = {1: (k.nbytes + v.nbytes) / 2**10}
 for n in (2, 4, 8):
@@ -597,7 +597,7 @@ for n in (2, 4, 8):
     apart = max((out - expected).abs().max().item() for out, _ in results)
     print(f"{n} ranks: at most {apart:.0e} from one process; each keeps {by_tokens[n]:.0f} KiB of K and V")
 
-# %%
+# %% does="Plots K and V on each rank, by heads and by tokens; only one line should fall."
 by_heads = {n: kv_heads_per_rank(1, n) * by_tokens[1] for n in by_tokens}
 fig = plots.cache_per_rank(
     {"MQA by heads": by_heads, "MQA by tokens": by_tokens},
@@ -613,7 +613,7 @@ plots.show(fig, alt="KiB of K and V on each rank, one KV head: by heads "
 # cost? Each rank sends outputs and lses of *all* query heads, in float32, on top of the all-reduces. Count for
 # Llama-3.1-70B, for one token and layer:
 
-# %%
+# %% does="Prints KiB sent per token and layer: two all-reduces, and what a sequence split adds."
 from gqa_lib.cost import sequence_parallel_bytes, tensor_parallel_bytes
 
 for n in (2, 4, 8, 16):

@@ -17,7 +17,7 @@
 # must be named. **What share of the answers is right with each? Do equal bytes give equal answers?** (By
 # chance it is 1 in 16.)
 
-# %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false} does="Imports PyTorch, a clock, the models' configs and the course's functions; nothing to change."
 from time import monotonic
 
 import torch
@@ -28,7 +28,7 @@ from gqa_lib.learn import check, check_quiz, hint, show_quiz
 # %% [markdown]
 # Put your guesses here, as shares from 0 to 1.
 
-# %%
+# %% does="Keeps your guesses: the share of right answers for each of the four designs; change them."
 guess = {"MHA": 0.5, "GQA": 0.5, "MQA": 0.5, "MLA": 0.5}  # change these four
 
 # %% [markdown]
@@ -59,7 +59,7 @@ guess = {"MHA": 0.5, "GQA": 0.5, "MQA": 0.5, "MLA": 0.5}  # change these four
 # What one token costs, over all layers. By hand: 3 layers, latents of 11 numbers, rotary keys of 4, 2 bytes
 # for each number: 3 · (11 + 4) · 2 = 90 bytes.
 
-# %% nbgrader={"grade": false, "grade_id": "mla_bytes_per_token", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "mla_bytes_per_token", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Exercise: write the bytes that a token adds to a cache of latents and rotary keys."
 def mla_bytes_per_token(num_layers, kv_lora_rank, rope_head_dim, bytes_per_element):
     """Return the bytes that a token adds to the cache: a latent of kv_lora_rank numbers and a
     rotary key of rope_head_dim in each layer. bytes_per_element may be a fraction."""
@@ -67,7 +67,7 @@ def mla_bytes_per_token(num_layers, kv_lora_rank, rope_head_dim, bytes_per_eleme
     return num_layers * (kv_lora_rank + rope_head_dim) * bytes_per_element
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "mla_bytes_per_token-check", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "mla_bytes_per_token-check", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false} does="Checks mla_bytes_per_token with several sizes, fractions of a byte included."
 check("mla_bytes_per_token", mla_bytes_per_token)
 ### BEGIN HIDDEN TESTS
 check("mla_bytes_per_token", mla_bytes_per_token, seed=None, cases=[{"draw": n} for n in range(1, 9)])
@@ -93,7 +93,7 @@ check("mla_bytes_per_token", mla_bytes_per_token, seed=None, cases=[{"draw": n} 
 # DeepSeek-V2 reports a cache 93.3 % smaller than that of DeepSeek 67B. That model has 95 layers with 8 KV
 # heads of 128. **Guess: is 93.3 % what the latents save?**
 
-# %%
+# %% does="Takes the 93.3 % apart; look at fewer numbers, fewer bits, and the comparison with MHA."
 v2 = load_model("DeepSeek-V2")
 latents = v2.num_layers, v2.kv_lora_rank, v2.rope_head_dim
 v2_numbers, older = mla_bytes_per_token(*latents, 1), 2 * 8 * 128 * 95
@@ -154,7 +154,7 @@ print(f"against MHA with the heads of DeepSeek-V2 itself: {own_mha / v2_numbers:
 # - Make no keys and no values, not even of one head at a time. And let all heads read the latents where they
 #   are: H · T rows of one matrix (lesson 03).
 
-# %% nbgrader={"grade": false, "grade_id": "absorbed_mla_attention", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "absorbed_mla_attention", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Exercise: write latent attention that reads latents in place and makes no key or value."
 def absorbed_mla_attention(q_nope, q_rope, latent, rope_key, w_uk, w_uv, causal=True):
     """Return latent attention (B, H, T, Dv) that reads latents and makes no key and no value."""
     ### BEGIN SOLUTION
@@ -169,7 +169,7 @@ def absorbed_mla_attention(q_nope, q_rope, latent, rope_key, w_uk, w_uv, causal=
     return read.unflatten(1, (H, T)) @ w_uv.mT
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "absorbed_mla_attention-check", "locked": true, "points": 5, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "absorbed_mla_attention-check", "locked": true, "points": 5, "schema_version": 3, "solution": false, "task": false} does="Checks absorbed_mla_attention: values, mask, scale, and that no keys, values or copies are made."
 check("absorbed_mla_attention", absorbed_mla_attention)
 ### BEGIN HIDDEN TESTS
 check("absorbed_mla_attention", absorbed_mla_attention, seed=None, cases=[
@@ -211,7 +211,7 @@ check("absorbed_mla_attention", absorbed_mla_attention, seed=None, cases=[
 # and a token's share of the two products made once per step. **How many times as fast do you expect your
 # function to be?**
 
-# %%
+# %% does="Counts multiplications of both forms per head and token, and makes inputs in DeepSeek-V2-Lite's sizes."
 H, Dn, Dr, rank, S = 16, 128, 64, 512, 1024
 count = {"expanded": rank * (Dn + Dn) + (Dn + Dr) + Dn, "absorbed": (rank + Dr) + rank + rank * (Dn + Dn) // S}
 print(f"{count['expanded']:,} multiplications against {count['absorbed']:,}: {count['expanded'] / count['absorbed']:.0f} times as many")
@@ -221,7 +221,7 @@ latent, rope_key = torch.randn(1, S, rank), torch.randn(1, S, Dr)
 w_uk, w_uv = torch.randn(2, H, Dn, rank) / rank**0.5
 given = q_nope, q_rope, latent, rope_key, w_uk, w_uv
 
-# %%
+# %% does="Writes the expanded form with keys and values; look at how far your outputs are from it."
 from torch.nn.functional import scaled_dot_product_attention
 
 def expanded(q_nope, q_rope, latent, rope_key, w_uk, w_uv):
@@ -232,7 +232,7 @@ def expanded(q_nope, q_rope, latent, rope_key, w_uk, w_uv):
 apart = (expanded(*given) - absorbed_mla_attention(*given)).abs().max()
 print(f"outputs up to {expanded(*given).abs().max():.2f}, and at most {apart:.0e} apart: the same attention")
 
-# %%
+# %% does="Times both forms in turns; compare the ratio of times with that of multiplications, and note any noise."
 from gqa_lib.measure import how_fast, summarise, time_arms
 
 rows = time_arms({"expanded": lambda i: expanded(*given), "absorbed": lambda i: absorbed_mla_attention(*given)},
@@ -246,7 +246,7 @@ print("absorbed, against expanded:", how_fast(rows, "absorbed", "expanded"))
 # 320 multiplications each instead of 1,088. Servers use both forms. So does the library's layer, which takes
 # the one with fewer multiplications; its cache holds latents and rotary keys and nothing else:
 
-# %%
+# %% does="Runs the library's latent layer whole and in steps; compare outputs, and its bytes with yours."
 from gqa_lib.attention import LatentAttention
 
 layer = LatentAttention(2048, H, head_dim=Dn, rope_head_dim=Dr, kv_lora_rank=rank)
@@ -268,7 +268,7 @@ print(f"{cache.nbytes / 100:.0f} bytes per token in float32; yours {mla_bytes_pe
 # seconds on two free cores. The task needs no positions, so the whole 32 are latent and there is no rotary
 # key.)
 
-# %%
+# %% does="Trains four designs of 32 cached numbers, two seeds each; takes about 30 seconds on free cores."
 from gqa_lib.train import Heads, Latent, RecallTask, final, sweep
 
 recall, SEEDS = RecallTask(), range(2)
@@ -277,7 +277,7 @@ started = monotonic()
 runs = final(sweep(recall, DESIGNS.values(), SEEDS, bar=True))
 print(f"{len(runs)} models in {monotonic() - started:.0f} s")
 
-# %%
+# %% does="Prints right answers and parameters of each design, next to your guesses."
 right = {name: [run["accuracy"] for run in runs[2 * place : 2 * place + 2]] for place, name in enumerate(DESIGNS)}
 params = {name: runs[2 * place]["params"] for place, name in enumerate(DESIGNS)}
 mean = {name: sum(shares) / len(shares) for name, shares in right.items()}
@@ -285,7 +285,7 @@ for name, heads in DESIGNS.items():
     print(f"{name}: {heads.cached_numbers} numbers, {params[name]:6,} parameters: right "
           + ", ".join(f"{share:.3f}" for share in right[name]) + f"; your guess {guess[name]:.2f}")
 
-# %%
+# %% does="Plots the right answers of the four designs; compare the gaps between them with the seeds' spread."
 from gqa_lib import plots
 
 plots.use_style()
@@ -296,7 +296,7 @@ fig = plots.accuracy_by_cache({name: (32, shares) for name, shares in right.item
 plots.show(fig, alt="Share of right answers with 32 cached numbers: " + "; ".join(
     f"{name} " + ", ".join(f"{share:.2f}" for share in shares) for name, shares in right.items()))
 
-# %%
+# %% does="Says whether the designs differ clearly, and whether the largest model is also the best."
 print("The bytes alone do not decide." if apart > 0.1 else "In this run equal bytes give about equal answers.")
 largest = max(params, key=params.get)
 print(f"Most parameters: {largest}.", "It is not the best, so size alone is not what tells them apart." if best != largest
@@ -330,7 +330,7 @@ print(f"Most parameters: {largest}.", "It is not the best, so size alone is not 
 # -2). Return (codes, scale, low): codes in uint8, of `kv`'s shape; scale and low in `kv`'s dtype, of size 1
 # along `dim`. `bits` is 1 to 8. Where all numbers of a slice are equal, scale and codes are 0.
 
-# %% nbgrader={"grade": false, "grade_id": "quantize_kv", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "quantize_kv", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Exercise: write how keys or values become codes with a scale and a low for each slice."
 def quantize_kv(kv, bits, dim=-1):
     """Return (codes, scale, low) of kv (B, H, S, D): codes from 0 to 2 ** bits - 1, the nearest."""
     ### BEGIN SOLUTION
@@ -341,7 +341,7 @@ def quantize_kv(kv, bits, dim=-1):
     return codes, scale, low
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "quantize_kv-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "quantize_kv-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false} does="Checks quantize_kv over bits and axes, equal numbers in a slice, and dtypes."
 check("quantize_kv", quantize_kv)
 ### BEGIN HIDDEN TESTS
 check("quantize_kv", quantize_kv, seed=None, cases=[
@@ -375,14 +375,14 @@ check("quantize_kv", quantize_kv, seed=None, cases=[
 #
 # And back: code 0 is `low`, and each step adds `scale`.
 
-# %% nbgrader={"grade": false, "grade_id": "dequantize_kv", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "dequantize_kv", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Exercise: write how codes, scale and low become numbers again."
 def dequantize_kv(codes, scale, low):
     """Return the numbers that codes stand for, in scale's dtype."""
     ### BEGIN SOLUTION
     return codes * scale + low
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "dequantize_kv-check", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "dequantize_kv-check", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false} does="Checks that dequantize_kv gives the numbers that codes stand for, in the scale's dtype."
 check("dequantize_kv", dequantize_kv)
 ### BEGIN HIDDEN TESTS
 check("dequantize_kv", dequantize_kv, seed=None, cases=[
@@ -411,7 +411,7 @@ check("dequantize_kv", dequantize_kv, seed=None, cases=[
 # they were. And a scale and a low are kept for each slice, say in 16 bits each. **With 2-bit codes and slices
 # of 8 numbers, how many bits does a number take?**
 
-# %%
+# %% does="Prints bits per number, scales included, for several slice sizes; compare short with long slices."
 def bits_per_number(bits, slice_size):
     """Of a code, and its share of a scale and a low of 16 bits."""
     return bits + 2 * 16 / slice_size
@@ -430,14 +430,14 @@ for size in (8, 24, 64, 128):
 # seconds.) Then K and V go through your two functions: what the attention reads is what would come out of a
 # cache of codes. **How many bits does MHA need to beat GQA's 16?**
 
-# %%
+# %% does="Trains two recall models with 8 and 4 KV heads; look at their answers in 16 bits."
 from gqa_lib.train import train
 
 models = {kv: train(recall, Heads(8, kv, 8), seed=0)[0] for kv in (8, 4)}
 plain = {kv: recall.evaluate(model)["accuracy"] for kv, model in models.items()}
 print("16 bits:", ", ".join(f"{kv} KV heads {share:.3f}" for kv, share in plain.items()))
 
-# %%
+# %% does="Defines a test in which the model's K and V pass through your codes; prints nothing."
 def in_codes(model, bits, dim):
     """The share of right answers where K and V are read from codes."""
     def through_codes(module, inputs, out):
@@ -449,7 +449,7 @@ def in_codes(model, bits, dim):
         hook.remove()
     return share
 
-# %%
+# %% does="Evaluates both models at 8 to 1 bits, by token and by channel; look where answers fall."
 TOKENS = recall.num_records + recall.num_queries
 SLICES = {"by token": (-1, 8), "by channel": (-2, TOKENS)}
 curves = {}
@@ -461,7 +461,7 @@ for kv, name in ((8, "MHA: 8 KV heads"), (4, "GQA: 4")):
 for name, line in curves.items():
     print(f"{name:27}", "  ".join(f"{share:.3f} at {bits:,.0f}" for bits, share in line.items()))
 
-# %%
+# %% does="Plots right answers over stored bits per token; compare 8 heads in codes with 4 heads."
 half = 2 * 4 * 8 * 16  # bits of GQA-4, as it is
 within = {name: max(share for bits, share in line.items() if bits <= half) for name, line in curves.items()}
 best_mha = max((name for name in curves if name[:3] == "MHA"), key=within.get)
@@ -473,7 +473,7 @@ fig = plots.accuracy_by_bits(
 plots.show(fig, alt="Right answers by bits per token: " + "; ".join(
     f"{name} " + ", ".join(f"{share:.2f} at {bits:,.0f}" for bits, share in line.items()) for name, line in curves.items()))
 
-# %%
+# %% does="Says who is ahead in equal bits, and how many bits keep nearly all 16-bit answers."
 print(f"In the {half:,} bits of 4 heads, 8 heads in codes ({best_mha.partition(', ')[2]}) are {won:+.3f} ahead.",
       "Here bits are the cheaper cut." if won > 0.01 else "Here neither cut is clearly cheaper.")
 least = {name: min(bits for bits, share in line.items() if share > plain[8] - 0.01) for name, line in curves.items() if name[:3] == "MHA"}
@@ -486,7 +486,7 @@ print("Within 0.01 of the 16-bit answers:", ", ".join(f"{name} needs {bits:,.0f}
 # `QuantizedCache`](https://github.com/huggingface/transformers), which puts a prompt in codes at once. Suppose
 # that the newest 128 always stay in 16 bits. What does that leave of "2 bits" at a short context?
 
-# %%
+# %% does="Computes average bits when the newest 128 tokens stay in 16; compare short with long contexts."
 for context in (150, 1000, 32_000):
     newest = min(128, context)
     average = (newest * 16 + (context - newest) * bits_per_number(2, 128)) / context
@@ -500,7 +500,7 @@ for context in (150, 1000, 32_000):
 # Because real keys have an **outlier channel** here and there: one whose numbers are many times as large as
 # all others, in every token. Make such keys. **Which way of slicing is hurt?**
 
-# %%
+# %% does="Codes keys with and without a large channel; look at the other channels' error each way."
 keys = torch.randn(1, 1, 128, 64, generator=torch.Generator().manual_seed(1))
 for name, factor in (("all channels alike", 1), ("one channel 30 times as large", 30)):
     made = keys.clone()
@@ -544,7 +544,7 @@ for name, factor in (("all channels alike", 1), ("one channel 30 times as large"
 # fixed size are not counted.) **Which cut gives most in each? And do the three shares multiply to the real
 # one?**
 
-# %%
+# %% does="Defines what each cut alone leaves of MHA's cache, and what all together really leave."
 def left_of_mha(config, context):
     """The shares of MHA's cache that are left, each cut taken alone; and the real one."""
     own = [layer for layer in config.kv_layers if layer.kind != "none" and layer.shares is None]
@@ -558,7 +558,7 @@ def left_of_mha(config, context):
     kept = sum(layer.elements * count for layer, count in zip(own, tokens))
     return shares, kept / (config.num_layers * mha * context)
 
-# %%
+# %% does="Prints shares, their product and the real share of ten models; look where the two differ."
 MODELS = ("Llama-3.1-8B", "DeepSeek-V3", "OLMo-3-7B", "Gemma-3-27B", "gpt-oss-120b", "Hunyuan-Large",
           "Qwen3.5-27B", "Kimi-Linear-48B-A3B", "MiMo-V2-Flash", "Gemma-4-31B")
 shares, real, product = {}, {}, {}
@@ -568,7 +568,7 @@ for name in MODELS:
     cuts = ", ".join(f"{cut} {share:.2f}" for cut, share in shares[name].items())
     print(f"{name:20} {cuts}: product {product[name]:.4f}, really {real[name]:.4f}")
 
-# %%
+# %% does="Plots the cuts of each model, and prints for which of them the product is exact."
 most = {name: min(cuts, key=cuts.get) for name, cuts in shares.items()}
 fewest = min(real, key=real.get)
 fig = plots.saving_bars(

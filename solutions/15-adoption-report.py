@@ -10,7 +10,7 @@
 #
 # **Would you sign it? Which of its numbers was measured, and at which latency?**
 
-# %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false} does="Imports JSON, time, paths and the course's check, hint and quiz functions; nothing to change."
 import json
 import math
 import time
@@ -31,7 +31,7 @@ from gqa_lib.learn import check, check_quiz, hint, show_quiz
 # quality are about. The model is small enough to be *served* on the machine in front of you: its numbers will be
 # measured, and hold for it alone. For the RTX 4090 there is the log.
 
-# %%
+# %% does="Sets your case: machine, model shape, KV heads, traffic, price, objective; change only what the text allows."
 import torch
 
 from gqa_lib.measure import environment
@@ -58,7 +58,7 @@ print(HARDWARE, OBJECTIVE, sep="\n")
 # tends to choose what came out. So write both down **now**, with your guess: how many times the tokens/s of 8 KV
 # heads will 2 give, on this machine?
 
-# %%
+# %% does="Writes your margins and guess with the time; look whether it says before or after any run."
 stated = {
     "benefit_margin": 0.10,  # relative change of tokens/s that would matter
     "loss_margin": 0.01,  # loss of quality that would matter, in the unit of its record
@@ -108,7 +108,7 @@ print(f"stated at {stated['utc']},", "after runs that are in adoption/runs.jsonl
 # - `"no number"`: a value in `metrics` is not a finite number above 0. Texts and `true` are not numbers; Python's
 #   `json` reads `NaN` and `Infinity`.
 
-# %% nbgrader={"grade": false, "grade_id": "measured_rows", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "measured_rows", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Exercise: write which lines of a file may carry a claim, and why the others may not."
 def measured_rows(text, hardware):
     """Return the rows that may carry a claim about hardware, and line -> why another may not."""
     ### BEGIN SOLUTION
@@ -138,7 +138,7 @@ def measured_rows(text, hardware):
     return rows, refused
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "measured_rows-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "measured_rows-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false} does="Checks measured_rows with broken, modelled, foreign, unfinished and numberless lines, blank ones and line numbers."
 check("measured_rows", measured_rows)
 ### BEGIN HIDDEN TESTS
 from gqa_lib.learn.exercises.lesson15 import KINDS
@@ -170,11 +170,11 @@ check("measured_rows", measured_rows, seed=None, cases=[
 # The log becomes a row. The library's simulator gives two more, for the same requests: with 8 KV heads, where
 # the log shows how good it is, and with 32, which nobody ran. Each is a **modelled figure**, and says so.
 
-# %%
+# %% does="Turns vLLM's log of the RTX 4090 into a measured row with p99 latencies; prints nothing."
 import numpy as np
 
 def latencies(ttft_s, e2e_s, outputs):
-    """p99 of **TTFT** and **TPOT** (lesson 08), in milliseconds."""
+    """p99 of TTFT and TPOT (lesson 08), in milliseconds."""
     more = outputs > 1
     tpot = (e2e_s - ttft_s)[more] / (outputs[more] - 1)
     return {"p99_ttft_ms": 1e3 * float(np.percentile(ttft_s, 99)),
@@ -188,7 +188,7 @@ metrics |= latencies(log.measured["ttft_s"], log.measured["e2e_s"], log.output_t
 rows = [{"label": "measured", "hardware": "RTX 4090", "finished": True, "num_kv_heads": 8,
          "from": "vllm-rtx4090.jsonl.gz", "load": "at a rate", "metrics": metrics}]
 
-# %%
+# %% does="Simulates the log's requests with 8 and 32 KV heads; compare the modelled 8 with the measured row."
 from gqa_lib.serving.scenario import Scenario
 from gqa_lib.serving.simulator import summary
 
@@ -203,7 +203,7 @@ for row in rows:
     print(f"{row['label']:8} {row['num_kv_heads']:2} KV heads:",
           ", ".join(f"{name} {value:,.1f}" for name, value in row["metrics"].items()))
 
-# %%
+# %% does="Writes the rows to runs.jsonl, afresh, and prints which count about the card and which are refused."
 runs = folder / "runs.jsonl"
 runs.write_text("".join(json.dumps(row) + "\n" for row in rows))
 if OWN_RUNS:
@@ -228,7 +228,7 @@ print("refused:", refused)
 # Now runs of your own. `serve` gives an engine (lesson 11) requests as they arrive and keeps what users would
 # notice, from the moment at which a request was due. Requests are drawn from the traffic you chose, the same ones for both variants: a **seed** names them.
 
-# %%
+# %% does="Makes the two small models and draws each seed's requests from your traffic; prints nothing."
 from gqa_lib.compare.models import llama_like
 from gqa_lib.model import LanguageModel
 from gqa_lib.serving import Engine
@@ -246,7 +246,7 @@ def requests_of(seed, rate=None):
     outputs = [min(60, 2 + int(n) // SHORTER) for n in drawn.output_tokens]
     return prompts, outputs, drawn.arrival_s if rate else np.zeros(NUM_REQUESTS)
 
-# %%
+# %% does="Defines how an engine serves requests as they come, each timed from when it was due."
 def serve(num_kv_heads, prompts, outputs, arrivals):
     """Serve requests as they arrive; return the engine's requests, when each was due, and the seconds it took."""
     engine = Engine(models[num_kv_heads], memory_bytes=2**26, max_num_seqs=8, max_num_batched_tokens=512)
@@ -261,7 +261,7 @@ def serve(num_kv_heads, prompts, outputs, arrivals):
             time.sleep(float(arrivals[len(added)]) - now)
     return added, start + np.asarray(arrivals), time.perf_counter() - start
 
-# %%
+# %% does="Defines one run: serve a seed's requests, append a measured row, return tokens per second."
 def run(num_kv_heads, seed, rate=None):
     """Serve one seed's requests, append the run to the file, and return its tokens/s."""
     requests = requests_of(seed, rate)
@@ -281,7 +281,7 @@ def run(num_kv_heads, seed, rate=None):
 # First what each variant can do: all requests at once, five seeds, the two taking turns as in `benchmark_plan`
 # (lesson 08): pairs by seed, order reversed every second seed, a warm-up that is not counted. (About 15 seconds; on a busy machine it stops after fewer seeds.)
 
-# %%
+# %% does="Runs both variants in turns for up to five seeds; compare tokens/s within each line."
 (folder / "environment.json").write_text(json.dumps(about))
 run(BASELINE, 99), run(VARIANT, 99)  # warm-up: kept in the file, not in the comparison
 started = time.perf_counter()
@@ -314,9 +314,9 @@ for seed in range(5):
 # (n - 1 degrees of freedom, lesson 09), and turn all three back: exp(x) - 1. Return (change, low, high): 0.4 is
 # 40 % more. With fewer than two pairs return None.
 
-# %% nbgrader={"grade": false, "grade_id": "paired_change", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "paired_change", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Exercise: write the relative change over pairs of seeds, with its interval."
 def paired_change(baseline, variant, confidence):
-    """Return the relative change of the variant and the ends of its interval, None of one pair."""
+    """Return the relative change of the variant and the ends of its interval, None where there are fewer than two pairs."""
     ### BEGIN SOLUTION
     from statistics import mean, stdev
 
@@ -331,7 +331,7 @@ def paired_change(baseline, variant, confidence):
     return math.expm1(center), math.expm1(center - half), math.expm1(center + half)
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "paired_change-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "paired_change-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false} does="Checks paired_change: pairing, logarithms, interval ends, and too few pairs."
 check("paired_change", paired_change)
 ### BEGIN HIDDEN TESTS
 check("paired_change", paired_change, seed=None, cases=[
@@ -359,7 +359,7 @@ check("paired_change", paired_change, seed=None, cases=[
 # %% [markdown]
 # Your runs, read back from the file: only what your own function lets through.
 
-# %%
+# %% does="Reads your runs back through measured_rows; look at the change, its interval and your guess."
 def by_seed(rows, num_kv_heads):
     """Seed -> tokens/s of the runs with all requests at once, without the warm-up."""
     return {row["seed"]: row["metrics"]["output_throughput"] for row in rows
@@ -379,7 +379,7 @@ print(f"{VARIANT} KV heads: {change:+.0%} tokens/s, 95 % from {low:+.0%} to {hig
 # which the baseline just served them. **Guess:** up to which rate does each variant keep your objective? (About 20
 # seconds.)
 
-# %%
+# %% does="Serves one seed at three lower rates with both variants; look at p99 TTFT and TPOT."
 managed = by_seed(here, BASELINE)[0] / sum(requests_of(0)[1]) * NUM_REQUESTS  # requests/s
 for share in (0.4, 0.6, 0.8):
     for kv in (BASELINE, VARIANT):
@@ -411,7 +411,7 @@ for row in at_rates:
 # By hand: 1.80 an hour and 500 tokens/s are 1.80 / 3600 / 500 · 10⁶ = 1.00. This last step is lesson 08's
 # `cost_per_million_tokens`; write it out, as this notebook does not have yours.
 
-# %% nbgrader={"grade": false, "grade_id": "cost_at_objective", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "cost_at_objective", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Exercise: write the cost of a million tokens at the highest rate that keeps the objective."
 def cost_at_objective(rows, price_per_hour, objective):
     """Return the cost of a million output tokens at the highest rate that keeps the objective."""
     ### BEGIN SOLUTION
@@ -431,7 +431,7 @@ def cost_at_objective(rows, price_per_hour, objective):
     return price_per_hour / 3600 / (sum(rates) / len(rates)) * 1e6
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "cost_at_objective-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "cost_at_objective-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false} does="Checks cost_at_objective with repeats, missing percentiles, values at the limit, and no rate that keeps it."
 check("cost_at_objective", cost_at_objective)
 ### BEGIN HIDDEN TESTS
 check("cost_at_objective", cost_at_objective, seed=None, cases=[*({"draw": n} for n in range(1, 13)), {"many": 140}])
@@ -458,14 +458,14 @@ check("cost_at_objective", cost_at_objective, seed=None, cases=[*({"draw": n} fo
 # Now the report's 0.09, asked properly: what does a million tokens cost on that card if the first comes within
 # 5 seconds, at the 99th percentile? And on your machine, at your objective?
 
-# %%
+# %% does="Asks for the RTX 4090's cost at its peak and within 5 s; compare the two."
 peak = on_card[0]["metrics"]["output_throughput"]
 as_it_is = [row for row in on_card if row["num_kv_heads"] == 8]
 card_cost = cost_at_objective(as_it_is, 0.35, {"ttft": 5000.0})
 print(f"RTX 4090: peak {0.35 / 3600 / peak * 1e6:.2f}, within 5 s: {card_cost}, as the p99 of the first token "
       f"is {on_card[0]['metrics']['p99_ttft_ms'] / 1e3:,.0f} s")
 
-# %%
+# %% does="Prints your machine's cost at your objective for both variants, or that no rate keeps it."
 cost = {kv: cost_at_objective([row for row in at_rates if row["num_kv_heads"] == kv],
                               PRICE_PER_HOUR, OBJECTIVE) for kv in (BASELINE, VARIANT)}
 for kv, value in cost.items():
@@ -489,7 +489,7 @@ for kv, value in cost.items():
 # of models that were, with 8 query heads, of 8 channels each: a text model and the recall task of lesson 09.
 # **Recorded, on another machine, of other models.**
 
-# %%
+# %% does="Reads two recorded quality differences as losses; look at each interval next to its margin."
 from gqa_lib.records import about as about_record, read, recorded
 
 losses = {}
@@ -517,7 +517,7 @@ for path in recorded("quality"):
 # - `"adopt"` if the benefit is above its margin for sure **and** the loss below its margin for sure;
 # - `"cannot be said yet"` otherwise.
 
-# %% nbgrader={"grade": false, "grade_id": "decide", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "decide", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Exercise: write the rule that turns two intervals and margins into one of three answers."
 def decide(benefit, benefit_margin, loss, loss_margin):
     """Return "adopt", "do not adopt" or "cannot be said yet"."""
     ### BEGIN SOLUTION
@@ -531,7 +531,7 @@ def decide(benefit, benefit_margin, loss, loss_margin):
     return "cannot be said yet"
     ### END SOLUTION
 
-# %% nbgrader={"grade": true, "grade_id": "decide-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "decide-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false} does="Checks decide with intervals on either side of, across and exactly on margins, and with None."
 check("decide", decide)
 ### BEGIN HIDDEN TESTS
 check("decide", decide, seed=None, cases=[{"draw": n} for n in range(1, 26)])
@@ -558,21 +558,21 @@ check("decide", decide, seed=None, cases=[{"draw": n} for n in range(1, 26)])
 # Three decisions: for the model you served, and for what it would be with the quality of either record, if that
 # were of this model. **Guess them first.**
 
-# %%
+# %% does="Applies your rule to the served model and to both records; compare with your guesses."
 asked = {"as it is": (None, stated["loss_margin"])}
 asked |= {f"if it lost as {task}": (one["interval"], one["margin"]) for task, one in losses.items()}
 answers = {name: decide((low, high), stated["benefit_margin"], *one) for name, one in asked.items()}
 for name, answer in answers.items():
     print(f"{name}: {answer}")
 
-# %%
+# %% does="Divides gain and losses by their margins and says which are above, below or open; prints nothing."
 scaled = {"gain": [end / stated["benefit_margin"] for end in (change, low, high)]}
 for task, one in losses.items():
     scaled[f"{task} loss"] = [end / one["margin"] for end in (sum(one["interval"]) / 2, *one["interval"])]
 says = {name: "above its margin" if ends[1] > 1 else "below its margin" if ends[2] < 1 else "open"
         for name, ends in scaled.items()}
 
-# %%
+# %% does="Plots all intervals in units of their margins; look which lie wholly on one side of 1."
 from gqa_lib import plots
 
 plots.use_style()
@@ -606,7 +606,7 @@ plots.show(fig, alt="Intervals in margins: " + "; ".join(
 # The library's **decision memo** takes no bare number. A `Figure` has a label, "measured", "modelled" or "given", and a
 # source; a measured one needs a `Record`: file, what in it, where and when. What happens if you try without?
 
-# %%
+# %% does="Tries a figure without a record and a sentence with digits; read why each is refused."
 from gqa_lib.serving.memo.values import Figure, Name, Prose, Record, Words
 
 for attempt in (lambda: Figure(0.09, "per million tokens", "measured", "price over peak"),
@@ -616,7 +616,7 @@ for attempt in (lambda: Figure(0.09, "per million tokens", "measured", "price ov
     except ValueError as error:
         print(error)
 
-# %%
+# %% does="Builds the memo's answer and reason from labelled figures: measured gain, given margins."
 WHERE = f"recorded on {HARDWARE}, {about['utc'][:10]}"
 def measured(value, unit, key, **interval):
     return Figure(value, unit, "measured", Record("runs.jsonl", key, WHERE), **interval)
@@ -635,7 +635,7 @@ why = Prose("Tokens/s change by {gain}, and {margin} would matter. The quality o
 # The cost section states a cost only where your function gave one. Otherwise it says which run is missing, with
 # the command. The log's card comes after it, in a table whose modelled rows are labelled.
 
-# %%
+# %% does="Builds the cost section: a cost where your function gave one, else what is missing."
 from gqa_lib.serving.memo.blocks import Command, Heading, Memo, Table
 
 blocks = [Heading("Cost")]
@@ -650,7 +650,7 @@ blocks.append(Prose("Of {n} requests at each rate: nearly the slowest of them, n
                     n=given(NUM_REQUESTS, "", "Measure something: NUM_REQUESTS")))
 blocks.append(Heading("The card with a log"))
 
-# %%
+# %% does="Adds the card with a log: no cost without a run that keeps the latency, but the command."
 card = Name("an RTX 4090")
 if card_cost is None:
     blocks.append(Prose(
@@ -667,7 +667,7 @@ else:
     blocks.append(Prose("{card}: {cost}.", card=card,
                         cost=Figure(card_cost, "per million output tokens", "measured", record)))
 
-# %%
+# %% does="Adds the tables of the card and of quality; look how measured and modelled rows are labelled."
 def figure_of(row, name, unit):
     value = row["metrics"][name]
     if row["label"] == "measured":
@@ -688,7 +688,7 @@ for task, one in losses.items():
     table.append((Name(task), [loss, given(one["margin"], "", f"{one['file']}: margin"), Words(answers[f"if it lost as {task}"])]))
 blocks.append(Table(["task", "loss", "margin", "if it were this model"], table))
 
-# %%
+# %% does="Writes the memo as Markdown and as a page, and shows it without its sources."
 import re
 
 from IPython.display import Markdown, display

@@ -1,6 +1,6 @@
 # %% [markdown] generated="card"
 
-# %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false} does="Imports the two functions that show the quiz and say which questions are answered."
 from gqa_lib.learn import check_quiz, show_quiz
 
 # %% [markdown]

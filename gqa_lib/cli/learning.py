@@ -1,7 +1,10 @@
 """The commands of a learner that need no grading: the map, the record, the tutor."""
 
 import json
+import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from .command import Command
@@ -67,7 +70,11 @@ def _sync(arguments: Namespace) -> None:
 
 
 def _ask_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("question", nargs="+", help="your question, in quotes")
+    parser.add_argument(
+        "question",
+        nargs="*",
+        help="your question, in quotes; without one, ask as many as you like, line by line",
+    )
     parser.add_argument(
         "--lesson", help="number or name of the lesson you are in; it is searched first"
     )
@@ -81,14 +88,28 @@ def _ask(arguments: Namespace) -> None:
     from gqa_lib.learn.tutor.answer import ask
     from gqa_lib.learn.tutor.showing import terminal
 
-    if not " ".join(arguments.question).strip():
-        raise ValueError("there is no question: write it after `gqa ask`, in quotes.")
     lesson = None if arguments.lesson is None else find_lesson(arguments.lesson).slug
-    reply = ask(" ".join(arguments.question), lesson)
-    if arguments.json:
-        print(json.dumps(reply.as_dict(), ensure_ascii=False))
-    else:
-        print(terminal(reply))
+    before = None
+    for question in _questions(arguments):
+        reply = ask(question, lesson, before=before)
+        if not reply.refused and reply.kind != "talk":
+            before = reply
+        print(json.dumps(reply.as_dict(), ensure_ascii=False) if arguments.json else terminal(reply))
+
+
+def _questions(arguments: Namespace) -> Iterator[str]:
+    """Yield the question of the command, else those typed in, line by line."""
+    if arguments.question:
+        if not " ".join(arguments.question).strip():
+            raise ValueError("there is no question: write it after `gqa ask`, in quotes.")
+        yield " ".join(arguments.question)
+        return
+    prompt = "\n? " if sys.stdin.isatty() else ""
+    if prompt:
+        print("Ask about the lessons; an empty line ends it.")
+    with suppress(EOFError):
+        while question := input(prompt).strip():
+            yield question
 
 
 LEARNING = (

@@ -5,6 +5,7 @@ solutions/NN-slug.py          -> build/instructor/NN-slug/NN-slug.ipynb  (instru
                               -> gqa_lib/learn/guide/hints.json      (the ladders of hints)
 solutions/quiz.toml           -> gqa_lib/learn/quiz/quiz.json        (questions without the key)
 solutions/benchmarks/NAME.py  -> notebooks/benchmarks/NAME.ipynb
+solutions/facts.toml          -> gqa_lib/learn/tutor/answers/sources.json (of the facts cited there)
 course.toml                   -> the map of lessons in README.md
 """
 
@@ -28,6 +29,7 @@ from grading.quiz.bank import facts, lint_bank, load_bank
 from grading.quiz.marking import public_bank
 from grading.settings import nbgrader_config, source_directory
 
+from .answers import SOURCES, lint_answers, sources_text
 from .generated import misplaced
 from .lint import lint_benchmark, lint_lesson
 from .promises import lint_texts
@@ -99,16 +101,20 @@ def _generate(scratch: Path) -> tuple[dict[str, str], list[str]]:
     problems = [*_lint_sources(), *lint_texts()]
     if problems:
         return made, problems
+    notebooks = {}
     for lesson in lessons():
         text = student_notebook(lesson, scratch)
         instructor, student = lesson_notebook(lesson), nbformat.reads(text, as_version=4)
         made[f"notebooks/{lesson.slug}/{lesson.slug}.ipynb"] = text
         problems += lint_lesson(lesson, instructor, student)
         hints |= _hints(instructor)
+        notebooks[lesson.number] = instructor, json.loads(text)
     for path in sorted((course_root() / "solutions" / "benchmarks").glob("*.py")):
         notebook = read_source(path)
         made[f"notebooks/benchmarks/{path.stem}.ipynb"] = as_text(notebook)
         problems += lint_benchmark(path.stem, notebook)
+    problems += lint_answers(notebooks, facts())
+    made[SOURCES] = sources_text(facts())
     made["gqa_lib/learn/guide/hints.json"] = json.dumps(hints, indent=1, ensure_ascii=False) + "\n"
     made["README.md"] = _readme()
     return made, problems

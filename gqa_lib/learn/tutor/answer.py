@@ -1,54 +1,194 @@
-"""Answers a question with two to four sentences of the lessons, or says that it cannot."""
+"""Answers a question in layers, each of which refuses what it does not know.
+
+Sums first, then what a cell does, definitions, the bank of authored answers, and the lessons' own
+sentences. A request for a solution gets a hint instead; a follow-up leans on the last reply.
+"""
 
 import re
+from dataclasses import replace
 
 from gqa_lib.course.manifest import Planned, planned_lessons
 
 from . import requests
+from .amounts.asked import Asked
+from .amounts.asked import read as read_amount
+from .amounts.worked import worked
+from .bank import Authored, sources
+from .cells import asked_of_cells, find_cell
 from .confidence import confidence
+from .definitions import defined, in_a_sentence
 from .lexicon import SearchTerm, named_lesson, stems
+from .passages import Section
 from .quoting import quotes as quotes_of
 from .reply import Reply
 from .search import Index, Match, index
+from .talk import asks_more, asks_why, continued, small_talk
 
 CLOSE = 0.7  # a second section this near to the first is quoted, too
 ALSO = 0.65  # one this near is named
+SURE = 0.9  # a question of the bank this alike is answered before any other layer
+ALIKE = 0.45  # one this alike is answered if the course covers the question
+FEW = 2  # words that say something, in a question that leans on the last one by "it"
 
-_WHY = re.compile(r"\b(?:why|how come|reasons?|what for)\b", re.IGNORECASE)
+_WHY = re.compile(r"\b(?:why|how come|reasons?|what for|warum|wieso)\b", re.IGNORECASE)
 
 
-def ask(question: str, lesson: str | None = None, *, llm: bool = True) -> Reply:
-    """Answer a question from the lessons' own text.
+def ask(
+    question: str, lesson: str | None = None, *, before: Reply | None = None, llm: bool = True
+) -> Reply:
+    """Answer a question on the course.
 
     Args:
         question: what the learner wants to know.
         lesson: number or slug of the open lesson, which comes first.
+        before: the last reply, which a follow-up leans on.
         llm: whether a language model may put the answer into words, if one is set up.
     """
     question = question.strip()[:2000]
     if kind := requests.request(question):
         return Reply(question, _no_solution(question, kind, lesson))
+    if said := small_talk(question):
+        return Reply(question, said, kind="talk")
+    reply = _follow_up(question, before, lesson) if before else None
+    reply = reply or _answer(question, lesson)
+    if llm and not reply.refused and reply.kind in ("", "authored", "defined"):
+        from .llm import in_words
+
+        _, found = index().rank(reply.question, lesson)
+        return in_words(reply, [one.section for one in found[:3]])
+    return reply
+
+
+def _answer(question: str, lesson: str | None) -> Reply:
+    """Return what the first layer that knows says."""
     if planned := _named_planned(question):
         there = "; `gqa map` shows the lessons there are."
         return Reply(question, f"{_is_planned(planned)}, so I cannot answer from it{there}")
+    if reply := _sum(question, read_amount(question)):
+        return reply
     asked = index()
     terms, found = asked.rank(question, lesson)
+    value, best, where = _of_the_bank(found)
+    if best and value >= SURE:
+        return _in_our_words(question, best, where)
+    if reply := _cell(question, lesson) or _definition(question, asked):
+        return reply
     if confidence(asked, terms, found) < 0:
         return _not_covered(question, asked, terms, found)
+    if best and value >= ALIKE:
+        return _in_our_words(question, best, where, found)
+    return _quoted(question, asked, terms, found)
+
+
+def _quoted(question: str, asked: Index, terms: list[SearchTerm], found: list[Match]) -> Reply:
     chosen = [found[0], *(f for f in found[1:2] if _near(f, found[0]))]
     why = bool(_WHY.search(question))
     quotes = quotes_of(asked, chosen, terms, why)
     if sum(len(row) for _, row in quotes) < 2:  # a section of one sentence
         chosen = found[:2]
         quotes = quotes_of(asked, chosen, terms, why)
-    rest = (f for f in found[len(chosen) : 3] if f.score >= ALSO * found[0].score)
-    also = tuple(f.section for f in rest if not f.section.is_general)
-    reply = Reply(question, "", quotes, also, planned=_about_planned(question))
-    if llm:
-        from .llm import in_words
+    also = _also(found[len(chosen) : 3], found[0])
+    return Reply(question, "", quotes, also, planned=_about_planned(question))
 
-        return in_words(reply, [f.section for f in found[:3]])
-    return reply
+
+def _also(others: list[Match], first: Match) -> tuple[Section, ...]:
+    near = (f.section for f in others if f.score >= ALSO * first.score)
+    return tuple(section for section in near if not section.is_general)
+
+
+def _of_the_bank(found: list[Match]) -> tuple[float, Authored | None, Section | None]:
+    """Return the authored answer that fits best among the best sections, and how well it does."""
+    best: tuple[float, Authored | None, Section | None] = (0.0, None, None)
+    for one in found[:3]:
+        if one.answers and one.answers[0][0] * one.score > best[0] * found[0].score:
+            best = (*one.answers[0], one.section)
+    return best
+
+
+def _in_our_words(
+    question: str, answer: Authored, where: Section | None, found: list[Match] | None = None
+) -> Reply:
+    rest = [one for one in found or [] if one.section is not where][:2]
+    also = _also(rest, found[0]) if found else ()
+    stands_on = (where,) if where else ()
+    read_in = tuple(dict.fromkeys(sources()[fact] for fact in answer.facts))
+    return Reply(
+        question, answer.text, also=also, kind="authored", stands_on=stands_on, sourced=read_in
+    )
+
+
+def _sum(question: str, asked: Asked) -> Reply | None:
+    """Return the answer to a question about an amount, if it gives what that needs."""
+    if not (done := worked(asked)):
+        return None
+    where = index().find(done.section)
+    stands_on = (where,) if where else ()
+    return Reply(question, done.text, kind="computed", stands_on=stands_on, amount=asked)
+
+
+def _definition(question: str, asked: Index) -> Reply | None:
+    meant = defined(question, asked.lexicon)
+    if not meant:
+        return None
+    places = (asked.find(f"{one.lesson}#{one.section}") for one in meant)
+    said = "\n\n".join(map(in_a_sentence, meant))
+    return Reply(question, said, kind="defined", stands_on=tuple(p for p in places if p))
+
+
+def _cell(question: str, lesson: str | None) -> Reply | None:
+    lesson = named_lesson(question) or lesson
+    if not asked_of_cells(question) or lesson is None:
+        return None
+    try:
+        cell = find_cell(question, lesson)
+    except ValueError:  # a lesson that there is not
+        return None
+    if cell is None:
+        return Reply(
+            question,
+            "Which cell? Paste one of its lines below your question, or say its number among the "
+            "code cells, counted from the top: “what does cell 3 do”.",
+            kind="talk",
+        )
+    where = (cell.section,) if cell.section else ()
+    return Reply(question, f"Code cell {cell.number}: {cell.does}", kind="cell", stands_on=where)
+
+
+def _follow_up(question: str, before: Reply, lesson: str | None) -> Reply | None:
+    """Return the answer to a question that leans on the last one, None if it stands alone."""
+    if asks_why(question) or asks_more(question):
+        return _further(question, before, lesson)
+    whole = continued(question, before.question)
+    if whole is None:
+        return None
+    given = read_amount(question)
+    if before.amount and given != Asked() and given.model is None:
+        reply = _sum(before.question, before.amount.then(given))
+        return reply and replace(reply, question=whole)
+    leans = not re.match(r"\W*(?:and|und|what about|how about)\b", question, re.IGNORECASE)
+    if leans and len(index().lexicon.terms(question)) > FEW:
+        return None
+    reply = _answer(whole, lesson)
+    return None if reply.refused else reply
+
+
+def _further(question: str, before: Reply, lesson: str | None) -> Reply:
+    """Return what else there is to say on the last reply's sections, reasons first for a "why?"."""
+    why = asks_why(question)
+    whole = f"why: {before.question}" if why else before.question
+    asked = index()
+    terms, found = asked.rank(whole, lesson)
+    there = [one for one in found if one.section in before.sources] or found[:1]
+    if not there:
+        return Reply(question, "Ask in a whole sentence, and I will look for it.")
+    for one in there:
+        for _, answer in one.answers:
+            reasons = any(_WHY.search(text) for text in answer.questions)
+            if answer.text not in before.told and (reasons or not why):
+                reply = _in_our_words(whole, answer, one.section)
+                return replace(reply, earlier=before.told)
+    quotes = quotes_of(asked, there[:1], terms, why)
+    return Reply(whole, "", quotes, earlier=before.told)
 
 
 def _near(one: Match, first: Match) -> bool:

@@ -15,6 +15,8 @@ SIGNS = (
     "phrase",  # best fit of a phrase of the best section
     "sentence",  # and of a sentence
     "term",  # best fit of an emphasised term in the three best sections
+    "asked",  # best fit of a question of the bank in the three best sections
+    "meaning",  # and how near the nearest is in meaning
 )
 
 
@@ -34,6 +36,8 @@ def signs(index: Index, terms: list[SearchTerm], found: list[Match]) -> list[flo
         best.fits["phrase"],
         best.fits["sentence"],
         max(one.fits["term"] for one in three),
+        max(one.fits["asked"] for one in three),
+        max(one.meaning for one in three),
     ]
 
 

@@ -13,6 +13,7 @@ from importlib.resources import files
 
 _LESSON = re.compile(r"\b(?:lesson|notebook|chapter)s?\s+(?:no\.?\s*)?(\d{1,2})\b", re.IGNORECASE)
 _ADDRESSES = re.compile(r"\((?:https?:|\.\./)[^)]*\)|https?:\S+|\\(?!sqrt)[a-zA-Z]+")
+_GERMAN = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
 _WORD = re.compile(r"[a-z]+|\d+")
 _stems: dict[str, str] = {}
 
@@ -29,7 +30,7 @@ def words(text: str) -> tuple[str, ...]:
     """Return the words of a text in lower case, without addresses and TeX commands."""
     if "\\" in text or "http" in text or "../" in text:
         text = _ADDRESSES.sub(" ", text)
-    text = text.lower().replace("_", " ")
+    text = text.lower().replace("_", " ").translate(_GERMAN)
     if "'" in text or "’" in text:
         text = re.sub(r"['’](?:s|t|re|ve|ll|d|m)\b", "", text)
     return tuple(_WORD.findall(text))

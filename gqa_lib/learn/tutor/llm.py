@@ -64,7 +64,9 @@ def in_words(reply: "Reply", sections: list[Section]) -> "Reply":
         cited.setdefault(quote["passage"], []).append(" ".join(quote["quote"].split()))
     quotes = tuple((sections[int(n) - 1], tuple(rows)) for n, rows in cited.items())
     others = tuple(s for s in reply.sources if s not in [section for section, _ in quotes])
-    return replace(reply, said=said["answer"], quotes=quotes, also=others)
+    return replace(
+        reply, said=said["answer"], quotes=quotes, also=others, kind="", stands_on=(), sourced=()
+    )
 
 
 def _text(section: Section) -> str:

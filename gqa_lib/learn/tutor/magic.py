@@ -9,7 +9,10 @@ from IPython.display import Markdown, display
 from gqa_lib.course.manifest import lessons
 
 from .answer import ask
+from .reply import Reply
 from .showing import markdown
+
+_before: list[Reply] = []  # the last answer of this kernel, which "why?" leans on
 
 
 def lesson_of(path: str | Path | None) -> str | None:
@@ -23,7 +26,10 @@ def lesson_of(path: str | Path | None) -> str | None:
 
 def ask_cell(line: str, cell: str) -> None:
     """Answer the question in a cell; the notebook's own lesson comes first."""
-    reply = ask(f"{line} {cell}", lesson_of(os.environ.get("JPY_SESSION_NAME")))
+    slug = lesson_of(os.environ.get("JPY_SESSION_NAME"))
+    reply = ask(f"{line} {cell}", slug, before=_before[-1] if _before else None)
+    if not reply.refused and reply.kind != "talk":
+        _before[:] = [reply]
     display(Markdown(markdown(reply)))
 
 

@@ -14,6 +14,7 @@ from .answer import ask
 from .front import front_notebook
 from .magic import lesson_of
 from .passages import Section
+from .reply import Reply
 from .showing import markdown, name_of
 
 _AS_A_LINK = (
@@ -25,6 +26,8 @@ _NONE_OPEN = "*No lesson is open, so I looked through all of them.*"
 
 class Tutor(BasePersona):
     """Answers in the chat from the lessons, the open one first."""
+
+    _before: Reply | None = None  # the last answer in this chat, which "why?" leans on
 
     @property
     def defaults(self) -> PersonaDefaults:
@@ -42,12 +45,16 @@ class Tutor(BasePersona):
         if not question:
             return
         slug = lesson_of(await self._open_notebook(message))
-        reply = await asyncio.to_thread(ask, question, slug)
+        reply = await asyncio.to_thread(ask, question, slug, before=self._before)
+        if not reply.refused and reply.kind != "talk":
+            self._before = reply
         opened = _NONE_OPEN
         if slug:
             lesson = find_lesson(slug)
             opened = f"*Open lesson: {lesson.number} · {lesson.title}.*"
-        text = f"{markdown(reply, button)}\n\n{opened}"
+        text = markdown(reply, button)
+        if reply.kind != "talk":
+            text = f"{text}\n\n{opened}"
         shown = MimeModel(data={"text/markdown": text}, trusted=True)  # else a button asks first
         self.chat.add_message(NewMessage(body=text, sender=self.id, mime_model=shown))
 

@@ -1,18 +1,23 @@
 """What the tutor says."""
 
 from dataclasses import dataclass
+from typing import Literal
 
+from .amounts.asked import Asked
 from .passages import Section
 from .quoting import flow
+
+Kind = Literal["", "authored", "defined", "computed", "cell", "talk"]
 
 
 @dataclass(frozen=True)
 class Reply:
     """What the tutor says.
 
-    `quotes` has the quoted sentences by section, `also` the sections named with them; if the
-    question is refused both are empty and `said` says why; else `said` has a language model's
-    words, if there are any, and `quotes` what they stand on.
+    `quotes` has the quoted sentences by section, `also` the sections named with them. `kind` is
+    "" for what is quoted or refused; else `said` has the answer, and `stands_on` its sections. If
+    the question is refused there are no quotes and `said` says why; if there are quotes and `said`
+    has words, they are a language model's, and `quotes` what they stand on.
     """
 
     question: str
@@ -22,11 +27,21 @@ class Reply:
     nearest: Section | None = None
     note: str = ""  # why a language model's words are not shown
     planned: str = ""  # which lesson is to treat this, where it is not written yet
+    kind: Kind = ""
+    stands_on: tuple[Section, ...] = ()
+    sourced: tuple[str, ...] = ()  # where figures in the answer were read
+    amount: Asked | None = None  # what a sum was made of, for "and in fp8?"
+    earlier: tuple[str, ...] = ()  # what was said before on the same question
 
     @property
     def refused(self) -> bool:
         """Whether the question is not answered."""
-        return not self.quotes
+        return not self.quotes and not self.kind
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """This answer and those before it on the same question."""
+        return (*self.earlier, self.text)
 
     @property
     def quoted(self) -> list[Section]:
@@ -35,13 +50,13 @@ class Reply:
 
     @property
     def sources(self) -> list[Section]:
-        """The sections quoted and named, best first."""
-        return [*self.quoted, *self.also]
+        """The sections that the answer stands on, and those named, best first."""
+        return [*self.stands_on, *self.quoted, *self.also]
 
     @property
     def text(self) -> str:
         """The answer alone, in Markdown, without its sources."""
-        if self.refused or self.said:
+        if self.said:
             return self.said
         return " ".join(flow(sentences) for _, sentences in self.quotes)
 

@@ -1,7 +1,8 @@
 """Ranks the sections of the course for a question.
 
-A section's score adds how often the question's words occur in it (BM25, by place), and how well
-its best single phrase, sentence and emphasised term match: short texts that say the same thing.
+A section's score adds how often the question's words occur in it (BM25, by place), how well its
+best single phrase, sentence, emphasised term and question of the bank match (short texts that say
+the same thing), and how near in meaning the bank's nearest question is.
 """
 
 import itertools
@@ -11,18 +12,23 @@ from collections import Counter, defaultdict
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from gqa_lib.course.manifest import find_lesson
 
+from .bank import Authored, authored
 from .lexicon import Lexicon, SearchTerm, data, learn_stems, named_lesson, stems, words
+from .meaning import vectors
 from .passages import Section, sections
 
 # What a word counts for, by where it stands (found on the tuning questions, then rounded).
-HEADING, SUMMARY, TOPIC, AROUND = 1.5, 2.0, 1.0, 0.1
+HEADING, SUMMARY, TOPIC, AROUND, ASKED = 1.5, 2.0, 1.0, 0.1, 0.2
 K1, B = 2.0, 0.35  # BM25's saturation and its allowance for long sections
 ALIAS = 0.9  # a word that may be meant, against one that was said
 PAIR = 0.2  # two words of the question side by side in the section, too
-FITS = {"phrase": 1.0, "sentence": 0.5, "term": 0.2}
+FITS = {"phrase": 1.0, "sentence": 0.5, "term": 0.2, "asked": 1.5}
+MEANING = 1.5  # what nearness in meaning counts for, from `FAR` on
+FAR = 0.3  # texts less alike than this have nothing to do with each other
 SHORT = 0.5  # how much a phrase that says more than the question loses
 COMMON = 0.9  # added to every weight, so that a word in every section still counts
 COVERED = 0.5
@@ -40,6 +46,9 @@ class Unit:
     kind: str
     stems: frozenset[str]
     weight: float = 0.0
+    text: str = ""
+    answer: Authored | None = None  # what the bank says to it, if it is a question of the bank
+    place: int = -1  # among the bank's questions
 
 
 @dataclass
@@ -67,20 +76,26 @@ class Match:
     score: float
     alone: float  # the score but for the lesson that is open or named
     covered: list[bool]  # is this word of the question there?
-    fits: dict[str, float]  # the best phrase, sentence and term, each 0 to 1
+    fits: dict[str, float]  # the best phrase, sentence, term and question, each 0 to 1
+    meaning: float = 0.0  # how near the nearest question of the bank is, 0 to 1
+    answers: tuple[tuple[float, Authored], ...] = ()  # the section's, best first, with their fit
 
 
 class Index:
     """The sections, ready to be asked."""
 
     def __init__(self, everything: list[Section]):
-        texts = [text for section in everything for _, text, _ in _texts(section)]
+        texts = [text for section in everything for _, text, *_ in _texts(section)]
         vocabulary = {word for text in texts for word in words(text)}
         everyday = [word for row in data()["everyday"].values() for word in words(row)]
         learn_stems([*vocabulary, *everyday])
         headings = [h for s in everything for h in (s.heading, *s.lesson.key_terms)]
         self.lexicon = Lexicon(vocabulary, [words(heading) for heading in headings])
         self.entries = [_entry(section) for section in everything]
+        asked = [unit for entry in self.entries for unit in entry.units if unit.answer]
+        for place, unit in enumerate(asked):
+            unit.place = place
+        self._asked = [unit.text for unit in asked]
         total = len(self.entries)
         seen = Counter(stem for entry in self.entries for stem in entry.counts)
         self._weights = {
@@ -99,6 +114,17 @@ class Index:
         """Return what a stem says: the more, the fewer sections have it."""
         return self._weights.get(stem, self.unknown)
 
+    def find(self, name: str) -> Section | None:
+        """Return the section called lesson#start of its title, None if there is none.
+
+        Args:
+            name: such as "05#Exercise 4".
+        """
+        number, _, title = name.partition("#")
+        there = [e.section for e in self.entries if e.section.lesson.number == number]
+        exact = (one for one in there if one.title == title)
+        return next(exact, next((one for one in there if one.title.startswith(title)), None))
+
     def worth(self, term: SearchTerm) -> float:
         """Return what a word of a question says, or what stands for it where it is not known."""
         if term.stem in self._weights or not term.also:
@@ -112,7 +138,8 @@ class Index:
         terms = self.lexicon.terms(question)
         light = frozenset(stems(question)) & self.lexicon.everyday - {t.stem for t in terms}
         opened, named = find_lesson(lesson).number if lesson else None, named_lesson(question)
-        found = [self._match(entry, terms, light) for entry in self.entries]
+        near = self._nearness(question)
+        found = [self._match(entry, terms, light, near) for entry in self.entries]
         for one in found:
             number = one.section.lesson.number
             one.score = one.alone
@@ -120,17 +147,39 @@ class Index:
             one.score *= NAMED_LESSON if number == named else 1
         return terms, sorted((f for f in found if f.score > 0), key=lambda f: -f.score)
 
-    def _match(self, entry: Entry, terms: list[SearchTerm], light: frozenset[str]) -> Match:
+    @cached_property
+    def _vectors(self) -> Any:
+        return vectors(self._asked)
+
+    def _nearness(self, question: str) -> list[float]:
+        """Return how near in meaning each question of the bank is, 0 to 1."""
+        if self._vectors is None:
+            return [0.0] * len(self._asked)
+        plain = " ".join(self.lexicon.spelled(word) for word in words(question))
+        (asked,) = vectors([plain or question])
+        return [max(0.0, (float(x) - FAR) / (1 - FAR)) for x in self._vectors @ asked]
+
+    def _match(
+        self, entry: Entry, terms: list[SearchTerm], light: frozenset[str], near: list[float]
+    ) -> Match:
         whole = sum(map(self.worth, terms)) or 1.0
         covered = [term_in(term, entry.counts.keys()) > 0 for term in terms]
         fits = dict.fromkeys(FITS, 0.0)
+        answers: dict[Authored, float] = {}
+        meaning = 0.0
         for unit in entry.units:
-            fits[unit.kind] = max(fits[unit.kind], self._fit(unit, terms, light, whole))
+            fit = self._fit(unit, terms, light, whole)
+            fits[unit.kind] = max(fits[unit.kind], fit)
+            if unit.answer:
+                meaning = max(meaning, near[unit.place])
+                value = (fit + near[unit.place]) / 2
+                answers[unit.answer] = max(answers.get(unit.answer, 0.0), value)
         score = self._bm25(entry, terms) / whole + sum(FITS[k] * fit for k, fit in fits.items())
         seen = sum(self.worth(t) for t, there in zip(terms, covered, strict=True) if there)
         score *= (seen / whole) ** COVERED
-        score *= GENERAL if entry.section.is_general else 1
-        return Match(entry.section, score, score, covered, fits)
+        score = (score + MEANING * meaning) * (GENERAL if entry.section.is_general else 1)
+        best = sorted(((fit, one) for one, fit in answers.items()), key=lambda row: -row[0])
+        return Match(entry.section, score, score, covered, fits, meaning, tuple(best))
 
     def _bm25(self, entry: Entry, terms: list[SearchTerm]) -> float:
         value: dict[str, float] = {term.stem: 1.0 for term in terms}
@@ -173,32 +222,35 @@ def term_in(term: SearchTerm, there: Container[str]) -> float:
     return (1.0 if any(held) else ALIAS) if held else 0.0
 
 
-def _texts(section: Section) -> Iterator[tuple[str, str, float]]:
-    """Yield every text of a section with its kind and what a word in it counts for."""
+def _texts(section: Section) -> Iterator[tuple[str, str, float, Authored | None]]:
+    """Yield every text of a section: its kind, what a word in it counts for, the bank's answer."""
     lesson = section.lesson
-    yield "phrase", section.heading, HEADING
-    yield "", f"{section.parent} {lesson.title}", AROUND
+    yield "phrase", section.heading, HEADING, None
+    yield "", f"{section.parent} {lesson.title}", AROUND, None
     for phrase in data()["topics"].get(f"{lesson.number}#{section.title}", "").split(","):
-        yield "phrase", phrase, TOPIC
+        yield "phrase", phrase, TOPIC, None
+    for answer in authored().get((lesson.number, section.title), ()):
+        for question in answer.questions:
+            yield "asked", question, ASKED, answer
     for passage in section.passages:
-        yield "" if passage.title == "Answer" else "phrase", passage.title, SUMMARY
+        yield "" if passage.title == "Answer" else "phrase", passage.title, SUMMARY, None
         for sentence in passage.sentences:
-            yield "sentence", sentence, 1.0
+            yield "sentence", sentence, 1.0, None
             if "Key terms" not in sentence:
                 for emphasised in EMPHASIS.findall(sentence):
-                    yield "term", emphasised, 0.0
+                    yield "term", emphasised, 0.0, None
 
 
 def _entry(section: Section) -> Entry:
     entry = Entry(section)
-    for kind, text, worth in _texts(section):
+    for kind, text, worth, answer in _texts(section):
         row = stems(text)
         if worth:
             for stem in row:
                 entry.counts[stem] += worth
             entry.pairs.update(itertools.pairwise(row))
         if kind and row:
-            entry.units.append(Unit(kind, frozenset(row)))
+            entry.units.append(Unit(kind, frozenset(row), text=text, answer=answer))
     return entry
 
 

@@ -31,8 +31,11 @@ def markdown(reply: Reply, link: Callable[[Section], str] = link) -> str:
             return reply.said
         return reply.said.replace(reply.nearest.place, link(reply.nearest))
     parts = [reply.said] if reply.said else []
+    parts += map(link, reply.stands_on)
     for section, sentences in reply.quotes:
         parts += [f"> {flow(sentences, '> ')}", link(section)]
+    if reply.sourced:
+        parts.append("Figures: " + " ".join(reply.sourced))
     if reply.also:
         parts.append("See also: " + "; ".join(map(link, reply.also)))
     if reply.planned:
@@ -46,10 +49,13 @@ def terminal(reply: Reply) -> str:
     """Return a reply as plain text."""
     if reply.refused:
         return textwrap.fill(plain(reply.said), 88)
-    parts = [textwrap.fill(plain(reply.said), 88)] if reply.said else []
+    parts = [textwrap.fill(plain(line), 88) for line in reply.said.splitlines() if line]
+    parts += [_where(section) for section in reply.stands_on]
     for section, sentences in reply.quotes:
         parts += [textwrap.fill(plain(line), 88) for line in flow(sentences).splitlines() if line]
-        parts.append(f"  -- lesson {section.lesson.number}, {section.title}")
+        parts.append(_where(section))
+    if reply.sourced:
+        parts.append(textwrap.fill("Figures: " + " ".join(map(plain, reply.sourced)), 88))
     if reply.also:
         named = "; ".join(f"lesson {s.lesson.number}, {s.title}" for s in reply.also)
         parts.append(textwrap.fill(f"See also: {named}", 88, subsequent_indent="  "))
@@ -58,3 +64,7 @@ def terminal(reply: Reply) -> str:
     if reply.note:
         parts.append(f"({reply.note})")
     return "\n".join(parts)
+
+
+def _where(section: Section) -> str:
+    return f"  -- lesson {section.lesson.number}, {section.title}"

@@ -101,7 +101,7 @@ def check_fewer(there: int, num_kv_heads: int) -> None:
         divisors = [str(n) for n in range(1, there + 1) if there % n == 0]
         raise ValueError(
             f"num_kv_heads={shown(num_kv_heads)} does not divide the {there} KV heads that there "
-            f"are: groups would differ in size. Choose from {', '.join(divisors)}."
+            f"are: some would be merged from more heads than others. Choose from {', '.join(divisors)}."
         )
 
 
