@@ -1,5 +1,6 @@
 """Hunts in what is counted: the bytes of a token, and what a kernel waits for."""
 
+import math
 from numbers import Real
 from typing import Any
 
@@ -17,9 +18,13 @@ _MOST_HEADS = 100_000  # of all layers
 def _real(value: Any, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, Real):
         raise Slip(f"{name} must be a number; it is {kind(value)}.")
-    if not 0 < value < 1e30:
-        raise Slip(f"{name} is {value}; it must be above 0, and finite.")
-    return float(value)
+    try:
+        real = float(value)
+    except OverflowError:
+        real = math.inf
+    if not 0 < real < math.inf:
+        raise Slip(f"{name} is {real:g}; it must be above 0, and finite.")
+    return real
 
 
 def _looked_up(value: Any, wanted: type, look_up: Any, name: str) -> Any:

@@ -113,7 +113,6 @@ def _tokens_repeated(kv, R):
     return kv.repeat_interleave(R, 2).reshape(kv.shape[0], -1, *kv.shape[2:])
 
 
-
 EXPAND = Hunt(
     exercise=EXPAND_KV,
     call="(kv, q_per_kv)",

@@ -117,9 +117,10 @@ def number(value: Any, name: str, least: int, most: int) -> int:
     """
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise Slip(f"{name} must be a whole number; it is {kind(value)}.")
-    if not least <= value <= most:
-        raise Slip(f"{name} is {value}; this hunt takes {least} to {most:,}.")
-    return int(value)
+    whole = int(value)
+    if not least <= whole <= most:
+        raise Slip(f"{name} is {whole}; this hunt takes {least} to {most:,}.")
+    return whole
 
 
 def kind(value: Any) -> str:
