@@ -11,7 +11,7 @@
 import torch
 from torch import nn
 
-from gqa_lib.learn import check, check_quiz, hint, hunt, show_quiz
+from gqa_lib.learn import check, check_quiz, hint, show_quiz
 
 # %% [markdown]
 # ## Attention by hand, with three tokens
@@ -270,6 +270,8 @@ check("merge_heads", merge_heads, seed=None, cases=[
 # first try marks every number with its token. Write better ones: a single input can catch all four.
 
 # %% does="Tries one marked input on four wrong versions of split_heads; write inputs that catch the others."
+from gqa_lib.learn import hunt
+
 x = torch.arange(4.0).view(1, 4, 1).expand(1, 4, 6)  # every channel of token t holds t
 hunt("split_heads", (x, 2))
 

@@ -12,7 +12,7 @@
 import torch
 from torch import nn
 
-from gqa_lib.learn import check, check_quiz, hint, hunt, show_quiz
+from gqa_lib.learn import check, check_quiz, hint, show_quiz
 
 # %% [markdown]
 # ## What does an old token have to do again?
@@ -164,6 +164,8 @@ for start, end in ((0, 3), (3, 4), (4, 5)):  # a prompt of three tokens, then on
 # plays your steps, numbers of new tokens or `"reset"`, on each. Find steps that expose all five.
 
 # %% does="Plays steps on five wrong caches, with room for 8 tokens; write steps that expose the others."
+from gqa_lib.learn import hunt
+
 hunt("KVCache", (8, [3]))  # max_seq_len, steps: a prompt of 3 tokens, and no more
 
 # %% [markdown]

@@ -11,7 +11,7 @@
 # %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false} does="Imports torch and the course's helpers for checks, hints, copies and the quiz; shows nothing."
 import torch
 
-from gqa_lib.learn import check, check_no_copy, check_quiz, hint, hunt, kv_copied, show_quiz
+from gqa_lib.learn import check, check_no_copy, check_quiz, hint, kv_copied, show_quiz
 
 # %% [markdown]
 # ## Two heads, one set of keys
@@ -207,6 +207,8 @@ print(f"MQA against MHA with eight equal heads: largest difference {difference:.
 # This first try has one sequence and one new token.
 
 # %% does="Tries one decoding step on six wrong versions of MQA; look at which of them get away."
+from gqa_lib.learn import hunt
+
 hunt("multi_query_attention", random_qkv(batch_size=1, num_heads=4, num_keys=5, head_dim=8))
 
 # %% [markdown]

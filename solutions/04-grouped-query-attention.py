@@ -11,7 +11,7 @@
 import torch
 from torch import nn
 
-from gqa_lib.learn import check, check_no_copy, check_quiz, hint, hunt, show_quiz
+from gqa_lib.learn import check, check_no_copy, check_quiz, hint, show_quiz
 
 # %% [markdown]
 # ## Three ways to share
@@ -119,6 +119,8 @@ check("expand_kv", expand_kv, seed=None, cases=[
 # crashes. Here it hides with two others, and one input, `(kv, q_per_kv)`, can expose all three.
 
 # %% does="Tries KV heads that hold their own numbers on three wrong versions of expand_kv; catch the others, too."
+from gqa_lib.learn import hunt
+
 kv = torch.arange(2.0).view(1, 2, 1, 1)  # KV head h holds the number h
 hunt("expand_kv", (kv, 3))
 

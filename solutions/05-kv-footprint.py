@@ -12,7 +12,7 @@
 import torch
 
 from gqa_lib.configs import ModelConfig
-from gqa_lib.learn import check, check_quiz, hint, hunt, show_quiz
+from gqa_lib.learn import check, check_quiz, hint, show_quiz
 
 # %% [markdown]
 # ## One token, by hand
@@ -125,6 +125,8 @@ del layers
 # right for some models. Which model, at how many bytes for each number, exposes all four?
 
 # %% does="Runs four wrong formulas, two of them public, on a model; name models that expose the others."
+from gqa_lib.learn import hunt
+
 hunt("kv_bytes_per_token", ("Llama-3-8B", 2))
 
 # %% [markdown]

@@ -11,7 +11,7 @@
 # %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false} does="Imports PyTorch and the course's check, hint and quiz helpers; run it first."
 import torch
 
-from gqa_lib.learn import check, check_quiz, hint, hunt, show_quiz
+from gqa_lib.learn import check, check_quiz, hint, show_quiz
 
 # %% [markdown]
 # ## By hand: one query, three keys
@@ -245,6 +245,8 @@ for name in ("T4", "A100 80GB SXM", "H100 SXM", "H200 SXM", "L4", "MI300X"):
 # which intensity, on which hardware, exposes it?
 
 # %% does="Tries an intensity on five wrong ideas of what waits for memory; find intensities that expose the rest."
+from gqa_lib.learn import hunt
+
 hunt("is_memory_bound", (100, "H200 SXM"))
 
 # %% [markdown]

@@ -13,7 +13,7 @@ import os
 
 import torch
 
-from gqa_lib.learn import check, check_no_copy, check_quiz, hint, hunt, show_quiz
+from gqa_lib.learn import check, check_no_copy, check_quiz, hint, show_quiz
 
 if not torch.cuda.is_available():  # run kernels in Python; must be said before triton is imported
     os.environ |= {"TRITON_INTERPRET": "1", "TRITON_FRONT_END_DEBUGGING": "1"}
@@ -145,6 +145,8 @@ print(f"largest difference between two orders: {(left[0] - right[0]).abs().max()
 # them stop looking right? One input can expose all five.
 
 # %% does="Merges two parts that count the same by five wrong merges; write parts that expose the others."
+from gqa_lib.learn import hunt
+
 zero = torch.tensor(0.0)  # the lse of both: each part counts as much as the other
 hunt("merge_partials", (torch.tensor([1.0]), zero, torch.tensor([3.0]), zero))
 
