@@ -265,23 +265,24 @@ check("merge_heads", merge_heads, seed=None, cases=[
 # %% [markdown]
 # ### Spot the bug
 #
-# A colleague's version passes every shape check. What is wrong with it? Think before you open the
-# answer, and note how the cell below finds out without knowing the right code.
+# Four colleagues wrote a `split_heads` that passes every shape check. You do not see their code:
+# `hunt` runs it and a right one on **your inputs**, and a bug is caught when its numbers differ. This
+# first try marks every number with its token. Write better ones: a single input can catch all four.
 
-# %% does="Marks every number with its token and prints one head of a colleague's split; look at the rows."
-def colleague_split(x, num_heads):
-    B, T, channels = x.shape
-    return x.reshape(B, num_heads, T, channels // num_heads)
+# %% does="Tries one marked input on four wrong versions of split_heads; write inputs that catch the others."
+from gqa_lib.learn import hunt
 
 x = torch.arange(4.0).view(1, 4, 1).expand(1, 4, 6)  # every channel of token t holds t
-print(colleague_split(x, 2)[0, 0])
+hunt("split_heads", (x, 2))
 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Row t of a head should hold token t. Rows 1 and 2 hold tokens 0 and 1, and this head never sees
-# tokens 2 and 3: the reshape cut the sequence, not the channels. Marking every number with the
-# token it came from shows that at once, and this trick works for any reshaping code.
+# Bug 1 is a plain `x.reshape(B, num_heads, T, D)`. Row t of a head should hold token t. Rows 1 and 2
+# hold tokens 0 and 1, and this head never sees tokens 2 and 3: the reshape cut the sequence, not the
+# channels. Marking every number with the token it came from shows that at once, and this trick works
+# for any reshaping code. But marks that say nothing of the channel or the sequence leave three bugs at
+# large: give each number a mark of its own, in more than one sequence. `hunt("attention")` has more.
 # </details>
 
 # %% [markdown]

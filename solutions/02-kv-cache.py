@@ -160,21 +160,22 @@ for start, end in ((0, 3), (3, 4), (4, 5)):  # a prompt of three tokens, then on
 #
 # In one decoder the first step after a prompt of 9 tokens wrote its key into slot 10
 # ([onnxruntime-genai #2354](https://github.com/microsoft/onnxruntime-genai/pull/2354)). Reading and
-# writing agreed on that, so nothing crashed. A small version, with a prompt of 3: what is wrong?
+# writing agreed on that, so nothing crashed. That cache and four other wrong ones hide below: `hunt`
+# plays your steps, numbers of new tokens or `"reset"`, on each. Find steps that expose all five.
 
-# %% does="Shows a small cache whose new key lands in the wrong place; look at what is attended to."
-k = torch.zeros(6)
-k[:3] = torch.tensor([1.0, 2.0, 3.0])  # the prompt
-length = 4  # "past tokens", counted after the new one was added to the list
-k[length] = 4.0  # the new token's key
-print("attended to:", k[: length + 1].tolist())
+# %% does="Plays steps on five wrong caches, with room for 8 tokens; write steps that expose the others."
+from gqa_lib.learn import hunt
+
+hunt("KVCache", (8, [3]))  # max_seq_len, steps: a prompt of 3 tokens, and no more
 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# The length counts the new token already, so slot 3 is skipped: the sequence has a hole. Attention
-# reads it as a token whose key and value are whatever is there (0 here; in a server, perhaps a
-# piece of someone else's text), and takes one token too many at every later step.
+# Bug 1 is the decoder's. The length counts the new token already, so slot 3 is skipped: the sequence
+# has a hole. Attention reads it as a token whose key and value are whatever is there (0 here; in a
+# server, perhaps a piece of someone else's text), and takes one token too many at every later step.
+# A single append to an empty cache cannot expose what happens to *old* tokens. Append twice, reset and
+# append again.
 # </details>
 
 # %% [markdown]

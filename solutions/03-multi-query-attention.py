@@ -207,6 +207,55 @@ difference = (multi_query_attention(q, k, v) - equal_heads).abs().max()
 print(f"MQA against MHA with eight equal heads: largest difference {difference:.0e}")
 
 # %% [markdown]
+# ### Bug hunt · `telling_inputs`
+#
+# *10 minutes · difficulty 2 of 5*
+#
+# Other people's MQA was compared with a reference, too, and passed, on inputs that could not tell. Six
+# such versions hide here: `hunt` runs them and a right one on **your inputs** and says which are caught.
+# This first try has one sequence and one new token.
+
+# %% does="Tries one decoding step on six wrong versions of MQA; look at which of them get away."
+from gqa_lib.learn import hunt
+
+hunt("multi_query_attention", random_qkv(batch_size=1, num_heads=4, num_keys=5, head_dim=8))
+
+# %% [markdown]
+# Write better ones. When all six are caught, put your inputs into a function: it earns a point. The
+# hidden test tries them on six *other* wrong versions, so do not aim at these six alone.
+
+# %% nbgrader={"grade": false, "grade_id": "telling_inputs", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Write here two or three inputs that expose every wrong version of MQA."
+def telling_inputs():
+    """Return a list of at most three inputs, each (q, k, v) or (q, k, v, causal)."""
+    ### BEGIN SOLUTION
+    q, kv = torch.randn(2, 6, 3, 5), torch.randn(2, 2, 1, 7, 5)
+    return [(q, *kv), (q, *kv, False)]
+    ### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "telling_inputs-check", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false} does="Checks that your inputs expose every wrong version of the hunt; the hidden test has others."
+check("telling_inputs", telling_inputs)
+### BEGIN HIDDEN TESTS
+check("telling_inputs", telling_inputs, seed=None, cases=[{}, {"others": True}])
+### END HIDDEN TESTS
+
+# %% [markdown] hints="telling_inputs"
+# <details><summary>Hint: what makes two things look alike?</summary>
+#
+# With one query there is one row per head, with one sequence one set of keys. A size of 1 hides
+# whatever goes wrong along its axis, and two equal sizes hide that they were confused.
+# </details>
+# <details><summary>If one or two bugs stay at large</summary>
+#
+# `causal` can be True, False or left out, and each says something of its own. With as many queries as
+# keys the mask is a square. And `q`, `k` and `v` of one tensor cannot tell who took which.
+# </details>
+# <details><summary>A worked step</summary>
+#
+# Choose five sizes, no two of them equal and none of them 1: two sequences, and more keys than
+# queries. `torch.randn(...)` makes three tensors. Use them twice, with and without the mask.
+# </details>
+
+# %% [markdown]
 # ### Spot the bug
 #
 # `sdpa(q, k, v)` with 8 query heads: PyTorch asks for `enable_gqa=True` when there are fewer KV

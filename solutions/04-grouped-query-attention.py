@@ -122,22 +122,24 @@ check("expand_kv", expand_kv, seed=None, cases=[
 # %% [markdown]
 # ### Spot the bug
 #
-# This mistake was made in more than one public library
+# One mistake was made in more than one public library
 # ([onnx #7274](https://github.com/onnx/onnx/pull/7274),
 # [axlearn #842](https://github.com/apple/axlearn/pull/842)). All shapes are right and nothing
-# crashes. What does it do?
+# crashes. Here it hides with two others, and one input, `(kv, q_per_kv)`, can expose all three.
 
-# %% does="Prints the order of heads that a common mistake gives, and below it yours."
+# %% does="Tries KV heads that hold their own numbers on three wrong versions of expand_kv; catch the others, too."
+from gqa_lib.learn import hunt
+
 kv = torch.arange(2.0).view(1, 2, 1, 1)  # KV head h holds the number h
-print("this line:", kv.repeat(1, 3, 1, 1).flatten().tolist())
-print("yours:    ", expand_kv(kv, 3).flatten().tolist())
+hunt("expand_kv", (kv, 3))
 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# It tiles: query head 1 reads KV head 1 instead of 0. With `num_kv_heads` equal to 1 or to
-# `num_heads` both lines agree, so tests on MHA and MQA alone never find it. Filling each head with
-# its own number does.
+# The libraries' is bug 1. It tiles: query head 1 reads KV head 1 instead of 0. With `num_kv_heads`
+# equal to 1 or to `num_heads` both orders agree, so tests on MHA and MQA alone never find it. Filling
+# each head with its own number does, and filling each *token* of each *sequence* with its own finds the
+# other two. `hunt("kv_head_of")` and, after exercise 3, `hunt("grouped_query_attention")` have more.
 # </details>
 
 # %% [markdown]

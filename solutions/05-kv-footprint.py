@@ -119,33 +119,30 @@ del layers
 # %% [markdown]
 # ### Spot the bug
 #
-# Two formulas from public estimators ([the
+# Two formulas of public estimators ([the
 # first](https://github.com/vllm-project/vllm/pull/29736), [the
-# second](https://github.com/unslothai/unsloth/pull/4757)), each right for some models. Which models,
-# and what is wrong with each?
+# second](https://github.com/unslothai/unsloth/pull/4757)) hide below with two other wrong ones. Each is
+# right for some models. Which model, at how many bytes for each number, exposes all four?
 
-# %% does="Runs two public formulas next to yours on four models; see where each one differs."
-def first(c):
-    return 2 * c.num_layers * c.num_heads * (c.d_model // c.num_heads) * 2
+# %% does="Runs four wrong formulas, two of them public, on a model; name models that expose the others."
+from gqa_lib.learn import hunt
 
-def second(c):
-    return 2 * c.num_layers * c.num_kv_heads * (c.d_model // c.num_heads) * 2
-
-print(f"{'KiB per token':14}{'first':>8}{'second':>8}{'yours':>8}")
-for c in map(load_model, ("Llama-2-7B", "Llama-3-8B", "Qwen3-0.6B", "gpt-oss-120b")):
-    print(f"{c.name:14}", *(f"{f(c) / KIB:7.4g}" for f in (first, second)),
-          f"{kv_bytes_per_token(c, 2) / KIB:7.4g}")
+hunt("kv_bytes_per_token", ("Llama-3-8B", 2))
 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
 # The first counts query heads: right for MHA alone. The second derives `head_dim` as `d_model //
-# num_heads`: right where a designer chose it so, too small for the last two. How often is that? The
-# next cell asks all models of the table whose layers are alike (`layers` is `None`).
+# num_heads`: right where a designer chose it so, too small for Qwen3-0.6B and gpt-oss-120b. How often is
+# that? The next cell asks all models of the table whose layers are alike (`layers` is `None`). A model
+# may also be right by coincidence: in Qwen3-0.6B the KV heads together are as wide as `d_model`.
 # </details>
 
 # %% does="Counts for how many models with equal layers the second formula gives a wrong size."
 from gqa_lib.configs import all_models
+
+def second(c):
+    return 2 * c.num_layers * c.num_kv_heads * (c.d_model // c.num_heads) * 2
 
 standard = [c for c in all_models() if c.attention_type != "MLA" and c.layers is None]
 wrong = [c.name for c in standard if second(c) != kv_bytes_per_token(c, 2)]

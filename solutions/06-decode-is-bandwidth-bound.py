@@ -240,14 +240,22 @@ for name in ("T4", "A100 80GB SXM", "H100 SXM", "H200 SXM", "L4", "MI300X"):
 # ### Spot the bug
 #
 # A colleague's slide says: "An H200 does 1,979 TFLOP/s in bf16 and reads 4.8 TB/s, so its ridge is
-# 412." The table above says 206. One of the two numbers has an asterisk on the sheet. Which?
+# 412." The table above says 206. One of the two numbers has an asterisk on the sheet. Which? A
+# function with the slide's ridge hides below among five that say, wrongly, what waits for memory:
+# which intensity, on which hardware, exposes it?
+
+# %% does="Tries an intensity on five wrong ideas of what waits for memory; find intensities that expose the rest."
+from gqa_lib.learn import hunt
+
+hunt("is_memory_bound", (100, "H200 SXM"))
 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
 # The FLOP/s. Twice the dense rate is the rate *with 2:4 sparsity*, for weights in which two of every
 # four numbers are zero. Sheets like to headline it; attention gains nothing from it. Whenever a
-# ridge is off by exactly 2, look there.
+# ridge is off by exactly 2, look there. Only an intensity between the two ridges exposes it; for what
+# happens *at* the ridge make up a `Hardware` with round numbers.
 # </details>
 
 # %% [markdown]

@@ -141,21 +141,22 @@ print(f"largest difference between two orders: {(left[0] - right[0]).abs().max()
 # ### Spot the bug
 #
 # "The parts have the same number of keys, so I average their outputs. It looks right on my data." The
-# data were random keys and short queries. When does it stop looking right?
+# data were random keys and short queries. That merge and four others hide below. When does each of
+# them stop looking right? One input can expose all five.
 
-# %% does="Averages two halves at three sharpnesses of scores; watch the error grow with the scores."
-q, k, v = torch.randn(64), torch.randn(1000, 64), torch.randn(1000, 64)
-for sharpness in (0.01, 0.1, 1.0):
-    scores = k @ q * sharpness
-    halves = [s.softmax(0) @ x for s, x in zip(scores.split(500), v.split(500))]
-    error = (sum(halves) / 2 - scores.softmax(0) @ v).abs().max()
-    print(f"scores up to {scores.abs().max():5.1f}: the average is off by {error:.3f}")
+# %% does="Merges two parts that count the same by five wrong merges; write parts that expose the others."
+from gqa_lib.learn import hunt
+
+zero = torch.tensor(0.0)  # the lse of both: each part counts as much as the other
+hunt("merge_partials", (torch.tensor([1.0]), zero, torch.tensor([3.0]), zero))
 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
 # With scores near 0 all keys weigh the same and so do the halves. As soon as one key stands out, its
-# half should count for nearly everything, and the average gives it one half. Test with sharp scores.
+# half should count for nearly everything, and the average gives it one half. Test with sharp scores:
+# two lse that differ, but not so much that one part vanishes, and both too large for exp. After exercise
+# 2, `hunt("split_kv_decode")` has more.
 # </details>
 
 # %% [markdown]

@@ -1,6 +1,7 @@
 from . import checking as checking
 from . import exercises as exercises
 from . import guide as guide
+from . import hunting as hunting
 from . import progress as progress
 from . import quiz as quiz
 from . import show as show
@@ -15,6 +16,7 @@ from .guide.hand_in import submit as submit
 from .guide.hints import hint as hint
 from .guide.map import course_map as course_map
 from .guide.map import show_map as show_map
+from .hunting.hunt import hunt as hunt
 from .quiz.check import check_quiz as check_quiz
 from .quiz.show import show_quiz as show_quiz
 from .watch import inplace as inplace

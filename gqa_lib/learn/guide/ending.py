@@ -41,6 +41,7 @@ def _earned(now: Standing) -> list[str]:
             lines.append(f"- Questions: {got:g} of {all_of_it:g} points")
     elif not in_a_class():
         lines.append(f"- Points: none yet, out of {now.lesson.points}")
+    lines += [f"- Bug hunt `{name}`: {best.told()}" for name, best in now.hunts.items()]
     return lines
 
 

@@ -3,14 +3,16 @@
 import json
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 
 from gqa_lib.course.manifest import Lesson, class_exchange, is_students_copy, lessons
 from gqa_lib.learn import progress
 
+from . import hunted
 from .due import due_of, shown
+from .hunted import Hunted
 from .receipts import KIND, Receipt, receipt_of
 
 DRAWN = "16"  # the lesson that is a quiz on all others
@@ -40,6 +42,7 @@ class Standing:
     touched: str = ""  # when something last happened
     handed_in: Receipt | None = None  # the last of a class's receipts
     due: datetime | None = None  # in a class
+    hunts: dict[str, Hunted] = field(default_factory=dict)  # exercise -> the best bug hunt
 
     @property
     def solved(self) -> list[str]:
@@ -140,6 +143,9 @@ def _take(found: Standing, event: sqlite3.Row) -> None:
         found.best[name] = max(score, found.best.get(name, score))
     elif kind == KIND:
         found.handed_in = receipt_of(event) or found.handed_in
+    elif kind == hunted.KIND:
+        if new := hunted.hunted_of(event):
+            found.hunts[name] = hunted.better(found.hunts.get(name), new)
     elif kind == "reset" and name == "":
         for exercise in found.exercises.values():
             exercise.solved, exercise.resets = False, exercise.resets + 1

@@ -17,6 +17,8 @@ def _lesson(one: Standing) -> list[str]:
         lines += [f"    sha256 of {name}: {digest}" for name, digest in one.handed_in.files.items()]
     for exercise in one.exercises.values():
         lines.append(f"    {'✓' if exercise.solved else '○'} {exercise.name:<26} {_did(exercise)}")
+    for name, hunted in one.hunts.items():
+        lines.append(f"      {'bug hunt: ' + name:<34} {hunted.told()}")
     for cell in one.latest:
         last, best, there = one.latest[cell], one.best[cell], one.points[cell]
         earlier = f" (best {best:g})" if best > last else ""

@@ -576,3 +576,119 @@ def kv_projection_params(d_model, num_kv_heads, head_dim):
 import math
 def kv_projection_params(d_model, num_kv_heads, head_dim):
     return math.prod((2, d_model, num_kv_heads, head_dim))
+
+# %% wrong telling_inputs: one decoding step
+# says: bugs 3, 4 and 6 are still at large
+def telling_inputs():
+    q, kv = torch.randn(1, 4, 1, 8), torch.randn(2, 1, 1, 5, 8)
+    return [(q, *kv)]
+
+# %% wrong telling_inputs: as many queries as keys
+# says: bug 5 is still at large
+def telling_inputs():
+    q, kv = torch.randn(2, 6, 7, 5), torch.randn(2, 2, 1, 7, 5)
+    return [(q, *kv), (q, *kv, False)]
+
+# %% wrong telling_inputs: one query head
+# says: bugs 1, 2, 3 and 4 are still at large
+def telling_inputs():
+    q, kv = torch.randn(2, 1, 3, 5), torch.randn(2, 2, 1, 7, 5)
+    return [(q, *kv), (q, *kv, False)]
+
+# %% wrong telling_inputs: all zeros
+# says: bugs 1, 3, 4, 5 and 6 are still at large
+def telling_inputs():
+    q, kv = torch.zeros(2, 6, 3, 5), torch.zeros(2, 2, 1, 7, 5)
+    return [(q, *kv), (q, *kv, False)]
+
+# %% wrong telling_inputs: never without a mask
+# says: bug 6 is still at large
+def telling_inputs():
+    q, kv = torch.randn(2, 6, 3, 5), torch.randn(2, 2, 1, 7, 5)
+    return [(q, *kv), (q, *kv, True)]
+
+# %% wrong telling_inputs: never with a mask
+# says: bugs 2, 3 and 5 are still at large
+def telling_inputs():
+    q, kv = torch.randn(2, 6, 3, 5), torch.randn(2, 2, 1, 7, 5)
+    return [(q, *kv, False)]
+
+# %% wrong telling_inputs: one sequence
+# says: of 6 other wrong answers they miss 1
+def telling_inputs():
+    q, kv = torch.randn(1, 6, 3, 5), torch.randn(2, 1, 1, 7, 5)
+    return [(q, *kv), (q, *kv, False)]
+
+# %% wrong telling_inputs: k is v
+# says: of 6 other wrong answers they miss 1
+def telling_inputs():
+    q, k = torch.randn(2, 6, 3, 5), torch.randn(2, 1, 7, 5)
+    return [(q, k, k), (q, k, k, False)]
+
+# %% wrong telling_inputs: says causal each time
+# says: of 6 other wrong answers they miss 1
+def telling_inputs():
+    q, kv = torch.randn(2, 6, 3, 5), torch.randn(2, 2, 1, 7, 5)
+    return [(q, *kv, True), (q, *kv, False)]
+
+# %% wrong telling_inputs: four of them
+# says: The two or three best will do
+def telling_inputs():
+    q, kv = torch.randn(2, 6, 3, 5), torch.randn(2, 2, 1, 7, 5)
+    return [(q, *kv), (q, *kv, True), (q, *kv, False), (q, *kv)]
+
+# %% wrong telling_inputs: more queries than keys
+# says: so there must be as many keys or more
+def telling_inputs():
+    q, kv = torch.randn(2, 6, 7, 5), torch.randn(2, 2, 1, 3, 5)
+    return [(q, *kv), (q, *kv, False)]
+
+# %% wrong telling_inputs: two KV heads
+# says: k and v must have one KV head
+def telling_inputs():
+    q, kv = torch.randn(2, 6, 3, 5), torch.randn(2, 2, 2, 7, 5)
+    return [(q, *kv), (q, *kv, False)]
+
+# %% wrong telling_inputs: the arguments without brackets
+# says: An input is a tuple of arguments, in brackets of its own
+def telling_inputs():
+    return [torch.randn(2, 6, 3, 5), torch.randn(2, 1, 7, 5), torch.randn(2, 1, 7, 5)]
+
+# %% wrong telling_inputs: nothing returned
+# says: An input is a tuple of arguments
+def telling_inputs():
+    q, kv = torch.randn(2, 6, 3, 5), torch.randn(2, 2, 1, 7, 5)
+    [(q, *kv), (q, *kv, False)]
+
+# %% wrong telling_inputs: infinity among the keys
+# says: has NaN or infinity in it
+def telling_inputs():
+    q, kv = torch.randn(2, 6, 3, 5), torch.randn(2, 2, 1, 7, 5)
+    kv[0, 0, 0, 0] = float("inf")
+    return [(q, *kv), (q, *kv, False)]
+
+# %% wrong telling_inputs: huge
+# says: A hunt takes 100,000 at most
+def telling_inputs():
+    q, kv = torch.randn(2, 32, 512, 128), torch.randn(2, 2, 1, 4096, 128)
+    return [(q, *kv), (q, *kv, False)]
+
+# %% right telling_inputs: numbers that count, in float64
+def telling_inputs():
+    q = torch.arange(2 * 3 * 4 * 2.0, dtype=torch.float64).view(2, 3, 4, 2).sin()
+    k = torch.arange(2 * 6 * 2.0, dtype=torch.float64).view(2, 1, 6, 2).cos()
+    return [(q, k, 3 - 2 * k.flip(2)), (q, k, 3 - 2 * k.flip(2), False)]
+
+# %% right telling_inputs: three of them
+def telling_inputs():
+    made = []
+    for causal in ((), (False,), (True,)):
+        q = torch.randn(3, 4, 2, 8)
+        made.append((q, torch.randn(3, 1, 9, 8), torch.randn(3, 1, 9, 8), *causal))
+    return made
+
+# %% right telling_inputs: a tuple of inputs from a generator
+def telling_inputs():
+    draw = torch.Generator().manual_seed(1)
+    q, k, v = (torch.randn(2, heads, tokens, 6, generator=draw) for heads, tokens in ((5, 3), (1, 8), (1, 8)))
+    return [(q, k, v), (q, k, v, False)]

@@ -1,0 +1,1 @@
+"""Bug hunts: the learner's inputs against wrong answers that are hidden."""
