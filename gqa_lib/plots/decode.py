@@ -12,6 +12,8 @@ from gqa_lib.arguments import check_some
 
 from .style import (
     COLOURS,
+    GUESS,
+    GUESSED,
     LEFT_OF,
     MARKERS,
     PREDICTION,
@@ -32,6 +34,7 @@ def decode_time_plot(
     *,
     title: str,
     num_heads: int | None = None,
+    guesses_s: Mapping[int, float | None] | None = None,
     note: str = "",
 ) -> Figure:
     """A figure of decode time against the number of KV heads, measured next to predicted.
@@ -42,6 +45,7 @@ def decode_time_plot(
         predicted_s: num_kv_heads to the predicted seconds.
         title: the finding.
         num_heads: query heads, which tells MHA from GQA; the most KV heads measured if not given.
+        guesses_s: num_kv_heads to the seconds that were guessed, drawn as stars; None is no guess.
         note: small print, such as device and number of samples.
 
     Returns:
@@ -64,6 +68,9 @@ def decode_time_plot(
         predicted = predicted_s[num_kv_heads] * scale
         ax.plot(place + 0.12, predicted, clip_on=False, **PREDICTION)
         ax.annotate(three_digits(predicted), (place + 0.12, predicted), (9, 0), **RIGHT_OF)
+    guesses = {n: s * scale for n, s in (guesses_s or {}).items() if s is not None}
+    for num_kv_heads, guess in guesses.items():
+        ax.plot(heads.index(num_kv_heads) + 0.12, guess, **GUESS)
     labels = [f"{n}\n{attention_arm(num_heads, n)}" for n in heads]
     ax.set_xticks(range(len(heads)), labels)
     ax.set(xlim=(-0.6, len(heads) - 0.4), xlabel="KV heads")
@@ -73,6 +80,8 @@ def decode_time_plot(
     ax.grid(axis="x", visible=False)
     ax.plot([], [], color="#444444", marker="o", label="measured, median and 95 % interval")
     ax.plot([], [], **PREDICTION, label="predicted")
+    if guesses:
+        ax.plot([], [], **GUESS, label=GUESSED)
     ax.legend(loc="upper left")
     return finish(fig, ax, title, note)
 
@@ -83,6 +92,7 @@ def step_time_lines(
     title: str,
     xlabel: str = "tokens in the cache",
     log: bool = False,
+    guesses: Mapping[str, tuple[int, float | None]] | None = None,
 ) -> Figure:
     """Lines of the time for one new token against what came before it.
 
@@ -92,6 +102,8 @@ def step_time_lines(
         xlabel: what the tokens are.
         log: whether to double along x and to take powers of ten along y; the y axis else begins
             at 0.
+        guesses: line to the (tokens, milliseconds) that were guessed, a star in its colour; no
+            milliseconds are no guess.
 
     Returns:
         The figure; each line has its name at its right end.
@@ -109,6 +121,10 @@ def step_time_lines(
         height = 12 * (ends.index(name) - (len(ends) - 1) / 2)
         text = f"{name}  {three_digits(ms[-1])} ms"
         ax.annotate(text, (tokens[-1], ms[-1]), (9, height), **RIGHT_OF, color=colour)
+        at, guess = (guesses or {}).get(name, (0, None))
+        if guess is not None:
+            stars = ax.plot(at, guess, **GUESS | {"color": colour})
+            ax.legend(stars, [GUESSED], loc="upper left")
     if log:
         ax.set_xscale("log", base=2)
         ax.set_yscale("log")
@@ -121,7 +137,11 @@ def step_time_lines(
 
 
 def step_time_dots(
-    measured_s: Mapping[str, float], predicted_s: Mapping[str, float], *, title: str
+    measured_s: Mapping[str, float],
+    predicted_s: Mapping[str, float],
+    *,
+    title: str,
+    guesses_s: Mapping[str, float | None] | None = None,
 ) -> Figure:
     """The time of a step of several arms on one axis, each with its prediction.
 
@@ -130,6 +150,7 @@ def step_time_dots(
             MHA, GQA or MQA, which gives the colour.
         predicted_s: the least seconds for the same arms.
         title: the finding.
+        guesses_s: arm to the seconds that were guessed, drawn as stars; None is no guess.
 
     Returns:
         The figure.
@@ -137,6 +158,7 @@ def step_time_dots(
     check_some(measured_s=measured_s)
     fig, ax = plt.subplots(figsize=(7.2, 3))
     centred: dict[str, Any] = {"textcoords": "offset points", "ha": "center"}
+    stars = ""
     for row, (arm, seconds) in enumerate(measured_s.items()):
         ms, least = seconds * 1e3, predicted_s[arm] * 1e3
         look: dict[str, Any] = {"color": COLOURS[arm[:3]], "marker": MARKERS[arm[:3]]}
@@ -144,9 +166,11 @@ def step_time_dots(
         ax.annotate(three_digits(ms), (ms, row), (0, 9), **centred, weight="bold")
         ax.plot(least, row, **PREDICTION)
         ax.annotate(three_digits(least), (least, row), (0, -17), **centred)
-    ax.set(
-        xscale="log", xlabel="time per step (ms), measured; open: predicted, at least", xmargin=0.1
-    )
+        if (guess := (guesses_s or {}).get(arm)) is not None:
+            ax.plot(guess * 1e3, row, **GUESS)
+            stars = "; star: your guess"
+    ax.set(xscale="log", xmargin=0.1)
+    ax.set_xlabel(f"time per step (ms), measured; open: predicted, at least{stars}")
     ax.xaxis.set_major_formatter("{x:g}")
     ax.set_yticks(range(len(measured_s)), list(measured_s))
     ax.set_ylim(len(measured_s) - 0.4, -0.6)

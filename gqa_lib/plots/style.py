@@ -34,6 +34,8 @@ PREDICTION: dict[str, Any] = {
     "markersize": 8,
     "linestyle": "none",
 }
+GUESS: dict[str, Any] = PREDICTION | {"marker": "*", "markersize": 15, "zorder": 4}  # a learner's
+GUESSED = "your guess"  # its name in a legend
 RIGHT_OF: dict[str, Any] = {"textcoords": "offset points", "ha": "left", "va": "center"}
 CLEARED = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}
 LEFT_OF: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "va": "center"}

@@ -12,11 +12,13 @@ STAND_INS = {
     "gqa_lib.learn.checking.check": ("check",),
     "gqa_lib.learn.checking.copies": ("check_no_copy", "kv_copied"),
     "gqa_lib.learn.guide.ending": ("wrap_up",),
+    "gqa_lib.learn.guide.guessing": ("guess", "guessed", "outcome"),
     "gqa_lib.learn.guide.hand_in": ("submit",),
     "gqa_lib.learn.guide.hints": ("hint",),
     "gqa_lib.learn.guide.map": ("course_map", "show_map"),
     "gqa_lib.learn.quiz.check": ("check_quiz",),
     "gqa_lib.learn.quiz.show": ("show_quiz",),
+    "gqa_lib.learn.quiz.warm": ("warm_up",),
 }
 _PACKAGES = ("gqa_lib.learn.checking", "gqa_lib.learn.guide", "gqa_lib.learn.quiz")  # of stand-ins
 
