@@ -17,6 +17,7 @@ from grading.quiz.marking import asked_count
 
 MARK = "generated"  # metadata of a source's cell that stands for cells generated in its place
 EARNED = "## What you earned"  # heading of the cell above the one that shows a learner's record
+FROM_BEFORE = "**Two questions from before.**"  # begins the cell above those on earlier lessons
 _HAND_WRITTEN = ("wrap_up(", "warm_up(", "**Next:**", "**Key terms:**", "**Related lessons:**")
 _SHOWN_AGAIN = (
     "**If the questions above have buttons, run the next two cells and change nothing.** Without\n"
@@ -100,9 +101,9 @@ def _from_before(lesson: Lesson) -> list[NotebookNode]:
         return []
     return [
         new_markdown_cell(
-            "**Two questions from before.** They are from lessons that you have begun, those that "
-            "you once\nmissed first. Nothing here is graded. If you see none, run the cell.",
-            metadata={MARK: "card"},
+            f"{FROM_BEFORE} They are from lessons that you have begun, those that you once\n"
+            "missed first. Nothing here is graded. If you see none, run the cell.",
+            metadata={MARK: "before"},
         ),
         new_code_cell(
             f'from gqa_lib.learn import warm_up\n\nwarm_up("{lesson.number}")',

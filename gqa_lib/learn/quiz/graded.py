@@ -13,8 +13,7 @@ from .questions import LETTERS
 
 _MOST_PAGES, _LARGEST = 10, 10_000_000  # the newest of a lesson, and bytes of one
 _QUESTION = re.compile(
-    r'<article class="question" data-question="(Q\d+)" data-answer="([A-D])" '
-    r'data-chosen="([A-D]?)">(.*?)</article>',
+    r'<h3 data-question="(Q\d+)" data-answer="([A-D])" data-chosen="([A-D]?)">(.*?)</article>',
     re.DOTALL,
 )
 _WHY = re.compile(r'<p class="why">(.*?)</p>', re.DOTALL)
