@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from gqa_lib.arguments import check_some
 
-from .style import COLOURS, GUESS, GUESSED, finish, name_ends
+from .style import COLOURS, GUESS, GUESSED, finish, made, name_ends
 
 _BELOW: dict[str, Any] = {"textcoords": "offset points", "va": "top", "fontsize": 9}
 _COLOURS = [COLOURS[name] for name in ("MHA", "GQA", "MQA", "MLA")] + ["#E69F00", "#56B4E9"]
@@ -55,10 +55,11 @@ def budget_lines(
     for name, value in (known or {}).items():
         ax.axhline(value, color=COLOURS["prediction"], linestyle="--", linewidth=1.2)
         ax.annotate(name, (kept[-1], value), (0, -3), **_BELOW)
-    made = {name: at for name, at in (guesses or {}).items() if at[1] is not None}
-    for name, at in made.items():
-        ax.plot(*at, **GUESS | {"color": looks[name]["color"]})
-    if made:
+    guesses = guesses or {}
+    results = made({name: result for name, (_, result) in guesses.items()})
+    for name, result in results.items():
+        ax.plot(guesses[name][0], result, **GUESS | {"color": looks[name]["color"]})
+    if results:
         ax.plot([], [], **GUESS, label=GUESSED)
         ax.legend(loc="best")
     _count_rows(ax, kept)

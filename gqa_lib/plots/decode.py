@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gqa_lib.arguments import check_some
@@ -21,6 +22,7 @@ from .style import (
     attention_arm,
     finish,
     finish_above,
+    made,
     three_digits,
 )
 
@@ -68,9 +70,8 @@ def decode_time_plot(
         predicted = predicted_s[num_kv_heads] * scale
         ax.plot(place + 0.12, predicted, clip_on=False, **PREDICTION)
         ax.annotate(three_digits(predicted), (place + 0.12, predicted), (9, 0), **RIGHT_OF)
-    guesses = {n: s * scale for n, s in (guesses_s or {}).items() if s is not None}
-    for num_kv_heads, guess in guesses.items():
-        ax.plot(heads.index(num_kv_heads) + 0.12, guess, **GUESS)
+    for num_kv_heads, guess in made(guesses_s).items():
+        ax.plot(heads.index(num_kv_heads) + 0.12, guess * scale, **GUESS)
     labels = [f"{n}\n{attention_arm(num_heads, n)}" for n in heads]
     ax.set_xticks(range(len(heads)), labels)
     ax.set(xlim=(-0.6, len(heads) - 0.4), xlabel="KV heads")
@@ -78,12 +79,17 @@ def decode_time_plot(
     flat = min(row["median"] for row in measured.values()) > 0.5 * ax.get_ylim()[1] / scale
     ax.set_ylim(0, ax.get_ylim()[1] * (1.3 if flat else 1.05))  # space for the legend
     ax.grid(axis="x", visible=False)
+    _explain_times(ax, guessed=bool(made(guesses_s)))
+    return finish(fig, ax, title, note)
+
+
+def _explain_times(ax: Axes, *, guessed: bool) -> None:
+    """Puts a legend of the marks into a figure of decode time."""
     ax.plot([], [], color="#444444", marker="o", label="measured, median and 95 % interval")
     ax.plot([], [], **PREDICTION, label="predicted")
-    if guesses:
+    if guessed:
         ax.plot([], [], **GUESS, label=GUESSED)
     ax.legend(loc="upper left")
-    return finish(fig, ax, title, note)
 
 
 def step_time_lines(

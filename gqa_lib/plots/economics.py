@@ -102,8 +102,9 @@ def throughput_latency(
         look: dict[str, Any] = {"color": COLOURS[arm], "bbox": CLEARED, "ha": "center"}
         above, side = (12, "bottom") if place % 2 == 0 else (-12, "top")
         ax.annotate(heads, at, (0, above), textcoords="offset points", va=side, **look)
-    if guess is not None and None not in guess:
-        ax.plot(*guess, **GUESS, label=f"{GUESSED}, 8 KV heads")
+    speed, pace = guess or (None, None)
+    if speed is not None and pace is not None:
+        ax.plot(speed, pace, **GUESS, label=f"{GUESSED}, 8 KV heads")
         ax.legend(loc="lower right")
     ax.set(xlabel="tokens per second, all requests together", ylabel="time per token (ms)")
     ax.margins(x=0.14, y=0.16)

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
 
 from gqa_lib.arguments import check_some
 
-from .style import CLEARED, COLOURS, GUESS, GUESSED, LEFT_OF, MARKERS, RIGHT_OF, finish
+from .style import CLEARED, COLOURS, GUESS, GUESSED, LEFT_OF, MARKERS, RIGHT_OF, finish, made
 
 
 def accuracy_by_cache(
@@ -42,8 +42,7 @@ def accuracy_by_cache(
     fig, ax = plt.subplots()
     ax.axhline(chance, linestyle="--", color=COLOURS["ceiling"])
     sizes = sorted({size for size, _ in accuracies.values()})
-    guesses = {size: share for size, share in (guesses or {}).items() if share is not None}
-    for size, share in guesses.items():
+    for size, share in made(guesses).items():
         ax.plot(size, share, **GUESS)
     for name, (size, shares) in accuracies.items():
         look: dict[str, Any] = {
@@ -56,7 +55,7 @@ def accuracy_by_cache(
     _name_designs(ax, accuracies)
     chance_at = (sizes[-1] * 2.5, chance)
     ax.annotate("chance", chance_at, (0, 6), **LEFT_OF, color=COLOURS["ceiling"])
-    if guesses:
+    if made(guesses):
         ax.plot([], [], **GUESS, label=GUESSED)
         ax.legend(loc="upper left")
     ax.set_xticks(sizes)

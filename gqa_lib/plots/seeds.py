@@ -16,6 +16,7 @@ from .style import (
     MARKERS,
     finish,
     finish_above,
+    made,
     name_ends,
     three_digits,
 )
@@ -114,9 +115,10 @@ def recovery_lines(
     for name, value in known.items():
         ax.axhline(value, color=COLOURS["prediction"], linestyle="--", linewidth=1.2)
         ax.annotate(name, (0, value), xytext=(2, 3), textcoords="offset points", fontsize=9)
-    guesses = {step: value for step, value in (guesses or {}).items() if value is not None}
-    if guesses:
-        ax.plot(list(guesses), list(guesses.values()), **GUESS, label=GUESSED)
+    for step, guess in made(guesses).items():
+        ax.plot(step, guess, **GUESS)
+    if made(guesses):
+        ax.plot([], [], **GUESS, label=GUESSED)
         ax.legend(loc="best")
     ax.set(xlabel="steps after the conversion", ylabel=metric)
     ax.margins(x=0.02, y=0.08)

@@ -7,7 +7,7 @@ import html
 import io
 import textwrap
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
@@ -17,6 +17,7 @@ from matplotlib.text import Text
 from gqa_lib.arguments import check_kind
 from gqa_lib.heads import check_heads
 
+_Key = TypeVar("_Key")
 # Okabe and Ito's palette, distinct with any common colour blindness; markers repeat the message.
 COLOURS = {
     "MHA": "#0072B2",
@@ -70,6 +71,11 @@ _STYLE: dict[str, Any] = {
     "lines.markersize": 7,
     "legend.frameon": False,
 }
+
+
+def made(guesses: Mapping[_Key, float | None] | None) -> dict[_Key, float]:
+    """The guesses that a learner made, of those that a lesson asks for."""
+    return {key: guess for key, guess in (guesses or {}).items() if guess is not None}
 
 
 def use_style() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from .style import COLOURS, GUESS, GUESSED, finish, three_digits
+from .style import COLOURS, GUESS, GUESSED, finish, made, three_digits
 
 
 def time_line(
@@ -30,7 +30,7 @@ def time_line(
     """
     fig, ax = plt.subplots(figsize=(7.2, 3))
     ax.plot(list(times_ms), list(times_ms.values()), "o-", color=COLOURS["MHA"])
-    guesses = {size: ms for size, ms in (guesses_ms or {}).items() if ms is not None}
+    guesses = made(guesses_ms)
     if guesses:
         ax.plot(list(guesses), list(guesses.values()), **GUESS, label=GUESSED)
         ax.legend(loc="upper left")

@@ -15,7 +15,7 @@ from gqa_lib.learn.quiz.graded import graded_questions
 from gqa_lib.learn.quiz.panel import RecallPanel
 from gqa_lib.learn.quiz.questions import all_questions, questions_of
 from gqa_lib.learn.quiz.recall import recall
-from grading.quiz import load_bank
+from grading.quiz.bank import load_bank
 
 BANK = {one.id: one for one in load_bank()}
 FOUR, TWO = find_lesson("04"), find_lesson("02")

@@ -126,9 +126,9 @@ def _kept(before: Prediction, now: Prediction) -> str:
     if now.kept is None:  # its event could not be read back
         return f"{asked.name}: not kept."
     instead = ""
-    if before.kept not in (None, now.kept):
+    if before.kept is not None and before.kept != now.kept:
         instead = f" instead of {asked.shown(before.kept)}"
-        if now.first not in (before.kept, now.kept):
+        if now.first is not None and now.first not in (before.kept, now.kept):
             instead += f"; {asked.shown(now.first)} was your first"
     return f"Kept: you expect {asked.shown(now.kept)}{instead} ({asked.name})."
 
