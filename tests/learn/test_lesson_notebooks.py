@@ -62,8 +62,9 @@ def test_a_solved_lesson_runs_without_error_or_warning(lesson, tmp_path, monkeyp
     runs_to_its_end(shortened(lesson), lesson, tmp_path, monkeypatch)
 
 
-@pytest.mark.parametrize("lesson", map(find_lesson, GUESSED), ids=lambda lesson: lesson.slug)
-def test_so_it_does_with_every_guess_made(lesson, tmp_path, monkeypatch):
+@pytest.mark.parametrize("number", GUESSED)
+def test_so_it_does_with_every_guess_made(number, tmp_path, monkeypatch):
+    lesson = find_lesson(number)
     notebook = with_guesses(shortened(lesson))
     runs_to_its_end(notebook, lesson, tmp_path, monkeypatch, guessing=True)
 

@@ -49,8 +49,8 @@ def page(number, wrong=(), name="2026-11-10 09:00:00.000000 UTC", ids=None):
         texts = [html.escape(option.why).replace("`", "") for option in one.options]
         whys = "".join(f'<li><p class="why">{text}</p></li>' for text in texts)
         parts.append(
-            f'<article class="question">\n<h3 data-question="{one.id}" data-answer="{one.answer}" '
-            f'data-chosen="{chosen}"><span>x</span></h3><ul>{whys}</ul></article>'
+            f'<article class="question">\n<h3 data-answer="{one.answer}" data-chosen="{chosen}" '
+            f'data-question="{one.id}"><span>x</span></h3><ul>{whys}</ul></article>'
         )
     slug = find_lesson(number).slug
     folder = work() / slug / "feedback" / name

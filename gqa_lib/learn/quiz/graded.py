@@ -12,10 +12,8 @@ from gqa_lib.course.places import work
 from .questions import LETTERS
 
 _MOST_PAGES, _LARGEST = 10, 10_000_000  # the newest of a lesson, and bytes of one
-_QUESTION = re.compile(
-    r'<h3 data-question="(Q\d+)" data-answer="([A-D])" data-chosen="([A-D]?)">(.*?)</article>',
-    re.DOTALL,
-)
+_QUESTION = re.compile(r'<h3 ((?:data-\w+="\w*" ?){3})>(.*?)</article>', re.DOTALL)
+_ABOUT = re.compile(r'data-(\w+)="(\w*)"')
 _WHY = re.compile(r'<p class="why">(.*?)</p>', re.DOTALL)
 _TAG = re.compile(r"<[^>]*>")
 
@@ -38,9 +36,10 @@ class Graded:
 def graded_questions() -> dict[str, Graded]:
     """Return question id -> what the learner's feedback pages say about it."""
     found: dict[str, Graded] = {}
-    for name, answer, chosen, text in _on_pages():
+    for about, text in _on_pages():
+        name, answer, chosen = (about.get(key, "") for key in ("question", "answer", "chosen"))
         whys = [_plain(why) for why in _WHY.findall(text)]
-        if len(whys) != len(LETTERS):
+        if answer not in tuple(LETTERS) or len(whys) != len(LETTERS):
             continue
         now = Graded(answer, dict(zip(LETTERS, whys, strict=True)), chosen not in ("", answer))
         before = found.get(name)
@@ -48,12 +47,13 @@ def graded_questions() -> dict[str, Graded]:
     return found
 
 
-def _on_pages() -> Iterator[tuple[str, str, str, str]]:
-    """Yield (id, right letter, chosen letter, the rest) of each question, oldest page first."""
+def _on_pages() -> Iterator[tuple[dict[str, str], str]]:
+    """Yield what a page's heading and text say of each question, oldest page first."""
     for lesson in lessons():
         pages = sorted((work() / lesson.slug).glob("feedback/*/*.html"))  # named by time
         for page in pages[-_MOST_PAGES:]:
-            yield from _QUESTION.findall(_text(page))
+            for heading, text in _QUESTION.findall(_text(page)):
+                yield dict(_ABOUT.findall(heading)), text
 
 
 def _text(page: Path) -> str:

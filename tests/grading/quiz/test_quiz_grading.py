@@ -19,7 +19,7 @@ from gqa_lib.learn.quiz import saved
 from gqa_lib.learn.quiz.graded import graded_questions
 from gqa_lib.learn.quiz.questions import questions_of
 from gqa_lib.learn.quiz.saved import FILE, Saved
-from gqa_lib.learn.quiz.sitting import Sitting, sitting_of
+from gqa_lib.learn.quiz.sitting import Sitting, keep_draw, sitting_of
 from grading.authoring.catalogue import filled
 from grading.classroom.release import release
 from grading.classroom.round import grade_class
@@ -300,7 +300,7 @@ def test_one_who_learns_alone_is_graded_with_the_questions_of_lessons_begun(tmp_
     for number in ("05", "06"):
         progress.add(find_lesson(number).slug, "", "reset")
     folder = work_notebook(LESSON).parent
-    sitting = sitting_of(LESSON.number, folder)
+    sitting = keep_draw(LESSON.number, sitting_of(LESSON.number, folder))  # it is shown
     asked = questions_of(LESSON.number, "ada", 1, sitting.lessons)
     assert {one.lesson for one in asked} == {"05", "06"}
     saved.write(folder, Saved(1, {one.id: EVERYTHING[one.id] for one in asked}))
