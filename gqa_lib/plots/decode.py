@@ -89,7 +89,7 @@ def _explain_times(ax: Axes, *, guessed: bool) -> None:
     ax.plot([], [], **PREDICTION, label="predicted")
     if guessed:
         ax.plot([], [], **GUESS, label=GUESSED)
-    ax.legend(loc="upper left")
+    ax.legend(loc="best" if guessed else "upper left")
 
 
 def step_time_lines(
@@ -164,7 +164,7 @@ def step_time_dots(
     check_some(measured_s=measured_s)
     fig, ax = plt.subplots(figsize=(7.2, 3))
     centred: dict[str, Any] = {"textcoords": "offset points", "ha": "center"}
-    stars = ""
+    explained = "time per step (ms), measured; open: predicted, at least"
     for row, (arm, seconds) in enumerate(measured_s.items()):
         ms, least = seconds * 1e3, predicted_s[arm] * 1e3
         look: dict[str, Any] = {"color": COLOURS[arm[:3]], "marker": MARKERS[arm[:3]]}
@@ -174,9 +174,8 @@ def step_time_dots(
         ax.annotate(three_digits(least), (least, row), (0, -17), **centred)
         if (guess := (guesses_s or {}).get(arm)) is not None:
             ax.plot(guess * 1e3, row, **GUESS)
-            stars = "; star: your guess"
-    ax.set(xscale="log", xmargin=0.1)
-    ax.set_xlabel(f"time per step (ms), measured; open: predicted, at least{stars}")
+            explained = "time per step (ms); open: predicted, at least; star: your guess"
+    ax.set(xscale="log", xlabel=explained, xmargin=0.1)
     ax.xaxis.set_major_formatter("{x:g}")
     ax.set_yticks(range(len(measured_s)), list(measured_s))
     ax.set_ylim(len(measured_s) - 0.4, -0.6)

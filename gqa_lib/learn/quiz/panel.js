@@ -79,7 +79,7 @@ function render({ model, el }) {
     }
   }
 
-  const panel = element("section", { class: "gqa-quiz", "aria-label": "Quiz" });
+  const panel = element("section", { class: "gqa-quiz", "aria-label": model.get("label") });
   panel.append(element("p", { class: "gqa-quiz-heading" }, model.get("heading")));
   model.get("questions").forEach((question, place) => {
     const legend = element(

@@ -19,6 +19,7 @@ class QuizPanel(anywidget.AnyWidget):
 
     _esm = _HERE / "panel.js"
     _css = _HERE / "panel.css"
+    label = traitlets.Unicode("Quiz").tag(sync=True)  # by which a screen reader tells panels apart
     heading = traitlets.Unicode().tag(sync=True)
     questions: traitlets.List[dict] = traitlets.List().tag(sync=True)
     chosen = traitlets.Dict().tag(sync=True)
@@ -88,7 +89,8 @@ class RecallPanel(QuizPanel):
             {"id": one.id, "stem": one.stem, "options": list(one.options)}
             for one in asked.questions
         ]
-        panel = cls(heading=heading, questions=rows, chosen=dict(asked.chosen))
+        label = "Questions from before"
+        panel = cls(label=label, heading=heading, questions=rows, chosen=dict(asked.chosen))
         panel._asked = asked
         panel.told = {name: asked.told(name, letter) for name, letter in asked.chosen.items()}
         panel.status = panel._counted()
