@@ -27,7 +27,7 @@ show_map()
 # %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false} does="Imports torch and the functions for checks, hints and the quiz; run it before the cells below."
 import torch
 
-from gqa_lib.learn import check, check_quiz, hint, show_quiz
+from gqa_lib.learn import check, check_quiz, guess, guessed, hint, outcome, show_quiz
 
 # %% [markdown]
 # We time one layer of that shape at 16,384 tokens, with 32 KV heads (multi-head, **MHA**), with
@@ -61,6 +61,15 @@ for name, n in KV_HEADS.items():
     print(f"{name}: {n:2} KV heads, {mib:4.0f} MiB to read, at least {predicted[n] * 1e3:8,.3f} ms")
 
 # %% [markdown]
+# That is the machine's prediction. **What is yours? How many times as fast as MHA will GQA be, and
+# MQA?** Put your numbers in place of `None`, 2.0 for twice as fast. Your guesses are kept and drawn,
+# and the map counts how many came near. (Or go on without: it changes nothing else.)
+
+# %% does="Keeps what you expect, before you measure it: put numbers in place of None."
+guess("GQA as fast as MHA", None)
+guess("MQA as fast as MHA", None)
+
+# %% [markdown]
 # **Now measure.** The three take turns, and each call reads memory that the processor's own small
 # caches no longer hold.
 
@@ -83,11 +92,17 @@ from gqa_lib import plots
 
 plots.use_style()
 timing = summarise(rows)
-print("noisy:", ", ".join(name for name, n in KV_HEADS.items() if timing[n]["noisy"]) or "none")
-fig = plots.decode_time_plot(timing, predicted, num_heads=HEADS,
+noisy = [name for name, n in KV_HEADS.items() if timing[n]["noisy"]]
+print("noisy:", ", ".join(noisy) or "none")
+expected = {name: guessed(f"{name} as fast as MHA") for name in ("GQA", "MQA")}
+stars = {KV_HEADS[name]: timing[32]["median"] / times for name, times in expected.items() if times}
+fig = plots.decode_time_plot(timing, predicted, num_heads=HEADS, guesses_s=stars,
                              title=f"One attention step, GQA against MHA: {how_fast(rows, 8, 32)}")
 plots.show(fig, alt="Time of one step by KV heads, measured and predicted, in ms: " + ", ".join(
     f"{n}: {timing[n]['median'] * 1e3:,.3f} and {predicted[n] * 1e3:,.3f}" for n in timing))
+for name in expected:
+    ratio = timing[32]["median"] / timing[KV_HEADS[name]]["median"]
+    outcome(f"{name} as fast as MHA", ratio, noisy="MHA" in noisy or name in noisy)
 
 # %% [markdown]
 # That is the subject of this course in one picture: sharing keys and values leaves less to read.

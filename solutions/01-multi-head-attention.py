@@ -4,14 +4,14 @@
 # ## A question worth measuring
 #
 # A model with 512 channels can attend with one head of 512 channels, or with 32 heads of 16. Same
-# weights, same output size. **Do 32 heads cost more than one?** Hold your guess: you build it
-# first, then you measure it.
+# weights, same output size. **Do 32 heads cost more than one?** You build it first, say what you
+# expect, then you measure it.
 
 # %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false} does="Imports torch and the functions for checks, hints and the quiz; run it before all others."
 import torch
 from torch import nn
 
-from gqa_lib.learn import check, check_quiz, hint, show_quiz
+from gqa_lib.learn import check, check_quiz, guess, guessed, hint, outcome, show_quiz
 
 # %% [markdown]
 # ## Attention by hand, with three tokens
@@ -348,7 +348,11 @@ check("MultiHeadAttention", MultiHeadAttention, seed=None, cases=[
 #
 # Back to the question: 512 channels as 1 head or as 32. Count the multiply-adds of the scores:
 # each of H heads makes T · S dot products of length D, and H · D is always 512.
-# **Write down your guess: does the count grow with H, and does the time?**
+# **Does the count grow with H, and does the time?** How many times as long do 32 heads take? Put your
+# guess in place of `None`.
+
+# %% does="Keeps what you expect, before you measure it: put a number in place of None."
+guess("time of 32 heads / 1 head", None)
 
 # %% does="Counts the arithmetic of your layer with 1 to 32 heads; see whether the count changes."
 from torch.utils.flop_counter import FlopCounterMode
@@ -379,11 +383,16 @@ for num_heads, t in summarise(rows).items():
 from gqa_lib import plots
 
 plots.use_style()
-times_ms = {h: t["median"] * 1e3 for h, t in summarise(rows).items()}
+timing = summarise(rows)
+times_ms = {h: t["median"] * 1e3 for h, t in timing.items()}
+mine = guessed("time of 32 heads / 1 head")
 fig = plots.time_line(times_ms, xlabel="number of heads, d_model = 512",
+                      guesses_ms={32: mine and mine * times_ms[1]},
                       title=f"Same multiply-adds, 32 heads against 1: {how_long(rows, 32, 1)}")
 plots.show(fig, alt="Time of one layer in ms by number of heads: " + ", ".join(
     f"{h}: {ms:.1f}" for h, ms in times_ms.items()))
+outcome("time of 32 heads / 1 head", times_ms[32] / times_ms[1],
+        noisy=timing[32]["noisy"] or timing[1]["noisy"])
 
 # %% [markdown]
 # <details><summary>Why does time grow when arithmetic does not?</summary>

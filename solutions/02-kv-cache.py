@@ -5,14 +5,14 @@
 #
 # A model reads a prompt at once (**prefill**) and then writes one token at a time (**decode**). Each
 # new token attends to all the earlier ones. **How much longer does a token take when 2,048 are
-# already there than when 256 are?** Keep a guess for two programs: one that starts over for each
+# already there than when 256 are?** You will say it for two programs: one that starts over for each
 # token, and one that keeps what it can.
 
 # %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false} does="Imports torch, nn and the functions for checks, hints and the quiz; run it first."
 import torch
 from torch import nn
 
-from gqa_lib.learn import check, check_quiz, hint, show_quiz
+from gqa_lib.learn import check, check_quiz, guess, guessed, hint, outcome, show_quiz
 
 # %% [markdown]
 # ## What does an old token have to do again?
@@ -463,7 +463,11 @@ for name, starts in (("yours", None), ("a", colleague_a(chunks)), ("b", colleagu
 # Back to the question, with two layers: projections, RoPE, your attention. Without a cache each new
 # token takes the whole text through both layers (here: through an empty cache each time). With one,
 # only the new token goes in. **From 256 to 2,048 tokens, 8 times as many: how many times as long
-# does one new token take? One guess for each.**
+# does one new token take? One guess for each, in place of `None`.**
+
+# %% does="Keeps what you expect, before you measure it: put numbers in place of None."
+guess("2,048 tokens / 256, without a cache", None)
+guess("2,048 tokens / 256, with a cache", None)
 
 # %% does="Defines a layer with projections, RoPE and your cached attention, used for the timing below."
 class Layer(nn.Module):
@@ -547,11 +551,17 @@ print(f"8 times the tokens, without a cache: {more}; with one: {less}")
 from gqa_lib import plots
 
 plots.use_style()
+ways = {"with a cache": (cached, step_by_step), "without a cache": (without, over_again)}
+mine = {way: guessed(f"2,048 tokens / 256, {way}") for way in ways}
 fig = plots.step_time_lines(
-    {"with a cache": cached, "without a cache": without}, xlabel="tokens already there", log=True,
+    {way: ms for way, (ms, _) in ways.items()}, xlabel="tokens already there", log=True,
+    guesses={way: (2048, mine[way] and mine[way] * ms[256]) for way, (ms, _) in ways.items()},
     title=f"8 times the tokens, without a cache: {more}; with one: {less}")
 plots.show(fig, alt="Time for one new token in ms, without and with a cache: " + ", ".join(
     f"{n} tokens {without[n]:.3g} and {cached[n]:.3g}" for n in LENGTHS))
+for way, (ms, samples) in ways.items():
+    noisy = any(summarise(samples)[n]["noisy"] for n in (256, 2048))
+    outcome(f"2,048 tokens / 256, {way}", ms[2048] / ms[256], noisy=noisy)
 
 # %% [markdown]
 # <details><summary>Why does it grow that fast without a cache?</summary>

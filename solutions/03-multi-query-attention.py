@@ -6,12 +6,21 @@
 # In lesson 02 each new token read the keys and values of every head, for all that came before it.
 # Now a radical cut: keep 32 query heads and throw away 31 of the 32 **KV heads** (a head's keys and
 # values). **What becomes 32 times smaller: the cache, the weights, the arithmetic, the time of a
-# step?** Write four guesses down. Each gets its answer below.
+# step?** Each gets its answer below.
 
 # %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false} does="Imports torch and the course's helpers for checks, hints, copies and the quiz; shows nothing."
 import torch
 
-from gqa_lib.learn import check, check_no_copy, check_quiz, hint, kv_copied, show_quiz
+from gqa_lib.learn import (check, check_no_copy, check_quiz, guess, guessed, hint,
+                           kv_copied, outcome, show_quiz)
+
+# %% [markdown]
+# Two guesses now, in place of `None`: how many times smaller do the cache and the arithmetic of a step
+# become? (1 if they stay.) The weights come with their exercise, and the time when you can measure it.
+
+# %% does="Keeps what you expect, before you measure it: put numbers in place of None."
+guess("MHA's cache / MQA's", None)
+guess("MHA's arithmetic / MQA's", None)
 
 # %% [markdown]
 # ## Two heads, one set of keys
@@ -300,9 +309,11 @@ from gqa_lib.configs import load_model
 
 llama = load_model("Llama-3-8B")
 variants = {32: replace(llama, num_kv_heads=32), 8: llama, 1: replace(llama, num_kv_heads=1)}
-for num_kv_heads, m in variants.items():
-    kv_bytes = 2 * m.num_layers * m.num_kv_heads * m.head_dim * 2  # K and V, 2 bytes each
-    print(f"num_kv_heads {num_kv_heads:2}: {kv_bytes / 2**10:4.0f} KiB per token")
+kv_bytes = {n: 2 * m.num_layers * m.num_kv_heads * m.head_dim * 2  # K and V, 2 bytes each
+            for n, m in variants.items()}
+for num_kv_heads, per_token in kv_bytes.items():
+    print(f"num_kv_heads {num_kv_heads:2}: {per_token / 2**10:4.0f} KiB per token")
+outcome("MHA's cache / MQA's", kv_bytes[32] / kv_bytes[1])
 
 # %% [markdown]
 # **Exactly 32 times smaller**: the number of KV heads is a factor of the product, and nothing else
@@ -401,6 +412,8 @@ for num_queries, num_keys in ((1, 8192), (2048, 2048)):
     mha = flops(broadcasting, num_queries, num_keys, 32)
     mqa = flops(multi_query_attention, num_queries, num_keys, 1)
     print(f"{num_queries:4} queries, {num_keys} keys: MHA {mha / 1e6:6,.0f} MFLOP, MQA {mqa / 1e6:6,.0f} MFLOP")
+    if num_queries == 1:
+        outcome("MHA's arithmetic / MQA's", mha / mqa)
 
 # %% [markdown]
 # **Not one FLOP less.** Every query head still meets every key, its own or a shared one. That is
@@ -468,11 +481,15 @@ for name, n in (("MHA", 32), ("MQA", 1)):
           f"bound by {'memory' if reading > compute else 'arithmetic'}, {predicted[name] * 1e3:,.3f} ms")
 
 # %% [markdown]
-# **Write down how many times as fast as MHA you expect `multi_query_attention` to be, and
-# `broadcasting`.** MHA runs the library's version, the fastest it knows for this device. Each call
+# **How many times as fast as MHA do you expect `multi_query_attention` to be, and `broadcasting`?**
+# Your two numbers go into the next cell. MHA runs the library's version, the fastest it knows for this device. Each call
 # reads memory that no processor cache holds; one new token sees all of it, so no mask is needed.
 # (About 10 seconds. Printed is the tenth percentile, since other programs only add time. A row marked
 # *noisy* was disturbed.)
+
+# %% does="Keeps what you expect, before you measure it: put numbers in place of None."
+guess("MQA folded, as fast as MHA", None)
+guess("MQA broadcasting, as fast as MHA", None)
 
 # %% does="Prepares queries and a pool of memory, so that each call reads K and V that no cache holds."
 from gqa_lib.attention import grouped_query_attention
@@ -499,10 +516,14 @@ for arm, s in timing.items():
 times = {arm: s["p10"] for arm, s in timing.items()}  # the tenth percentile
 least = {arm: predicted[arm[:3]] for arm in times}
 folded, broadcast = (how_fast(rows, arm, "MHA") for arm in ("MQA, yours", "MQA, broadcasting"))
+asked = {"MQA, yours": "MQA folded, as fast as MHA", "MQA, broadcasting": "MQA broadcasting, as fast as MHA"}
+stars = {arm: times["MHA"] / guessed(name) for arm, name in asked.items() if guessed(name)}
 fig = plots.step_time_dots(
-    times, least, title=f"Against MHA, MQA folded: {folded}; broadcast: {broadcast}")
+    times, least, guesses_s=stars, title=f"Against MHA, MQA folded: {folded}; broadcast: {broadcast}")
 plots.show(fig, alt="Time per step in ms, measured (and predicted at least): " + ", ".join(
     f"{arm} {t * 1e3:,.3f} ({least[arm] * 1e3:,.3f})" for arm, t in times.items()))
+for arm, name in asked.items():
+    outcome(name, times["MHA"] / times[arm], noisy=timing["MHA"]["noisy"] or timing[arm]["noisy"])
 
 # %% [markdown]
 # <details><summary>Why not 32 times?</summary>

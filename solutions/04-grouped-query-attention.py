@@ -5,13 +5,13 @@
 #
 # A model that writes text re-reads the keys and values of *every* earlier token for each new one.
 # With 32 query heads and only 8 KV heads there is 4 times less to read.
-# **Does one step then take a quarter of the time?** Keep your guess; two surprises are ahead.
+# **Does one step then take a quarter of the time?** Two surprises are ahead.
 
 # %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false} does="Imports torch and the course's helpers for checks, hints and the quiz; shows nothing."
 import torch
 from torch import nn
 
-from gqa_lib.learn import check, check_no_copy, check_quiz, hint, show_quiz
+from gqa_lib.learn import check, check_no_copy, check_quiz, guess, guessed, hint, outcome, show_quiz
 
 # %% [markdown]
 # ## Three ways to share
@@ -146,7 +146,11 @@ hunt("expand_kv", (kv, 3))
 # ## Predict, then measure: does the obvious way pay?
 #
 # One decoding step, 8,192 tokens in the cache, 32 query heads. MHA keeps 32 KV heads; GQA keeps 8
-# and expands them when needed. **Write down your guess: GQA's time, as a fraction of MHA's.**
+# and expands them when needed. **What is GQA's time, as a multiple of MHA's?** 1 is as long, 0.25 a
+# quarter. Put your guess in place of `None`.
+
+# %% does="Keeps what you expect, before you measure it: put a number in place of None."
+guess("expanded / MHA", None)
 
 # %% does="Chooses device and dtype and makes one new token's queries for 32 heads."
 from torch.nn.functional import scaled_dot_product_attention as sdpa
@@ -186,6 +190,8 @@ for arm, s in first.items():
 
 # %% does="Says in words how long expanded GQA takes against MHA; compare with your guess."
 print("Expanded GQA against MHA:", how_long(rows, "GQA, expanded", "MHA"))
+outcome("expanded / MHA", first["GQA, expanded"]["median"] / first["MHA"]["median"],
+        noisy=any(s["noisy"] for s in first.values()))
 
 # %% [markdown]
 # <details><summary>Why? Count the bytes before you open this.</summary>
@@ -536,7 +542,11 @@ print(f"largest difference: {(one - other).abs().max():.1e}")
 # The prediction is the longer of two times: reading K and V once at the best bandwidth measured
 # just now, and doing the arithmetic at the best speed. Measured is the library's version, which
 # never expands K and V and picks a way for the device: `fold_...` folds as you do, `split_kv` also
-# splits the keys over threads, `sdpa_gqa` is PyTorch's switch. (About 10 seconds.)
+# splits the keys over threads, `sdpa_gqa` is PyTorch's switch. (About 10 seconds.) **And yours: how
+# many times as fast as 32 KV heads are 8?**
+
+# %% does="Keeps what you expect, before you measure it: put a number in place of None."
+guess("8 KV heads, as fast as 32", None)
 
 # %% does="Measures the machine, predicts each number of KV heads, and prints which backend each one runs."
 from gqa_lib import kernels
@@ -556,11 +566,14 @@ for n in KV_HEADS:
 rows = time_arms({n: lambda i, n=n: library_gqa(q, *cold_kv(n)) for n in KV_HEADS}, rounds=10, device=device)
 sweep = summarise(rows)
 print("noisy:", ", ".join(f"{n} KV heads" for n, t in sweep.items() if t["noisy"]) or "none")
+mine = guessed("8 KV heads, as fast as 32")
 fig = plots.decode_time_plot(
-    sweep, predicted, num_heads=NUM_HEADS,
+    sweep, predicted, num_heads=NUM_HEADS, guesses_s={8: mine and sweep[32]["median"] / mine},
     title=f"Against 32 KV heads, 8: {how_fast(rows, 8, 32)}; 1: {how_fast(rows, 1, 32)}")
 plots.show(fig, alt="Time per step by KV heads, measured and predicted, in ms: " + ", ".join(
     f"{n}: {sweep[n]['median'] * 1e3:,.3f} and {predicted[n] * 1e3:,.3f}" for n in KV_HEADS))
+outcome("8 KV heads, as fast as 32", sweep[32]["median"] / sweep[8]["median"],
+        noisy=sweep[32]["noisy"] or sweep[8]["noisy"])
 
 # %% [markdown]
 # <details><summary>Why the last KV heads you remove save less and less</summary>

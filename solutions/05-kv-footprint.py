@@ -5,14 +5,19 @@
 #
 # Qwen2.5-7B and Qwen3-0.6B: same maker, both with grouped queries, one ten times the size of the
 # other. **Which of them keeps more bytes for each token in its cache, and how many times more?**
-# Write down your guess. You will know in ten minutes, and again from memory that is really
-# allocated.
+# You will know in ten minutes, and again from memory that is really allocated.
 
 # %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false} does="Imports PyTorch, the config record and the course's check, hint and quiz helpers; run it first."
 import torch
 
 from gqa_lib.configs import ModelConfig
-from gqa_lib.learn import check, check_quiz, hint, show_quiz
+from gqa_lib.learn import check, check_quiz, guess, guessed, hint, outcome, show_quiz
+
+# %% [markdown]
+# Put your guess in place of `None`: the small model's cache over the large one's, 0.1 for a tenth.
+
+# %% does="Keeps what you expect, before you measure it: put a number in place of None."
+guess("Qwen3-0.6B's cache / Qwen2.5-7B's", None)
 
 # %% [markdown]
 # ## One token, by hand
@@ -92,6 +97,8 @@ for name in ("Llama-3-8B", "Llama-3-70B", "Qwen2.5-7B", "Qwen3-0.6B"):
     c = load_model(name)
     print(f"{name:12} {c.num_layers} layers · {c.num_kv_heads} KV heads · {c.head_dim}: "
           f"{kv_bytes_per_token(c, 2) / KIB:3.0f} KiB per token")
+small, large = (kv_bytes_per_token(load_model(name), 2) for name in ("Qwen3-0.6B", "Qwen2.5-7B"))
+outcome("Qwen3-0.6B's cache / Qwen2.5-7B's", small / large)
 
 # %% [markdown]
 # The small Qwen3 keeps **twice** as much per token as the large Qwen2.5: as many layers, heads of
@@ -175,8 +182,11 @@ for c in (before, after):
           f"{kv_bytes_per_token(c, 2) / KIB:4.0f} KiB per token")
 
 # %% [markdown]
-# Now the claim itself. **What share of the GQA models in the table is within 4 to 8?** Guess
-# before you run it.
+# Now the claim itself. **What share of the GQA models in the table is within 4 to 8?** From
+# 0 to 1, in place of `None`.
+
+# %% does="Keeps what you expect, before you measure it: put a number in place of None."
+guess("GQA models within 4 to 8", None)
 
 # %% does="Counts how many GQA models save less than 4, from 4 to 8, and more than 8 times."
 from gqa_lib import plots
@@ -187,6 +197,7 @@ below, above = sum(f < 4 for f in factors), sum(f > 8 for f in factors)
 within = len(factors) - below - above
 print(f"of {len(factors)} GQA models {below} save less than 4 times, "
       f"{within} from 4 to 8, {above} more than 8")
+outcome("GQA models within 4 to 8", within / len(factors))
 
 # %% does="Draws how many GQA models save how many times; look at the bars outside the claimed band."
 plots.use_style()
@@ -547,7 +558,11 @@ print(f"{weights / 1e9:.2f} GB")
 
 # %% [markdown]
 # **How many sequences of 8,192 tokens fit? And with as many KV heads as query heads, and with one?**
-# (Weights kept equal, so that only the cache changes. Derived from the size on a data sheet.)
+# (Weights kept equal, so that only the cache changes. Derived from the size on a data sheet.) Your
+# guess for the real model, with 8 KV heads:
+
+# %% does="Keeps what you expect, before you measure it: put a number in place of None."
+guess("sequences that fit in 80 GB", None)
 
 # %% does="Counts sequences of 8,192 tokens on one GPU with 32, 8 and 1 KV heads; compare the rows."
 memory = 0.9 * 80e9
@@ -555,6 +570,8 @@ for num_kv_heads in (32, 8, 1):
     arm = replace(llama, num_kv_heads=num_kv_heads)
     fits = max_concurrent_sequences(arm, memory, 8192, weights, 2)
     print(f"{arm.attention_type}, num_kv_heads={num_kv_heads:2}: {fits:3} sequences of 8,192 tokens")
+    if num_kv_heads == 8:
+        outcome("sequences that fit in 80 GB", fits)
 
 # %% [markdown]
 # Capacity follows `q_per_kv` exactly, apart from rounding. That is the first thing sharing buys:

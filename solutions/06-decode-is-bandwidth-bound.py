@@ -11,7 +11,7 @@
 # %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false} does="Imports PyTorch and the course's check, hint and quiz helpers; run it first."
 import torch
 
-from gqa_lib.learn import check, check_quiz, hint, show_quiz
+from gqa_lib.learn import check, check_quiz, guess, guessed, hint, outcome, show_quiz
 
 # %% [markdown]
 # ## By hand: one query, three keys
@@ -192,7 +192,10 @@ check("arithmetic_intensity", arithmetic_intensity, seed=None, cases=[{"flops": 
 
 # %% [markdown]
 # Now put the three together. What happens to the intensity as the context grows? And as the batch
-# grows? **Guess before you run.**
+# grows? **How many times as high is it at 8,192 tokens as at 128?** (1 if it stays.)
+
+# %% does="Keeps what you expect, before you measure it: put a number in place of None."
+guess("intensity at 8,192 tokens / 128", None)
 
 # %% does="Prints decode intensity for three head counts, contexts and batches; see what changes it."
 def decode_intensity(num_kv_heads, batch_size, num_keys, bytes_per_element=2):
@@ -203,6 +206,7 @@ def decode_intensity(num_kv_heads, batch_size, num_keys, bytes_per_element=2):
 for num_kv_heads in (32, 8, 1):
     row = [decode_intensity(num_kv_heads, b, s) for b, s in ((1, 128), (1, 8192), (64, 8192))]
     print(f"{num_kv_heads:2} KV heads, bf16: " + ", ".join(f"{x:5.2f}" for x in row) + " FLOP/byte")
+outcome("intensity at 8,192 tokens / 128", row[1] / row[0])  # of one KV head, where it moves most
 
 # %% [markdown]
 # Neither changes it. Each sequence has its own cache and its own work, so more of them make no
@@ -601,7 +605,12 @@ for batch, context in ((1, 1024), (1, 131_072), (32, 8192), (128, 1024)):
 # ## Measure it: weights or cache?
 #
 # A model of two layers, small enough for any machine: 34 million weights, 134 MB in float32. Once with
-# one short sequence, once with many long ones. The prediction is yours. (About 10 seconds.)
+# one short sequence, once with many long ones. **How many times as fast as MHA is GQA-8 with each?** The
+# prediction is yours. (About 10 seconds.)
+
+# %% does="Keeps what you expect, before you measure it: put numbers in place of None."
+guess("GQA-8 as fast as MHA, one short sequence", None)
+guess("GQA-8 as fast as MHA, many long ones", None)
 
 # %% does="Builds a model of two layers, its weights and one decode step that can be timed."
 from gqa_lib.configs import ModelConfig
@@ -643,6 +652,8 @@ for name in TRAFFIC:
     gains[name] = mha["p10"] / gqa["p10"]
     print(f"{name:26} MHA {mha['p10'] * 1e3:8,.3f} ms, GQA-8 {gqa['p10'] * 1e3:8,.3f} ms: {gains[name]:.2f} times as fast, "
           f"predicted {expected[name, 32] / expected[name, 8]:.2f}", "(noisy)" if mha["noisy"] or gqa["noisy"] else "")
+    traffic = "one short sequence" if name.startswith("1 ") else "many long ones"
+    outcome(f"GQA-8 as fast as MHA, {traffic}", gains[name], noisy=mha["noisy"] or gqa["noisy"])
 short, long = gains.values()
 print("The cache decides: sharing heads pays only where there is much of it." if long > 1.2 and short < 1.1
       else "This run does not show it. Run again when the machine is idle.")

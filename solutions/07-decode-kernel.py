@@ -13,7 +13,7 @@ import os
 
 import torch
 
-from gqa_lib.learn import check, check_no_copy, check_quiz, hint, show_quiz
+from gqa_lib.learn import check, check_no_copy, check_quiz, guess, guessed, hint, outcome, show_quiz
 
 if not torch.cuda.is_available():  # run kernels in Python; must be said before triton is imported
     os.environ |= {"TRITON_INTERPRET": "1", "TRITON_FRONT_END_DEBUGGING": "1"}
@@ -228,8 +228,11 @@ check_no_copy("split_kv_decode", split_kv_decode, seed=None, cases=[
 #
 # Parts do not need each other, so they can run side by side. One sequence, 32 query heads, **one** KV
 # head, 65,536 tokens: the obvious piece of work is one KV head, and there is only one of it. Below,
-# each piece goes to the next free thread and notes when it ran. **Predict: what do 8 parts gain
-# here?** (The cell that measures takes about 5 seconds.)
+# each piece goes to the next free thread and notes when it ran. **How many times as fast as one
+# part are 8 or more?** (The cell that measures takes about 5 seconds.)
+
+# %% does="Keeps what you expect, before you measure it: put a number in place of None."
+guess("many parts as fast as 1", None)
 
 # %% does="Sets the sizes and draws random queries, keys and values for one KV head."
 import time
@@ -277,6 +280,8 @@ timing = summarise(samples)
 for n, t in timing.items():
     print(f"{n:3} parts: {t['median'] * 1e3:8,.3f} ms, {timing[1]['median'] / t['median']:.2f} times as fast as one",
           "(noisy)" if t["noisy"] else "")
+outcome("many parts as fast as 1", timing[1]["median"] / timing[PARTS]["median"],
+        noisy=timing[1]["noisy"] or timing[PARTS]["noisy"])
 
 # %% does="Draws when each thread worked; look at the empty lanes with one part."
 from gqa_lib import plots
@@ -638,7 +643,11 @@ if HAVE_TRITON:
 #
 # Early decode kernels gave each *query head* a program of its own, which is easy: call yours with K and V
 # as if every query head had its KV head (a view, no copy). Same result. With 1, 2, 4 and 8 query heads
-# per KV head: **how many bytes of K and V does each way read?**
+# per KV head: **how many bytes of K and V does each way read?** Your guess for 8 heads one by one, as a
+# multiple of what K and V hold:
+
+# %% does="Keeps what you expect, before you measure it: put a number in place of None."
+guess("K and V read, 8 heads one by one", None)
 
 # %% does="Defines how to count bytes read, and a way that launches the kernel for each query head alone."
 from gqa_lib.learn.watch.kernels import Kernels
@@ -664,6 +673,7 @@ if counted:
         for name, way in (("one tile", gqa_decode), ("one by one", one_by_one)):
             reads[name].append(bytes_read(way, q, k, v) / (k.nbytes + v.nbytes))
     print(f"K and V hold {k.nbytes + v.nbytes:,} bytes; read, as multiples of that: {reads}")
+    outcome("K and V read, 8 heads one by one", reads["one by one"][-1])
 else:
     print("Only the interpreter can count: it needs Triton, and a machine without a GPU.")
 

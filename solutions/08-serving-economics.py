@@ -12,14 +12,16 @@ import math
 from dataclasses import replace
 
 from gqa_lib.configs import load_model
-from gqa_lib.learn import check, check_quiz, hint, show_quiz
+from gqa_lib.learn import check, check_quiz, guess, guessed, hint, outcome, show_quiz
 
 # %% [markdown]
-# Put your guesses here. They will be compared with what comes out. Below 1 means fewer requests or tokens/s, or a
-# shorter time per token.
+# Put your guesses here, in place of `None`. They are kept, compared with what comes out, and drawn. Below 1 means
+# fewer requests or tokens/s, or a shorter time per token.
 
-# %% does="Holds your three guesses of GQA-8 over MHA; change them before you go on."
-guess = {"requests": 4.0, "tokens/s": 4.0, "time per token": 0.25}  # GQA-8 over MHA; change these three
+# %% does="Keeps what you expect, before you measure it: put numbers in place of None."
+guess("requests, GQA-8 / MHA", None)
+guess("tokens/s, GQA-8 / MHA", None)
+guess("time per token, GQA-8 / MHA", None)
 
 # %% [markdown]
 # ## What a request holds, by hand
@@ -171,7 +173,8 @@ for card, memory in CARDS.items():
         gains[card, name] = gqa / mha
         print(f"{card}, {name:16} mean rule {memory / 4 / one['mean']:5.1f} and {memory / one['mean']:5.1f}; "
               f"safe {mha:5.1f} and {gqa:5.1f}: {gqa / mha:.1f} times")
-print(f"You said {guess['requests']:g} times; it is {min(gains.values()):.1f} to {max(gains.values()):.1f}.")
+print(f"In all, {min(gains.values()):.1f} to {max(gains.values()):.1f} times. On the first card, with the first traffic:")
+outcome("requests, GQA-8 / MHA", next(iter(gains.values())))
 
 # %% does="Draws the gain in safe requests over the memory; watch it fall towards 4."
 from gqa_lib import plots
@@ -438,14 +441,16 @@ for n in HEADS:
 gain = results[8]["output_throughput"] / results[32]["output_throughput"]
 pace = results[8]["mean_tpot_ms"] / results[32]["mean_tpot_ms"]
 shown = {n: (one["output_throughput"], one["mean_tpot_ms"]) for n, one in results.items()}
-guessed = guess["tokens/s"] * shown[32][0], guess["time per token"] * shown[32][1]
+mine = [guessed(f"{what}, GQA-8 / MHA") for what in ("tokens/s", "time per token")]
+star = [times and times * at for times, at in zip(mine, shown[32])]
 finding = f"GQA-8: {gain:.1f} times MHA's tokens/s, and a token takes {abs(pace - 1):.0%} {'longer' if pace > 1 else 'less'}"
 fig = plots.throughput_latency(
-    shown, num_heads=32, guess=guessed, title=finding,
+    shown, num_heads=32, guess=star, title=finding,
     note="modelled: calibrated roofline, KV bytes by heads, the log's 300 requests")
 plots.show(fig, alt="Tokens per second and milliseconds per token: " + "; ".join(
     f"{heads(n)} {x:.0f} and {y:.1f}" for n, (x, y) in shown.items()))
-print(f"You said {guess['tokens/s']:g} times the tokens/s and {guess['time per token']:g} times the time per token.")
+outcome("tokens/s, GQA-8 / MHA", gain)
+outcome("time per token, GQA-8 / MHA", pace)
 
 # %% [markdown]
 # **Why does a smaller cache not make tokens come faster?** At the *same* batch it does. But the card does not keep

@@ -14,14 +14,16 @@ from time import monotonic
 import torch
 
 from gqa_lib.configs import ModelConfig
-from gqa_lib.learn import check, check_quiz, hint, show_quiz
+from gqa_lib.learn import check, check_quiz, guess, guessed, hint, outcome, show_quiz
 
 # %% [markdown]
-# Put your guess here: KV heads, and the share that is right, from 0 to 1. It is drawn next to what
+# Put your guesses in place of `None`: the share that is right, from 0 to 1. They are drawn next to what
 # you measure.
 
-# %% does="Holds your guesses: KV heads to the share right. Change the three numbers before you train."
-guess = {8: 0.9, 2: 0.9, 1: 0.9}  # change these three shares
+# %% does="Keeps what you expect, before you measure it: put numbers in place of None."
+guess("right with 8 KV heads", None)
+guess("right with 2 KV heads", None)
+guess("right with 1 KV head", None)
 
 # %% [markdown]
 # ## What a token leaves behind
@@ -86,7 +88,8 @@ print(f"right: {answers[0, 0].tolist()}")
 # attention layer: what it answers has passed through the K and V of the record's token.
 #
 # In the full task a record holds 8 attributes of 16 values: 8 · 4 = 32 bits. Its V has 64 numbers
-# with 8 KV heads of 8, and 8 numbers with one. **Do you want to change your guess?**
+# with 8 KV heads of 8, and 8 numbers with one. **Do you want to change your
+# guesses?** You may, above, until you have measured.
 
 # %% [markdown]
 # ## Measure: 8, 2 and 1 KV heads
@@ -106,7 +109,7 @@ size = {kv: cached_numbers_per_token(kv, 8) for kv in accuracy}
 NAMES = {8: "MHA: 8 KV heads", 2: "GQA: 2", 1: "MQA: 1"}
 for kv, shares in accuracy.items():
     seeds = ", ".join(f"{share:.3f}" for share in shares)
-    print(f"{kv} KV heads, {size[kv]:3} numbers per token: right {seeds}; your guess {guess[kv]:.2f}")
+    print(f"{kv} KV heads, {size[kv]:3} numbers per token: right {seeds}")
 
 # %% does="Draws accuracy against cached numbers per token, with your guesses and chance; its title states the order found."
 from gqa_lib import plots
@@ -116,13 +119,16 @@ def in_words(measured):
     return "Share of right answers by cached numbers per token: " + "; ".join(rows)
 
 plots.use_style()
+ASKED = {8: "right with 8 KV heads", 2: "right with 2 KV heads", 1: "right with 1 KV head"}
 measured = {NAMES[kv]: (size[kv], accuracy[kv]) for kv in accuracy}
 mean = {kv: sum(shares) / len(shares) for kv, shares in accuracy.items()}
 falls = mean[8] > mean[2] > mean[1]
 fig = plots.accuracy_by_cache(
-    measured, chance=recall.chance, guesses={size[kv]: share for kv, share in guess.items()},
+    measured, chance=recall.chance, guesses={size[kv]: guessed(name) for kv, name in ASKED.items()},
     title="Fewer cached numbers, fewer right answers" if falls else "No order in this run")
 plots.show(fig, alt=in_words(measured))
+for kv, name in ASKED.items():
+    outcome(name, mean[kv])
 
 # %% [markdown]
 # So sharing KV heads **can** cost quality, and a lot of it. This task was made so that the answer needs

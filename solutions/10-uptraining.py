@@ -15,14 +15,15 @@ from time import monotonic
 
 import torch
 
-from gqa_lib.learn import check, check_quiz, hint, show_quiz
+from gqa_lib.learn import check, check_quiz, guess, guessed, hint, outcome, show_quiz
 
 # %% [markdown]
-# Put your two guesses here, as shares from 0 to 1. They are drawn next to what you measure. (By chance
-# it is 1 in 16.)
+# Put your two guesses in place of `None`, as shares from 0 to 1. They are drawn next to what you measure.
+# (By chance it is 1 in 16.)
 
-# %% does="Holds two guesses: the share right 0 and 120 steps after the conversion. Change both numbers."
-guess = {0: 0.9, 120: 0.9}  # steps after the conversion: the share that is right; change these two
+# %% does="Keeps what you expect, before you measure it: put numbers in place of None."
+guess("right after the conversion", None)
+guess("right after 120 steps", None)
 
 # %% [markdown]
 # ## By hand: four heads of one channel
@@ -134,7 +135,8 @@ def right_answers(state, heads=GQA):
 # %% does="Pools K and V by the mean and prints the share right before, after and as guessed."
 by_mean = trained | {name: mean_pool_heads(trained[name], 8, 4) for name in (K, V)}
 print(f"8 KV heads: {right_answers(trained, MHA):.3f} right")
-print(f"4 KV heads, the moment after: {right_answers(by_mean):.3f}; your guess {guess[0]:.2f}")
+print(f"4 KV heads, the moment after: {right_answers(by_mean):.3f}")
+outcome("right after the conversion", right_answers(by_mean))
 
 # %% [markdown]
 # ## Why a mean cancels
@@ -424,12 +426,14 @@ curves = {method: [{step: result(method, step)[seed] for step in STEPS} for seed
 ends = {method: [mean(result(method, step)) for step in (0, STEPS[-1])] for method in METHODS}
 best = max(ends, key=lambda method: ends[method][1])
 fig = plots.recovery_lines(
-    curves, known | {"chance": recall.chance}, metric="answers that are right", guesses=guess,
+    curves, known | {"chance": recall.chance}, metric="answers that are right",
+    guesses={0: guessed("right after the conversion"), 120: guessed("right after 120 steps")},
     title=f"After {STEPS[-1]} steps \"{best}\" is best: {ends[best][1]:.2f}, and {known['before']:.2f} before",
     note="Means of three seeds; each seed faint. 600 steps of training before.")
 said = [f"{method} {start:.2f} and {end:.2f}" for method, (start, end) in ends.items()]
 said += [f"{name} {value:.2f}" for name, value in known.items()]
 plots.show(fig, alt="Share of right answers after 0 and 120 steps: " + "; ".join(said))
+outcome("right after 120 steps", ends["mean"][1])
 
 # %% [markdown]
 # Seed by seed, with intervals at 95 % (lesson 09):

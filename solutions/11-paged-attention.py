@@ -12,13 +12,13 @@ from copy import copy
 
 import torch
 
-from gqa_lib.learn import check, check_quiz, hint, show_quiz
+from gqa_lib.learn import check, check_quiz, guess, guessed, hint, outcome, show_quiz
 
 # %% [markdown]
-# Put your guess here, as a share from 0 to 1. It is drawn next to what you measure.
+# Put your guess in place of `None`, as a share from 0 to 1. It is drawn next to what you measure.
 
-# %% does="Holds your guess of the share of memory that holds a token; change it first."
-guess = 0.6  # of the memory; change this
+# %% does="Keeps what you expect, before you measure it: put a number in place of None."
+guess("memory that holds a token", None)
 
 # %% [markdown]
 # ## By hand: twelve slots
@@ -149,12 +149,13 @@ from gqa_lib import plots
 plots.use_style()
 longest, *_, paged = [one["used"] for name, one in shares.items() if name.startswith("conv")]
 fig = plots.memory_shares(
-    shares, guess=guess,
+    shares, guess=guessed("memory that holds a token"),
     title=f"Reserving the longest, the chat service uses {100 * longest:.0f} % of its memory; "
           f"in blocks of 16 it uses {100 * paged:.1f} %")
 said = [f"{name} {100 * one['used']:.1f} % used, {100 * one['internal']:.1f} % internal"
         for name, one in shares.items()]
 plots.show(fig, alt="Shares of memory that hold a token: " + "; ".join(said))
+outcome("memory that holds a token", longest)
 
 # %% [markdown]
 # Even a server that knows the length exactly has slots that wait for most of an answer's time. In the paper, servers
@@ -667,8 +668,8 @@ print(f"{needed} tokens have to be computed, if each is computed once")
 # %% [markdown]
 # **How many times as many will be computed? And will the tokens that come out be the same?**
 
-# %% does="Holds your guess of how many times as many tokens get computed; change it first."
-guessed_work = 1.2  # times as many; change this
+# %% does="Keeps what you expect, before you measure it: put a number in place of None."
+guess("tokens computed / needed", None)
 
 # %% does="Runs the storm: look at preemptions, work against your guess, and whether the outputs are the same."
 requests, storm = serve(mha, num_blocks=48)
@@ -678,7 +679,8 @@ def work(steps):
 
 preempted = sum(len(step.preempted) for step in storm)
 print(f"{preempted} preemptions, at most {max(r.preemptions for r in requests)} of one request")
-print(f"{work(storm):.2f} times as many tokens computed; your guess {guessed_work:.2f}")
+print(f"{work(storm):.2f} times as many tokens computed")
+outcome("tokens computed / needed", work(storm))
 same = sum(r.output == generate(mha, [r.prompt], NEW)[0] for r in requests)
 print(f"{same} of {len(requests)} requests have the same tokens as alone")
 

@@ -18,14 +18,17 @@ import math
 import torch
 from torch.nn import functional as F
 
-from gqa_lib.learn import check, check_quiz, hint, show_quiz
+from gqa_lib.learn import check, check_quiz, guess, guessed, hint, outcome, show_quiz
 
 # %% [markdown]
-# Put your guesses here, as shares from 0 to 1. They are drawn next to what you measure. (By chance it
-# is 1 in 16.)
+# Put your guesses in place of `None`, as shares from 0 to 1. They are drawn next to what you measure. (By
+# chance it is 1 in 16.)
 
-# %% does="Holds your four guesses of right answers with 32 rows; change them first."
-guess = {"average": 0.5, "recency": 0.5, "needle last": 0.5, "needle first": 0.5}  # change these four
+# %% does="Keeps what you expect, before you measure it: put numbers in place of None."
+guess("right, average", None)
+guess("right, recency", None)
+guess("right, needle last", None)
+guess("right, needle first", None)
 
 # %% [markdown]
 # ## By hand: seven tokens, four rows
@@ -161,10 +164,11 @@ print(seen_by(lambda t: sink_window_keep(t, 1, 2), 7).int())
 #
 # The small model of bytes that comes with the library has 4 layers, each with a cache of its own. It reads Python code
 # that it was never trained on: 8 pieces of 256 bytes. With all rows it needs well under two bits per byte.
-# **How many bits more with 64 rows of 256? And do 4 sinks help?**
+# **How many times as many with 64 rows of 256? And do 4
+# sinks help?**
 
-# %% does="Holds your guess of the extra bits per byte with 64 of 256 rows; change it first."
-guess_bits = 1.0  # more bits per byte with a window of 64 rows: change this
+# %% does="Keeps what you expect, before you measure it: put a number in place of None."
+guess("bits per byte, 64 rows / 256", None)
 
 # %% does="Loads the small byte model and held-out text, and defines the mean bits per byte."
 from gqa_lib.cache import ModelCache
@@ -200,7 +204,8 @@ bits = {name: {b: bits_per_byte(policy(b, 256)) for b in (8, 16, 32, 64, 128)}
 print(f"all rows: {whole:.3f} bits per byte")
 for name, curve in bits.items():
     print(f"{name:20}", ", ".join(f"{b} rows {value:.3f}" for b, value in curve.items()))
-print(f"64 rows cost {bits['window'][64] - whole:+.3f} bits; your guess {guess_bits:+.3f}")
+print(f"64 rows cost {bits['window'][64] - whole:+.3f} bits")
+outcome("bits per byte, 64 rows / 256", bits["window"][64] / whole)
 
 # %% [markdown]
 # Do sinks help here? The same number of rows, with and without:
@@ -550,12 +555,14 @@ best = cut["heavy hitters"]
 curves = {name: {b: best[b][name] for b in BUDGETS} for name in sets}
 fig = plots.budget_lines(
     curves, metric="answers that are right", known={"chance": 1 / VALUES},
-    guesses={name: (32, share) for name, share in guess.items()},
+    guesses={name: (32, guessed(f"right, {name}")) for name in sets},
     title=f"Heavy hitters, 32 of 128 rows: {best[32]['average']:.0%} right on average, "
           f"{best[32]['needle first']:.0%} of the needles at the start",
     note=f"100 streams of each kind; with all rows {min(uncut[name] for name in sets):.0%} or more are right.")
 plots.show(fig, alt="Share of right answers with heavy hitters by rows kept: " + "; ".join(
     f"{name} " + ", ".join(f"{b} rows {x:.2f}" for b, x in curve.items()) for name, curve in curves.items()))
+for name in sets:
+    outcome(f"right, {name}", best[32][name])
 
 # %% does="Prints the gap between average and first needle, and what each policy keeps and loses."
 gap = best[32]["average"] - best[32]["needle first"]

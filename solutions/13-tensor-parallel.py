@@ -14,13 +14,14 @@ import time
 import torch
 
 from gqa_lib.configs import all_models, load_model
-from gqa_lib.learn import check, check_quiz, hint, show_quiz
+from gqa_lib.learn import check, check_quiz, guess, guessed, hint, outcome, show_quiz
 
 # %% [markdown]
-# Put your guesses here, in KiB per token on each GPU.
+# Put your guesses in place of `None`, in KiB per token on each GPU.
 
-# %% does="Keeps your two guesses, in KiB per token on each GPU; change the numbers before going on."
-guess = {"8 KV heads on 32 GPUs": 8.0, "1 KV head on 8 GPUs": 8.0}  # change these two
+# %% does="Keeps what you expect, before you measure it: put numbers in place of None."
+guess("8 KV heads on 32 GPUs", None)
+guess("1 KV head on 8 GPUs", None)
 
 # %% [markdown]
 # ## Two ranks, by hand
@@ -127,8 +128,8 @@ print(" " * 16, *(f"{n:5}" for n in RANKS), " ranks")
 for name, line in kept.items():
     print(f"{name:16}", *(f"{line[n]:5.0f}" for n in RANKS), " KiB per token on each")
 gqa, mqa = kept["GQA: 8 KV heads"], kept["MQA: 1 KV head"]
-print(f"8 KV heads on 32 GPUs: {gqa[32]:.0f} KiB, your guess {guess['8 KV heads on 32 GPUs']:g}; "
-      f"1 KV head on 8 GPUs: {mqa[8]:.0f} KiB, your guess {guess['1 KV head on 8 GPUs']:g}")
+outcome("8 KV heads on 32 GPUs", gqa[32])
+outcome("1 KV head on 8 GPUs", mqa[8])
 
 # %% does="Plots the cache on each rank; look where each line stops falling."
 from gqa_lib import plots

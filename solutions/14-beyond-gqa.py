@@ -23,13 +23,16 @@ from time import monotonic
 import torch
 
 from gqa_lib.configs import load_model
-from gqa_lib.learn import check, check_quiz, hint, show_quiz
+from gqa_lib.learn import check, check_quiz, guess, guessed, hint, outcome, show_quiz
 
 # %% [markdown]
-# Put your guesses here, as shares from 0 to 1.
+# Put your guesses in place of `None`, as shares from 0 to 1.
 
-# %% does="Keeps your guesses: the share of right answers for each of the four designs; change them."
-guess = {"MHA": 0.5, "GQA": 0.5, "MQA": 0.5, "MLA": 0.5}  # change these four
+# %% does="Keeps what you expect, before you measure it: put numbers in place of None."
+guess("right with MHA", None)
+guess("right with GQA", None)
+guess("right with MQA", None)
+guess("right with MLA", None)
 
 # %% [markdown]
 # ## One latent, by hand
@@ -283,7 +286,7 @@ params = {name: runs[2 * place]["params"] for place, name in enumerate(DESIGNS)}
 mean = {name: sum(shares) / len(shares) for name, shares in right.items()}
 for name, heads in DESIGNS.items():
     print(f"{name}: {heads.cached_numbers} numbers, {params[name]:6,} parameters: right "
-          + ", ".join(f"{share:.3f}" for share in right[name]) + f"; your guess {guess[name]:.2f}")
+          + ", ".join(f"{share:.3f}" for share in right[name]))
 
 # %% does="Plots the right answers of the four designs; compare the gaps between them with the seeds' spread."
 from gqa_lib import plots
@@ -295,6 +298,8 @@ finding = f"32 numbers each: {worst} {mean[worst]:.2f}, {best} {mean[best]:.2f}"
 fig = plots.accuracy_by_cache({name: (32, shares) for name, shares in right.items()}, chance=recall.chance, title=finding)
 plots.show(fig, alt="Share of right answers with 32 cached numbers: " + "; ".join(
     f"{name} " + ", ".join(f"{share:.2f}" for share in shares) for name, shares in right.items()))
+for name, share in mean.items():
+    outcome(f"right with {name}", share)
 
 # %% does="Says whether the designs differ clearly, and whether the largest model is also the best."
 print("The bytes alone do not decide." if apart > 0.1 else "In this run equal bytes give about equal answers.")

@@ -17,7 +17,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gqa_lib.learn import check, check_quiz, hint, show_quiz
+from gqa_lib.learn import check, check_quiz, guess, guessed, hint, outcome, show_quiz
 
 # %% [markdown]
 # This is the last lesson in which you build something: a memo that says whether to adopt fewer KV heads, whose
@@ -55,15 +55,15 @@ print(HARDWARE, OBJECTIVE, sep="\n")
 # ## Margins before figures
 #
 # Which gain in tokens/s would be worth the work? Which loss would be too much? Whoever chooses after looking
-# tends to choose what came out. So write both down **now**, with your guess: how many times the tokens/s of 8 KV
-# heads will 2 give, on this machine?
+# tends to choose what came out. So write both down **now**, with your guess in place of `None`: how many times
+# the tokens/s of 8 KV heads will 2 give, on this machine?
 
 # %% does="Writes your margins and guess with the time; look whether it says before or after any run."
 stated = {
     "benefit_margin": 0.10,  # relative change of tokens/s that would matter
     "loss_margin": 0.01,  # loss of quality that would matter, in the unit of its record
-    "guess": 1.5,  # times the tokens/s: change this
 }
+guess("tokens/s, 2 KV heads / 8", None)
 folder = Path("adoption")
 folder.mkdir(exist_ok=True)
 stated["utc"] = datetime.now(UTC).isoformat(timespec="seconds")
@@ -369,7 +369,8 @@ here, refused = measured_rows(runs.read_text(), HARDWARE)
 change, low, high = paired_change(by_seed(here, BASELINE), by_seed(here, VARIANT), 0.95)
 print(f"{len(here)} rows are of this machine; lines {', '.join(map(str, refused))} are not")
 print(f"{VARIANT} KV heads: {change:+.0%} tokens/s, 95 % from {low:+.0%} to {high:+.0%}; "
-      f"your guess {stated['guess'] - 1:+.0%}, margin {stated['benefit_margin']:+.0%}")
+      f"margin {stated['benefit_margin']:+.0%}")
+outcome("tokens/s, 2 KV heads / 8", 1 + change)
 
 # %% [markdown]
 # ## At which latency?

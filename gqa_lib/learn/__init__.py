@@ -1,4 +1,4 @@
-"""What a learner calls from a notebook: `check`, `hint`, `hunt`, `show_quiz` and the like.
+"""What a learner calls from a notebook: `check`, `hint`, `hunt`, `guess`, `show_quiz` and the like.
 
 `submit` hands a lesson in. `show_map` and `wrap_up` show where the learner stands;
 `course_map` is the map as Markdown.

@@ -12,6 +12,9 @@ from .checking.copies import check_no_copy as check_no_copy
 from .checking.copies import kv_copied as kv_copied
 from .checking.credit import partial_credit as partial_credit
 from .guide.ending import wrap_up as wrap_up
+from .guide.guessing import guess as guess
+from .guide.guessing import guessed as guessed
+from .guide.guessing import outcome as outcome
 from .guide.hand_in import submit as submit
 from .guide.hints import hint as hint
 from .guide.map import course_map as course_map
@@ -19,4 +22,5 @@ from .guide.map import show_map as show_map
 from .hunting.hunt import hunt as hunt
 from .quiz.check import check_quiz as check_quiz
 from .quiz.show import show_quiz as show_quiz
+from .quiz.warm import warm_up as warm_up
 from .watch import inplace as inplace

@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from gqa_lib.arguments import check_some
 
-from .style import COLOURS, PREDICTION, finish, name_ends
+from .style import COLOURS, GUESS, GUESSED, finish, made, name_ends
 
 _BELOW: dict[str, Any] = {"textcoords": "offset points", "va": "top", "fontsize": 9}
 _COLOURS = [COLOURS[name] for name in ("MHA", "GQA", "MQA", "MLA")] + ["#E69F00", "#56B4E9"]
@@ -24,7 +24,7 @@ def budget_lines(
     metric: str,
     title: str,
     known: Mapping[str, float] | None = None,
-    guesses: Mapping[str, tuple[int, float]] | None = None,
+    guesses: Mapping[str, tuple[int, float | None]] | None = None,
     note: str = "",
 ) -> Figure:
     """Lines of a result by the rows that a cache keeps, fewer to the right.
@@ -35,7 +35,8 @@ def budget_lines(
         metric: what the results are, with their unit.
         title: the finding.
         known: what they are held against, by name, such as the whole cache: dashed lines across.
-        guesses: name of a curve to the (rows, result) that was guessed, drawn open in its colour.
+        guesses: name of a curve to the (rows, result) that was guessed, a star in its
+            colour; no result is no guess.
         note: the small print.
 
     Returns:
@@ -54,10 +55,12 @@ def budget_lines(
     for name, value in (known or {}).items():
         ax.axhline(value, color=COLOURS["prediction"], linestyle="--", linewidth=1.2)
         ax.annotate(name, (kept[-1], value), (0, -3), **_BELOW)
-    for name, (rows_guessed, value) in (guesses or {}).items():
-        ax.plot(rows_guessed, value, **PREDICTION | looks[name], zorder=3)
-    if guesses:
-        ax.plot([], [], **PREDICTION, label="your guess")
+    guesses = guesses or {}
+    results = made({name: result for name, (_, result) in guesses.items()})
+    for name, result in results.items():
+        ax.plot(guesses[name][0], result, **GUESS | {"color": looks[name]["color"]})
+    if results:
+        ax.plot([], [], **GUESS, label=GUESSED)
         ax.legend(loc="best")
     _count_rows(ax, kept)
     ax.set_ylabel(metric)

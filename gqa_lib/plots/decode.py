@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gqa_lib.arguments import check_some
 
 from .style import (
     COLOURS,
+    GUESS,
+    GUESSED,
     LEFT_OF,
     MARKERS,
     PREDICTION,
@@ -19,6 +22,7 @@ from .style import (
     attention_arm,
     finish,
     finish_above,
+    made,
     three_digits,
 )
 
@@ -32,6 +36,7 @@ def decode_time_plot(
     *,
     title: str,
     num_heads: int | None = None,
+    guesses_s: Mapping[int, float | None] | None = None,
     note: str = "",
 ) -> Figure:
     """A figure of decode time against the number of KV heads, measured next to predicted.
@@ -42,6 +47,7 @@ def decode_time_plot(
         predicted_s: num_kv_heads to the predicted seconds.
         title: the finding.
         num_heads: query heads, which tells MHA from GQA; the most KV heads measured if not given.
+        guesses_s: num_kv_heads to the seconds that were guessed, drawn as stars; None is no guess.
         note: small print, such as device and number of samples.
 
     Returns:
@@ -64,6 +70,8 @@ def decode_time_plot(
         predicted = predicted_s[num_kv_heads] * scale
         ax.plot(place + 0.12, predicted, clip_on=False, **PREDICTION)
         ax.annotate(three_digits(predicted), (place + 0.12, predicted), (9, 0), **RIGHT_OF)
+    for num_kv_heads, guess in made(guesses_s).items():
+        ax.plot(heads.index(num_kv_heads) + 0.12, guess * scale, **GUESS)
     labels = [f"{n}\n{attention_arm(num_heads, n)}" for n in heads]
     ax.set_xticks(range(len(heads)), labels)
     ax.set(xlim=(-0.6, len(heads) - 0.4), xlabel="KV heads")
@@ -71,10 +79,17 @@ def decode_time_plot(
     flat = min(row["median"] for row in measured.values()) > 0.5 * ax.get_ylim()[1] / scale
     ax.set_ylim(0, ax.get_ylim()[1] * (1.3 if flat else 1.05))  # space for the legend
     ax.grid(axis="x", visible=False)
+    _explain_times(ax, guessed=bool(made(guesses_s)))
+    return finish(fig, ax, title, note)
+
+
+def _explain_times(ax: Axes, *, guessed: bool) -> None:
+    """Puts a legend of the marks into a figure of decode time."""
     ax.plot([], [], color="#444444", marker="o", label="measured, median and 95 % interval")
     ax.plot([], [], **PREDICTION, label="predicted")
-    ax.legend(loc="upper left")
-    return finish(fig, ax, title, note)
+    if guessed:
+        ax.plot([], [], **GUESS, label=GUESSED)
+    ax.legend(loc="best" if guessed else "upper left")
 
 
 def step_time_lines(
@@ -83,6 +98,7 @@ def step_time_lines(
     title: str,
     xlabel: str = "tokens in the cache",
     log: bool = False,
+    guesses: Mapping[str, tuple[int, float | None]] | None = None,
 ) -> Figure:
     """Lines of the time for one new token against what came before it.
 
@@ -92,6 +108,8 @@ def step_time_lines(
         xlabel: what the tokens are.
         log: whether to double along x and to take powers of ten along y; the y axis else begins
             at 0.
+        guesses: line to the (tokens, milliseconds) that were guessed, a star in its colour; no
+            milliseconds are no guess.
 
     Returns:
         The figure; each line has its name at its right end.
@@ -109,6 +127,10 @@ def step_time_lines(
         height = 12 * (ends.index(name) - (len(ends) - 1) / 2)
         text = f"{name}  {three_digits(ms[-1])} ms"
         ax.annotate(text, (tokens[-1], ms[-1]), (9, height), **RIGHT_OF, color=colour)
+        at, guess = (guesses or {}).get(name, (0, None))
+        if guess is not None:
+            stars = ax.plot(at, guess, **GUESS | {"color": colour})
+            ax.legend(stars, [GUESSED], loc="upper left")
     if log:
         ax.set_xscale("log", base=2)
         ax.set_yscale("log")
@@ -121,7 +143,11 @@ def step_time_lines(
 
 
 def step_time_dots(
-    measured_s: Mapping[str, float], predicted_s: Mapping[str, float], *, title: str
+    measured_s: Mapping[str, float],
+    predicted_s: Mapping[str, float],
+    *,
+    title: str,
+    guesses_s: Mapping[str, float | None] | None = None,
 ) -> Figure:
     """The time of a step of several arms on one axis, each with its prediction.
 
@@ -130,6 +156,7 @@ def step_time_dots(
             MHA, GQA or MQA, which gives the colour.
         predicted_s: the least seconds for the same arms.
         title: the finding.
+        guesses_s: arm to the seconds that were guessed, drawn as stars; None is no guess.
 
     Returns:
         The figure.
@@ -137,6 +164,7 @@ def step_time_dots(
     check_some(measured_s=measured_s)
     fig, ax = plt.subplots(figsize=(7.2, 3))
     centred: dict[str, Any] = {"textcoords": "offset points", "ha": "center"}
+    explained = "time per step (ms), measured; open: predicted, at least"
     for row, (arm, seconds) in enumerate(measured_s.items()):
         ms, least = seconds * 1e3, predicted_s[arm] * 1e3
         look: dict[str, Any] = {"color": COLOURS[arm[:3]], "marker": MARKERS[arm[:3]]}
@@ -144,9 +172,10 @@ def step_time_dots(
         ax.annotate(three_digits(ms), (ms, row), (0, 9), **centred, weight="bold")
         ax.plot(least, row, **PREDICTION)
         ax.annotate(three_digits(least), (least, row), (0, -17), **centred)
-    ax.set(
-        xscale="log", xlabel="time per step (ms), measured; open: predicted, at least", xmargin=0.1
-    )
+        if (guess := (guesses_s or {}).get(arm)) is not None:
+            ax.plot(guess * 1e3, row, **GUESS)
+            explained = "time per step (ms); open: predicted, at least; star: your guess"
+    ax.set(xscale="log", xlabel=explained, xmargin=0.1)
     ax.xaxis.set_major_formatter("{x:g}")
     ax.set_yticks(range(len(measured_s)), list(measured_s))
     ax.set_ylim(len(measured_s) - 0.4, -0.6)

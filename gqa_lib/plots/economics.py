@@ -13,8 +13,9 @@ from gqa_lib.arguments import check_some
 from .style import (
     CLEARED,
     COLOURS,
+    GUESS,
+    GUESSED,
     MARKERS,
-    PREDICTION,
     RIGHT_OF,
     attention_arm,
     finish,
@@ -75,7 +76,7 @@ def throughput_latency(
     *,
     num_heads: int,
     title: str,
-    guess: tuple[float, float] | None = None,
+    guess: tuple[float | None, float | None] | None = None,
     note: str = "",
 ) -> Figure:
     """Time per token against tokens per second, a mark for each number of KV heads.
@@ -84,7 +85,7 @@ def throughput_latency(
         points: num_kv_heads to (tokens/s of the card, milliseconds per token of a request).
         num_heads: query heads, which tells MHA from GQA.
         title: the finding.
-        guess: (tokens/s, milliseconds) that were guessed, drawn open.
+        guess: (tokens/s, milliseconds) that were guessed, drawn as a star; None is no guess.
         note: small print.
 
     Returns:
@@ -101,8 +102,9 @@ def throughput_latency(
         look: dict[str, Any] = {"color": COLOURS[arm], "bbox": CLEARED, "ha": "center"}
         above, side = (12, "bottom") if place % 2 == 0 else (-12, "top")
         ax.annotate(heads, at, (0, above), textcoords="offset points", va=side, **look)
-    if guess is not None:
-        ax.plot(*guess, **PREDICTION, label="your guess, 8 KV heads", zorder=4)
+    speed, pace = guess or (None, None)
+    if speed is not None and pace is not None:
+        ax.plot(speed, pace, **GUESS, label=f"{GUESSED}, 8 KV heads")
         ax.legend(loc="lower right")
     ax.set(xlabel="tokens per second, all requests together", ylabel="time per token (ms)")
     ax.margins(x=0.14, y=0.16)

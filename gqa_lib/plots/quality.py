@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
 
 from gqa_lib.arguments import check_some
 
-from .style import CLEARED, COLOURS, LEFT_OF, MARKERS, PREDICTION, RIGHT_OF, finish
+from .style import CLEARED, COLOURS, GUESS, GUESSED, LEFT_OF, MARKERS, RIGHT_OF, finish, made
 
 
 def accuracy_by_cache(
@@ -20,7 +20,7 @@ def accuracy_by_cache(
     *,
     chance: float,
     title: str,
-    guesses: Mapping[int, float] | None = None,
+    guesses: Mapping[int, float | None] | None = None,
     note: str = "",
 ) -> Figure:
     """Shares of right answers by cached numbers per token: a mark for every trained model.
@@ -32,7 +32,7 @@ def accuracy_by_cache(
             several have as many numbers.
         chance: the share that is right without knowing anything, drawn dashed.
         title: the finding.
-        guesses: cached numbers to the share that was guessed, drawn open.
+        guesses: cached numbers to the share that was guessed, drawn as a star; None is no guess.
         note: small print.
 
     Returns:
@@ -42,8 +42,8 @@ def accuracy_by_cache(
     fig, ax = plt.subplots()
     ax.axhline(chance, linestyle="--", color=COLOURS["ceiling"])
     sizes = sorted({size for size, _ in accuracies.values()})
-    for size, share in (guesses or {}).items():
-        ax.plot(size, share, **PREDICTION, zorder=3)
+    for size, share in made(guesses).items():
+        ax.plot(size, share, **GUESS)
     for name, (size, shares) in accuracies.items():
         look: dict[str, Any] = {
             "color": _colour(name),
@@ -55,8 +55,8 @@ def accuracy_by_cache(
     _name_designs(ax, accuracies)
     chance_at = (sizes[-1] * 2.5, chance)
     ax.annotate("chance", chance_at, (0, 6), **LEFT_OF, color=COLOURS["ceiling"])
-    if guesses:
-        ax.plot([], [], **PREDICTION, label="your guess")
+    if made(guesses):
+        ax.plot([], [], **GUESS, label=GUESSED)
         ax.legend(loc="upper left")
     ax.set_xticks(sizes)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))

@@ -11,10 +11,12 @@ from matplotlib.ticker import MaxNLocator
 
 from .style import (
     COLOURS,
+    GUESS,
+    GUESSED,
     MARKERS,
-    PREDICTION,
     finish,
     finish_above,
+    made,
     name_ends,
     three_digits,
 )
@@ -84,7 +86,7 @@ def recovery_lines(
     *,
     metric: str,
     title: str,
-    guesses: Mapping[int, float] | None = None,
+    guesses: Mapping[int, float | None] | None = None,
     note: str = "",
 ) -> Figure:
     """Lines of a result along the steps after a conversion: means of seeds, and each seed faintly.
@@ -94,7 +96,7 @@ def recovery_lines(
         known: what they are held against, by name: dashed lines across.
         metric: what the results are, with their unit.
         title: the finding.
-        guesses: step to the result that was guessed, drawn open.
+        guesses: step to the result that was guessed, drawn as a star; None is no guess.
         note: the small print.
 
     Returns:
@@ -113,10 +115,10 @@ def recovery_lines(
     for name, value in known.items():
         ax.axhline(value, color=COLOURS["prediction"], linestyle="--", linewidth=1.2)
         ax.annotate(name, (0, value), xytext=(2, 3), textcoords="offset points", fontsize=9)
-    for step, value in (guesses or {}).items():
-        ax.plot(step, value, **PREDICTION, zorder=3)
-    if guesses:
-        ax.plot([], [], **PREDICTION, label="your guess")
+    for step, guess in made(guesses).items():
+        ax.plot(step, guess, **GUESS)
+    if made(guesses):
+        ax.plot([], [], **GUESS, label=GUESSED)
         ax.legend(loc="best")
     ax.set(xlabel="steps after the conversion", ylabel=metric)
     ax.margins(x=0.02, y=0.08)

@@ -11,7 +11,18 @@ from matplotlib.ticker import MaxNLocator
 
 from gqa_lib.arguments import check_some
 
-from .style import CLEARED, COLOURS, LEFT_OF, MARKERS, PREDICTION, RIGHT_OF, attention_arm, finish
+from .style import (
+    CLEARED,
+    COLOURS,
+    GUESS,
+    GUESSED,
+    LEFT_OF,
+    MARKERS,
+    PREDICTION,
+    RIGHT_OF,
+    attention_arm,
+    finish,
+)
 
 _GUESS: dict[str, Any] = PREDICTION | {"markersize": 5}
 _FULL: dict[str, Any] = {
@@ -117,7 +128,7 @@ def memory_shares(
         box = CLEARED | {"alpha": 0.95}
         ax.annotate(f"{used:.1f} % used", (used, row), (shift, 0), **aside, fontsize=9.5, bbox=box)
     if guess is not None:
-        ax.plot(100 * guess, 0, **PREDICTION, label="your guess", zorder=4, clip_on=False)
+        ax.plot(100 * guess, 0, **GUESS, label=GUESSED, clip_on=False)
     ax.set(xlim=(0, 100), xlabel="share of the slots (%)")
     ax.grid(axis="y", visible=False)
     ax.invert_yaxis()

@@ -7,7 +7,7 @@ import html
 import io
 import textwrap
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
@@ -17,6 +17,7 @@ from matplotlib.text import Text
 from gqa_lib.arguments import check_kind
 from gqa_lib.heads import check_heads
 
+_Key = TypeVar("_Key")
 # Okabe and Ito's palette, distinct with any common colour blindness; markers repeat the message.
 COLOURS = {
     "MHA": "#0072B2",
@@ -34,6 +35,8 @@ PREDICTION: dict[str, Any] = {
     "markersize": 8,
     "linestyle": "none",
 }
+GUESS: dict[str, Any] = PREDICTION | {"marker": "*", "markersize": 15, "zorder": 4}  # a learner's
+GUESSED = "your guess"  # its name in a legend
 RIGHT_OF: dict[str, Any] = {"textcoords": "offset points", "ha": "left", "va": "center"}
 CLEARED = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}
 LEFT_OF: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "va": "center"}
@@ -68,6 +71,11 @@ _STYLE: dict[str, Any] = {
     "lines.markersize": 7,
     "legend.frameon": False,
 }
+
+
+def made(guesses: Mapping[_Key, float | None] | None) -> dict[_Key, float]:
+    """The guesses that a learner made, of those that a lesson asks for."""
+    return {key: guess for key, guess in (guesses or {}).items() if guess is not None}
 
 
 def use_style() -> None:

@@ -7,23 +7,35 @@ from collections.abc import Mapping
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from .style import COLOURS, finish, three_digits
+from .style import COLOURS, GUESS, GUESSED, finish, made, three_digits
 
 
-def time_line(times_ms: Mapping[int, float], *, title: str, xlabel: str) -> Figure:
+def time_line(
+    times_ms: Mapping[int, float],
+    *,
+    title: str,
+    xlabel: str,
+    guesses_ms: Mapping[int, float | None] | None = None,
+) -> Figure:
     """A line of milliseconds against a size, from 0 up.
 
     Args:
         times_ms: size to milliseconds.
         title: the finding.
         xlabel: what the size is.
+        guesses_ms: size to the milliseconds that were guessed, drawn as stars; None is no guess.
 
     Returns:
         The figure.
     """
     fig, ax = plt.subplots(figsize=(7.2, 3))
     ax.plot(list(times_ms), list(times_ms.values()), "o-", color=COLOURS["MHA"])
-    ax.set(xlabel=xlabel, ylabel="time (ms)", ylim=(0, 1.15 * max(times_ms.values())))
+    guesses = made(guesses_ms)
+    if guesses:
+        ax.plot(list(guesses), list(guesses.values()), **GUESS, label=GUESSED)
+        ax.legend(loc="upper left")
+    highest = max(*times_ms.values(), *guesses.values(), 0)
+    ax.set(xlabel=xlabel, ylabel="time (ms)", ylim=(0, 1.15 * highest))
     return finish(fig, ax, title, "")
 
 

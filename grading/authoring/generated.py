@@ -1,7 +1,8 @@
 """The cells of a lesson that nobody writes by hand: its card, its quiz and its ending.
 
 A lesson's source has one line for each, `# %% [markdown] generated="card"`, and course.toml and the
-quiz bank say what comes in its place. So no lesson can disagree with the map.
+quiz bank say what comes in its place; two questions from before come below the card. So no lesson
+can disagree with the map.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
-from gqa_lib.course.manifest import Lesson, Planned, find_lesson, outline, terms
+from gqa_lib.course.manifest import Lesson, Planned, find_lesson, lessons, outline, terms
 from gqa_lib.learn.quiz.questions import DRAWN
 from gqa_lib.learn.tutor.cells import DOES
 from grading.nb.cells import CHECK, QUIZ, grade_id
@@ -19,7 +20,8 @@ from . import elsewhere
 
 MARK = "generated"  # metadata of a source's cell that stands for cells generated in its place
 EARNED = "## What you earned"  # heading of the cell above the one that shows a learner's record
-_HAND_WRITTEN = ("wrap_up(", "**Next:**", "**Key terms:**", "**Related lessons:**")
+FROM_BEFORE = "**Two questions from before.**"  # begins the cell above those on earlier lessons
+_HAND_WRITTEN = ("wrap_up(", "warm_up(", "**Next:**", "**Key terms:**", "**Related lessons:**")
 _SHOWN_AGAIN = (
     "**If the questions above have buttons, run the next two cells and change nothing.** Without\n"
     "buttons (`{show}` shows them as text), write your answers into the next cell: what is written "
@@ -100,7 +102,29 @@ def _card(lesson: Lesson) -> list[NotebookNode]:
         elsewhere.links(lesson),
     ]
     card = new_markdown_cell("\n\n".join(filter(None, parts)))
-    return [card, *elsewhere.installing_cell()]
+    return [card, *elsewhere.installing_cell(), *_from_before(lesson)]
+
+
+def _from_before(lesson: Lesson) -> list[NotebookNode]:
+    """Return two questions on earlier lessons, below the card; grading leaves them out."""
+    if lesson == lessons()[0] or lesson.number == DRAWN:
+        return []
+    return [
+        new_markdown_cell(
+            f"{FROM_BEFORE} They are from lessons that you have begun, those that you once\n"
+            "missed first. Nothing here is graded. If you see none, run the cell.",
+            metadata={MARK: "before"},
+        ),
+        new_code_cell(
+            f'from gqa_lib.learn import warm_up\n\nwarm_up("{lesson.number}")',
+            metadata={
+                "deletable": False,
+                DOES: "Asks two questions on earlier lessons again, those you once missed first; "
+                "choose, and read what is said below each.",
+                "editable": False,
+            },
+        ),
+    ]
 
 
 def _needed(lesson: Lesson) -> str:
@@ -112,8 +136,8 @@ def _needed(lesson: Lesson) -> str:
         if in_a_row
         else " and ".join(filter(None, [", ".join(links[:-1]), *links[-1:]]))
     )
-    lessons = f"lesson{'s' if len(links) > 1 else ''} {said}" if links else ""
-    return ", ".join(filter(None, [lessons, lesson.before]))
+    some = f"lesson{'s' if len(links) > 1 else ''} {said}" if links else ""
+    return ", ".join(filter(None, [some, lesson.before]))
 
 
 def _key_terms(lesson: Lesson) -> str:

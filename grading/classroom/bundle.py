@@ -98,6 +98,7 @@ DATA = (
     "kernels/native/plain.h",
     "kernels/native/step_op.h",
     "kernels/native/vectors.h",
+    "learn/guide/guesses.toml",
     "learn/guide/hints.json",
     "learn/quiz/panel.css",
     "learn/quiz/panel.js",

@@ -43,7 +43,8 @@ def sitting_of_submission(
         folder: the submission as it was collected.
         student: its student's id.
         assignment: its name.
-        own: learner and attempt of someone who learns alone and is not in a class's records.
+        own: learner, attempt and lessons asked about of someone who learns alone and is not in a
+            class's records.
 
     Raises:
         OSError: the machine could not read it.
@@ -61,7 +62,8 @@ def sitting_of_submission(
     except Exception as error:  # whatever reading them raises
         trouble = verdict_of(error, "Reading them")
     if own:
-        return Sitting(own["learner"], own["attempt"], answers, trouble)
+        about = tuple(own.get("lessons", ()))
+        return Sitting(own["learner"], own["attempt"], answers, trouble, about)
     return Sitting(student, _attempt(folder, student, assignment), answers, trouble)
 
 

@@ -23,7 +23,7 @@ from gqa_lib.learn.guide.feedback import latest_feedback
 from gqa_lib.learn.guide.map import write_joined_map
 from gqa_lib.learn.progress.receipts import Receipt
 from gqa_lib.learn.quiz.check import before_submitting
-from gqa_lib.learn.quiz.sitting import attempt_at, check_learner, learner
+from gqa_lib.learn.quiz.sitting import check_learner, learner, sitting_of
 from grading.intake.hand_in import files_that_stay, files_to_hand_in
 from grading.intake.reading import MAX_FILE, parse
 from grading.intake.rebuild import (
@@ -193,8 +193,12 @@ class _Submission:
         self.config = nbgrader_config(gradebook=gradebook)
         self.config.Exchange.assignment_dir = str(places.work())
         self.config.SafeExecute.own_code = True
-        attempt = attempt_at(lesson.number)
-        self.config.SafeExecute.quiz = {"learner": learner(), "attempt": attempt}
+        sitting = sitting_of(lesson.number, work_notebook(lesson).parent)
+        self.config.SafeExecute.quiz = {
+            "learner": learner(),
+            "attempt": sitting.attempt,
+            "lessons": list(sitting.lessons),
+        }
         self.log = file_log("submit")
         self.course = course_of(lesson, self.config)
 

@@ -55,7 +55,7 @@ def mark_quiz(quiz: str, answers: Mapping[str, str]) -> Credit:
         NotYet: what is written in the notebook cannot be read.
     """
     sitting = sitting_of(quiz)
-    asked = questions_of(quiz, sitting.learner, sitting.attempt)
+    asked = questions_of(quiz, sitting.learner, sitting.attempt, sitting.lessons)
     chosen = choices(asked, sitting, answers)
     bank = {one.id: one for one in load_bank()}
     explained = [_explained(bank[one.id], chosen.get(one.id, "")) for one in asked]

@@ -6,7 +6,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from gqa_lib.course.manifest import Lesson
-from grading.authoring.generated import EARNED
+from grading.authoring.generated import EARNED, FROM_BEFORE
 from grading.nb.cells import is_solution
 
 from .execute import MADE
@@ -19,7 +19,7 @@ _QUESTIONS_ARE_A_PAGE = (
 )
 _DRAWN = re.compile(r"\d+ questions,? drawn for ")  # and then the name of who made the site
 _OVERWRITTEN = re.compile(r"[^\n]*\r(?!\n)")  # what a bar showed before its last state
-_RUNS_FOR_A_LEARNER = re.compile(r"^wrap_up\(", re.MULTILINE)  # it shows a record, and here is none
+_RUNS_FOR_A_LEARNER = re.compile(r"^(wrap_up|warm_up)\(", re.MULTILINE)  # of a record's
 
 
 def lesson_page(
@@ -69,7 +69,7 @@ def benchmark_page(notebook: NotebookNode, executed: NotebookNode | None) -> Not
 def _is_for_a_learner(cell: NotebookNode) -> bool:
     if cell.cell_type == "code":
         return bool(_RUNS_FOR_A_LEARNER.search(cell.source))
-    return cell.source.startswith(EARNED)
+    return cell.source.startswith((EARNED, FROM_BEFORE))
 
 
 def _say(page: NotebookNode, executed: NotebookNode | None, more: str) -> None:

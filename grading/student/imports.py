@@ -12,12 +12,14 @@ STAND_INS = {
     "gqa_lib.learn.checking.check": ("check",),
     "gqa_lib.learn.checking.copies": ("check_no_copy", "kv_copied"),
     "gqa_lib.learn.guide.ending": ("wrap_up",),
+    "gqa_lib.learn.guide.guessing": ("guess", "guessed", "outcome"),
     "gqa_lib.learn.guide.hand_in": ("submit",),
     "gqa_lib.learn.guide.hints": ("hint",),
     "gqa_lib.learn.guide.map": ("course_map", "show_map"),
     "gqa_lib.learn.hunting.hunt": ("hunt",),
     "gqa_lib.learn.quiz.check": ("check_quiz",),
     "gqa_lib.learn.quiz.show": ("show_quiz",),
+    "gqa_lib.learn.quiz.warm": ("warm_up",),
 }
 _PACKAGES = tuple({name.rpartition(".")[0] for name in STAND_INS})
 

@@ -7,6 +7,7 @@ from gqa_lib.learn.progress.standing import Standing, in_a_class, standing
 from gqa_lib.learn.show import show
 
 from .feedback import LATEST, latest_feedback
+from .predictions import calibration, predictions
 
 
 def wrap_up(number: str) -> None:
@@ -24,7 +25,16 @@ def ending(lesson: Lesson) -> str:
     now = standing(lesson)
     page = latest_feedback(lesson)
     feedback = [f"- [Feedback on the last submission]({LATEST})"] if page else []
-    return "\n".join([*_earned(now), *_missing(now), *feedback])
+    return "\n".join([*_earned(now), *_predicted(lesson), *_missing(now), *feedback])
+
+
+def _predicted(lesson: Lesson) -> list[str]:
+    """Return how near the learner's predictions came, in this lesson and in all."""
+    everything = predictions()
+    if not (here := calibration(one for one in everything if one.asked.lesson == lesson)):
+        return []
+    overall = calibration(everything)
+    return [f"- Predictions: {here}" + (f" (in all: {overall})" if overall != here else "")]
 
 
 def _earned(now: Standing) -> list[str]:

@@ -10,6 +10,7 @@ from gqa_lib.learn.progress.sync import sync_in_passing
 from gqa_lib.learn.show import show
 
 from .feedback import LATEST, latest_feedback
+from .predictions import calibration, predictions
 
 _SIGNS = {"done": "✓", "begun": "…", "open": "○"}
 _PLANNED, _PLANNED_SIGN = "planned, not written yet", "·"
@@ -53,7 +54,7 @@ def lesson_map() -> str:
         sign = "→" if one is following else _SIGNS[_state(one)]
         title, minutes = f"{lesson.title:<30}", f"{lesson.minutes:>3} min"
         lines.append(f"{sign} {lesson.number}  {title} {minutes}   {one.told()}")
-    lines += ["", _total(everything)]
+    lines += ["", _total(everything), *_predicted()]
     if following:
         lines.append(
             f"Next: {following.lesson.name}. `gqa lab {following.lesson.number}` opens it."
@@ -76,7 +77,7 @@ def course_map(*, start: str = "../") -> str:
     )
     return "\n\n".join(
         [
-            f"{heading} · {_total(everything)}",
+            " · ".join([heading, _total(everything), *_predicted()]),
             _drawing(everything, following),
             _table(everything, following, start),
             _terms(start),
@@ -114,6 +115,12 @@ def _total(everything: list[Standing]) -> str:
     hours = f"{left / 60:.0f} hours" if left >= 90 else f"{left} minutes"
     rest = f", about {hours} of work to go" if left else ""
     return f"{len(done)} of {len(everything)} lessons done, {points:g} of {there:g} points{rest}"
+
+
+def _predicted() -> list[str]:
+    """Return how near the learner's predictions came, in a line, or nothing."""
+    near = calibration(predictions())
+    return [f"Predictions: {near}"] if near else []
 
 
 def _drawing(everything: list[Standing], following: Standing | None) -> str:

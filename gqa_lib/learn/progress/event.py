@@ -7,7 +7,10 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-KINDS = ("check", "hint", "mark", "reset", "receipt", "hunt")
+KINDS = (
+    *("check", "hint", "mark", "reset", "receipt"),
+    *("hunt", "guess", "outcome", "warm-up", "draw"),
+)
 FIELDS = ("uid", "at", "lesson", "exercise", "kind", "score", "max_score", "detail")
 _LONGEST = {"lesson": 200, "exercise": 200, "detail": 20_000}
 _SURROGATE = re.compile("[\ud800-\udfff]")

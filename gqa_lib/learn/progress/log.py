@@ -1,4 +1,4 @@
-"""A learner's record: every check, hint, mark, reset and bug hunt.
+"""A learner's record: checks, hints, marks, resets, bug hunts, and what they predicted and recalled.
 
 Events are only ever added, so any number of kernels may write at once and nothing is lost;
 "best" and "latest" are queries. Each event has an id of its own, so records of several devices
@@ -25,7 +25,7 @@ def add(
     max_score: float | None = None,
     detail: str = "",
 ) -> None:
-    """Append one event: a `check` (score 0 or 1), a `hint` shown, a `mark`, a `reset` or a `hunt`.
+    """Append one event: a `check` (score 0 or 1), a `hint` shown, a `mark`, a `hunt`, a `guess`.
 
     Args:
         lesson: slug of the lesson.

@@ -135,7 +135,8 @@ def _standing(lesson: Lesson, events: Iterable[sqlite3.Row]) -> Standing:
 
 def _take(found: Standing, event: sqlite3.Row) -> None:
     name, kind, score = event["exercise"], event["kind"], event["score"]
-    found.touched = max(found.touched, event["at"])
+    if kind != "draw":  # looking at a quiz is not yet taking it
+        found.touched = max(found.touched, event["at"])
     if kind == "mark" and name == "":
         found.marks.append((score, event["max_score"]))
     elif kind == "mark" and name in found.points:

@@ -23,7 +23,7 @@ def check_quiz(quiz: str, answers: Mapping[str, str]) -> None:
         NotYet: no question is answered, or an answer cannot be read.
     """
     sitting = sitting_of(quiz)
-    questions = questions_of(quiz, sitting.learner, sitting.attempt)
+    questions = questions_of(quiz, sitting.learner, sitting.attempt, sitting.lessons)
     chosen = choices(questions, sitting, answers)
     missing = [one.id for one in questions if one.id not in chosen]
     if not chosen:
@@ -46,7 +46,7 @@ def unanswered_count(quiz: str, folder: Path) -> tuple[int, int]:
         folder: where its notebook is.
     """
     sitting = sitting_of(quiz, folder)
-    questions = questions_of(quiz, sitting.learner, sitting.attempt)
+    questions = questions_of(quiz, sitting.learner, sitting.attempt, sitting.lessons)
     return sum(one.id not in sitting.saved for one in questions), len(questions)
 
 
@@ -61,7 +61,7 @@ def before_submitting(quiz: str, folder: Path) -> list[str]:
         ValueError: it is the drawn quiz, and nothing is answered: that would use up an attempt.
     """
     sitting = sitting_of(quiz, folder)
-    questions = questions_of(quiz, sitting.learner, sitting.attempt)
+    questions = questions_of(quiz, sitting.learner, sitting.attempt, sitting.lessons)
     missing = [one.id for one in questions if one.id not in sitting.saved]
     if len(missing) == len(questions) and find_lesson(quiz).number == DRAWN:
         raise ValueError(

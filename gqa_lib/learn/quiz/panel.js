@@ -31,6 +31,7 @@ function render({ model, el }) {
   const view = ++views;
   const inputs = new Map();
   const marks = new Map(); // beside a question: whether its last choice is saved
+  const told = new Map(); // below a question: what is said of the answer
   const unsaved = new Set();
   const status = element("div", { role: "status", class: "gqa-quiz-status" });
   let waiting;
@@ -65,6 +66,12 @@ function render({ model, el }) {
     status.textContent = text;
   }
 
+  function showTold() {
+    for (const [id, text] of Object.entries(model.get("told"))) {
+      told.get(id)?.replaceChildren(...words(text));
+    }
+  }
+
   function showChosen() {
     for (const [id, letter] of Object.entries(model.get("chosen"))) {
       const input = inputs.get(`${id} ${letter}`);
@@ -72,7 +79,7 @@ function render({ model, el }) {
     }
   }
 
-  const panel = element("section", { class: "gqa-quiz", "aria-label": "Quiz" });
+  const panel = element("section", { class: "gqa-quiz", "aria-label": model.get("label") });
   panel.append(element("p", { class: "gqa-quiz-heading" }, model.get("heading")));
   model.get("questions").forEach((question, place) => {
     const legend = element(
@@ -88,7 +95,8 @@ function render({ model, el }) {
       inputs.set(`${question.id} ${LETTERS[at]}`, input);
       group.append(label);
     });
-    group.append(mark);
+    told.set(question.id, element("p", { class: "gqa-quiz-told", "aria-live": "polite" }));
+    group.append(told.get(question.id), mark);
     panel.append(group);
   });
   panel.append(status);
@@ -96,6 +104,7 @@ function render({ model, el }) {
 
   showChosen();
   showStatus();
+  showTold();
   // Running its cell selects the one below, and with that shows the last question: begin at the first.
   requestAnimationFrame(() => {
     const below = el.closest(".jp-Cell")?.nextElementSibling;
@@ -105,10 +114,12 @@ function render({ model, el }) {
     }
   });
   model.on("change:chosen", showChosen);
+  model.on("change:told", showTold);
   model.on("change:status change:saves", showStatus);
   return () => {
     clearTimeout(waiting);
     model.off("change:chosen", showChosen);
+    model.off("change:told", showTold);
     model.off("change:status change:saves", showStatus);
   };
 }

@@ -108,10 +108,10 @@ def sections_of(lesson: Lesson, notebook: dict) -> list[Section]:
 
 
 def _is_hidden(metadata: dict) -> bool:
-    """Is this cell a ladder of hints, part of a quiz, or what leads on to the next lesson?"""
+    """Is this cell a ladder of hints, part of a quiz, or what leads on to another lesson?"""
     grade_id = metadata.get("nbgrader", {}).get("grade_id", "")
     names = [*metadata, *metadata.get("tags", []), grade_id]
-    if "hints" in metadata or metadata.get("generated") == "ending":
+    if "hints" in metadata or metadata.get("generated") in ("before", "ending"):
         return True
     return any("quiz" in name.lower() for name in names)
 

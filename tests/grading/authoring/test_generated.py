@@ -80,6 +80,17 @@ def test_a_quiz_asks_and_gives_what_its_bank_says():
         assert any(cell.source.startswith(f"## {heading} questions") for cell in made)
 
 
+def test_two_questions_from_before_come_below_the_card():
+    for lesson in lessons():
+        made = lesson_notebook(lesson).cells
+        asking = [place for place, one in enumerate(made) if "warm_up(" in one.source]
+        assert asking == ([] if lesson.number in ("00", "16") else [2]), lesson.number
+        if asking:
+            assert made[2].source.endswith(f'warm_up("{lesson.number}")')
+            assert grade_id(made[2]) is None, "grading leaves it out"
+            assert made[1].source.startswith(generated.FROM_BEFORE)
+
+
 def without(kind):
     def spoil(cells):
         return [cell for cell in cells if cell.metadata.get("generated") != kind]
@@ -110,6 +121,11 @@ def with_next_by_hand(cells):
     return cells
 
 
+def with_questions_from_before_by_hand(cells):
+    cells[3].source = 'warm_up("04")'
+    return cells
+
+
 def with_quiz_by_hand(cells):
     (check,) = (cell for cell in lesson_notebook(FOUR).cells if grade_id(cell) == QUIZ)
     return [*cells[:-1], check, cells[-1]]
@@ -126,6 +142,7 @@ def with_quiz_by_hand(cells):
         (moved, "its card is not its first cell"),
         (with_own_words, "has a text of its own: | 5 minutes |"),
         (with_next_by_hand, "'**Next:**', which is generated"),
+        (with_questions_from_before_by_hand, "'warm_up(', which is generated"),
         (with_quiz_by_hand, "its quiz is written by hand"),
     ],
 )

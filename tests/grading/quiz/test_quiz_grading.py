@@ -16,9 +16,10 @@ from gqa_lib.course.manifest import find_lesson
 from gqa_lib.learn import progress
 from gqa_lib.learn.guide.work import put_lessons
 from gqa_lib.learn.quiz import saved
+from gqa_lib.learn.quiz.graded import graded_questions
 from gqa_lib.learn.quiz.questions import questions_of
 from gqa_lib.learn.quiz.saved import FILE, Saved
-from gqa_lib.learn.quiz.sitting import Sitting
+from gqa_lib.learn.quiz.sitting import Sitting, keep_draw, sitting_of
 from grading.authoring.catalogue import filled
 from grading.classroom.release import release
 from grading.classroom.round import grade_class
@@ -273,8 +274,34 @@ def test_one_who_learns_alone_gets_another_draw_after_each_mark(tmp_path, monkey
     assert (marks.score, marks.max_score) == (11, 15)
     assert progress.scores_of(LESSON.slug) == [(11, 15)]
     assert marks.feedback.read_text(encoding="utf-8").count('<article class="question">') == 15
+    graded, missed = graded_questions(), with_wrong(drawn("ada"), 4)
+    assert {name for name, one in graded.items() if one.missed} == {
+        name for name, letter in missed.items() if letter != EVERYTHING[name]
+    }
+    for one in load_bank():
+        if one.id in graded:
+            assert graded[one.id].answer == one.answer
+            assert [plain(why) for why in graded[one.id].whys.values()] == [
+                plain(option.why) for option in one.options
+            ]
+    assert graded.keys() == missed.keys()
     with pytest.raises(SubmitError, match="none of the 15 questions of attempt 2"):
         submit(LESSON)  # the file is of the first
     saved.write(folder, Saved(2, drawn("ada", 2)))
     assert submit(LESSON).score == 15
     assert progress.scores_of(LESSON.slug) == [(11, 15), (15, 15)]
+
+
+def test_one_who_learns_alone_is_graded_with_the_questions_of_lessons_begun(tmp_path, monkeypatch):
+    monkeypatch.setenv("GQA_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("GQA_WORK", str(tmp_path / "work"))
+    monkeypatch.setenv("GQA_STUDENT", "ada")
+    put_lessons()
+    for number in ("05", "06"):
+        progress.add(find_lesson(number).slug, "", "reset")
+    folder = work_notebook(LESSON).parent
+    sitting = keep_draw(LESSON.number, sitting_of(LESSON.number, folder))  # it is shown
+    asked = questions_of(LESSON.number, "ada", 1, sitting.lessons)
+    assert {one.lesson for one in asked} == {"05", "06"}
+    saved.write(folder, Saved(1, {one.id: EVERYTHING[one.id] for one in asked}))
+    assert submit(LESSON).score == 15
