@@ -29,7 +29,8 @@ def first_page(course_map: str, contents: str) -> str:
     what, start, how = who.partition("## Start")
     first = lessons()[0]
     begin = (
-        f"**[Read lesson 0](lessons/{first.slug}/{first.slug}.ipynb)** here, or [start](#start)."
+        f"**[Read lesson 0](lessons/{first.slug}/{first.slug}.ipynb)** here, or "
+    begin += "[set the course up](#start)."
     )
     parts = [
         _moving(before),
