@@ -30,7 +30,7 @@ def first_page(course_map: str, contents: str) -> str:
     first = lessons()[0]
     begin = (
         f"**[Read lesson 0](lessons/{first.slug}/{first.slug}.ipynb)** here, or "
-    begin += "[set the course up](#start)."
+        "[set the course up](#start)."
     )
     parts = [
         _moving(before),
