@@ -24,6 +24,7 @@ FEWEST, FEWEST_QUESTIONS, MOST_QUESTIONS, MOST_WORDS = 400, 3, 8, 80
 _SMALL = 12  # whole numbers up to here are counted or spelled out, and need no source
 _NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?")
 _SOLUTION = re.compile(r"### BEGIN SOLUTION\n(.*?)### END SOLUTION", re.DOTALL)
+_PLACE = re.compile(r"\bcells? \d", re.IGNORECASE)
 _SHORTEST = 15  # characters of a line of code that can give something away
 
 
@@ -86,6 +87,8 @@ def _lint(
     if new := sorted(n for n in _numbers(one.text) if _says_something(n) and n not in borne_out):
         yield f"{', '.join(new)}: in neither the lesson nor a fact that is cited, nor `derived`"
     yield from empty_promises(one.text)
+    if _PLACE.search(one.text):
+        yield "it names a cell by its number, which changes"
     text = _without_blanks(one.text)
     if given := next((line for line in written if line in text), None):
         yield f"it has a line of a solution: {given}"

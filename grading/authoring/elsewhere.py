@@ -8,8 +8,10 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
 from gqa_lib.course.manifest import Lesson, repository
+from gqa_lib.learn.tutor.cells import DOES
 
 BRANCH = "main"
+_DOES = "Installs the course in Colab or Kaggle; where it is installed already, it does nothing."
 _INSTALLS = """\
 # @title In Colab or Kaggle, run this first: it installs the course. Elsewhere it does nothing.
 import importlib
@@ -34,7 +36,7 @@ def installing_cell() -> list[NotebookNode]:
     """Return the cell that installs the course, or none without a repository."""
     if not (address := repository()):
         return []
-    folded = {"cellView": "form", "jupyter": {"source_hidden": True}}
+    folded = {"cellView": "form", "jupyter": {"source_hidden": True}, DOES: _DOES}
     return [new_code_cell(installing_source(address), metadata=folded)]
 
 

@@ -1,4 +1,4 @@
-"""A learner's record: checks, hints, marks, resets, bug hunts, and what they predicted and recalled.
+"""A learner's record: checks, hints, marks, resets, hunts, and what they predicted and recalled.
 
 Events are only ever added, so any number of kernels may write at once and nothing is lost;
 "best" and "latest" are queries. Each event has an id of its own, so records of several devices
