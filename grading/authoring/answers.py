@@ -13,7 +13,7 @@ from typing import Any
 from nbformat import NotebookNode
 
 from gqa_lib.course.manifest import Lesson, find_lesson
-from gqa_lib.learn.tutor.bank import ANSWERS, Authored, bank
+from gqa_lib.learn.tutor.authored import ANSWERS, Authored, bank
 from gqa_lib.learn.tutor.passages import sections_of
 from grading.quiz.bank import Fact
 

@@ -12,7 +12,7 @@ from gqa_lib.learn.tutor import meaning
 from gqa_lib.learn.tutor.amounts.asked import read
 from gqa_lib.learn.tutor.amounts.worked import in_units, worked
 from gqa_lib.learn.tutor.answer import ask
-from gqa_lib.learn.tutor.bank import bank
+from gqa_lib.learn.tutor.authored import bank
 from gqa_lib.learn.tutor.cells import cells_of
 from gqa_lib.learn.tutor.showing import markdown, terminal
 

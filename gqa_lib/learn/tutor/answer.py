@@ -13,7 +13,7 @@ from . import requests
 from .amounts.asked import Asked
 from .amounts.asked import read as read_amount
 from .amounts.worked import worked
-from .bank import sources
+from .authored import sources
 from .cells import asked_of_cells, find_cell
 from .confidence import confidence
 from .definitions import defined, in_a_sentence

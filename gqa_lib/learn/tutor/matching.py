@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .bank import Authored, bank
+from .authored import Authored, bank
 from .lexicon import Lexicon, stems, words
 from .meaning import vectors
 
