@@ -15,7 +15,7 @@ from grading.nb.copies import joined
 
 _ASKS_THE_COURSE = re.compile(  # a line without space at its ends
     r"#.*|%load_ext.*|(?:from|import) gqa_lib[^;]*"
-    r"|(?:hint|submit|check|check_quiz|show_quiz|show_map|wrap_up)\([^;]*\)|"
+    r"|(?:hint|submit|check|check_quiz|show_quiz|show_map|wrap_up|warm_up|guess|outcome)\([^;]*\)|"
 )
 _DEFINES = re.compile(r"^(?:(?:async )?def|class) +(\w+)", re.MULTILINE)
 _ASSIGNS = re.compile(r"^(\w+) *=(?!=)", re.MULTILINE)

@@ -105,6 +105,8 @@ def test_cells_that_only_ask_the_course_are_not_called_the_learners_own():
         'hint("expand_kv")',
         'from gqa_lib.learn import submit\n\nsubmit("04")',
         "# where am I\nshow_map()",
+        'guess("2,048 tokens / 256, with a cache", 2.5)\nguess("expanded / MHA", None)',
+        'warm_up("04", {"Q01": "B"})',
         "%%ask\nwhat is a KV head?\nand why",
         "",
     ]
