@@ -109,9 +109,13 @@ def _questions(arguments: Namespace) -> Iterator[str]:
     prompt = "\n? " if sys.stdin.isatty() else ""
     if prompt:
         print("Ask about the lessons; an empty line ends it.")
+    asked = 0
     with suppress(EOFError):
         while question := input(prompt).strip():
+            asked += 1
             yield question
+    if not asked and not prompt:
+        raise ValueError("there is no question: write it after `gqa ask`, in quotes.")
 
 
 LEARNING = (

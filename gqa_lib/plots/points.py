@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ _LINES = (  # any two differ in colour and in marker
     *zip(("#000000", "#56B4E9", "#E69F00", "#6B6B6B"), "vP<X", strict=True),
 )
 MOST_LINES = len(_LINES)
+_LABEL = 36  # letters in a line of a label
 _WIDE = 10  # largest over smallest from which an axis is logarithmic
 
 
@@ -79,12 +81,14 @@ def interval_dots(
         The figure.
     """
     check_some(points=points)
-    fig, ax = plt.subplots(figsize=(7.2, 1.6 + 0.36 * len(points)))
+    labels = [textwrap.fill(label, _LABEL) for label in points]
+    lines = sum(label.count("\n") + 1 for label in labels)
+    fig, ax = plt.subplots(figsize=(7.2, 1.6 + 0.3 * lines + 0.06 * len(points)))
     for row, (low, median, high) in enumerate(points.values()):
         ends = [[max(0.0, median - low)], [max(0.0, high - median)]]
         ax.errorbar(median, row, xerr=ends, fmt="o", color=COLOURS["MHA"], capsize=4)
         ax.annotate(three_digits(median), (max(high, median), row), (9, 0), **RIGHT_OF)
-    ax.set_yticks(range(len(points)), list(points))
+    ax.set_yticks(range(len(points)), labels)
     ax.set_ylim(len(points) - 0.4, -0.6)
     ax.grid(axis="y", visible=False)
     _value_axis(ax, "x", list(points.values()))

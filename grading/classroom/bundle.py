@@ -103,6 +103,7 @@ DATA = (
     "learn/quiz/panel.css",
     "learn/quiz/panel.js",
     "learn/quiz/quiz.json",
+    *(f"learn/tutor/answers/{lesson.number}.toml" for lesson in lessons()),
     "learn/tutor/answers/sources.json",
     "learn/tutor/german.toml",
     "learn/tutor/tutor.svg",
@@ -194,7 +195,6 @@ def _shipped(root: Path) -> Iterator[Path]:
     yield from sorted((root / "gqa_lib").rglob("*.py"))
     yield from sorted((root / "gqa_lib").rglob("*.pyi"))
     yield from (root / "gqa_lib" / name for name in DATA)
-    yield from sorted((root / "gqa_lib" / "learn" / "tutor" / "answers").glob("*.toml"))
     yield from sorted((root / "gqa_lib" / "records").glob("*.jsonl"))
     yield from (lesson.pristine for lesson in lessons())
     yield from sorted((root / "notebooks" / "benchmarks").glob("*.ipynb"))

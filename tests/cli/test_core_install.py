@@ -140,7 +140,8 @@ def test_benchmarks_need_no_jupyterlab_and_the_course_has_what_they_need():
     bench = " ".join(EXTRAS["bench"])
     assert "jupyterlab" not in bench
     assert "nbgrader" not in bench
-    assert "gqa-course[bench]" in EXTRAS["course"]
+    assert "gqa-course[bench]" in EXTRAS["notebook"]
+    assert "gqa-course[notebook]" in EXTRAS["course"]
 
 
 def test_answers_are_not_in_the_wheel_and_types_are():

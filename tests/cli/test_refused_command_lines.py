@@ -211,7 +211,6 @@ progress export adir                                    | adir already exists
 progress import none.gqa                                | none.gqa
 progress import records.gqa                             | records.gqa
 progress burn                                           | invalid choice: 'burn'
-ask                                                     | required: question
 ask x --lesson 99                                       | there is no lesson '99'
 ask x --lesson ""                                       | there is no lesson ''
 ask ""                                                  | there is no question

@@ -217,3 +217,12 @@ def test_gqa_ask_without_a_question_takes_one_after_the_other(monkeypatch, capsy
     out = capsys.readouterr().out
     assert "1 GiB for Llama-3-8B" in out
     assert "512 MiB for Llama-3-8B" in out
+
+
+def test_gqa_ask_with_nothing_to_read_says_where_a_question_goes(monkeypatch, capsys):
+    def ended(prompt):
+        raise EOFError
+
+    monkeypatch.setattr("builtins.input", ended)
+    assert main(["ask"]) == 2
+    assert "write it after `gqa ask`" in capsys.readouterr().err
