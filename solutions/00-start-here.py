@@ -215,8 +215,8 @@ check("queries_per_kv_head", queries_per_kv_head, seed=None, cases=[
 # %% [markdown]
 # ## Ask the tutor
 #
-# The tutor answers from the lessons' own text, starting with the open lesson, and says so when the
-# course does not cover something. It gives no solutions and no quiz answers. In JupyterLab it is
+# The tutor defines terms, works out sizes and answers questions on the lessons, the open one first, and
+# says so when the course does not cover something. It gives no solutions and no quiz answers. In JupyterLab it is
 # the chat `tutor.chat`; in a terminal, `gqa ask "what is a KV head?"`. In any notebook, run
 # `%load_ext gqa_lib.learn.tutor` once; then a cell whose first line is `%%ask` holds your question.
 

@@ -1,4 +1,4 @@
-"""The tutor: answers questions with the lessons' own words, and says when they have none.
+"""The tutor: answers questions on the lessons, and says when they have no answer.
 
 `answer.ask` is the engine. Three thin entry points lead to it: `gqa ask`, the cell magic `%%ask`
 (`%load_ext gqa_lib.learn.tutor`) and the chat in JupyterLab (`persona`).

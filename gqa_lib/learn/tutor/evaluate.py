@@ -2,7 +2,8 @@
 
 `tutor_questions.toml` was written before the tutor was tuned; a hash of each question puts it in
 the tuning or the test half. `tutor_tuning.toml` came later and served tuning alone;
-`tutor_fresh.toml` was written after the tuning and only judges. With `--fit` the
+`tutor_practice.toml`, of which the authored answers' matching was fitted, too; `tutor_fresh.toml`
+and `tutor_last.toml` were written after the tuning and only judge. With `--fit` the
 refusal's rule is fitted to what serves tuning, and printed.
 """
 
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from .answer import ask
 from .confidence import SIGNS, signs
+from .lexicon import in_english
 from .matching import matcher
 from .passages import Section
 from .requests import request
@@ -48,14 +50,15 @@ def read(path: Path) -> list[KeptQuestion]:
 
 
 def kept(folder: Path) -> dict[str, list[KeptQuestion]]:
-    """Return the questions for tuning, of the test half, and those written last."""
+    """Return the questions for tuning, of the test half, and those written after the tuning."""
     first = read(folder / "tutor_questions.toml")
     later = read(folder / "tutor_tuning.toml")
-    fresh = folder / "tutor_fresh.toml"
+    later += read(folder / "tutor_practice.toml")
+    judging = {name: folder / f"tutor_{name}.toml" for name in ("fresh", "last")}
     return {
         "tuning": [q for q in first if not q.in_test_half] + later,
         "test": [q for q in first if q.in_test_half],
-        "fresh": read(fresh) if fresh.exists() else [],
+        **{name: read(path) if path.exists() else [] for name, path in judging.items()},
     }
 
 
@@ -108,9 +111,9 @@ def fit(questions: list[KeptQuestion], shrink: float = 0.02, steps: int = 4000) 
 
     rows, labels = [], []
     for question in questions:
-        terms, found = index().rank(question.text)
+        terms, found = index().rank(in_english(question.text))
         if question.kind != "requests" and terms and found:
-            answers = matcher(index()).rank(question.text, found)
+            answers = matcher(index()).rank(in_english(question.text), found)
             rows.append(signs(index(), terms, found, answers))
             labels.append(question.kind == "inside")
     values, inside = np.array(rows), np.array(labels, dtype=float)
