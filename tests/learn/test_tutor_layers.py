@@ -224,5 +224,5 @@ def test_gqa_ask_with_nothing_to_read_says_where_a_question_goes(monkeypatch, ca
         raise EOFError
 
     monkeypatch.setattr("builtins.input", ended)
-    assert main(["ask"]) == 2
+    assert main(["ask"]) == 1
     assert "write it after `gqa ask`" in capsys.readouterr().err

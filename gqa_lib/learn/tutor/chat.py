@@ -10,8 +10,8 @@ from gqa_lib.course.places import work
 
 TUTOR = "jupyter-ai-personas::gqa_lib::Tutor"  # what JupyterLab's chat calls the tutor
 _WELCOME = (
-    "Ask me about the lessons. I define terms, work out sizes (“KV cache of Llama-3-8B at 8k in fp8”), "
-    "answer with the section where more stands, the open lesson first, and say so "
+    "Ask me about the lessons. I define terms, work out sizes (“KV cache of Llama-3-8B at 8k in "
+    "fp8”), answer with the section where more stands, the open lesson first, and say so "
     "when the course does not cover something. I give no solutions and no quiz answers. I run on "
     "this machine; nothing is sent anywhere unless you set up a language model."
 )

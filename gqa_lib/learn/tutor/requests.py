@@ -39,7 +39,7 @@ _QUIZ = rf"(?:quiz(?:zes)?|exam|q ?\d+|question (?:no\.? ?)?\d+|{_ORDINAL} (?:qu
 _CHOICE = r"(?:options?|choices?|alternatives?|letter|box(?:es)?|answers?)"
 _ONE_CHOICE = r"(?:options?|choices?|alternatives?|letter|box(?:es)?|answer)"
 _RIGHT = r"(?:right|correct|true|wrong|false)"
-_PICK = r"(?:tick|click|select|choose|pick|mark|check|enter|put)"
+_PICK = r"(?:tick|click|select|choose|pick|mark|enter|put)"
 _ANSWERING = rf"(?:answers?|solutions?|solve|cheat|key|{_RIGHT}|{_PICK}|{_CHOICE}|is it [a-d])"
 
 _ABOUT_QUIZ = [
@@ -57,6 +57,7 @@ _ABOUT_QUIZ = [
     r"\b(?:what|whats|what's|which)(?: is| are)? the answers?\W*$",
     rf"\b(?:do|take|pass|ace|finish|complete) (?:the|this|my|that) {_QUIZ}\b.{{0,12}}\bfor me\b",
     r"^\W*q(?:uestion)? ?\d+\W*$",
+    r"\b(?:verrat|sag|nenn|gib)\w* (?:mir )?(?:die )?antwort\w*\b.*\bquiz|\bis it [a-d] in\b",
     r"\bfrage \d+\b.*\b(?:richtig|antwort|l(?:ö|oe)sung)|\b(?:richtig|antwort)\w*\b.*\bfrage \d+",
     r"\bquiz[- ]?(?:l(?:ö|oe|o)sung|antwort)\w*|\bl(?:ö|oe|o)sung\w* .*\bquiz",
     r"\b(?:i think|i guess|probably|maybe|must be|surely) (?:it'?s|its|it is|"
@@ -88,7 +89,10 @@ _FOR_SOLUTION = [
     r"\b(?:can|could|would|will) (?:you|u) (?:just )?(?:do|solve|write|code|finish) "
     rf"(?:it|this|that|the|my|ex)\b.*(?:\b{_EXERCISE}|named_exercise|for me|$)",
     rf"\b(?:do|cheat (?:on|in|at)) (?:my|the|this) {_EXERCISE}",
-    r"\b(?:begin|end) solution\b",
+    r"\b(?:begin|end) solution\b|\binstructor'?s? notebook",
+    r"\breplace raise notimplementederror\b.*\bwith\b|\bcontinue the snippet\b",
+    r"\b(?:schreib|gib|zeig|nenn|verrat)\w* (?:mir )?(?:den|die|das|bitte)? ?"
+    r"(?:code|l(?:ö|oe|o)sung\w*)",
     r"\b(?:muster)?(?:l(?:ö|oe|o)sung(?:en)?)\b.{0,30}\b(?:aufgabe|lektion|übung|uebung|exercise|"
     r"lesson|named_)",
     r"\b(?:aufgabe|übung|uebung) \d.{0,30}\b(?:l(?:ö|oe|o)sung|l(?:ö|oe)se)",
@@ -105,6 +109,7 @@ _WRITTEN = (  # said of an exercise by its name, these ask for its code
     r"(?:would|should|could|must) .{0,40}(?:written|typed|type|write)|"
     r"(?:numpy|torch|jax|c|c\+\+|rust|java|julia|python|cuda|triton|einsum|one[- ]line)\b ?"
     r"(?:version|code|one)?|pseudo ?-?code|in \d+ lines|"
+    r"lines to type|should be inside|all methods|as an? \w+ function|"
     r"fix (?:my|this|it)|my code|def |lambda|pass\b|paste|copy|print the|show me|give me|"
     r"tell me the|dictate|spell out|translate|answer (?:to|for|of)|loesung\w*|l\w+sung\w*|"
     r"musterl\w+|solve|solved|solution|cheat|gib mir|zeig mir|schreib\w*|begin solution)"
