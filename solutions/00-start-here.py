@@ -47,7 +47,8 @@ print(f"reads {machine.bandwidth_bytes_per_s / 1e9:.0f} GB/s, "
 
 # %% [markdown]
 # **Predict before you measure.** A step must read every key and value once and do its
-# multiply-adds. Bytes over bandwidth, FLOPs over peak: the **longer** is the least time it takes.
+# multiply-adds. Bytes over bandwidth, multiply-adds over the speed of doing them: the **longer** is the
+# least time it takes.
 
 # %% does="Predicts the least time of one step for MHA, GQA and MQA; compare the MiB to read."
 from gqa_lib.cost import attention_bytes, attention_time
@@ -62,8 +63,8 @@ for name, n in KV_HEADS.items():
 
 # %% [markdown]
 # That is the machine's prediction. **What is yours? How many times as fast as MHA will GQA be, and
-# MQA?** Put your numbers in place of `None`, 2.0 for twice as fast. Your guesses are kept and drawn,
-# and the map counts how many came near. (Or go on without: it changes nothing else.)
+# MQA?** Put your numbers in place of `None`, 2.0 for twice as fast. Your guesses are kept and drawn
+# as stars, and the map counts how many came within a factor of 2. (Or go on without: it changes nothing else.)
 
 # %% does="Keeps what you expect, before you measure it: put numbers in place of None."
 guess("GQA as fast as MHA", None)
@@ -201,11 +202,13 @@ check("queries_per_kv_head", queries_per_kv_head, seed=None, cases=[
 # %% [markdown]
 # ## Submit, and see where you stand
 #
+# At the end of each lesson, after its questions:
+#
 # 1. **Save** (Ctrl+S). Grading reads the saved file.
-# 2. Run `submit("00")` in a cell, after `from gqa_lib.learn import submit`. (In a terminal, File → New
-#    → Terminal, it is `gqa submit 00`.) It takes about 20 seconds.
-# 3. You see your score, exercise by exercise, and a link to the feedback page. The last cell of the
-#    lesson and the map link to that page, too.
+# 2. Take the `#` out of the last cell, `# submit("00")`, and run it. (In a terminal, File → New →
+#    Terminal, it is `gqa submit 00`.) It takes about 20 seconds.
+# 3. You see your score, exercise by exercise, and a link to the feedback page. The cell above the last
+#    one and the map link to that page, too.
 #
 # Submit as often as you like: every submission is kept. Feel free to add cells and try things:
 # grading runs them only where an exercise needs them. The lessons you see are your own copies; updates never

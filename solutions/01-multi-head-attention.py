@@ -266,22 +266,20 @@ check("merge_heads", merge_heads, seed=None, cases=[
 # ### Spot the bug
 #
 # Four colleagues wrote a `split_heads` that passes every shape check. You do not see their code:
-# `hunt` runs it and a right one on **your inputs**, and a bug is caught when its numbers differ. This
-# first try marks every number with its token. Write better ones: a single input can catch all four.
+# this is a bug hunt, and `hunt` runs theirs and a right one on **your inputs**. A bug is caught when its
+# numbers differ. Change `x` and run the cell again: a single input can catch all four.
 
 # %% does="Tries one marked input on four wrong versions of split_heads; write inputs that catch the others."
 from gqa_lib.learn import hunt
 
-x = torch.arange(4.0).view(1, 4, 1).expand(1, 4, 6)  # every channel of token t holds t
+x = torch.arange(4.0).view(1, 4, 1).expand(1, 4, 6)  # each number is marked with its token
 hunt("split_heads", (x, 2))
 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Bug 1 is a plain `x.reshape(B, num_heads, T, D)`. Row t of a head should hold token t. Rows 1 and 2
-# hold tokens 0 and 1, and this head never sees tokens 2 and 3: the reshape cut the sequence, not the
-# channels. Marking every number with the token it came from shows that at once, and this trick works
-# for any reshaping code. But marks that say nothing of the channel or the sequence leave three bugs at
+# Bug 1 is a plain `x.reshape(B, num_heads, T, D)`. Its first head never sees tokens 2 and 3: the
+# reshape cut the sequence, not the channels. But marks that say nothing of the channel or the sequence leave three bugs at
 # large: give each number a mark of its own, in more than one sequence. `hunt("attention")` has more.
 # </details>
 
@@ -366,7 +364,7 @@ for num_heads in (1, 4, 16, 32):
 # %% [markdown]
 # The matrix products cost the same, whatever the number of heads (the counter leaves out the
 # softmax). Does the clock agree?
-# The arms take turns, so that a busy moment of the machine hits all of them. (About 5 seconds. A row
+# The four take turns, so that a busy moment of the machine hits all of them. (About 5 seconds. A row
 # marked *noisy* was disturbed by other programs: run the cell again.)
 
 # %% does="Times your layer with 1, 4, 16 and 32 heads in turn; look at medians and noisy rows."

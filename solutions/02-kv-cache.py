@@ -5,7 +5,7 @@
 #
 # A model reads a prompt at once (**prefill**) and then writes one token at a time (**decode**). Each
 # new token attends to all the earlier ones. **How much longer does a token take when 2,048 are
-# already there than when 256 are?** You will say it for two programs: one that starts over for each
+# already there than when 256 are?** You will guess it for two programs: one that starts over for each
 # token, and one that keeps what it can.
 
 # %% nbgrader={"grade": false, "grade_id": "setup", "locked": true, "schema_version": 3, "solution": false, "task": false} does="Imports torch, nn and the functions for checks, hints and the quiz; run it first."
@@ -158,7 +158,7 @@ for start, end in ((0, 3), (3, 4), (4, 5)):  # a prompt of three tokens, then on
 # %% [markdown]
 # ### Spot the bug
 #
-# In one decoder the first step after a prompt of 9 tokens wrote its key into slot 10
+# In one decoder the first step after a prompt of 9 tokens, in slots 0 to 8, wrote its key into slot 10, not 9
 # ([onnxruntime-genai #2354](https://github.com/microsoft/onnxruntime-genai/pull/2354)). Reading and
 # writing agreed on that, so nothing crashed. That cache and four other wrong ones hide below: `hunt`
 # plays your steps, numbers of new tokens or `"reset"`, on each. Find steps that expose all five.
@@ -171,9 +171,10 @@ hunt("KVCache", (8, [3]))  # max_seq_len, steps: a prompt of 3 tokens, and no mo
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Bug 1 is the decoder's. The length counts the new token already, so slot 3 is skipped: the sequence
-# has a hole. Attention reads it as a token whose key and value are whatever is there (0 here; in a
-# server, perhaps a piece of someone else's text), and takes one token too many at every later step.
+# Bug 1 is the decoder's. The length counts the new tokens before they are written, so they land behind
+# the place where they are looked for: here the prompt goes to slots 3 to 5, and slots 0 to 2 are
+# returned. In the decoder one token went one slot too far. Attention reads the hole as a token whose
+# key and value are whatever is there (0 here; in a server, perhaps a piece of someone else's text).
 # A single append to an empty cache cannot expose what happens to *old* tokens. Append twice, reset and
 # append again.
 # </details>
@@ -615,7 +616,7 @@ plots.show(fig, alt="Time for one new token in ms, predicted and measured: " + "
 # <details><summary>What the two lines say</summary>
 #
 # Every cached token adds the same bytes, so the prediction is a straight line. If yours is steeper:
-# it takes several operations to attend, and none of them need reach the ceiling. If it is lower:
+# it takes several operations to attend, and none of them need reach the best bandwidth. If it is lower:
 # small caches may stay in the processor's own memory, which is quicker. On a fast GPU both lines
 # may look flat, because starting the operations takes longer than this little reading.
 # </details>
@@ -639,8 +640,12 @@ print(f"{bytes_per_token / 2**10:.0f} KiB per token, so {(P + N) * GiB:.2f} GiB 
 print(f"read while writing {N:,} tokens: {tokens_read:,} tokens, {tokens_read * GiB:.0f} GiB")
 
 # %% [markdown]
-# Watch the sum grow, in a small layer that begins without a prompt. **Step** to 8 tokens and note
-# both numbers of the first row. At 16 tokens, which of them has doubled, and what has the other done?
+# (The shape is Llama 2 7B's: 32 layers, 32 KV heads of 128, as
+# [litgpt lists it](https://github.com/Lightning-AI/litgpt/blob/main/litgpt/config.py).)
+#
+# Watch the sum grow, in a small layer that begins without a prompt (P = 0). Go to 8 tokens with
+# **Step** or the slider and note both numbers of the first row. Go to 16. Which of them doubled, and
+# what became of the other?
 
 # %% does="Shows the picture that moves, with an empty cache: step, and watch what each step adds."
 from gqa_lib.plots import moving_picture
@@ -648,9 +653,13 @@ from gqa_lib.plots import moving_picture
 moving_picture(num_heads=8, num_kv_heads=8, tokens=0)
 
 # %% [markdown]
-# (The shape is Llama 2 7B's: 32 layers, 32 KV heads of 128, as
-# [litgpt lists it](https://github.com/Lightning-AI/litgpt/blob/main/litgpt/config.py).) This is what
-# *decoding re-reads everything it ever saw* means. The bytes per token are a product; the number of
+# <details><summary>Answer</summary>
+#
+# "This step" doubled, from 32 to 64 KiB. "All steps so far" went from 144 to 544 KiB, nearly four
+# times: 1 + 2 + ... + N grows with the square of N.
+# </details>
+#
+# This is what *decoding re-reads everything it ever saw* means. The bytes per token are a product; the number of
 # KV heads is the factor that the next two lessons make smaller.
 
 # %% [markdown]

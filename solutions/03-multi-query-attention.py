@@ -15,8 +15,8 @@ from gqa_lib.learn import (check, check_no_copy, check_quiz, guess, guessed, hin
                            kv_copied, outcome, show_quiz)
 
 # %% [markdown]
-# Two guesses now, in place of `None`: how many times smaller do the cache and the arithmetic of a step
-# become? (1 if they stay.) The weights come with their exercise, and the time when you can measure it.
+# Two guesses now, in place of `None`: with one KV head (**MQA**) instead of 32 (**MHA**), how many times
+# smaller do the cache and the arithmetic of a step become? (1 if they stay.) The weights come with their exercise, and the time when you can measure it.
 
 # %% does="Keeps what you expect, before you measure it: put numbers in place of None."
 guess("MHA's cache / MQA's", None)
@@ -230,8 +230,10 @@ from gqa_lib.learn import hunt
 hunt("multi_query_attention", random_qkv(batch_size=1, num_heads=4, num_keys=5, head_dim=8))
 
 # %% [markdown]
-# Write better ones. When all six are caught, put your inputs into a function: it earns a point. The
-# hidden test tries them on six *other* wrong versions, so do not aim at these six alone.
+# Change that cell until all six are caught; several inputs, one after the other, count together. Then
+# return them from the function below, which earns a point;
+# `hunt("multi_query_attention", telling_inputs)` tries it. The hidden test has six *other* wrong
+# versions, so do not aim at these six alone.
 
 # %% nbgrader={"grade": false, "grade_id": "telling_inputs", "locked": false, "schema_version": 3, "solution": true, "task": false} does="Write here two or three inputs that expose every wrong version of MQA."
 def telling_inputs():
@@ -261,7 +263,7 @@ check("telling_inputs", telling_inputs, seed=None, cases=[{}, {"others": True}])
 # <details><summary>A worked step</summary>
 #
 # Choose five sizes, no two of them equal and none of them 1: two sequences, and more keys than
-# queries. `torch.randn(...)` makes three tensors. Use them twice, with and without the mask.
+# queries. `torch.randn(...)` makes three tensors. Use them twice: with `causal` left out, and with False.
 # </details>
 
 # %% [markdown]
@@ -324,7 +326,7 @@ outcome("MHA's cache / MQA's", kv_bytes[32] / kv_bytes[1])
 #
 # *5 minutes · difficulty 2 of 5*
 #
-# Guess 2, the weights. `k_proj` and `v_proj` turn d_model channels into `num_kv_heads` heads of
+# The weights, without a guess. `k_proj` and `v_proj` turn d_model channels into `num_kv_heads` heads of
 # `head_dim`, without bias. How many parameters do the two have in one layer? (`head_dim` is an
 # argument: it need not be d_model / num_heads.)
 

@@ -12,7 +12,8 @@ from gqa_lib.learn import check_quiz, show_quiz
 # - Save (Ctrl+S), then run `submit("16")` in a cell (after `from gqa_lib.learn import submit`), or
 #   `gqa submit 16` in a terminal. The feedback page then explains every option and names its lesson.
 #
-# Questions are drawn from the lessons that are written. Run each cell with **Shift+Enter**.
+# Learning alone, you are asked about the lessons that you have begun; in a class, about all. Run each
+# cell with **Shift+Enter**.
 
 # %% [markdown]
 # ## Attempts

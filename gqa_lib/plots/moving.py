@@ -25,7 +25,10 @@ HEADS = (4, 6, 8, 12, 16, 24, 32)  # query heads to choose from; each can be sha
 MOST_TOKENS = 32
 HEAD_DIM, DTYPE, BYTES_PER_ELEMENT = 128, "bfloat16", 2
 _HERE = Path(__file__).parent
-_WHY_STILL = "A still: where scripts may run, as in a notebook that you ran yourself, it moves."
+_WHY_STILL = (
+    "This picture stands still. It moves where scripts may run, as in a notebook that you ran "
+    "yourself."
+)
 
 
 def moving_picture(num_heads: int = 8, num_kv_heads: int = 2, tokens: int = 8) -> None:

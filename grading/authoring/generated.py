@@ -111,8 +111,8 @@ def _from_before(lesson: Lesson) -> list[NotebookNode]:
         return []
     return [
         new_markdown_cell(
-            f"{FROM_BEFORE} They are from lessons that you have begun, those that you once\n"
-            "missed first. Nothing here is graded. If you see none, run the cell.",
+            f"{FROM_BEFORE} They come from lessons that you have begun, and those that you\n"
+            "once got wrong come first. Nothing here is graded. Run the next cell to see them.",
             metadata={MARK: "before"},
         ),
         new_code_cell(
@@ -161,7 +161,7 @@ def _quiz(lesson: Lesson) -> list[NotebookNode]:
     )
     return [
         new_markdown_cell(
-            f"## {heading}\n\nIf you see no questions, run this cell.{'' if drawn else saved}"
+            f"## {heading}\n\nIf you see no questions, run the next cell.{'' if drawn else saved}"
         ),
         new_code_cell(f'show_quiz("{number}")'),
         new_markdown_cell(_SHOWN_AGAIN.format(show=f'show_quiz("{number}", text=True)')),
@@ -195,9 +195,9 @@ def _ending(lesson: Lesson) -> list[NotebookNode]:
     """
     return [
         new_markdown_cell(
-            f"{EARNED}\n\nThat was lesson {int(lesson.number)}. The next cell shows what counts "
-            "so far and what is left\nto do. To hand the lesson in, save it (Ctrl+S), take the `#` "
-            "out of the cell below that, and run it.",
+            f"{EARNED}\n\nThat was lesson {int(lesson.number)}. Run the next cell: it shows what "
+            "counts so far and what is left\nto do. To hand the lesson in, save it (Ctrl+S), take "
+            "the `#` out of the cell below that, and run it.",
             metadata={MARK: "ending"},
         ),
         new_code_cell(

@@ -32,7 +32,7 @@ def report(lesson: Lesson, marks: Marks) -> str:
         lines.append(f"  submission {len(earlier) + 1}; best so far {max(best[0], marks.score):g}")
     if marks.feedback:
         lines.append(f"  feedback: {_address(marks.feedback)}")
-        lines.append("  (also on the map, and from the last cell of the lesson)")
+        lines.append('  (also on the map, and under "What you earned" in the lesson)')
     return "\n".join(lines)
 
 

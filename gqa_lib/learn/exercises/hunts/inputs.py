@@ -38,8 +38,9 @@ def _made_by(function: Callable) -> list | tuple:
             return [made]
         return list(islice(made, MOST_INPUTS + 1))
     except Exception as error:
+        said = f": {error}" if f"{error}" else ""
         raise Slip(
-            f"The function that makes the inputs stopped with {type(error).__name__}: {error}. It "
+            f"The function that makes the inputs stopped with {type(error).__name__}{said}. It "
             "is called without arguments and returns one input, a tuple, or a list of inputs."
         ) from None
 
