@@ -25,9 +25,10 @@ def guess(name: str, value: float | None) -> None:
         print(_as_it_is(now))
         return
     number = _number(value)
-    why = "it is not a number" if number is None else asked.refused(number)
+    why = "it is not a number such as 2.0" if number is None else asked.refused(number)
     if number is None or why:
-        print(f"{name}: {value!r:.40} cannot be a guess: {why}. {_as_it_is(now)}")
+        stands = f" {_as_it_is(now)}" if now.shown or now.kept is not None else ""
+        print(f"{value!r:.40} cannot be a guess of {name}: {why}.{stands}")
     elif now.shown:
         print(_too_late(now, number))
     elif number == now.kept:

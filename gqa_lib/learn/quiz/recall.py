@@ -58,8 +58,8 @@ class Recall:
         if one is None:
             lesson = find_lesson(all_questions()[name].lesson)
             return (
-                f"Kept. It still counts in lesson {lesson.number}, so the answer is told by that "
-                f'lesson\'s feedback: `submit("{lesson.number}")` there.'
+                f"Kept. This question is not graded yet, so the answer comes with lesson "
+                f'{lesson.number}\'s feedback: `submit("{lesson.number}")` there.'
             )
         if letter == one.answer:
             return f"Right. {one.whys[letter]}"
