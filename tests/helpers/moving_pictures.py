@@ -16,9 +16,12 @@ def slider(shown: Locator, name: str) -> Locator:
 
 
 def cut_off(shown: Locator) -> list[str]:
-    """Return the texts and shapes that stick out of the picture."""
+    """Return the texts and shapes that stick out of the picture, once it fits its new width."""
     return shown.evaluate(
-        """picture => {
+        """async picture => {
+            for (let frame = 0; frame < 3; frame += 1) {  // a change of width is drawn in the next
+                await new Promise(requestAnimationFrame);
+            }
             const around = picture.getBoundingClientRect();
             const all = "button, input, td, th, text, path, rect, p:not(.said)";
             return [...picture.querySelectorAll(all)].filter(one => {

@@ -47,7 +47,8 @@ def notebook(monkeypatch):
     monkeypatch.setattr(IPython, "get_ipython", lambda: made)
     monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
     cells = json.loads(find_lesson("01").pristine.read_text(encoding="utf-8"))["cells"]
-    made.run(next("".join(c["source"]) for c in cells if c["cell_type"] == "code"))
+    setup = (c for c in cells if c["metadata"].get("nbgrader", {}).get("grade_id") == "setup")
+    made.run("".join(next(setup)["source"]))
     return made
 
 
