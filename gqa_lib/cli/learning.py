@@ -92,7 +92,7 @@ def _ask(arguments: Namespace) -> None:
     before = None
     for question in _questions(arguments):
         reply = ask(question, lesson, before=before)
-        if not reply.refused and reply.kind != "talk":
+        if reply.leads_on:
             before = reply
         print(
             json.dumps(reply.as_dict(), ensure_ascii=False) if arguments.json else terminal(reply)

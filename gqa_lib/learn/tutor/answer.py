@@ -60,10 +60,11 @@ def ask(
     reply = _follow_up(asked, before, lesson) if before else None
     reply = replace(reply or _answer(asked, lesson), planned=_about_planned(question))
     if llm and not reply.refused and reply.kind in ("", "authored", "defined"):
-        from .llm import in_words
+        from .llm import in_words, is_set_up
 
-        _, found = index().rank(reply.question, lesson)
-        return in_words(reply, [one.section for one in found[:3]])
+        if is_set_up():
+            _, found = index().rank(reply.question, lesson)
+            return in_words(reply, [one.section for one in found[:3]])
     return reply
 
 

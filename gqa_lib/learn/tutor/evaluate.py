@@ -111,9 +111,10 @@ def fit(questions: list[KeptQuestion], shrink: float = 0.02, steps: int = 4000) 
 
     rows, labels = [], []
     for question in questions:
-        terms, found = index().rank(in_english(question.text))
+        asked = in_english(question.text)
+        terms, found = index().rank(asked)
         if question.kind != "requests" and terms and found:
-            answers = matcher(index()).rank(in_english(question.text), found)
+            answers = matcher(index()).rank(asked, found)
             rows.append(signs(index(), terms, found, answers))
             labels.append(question.kind == "inside")
     values, inside = np.array(rows), np.array(labels, dtype=float)

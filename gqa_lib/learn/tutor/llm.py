@@ -45,15 +45,18 @@ class Unusable(Exception):
     """A reply that is not shown; the text says why, in words of ours alone."""
 
 
+def is_set_up() -> bool:
+    """Return whether a language model is set up."""
+    return bool(os.environ.get("GQA_TUTOR_BASE_URL"))
+
+
 def in_words(reply: "Reply", sections: list[Section]) -> "Reply":
-    """Return the reply in a model's words, or as it is where none is set up or it cannot be used.
+    """Return the reply in a model's words, or as it is where they cannot be used.
 
     Args:
         reply: the answer that quotes.
         sections: the best sections, which the model may cite.
     """
-    if not os.environ.get("GQA_TUTOR_BASE_URL"):
-        return reply
     passages = {str(n): _text(section) for n, section in enumerate(sections, 1)}
     try:
         said = checked(_ask_model(reply.question, passages), reply.question, passages)

@@ -28,7 +28,7 @@ def ask_cell(line: str, cell: str) -> None:
     """Answer the question in a cell; the notebook's own lesson comes first."""
     slug = lesson_of(os.environ.get("JPY_SESSION_NAME"))
     reply = ask(f"{line} {cell}", slug, before=_before[-1] if _before else None)
-    if not reply.refused and reply.kind != "talk":
+    if reply.leads_on:
         _before[:] = [reply]
     display(Markdown(markdown(reply)))
 

@@ -112,11 +112,14 @@ class _Vocabulary:
         self._lexicon = lexicon
         self.words = sorted({word for row in rows for word in row})
         self._place = {word: place for place, word in enumerate(self.words)}
-        self._stems = [stems(word)[0] for word in self.words]
+        stemmed = [stems(word)[0] for word in self.words]
+        self._places: dict[str, list[int]] = {}  # of the words that have a stem
+        for place, stem in enumerate(stemmed):
+            self._places.setdefault(stem, []).append(place)
         held = (" ".join([*one.questions, one.text, one.section]) for one in answers)
         self._seen = Counter(stem for text in held for stem in set(stems(text)))
         self._total = len(answers)
-        self.weights = np.array([*map(self._weight, self._stems), 0.0], dtype=np.float32)
+        self.weights = np.array([*map(self._weight, stemmed), 0.0], dtype=np.float32)
         self._vectors = vectors(self.words)
 
     def _weight(self, stem: str) -> float:
@@ -138,7 +141,7 @@ class _Vocabulary:
         if self._vectors is not None and (mine := vectors(said)) is not None:
             near[:, :-1] = RELATED * np.clip(mine @ self._vectors.T, 0, 1) ** 2
         for row, stem in zip(near, own, strict=True):
-            row[[i for i, other in enumerate(self._stems) if other == stem]] = 1.0
+            row[self._places.get(stem, [])] = 1.0
         weights = np.array([self._weight(stem) for stem in own], dtype=np.float32)
         return near, weights
 

@@ -46,7 +46,7 @@ class Tutor(BasePersona):
             return
         slug = lesson_of(await self._open_notebook(message))
         reply = await asyncio.to_thread(ask, question, slug, before=self._before)
-        if not reply.refused and reply.kind != "talk":
+        if reply.leads_on:
             self._before = reply
         opened = _NONE_OPEN
         if slug:

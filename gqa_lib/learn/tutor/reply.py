@@ -39,6 +39,11 @@ class Reply:
         return not self.quotes and not self.kind
 
     @property
+    def leads_on(self) -> bool:
+        """Whether a follow-up can lean on it: it answers a question."""
+        return not self.refused and self.kind != "talk"
+
+    @property
     def told(self) -> tuple[str, ...]:
         """This answer and those before it on the same question."""
         return (*self.earlier, self.text)
